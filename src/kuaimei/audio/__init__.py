@@ -1,0 +1,1 @@
+"""PCM on the ground floor: conversion, resampling, decoding, encoding, trimming and joining."""

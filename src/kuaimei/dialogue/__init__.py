@@ -1,0 +1,1 @@
+"""One spoken conversation: who listens, who thinks, who speaks; every step an event."""

@@ -1,0 +1,120 @@
+"""The Protocols behind which every engine stands; one or two methods each."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.engines.types import Language, LLMReq, STTChunk, STTReq, TTSReq
+
+__all__ = [
+    "CaptionStream",
+    "Captioner",
+    "LanguageModel",
+    "Recognizer",
+    "Synthesizer",
+    "TurnDetector",
+    "VoiceActivityDetector",
+]
+
+
+class VoiceActivityDetector(Protocol):
+    """Speech or not, frame by frame; stateful, one per stream of audio.
+
+    Runs on the event loop: a frame takes some 0.2 ms, less than a hop to a thread and back.
+    """
+
+    frame_samples: int
+    """Samples per frame at 16 kHz (Silero: 512)."""
+
+    def probability(self, frame: Pcm) -> float:
+        """Probability in [0, 1] that ``frame`` (16 kHz, exactly ``frame_samples``) holds speech."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+        ...
+
+
+class TurnDetector(Protocol):
+    """Has the speaker finished, or only paused?"""
+
+    async def completeness(self, speech: Pcm) -> float:
+        """Probability in [0, 1] that the turn ended with ``speech`` (16 kHz; at most the last 8 s count)."""
+        ...
+
+
+class Recognizer(Protocol):
+    """Speech to text, a whole utterance or a piece of one at a time."""
+
+    async def transcribe(self, pcm: Pcm, req: STTReq) -> STTChunk:
+        """Recognise ``pcm`` (16 kHz mono).
+
+        Returns:
+            A final chunk; its text is empty if nothing was said.
+
+        Raises:
+            EngineError: If recognition failed; `QueueFull` if there was no place or time for it.
+        """
+        ...
+
+
+class CaptionStream(Protocol):
+    """Captions of one utterance while it is being spoken."""
+
+    async def push(self, pcm: Pcm) -> STTChunk | None:
+        """Hear more (16 kHz); the partial caption of everything so far if it changed, else None."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what the stream holds; idempotent."""
+        ...
+
+
+class Captioner(Protocol):
+    """Makes caption streams."""
+
+    def open(self, language: Language) -> CaptionStream:
+        """A fresh stream for one utterance."""
+        ...
+
+
+class LanguageModel(Protocol):
+    """Text to text."""
+
+    shares_cores: bool
+    """True if it computes on the same cores as the other engines: then whoever uses it asks for one
+    clause, lets it rest while that clause is synthesised, and goes on from the prefix."""
+
+    def stream(self, req: LLMReq) -> AsyncIterator[str]:
+        """New text as it is written, in the script of the screen.
+
+        Closing the iterator (``aclose``) stops the model at once.
+
+        Raises:
+            EngineError: If generation failed; `EngineUnavailable` if the model cannot be reached.
+        """
+        ...
+
+    async def warm(self, req: LLMReq) -> None:
+        """Read ``req`` into the prompt cache without writing anything; a no-op where there is none."""
+        ...
+
+
+class Synthesizer(Protocol):
+    """Text to speech."""
+
+    sample_rate: int
+    """Of everything `stream` yields, in Hz."""
+
+    @property
+    def voices(self) -> Sequence[str]:
+        """Ids of the voices at hand; the first is the default."""
+        ...
+
+    def stream(self, req: TTSReq) -> AsyncIterator[Pcm]:
+        """The clause spoken, silence trimmed at both ends, in one or more pieces.
+
+        Raises:
+            EngineError: If synthesis failed or the voice is unknown.
+        """
+        ...

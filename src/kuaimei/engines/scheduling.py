@@ -1,0 +1,119 @@
+"""Who may compute now: a bounded, fair, deadline-aware queue for each engine.
+
+A `Lane` lends ``capacity`` units (threads, or concurrent requests) to the requests that ask for
+them. All engines that compute on this machine's cores share one lane, because two of them running
+at once on the same cores take many times as long as one after the other; an engine on a GPU or on
+another machine has a lane of its own.
+
+Order: by priority; within a priority the sessions take turns; within a session first come, first
+served. A request that does not fit behind ``limit`` others, or whose deadline passes while it
+waits, fails with `QueueFull`. Nothing is pre-empted: steps are kept short instead.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+
+from kuaimei.engines.types import Ticket
+from kuaimei.errors import QueueFull
+
+__all__ = ["Lane"]
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    ticket: Ticket
+    units: int
+    arrival: int
+    granted: asyncio.Future[None] = field(repr=False)
+
+
+class Lane:
+    """Lends ``capacity`` units fairly; see the module's text for the order.
+
+    Args:
+        name: Of the engine or resource, for messages and metrics.
+        capacity: Units that may be lent at once.
+        limit: Requests that may wait; one more is refused.
+    """
+
+    def __init__(self, name: str, capacity: int = 1, *, limit: int = 64) -> None:
+        self.name = name
+        self.capacity = capacity
+        self.limit = limit
+        self._free = capacity
+        self._waiting: list[_Waiting] = []
+        self._arrivals = count()
+        self._grants = count()
+        self._served: dict[str, int] = {}  # session -> number of its latest grant
+
+    @property
+    def depth(self) -> int:
+        """Requests that wait now."""
+        return len(self._waiting)
+
+    @property
+    def busy(self) -> int:
+        """Units lent now."""
+        return self.capacity - self._free
+
+    @asynccontextmanager
+    async def slot(self, ticket: Ticket, units: int = 1) -> AsyncIterator[None]:
+        """Hold ``units`` (capped at the capacity) for the length of the block.
+
+        Raises:
+            QueueFull: If too many wait already or the ticket's deadline passes first.
+        """
+        units = min(units, self.capacity)
+        await self._acquire(ticket, units)
+        try:
+            yield
+        finally:
+            self._free += units
+            self._grant()
+
+    async def _acquire(self, ticket: Ticket, units: int) -> None:
+        if len(self._waiting) >= self.limit:
+            raise QueueFull(f"{self.name}: {self.limit} requests are waiting already; try again later")
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(ticket, units, next(self._arrivals), loop.create_future())
+        self._waiting.append(waiting)
+        self._grant()
+        try:
+            if waiting.granted.done():
+                return
+            async with asyncio.timeout_at(ticket.deadline):
+                await waiting.granted
+        except TimeoutError:
+            self._withdraw(waiting)
+            raise QueueFull(f"{self.name}: no turn came before the request's deadline") from None
+        except asyncio.CancelledError:
+            self._withdraw(waiting)
+            raise
+
+    def _withdraw(self, waiting: _Waiting) -> None:
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+        elif waiting.granted.done() and not waiting.granted.cancelled():
+            self._free += waiting.units  # granted in the same instant as it gave up
+        self._grant()
+
+    def _grant(self) -> None:
+        while self._waiting:
+            first = min(
+                self._waiting,
+                key=lambda w: (w.ticket.priority, self._served.get(w.ticket.session, -1), w.arrival),
+            )
+            if first.units > self._free:
+                return  # the first in line is not overtaken by smaller requests
+            self._waiting.remove(first)
+            if first.granted.done():
+                continue
+            self._free -= first.units
+            self._served.pop(first.ticket.session, None)
+            self._served[first.ticket.session] = next(self._grants)
+            if len(self._served) > 4 * self.limit:  # the longest unserved is forgotten
+                self._served.pop(next(iter(self._served)))
+            first.granted.set_result(None)

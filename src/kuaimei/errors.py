@@ -1,0 +1,60 @@
+"""Every error this package raises on purpose, each with one sentence for its reader."""
+
+__all__ = [
+    "AudioError",
+    "EngineError",
+    "EngineUnavailable",
+    "KuaimeiError",
+    "QueueFull",
+    "SettingsError",
+    "StoreError",
+    "WeightsError",
+]
+
+
+class KuaimeiError(Exception):
+    """Base of all deliberate errors; ``kind`` is the short label used in events and metrics."""
+
+    kind = "error"
+
+
+class SettingsError(KuaimeiError):
+    """A setting is missing, contradictory or unsafe."""
+
+    kind = "settings"
+
+
+class AudioError(KuaimeiError):
+    """Audio that cannot be decoded, or is of a form that was not promised."""
+
+    kind = "audio"
+
+
+class WeightsError(KuaimeiError):
+    """Weights are missing, damaged or cannot be fetched."""
+
+    kind = "weights"
+
+
+class EngineError(KuaimeiError):
+    """An engine failed on one request; others are unharmed."""
+
+    kind = "engine"
+
+
+class EngineUnavailable(EngineError):
+    """An engine cannot be reached or did not answer in time."""
+
+    kind = "unavailable"
+
+
+class QueueFull(EngineError):
+    """A bounded queue refused one more request, or the request's deadline passed while it waited."""
+
+    kind = "queue_full"
+
+
+class StoreError(KuaimeiError):
+    """The database or the blob store refused an operation."""
+
+    kind = "store"

@@ -1,0 +1,1 @@
+"""Which weights exist, where they come from, and the only door through which they arrive."""

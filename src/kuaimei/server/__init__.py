@@ -1,0 +1,1 @@
+"""The outside of the house: HTTP, the realtime protocol, security and metrics."""

@@ -1,0 +1,185 @@
+"""Every setting, in one place.
+
+From lowest to highest precedence: the defaults below, ``kuaimei.toml`` in the data folder or the
+working directory, environment variables (``KUAIMEI_LLM=…``, nested ones with a double underscore:
+``KUAIMEI_DIALOGUE__END_SILENCE_MS=900``), arguments of the command line.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+__all__ = [
+    "DialogueSettings",
+    "EngineSettings",
+    "ServerSettings",
+    "Settings",
+    "StoreSettings",
+    "usable_cores",
+]
+
+
+def usable_cores() -> int:
+    """Cores this process may run on (affinity respected)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DialogueSettings(_Section):
+    """How a conversation listens, thinks and speaks."""
+
+    language: Literal["zh", "en", "auto"] = "auto"
+    """Spoken language; auto chooses between zh and en for each utterance."""
+    system_prompt: str = (
+        "你是快美，一位說臺灣國語的語音助理。用自然口語的繁體中文簡短回答，一到三句，"
+        "先說一個很短的開頭。對方說英文就用英文回答。不用條列、標題、表情符號或任何標記。"
+    )
+    hotwords: tuple[str, ...] = ()
+    speech_threshold: float = Field(0.5, gt=0, lt=1)
+    """VAD probability from which a frame counts as voiced."""
+    min_speech_ms: int = 200
+    """Voiced sound shorter than this is not an utterance."""
+    speculate_silence_ms: int = 190
+    """Silence after which recognition starts on the guess that the turn is over."""
+    end_silence_ms: int = 700
+    """Silence that ends a turn when turn detection is undecided or absent."""
+    end_silence_complete_ms: int = 400
+    """… when it says that the turn is complete."""
+    end_silence_incomplete_ms: int = 1000
+    """… when it says that more is to come."""
+    preroll_ms: int = 320
+    """Audio kept from before the first voiced frame."""
+    piece_min_ms: int = 3500
+    """A pause after at least this much speech closes a piece that is recognised at once."""
+    piece_max_ms: int = 22000
+    """A piece without a pause is cut here, at its quietest moment."""
+    caption_interval_ms: int = 200
+    """At most this long between partial captions."""
+    barge_in_ms: int = 120
+    """Voiced sound over the reply after which it is held."""
+    barge_in_confirm_ms: int = 600
+    """Voiced sound after which holding becomes interrupting, whatever was said."""
+    false_alarm_silence_ms: int = 400
+    """Silence after a hold that was only a backchannel or a cough, before the reply goes on."""
+    first_token_timeout_s: float = 10.0
+    token_timeout_s: float = 6.0
+    synthesis_timeout_s: float = 15.0
+    recognition_timeout_s: float = 15.0
+    max_reply_tokens: int = 160
+    history_tokens: int = 1400
+    """Budget of the history in estimated tokens; the oldest turns go first."""
+    speech_lead_ms: int = 12000
+    """The reply is rendered at most this far ahead of the listener."""
+
+
+class EngineSettings(_Section):
+    """Which engine plays which role: a name in the catalogue, a path, or a base URL (OpenAI dialect)."""
+
+    cores: int = Field(default_factory=usable_cores, ge=1)
+    """Cores lent to the engines on this machine, one step at a time."""
+    llm_parallel: int = Field(2, ge=1)
+    """Prompt caches (conversations remembered) in the embedded language model."""
+    llm_context: int = 4096
+    """Tokens of context for each conversation in the embedded language model."""
+    llm_remote_model: str = ""
+    """Model name to ask for when the LLM is a URL; empty: the first it lists."""
+    asr_remote_model: str = ""
+    tts_remote_model: str = ""
+    tts_remote_voices: tuple[str, ...] = ("alloy",)
+    tts_remote_rate: int = 24000
+    remote_key: SecretStr = SecretStr("")
+    tts_runtime: Literal["auto", "onnxruntime", "openvino"] = "auto"
+    remote_concurrency: int = Field(8, ge=1)
+
+
+class StoreSettings(_Section):
+    """Where things are kept; empty means under the data folder."""
+
+    database_url: str = ""
+    """PostgreSQL URL; empty starts the embedded one."""
+    blob_url: str = ""
+    """Folder or S3 URL (``s3://bucket/prefix``) of recordings."""
+    keep: bool = True
+    """False: nothing said is stored."""
+
+
+class ServerSettings(_Section):
+    """Where the server listens and whom it lets in."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    api_key: SecretStr = SecretStr("")
+    max_sessions: int = Field(8, ge=1)
+    max_body_mb: int = 25
+    allowed_hosts: tuple[str, ...] = ()
+
+
+class Settings(BaseSettings):
+    """The whole configuration.
+
+    Attributes:
+        home: The one folder that holds weights, database and recordings.
+        llm: Engine of each role: catalogue name, path, or ``http(s)://…/v1`` URL.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="KUAIMEI_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        toml_file="kuaimei.toml",
+    )
+
+    home: Path = Field(default_factory=lambda: user_data_path("kuaimei", appauthor=False))
+    llm: str = "qwen2.5-coder-1.5b"
+    asr: str = "whisper-small"
+    captions: str = "vosk-small"
+    tts: str = "kokoro"
+    vad: str = "silero"
+    turn: str = "smart-turn"
+    voice: str = ""
+    """Default voice; empty: the synthesiser's first."""
+
+    dialogue: DialogueSettings = DialogueSettings()  # type: ignore[call-arg]
+    engines: EngineSettings = EngineSettings()  # type: ignore[call-arg]
+    store: StoreSettings = StoreSettings()
+    server: ServerSettings = ServerSettings()  # type: ignore[call-arg]
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then environment, then the TOML file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @model_validator(mode="after")
+    def _key_beyond_loopback(self) -> "Settings":
+        loopback = self.server.host in {"127.0.0.1", "::1", "localhost"}
+        if not loopback and len(self.server.api_key.get_secret_value()) < 16:
+            raise ValueError(
+                f"listening on {self.server.host} needs an API key of at least 16 characters: "
+                "set KUAIMEI_SERVER__API_KEY"
+            )
+        return self
+
+    @property
+    def weights_dir(self) -> Path:
+        """Folder of the weights: the one an air-gapped site copies."""
+        return self.home / "models"

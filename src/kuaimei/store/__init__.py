@@ -1,0 +1,1 @@
+"""What is kept: sessions, turns, utterances, recordings and durable jobs."""
