@@ -152,10 +152,10 @@ class Settings(BaseSettings):
     voice: str = ""
     """Default voice; empty: the synthesiser's first."""
 
-    dialogue: DialogueSettings = DialogueSettings()  # type: ignore[call-arg]
-    engines: EngineSettings = EngineSettings()  # type: ignore[call-arg]
+    dialogue: DialogueSettings = DialogueSettings()
+    engines: EngineSettings = EngineSettings()
     store: StoreSettings = StoreSettings()
-    server: ServerSettings = ServerSettings()  # type: ignore[call-arg]
+    server: ServerSettings = ServerSettings()
 
     @classmethod
     def settings_customise_sources(

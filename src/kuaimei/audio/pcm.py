@@ -38,7 +38,8 @@ def to_float(pcm: Pcm) -> NDArray[np.float32]:
 
 def from_float(samples: NDArray[np.floating]) -> Pcm:
     """Floats in [-1, 1] as samples; what lies outside is clipped, not wrapped."""
-    return np.clip(np.rint(samples * 32767.0), -32768, 32767).astype(np.int16)
+    clipped: Pcm = np.clip(np.rint(samples * 32767.0), -32768, 32767).astype(np.int16)
+    return clipped
 
 
 def duration_ms(pcm: Pcm, rate: int) -> float:
