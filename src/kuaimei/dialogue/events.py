@@ -26,6 +26,7 @@ __all__ = [
     "ReplyText",
     "SpeculationDropped",
     "SpeculationStarted",
+    "SpeechDropped",
     "SpeechHeard",
     "SpeechStarted",
     "StateChanged",
@@ -64,10 +65,17 @@ class SpeechStarted(_Step):
 class SpeechHeard(_Step):
     """Audio that belongs to the user's utterance (16 kHz), in order and without gaps.
 
-    Begins with the pre-roll, directly after `SpeechStarted`; ends with `TurnEnded`.
+    Begins with the pre-roll, directly after `SpeechStarted`; ends with `TurnEnded` or `SpeechDropped`.
     """
 
     pcm: Pcm = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechDropped(_Step):
+    """What was heard is no turn: a cough, a click, or a backchannel over the reply; ``text`` if known."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +228,7 @@ class TurnTiming:
     speech_s: float = 0.0
     recognition_s: float = 0.0
     tokens: int = 0
+    writing_s: float = 0.0
     reply_audio_s: float = 0.0
 
 
@@ -234,6 +243,7 @@ Event: TypeAlias = (
     StateChanged
     | SpeechStarted
     | SpeechHeard
+    | SpeechDropped
     | CaptionUpdated
     | SpeculationStarted
     | SpeculationDropped

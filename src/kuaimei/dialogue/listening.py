@@ -1,0 +1,250 @@
+"""Who listens: audio in; onset, captions, pauses, and the end of the turn out."""
+
+import asyncio
+from collections import deque
+from typing import Literal, Protocol
+
+import numpy as np
+
+from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
+from kuaimei.dialogue.captions import Captions
+from kuaimei.dialogue.endpointing import Endpointer
+from kuaimei.dialogue.engines import Engines
+from kuaimei.dialogue.utterance import Utterance
+from kuaimei.errors import EngineError
+from kuaimei.settings import DialogueSettings
+
+__all__ = ["EndReason", "Listener", "ListenerDelegate"]
+
+EndReason = Literal["silence", "complete", "incomplete", "committed", "closed"]
+
+_COMPLETE = 0.5
+"""Completeness from which a turn detector's word shortens the silence, and below which it lengthens it."""
+_TURN_CHECK_MS = 96
+"""Silence after which the turn detector is asked, so that it has answered before recognition starts."""
+_ONSET_MS = 96
+"""Voiced sound with which an utterance begins while nobody is speaking."""
+_GOES_ON_MS = 64
+"""Voiced sound with which a speaker goes on after a pause; less is a click."""
+_SPLIT = ((14_000.0, 64.0), (7_000.0, 120.0))
+"""(length, pause) in ms: a piece this long is closed at a pause this short, so that little is left at the end."""
+
+
+class ListenerDelegate(Protocol):
+    """Whom the listener tells; all calls are made on the event loop and return at once."""
+
+    def speech_started(self, utterance: Utterance, audio_ms: float) -> None:
+        """Somebody began to speak."""
+
+    def speech_heard(self, pcm: Pcm) -> None:
+        """Audio of the utterance, pre-roll first, without gaps."""
+
+    def speech_continues(self, voiced_ms: float) -> None:
+        """Another voiced frame."""
+
+    def speech_paused(self, utterance: Utterance) -> None:
+        """The turn may be over."""
+
+    def speech_resumed(self, utterance: Utterance) -> None:
+        """It was not."""
+
+    def speech_ended(self, utterance: Utterance, audio_ms: float, reason: EndReason) -> None:
+        """The turn is over."""
+
+    def speech_too_short(self, utterance: Utterance) -> None:
+        """It was a click, not an utterance."""
+
+    def caption_updated(self, text: str) -> None:
+        """Partial caption of the utterance so far."""
+
+
+class Listener:
+    """Follows one stream of audio.
+
+    Attributes:
+        endpointing: False: only `commit` ends an utterance, and all audio belongs to it.
+        onset_ms: Voiced time that begins an utterance; longer while the reply is playing.
+    """
+
+    def __init__(
+        self, engines: Engines, settings: DialogueSettings, session: str, delegate: ListenerDelegate
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._delegate = delegate
+        self._recognizer = engines.recognizer
+        self._turn_detector = engines.turn_detector
+        self._vad = engines.vad()
+        self._frame_samples = self._vad.frame_samples
+        frame_ms = self._frame_samples * 1000.0 / ASR_RATE
+        self._ears = Endpointer(frame_ms, settings.speech_threshold)
+        self._captions = Captions(engines.captioner, settings, delegate.caption_updated)
+        self._rest: Pcm = EMPTY
+        self._preroll: deque[tuple[Pcm, bool]] = deque(maxlen=max(1, round(settings.preroll_ms / frame_ms)))
+        self._received = 0
+        self._utterance: Utterance | None = None
+        self._end_silence_ms = float(settings.end_silence_ms)
+        self._end_reason: EndReason = "silence"
+        self._turn_check: asyncio.Task[None] | None = None
+        self._paused = False
+        self.endpointing = True
+        self.onset_ms = float(_ONSET_MS)
+
+    @property
+    def audio_ms(self) -> float:
+        """Length of all audio received."""
+        return self._received * 1000.0 / ASR_RATE
+
+    @property
+    def caption(self) -> str:
+        """The latest partial caption of the utterance."""
+        return self._captions.text
+
+    @property
+    def hearing(self) -> bool:
+        """Somebody is in the middle of an utterance."""
+        return self._utterance is not None
+
+    def push(self, pcm: Pcm) -> None:
+        """More audio (16 kHz, any length)."""
+        now = asyncio.get_running_loop().time()
+        samples = np.concatenate((self._rest, pcm)) if len(self._rest) else pcm
+        size = self._frame_samples
+        whole = len(samples) - len(samples) % size
+        for start in range(0, whole, size):
+            # A frame's own time, not its packet's: latencies count from the last voiced frame.
+            at = now - (len(samples) - start - size) / ASR_RATE
+            self._received += size
+            self._hear(samples[start : start + size], at)
+        self._rest = samples[whole:].copy()
+
+    def commit(self) -> bool:
+        """End the utterance now; False if there is none."""
+        if self._utterance is None:
+            return False
+        if len(self._rest):
+            self._utterance.hear(self._rest, voiced=False, at=asyncio.get_running_loop().time())
+            self._delegate.speech_heard(self._rest)
+            self._rest = EMPTY
+        self._end(self._utterance, "committed")
+        return True
+
+    def drop(self) -> None:
+        """Forget the utterance: it was no turn."""
+        utterance = self._reset()
+        if utterance is not None:
+            utterance.abandon()
+
+    def clear(self) -> None:
+        """Forget the utterance and the audio not yet looked at."""
+        self.drop()
+        self._rest = EMPTY
+        self._preroll.clear()
+
+    async def close(self) -> None:
+        """Let go of everything; what was being said ends here."""
+        if self._utterance is not None:
+            self._end(self._utterance, "closed")
+        await self._captions.close()
+
+    def _hear(self, frame: Pcm, at: float) -> None:
+        voiced = self._ears.push(self._vad.probability(frame))
+        utterance = self._utterance
+        if utterance is None:
+            self._preroll.append((frame, voiced))
+            if self._ears.onset_ms >= self.onset_ms or not self.endpointing:
+                self._begin(at)
+            return
+        utterance.hear(frame, voiced=voiced, at=at)
+        self._delegate.speech_heard(frame)
+        self._captions.hear(frame)
+        if voiced:
+            self._voiced(utterance)
+        else:
+            self._silent(utterance)
+
+    def _begin(self, at: float) -> None:
+        self._ears.begin()
+        utterance = Utterance(self._recognizer, self._settings, self._session, at)
+        self._utterance = utterance
+        self._end_silence_ms = float(self._settings.end_silence_ms)
+        self._end_reason = "silence"
+        lead_ms = len(self._preroll) * self._ears.frame_ms
+        self._delegate.speech_started(utterance, max(0.0, self.audio_ms - lead_ms))
+        self._captions.begin()
+        for frame, voiced in self._preroll:
+            utterance.hear(frame, voiced=voiced, at=at)
+            self._delegate.speech_heard(frame)
+            self._captions.hear(frame)
+        self._preroll.clear()
+
+    def _voiced(self, utterance: Utterance) -> None:
+        if self._paused and self._ears.run_ms >= _GOES_ON_MS:
+            self._paused = False
+            closed = utterance.resume()
+            self._captions.resume(utterance.known_text if closed else None)
+            self._delegate.speech_resumed(utterance)
+        if not self._paused:
+            self._end_silence_ms = float(self._settings.end_silence_ms)
+            self._end_reason = "silence"
+        self._delegate.speech_continues(self._ears.voiced_ms)
+
+    def _silent(self, utterance: Utterance) -> None:
+        if not self.endpointing:
+            return
+        silence = self._ears.silence_ms
+        before = silence - self._ears.frame_ms
+        if before < _TURN_CHECK_MS <= silence:
+            self._check_turn(utterance)
+        if not self._paused:
+            for length, pause in _SPLIT:
+                if utterance.piece_ms - silence >= length and silence >= pause:
+                    utterance.split()
+                    self._captions.resume(None)
+                    break
+        short = self._ears.voiced_ms < self._settings.min_speech_ms
+        if not self._paused and silence >= self._settings.speculate_silence_ms and not short:
+            self._paused = True
+            self._captions.rest()
+            utterance.speculate()
+            self._delegate.speech_paused(utterance)
+        if silence >= self._end_silence_ms:
+            if short:
+                self._reset()
+                self._delegate.speech_too_short(utterance)
+            else:
+                self._end(utterance, self._end_reason)
+
+    def _end(self, utterance: Utterance, reason: EndReason) -> None:
+        self._reset()
+        self._delegate.speech_ended(utterance, self.audio_ms, reason)
+
+    def _reset(self) -> Utterance | None:
+        utterance, self._utterance = self._utterance, None
+        self._paused = False
+        self._ears.end()
+        self._captions.end()
+        if self._turn_check is not None:
+            self._turn_check.cancel()
+            self._turn_check = None
+        return utterance
+
+    def _check_turn(self, utterance: Utterance) -> None:
+        if self._turn_detector is not None:
+            if self._turn_check is not None:
+                self._turn_check.cancel()
+            self._turn_check = asyncio.ensure_future(self._ask_turn_detector(utterance))
+
+    async def _ask_turn_detector(self, utterance: Utterance) -> None:
+        assert self._turn_detector is not None
+        try:
+            completeness = await self._turn_detector.completeness(utterance.recent())
+        except EngineError:
+            return  # silence alone decides
+        if self._utterance is not utterance or not self._ears.silence_ms:
+            return
+        settings = self._settings
+        if completeness >= _COMPLETE:
+            self._end_silence_ms, self._end_reason = float(settings.end_silence_complete_ms), "complete"
+        else:
+            self._end_silence_ms, self._end_reason = float(settings.end_silence_incomplete_ms), "incomplete"

@@ -1,0 +1,249 @@
+"""Who speaks: clauses in; audio out, with an account of what the listener has heard."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import numpy as np
+
+from kuaimei.audio.pcm import EMPTY, Pcm
+from kuaimei.dialogue.events import ClauseReady, Event, ReplyAudio, ReplyHeld, ReplyResumed
+from kuaimei.engines.protocols import Synthesizer
+from kuaimei.engines.types import TTSReq
+from kuaimei.errors import EngineUnavailable
+from kuaimei.settings import DialogueSettings
+
+__all__ = ["Speaker"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """A clause and its place in the reply, in samples."""
+
+    text: str
+    start: int
+    end: int
+
+
+class Speaker:
+    """Speaks one reply.
+
+    Audio is handed over as soon as it exists, faster than it is played; what has been heard follows
+    from when it was handed over, or from what the client reports. Until `release` (the turn is
+    certain) and between `hold` and `resume` nothing leaves.
+
+    Args:
+        emit: Takes events; called on the event loop.
+        turn: Number of the turn, on every event.
+        reply: Id of the reply, likewise.
+
+    Attributes:
+        first_audio_at: Loop time when the first audio was handed over.
+        last_audio_at: … and the last.
+    """
+
+    def __init__(
+        self,
+        synthesizer: Synthesizer,
+        settings: DialogueSettings,
+        emit: Callable[[Event], None],
+        turn: int,
+        reply: str,
+    ) -> None:
+        self._synthesizer = synthesizer
+        self._settings = settings
+        self._emit = emit
+        self._turn = turn
+        self._reply = reply
+        self._rate = synthesizer.sample_rate
+        self._pcm: list[Pcm] = []
+        self._made = 0
+        self._sent = 0
+        self._clauses: list[_Spoken] = []
+        self._plays_until = -math.inf
+        self._reported: int | None = None
+        self._released = False
+        self._held = False
+        self._changed = asyncio.Event()
+        self.first_audio_at: float | None = None
+        self.last_audio_at: float | None = None
+
+    @property
+    def audio_ms(self) -> float:
+        """Length of the audio made so far."""
+        return self._ms(self._made)
+
+    @property
+    def held(self) -> bool:
+        """Between `hold` and `resume`."""
+        return self._held
+
+    @property
+    def begun(self) -> bool:
+        """Something has been handed over."""
+        return self.first_audio_at is not None
+
+    @property
+    def heard_ms(self) -> float:
+        """How much of the reply has been played by now."""
+        if self._reported is not None:
+            return self._ms(self._reported)
+        ahead_s = max(0.0, self._plays_until - self._now())
+        return max(0.0, self._ms(self._sent) - ahead_s * 1000.0)
+
+    @property
+    def heard_text(self) -> str:
+        """The words within `heard_ms`; the clause being spoken counts in proportion to its time."""
+        heard = self.heard_ms * self._rate / 1000.0
+        text = ""
+        for clause in self._clauses:
+            if heard >= clause.end:
+                text += clause.text
+            elif heard > clause.start:
+                share = (heard - clause.start) / max(1, clause.end - clause.start)
+                return text + _words_within(clause.text, share)
+        return text
+
+    async def say(self, req: TTSReq) -> None:
+        """Synthesise one clause and hand it over, or keep it until it may be.
+
+        Raises:
+            EngineError: If synthesis failed; `EngineUnavailable` if it took too long.
+        """
+        await self._room()
+        started_at = self._now()
+        start = self._made
+        parts: list[Pcm] = []
+        try:
+            async with asyncio.timeout(self._settings.synthesis_timeout_s):
+                async with aclosing(self._synthesizer.stream(req)) as stream:  # type: ignore[type-var]
+                    async for pcm in stream:
+                        if not parts:
+                            synthesis_ms = (self._now() - started_at) * 1000.0
+                            index, at_ms = len(self._clauses), self._ms(start)
+                            self._emit(
+                                ClauseReady(
+                                    self._turn, self._now(), self._reply, index, req.text, at_ms, synthesis_ms
+                                )
+                            )
+                        parts.append(pcm)
+                        self._append(pcm)
+        except TimeoutError:
+            patience = self._settings.synthesis_timeout_s
+            raise EngineUnavailable(f"synthesis did not finish within {patience:g} s") from None
+        finally:
+            if parts:
+                self._clauses.append(_Spoken(req.text, start, self._made))
+
+    def release(self) -> None:
+        """The turn is certain: what has been made may leave."""
+        self._released = True
+        self._hand_over()
+
+    def hold(self) -> None:
+        """Silence at once; nothing more leaves."""
+        if self._held:
+            return
+        heard_ms = self.heard_ms
+        self._held = True
+        if self.begun:
+            self._sent = min(self._sent, int(heard_ms * self._rate / 1000.0))
+            self._plays_until = self._now()
+            self._emit(ReplyHeld(self._turn, self._now(), self._reply, heard_ms))
+
+    def resume(self) -> None:
+        """Go on from where the listener stopped hearing."""
+        if not self._held:
+            return
+        self._held = False
+        if self.begun:
+            self._emit(ReplyResumed(self._turn, self._now(), self._reply, self.heard_ms))
+        self._reported = None
+        self._hand_over()
+
+    def played(self, heard_ms: float) -> None:
+        """The client reports that it played ``heard_ms`` of the reply and then stopped."""
+        self._reported = min(self._made, max(0, int(heard_ms * self._rate / 1000.0)))
+        if self._held:
+            self._sent = self._reported
+
+    async def played_out(self) -> None:
+        """Wait until everything made has been handed over and played."""
+        while True:
+            self._changed.clear()
+            left_s = self._plays_until - self._now()
+            if self._released and not self._held and self._sent >= self._made and left_s <= 0:
+                return
+            timeout = left_s if left_s > 0 else None
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _room(self) -> None:
+        """Wait while the audio is far enough ahead of the listener."""
+        lead_s = self._settings.speech_lead_ms / 1000.0
+        while True:
+            self._changed.clear()
+            waiting = (self._made - self._sent) / self._rate
+            ahead = waiting + max(0.0, self._plays_until - self._now())
+            if ahead <= lead_s:
+                return
+            timeout = None if waiting > lead_s else ahead - lead_s
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def _append(self, pcm: Pcm) -> None:
+        self._pcm.append(pcm)
+        self._made += len(pcm)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._changed.set()
+        if not self._released or self._held or self._sent >= self._made:
+            return
+        now = self._now()
+        pcm = self._slice(self._sent)
+        start_ms = self._ms(self._sent)
+        self._sent = self._made
+        self._plays_until = max(self._plays_until, now) + len(pcm) / self._rate
+        self.first_audio_at = now if self.first_audio_at is None else self.first_audio_at
+        self.last_audio_at = now
+        self._emit(ReplyAudio(self._turn, now, self._reply, pcm, self._rate, start_ms))
+
+    def _slice(self, start: int) -> Pcm:
+        """Everything made from sample ``start`` on."""
+        end, parts = self._made, []
+        for pcm in reversed(self._pcm):
+            begin = end - len(pcm)
+            parts.append(pcm[max(0, start - begin) :])
+            if begin <= start:
+                break
+            end = begin
+        return np.concatenate(parts[::-1]) if parts else EMPTY
+
+    def _ms(self, samples: int) -> float:
+        return samples * 1000.0 / self._rate
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _words_within(text: str, share: float) -> str:
+    """The beginning of ``text`` spoken in ``share`` of its time; latin words are not cut in two."""
+    cut = int(len(text) * share)
+    while (
+        0 < cut < len(text)
+        and text[cut - 1].isascii()
+        and text[cut - 1].isalnum()
+        and (text[cut].isascii() and text[cut].isalnum())
+    ):
+        cut -= 1
+    return text[:cut]

@@ -1,0 +1,122 @@
+"""Who thinks: the reply as clauses, each as early as it can be spoken."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+
+from kuaimei.engines.protocols import LanguageModel
+from kuaimei.engines.types import LLMReq
+from kuaimei.errors import EngineUnavailable
+from kuaimei.settings import DialogueSettings
+from kuaimei.text.clauses import ClauseCutter
+
+__all__ = ["Thinker"]
+
+_AHEAD = 8
+"""Clauses a model that does not share the cores may be ahead of the synthesiser."""
+
+
+class Thinker:
+    """Writes one reply.
+
+    Args:
+        on_text: Told of new text as it is written.
+
+    Attributes:
+        text: Everything written so far.
+        tokens: Pieces of text received.
+        writing_s: Time spent waiting for the model, its queue included.
+    """
+
+    def __init__(
+        self, model: LanguageModel, settings: DialogueSettings, on_text: Callable[[str], None]
+    ) -> None:
+        self._model = model
+        self._settings = settings
+        self._on_text = on_text
+        self.text = ""
+        self.tokens = 0
+        self.writing_s = 0.0
+
+    async def clauses(self, req: LLMReq) -> AsyncIterator[str]:
+        """The reply to ``req``, clause by clause.
+
+        A model that shares the cores rests while the caller deals with a clause (it is stopped and goes
+        on from what it has written, which its prompt cache still holds); any other goes on writing.
+
+        Raises:
+            EngineError: If the model failed; `EngineUnavailable` if it kept silent for too long.
+        """
+        clauses = self._by_turns(req) if self._model.shares_cores else self._ahead(req)
+        async with aclosing(clauses):
+            async for clause in clauses:
+                yield clause
+
+    async def _by_turns(self, req: LLMReq) -> AsyncIterator[str]:
+        cutter = ClauseCutter()
+        finished = False
+        while not finished and self.tokens < req.max_tokens:
+            ready: list[str] = []
+            going_on = req.model_copy(
+                update={"prefix": req.prefix + self.text, "max_tokens": req.max_tokens - self.tokens}
+            )
+            async with aclosing(self._tokens(going_on)) as tokens:
+                finished = True
+                async for token in tokens:
+                    ready = cutter.push(token)
+                    if ready:
+                        finished = False
+                        break
+            for clause in ready:
+                yield clause
+        for clause in cutter.flush():
+            yield clause
+
+    async def _ahead(self, req: LLMReq) -> AsyncIterator[str]:
+        ready: asyncio.Queue[str | Exception | None] = asyncio.Queue(maxsize=_AHEAD)
+
+        async def write() -> None:
+            cutter = ClauseCutter()
+            try:
+                async with aclosing(self._tokens(req)) as tokens:
+                    async for token in tokens:
+                        for clause in cutter.push(token):
+                            await ready.put(clause)
+                for clause in cutter.flush():
+                    await ready.put(clause)
+                await ready.put(None)
+            except Exception as error:
+                for clause in cutter.flush():
+                    await ready.put(clause)
+                await ready.put(error)
+
+        writer = asyncio.ensure_future(write())
+        try:
+            while (clause := await ready.get()) is not None:
+                if isinstance(clause, Exception):
+                    raise clause
+                yield clause
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    async def _tokens(self, req: LLMReq) -> AsyncIterator[str]:
+        loop = asyncio.get_running_loop()
+        settings = self._settings
+        async with aclosing(self._model.stream(req)) as stream:  # type: ignore[type-var]
+            while True:
+                patience = settings.token_timeout_s if self.tokens else settings.first_token_timeout_s
+                started_at = loop.time()
+                try:
+                    async with asyncio.timeout(patience):
+                        token = await anext(stream)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    raise EngineUnavailable(f"the language model wrote nothing for {patience:g} s") from None
+                finally:
+                    self.writing_s += loop.time() - started_at
+                self.tokens += 1
+                self.text += token
+                self._on_text(token)
+                yield token

@@ -1,0 +1,213 @@
+"""One utterance while it is being spoken, recognised piece by piece at its pauses."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
+from kuaimei.engines.protocols import Recognizer
+from kuaimei.engines.types import Language, Priority, STTChunk, STTReq, Ticket
+from kuaimei.errors import EngineUnavailable
+from kuaimei.settings import DialogueSettings
+
+__all__ = ["Transcript", "Utterance", "join_pieces"]
+
+_TURN_WINDOW = 8 * ASR_RATE
+"""What a turn detector hears at most."""
+_CUT_SEARCH_MS = 4000
+"""A piece without a pause is cut at the quietest moment of its last so many milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was understood of a whole utterance.
+
+    Attributes:
+        recognition_s: Time the recogniser took for the last piece, queueing included.
+        speech_s: Length of that piece.
+    """
+
+    text: str
+    language: Language | None
+    recognition_s: float
+    speech_s: float
+
+
+def join_pieces(texts: list[str]) -> str:
+    """Pieces as one text: a space only between two that meet in latin letters or digits."""
+    joined = ""
+    for text in (t.strip() for t in texts):
+        if not text:
+            continue
+        ascii_meet = joined and joined[-1].isascii() and text[0].isascii()
+        joined += f" {text}" if ascii_meet else text
+    return joined
+
+
+@dataclass(slots=True)
+class _Tail:
+    """A recognition begun on the guess that the utterance is over."""
+
+    task: asyncio.Task[STTChunk]
+    frames: int
+
+
+class Utterance:
+    """Gathers one utterance and has it recognised; never holds more than one piece of audio.
+
+    Args:
+        recognizer: Gets each piece at most once, the last one possibly several times (speculation).
+        session: Whose turn it is in the recogniser's queue.
+        started_at: Loop time of its onset.
+    """
+
+    def __init__(
+        self, recognizer: Recognizer, settings: DialogueSettings, session: str, started_at: float
+    ) -> None:
+        self._recognizer = recognizer
+        self._settings = settings
+        self._session = session
+        self._frames: list[Pcm] = []
+        self._samples = 0
+        self._voiced_in_piece = False
+        self._recent: deque[Pcm] = deque()
+        self._recent_samples = 0
+        self._pieces: list[asyncio.Task[STTChunk]] = []
+        self._tail: _Tail | None = None
+        self._recognition_s = self._recognised_s = 0.0
+        self.started_at = started_at
+        self.last_voiced_at = started_at
+
+    @property
+    def piece_ms(self) -> float:
+        """Length of the piece not yet closed."""
+        return self._samples * 1000.0 / ASR_RATE
+
+    @property
+    def known_text(self) -> str:
+        """Text of the closed pieces recognised so far."""
+        return join_pieces([p.result().text for p in self._pieces if _succeeded(p)])
+
+    def hear(self, frame: Pcm, *, voiced: bool, at: float) -> None:
+        """One more frame (16 kHz), which ended at loop time ``at``."""
+        if voiced:
+            self.last_voiced_at = at
+            self._voiced_in_piece = True
+        self._frames.append(frame)
+        self._samples += len(frame)
+        self._recent.append(frame)
+        self._recent_samples += len(frame)
+        while self._recent_samples - len(self._recent[0]) >= _TURN_WINDOW:
+            self._recent_samples -= len(self._recent.popleft())
+        if self._tail is None and self.piece_ms >= self._settings.piece_max_ms:
+            self._cut_at_quietest()
+
+    def recent(self) -> Pcm:
+        """The last 8 s at most, for a turn detector."""
+        return np.concatenate(self._recent) if self._recent else EMPTY
+
+    def speculate(self) -> None:
+        """Start recognising the last piece as if the utterance ended here."""
+        if self._tail is None and (self._voiced_in_piece or not self._pieces):
+            self._tail = _Tail(self._recognise(self._frames), len(self._frames))
+
+    def resume(self) -> bool:
+        """The speaker went on: the piece is closed if it was long enough, else its recognition dropped.
+
+        Returns:
+            True if a piece was closed.
+        """
+        tail, self._tail = self._tail, None
+        if tail is None:
+            return False
+        length_ms = sum(map(len, self._frames[: tail.frames])) * 1000.0 / ASR_RATE
+        if length_ms < self._settings.piece_min_ms:
+            tail.task.cancel()
+            return False
+        self._close(tail.task, tail.frames)
+        return True
+
+    def split(self) -> None:
+        """Close the piece here, at a short pause, and start recognising it."""
+        if self._tail is None and self._frames:
+            self._close(self._recognise(self._frames), len(self._frames))
+
+    async def transcript(self) -> Transcript:
+        """Everything that was said, once recognised; starts with the last piece if need be.
+
+        Raises:
+            EngineError: If recognition failed.
+        """
+        self.speculate()
+        tasks = [*self._pieces, *([self._tail.task] if self._tail else [])]
+        chunks = [await asyncio.shield(task) for task in tasks]
+        languages = [c.language for c in chunks if c.text and c.language]
+        return Transcript(
+            text=join_pieces([c.text for c in chunks]),
+            language=max(set(languages), key=languages.count) if languages else None,
+            recognition_s=self._recognition_s,
+            speech_s=self._recognised_s,
+        )
+
+    def abandon(self) -> None:
+        """Stop all recognition of this utterance."""
+        for task in (*self._pieces, *([self._tail.task] if self._tail else [])):
+            task.cancel()
+
+    def _cut_at_quietest(self) -> None:
+        tail_frames = 0
+        span = 0.0
+        while span < _CUT_SEARCH_MS and tail_frames < len(self._frames) - 1:
+            tail_frames += 1
+            span += len(self._frames[-tail_frames]) * 1000.0 / ASR_RATE
+        energies = [float(np.mean(np.square(f, dtype=np.float32))) for f in self._frames[-tail_frames:]]
+        cut = len(self._frames) - tail_frames + int(np.argmin(energies)) + 1
+        self._close(self._recognise(self._frames[:cut]), cut)
+
+    def _close(self, task: asyncio.Task[STTChunk], frames: int) -> None:
+        self._pieces.append(task)
+        del self._frames[:frames]
+        self._voiced_in_piece = False
+        self._samples = sum(map(len, self._frames))
+
+    def _recognise(self, frames: list[Pcm]) -> asyncio.Task[STTChunk]:
+        pcm = np.concatenate(frames) if frames else EMPTY
+        language = self._settings.language
+        now = asyncio.get_running_loop().time()
+        req = STTReq(
+            language=None if language == "auto" else language,
+            hotwords=self._settings.hotwords,
+            ticket=Ticket(
+                session=self._session,
+                priority=Priority.LIVE,
+                deadline=now + self._settings.recognition_timeout_s,
+            ),
+        )
+        task = asyncio.ensure_future(self._within(pcm, req))
+        task.add_done_callback(_retrieve)
+        return task
+
+    async def _within(self, pcm: Pcm, req: STTReq) -> STTChunk:
+        started_at = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(self._settings.recognition_timeout_s):
+                return await self._recognizer.transcribe(pcm, req)
+        except TimeoutError:
+            raise EngineUnavailable(
+                f"recognition did not finish within {self._settings.recognition_timeout_s:g} s"
+            ) from None
+        finally:
+            self._recognition_s = asyncio.get_running_loop().time() - started_at
+            self._recognised_s = len(pcm) / ASR_RATE
+
+
+def _succeeded(task: asyncio.Task[STTChunk]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _retrieve(task: asyncio.Task[STTChunk]) -> None:
+    """A dropped speculation's failure is nobody's business."""
+    if not task.cancelled():
+        task.exception()
