@@ -1,0 +1,83 @@
+"""Files of any common format to samples, in a process of bounded memory and time."""
+
+import asyncio
+import math
+import sys
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
+from weakref import WeakKeyDictionary
+
+from kuaimei.audio.pcm import ASR_RATE, Pcm, from_bytes
+from kuaimei.errors import AudioError
+
+__all__ = ["decode"]
+
+_WORKER = Path(__file__).with_name("_decode_worker.py")
+_AT_ONCE = 2
+_MEMORY_MB = 1024  # address space; the libraries alone map some 300 MB
+
+_slots: "WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]" = WeakKeyDictionary()
+
+
+async def decode(
+    data: bytes | Path, rate: int = ASR_RATE, *, max_s: float = 600.0, timeout_s: float = 30.0
+) -> Pcm:
+    """The sound of a file as mono samples.
+
+    Args:
+        data: The file's content, or where it lies.
+        rate: Wanted, in Hz.
+        max_s: Longer audio is refused.
+        timeout_s: Wall-clock and CPU time that decoding may take, waiting for a free place not counted:
+            two files are decoded at once, further ones wait.
+
+    Raises:
+        AudioError: If there is no such file, no audio in it, too much of it, or decoding broke a limit.
+    """
+    source = await asyncio.to_thread(_as_file, data)
+    try:
+        slots = _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_ONCE))
+        async with slots:
+            return await _run(source, rate, max_s, timeout_s)
+    finally:
+        source.close()
+
+
+def _as_file(data: bytes | Path) -> BinaryIO:
+    if isinstance(data, Path):
+        try:
+            return data.open("rb")
+        except OSError as exc:
+            raise AudioError(f"cannot read {data}: {exc.strerror or exc}") from exc
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the caller
+    file.write(data)
+    file.seek(0)
+    return file
+
+
+async def _run(source: BinaryIO, rate: int, max_s: float, timeout_s: float) -> Pcm:
+    limits = (rate, math.ceil(max_s), math.ceil(timeout_s), _MEMORY_MB)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-I",
+        str(_WORKER),
+        *(str(limit) for limit in limits),
+        stdin=source,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            samples, complaint = await process.communicate()
+    except TimeoutError:
+        raise AudioError(f"the audio could not be decoded within {timeout_s:g} s") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode == 2:
+        raise AudioError(complaint.decode(errors="replace") or "the file cannot be decoded")
+    if process.returncode != 0:
+        raise AudioError("the audio could not be decoded within its limits of memory and time")
+    return from_bytes(samples)

@@ -1,0 +1,62 @@
+"""From one sample rate to another, whole or as a stream."""
+
+import numpy as np
+import soxr  # type: ignore[import-untyped]
+
+from kuaimei.audio.pcm import EMPTY, Pcm, from_float, to_float
+
+__all__ = ["StreamResampler", "resample"]
+
+
+def resample(pcm: Pcm, source_rate: int, target_rate: int) -> Pcm:
+    """``pcm`` at ``target_rate`` Hz; the very same array if the rates are equal.
+
+    Args:
+        pcm: Mono samples, shape ``(n,)``.
+        source_rate: In Hz.
+        target_rate: In Hz.
+
+    Returns:
+        About ``n * target_rate / source_rate`` samples.
+    """
+    if source_rate == target_rate or not len(pcm):
+        return pcm
+    # In float: soxr dithers its 16-bit output, and digital silence would no longer be silent.
+    return from_float(soxr.resample(to_float(pcm), source_rate, target_rate, quality="HQ"))
+
+
+class StreamResampler:
+    """Resamples a stream piece by piece, without seams; one per stream.
+
+    Args:
+        source_rate: In Hz.
+        target_rate: In Hz.
+    """
+
+    def __init__(self, source_rate: int, target_rate: int) -> None:
+        self._source_rate = source_rate
+        self._target_rate = target_rate
+        self._stream: soxr.ResampleStream | None = None
+        self._begin()
+
+    def push(self, pcm: Pcm) -> Pcm:
+        """What is certain of the output after ``pcm``; it lags by the length of the filter, some 20 ms."""
+        if self._stream is None:
+            return pcm
+        if not len(pcm):
+            return EMPTY
+        return from_float(self._stream.resample_chunk(to_float(pcm)))
+
+    def flush(self) -> Pcm:
+        """The rest; afterwards the resampler is as new."""
+        if self._stream is None:
+            return EMPTY
+        rest = from_float(self._stream.resample_chunk(np.zeros(0, np.float32), last=True))
+        self._begin()
+        return rest
+
+    def _begin(self) -> None:
+        if self._source_rate != self._target_rate:
+            self._stream = soxr.ResampleStream(
+                self._source_rate, self._target_rate, 1, dtype="float32", quality="HQ"
+            )

@@ -1,0 +1,91 @@
+"""Silence: cut away at the ends, and put back in the right measure between clauses."""
+
+import numpy as np
+
+from kuaimei.audio.pcm import EMPTY, Pcm, to_float
+
+__all__ = ["fade_edges", "frame_levels", "silence", "sound_bounds", "trim_silence"]
+
+_FRAME_MS = 5
+
+
+def silence(duration_ms: float, rate: int) -> Pcm:
+    """``duration_ms`` of digital silence at ``rate`` Hz."""
+    return np.zeros(max(0, round(duration_ms * rate / 1000.0)), dtype=np.int16)
+
+
+def frame_levels(pcm: Pcm, rate: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """Level of each 5 ms frame in dBFS (RMS; -120 for digital silence), shape ``(ceil(n / frame),)``."""
+    size = max(1, rate * _FRAME_MS // 1000)
+    samples = to_float(pcm)
+    padded = np.zeros(-(-len(samples) // size) * size, np.float32)
+    padded[: len(samples)] = samples
+    power = np.mean(padded.reshape(-1, size) ** 2, axis=1)
+    levels: np.ndarray[tuple[int], np.dtype[np.float32]] = 10.0 * np.log10(np.maximum(power, 1e-12))
+    return levels
+
+
+def sound_bounds(pcm: Pcm, rate: int, *, threshold_db: float = -42.0) -> tuple[int, int] | None:
+    """First and one past the last sample of what is audible.
+
+    Args:
+        pcm: Mono samples.
+        rate: In Hz.
+        threshold_db: Frames this far below the loudest one, and everything under -65 dBFS, are silence.
+
+    Returns:
+        None if nothing is audible.
+    """
+    if not len(pcm):
+        return None
+    levels = frame_levels(pcm, rate)
+    loud = np.flatnonzero(levels > max(float(levels.max()) + threshold_db, -65.0))
+    if not len(loud):
+        return None
+    size = max(1, rate * _FRAME_MS // 1000)
+    return int(loud[0]) * size, min(len(pcm), (int(loud[-1]) + 1) * size)
+
+
+def trim_silence(
+    pcm: Pcm,
+    rate: int,
+    *,
+    keep_start_ms: float = 30.0,
+    keep_end_ms: float = 60.0,
+    threshold_db: float = -42.0,
+) -> Pcm:
+    """``pcm`` without the silence at its ends, faded where it was cut so that nothing clicks.
+
+    Args:
+        pcm: Mono samples.
+        rate: In Hz.
+        keep_start_ms: Kept before the first sound: soft onsets (f, s, h) lie under the threshold.
+        keep_end_ms: Kept after the last sound, for its decay.
+        threshold_db: See `sound_bounds`.
+
+    Returns:
+        Empty if nothing is audible.
+    """
+    bounds = sound_bounds(pcm, rate, threshold_db=threshold_db)
+    if bounds is None:
+        return EMPTY
+    start = max(0, bounds[0] - int(keep_start_ms * rate / 1000.0))
+    end = min(len(pcm), bounds[1] + int(keep_end_ms * rate / 1000.0))
+    return fade_edges(pcm[start:end], rate)
+
+
+def fade_edges(pcm: Pcm, rate: int, *, start_ms: float = 5.0, end_ms: float = 15.0) -> Pcm:
+    """``pcm`` rising from zero and falling back to it (raised cosine), ready to be joined with anything."""
+    faded = pcm.astype(np.float32)
+    rise = _ramp(min(len(pcm) // 2, int(start_ms * rate / 1000.0)))
+    fall = _ramp(min(len(pcm) // 2, int(end_ms * rate / 1000.0)))[::-1]
+    faded[: len(rise)] *= rise
+    faded[len(faded) - len(fall) :] *= fall
+    joined: Pcm = np.rint(faded).astype(np.int16)
+    return joined
+
+
+def _ramp(samples: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    if not samples:
+        return np.ones(0, np.float32)
+    return (0.5 - 0.5 * np.cos(np.pi * np.arange(samples) / samples)).astype(np.float32)
