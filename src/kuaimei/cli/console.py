@@ -1,0 +1,48 @@
+"""What all commands share: settings from the command line, progress to stderr, results to stdout."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from kuaimei.settings import Settings
+
+__all__ = ["note", "print_json", "print_table", "settings_from"]
+
+_err = Console(stderr=True, highlight=False)
+_out = Console(highlight=False)
+
+
+def note(line: str) -> None:
+    """One line for the person at the terminal; results go to stdout, this to stderr."""
+    _err.print(line, markup=False, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """A result as JSON on stdout."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=2)
+    sys.stdout.write("\n")
+
+
+def print_table(columns: list[str], rows: list[list[object]], *, title: str = "") -> None:
+    """A result as a table on stdout; numbers stand right."""
+    table = Table(title=title or None, title_justify="left")
+    for index, column in enumerate(columns):
+        numeric = all(isinstance(row[index], int | float | None) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    _out.print(table)
+
+
+def settings_from(**given: Any) -> Settings:
+    """Settings with what was given on the command line; None means not given."""
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,50 @@
+"""``kuaimei hear``: speech to text."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kuaimei.audio.decode import decode
+from kuaimei.audio.pcm import ASR_RATE
+from kuaimei.cli import console
+from kuaimei.engines.asr import open_recognizer
+from kuaimei.engines.types import Language, Priority, STTReq, Ticket
+from kuaimei.errors import SettingsError
+from kuaimei.settings import Settings
+from kuaimei.wiring import open_one
+
+__all__ = ["hear"]
+
+
+def hear(
+    file: Annotated[Path, typer.Argument(help="A recording in any common format.", exists=True, dir_okay=False)],
+    language: Annotated[str, typer.Option(help="zh, en or auto.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Text and figures as JSON on stdout.")] = False,
+) -> None:
+    """Write down what is said in FILE; the time is taken with the model already loaded."""
+    if language not in {"zh", "en", "auto"}:
+        raise SettingsError(f"--language {language}: it is zh, en or auto")
+    result = asyncio.run(_hear(console.settings_from(), file, language))
+    if as_json:
+        console.print_json(result)
+    else:
+        print(result["text"])
+        console.note(f"{result['audio_s']} s of audio in {result['total_ms']} ms")
+
+
+async def _hear(settings: Settings, file: Path, language: str) -> dict[str, object]:
+    pcm = await decode(file, ASR_RATE)
+    spoken: dict[str, Language | None] = {"zh": "zh", "en": "en"}
+    async with open_one(settings, "asr", open_recognizer) as recognizer:
+        started = time.perf_counter()
+        req = STTReq(
+            language=spoken.get(language),
+            hotwords=settings.dialogue.hotwords,
+            ticket=Ticket(session="hear", priority=Priority.LIVE),
+        )
+        chunk = await recognizer.transcribe(pcm, req)
+        total_ms = (time.perf_counter() - started) * 1000.0
+    return {"text": chunk.text, "audio_s": round(len(pcm) / ASR_RATE, 3), "total_ms": round(total_ms, 1)}

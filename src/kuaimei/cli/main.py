@@ -1,0 +1,75 @@
+"""``kuaimei``: the commands, and how their failures are told."""
+
+import importlib
+import os
+import sys
+
+import typer
+from pydantic import ValidationError
+
+from kuaimei import __version__
+from kuaimei.errors import KuaimeiError
+
+__all__ = ["main"]
+
+_COMMANDS = ("setup", "serve", "talk", "say", "hear", "doctor")
+_GROUPS = ("models",)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"kuaimei {__version__}")
+        raise typer.Exit
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer(
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        help="快美: voice chat that never leaves your building.",
+    )
+
+    @app.callback()
+    def options(
+        version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say which."),
+    ) -> None:
+        pass
+
+    for name in _COMMANDS:
+        app.command(name)(getattr(importlib.import_module(f"kuaimei.cli.{name}"), name))
+    for name in _GROUPS:
+        app.add_typer(importlib.import_module(f"kuaimei.cli.{name}").app, name=name)
+    return app
+
+
+def main() -> None:
+    """Run the command given by the arguments; a deliberate error is one line on stderr and status 1."""
+    try:
+        _app()()
+    except KuaimeiError as error:
+        _fail(str(error))
+    except ValidationError as error:
+        for detail in error.errors():
+            where = ".".join(str(part) for part in detail["loc"]) or "settings"
+            print(f"kuaimei: {where}: {detail['msg'].removeprefix('Value error, ')}", file=sys.stderr)
+        _leave(2)
+    except KeyboardInterrupt:
+        _leave(130)
+
+
+def _fail(message: str) -> None:
+    print(f"kuaimei: {message}", file=sys.stderr)
+    _leave(1)
+
+
+def _leave(status: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status) if _threads_linger() else sys.exit(status)
+
+
+def _threads_linger() -> bool:
+    """A step that was computing when the command failed must not keep the terminal waiting."""
+    import threading
+
+    return any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread())

@@ -1,0 +1,197 @@
+"""Recordings spoken in real time into a conversation, and what came of each turn."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from kuaimei.audio.decode import decode
+from kuaimei.audio.pcm import ASR_RATE, Pcm
+from kuaimei.dialogue.conversation import Conversation
+from kuaimei.dialogue.events import (
+    Event,
+    ReplyAudio,
+    ReplyText,
+    TranscriptFinal,
+    TurnFailed,
+    TurnTimed,
+    TurnTiming,
+)
+from kuaimei.settings import Settings
+from kuaimei.wiring import House, open_house
+
+__all__ = ["Rehearsal", "TurnReport", "rehearse"]
+
+_PACKET = ASR_RATE * 20 // 1000
+"""Samples handed over at a time: 20 ms, as a browser sends them."""
+_LEAD_S = 0.3
+"""Silence before a recording, so that its first sound is not the first sample ever heard."""
+_TAIL_S = 3.0
+"""Silence after which a recording in which nobody spoke is given up."""
+
+
+@dataclass(slots=True)
+class TurnReport:
+    """One turn as `kuaimei talk` reports it; milliseconds from the last voiced frame."""
+
+    file: str
+    transcript: str = ""
+    reply: str = ""
+    endpoint_ms: float | None = None
+    transcript_ms: float | None = None
+    first_token_ms: float | None = None
+    first_clause_ms: float | None = None
+    first_audio_ms: float | None = None
+    last_audio_ms: float | None = None
+    reply_audio_s: float = 0.0
+    errors: list[str] = field(default_factory=list)
+    audio: list[tuple[float, Pcm]] = field(default_factory=list, repr=False)
+    rate: int = 0
+
+    def public(self) -> dict[str, object]:
+        """The documented keys, and ``errors`` where there were any."""
+        hidden = {"audio", "rate"} if self.errors else {"audio", "rate", "errors"}
+        return {k: _rounded(v) for k, v in asdict(self).items() if k not in hidden}
+
+    def fill(self, timing: TurnTiming) -> None:
+        """Take over the timings of the turn."""
+        for name in (
+            "endpoint_ms",
+            "transcript_ms",
+            "first_token_ms",
+            "first_clause_ms",
+            "first_audio_ms",
+            "last_audio_ms",
+            "reply_audio_s",
+        ):
+            setattr(self, name, getattr(timing, name))
+
+
+class Rehearsal:
+    """An observer that gathers what came of each turn."""
+
+    def __init__(self, told: Callable[[TurnReport], None] = lambda turn: None) -> None:
+        self._told = told
+        self._turns: dict[int, TurnReport] = {}
+        self.file = ""
+        self.timed = 0
+
+    @property
+    def turns(self) -> list[TurnReport]:
+        """All turns so far, in order."""
+        return [self._turns[number] for number in sorted(self._turns)]
+
+    def __call__(self, event: Event) -> None:
+        """Take note of one step."""
+        match event:
+            case TranscriptFinal(text=text):
+                self._turn(event.turn).transcript = text
+            case ReplyText(text=text):
+                self._turn(event.turn).reply += text
+            case ReplyAudio(pcm=pcm, rate=rate, start_ms=start_ms):
+                turn = self._turn(event.turn)
+                turn.rate = rate
+                turn.audio.append((start_ms, pcm))
+            case TurnFailed(stage=stage, message=message):
+                self._turn(event.turn).errors.append(f"{stage}: {message}")
+            case TurnTimed(timing=timing):
+                turn = self._turn(event.turn)
+                turn.fill(timing)
+                self.timed += 1
+                self._told(turn)
+            case _:
+                pass
+
+    def _turn(self, number: int) -> TurnReport:
+        return self._turns.setdefault(number, TurnReport(self.file))
+
+
+async def rehearse(
+    settings: Settings,
+    files: Sequence[Path],
+    *,
+    out: Path | None = None,
+    keep: bool = False,
+    told: Callable[[TurnReport], None] = lambda turn: None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> list[TurnReport]:
+    """Speak ``files`` one after the other into one conversation, each when the reply before it has been heard.
+
+    Args:
+        out: Folder for ``NAME.reply.wav`` of every recording.
+
+    Raises:
+        KuaimeiError: If a recording cannot be decoded or an engine cannot be opened.
+    """
+    clips = [(path, await decode(path, ASR_RATE)) for path in files]
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    async with open_house(settings, keep=keep, progress=lambda name: progress(f"ready: {name}")) as house:
+        return await speak(house, clips, out=out, told=told)
+
+
+async def speak(
+    house: House,
+    clips: Sequence[tuple[Path, Pcm]],
+    *,
+    out: Path | None = None,
+    told: Callable[[TurnReport], None] = lambda turn: None,
+    session: str = "talk",
+) -> list[TurnReport]:
+    """As `rehearse`, with a house that is open already and decoded recordings (16 kHz)."""
+    rehearsal = Rehearsal(told)
+    async with house.converse(session, [rehearsal]) as conversation:
+        for path, pcm in clips:
+            rehearsal.file = path.name
+            before = len(rehearsal.turns)
+            await _feed(conversation, rehearsal, pcm)
+            if out is not None:
+                _write(out / f"{path.stem}.reply.wav", rehearsal.turns[before:])
+    return rehearsal.turns
+
+
+async def _feed(conversation: Conversation, rehearsal: Rehearsal, pcm: Pcm) -> None:
+    """Speak ``pcm`` in real time, then keep silent until the reply has been heard."""
+    loop = asyncio.get_running_loop()
+    lead = np.zeros(int(_LEAD_S * ASR_RATE), dtype=np.int16)
+    speech = np.concatenate((lead, pcm))
+    silence = np.zeros(_PACKET, dtype=np.int16)
+    timed = rehearsal.timed
+    done = asyncio.Event()
+
+    async def wait() -> None:
+        await asyncio.sleep(len(speech) / ASR_RATE + _TAIL_S)
+        await conversation.idle()
+        done.set()
+
+    waiting = asyncio.ensure_future(wait())
+    begun, sent = loop.time(), 0
+    try:
+        while not done.is_set() or rehearsal.timed == timed and sent < len(speech):
+            packet = speech[sent : sent + _PACKET] if sent < len(speech) else silence
+            sent += len(packet)
+            await asyncio.sleep(max(0.0, begun + sent / ASR_RATE - loop.time()))
+            conversation.hear(packet)
+    finally:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+
+def _write(path: Path, turns: Sequence[TurnReport]) -> None:
+    """All replies to one recording as one file; what came again after a pause lies where it was."""
+    pieces = []
+    for turn in turns:
+        samples = np.zeros(0, dtype=np.int16)
+        for start_ms, pcm in turn.audio:
+            start = round(start_ms * turn.rate / 1000.0)
+            samples = np.concatenate((samples[:start], pcm))
+        pieces.append(samples)
+    if pieces and turns[0].rate:
+        soundfile.write(path, np.concatenate(pieces), turns[0].rate, subtype="PCM_16")
+
+
+def _rounded(value: object) -> object:
+    return round(value, 3) if isinstance(value, float) else value

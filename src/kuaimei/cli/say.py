@@ -1,0 +1,72 @@
+"""``kuaimei say``: text to speech."""
+
+import asyncio
+import time
+from contextlib import aclosing
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from kuaimei.audio.encode import CONTENT_TYPES, encode
+from kuaimei.audio.pcm import EMPTY
+from kuaimei.cli import console
+from kuaimei.engines.tts import open_synthesizer
+from kuaimei.engines.types import Priority, Ticket, TTSReq
+from kuaimei.errors import AudioError
+from kuaimei.settings import Settings
+from kuaimei.wiring import open_one
+
+__all__ = ["say"]
+
+
+def say(
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    voice: Annotated[str | None, typer.Option(help="Voice; see the server's /api/voices or models list.")] = None,
+    speed: Annotated[float, typer.Option(min=0.5, max=2.0, help="1 is the voice's own pace.")] = 1.0,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write; its suffix says the format.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON on stdout.")] = False,
+) -> None:
+    """Speak TEXT into a file; the figures are taken with the models already loaded."""
+    settings = console.settings_from(voice=voice)
+    fmt = "wav" if output is None else output.suffix.lstrip(".").lower()
+    if fmt not in CONTENT_TYPES:
+        raise AudioError(f"{output}: no such format; there are {', '.join(sorted(CONTENT_TYPES))}")
+    figures = asyncio.run(_say(settings, text, speed, output, fmt))
+    if as_json:
+        console.print_json(figures)
+    else:
+        console.print_table(list(figures), [list(figures.values())])
+
+
+async def _say(
+    settings: Settings, text: str, speed: float, output: Path | None, fmt: str
+) -> dict[str, float | int | None]:
+    async with open_one(settings, "tts", open_synthesizer) as synthesizer:
+        started = time.perf_counter()
+        first_audio_ms = None
+        pieces = [EMPTY]
+        req = TTSReq(
+            text=text,
+            voice_id=settings.voice,
+            speed=speed,
+            ticket=Ticket(session="say", priority=Priority.LIVE),
+        )
+        async with aclosing(synthesizer.stream(req)) as stream:  # type: ignore[type-var]
+            async for pcm in stream:
+                if first_audio_ms is None:
+                    first_audio_ms = (time.perf_counter() - started) * 1000.0
+                pieces.append(pcm)
+        total_ms = (time.perf_counter() - started) * 1000.0
+        speech = np.concatenate(pieces)
+        if output is not None:
+            output.write_bytes(await asyncio.to_thread(encode, speech, synthesizer.sample_rate, fmt))
+        return {
+            "characters": len(text),
+            "audio_s": round(len(speech) / synthesizer.sample_rate, 3),
+            "first_audio_ms": None if first_audio_ms is None else round(first_audio_ms, 1),
+            "total_ms": round(total_ms, 1),
+        }

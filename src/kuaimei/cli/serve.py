@@ -1,0 +1,82 @@
+"""``kuaimei serve``: the server."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from kuaimei import __version__
+from kuaimei.cli import console
+from kuaimei.errors import SettingsError
+from kuaimei.models.source import Source
+from kuaimei.server.app import create_app
+from kuaimei.settings import ServerSettings, Settings
+from kuaimei.wiring import open_house
+
+__all__ = ["serve"]
+
+_GOODBYE_S = 5
+"""What open connections get to end in, when the server is told to stop."""
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback a key is needed.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    llm: Annotated[str | None, typer.Option(help="Catalogue name, path, or URL of an OpenAI-compatible server.")] = None,
+) -> None:
+    """Start the server and print the address to open; Ctrl+C stops it."""
+    settings = console.settings_from(llm=llm)
+    given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
+    if given:
+        server = ServerSettings(**{**dict(settings.server), **given})
+        settings = Settings(**{**dict(settings), "server": server})
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    started = time.monotonic()
+    listening = _listen(settings.server)  # before the models are loaded: a busy port is told at once
+    me = asyncio.current_task()
+    assert me is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
+    console.note(f"快美 kuaimei {__version__}: loading …")
+    with listening:
+        async with open_house(settings, progress=lambda name: console.note(f"  ready: {name}")) as house:
+            for source in house.loaded:
+                console.note(_loaded(source))
+            kept = house.store.describe() if house.store is not None else "nothing said is kept"
+            console.note(f"  store     {kept}")
+            bound = listening.getsockname()
+            address = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+            console.note(f"Ready after {time.monotonic() - started:.1f} s. Open http://{address}:{bound[1]}")
+            config = uvicorn.Config(
+                create_app(house),
+                log_level="warning",
+                timeout_graceful_shutdown=_GOODBYE_S,
+                ws_max_size=settings.server.max_body_mb * 1024 * 1024,
+                server_header=False,
+            )
+            await uvicorn.Server(config).serve(sockets=[listening])
+
+
+def _listen(server: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    try:
+        return socket.create_server((server.host, server.port), family=family, backlog=128)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {server.host} port {server.port} ({error.strerror}): "
+            "choose another with --port, or stop what is using it"
+        ) from None
+
+
+def _loaded(source: Source) -> str:
+    where = source.url or (str(source.path) if source.path else "built in")
+    licence = f"  ({source.licence})" if source.licence else ""
+    return f"  {source.role:9} {source.name}{licence}  {where}"

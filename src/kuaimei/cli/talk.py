@@ -1,0 +1,63 @@
+"""``kuaimei talk``: a spoken conversation with recordings, or with the microphone."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kuaimei.cli import console
+from kuaimei.cli.rehearsal import TurnReport, rehearse
+
+__all__ = ["talk"]
+
+_COLUMNS = ["file", "transcript", "reply", "endpoint", "transcript", "token", "clause", "first audio", "last audio"]
+
+
+def talk(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Recordings of speech; none: the microphone.", exists=True)
+    ] = None,
+    llm: Annotated[str | None, typer.Option(help="Catalogue name, path, or URL of an OpenAI-compatible server.")] = None,
+    voice: Annotated[str | None, typer.Option(help="Voice of the replies.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the replies' audio and turns.json.")] = None,
+    keep: Annotated[bool, typer.Option(help="Store what is said, as the server does.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Turns as JSON on stdout.")] = False,
+) -> None:
+    """Talk: recordings are fed in real time, as if spoken now, through the same conversation as the server's.
+
+    Milliseconds count from the last voiced frame of each utterance.
+    """
+    settings = console.settings_from(llm=llm, voice=voice)
+    if not files:
+        from kuaimei.cli.microphone import converse
+
+        asyncio.run(converse(settings, keep=keep))
+        return
+
+    def told(turn: TurnReport) -> None:
+        if not as_json:
+            first = "–" if turn.first_audio_ms is None else f"{turn.first_audio_ms:.0f} ms"
+            console.note(f"{turn.file}\n  你 {turn.transcript}\n  快 {turn.reply}\n  first audio after {first}")
+
+    turns = asyncio.run(rehearse(settings, files, out=out, keep=keep, told=told, progress=console.note))
+    result = {"turns": [turn.public() for turn in turns]}
+    if out is not None:
+        (out / "turns.json").write_text(json.dumps(result, ensure_ascii=False, indent=2), encoding="utf-8")
+    if as_json:
+        console.print_json(result)
+        return
+    console.print_table(
+        _COLUMNS,
+        [
+            [t.file, t.transcript, t.reply, *map(_ms, (t.endpoint_ms, t.transcript_ms, t.first_token_ms)),
+             *map(_ms, (t.first_clause_ms, t.first_audio_ms, t.last_audio_ms))]
+            for t in turns
+        ],
+        title="milliseconds from the last voiced frame",
+    )
+
+
+def _ms(value: float | None) -> int | None:
+    return None if value is None else round(value)
