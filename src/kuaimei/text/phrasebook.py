@@ -1,0 +1,87 @@
+"""Which phrases OpenCC's s2twp knows, so that a stream can tell what may still become one.
+
+OpenCC converts by longest match from the left, but its Python binding does not say where its
+matches end. `phrases.txt.xz` lists its keys (three groups parted by empty lines: the phrases that
+segment the text, the Taiwan phrases, the Taiwan variants); a unit test compares it with the
+dictionaries of the installed OpenCC.
+"""
+
+import lzma
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import opencc
+
+__all__ = ["Phrasebook", "phrasebook"]
+
+
+def _outcomes(keys: Iterable[str], converted: Iterable[str]) -> dict[str, str]:
+    """For every proper prefix of a key, what all keys beginning with it agree on when converted."""
+    agreed: dict[str, str] = {}
+    for key, out in zip(keys, converted, strict=True):
+        for end in range(1, len(key)):
+            prefix = key[:end]
+            known = agreed.get(prefix)
+            if known is None:
+                agreed[prefix] = out
+            elif not out.startswith(known):
+                size = 0
+                for a, b in zip(known, out, strict=False):
+                    if a != b:
+                        break
+                    size += 1
+                agreed[prefix] = known[:size]
+    return agreed
+
+
+@dataclass(frozen=True, slots=True)
+class Phrasebook:
+    """Keys by longest match, and what their beginnings promise.
+
+    Attributes:
+        phrases: Keys that segment the text (Simplified, or common to both scripts).
+        promises: Proper prefix of a phrase → the start common to all its conversions.
+        taiwan: Keys of the second step, Traditional, in order of precedence.
+        taiwan_prefixes: Proper prefixes of those.
+        longest: Length of the longest key in characters.
+    """
+
+    phrases: frozenset[str]
+    promises: Mapping[str, str]
+    taiwan: tuple[frozenset[str], ...]
+    taiwan_prefixes: frozenset[str]
+    longest: int
+
+    def phrase_at(self, text: str, start: int) -> int:
+        """End of the longest phrase that begins at ``start``; ``start`` itself if there is none."""
+        for end in range(min(len(text), start + self.longest), start, -1):
+            if text[start:end] in self.phrases:
+                return end
+        return start
+
+    def taiwan_at(self, text: str) -> int:
+        """Length of the Taiwan phrase at the beginning of ``text`` (Traditional); 0 if there is none."""
+        for keys in self.taiwan:
+            for end in range(min(len(text), self.longest), 0, -1):
+                if text[:end] in keys:
+                    return end
+        return 0
+
+
+@cache
+def phrasebook() -> Phrasebook:
+    """The phrases of s2twp; built once (about 0.2 s)."""
+    packed = files("kuaimei.text").joinpath("data/phrases.txt.xz").read_bytes()
+    groups = [block.split() for block in lzma.decompress(packed).decode().split("\n\n")]
+    segmenting, *taiwan = groups
+    converted = opencc.OpenCC("s2twp").convert("\n".join(segmenting)).split("\n")
+    keys = [key for group in taiwan for key in group]
+    return Phrasebook(
+        phrases=frozenset(segmenting),
+        promises=_outcomes(segmenting, converted),
+        taiwan=tuple(frozenset(group) for group in taiwan),
+        taiwan_prefixes=frozenset(key[:end] for key in keys for end in range(1, len(key))),
+        longest=max(len(key) for key in (*segmenting, *keys)),
+    )
