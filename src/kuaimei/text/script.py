@@ -10,7 +10,7 @@ import opencc
 
 from kuaimei.text.phrasebook import Phrasebook, phrasebook
 
-__all__ = ["TraditionalStream", "to_simplified", "to_traditional", "warm"]
+__all__ = ["TraditionalStream", "simplified_characters", "to_simplified", "to_traditional", "warm"]
 
 _SCENARIOS: Final = 12
 """Undecided characters looked through for what may be shown early; more are simply held back."""
@@ -23,15 +23,18 @@ def _converter(name: str) -> opencc.OpenCC:
 
 def warm() -> None:
     """Load the dictionaries (about 0.3 s); call it in a thread before the first turn."""
-    _converter("t2s")
+    _converter("tw2s")
     _converter("s2t")
     _converter("s2twp")
     phrasebook()
 
 
 def to_simplified(text: str) -> str:
-    """``text`` in Simplified characters, its words unchanged (OpenCC t2s)."""
-    converted: str = _converter("t2s").convert(text)
+    """``text`` in Simplified characters, its words unchanged.
+
+    OpenCC tw2s rather than t2s, which leaves 著 alone: 走著 would be read zhù.
+    """
+    converted: str = _converter("tw2s").convert(text)
     return converted
 
 
@@ -129,3 +132,14 @@ def _certain_rest(book: Phrasebook, text: str) -> str:
     """As `_certain`, for what is left if the phrase that was hoped for does not come."""
     end, settled = _decide(book, text)
     return to_traditional(text[:end]) + settled
+
+
+@cache
+def _simple(char: str) -> str:
+    converted = to_simplified(char)
+    return converted if len(converted) == 1 else char
+
+
+def simplified_characters(text: str) -> str:
+    """`to_simplified` character by character: never changes the length, for looking words up."""
+    return "".join(map(_simple, text))

@@ -1,0 +1,140 @@
+"""The smallest pieces of text that are never cut inside, with what they weigh in the mouth."""
+
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+__all__ = ["Atom", "Kind", "scan"]
+
+
+class Kind(Enum):
+    """What an atom is to the voice."""
+
+    HAN = auto()
+    """One character that is one syllable."""
+    WORD = auto()
+    """A latin word, a number, an address."""
+    STRONG = auto()
+    """The end of a sentence."""
+    WEAK = auto()
+    """A pause within a sentence."""
+    OPEN = auto()
+    CLOSE = auto()
+    SPACE = auto()
+    SILENT = auto()
+    """A sign that is neither spoken nor a pause."""
+    UNDECIDED = auto()
+    """The end of the text so far, which may yet become something else (「3.」, 「Hel」)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """A piece of text.
+
+    Attributes:
+        end: Where it ends in the text scanned.
+        weight: Its length in spoken characters.
+    """
+
+    text: str
+    end: int
+    kind: Kind
+    weight: float = 0.0
+
+    @property
+    def closes(self) -> str:
+        """The sign that ends what an opening sign began."""
+        return _PAIRS[self.text]
+
+
+_PAIRS: Final = {
+    "「": "」", "『": "』", "“": "”", "（": "）", "(": ")",
+    "《": "》", "〈": "〉", "【": "】", "〔": "〕", "[": "]",
+}  # fmt: skip
+_CLOSERS: Final = frozenset(_PAIRS.values())
+_STRONG: Final = frozenset("。！？!?；;…\n")
+_WEAK: Final = frozenset("，、：,:—～~")
+
+_LATIN: Final = r"[^\W_\u3040-\u30ff\u3100-\u312f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]"
+_WORD: Final = re.compile(
+    r"(?:https?://|www\.)[!-~]*[A-Za-z0-9/=&#_-]"
+    r"|[A-Za-z0-9][\w.+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+    r"|(?:[A-Za-z]\.){2,}(?![A-Za-z])"
+    r"|(?:NT|US)?[$€£¥]?[-+−]?\d+(?:[.,:/~\-–]\d+)*(?:%|°[CF]?|℃|％)?(?:[A-Za-z]+(?:[²³/][A-Za-z]*)?)?"
+    rf"|{_LATIN}+(?:['’.+#&/_@-]+{_LATIN}+)*[+#]*",
+)
+_MAY_GO_ON: Final = re.compile(r"(?:[$€£¥@/.+\-_&#'’:,~–%°²³]|[!-~])*")
+_ABBREVIATIONS: Final = frozenset(
+    ("mr", "mrs", "ms", "dr", "prof", "vs", "st", "jr", "sr", "inc", "ltd", "co")
+    + ("e.g", "i.e", "etc", "a.m", "p.m", "fig", "dept", "approx")
+)
+
+
+def scan(text: str, *, final: bool = True) -> list[Atom]:
+    """``text`` as atoms, in order and without gaps.
+
+    Args:
+        text: Any text.
+        final: False if more will follow: then what touches the end and may grow is `Kind.UNDECIDED`.
+    """
+    atoms: list[Atom] = []
+    at = 0
+    while at < len(text):
+        atom = _next(text, at, atoms, final=final)
+        atoms.append(atom)
+        at = atom.end
+    return atoms
+
+
+def _next(text: str, at: int, before: list[Atom], *, final: bool) -> Atom:
+    char = text[at]
+    if (char.isascii() or char.isalnum() or char in "€£¥−") and (match := _WORD.match(text, at)):
+        end = match.end()
+        if not final and _open_ended(text, end):
+            return Atom(text[at:], len(text), Kind.UNDECIDED, 1.0)
+        return Atom(match.group(), end, Kind.WORD, _weight(match.group()))
+    end = at + 1
+    if char == ".":
+        return _full_stop(text, at, before, final=final)
+    if char in ",:" and end == len(text) and not final and at and text[at - 1].isdigit():
+        return Atom(char, end, Kind.UNDECIDED)
+    if char in _STRONG:
+        return Atom(char, end, Kind.STRONG)
+    if char in _WEAK:
+        return Atom(char, end, Kind.WEAK)
+    if char in _PAIRS:
+        return Atom(char, end, Kind.OPEN)
+    if char in _CLOSERS:
+        return Atom(char, end, Kind.CLOSE)
+    if char.isspace():
+        return Atom(char, end, Kind.SPACE)
+    if char.isalnum():
+        return Atom(char, end, Kind.HAN, 1.0)
+    return Atom(char, end, Kind.SILENT)
+
+
+def _open_ended(text: str, end: int) -> bool:
+    """Whether a word that ends here may go on in the next token."""
+    rest = _MAY_GO_ON.match(text, end)
+    return rest is not None and rest.end() == len(text)
+
+
+def _full_stop(text: str, at: int, before: list[Atom], *, final: bool) -> Atom:
+    """A period ends a sentence unless it belongs to an abbreviation or more of a number is to come."""
+    if at + 1 == len(text) and not final:
+        return Atom(".", at + 1, Kind.UNDECIDED)
+    previous = before[-1].text.lower() if before else ""
+    follows = text[at + 1 : at + 2]
+    if previous in _ABBREVIATIONS or (follows.isascii() and follows.isalnum()):
+        return Atom(".", at + 1, Kind.SILENT)
+    return Atom(".", at + 1, Kind.STRONG)
+
+
+def _weight(word: str) -> float:
+    """Spoken characters of a latin word (about a syllable each) or a number (a digit each)."""
+    digits = sum(char.isdigit() for char in word)
+    letters = len(word) - digits
+    if digits:
+        return min(digits + letters * 0.5, 12.0)
+    return 1.2 if letters <= 3 else min(1.9 if letters <= 10 else letters / 4, 8.0)

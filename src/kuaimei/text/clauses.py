@@ -1,0 +1,179 @@
+"""Cutting a stream of tokens into clauses that can be spoken one by one.
+
+The first clause is short, so that the reply is heard early; the following ones are long enough to
+sound well. Whatever is cut, the clauses together are exactly the text that was pushed.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from kuaimei.text.atoms import Atom, Kind, scan
+from kuaimei.text.words import boundaries, warm
+
+__all__ = ["FIRST", "FOLLOWING", "ClauseCutter", "ClauseSizes", "cut", "speech_length", "warm"]
+
+_STRETCH: Final = 1.3
+"""Over the limit by no more than this, punctuation in sight is still worth waiting for."""
+_TRAILING: Final = frozenset({Kind.STRONG, Kind.WEAK, Kind.CLOSE, Kind.SPACE, Kind.SILENT})
+"""What never begins a clause: it stays with the words before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseSizes:
+    """How long a clause should be, in spoken characters (a latin word counts 1.2 or 1.9).
+
+    Attributes:
+        sentence: The end of a sentence cuts from this length on.
+        pause: A comma cuts from this length on.
+        word_min: Without punctuation, cut at the best word boundary between this …
+        word_max: … and this length,
+        limit: as soon as the clause has grown this long.
+        quoted: Quotes and brackets longer than this may be cut inside.
+    """
+
+    sentence: float
+    pause: float
+    word_min: float
+    word_max: float
+    limit: float
+    quoted: float = 30
+
+
+FIRST: Final = ClauseSizes(sentence=4, pause=4, word_min=4, word_max=8, limit=9.5)
+FOLLOWING: Final = ClauseSizes(sentence=4, pause=8, word_min=9, word_max=17, limit=20)
+
+
+def speech_length(text: str) -> float:
+    """Length of ``text`` in spoken characters; 0 if there is nothing to say in it."""
+    return sum(atom.weight for atom in scan(text))
+
+
+def cut(text: str, first: ClauseSizes = FOLLOWING) -> list[str]:
+    """All clauses of a text that is already complete; a short leftover joins the clause before it."""
+    cutter = ClauseCutter(first=first)
+    clauses = [*cutter.push(text), *cutter.flush()]
+    if len(clauses) > 1 and speech_length(clauses[-1]) < FOLLOWING.sentence:
+        clauses[-2:] = ["".join(clauses[-2:])]
+    return clauses
+
+
+class ClauseCutter:
+    """Clauses of one reply, as its tokens arrive; not for use from several threads.
+
+    ``"".join`` of all that `push` and `flush` return equals all that was pushed. A clause has
+    something to say in it, except for a last one of stray punctuation (`speech_length` is 0).
+    """
+
+    def __init__(self, first: ClauseSizes = FIRST, following: ClauseSizes = FOLLOWING) -> None:
+        self._sizes = first
+        self._following = following
+        self._text = ""
+        self._closing: list[str] = []
+        """Quotes and brackets left open by the last cut (they had grown absurdly long)."""
+
+    def push(self, token: str) -> list[str]:
+        """The clauses completed by ``token``: none, one, or several."""
+        self._text += token
+        return self._take(final=False)
+
+    def flush(self) -> list[str]:
+        """What is left at the end of the text, in one or more clauses."""
+        clauses = self._take(final=True)
+        if self._text:
+            clauses.append(self._text)
+            self._text = ""
+        return clauses
+
+    def _take(self, *, final: bool) -> list[str]:
+        clauses = []
+        while self._text and (end := _end(self._text, self._sizes, self._closing, final=final)):
+            clause, self._text = self._text[:end], self._text[end:]
+            for atom in scan(clause):
+                _track(atom, self._closing)
+            clauses.append(clause)
+            self._sizes = self._following
+        return clauses
+
+
+def _end(text: str, sizes: ClauseSizes, inside: list[str], *, final: bool) -> int:
+    """Where the first clause of ``text`` ends; 0 if that cannot be said yet."""
+    atoms = scan(text, final=final)
+    length = 0.0
+    quoted = sizes.quoted if inside else 0.0
+    earlier = 0
+    closing = list(inside)
+    index = 0
+    while index < len(atoms):
+        atom = atoms[index]
+        index += 1
+        if atom.kind is Kind.UNDECIDED:
+            break
+        length += atom.weight
+        _track(atom, closing)
+        quoted = quoted + atom.weight if closing else 0.0
+        if not _pauses(atoms, index - 1) or (closing and quoted <= sizes.quoted):
+            continue
+        strong = atom.kind is not Kind.WEAK
+        while index < len(atoms) and atoms[index].kind in _TRAILING:
+            _track(atoms[index], closing)
+            strong = strong or atoms[index].kind is Kind.STRONG
+            index += 1
+        if index < len(atoms) and atoms[index].kind is Kind.UNDECIDED and not atoms[index].weight:
+            break
+        end = atoms[index - 1].end
+        if length >= (sizes.sentence if strong else sizes.pause):
+            if not closing and length > sizes.limit * _STRETCH:
+                return earlier or _word_boundary(text, atoms, sizes) or end
+            waits = not final and index == len(atoms) and (closing or _may_repeat(atoms[index - 1]))
+            return 0 if waits else end
+        if length >= sizes.word_min:
+            earlier = end
+    if length < sizes.limit or (final and length <= sizes.limit * _STRETCH):
+        return 0
+    return earlier or _word_boundary(text, atoms, sizes)
+
+
+def _track(atom: Atom, closing: list[str]) -> None:
+    """Keep account of the open quotes and brackets."""
+    if atom.kind is Kind.OPEN:
+        closing.append(atom.closes)
+    elif atom.kind is Kind.CLOSE and atom.text in closing:
+        del closing[closing.index(atom.text) :]
+
+
+def _pauses(atoms: list[Atom], index: int) -> bool:
+    """Whether the voice rests after this atom: at punctuation, or at the end of a quoted sentence."""
+    atom = atoms[index]
+    if atom.kind is Kind.CLOSE:
+        return index > 0 and atoms[index - 1].kind is Kind.STRONG
+    return atom.kind in (Kind.STRONG, Kind.WEAK)
+
+
+def _may_repeat(atom: Atom) -> bool:
+    """Marks that like to come in rows: their clause waits for one more character."""
+    return atom.text in "!?！？…—~～\n" or atom.kind is Kind.SPACE
+
+
+def _word_boundary(text: str, atoms: list[Atom], sizes: ClauseSizes) -> int:
+    """The best place to cut where no punctuation helps; 0 if there is none yet."""
+    best, best_score = 0, float("-inf")
+    lengths: dict[int, float] = {}
+    length = 0.0
+    quoted = 0.0
+    closing: list[str] = []
+    for atom in atoms:
+        if atom.kind is Kind.UNDECIDED:
+            break
+        _track(atom, closing)
+        length += atom.weight
+        quoted = quoted + atom.weight if closing else 0.0
+        if not closing or quoted > sizes.quoted * 1.5:
+            lengths[atom.end] = length
+    for place, naturalness in boundaries(text, atoms):
+        reached = lengths.get(place, 0.0)
+        if reached < sizes.word_min or (reached > sizes.word_max and best):
+            continue
+        score = naturalness + min(reached, sizes.word_max) / sizes.word_max
+        if score > best_score:
+            best, best_score = place, score
+    return best
