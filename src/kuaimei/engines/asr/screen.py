@@ -1,0 +1,40 @@
+"""From a recogniser's raw text to what is shown: Traditional script, full-width punctuation, spacing."""
+
+import re
+
+from kuaimei.text.script import to_traditional
+
+__all__ = ["join", "present"]
+
+_HAN = "\u3400-\u9fff\uf900-\ufaff"
+_FULL = "，。！？；：、"
+_WIDE = {",": "，", ".": "。", "?": "？", "!": "！", ";": "；", ":": "："}
+
+_MARK_AFTER_HAN = re.compile(rf"(?<=[{_HAN}])\s*([,.?!;:])(?![0-9A-Za-z.])\s*")
+_COMMA_TO_HAN = re.compile(rf"(?<=[0-9A-Za-z%])\s*([,?!;:])\s*(?=[{_HAN}])")
+_COMMA_AFTER_HAN = re.compile(rf"(?<=[{_HAN}])\s*([,?!;:])\s*(?=[0-9A-Za-z])")
+_SPACE_IN_HAN = re.compile(rf"(?<=[{_HAN}{_FULL}])\s+(?=[{_HAN}{_FULL}])")
+_SPACE_AT_MARK = re.compile(rf"\s+(?=[{_FULL}])|(?<=[{_FULL}])\s+")
+_SPACES = re.compile(r"\s+")
+_HAS_HAN = re.compile(rf"[{_HAN}]")
+_LAST_STOP = re.compile(r"(?<=[0-9A-Za-z%])([.?!])$")
+
+
+def present(text: str) -> str:
+    """``text`` as it is shown: s2twp, full-width marks in Chinese, no spaces between Han characters."""
+    text = _SPACES.sub(" ", text).strip()
+    if not _HAS_HAN.search(text):
+        return text
+    text = _SPACE_IN_HAN.sub("", text)
+    for pattern in (_MARK_AFTER_HAN, _COMMA_TO_HAN, _COMMA_AFTER_HAN, _LAST_STOP):
+        text = pattern.sub(lambda match: _WIDE[match.group(1)], text)
+    return to_traditional(_SPACE_AT_MARK.sub("", text))
+
+
+def join(texts: list[str]) -> str:
+    """Texts of successive pieces as one: a space only where neither side is Chinese."""
+    joined = ""
+    for text in filter(None, (text.strip() for text in texts)):
+        tight = not joined or re.search(rf"[{_HAN}{_FULL}]$", joined) or re.match(rf"[{_HAN}]", text)
+        joined += text if tight else f" {text}"
+    return joined

@@ -1,0 +1,149 @@
+"""Captions while somebody speaks, from Vosk: small streaming models of Chinese and English.
+
+Its text is a courtesy: spaced Simplified without punctuation, right in some 85 of 100 characters. The
+recogniser's text replaces it. It hears in steps of at most 0.4 s (some 50 ms on one core), so that
+nobody who needs the cores for the answer waits for a caption.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms, to_bytes
+from kuaimei.engines.asr.screen import join, present
+from kuaimei.engines.computing import compute
+from kuaimei.engines.protocols import CaptionStream
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.types import Language, Priority, STTChunk, Ticket
+from kuaimei.engines.workshop import Workshop
+from kuaimei.errors import EngineError, WeightsError
+from kuaimei.models.source import Source
+
+__all__ = ["VoskCaptioner", "VoskStream", "open_vosk"]
+
+_STEP = ASR_RATE * 2 // 5
+
+
+class VoskStream:
+    """Captions of one utterance.
+
+    Args:
+        make_recognizer: Makes Vosk's decoder of one utterance; called with the first audio.
+        language: Of the text.
+        cores: Where it waits for its single core, behind everything live.
+        session: Its own place in the queue.
+    """
+
+    def __init__(
+        self, make_recognizer: Callable[[], Any], language: Language, cores: Lane, session: str
+    ) -> None:
+        self._make_recognizer = make_recognizer
+        self._language = language
+        self._cores = cores
+        self._ticket = Ticket(session=session, priority=Priority.SPECULATIVE)
+        self._recognizer: Any = None
+        self._closed = False
+        self._finished: list[str] = []
+        self._text = ""
+        self._heard = 0
+
+    async def push(self, pcm: Pcm) -> STTChunk | None:
+        """Hear more (16 kHz); the caption of everything so far if it changed, else None.
+
+        Raises:
+            EngineError: If Vosk failed; `QueueFull` if too many wait for the cores: the audio is lost
+                to the captions, and the next push goes on behind it.
+        """
+        text = self._text
+        for start in range(0, len(pcm), _STEP):
+            text = await compute(self._cores, self._ticket, 1, self._hear, pcm[start : start + _STEP])
+            self._heard += len(pcm[start : start + _STEP])
+        if text == self._text or self._closed:
+            return None
+        self._text = text
+        return STTChunk(
+            text=text, is_final=False, language=self._language, end_ms=self._heard * 1000.0 / ASR_RATE
+        )
+
+    async def close(self) -> None:
+        """Let go of the decoder; idempotent. A step under way finishes first, on its own."""
+        self._closed = True
+        self._recognizer = None
+
+    def _hear(self, pcm: Pcm) -> str:
+        """One step, blocking; the text of the whole utterance so far."""
+        if self._closed:
+            return self._text
+        recognizer = self._recognizer
+        try:
+            if recognizer is None:
+                recognizer = self._recognizer = self._make_recognizer()
+            if recognizer.AcceptWaveform(to_bytes(pcm)):
+                self._finished.append(str(json.loads(recognizer.Result())["text"]))
+                partial = ""
+            else:
+                partial = str(json.loads(recognizer.PartialResult())["partial"])
+        except Exception as error:  # Vosk raises nothing but plain exceptions
+            raise EngineError(f"Vosk could not hear {duration_ms(pcm, ASR_RATE):.0f} ms of audio") from error
+        return join([present(_tidy(text)) for text in (*self._finished, partial)])
+
+
+class VoskCaptioner:
+    """Makes caption streams.
+
+    Args:
+        models: For each language it can hear, what makes a decoder.
+        cores: Of this machine.
+    """
+
+    def __init__(self, models: Mapping[Language, Callable[[], Any]], cores: Lane) -> None:
+        self._models = models
+        self._cores = cores
+        self._numbers = count()
+
+    def open(self, language: Language) -> CaptionStream:
+        """A fresh stream for one utterance; a language without a model is heard by the other one."""
+        if language not in self._models:
+            language = next(iter(self._models))
+        return VoskStream(self._models[language], language, self._cores, f"captions-{next(self._numbers)}")
+
+
+def _tidy(text: str) -> str:
+    return text.replace("[unk]", "").replace("<UNK>", "")
+
+
+def _load(path: Path) -> dict[Language, Callable[[], Any]]:
+    import vosk  # type: ignore[import-untyped]
+
+    vosk.SetLogLevel(-1)
+    models: dict[Language, Callable[[], Any]] = {}
+    folders: dict[Language, Path] = {"zh": path / "zh", "en": path / "en"}
+    for language, folder in folders.items():
+        if folder.is_dir():
+            try:
+                model = vosk.Model(str(folder))
+            except Exception as error:  # Vosk raises nothing but plain exceptions
+                raise WeightsError(
+                    f"{folder} is not a readable Vosk model; run: kuaimei models verify"
+                ) from error
+            models[language] = partial(vosk.KaldiRecognizer, model, float(ASR_RATE))
+    if not models:
+        raise WeightsError(f"{path} holds neither a zh nor an en Vosk model; run: kuaimei models pull")
+    for make_recognizer in models.values():
+        make_recognizer().AcceptWaveform(to_bytes(np.zeros(_STEP, dtype=np.int16)))
+    return models
+
+
+@asynccontextmanager
+async def open_vosk(workshop: Workshop, source: Source) -> AsyncIterator[VoskCaptioner]:
+    """Load and warm the models of both languages."""
+    if source.path is None:
+        raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
+    yield VoskCaptioner(await asyncio.to_thread(_load, source.path), workshop.cores)

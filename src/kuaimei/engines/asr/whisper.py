@@ -1,0 +1,189 @@
+"""Whisper as a recogniser: short windows first, doubts resolved with the full one."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import numpy as np
+
+from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms
+from kuaimei.engines.asr.decoding import WhisperDecoder, WhisperInput, load_whisper
+from kuaimei.engines.asr.guards import (
+    Draft,
+    collapse,
+    doubt,
+    is_echo,
+    is_hallucinated,
+    is_repetitive,
+    units,
+    voiced_s,
+)
+from kuaimei.engines.asr.pieces import cut
+from kuaimei.engines.asr.screen import join, present
+from kuaimei.engines.computing import compute
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.types import Language, Priority, STTChunk, STTReq, Ticket
+from kuaimei.engines.workshop import Workshop
+from kuaimei.errors import QueueFull, WeightsError
+from kuaimei.models.source import Source
+
+__all__ = ["WhisperRecognizer", "open_whisper"]
+
+_STYLE = {"zh": "以下是臺灣繁體中文的句子。", "en": ""}
+"""Whisper writes the script it has just seen; English needs no such hint."""
+_GLOSSARY = {"zh": "詞彙：{}。", "en": "Glossary: {}."}
+_GLOSSARY_JOINT = {"zh": "、", "en": ", "}
+
+_LIVE_S = 28.0
+"""A longer piece would lose its padding in the window of 30 s."""
+_BACKGROUND_S = 12.0
+"""What nobody waits for is cut shorter, so that a live turn can step in between."""
+_TEMPERATURES = (0.0, 0.4, 0.8)
+"""Tried on the full window, one after the other, while the text is doubted."""
+_LIVE_TEMPERATURES = (0.0,)
+"""Somebody waits: the best of two decodings has to do."""
+
+
+class WhisperRecognizer:
+    """The recogniser shared by all conversations.
+
+    Encoder and decoder are two steps on all the cores, so that a speculation dropped after the
+    first does not cost the second.
+
+    Args:
+        decoder: The model.
+        cores: Where it waits for the cores.
+        beams: Width of the beam search.
+    """
+
+    def __init__(self, decoder: WhisperDecoder, cores: Lane, *, beams: int = 1) -> None:
+        self._decoder = decoder
+        self._cores = cores
+        self._beams = beams
+
+    async def transcribe(self, pcm: Pcm, req: STTReq) -> STTChunk:
+        """Recognise ``pcm`` (16 kHz mono, any length).
+
+        Returns:
+            A final chunk: Traditional Chinese and/or English, punctuated; empty if nothing was said.
+
+        Raises:
+            EngineError: If recognition failed; `QueueFull` if there was no place or time for it.
+        """
+        longest_s = _LIVE_S if req.ticket.priority is Priority.LIVE else _BACKGROUND_S
+        if len(pcm) <= _LIVE_S * ASR_RATE:
+            longest_s = _LIVE_S
+        texts: list[str] = []
+        weights: list[tuple[float, int]] = []
+        languages: list[Language] = []
+        context = req.prompt
+        for _, piece in cut(pcm, longest_s):
+            language, draft = await self._piece(piece, req.model_copy(update={"prompt": context}))
+            if draft is None:
+                continue
+            text = present(draft.text)
+            texts.append(text)
+            weights.append((draft.log_probability, len(units(text))))
+            languages.append(language)
+            context = text
+        spoken = sum(count for _, count in weights)
+        return STTChunk(
+            text=join(texts),
+            is_final=True,
+            language=max(set(languages), key=languages.count) if languages else None,
+            end_ms=duration_ms(pcm, ASR_RATE),
+            confidence=math.exp(sum(p * n for p, n in weights) / spoken) if spoken else None,
+        )
+
+    async def _piece(self, pcm: Pcm, req: STTReq) -> tuple[Language, Draft | None]:
+        """Language and believed draft of at most 28 s; None where nothing was said."""
+        voice_s = voiced_s(pcm)
+        if voice_s == 0.0:
+            return req.language or "zh", None
+        heard = await self._encode(pcm, req)
+        style, glossary = _prompts(heard.language, req.hotwords)
+        prompt = " ".join(filter(None, (style, glossary, req.prompt)))
+        draft = await self._decode(heard, prompt, req.ticket)
+        draft = _without_echo(draft, style, glossary, req.hotwords)
+        if doubt(draft, voice_s):
+            draft = await self._resolve(pcm, heard.language, voice_s, draft, req)
+        if is_repetitive(draft.text) or not draft.finished:
+            draft = replace(draft, text=collapse(draft.text))
+        if not units(draft.text) or is_hallucinated(draft, voice_s):
+            return heard.language, None
+        return heard.language, draft
+
+    async def _resolve(
+        self, pcm: Pcm, language: Language, voice_s: float, doubted: Draft, req: STTReq
+    ) -> Draft:
+        """The first believable decoding of the full window, else the least bad one of all."""
+        live = req.ticket.priority is not Priority.BACKGROUND
+        style, _ = _prompts(language, ())
+        drafts = [doubted]
+        try:
+            heard = await self._encode(pcm, req.model_copy(update={"language": language}), full=True)
+            for temperature in _LIVE_TEMPERATURES if live else _TEMPERATURES:
+                draft = await self._decode(heard, style, req.ticket, temperature=temperature)
+                draft = _without_echo(draft, style, "", ())
+                if not doubt(draft, voice_s):
+                    return draft
+                drafts.append(draft)
+        except QueueFull:
+            pass  # no time is left: what there is has to do
+        return max(drafts, key=lambda d: (not is_repetitive(d.text), d.finished, d.log_probability))
+
+    async def _encode(self, pcm: Pcm, req: STTReq, *, full: bool = False) -> WhisperInput:
+        def step() -> WhisperInput:
+            return self._decoder.encode(pcm, req.language, full=full)
+
+        return await compute(self._cores, req.ticket, self._cores.capacity, step)
+
+    async def _decode(
+        self, heard: WhisperInput, prompt: str, ticket: Ticket, *, temperature: float = 0.0
+    ) -> Draft:
+        def step() -> Draft:
+            return self._decoder.decode(heard, prompt, beams=self._beams, temperature=temperature)
+
+        return await compute(self._cores, ticket, self._cores.capacity, step)
+
+    def warm(self) -> None:
+        """Decode a second of noise in both languages; blocking."""
+        noise = np.random.default_rng(0).integers(-300, 300, ASR_RATE).astype(np.int16)
+        for language, style in _STYLE.items():
+            heard = self._decoder.encode(noise, None)
+            draft = self._decoder.decode(
+                replace(heard, language="zh" if language == "zh" else "en"), style, beams=self._beams
+            )
+            present(f"預備 {draft.text}")
+
+
+def _prompts(language: Language, hotwords: tuple[str, ...]) -> tuple[str, str]:
+    """Style sentence and glossary sentence, either of which may be empty."""
+    glossary = _GLOSSARY[language].format(_GLOSSARY_JOINT[language].join(hotwords)) if hotwords else ""
+    return _STYLE[language], glossary
+
+
+def _without_echo(draft: Draft, style: str, glossary: str, hotwords: tuple[str, ...]) -> Draft:
+    """Empty the draft if it only recites its prompt; a hot word by itself may well have been said."""
+    longest = max((len("".join(units(word))) for word in hotwords), default=0)
+    echo = is_echo(draft.text, (style,)) or (
+        len("".join(units(draft.text))) > longest + 2 and is_echo(draft.text, (glossary,))
+    )
+    return replace(draft, text="") if echo else draft
+
+
+@asynccontextmanager
+async def open_whisper(workshop: Workshop, source: Source) -> AsyncIterator[WhisperRecognizer]:
+    """Load the model for all the cores and warm it."""
+    path = source.path
+    if path is None:
+        raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
+
+    def load() -> WhisperRecognizer:
+        recognizer = WhisperRecognizer(load_whisper(path, workshop.cores.capacity), workshop.cores)
+        recognizer.warm()
+        return recognizer
+
+    yield await asyncio.to_thread(load)

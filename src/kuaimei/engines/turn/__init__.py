@@ -1,0 +1,23 @@
+"""End of turn: has the speaker finished, or only paused?"""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+
+from kuaimei.engines.protocols import TurnDetector
+from kuaimei.engines.turn.smart_turn import open_smart_turn
+from kuaimei.engines.workshop import Factory, Workshop, choose
+from kuaimei.models.source import Source
+
+__all__ = ["ENGINES", "open_turn_detector"]
+
+ENGINES: Mapping[str, Factory[TurnDetector]] = {"smart-turn": open_smart_turn}
+
+
+def open_turn_detector(workshop: Workshop, source: Source) -> AbstractAsyncContextManager[TurnDetector]:
+    """The detector shared by all conversations, warmed.
+
+    Raises:
+        SettingsError: If no such engine exists.
+        WeightsError: On entering, if its weights cannot be loaded.
+    """
+    return choose("turn", ENGINES, source)(workshop, source)

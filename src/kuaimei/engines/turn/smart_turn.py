@@ -1,0 +1,99 @@
+"""Smart Turn v3: a Whisper encoder that hears from the voice whether a turn is complete.
+
+The network looks at the last 8 s. Shorter speech is padded on the left, because the end is what
+counts; the samples are brought to zero mean and unit variance over the padded 8 s, and then turned
+into Whisper's log-mel features, as in its training.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
+from kuaimei.engines.computing import compute
+from kuaimei.engines.inference import Session, open_session
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.types import Priority, Ticket
+from kuaimei.engines.workshop import Workshop
+from kuaimei.errors import WeightsError
+from kuaimei.models.source import Source
+
+__all__ = ["SmartTurn", "open_smart_turn", "window"]
+
+_WINDOW_S = 8
+_WINDOW = _WINDOW_S * ASR_RATE
+_FRAMES = _WINDOW // 160
+_PATIENCE_S = 0.25
+"""An answer later than this comes after the silence has decided: better none."""
+
+
+class _Features(Protocol):
+    def __call__(self, waveform: NDArray[np.float32], padding: int = 160) -> NDArray[np.float32]: ...
+
+
+def window(speech: Pcm) -> NDArray[np.float32]:
+    """The last 8 s of ``speech`` (16 kHz), left-padded, zero mean and unit variance; shape ``(128000,)``."""
+    samples = np.zeros(_WINDOW, dtype=np.float32)
+    tail = to_float(speech[-_WINDOW:])
+    if len(tail):
+        samples[-len(tail) :] = tail
+    normal: NDArray[np.float32] = (samples - samples.mean()) / np.sqrt(samples.var() + np.float32(1e-7))
+    return normal
+
+
+class SmartTurn:
+    """The detector shared by all conversations.
+
+    Args:
+        session: The network: ``input_features`` (1, 80, 800) to the probability of completeness.
+        features: Whisper's log-mel extractor.
+        cores: Where it waits for its single core, before everything speculative.
+    """
+
+    def __init__(self, session: Session, features: _Features, cores: Lane) -> None:
+        self._session = session
+        self._features = features
+        self._cores = cores
+
+    async def completeness(self, speech: Pcm) -> float:
+        """Probability in [0, 1] that the turn ended with ``speech`` (16 kHz; the last 8 s count).
+
+        Raises:
+            QueueFull: If no core was free in time; the silence then decides alone.
+        """
+        ticket = Ticket(
+            session="turn",
+            priority=Priority.LIVE,
+            deadline=asyncio.get_running_loop().time() + _PATIENCE_S,
+        )
+        return await compute(self._cores, ticket, 1, self.judge, speech)
+
+    def judge(self, speech: Pcm) -> float:
+        """`completeness` at once, on the calling thread."""
+        mel = self._features(window(speech), padding=0)[:, :_FRAMES]
+        (probability,) = self._session.run(
+            None, {"input_features": np.ascontiguousarray(mel[None], dtype=np.float32)}
+        )
+        return float(np.clip(probability.item(), 0.0, 1.0))
+
+
+def _load(path: Path, cores: Lane) -> SmartTurn:
+    from faster_whisper.feature_extractor import FeatureExtractor  # type: ignore[import-untyped]
+
+    session = open_session(path / "model.onnx" if path.is_dir() else path, threads=1)
+    detector = SmartTurn(session, FeatureExtractor(chunk_length=_WINDOW_S), cores)
+    detector.judge(np.zeros(ASR_RATE, dtype=np.int16))
+    return detector
+
+
+@asynccontextmanager
+async def open_smart_turn(workshop: Workshop, source: Source) -> AsyncIterator[SmartTurn]:
+    """Load and warm the network."""
+    if source.path is None:
+        raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
+    yield await asyncio.to_thread(_load, source.path, workshop.cores)

@@ -1,0 +1,29 @@
+"""Voice activity detection: is this frame speech?"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+
+from kuaimei.engines.protocols import VoiceActivityDetector
+from kuaimei.engines.vad.silero import open_silero
+from kuaimei.engines.vad.webrtc import open_webrtc
+from kuaimei.engines.workshop import Factory, Workshop, choose
+from kuaimei.models.source import Source
+
+__all__ = ["ENGINES", "open_vad"]
+
+ENGINES: Mapping[str, Factory[Callable[[], VoiceActivityDetector]]] = {
+    "silero": open_silero,
+    "webrtc": open_webrtc,
+}
+
+
+def open_vad(
+    workshop: Workshop, source: Source
+) -> AbstractAsyncContextManager[Callable[[], VoiceActivityDetector]]:
+    """What makes detectors, one for each stream of audio; weights are loaded once and shared.
+
+    Raises:
+        SettingsError: If no such engine exists.
+        WeightsError: On entering, if its weights cannot be loaded.
+    """
+    return choose("vad", ENGINES, source)(workshop, source)
