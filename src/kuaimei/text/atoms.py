@@ -66,8 +66,7 @@ _WORD: Final = re.compile(
 )
 _MAY_GO_ON: Final = re.compile(r"(?:[$€£¥@/.+\-_&#'’:,~–%°²³]|[!-~])*")
 _ABBREVIATIONS: Final = frozenset(
-    ("mr", "mrs", "ms", "dr", "prof", "vs", "st", "jr", "sr", "inc", "ltd", "co")
-    + ("e.g", "i.e", "etc", "a.m", "p.m", "fig", "dept", "approx")
+    ("mr", "mrs", "ms", "dr", "prof", "vs", "st", "jr", "sr", "inc", "ltd", "co", "fig", "dept")
 )
 
 
