@@ -23,7 +23,7 @@ from kuaimei.dialogue.events import (
 from kuaimei.settings import Settings
 from kuaimei.wiring import House, open_house
 
-__all__ = ["Rehearsal", "TurnReport", "rehearse"]
+__all__ = ["Rehearsal", "TurnReport", "feed", "rehearse", "speak"]
 
 _PACKET = ASR_RATE * 20 // 1000
 """Samples handed over at a time: 20 ms, as a browser sends them."""
@@ -147,13 +147,13 @@ async def speak(
         for path, pcm in clips:
             rehearsal.file = path.name
             before = len(rehearsal.turns)
-            await _feed(conversation, rehearsal, pcm)
+            await feed(conversation, rehearsal, pcm)
             if out is not None:
                 _write(out / f"{path.stem}.reply.wav", rehearsal.turns[before:])
     return rehearsal.turns
 
 
-async def _feed(conversation: Conversation, rehearsal: Rehearsal, pcm: Pcm) -> None:
+async def feed(conversation: Conversation, rehearsal: Rehearsal, pcm: Pcm) -> None:
     """Speak ``pcm`` in real time, then keep silent until the reply has been heard."""
     loop = asyncio.get_running_loop()
     lead = np.zeros(int(_LEAD_S * ASR_RATE), dtype=np.int16)

@@ -1,0 +1,34 @@
+"""Character and word error rates: Levenshtein distance over the length of what was really said."""
+
+import re
+from collections.abc import Sequence
+
+from kuaimei.text.script import to_simplified
+
+__all__ = ["error_rate", "units"]
+
+
+def units(text: str, language: str) -> list[str]:
+    """What errors are counted in: characters (zh; script and punctuation aside) or words (en)."""
+    if language == "en":
+        return re.findall(r"[a-z0-9']+", text.lower())
+    return re.findall(r"[\u3400-\u9fff]|[a-z0-9]", to_simplified(text).lower())
+
+
+def error_rate(pairs: Sequence[tuple[str, str]], language: str) -> float:
+    """Errors in all (reference, hypothesis) pairs per unit of reference."""
+    errors = total = 0
+    for reference, hypothesis in pairs:
+        said, heard = units(reference, language), units(hypothesis, language)
+        errors += _distance(said, heard)
+        total += len(said)
+    return errors / max(1, total)
+
+
+def _distance(a: Sequence[str], b: Sequence[str]) -> int:
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        previous, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (x != y))
+    return row[-1]

@@ -1,0 +1,83 @@
+"""Write ``docs/licences.md``: what the default install brings, under which licence.
+
+    python -m scripts.licences            # writes the file
+    python -m scripts.licences --check    # status 1 if the file is not true
+"""
+
+import re
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "docs" / "licences.md"
+
+STATED = {
+    "addict": "MIT",
+    "vosk": "Apache-2.0",
+    "openvino-telemetry": "Apache-2.0",
+    "num2words": "LGPL-2.1",
+}
+"""Where a package's own metadata says nothing useful: read from its licence file."""
+
+INTRO = """# Licences
+
+Written by `python -m scripts.licences` from the packages as installed and the catalogue of weights.
+kuaimei itself is Apache-2.0. Nothing here is under the GPL, a non-commercial or a non-compete licence;
+what is would be an optional extra that says so when it is switched on.
+
+- LGPL: `psycopg` (database driver), `num2words` (a dependency of the phonemiser), `soxr` (resampler). They are used as
+  unmodified libraries that anyone can replace.
+- MPL-2.0: `certifi`, `pathspec`, `tqdm`; used unmodified.
+- `av` (PyAV, BSD-3-Clause) carries FFmpeg built as LGPL-3 (`libavcodec` says so of itself). Its wheel also carries the
+  video encoders libx264 and libx265, which are GPL; kuaimei never uses them. Who passes the wheel on to
+  others should build PyAV without them.
+"""
+
+
+def main() -> None:
+    """Write, or check."""
+    text = render()
+    if "--check" not in sys.argv:
+        TARGET.write_text(text, encoding="utf-8")
+    elif TARGET.read_text(encoding="utf-8") != text:
+        sys.exit("docs/licences.md is not true any more: run `python -m scripts.licences`")
+
+
+def render() -> str:
+    """The whole document."""
+    lines = [INTRO, "## Weights\n", "| name | role | licence |", "|---|---|---|"]
+    catalogue = tomllib.loads((ROOT / "src/kuaimei/models/catalog.toml").read_text(encoding="utf-8"))
+    lines += [f"| {name} | {entry['role']} | {entry['licence']} |" for name, entry in catalogue["weights"].items()]
+    lines += ["", "## Packages of the default install\n", "| package | licence |", "|---|---|"]
+    lines += [f"| {name} | {licence(name)} |" for name in packages()]
+    return "\n".join(lines) + "\n"
+
+
+def packages() -> list[str]:
+    """Names in requirements.txt that apply to this platform."""
+    names = re.findall(r"^([a-z0-9][a-z0-9._-]*)==", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.M)
+    return [name for name in names if _installed(name)]
+
+
+def licence(name: str) -> str:
+    """As the package says it, as briefly as it can be said."""
+    if name in STATED:
+        return STATED[name]
+    data = metadata(name)
+    classes = [c.rsplit("::", 1)[-1].strip() for c in data.get_all("Classifier") or [] if c.startswith("License")]
+    stated = data.get("License-Expression") or ", ".join(classes) or (data.get("License") or "").split("\n")[0]
+    return stated or "not stated"
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()
