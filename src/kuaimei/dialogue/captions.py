@@ -1,17 +1,20 @@
 """Partial captions while somebody speaks, off the critical path."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm
+from kuaimei.dialogue.tasks import Tasks
 from kuaimei.dialogue.utterance import join_pieces
 from kuaimei.engines.protocols import Captioner, CaptionStream
-from kuaimei.errors import EngineError
 from kuaimei.settings import DialogueSettings
 
 __all__ = ["Captions"]
+
+_log = logging.getLogger(__name__)
 
 _BACKLOG_S = 10.0
 """Audio a captioner may be behind; older audio is then skipped, captions being only a courtesy."""
@@ -24,15 +27,21 @@ class Captions:
     """
 
     def __init__(
-        self, captioner: Captioner | None, settings: DialogueSettings, updated: Callable[[str], None]
+        self,
+        captioner: Captioner | None,
+        settings: DialogueSettings,
+        tasks: Tasks,
+        updated: Callable[[str], None],
     ) -> None:
         self._captioner = captioner
+        self._tasks = tasks
         self._language = "zh" if settings.language == "auto" else settings.language
         self._interval = int(settings.caption_interval_ms * ASR_RATE / 1000)
         self._updated = updated
         self._pending: list[Pcm] = []
         self._samples = 0
         self._resting = False
+        self._before_rest = 0  # pending frames from before the pause
         self._stream: CaptionStream | None = None
         self._pushing: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -41,6 +50,7 @@ class Captions:
 
     def begin(self) -> None:
         """A new utterance."""
+        self.end()
         self._known = self.text = ""
         self._open()
 
@@ -53,18 +63,22 @@ class Captions:
         while self._samples > _BACKLOG_S * ASR_RATE:
             self._samples -= len(self._pending.pop(0))
         if self._samples >= self._interval and not self._resting and self._pushing is None:
-            self._pushing = asyncio.ensure_future(self._push(self._stream))
+            self._pushing = self._tasks.start(self._push(self._stream))
 
     def rest(self) -> None:
         """Leave the cores to the recogniser: the speaker has paused."""
         self._resting = True
+        self._before_rest = len(self._pending)
 
     def resume(self, known: str | None) -> None:
-        """The speaker goes on; ``known`` is what has been recognised, if a piece was closed."""
+        """The speaker goes on; ``known`` is all that was said before the pause, if it has been recognised."""
         self._resting = False
         if known is not None:
+            since = self._pending[self._before_rest :]
+            self._drop_stream()
             self._known = known
             self._open()
+            self._pending, self._samples = since, sum(map(len, since))
 
     def end(self) -> None:
         """The utterance is over."""
@@ -77,22 +91,18 @@ class Captions:
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     def _open(self) -> None:
-        self._drop_stream()
-        self._resting = False
         if self._captioner is not None:
             self._stream = self._captioner.open("en" if self._language == "en" else "zh")
 
     def _drop_stream(self) -> None:
         self._pending.clear()
         self._samples = 0
-        if self._pushing is not None:
-            self._pushing.cancel()
-            self._pushing = None
-        if self._stream is not None:
-            task = asyncio.ensure_future(self._stream.close())
+        pushing, self._pushing = self._pushing, None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            task = self._tasks.start(_let_go(stream, pushing))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-            self._stream = None
 
     async def _push(self, stream: CaptionStream) -> None:
         pcm = np.concatenate(self._pending)
@@ -100,8 +110,9 @@ class Captions:
         self._samples = 0
         try:
             chunk = await stream.push(pcm)
-        except EngineError:
-            chunk = None  # the final transcript does not depend on captions
+        except Exception:
+            _log.warning("captions failed; the final transcript does not depend on them", exc_info=True)
+            chunk = None
         finally:
             if self._stream is stream:
                 self._pushing = None
@@ -110,3 +121,11 @@ class Captions:
             if text and text != self.text:
                 self.text = text
                 self._updated(text)
+
+
+async def _let_go(stream: CaptionStream, pushing: asyncio.Task[None] | None) -> None:
+    """Close ``stream``, but not under the hands of whoever is still using it."""
+    if pushing is not None:
+        pushing.cancel()
+        await asyncio.wait([pushing])
+    await stream.close()

@@ -183,7 +183,9 @@ class ReplyResumed(_Step):
 
 @dataclass(frozen=True, slots=True)
 class ReplyInterrupted(_Step):
-    """The reply is over before its end.
+    """The reply is over before its end; also where nothing of it had come out yet (no `ReplyStarted`).
+
+    May follow `ReplyFinished`, whose audio is still playing.
 
     Attributes:
         heard_ms: How much of it was played.

@@ -1,39 +1,55 @@
 """What was really said, on both sides."""
 
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from kuaimei.engines.llm.history import trim
 from kuaimei.engines.types import Message
 
-__all__ = ["History"]
+__all__ = ["Entry", "History"]
+
+_KEPT = 400
+"""Entries kept of an endless session; a prompt holds far fewer."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """What one side said once; its place is fixed when it begins, its words when they are known."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str = ""
 
 
 class History:
     """The messages of a session, as the language model is to see them."""
 
     def __init__(self, earlier: Sequence[Message] = ()) -> None:
-        self._messages: list[Message] = [m for m in earlier if m.content.strip()]
+        self._entries: deque[Entry] = deque((Entry(m.role, m.content) for m in earlier), maxlen=_KEPT)
 
-    def add(self, role: str, content: str) -> None:
-        """Append what somebody said; two messages in a row of the same speaker become one.
+    def add(self, role: Literal["system", "user", "assistant"], content: str = "") -> Entry:
+        """Append an entry; its content may be filled in or corrected later."""
+        entry = Entry(role, content)
+        self._entries.append(entry)
+        return entry
 
-        An interrupted reply that nobody heard leaves no message, so the user's next words join the ones
-        that were never answered.
+    def messages(self, said: str = "") -> list[Message]:
+        """Everything said so far and ``said`` by the user just now; what stayed empty is left out.
+
+        Two messages in a row of the same speaker become one: an interrupted reply that nobody heard
+        leaves nothing, so the user's next words join the ones that were never answered.
         """
-        content = content.strip()
-        if not content:
-            return
-        if self._messages and self._messages[-1].role == role:
-            content = f"{self._messages.pop().content}\n{content}"
-        self._messages.append(Message.model_validate({"role": role, "content": content}))
-
-    def remove_last(self) -> None:
-        """Forget the latest message."""
-        if self._messages:
-            self._messages.pop()
+        messages: list[Message] = []
+        for entry in (*self._entries, Entry("user", said)):
+            content = entry.content.strip()
+            if not content:
+                continue
+            if messages and messages[-1].role == entry.role:
+                content = f"{messages.pop().content}\n{content}"
+            messages.append(Message(role=entry.role, content=content))
+        return messages
 
     def request(self, system_prompt: str, budget_tokens: int, said: str = "") -> tuple[Message, ...]:
         """The prompt: system prompt, as much history as fits, and ``said`` by the user just now."""
-        now = History(self._messages)
-        now.add("user", said)
-        return trim([Message(role="system", content=system_prompt), *now._messages], budget_tokens)
+        return trim([Message(role="system", content=system_prompt), *self.messages(said)], budget_tokens)

@@ -1,6 +1,7 @@
 """Who listens: audio in; onset, captions, pauses, and the end of the turn out."""
 
 import asyncio
+import logging
 from collections import deque
 from typing import Literal, Protocol
 
@@ -10,11 +11,14 @@ from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
 from kuaimei.dialogue.captions import Captions
 from kuaimei.dialogue.endpointing import Endpointer
 from kuaimei.dialogue.engines import Engines
+from kuaimei.dialogue.tasks import Tasks
 from kuaimei.dialogue.utterance import Utterance
-from kuaimei.errors import EngineError
+from kuaimei.engines.protocols import TurnDetector
 from kuaimei.settings import DialogueSettings
 
 __all__ = ["EndReason", "Listener", "ListenerDelegate"]
+
+_log = logging.getLogger(__name__)
 
 EndReason = Literal["silence", "complete", "incomplete", "committed", "closed"]
 
@@ -27,7 +31,7 @@ _ONSET_MS = 96
 _GOES_ON_MS = 64
 """Voiced sound with which a speaker goes on after a pause; less is a click."""
 _SPLIT = ((14_000.0, 64.0), (7_000.0, 120.0))
-"""(length, pause) in ms: a piece this long is closed at a pause this short, so that little is left at the end."""
+"""(length, pause) in ms: a piece this long is closed at a pause this short: little is left at the end."""
 
 
 class ListenerDelegate(Protocol):
@@ -63,12 +67,18 @@ class Listener:
 
     Attributes:
         endpointing: False: only `commit` ends an utterance, and all audio belongs to it.
-        onset_ms: Voiced time that begins an utterance; longer while the reply is playing.
+        over_reply: A reply is playing: an utterance takes more to begin, and a short sound is done sooner.
     """
 
     def __init__(
-        self, engines: Engines, settings: DialogueSettings, session: str, delegate: ListenerDelegate
+        self,
+        engines: Engines,
+        settings: DialogueSettings,
+        session: str,
+        tasks: Tasks,
+        delegate: ListenerDelegate,
     ) -> None:
+        self._tasks = tasks
         self._settings = settings
         self._session = session
         self._delegate = delegate
@@ -78,7 +88,7 @@ class Listener:
         self._frame_samples = self._vad.frame_samples
         frame_ms = self._frame_samples * 1000.0 / ASR_RATE
         self._ears = Endpointer(frame_ms, settings.speech_threshold)
-        self._captions = Captions(engines.captioner, settings, delegate.caption_updated)
+        self._captions = Captions(engines.captioner, settings, tasks, delegate.caption_updated)
         self._rest: Pcm = EMPTY
         self._preroll: deque[tuple[Pcm, bool]] = deque(maxlen=max(1, round(settings.preroll_ms / frame_ms)))
         self._received = 0
@@ -88,7 +98,7 @@ class Listener:
         self._turn_check: asyncio.Task[None] | None = None
         self._paused = False
         self.endpointing = True
-        self.onset_ms = float(_ONSET_MS)
+        self.over_reply = False
 
     @property
     def audio_ms(self) -> float:
@@ -106,7 +116,7 @@ class Listener:
         return self._utterance is not None
 
     def push(self, pcm: Pcm) -> None:
-        """More audio (16 kHz, any length)."""
+        """More audio (16 kHz, any length); it is not copied, so the caller must not change it afterwards."""
         now = asyncio.get_running_loop().time()
         samples = np.concatenate((self._rest, pcm)) if len(self._rest) else pcm
         size = self._frame_samples
@@ -140,6 +150,7 @@ class Listener:
         self.drop()
         self._rest = EMPTY
         self._preroll.clear()
+        self._vad.reset()
 
     async def close(self) -> None:
         """Let go of everything; what was being said ends here."""
@@ -152,7 +163,8 @@ class Listener:
         utterance = self._utterance
         if utterance is None:
             self._preroll.append((frame, voiced))
-            if self._ears.onset_ms >= self.onset_ms or not self.endpointing:
+            onset_ms = self._settings.barge_in_ms if self.over_reply else _ONSET_MS
+            if self._ears.onset_ms >= onset_ms or not self.endpointing:
                 self._begin(at)
             return
         utterance.hear(frame, voiced=voiced, at=at)
@@ -165,7 +177,7 @@ class Listener:
 
     def _begin(self, at: float) -> None:
         self._ears.begin()
-        utterance = Utterance(self._recognizer, self._settings, self._session, at)
+        utterance = Utterance(self._recognizer, self._settings, self._session, self._tasks, at)
         self._utterance = utterance
         self._end_silence_ms = float(self._settings.end_silence_ms)
         self._end_reason = "silence"
@@ -190,30 +202,29 @@ class Listener:
         self._delegate.speech_continues(self._ears.voiced_ms)
 
     def _silent(self, utterance: Utterance) -> None:
+        silence = self._ears.silence_ms
+        if not self._paused and any(
+            utterance.piece_ms - silence >= length and silence >= pause for length, pause in _SPLIT
+        ):
+            utterance.split()
         if not self.endpointing:
             return
-        silence = self._ears.silence_ms
         before = silence - self._ears.frame_ms
         if before < _TURN_CHECK_MS <= silence:
             self._check_turn(utterance)
-        if not self._paused:
-            for length, pause in _SPLIT:
-                if utterance.piece_ms - silence >= length and silence >= pause:
-                    utterance.split()
-                    self._captions.resume(None)
-                    break
         short = self._ears.voiced_ms < self._settings.min_speech_ms
         if not self._paused and silence >= self._settings.speculate_silence_ms and not short:
             self._paused = True
             self._captions.rest()
             utterance.speculate()
             self._delegate.speech_paused(utterance)
-        if silence >= self._end_silence_ms:
-            if short:
+        if short:
+            patience = self._settings.false_alarm_silence_ms if self.over_reply else self._end_silence_ms
+            if silence >= patience:
                 self._reset()
                 self._delegate.speech_too_short(utterance)
-            else:
-                self._end(utterance, self._end_reason)
+        elif silence >= self._end_silence_ms:
+            self._end(utterance, self._end_reason)
 
     def _end(self, utterance: Utterance, reason: EndReason) -> None:
         self._reset()
@@ -233,14 +244,14 @@ class Listener:
         if self._turn_detector is not None:
             if self._turn_check is not None:
                 self._turn_check.cancel()
-            self._turn_check = asyncio.ensure_future(self._ask_turn_detector(utterance))
+            self._turn_check = self._tasks.start(self._ask(self._turn_detector, utterance))
 
-    async def _ask_turn_detector(self, utterance: Utterance) -> None:
-        assert self._turn_detector is not None
+    async def _ask(self, turn_detector: TurnDetector, utterance: Utterance) -> None:
         try:
-            completeness = await self._turn_detector.completeness(utterance.recent())
-        except EngineError:
-            return  # silence alone decides
+            completeness = await turn_detector.completeness(utterance.recent())
+        except Exception:
+            _log.warning("turn detection failed; silence alone decides", exc_info=True)
+            return
         if self._utterance is not utterance or not self._ears.silence_ms:
             return
         settings = self._settings

@@ -3,13 +3,13 @@
 import asyncio
 import math
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import dataclass
 
 import numpy as np
 
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.dialogue.events import ClauseReady, Event, ReplyAudio, ReplyHeld, ReplyResumed
+from kuaimei.dialogue.streams import closing
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineUnavailable
@@ -18,9 +18,15 @@ from kuaimei.settings import DialogueSettings
 __all__ = ["Speaker"]
 
 
-@dataclass(frozen=True, slots=True)
+_SOON_S = 1e-3
+"""Time to wait that is not worth waiting."""
+_CHARACTER_S = 0.2
+"""Spoken length of a character, where a clause is not complete yet."""
+
+
+@dataclass(slots=True)
 class _Spoken:
-    """A clause and its place in the reply, in samples."""
+    """A clause and its place in the reply, in samples; ``end`` is a guess until it is complete."""
 
     text: str
     start: int
@@ -38,10 +44,6 @@ class Speaker:
         emit: Takes events; called on the event loop.
         turn: Number of the turn, on every event.
         reply: Id of the reply, likewise.
-
-    Attributes:
-        first_audio_at: Loop time when the first audio was handed over.
-        last_audio_at: … and the last.
     """
 
     def __init__(
@@ -63,12 +65,11 @@ class Speaker:
         self._sent = 0
         self._clauses: list[_Spoken] = []
         self._plays_until = -math.inf
-        self._reported: int | None = None
         self._released = False
         self._held = False
         self._changed = asyncio.Event()
-        self.first_audio_at: float | None = None
-        self.last_audio_at: float | None = None
+        self._begun = False
+        self._over = False
 
     @property
     def audio_ms(self) -> float:
@@ -83,13 +84,11 @@ class Speaker:
     @property
     def begun(self) -> bool:
         """Something has been handed over."""
-        return self.first_audio_at is not None
+        return self._begun
 
     @property
     def heard_ms(self) -> float:
         """How much of the reply has been played by now."""
-        if self._reported is not None:
-            return self._ms(self._reported)
         ahead_s = max(0.0, self._plays_until - self._now())
         return max(0.0, self._ms(self._sent) - ahead_s * 1000.0)
 
@@ -106,36 +105,41 @@ class Speaker:
                 return text + _words_within(clause.text, share)
         return text
 
-    async def say(self, req: TTSReq) -> None:
+    async def say(self, req: TTSReq, *, aside: bool = False) -> None:
         """Synthesise one clause and hand it over, or keep it until it may be.
+
+        Args:
+            req: The clause, in which voice.
+            aside: It is spoken, but is not part of what the reply says (an apology).
 
         Raises:
             EngineError: If synthesis failed; `EngineUnavailable` if it took too long.
         """
         await self._room()
         started_at = self._now()
-        start = self._made
-        parts: list[Pcm] = []
+        clause: _Spoken | None = None
         try:
             async with asyncio.timeout(self._settings.synthesis_timeout_s):
-                async with aclosing(self._synthesizer.stream(req)) as stream:  # type: ignore[type-var]
+                async with closing(self._synthesizer.stream(req)) as stream:
                     async for pcm in stream:
-                        if not parts:
-                            synthesis_ms = (self._now() - started_at) * 1000.0
-                            index, at_ms = len(self._clauses), self._ms(start)
-                            self._emit(
-                                ClauseReady(
-                                    self._turn, self._now(), self._reply, index, req.text, at_ms, synthesis_ms
-                                )
-                            )
-                        parts.append(pcm)
+                        if clause is None:
+                            clause = self._clause_begins(req.text, started_at, aside=aside)
                         self._append(pcm)
+                        clause.end = max(clause.end, self._made)
         except TimeoutError:
             patience = self._settings.synthesis_timeout_s
             raise EngineUnavailable(f"synthesis did not finish within {patience:g} s") from None
-        finally:
-            if parts:
-                self._clauses.append(_Spoken(req.text, start, self._made))
+        if clause is not None:
+            clause.end = self._made
+
+    def _clause_begins(self, text: str, started_at: float, *, aside: bool) -> _Spoken:
+        now, index, start_ms = self._now(), len(self._clauses), self._ms(self._made)
+        guess = self._made + int(len(text) * _CHARACTER_S * self._rate)
+        clause = _Spoken("" if aside else text, self._made, guess)
+        self._clauses.append(clause)
+        synthesis_ms = (now - started_at) * 1000.0
+        self._emit(ClauseReady(self._turn, now, self._reply, index, text, start_ms, synthesis_ms))
+        return clause
 
     def release(self) -> None:
         """The turn is certain: what has been made may leave."""
@@ -149,8 +153,8 @@ class Speaker:
         heard_ms = self.heard_ms
         self._held = True
         if self.begun:
-            self._sent = min(self._sent, int(heard_ms * self._rate / 1000.0))
-            self._plays_until = self._now()
+            self._sent = min(self._sent, round(heard_ms * self._rate / 1000.0))
+            self._plays_until = -math.inf
             self._emit(ReplyHeld(self._turn, self._now(), self._reply, heard_ms))
 
     def resume(self) -> None:
@@ -160,23 +164,36 @@ class Speaker:
         self._held = False
         if self.begun:
             self._emit(ReplyResumed(self._turn, self._now(), self._reply, self.heard_ms))
-        self._reported = None
         self._hand_over()
 
+    def stop(self) -> None:
+        """The reply is over, played to its end or not: what has been heard by now stays so."""
+        if not self._over:
+            self._sent = min(self._sent, round(self.heard_ms * self._rate / 1000.0))
+            self._plays_until = -math.inf
+            self._over = True
+
     def played(self, heard_ms: float) -> None:
-        """The client reports that it played ``heard_ms`` of the reply and then stopped."""
-        self._reported = min(self._made, max(0, int(heard_ms * self._rate / 1000.0)))
-        if self._held:
-            self._sent = self._reported
+        """The client reports that ``heard_ms`` of the reply have been played by now.
+
+        While the reply is being played that sets the account right; once it is held or over it is the
+        last word on how much was heard.
+        """
+        heard = min(self._made, max(0, round(heard_ms * self._rate / 1000.0)))
+        if self._held or self._over:
+            self._sent = heard
+        else:
+            self._plays_until = self._now() + max(0, self._sent - heard) / self._rate
+        self._changed.set()
 
     async def played_out(self) -> None:
         """Wait until everything made has been handed over and played."""
         while True:
             self._changed.clear()
             left_s = self._plays_until - self._now()
-            if self._released and not self._held and self._sent >= self._made and left_s <= 0:
+            if self._released and not self._held and self._sent >= self._made and left_s <= _SOON_S:
                 return
-            timeout = left_s if left_s > 0 else None
+            timeout = left_s if left_s > _SOON_S else None
             try:
                 async with asyncio.timeout(timeout):
                     await self._changed.wait()
@@ -190,7 +207,7 @@ class Speaker:
             self._changed.clear()
             waiting = (self._made - self._sent) / self._rate
             ahead = waiting + max(0.0, self._plays_until - self._now())
-            if ahead <= lead_s:
+            if ahead <= lead_s + _SOON_S:
                 return
             timeout = None if waiting > lead_s else ahead - lead_s
             try:
@@ -206,15 +223,14 @@ class Speaker:
 
     def _hand_over(self) -> None:
         self._changed.set()
-        if not self._released or self._held or self._sent >= self._made:
+        if not self._released or self._held or self._over or self._sent >= self._made:
             return
         now = self._now()
         pcm = self._slice(self._sent)
         start_ms = self._ms(self._sent)
         self._sent = self._made
         self._plays_until = max(self._plays_until, now) + len(pcm) / self._rate
-        self.first_audio_at = now if self.first_audio_at is None else self.first_audio_at
-        self.last_audio_at = now
+        self._begun = True
         self._emit(ReplyAudio(self._turn, now, self._reply, pcm, self._rate, start_ms))
 
     def _slice(self, start: int) -> Pcm:

@@ -1,12 +1,13 @@
 """Who thinks: the reply as clauses, each as early as it can be spoken."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+from kuaimei.dialogue.streams import closing
 from kuaimei.engines.protocols import LanguageModel
-from kuaimei.engines.types import LLMReq
-from kuaimei.errors import EngineUnavailable
+from kuaimei.engines.types import LLMReq, Ticket
+from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.settings import DialogueSettings
 from kuaimei.text.clauses import ClauseCutter
 
@@ -20,6 +21,7 @@ class Thinker:
     """Writes one reply.
 
     Args:
+        ticket: Makes the ticket of each request; it may have become more urgent since the last one.
         on_text: Told of new text as it is written.
 
     Attributes:
@@ -29,16 +31,21 @@ class Thinker:
     """
 
     def __init__(
-        self, model: LanguageModel, settings: DialogueSettings, on_text: Callable[[str], None]
+        self,
+        model: LanguageModel,
+        settings: DialogueSettings,
+        ticket: Callable[[], Ticket],
+        on_text: Callable[[str], None],
     ) -> None:
         self._model = model
+        self._ticket = ticket
         self._settings = settings
         self._on_text = on_text
         self.text = ""
         self.tokens = 0
         self.writing_s = 0.0
 
-    async def clauses(self, req: LLMReq) -> AsyncIterator[str]:
+    async def clauses(self, req: LLMReq) -> AsyncGenerator[str, None]:
         """The reply to ``req``, clause by clause.
 
         A model that shares the cores rests while the caller deals with a clause (it is stopped and goes
@@ -52,27 +59,32 @@ class Thinker:
             async for clause in clauses:
                 yield clause
 
-    async def _by_turns(self, req: LLMReq) -> AsyncIterator[str]:
+    async def _by_turns(self, req: LLMReq) -> AsyncGenerator[str, None]:
         cutter = ClauseCutter()
         finished = False
-        while not finished and self.tokens < req.max_tokens:
-            ready: list[str] = []
-            going_on = req.model_copy(
-                update={"prefix": req.prefix + self.text, "max_tokens": req.max_tokens - self.tokens}
-            )
-            async with aclosing(self._tokens(going_on)) as tokens:
-                finished = True
-                async for token in tokens:
-                    ready = cutter.push(token)
-                    if ready:
-                        finished = False
-                        break
-            for clause in ready:
+        try:
+            while not finished and self.tokens < req.max_tokens:
+                ready: list[str] = []
+                going_on = req.model_copy(
+                    update={"prefix": req.prefix + self.text, "max_tokens": req.max_tokens - self.tokens}
+                )
+                async with aclosing(self._tokens(going_on)) as tokens:
+                    finished = True
+                    async for token in tokens:
+                        ready = cutter.push(token)
+                        if ready:
+                            finished = False
+                            break
+                for clause in ready:
+                    yield clause
+        except EngineError:
+            for clause in cutter.flush():  # what can be read can be heard
                 yield clause
+            raise
         for clause in cutter.flush():
             yield clause
 
-    async def _ahead(self, req: LLMReq) -> AsyncIterator[str]:
+    async def _ahead(self, req: LLMReq) -> AsyncGenerator[str, None]:
         ready: asyncio.Queue[str | Exception | None] = asyncio.Queue(maxsize=_AHEAD)
 
         async def write() -> None:
@@ -100,12 +112,12 @@ class Thinker:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
 
-    async def _tokens(self, req: LLMReq) -> AsyncIterator[str]:
+    async def _tokens(self, req: LLMReq) -> AsyncGenerator[str, None]:
         loop = asyncio.get_running_loop()
-        settings = self._settings
-        async with aclosing(self._model.stream(req)) as stream:  # type: ignore[type-var]
+        patience = self._settings.first_token_timeout_s
+        req = req.model_copy(update={"ticket": self._ticket()})
+        async with closing(self._model.stream(req)) as stream:
             while True:
-                patience = settings.token_timeout_s if self.tokens else settings.first_token_timeout_s
                 started_at = loop.time()
                 try:
                     async with asyncio.timeout(patience):
@@ -116,6 +128,9 @@ class Thinker:
                     raise EngineUnavailable(f"the language model wrote nothing for {patience:g} s") from None
                 finally:
                     self.writing_s += loop.time() - started_at
+                if not token:
+                    continue
+                patience = self._settings.token_timeout_s
                 self.tokens += 1
                 self.text += token
                 self._on_text(token)

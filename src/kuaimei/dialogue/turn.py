@@ -2,63 +2,57 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Literal
 
 from kuaimei.dialogue.apologies import apology
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import (
     Event,
+    ReplyAudio,
     ReplyFinished,
+    ReplyInterrupted,
     ReplyStarted,
     ReplyText,
     Stage,
     TranscriptFinal,
     TurnFailed,
     TurnTimed,
-    TurnTiming,
 )
-from kuaimei.dialogue.history import History
+from kuaimei.dialogue.history import Entry, History
+from kuaimei.dialogue.manner import Manner
 from kuaimei.dialogue.speaking import Speaker
+from kuaimei.dialogue.tasks import Tasks
 from kuaimei.dialogue.thinking import Thinker
+from kuaimei.dialogue.timing import Stopwatch
 from kuaimei.dialogue.utterance import Transcript, Utterance
 from kuaimei.engines.types import Language, LLMReq, Priority, Ticket, TTSReq
-from kuaimei.errors import KuaimeiError
+from kuaimei.errors import EngineError, KuaimeiError
 from kuaimei.settings import DialogueSettings
+from kuaimei.text.clauses import speech_length
 
 __all__ = ["Manner", "Turn"]
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How this session wants to be answered; a client may change it between turns.
-
-    Attributes:
-        speak: False: replies in text only.
-        reply: False: a turn is transcribed and waits for an explicit request to be answered.
-        interrupt: False: speech over the reply does not stop it.
-    """
-
-    voice: str = ""
-    speed: float = 1.0
-    instructions: str = ""
-    speak: bool = True
-    reply: bool = True
-    interrupt: bool = True
-
-
 class Turn:
     """Runs one turn from the end of listening to the last audio.
 
     Args:
-        approve: Awaited with the transcript before anything is made of it; False: it was no turn.
+        utterance: What the user speaks; None for a typed turn or a reply that was asked for.
         said: The user's words where they were typed; None with no ``utterance``: the history alone
             is answered.
+        t0: Time of the user's last voiced frame; `commit` has the last word on it.
+        after: Turns that must be over before this one is answered.
+        approve: Awaited with the transcript (None: recognition failed) before anything is made of it;
+            False: it was no turn.
 
     Attributes:
         user_text: What the user said, once known.
+        answering: The reply is being prepared or spoken.
     """
 
     def __init__(
@@ -69,36 +63,43 @@ class Turn:
         manner: Manner,
         history: History,
         session: str,
+        tasks: Tasks,
         emit: Callable[[Event], None],
         *,
         utterance: Utterance | None = None,
         said: str | None = None,
         t0: float,
-        approve: Callable[[Transcript], Awaitable[bool]] | None = None,
+        after: Sequence[asyncio.Task[None]] = (),
+        approve: Callable[[Transcript | None], Awaitable[bool]] | None = None,
     ) -> None:
         self.number = number
         self.reply = f"reply_{number}"
         self.utterance = utterance
         self.user_text = said
-        self.t0 = t0
-        self._engines = engines
+        self.answering = False
         self._settings = settings
         self._manner = manner
+        self._wants_reply = manner.reply or utterance is None
         self._history = history
         self._session = session
         self._outside = emit
+        self._after = after
         self._approve = approve
         self._kept_back: list[Event] = []
         self._certain = asyncio.Event()
-        self._recorded = False
+        self._user_entry: Entry | None = None
+        self._reply_entry: Entry | None = None
         self._reply_started = False
+        self._finished = False
+        self._timed = False
         self._language: Language | None = None
-        self._marks: dict[str, float] = {}
+        self._stopwatch = Stopwatch(self._now, t0)
         self._transcript: Transcript | None = None
         self._shown = ""
+        self._answer_shown = ""
         self.speaker = Speaker(engines.synthesizer, settings, self._emit, number, self.reply)
-        self._thinker = Thinker(engines.language_model, settings, self._written)
-        self.task = asyncio.ensure_future(self._run())
+        self._thinker = Thinker(engines.language_model, settings, self._ticket, self._on_text)
+        self.task = tasks.start(self._run())
 
     @property
     def certain(self) -> bool:
@@ -106,95 +107,148 @@ class Turn:
         return self._certain.is_set()
 
     @property
+    def wants_reply(self) -> bool:
+        """It is to be answered."""
+        return self._wants_reply
+
+    @property
+    def speaks(self) -> bool:
+        """The reply is spoken, not only written."""
+        return self._manner.speak
+
+    @property
+    def understood(self) -> bool:
+        """The user's words are known, and are a turn."""
+        return self.user_text is not None
+
+    @property
     def replying(self) -> bool:
         """Something of the reply has left the house."""
         return self._reply_started and self.certain
 
     @property
-    def shown_text(self) -> str:
-        """The reply as far as it was written for the user to read."""
-        return self._shown
+    def heard_text(self) -> str:
+        """The words of the reply that reached the user: heard, or read where it was not spoken."""
+        return self.speaker.heard_text if self._manner.speak else self._answer_shown
 
     def commit(self, t0: float) -> None:
         """The turn is certain; ``t0`` is the time of the user's last voiced frame."""
-        self.t0 = t0
-        self._marks["endpoint"] = self._now()
+        self._stopwatch.t0 = t0
+        if self.utterance is not None:
+            self._stopwatch.mark("endpoint")
         self._certain.set()
-        self._record()
+        if self.utterance is not None or self.user_text:
+            self._user_entry = self._history.add("user", self.user_text or "")
+        self._reply_entry = self._history.add("assistant")
         events, self._kept_back = self._kept_back, []
         for event in events:
             self._outside(event)
         self.speaker.release()
+
+    def ask(self, manner: Manner) -> bool:
+        """Answer this turn after all; False if it is too late for that."""
+        if self.task.done() or self._wants_reply:
+            return False
+        self._manner = manner
+        self._wants_reply = True
+        return True
+
+    def interrupt(self, reason: Literal["barge_in", "cancelled", "closed"]) -> None:
+        """The reply is over; of a turn not yet answered only that, its words are still to be understood."""
+        self.speaker.stop()
+        self.keep()
+        if self._wants_reply:
+            self._emit(
+                ReplyInterrupted(
+                    self.number, self._now(), self.reply, self.speaker.heard_ms, self.heard_text, reason
+                )
+            )
+        self._wants_reply = False
+        if self.answering:
+            self._time()
+            self.cancel()
 
     def cancel(self) -> None:
         """Stop every stage at once; nothing more is emitted."""
         self._outside = _nobody
         self.task.cancel()
 
+    def keep(self) -> None:
+        """Put what was heard of the reply into the history."""
+        if self._reply_entry is not None:
+            whole = self._finished and self.speaker.heard_ms >= self.speaker.audio_ms - 1.0
+            self._reply_entry.content = self._answer_shown if whole else self.heard_text
+
     async def _run(self) -> None:
         try:
-            if not await self._understand():
-                return
-            if self._manner.reply or self.utterance is None:
-                await self._answer()
-            await self._certain.wait()
-            self._time()
-            await self.speaker.played_out()
-        except asyncio.CancelledError:
-            raise
+            if await self._understand():
+                for earlier in self._after:
+                    await asyncio.wait([earlier])
+                if self._wants_reply:
+                    self.answering = True
+                    await self._answer()
+            elif not self.understood and not self.certain:
+                return  # it was no turn
         except Exception as error:  # a turn that fails must not take the conversation with it
-            _log.exception("turn %d of session %s failed", self.number, self._session)
-            await self._fail("thinking", error)
+            await self._fail("thinking", _told(error))
+        await self._certain.wait()
+        self._time()
+        await self.speaker.played_out()
+        self.speaker.stop()
+        self.keep()
 
     async def _understand(self) -> bool:
+        """False: there is nothing to answer."""
         if self.utterance is None:
             return True
+        error: KuaimeiError | None = None
+        transcript: Transcript | None = None
         try:
             transcript = await self.utterance.transcript()
-        except KuaimeiError as error:
-            if self._approve is None or await self._approve(Transcript("", None, 0.0, 0.0)):
-                await self._fail("recognition", error)
-            return False
+        except Exception as failure:
+            error = _told(failure)
         if self._approve is not None and not await self._approve(transcript):
             return False
+        self._stopwatch.mark("transcript")
         self._transcript = transcript
-        self._language = transcript.language
-        self._mark("transcript")
-        if not transcript.text:
-            await self._fail("listening", None)
+        self.user_text = transcript.text if transcript else ""
+        if not transcript or not transcript.text:
+            self.answering = self._wants_reply
+            await self._fail("recognition" if error else "listening", error)
             return False
-        self.user_text = transcript.text
+        self._language = transcript.language
         self._emit(TranscriptFinal(self.number, self._now(), transcript.text, transcript.language))
-        if self.certain:
-            self._record()
+        if self._user_entry is not None:
+            self._user_entry.content = transcript.text
         return True
 
     async def _answer(self) -> None:
-        said = "" if self._recorded else self.user_text or ""
+        said = "" if self._user_entry is not None else self.user_text or ""
         prompt = self._manner.instructions or self._settings.system_prompt
         req = LLMReq(
             messages=self._history.request(prompt, self._settings.history_tokens, said),
             max_tokens=self._settings.max_reply_tokens,
-            ticket=self._ticket(self._settings.first_token_timeout_s),
         )
+        empty = True
         try:
-            spoken = False
-            async for clause in self._thinker.clauses(req):
-                self._mark("clause")
-                if clause.strip() and self._manner.speak and not await self._say(clause):
-                    self._manner = _silently(self._manner)  # the voice failed: go on in writing
-                spoken = spoken or bool(clause.strip())
-                await self._certain.wait()  # nothing beyond the first clause on a mere guess
-        except KuaimeiError as error:
-            await self._fail("thinking", error)
+            async with aclosing(self._thinker.clauses(req)) as clauses:
+                async for clause in clauses:
+                    if not speech_length(clause):
+                        continue  # a stray mark, seen but not spoken
+                    empty = False
+                    self._stopwatch.mark("first_clause")
+                    if self._manner.speak and not await self._say(clause):
+                        self._manner = replace(self._manner, speak=False)  # go on in writing
+                    await self._certain.wait()  # nothing beyond the first clause on a mere guess
+        except Exception as failure:
+            await self._fail("thinking", _told(failure))
             return
-        if not spoken:
+        if empty:
             await self._fail("thinking", None)
             return
-        await self._certain.wait()
-        self._emit(ReplyFinished(self.number, self._now(), self.reply, self._shown, self.speaker.audio_ms))
+        await self._finish()
 
-    async def _say(self, clause: str) -> bool:
+    async def _say(self, clause: str, *, aside: bool = False) -> bool:
         req = TTSReq(
             text=clause,
             voice_id=self._manner.voice,
@@ -202,52 +256,49 @@ class Turn:
             ticket=self._ticket(self._settings.synthesis_timeout_s),
         )
         try:
-            await self.speaker.say(req)
-        except KuaimeiError as error:
+            await self.speaker.say(req, aside=aside)
+        except Exception as failure:
+            error = _told(failure)
             text = apology("synthesis", self._language)
             self._emit(TurnFailed(self.number, self._now(), "synthesis", error.kind, str(error), text))
             return False
         return True
 
-    async def _fail(self, stage: Stage, error: Exception | None) -> None:
+    async def _fail(self, stage: Stage, error: KuaimeiError | None) -> None:
         """Tell the user, aloud if the voice still works, and end the turn in good order."""
-        kind = error.kind if isinstance(error, KuaimeiError) else "empty" if error is None else "internal"
-        nothing = "nothing was understood" if stage == "listening" else "the model wrote nothing"
+        kind = error.kind if error else "empty"
+        message = str(error) if error else f"{stage} gave nothing"
         text = apology(stage, self._language)
-        self._emit(TurnFailed(self.number, self._now(), stage, kind, str(error) if error else nothing, text))
-        self._written(text)
+        self._emit(TurnFailed(self.number, self._now(), stage, kind, message, text))
+        if not self._wants_reply:
+            return
+        self._show(text)
         if self._manner.speak:
-            await self._say(text)
-        await self._certain.wait()
-        self._emit(ReplyFinished(self.number, self._now(), self.reply, self._shown, self.speaker.audio_ms))
-        self._time()
-        await self.speaker.played_out()
+            await self._say(text, aside=True)
+        await self._finish()
 
-    def _written(self, text: str) -> None:
-        self._mark("token")
+    async def _finish(self) -> None:
+        await self._certain.wait()
+        self._finished = True
+        self._emit(ReplyFinished(self.number, self._now(), self.reply, self._shown, self.speaker.audio_ms))
+
+    def _on_text(self, text: str) -> None:
+        self._stopwatch.mark("first_token")
+        self._answer_shown += text
+        self._show(text)
+
+    def _show(self, text: str) -> None:
         if not self._reply_started:
             self._reply_started = True
             self._emit(ReplyStarted(self.number, self._now(), self.reply))
         self._shown += text
         self._emit(ReplyText(self.number, self._now(), self.reply, text))
 
-    def _record(self) -> None:
-        """The user's words enter the history once they are both known and certain."""
-        if not self._recorded and self.user_text:
-            self._recorded = True
-            self._history.add("user", self.user_text)
-
     def _time(self) -> None:
-        def since_t0(at: float | None) -> float | None:
-            return None if at is None else (at - self.t0) * 1000.0
-
-        timing = TurnTiming(
-            endpoint_ms=since_t0(self._marks.get("endpoint")) if self.utterance else None,
-            transcript_ms=since_t0(self._marks.get("transcript")),
-            first_token_ms=since_t0(self._marks.get("token")),
-            first_clause_ms=since_t0(self._marks.get("clause")),
-            first_audio_ms=since_t0(self.speaker.first_audio_at),
-            last_audio_ms=since_t0(self.speaker.last_audio_at),
+        if self._timed:
+            return
+        self._timed = True
+        timing = self._stopwatch.timing(
             speech_s=self._transcript.speech_s if self._transcript else 0.0,
             recognition_s=self._transcript.recognition_s if self._transcript else 0.0,
             tokens=self._thinker.tokens,
@@ -257,15 +308,16 @@ class Turn:
         self._emit(TurnTimed(self.number, self._now(), timing))
 
     def _emit(self, event: Event) -> None:
-        if self.certain:
-            self._outside(event)
-        else:
+        if not self.certain:
             self._kept_back.append(event)
+            return
+        if isinstance(event, ReplyAudio):
+            self._stopwatch.mark("first_audio")
+            self._stopwatch.mark("last_audio")
+        self._outside(event)
 
-    def _mark(self, stage: str) -> None:
-        self._marks.setdefault(stage, self._now())
-
-    def _ticket(self, patience_s: float) -> Ticket:
+    def _ticket(self, patience_s: float | None = None) -> Ticket:
+        patience_s = self._settings.first_token_timeout_s if patience_s is None else patience_s
         priority = Priority.LIVE if self.certain else Priority.SPECULATIVE
         return Ticket(session=self._session, priority=priority, deadline=self._now() + patience_s)
 
@@ -274,8 +326,12 @@ class Turn:
         return asyncio.get_running_loop().time()
 
 
-def _silently(manner: Manner) -> Manner:
-    return Manner(manner.voice, manner.speed, manner.instructions, False, manner.reply, manner.interrupt)
+def _told(failure: Exception) -> KuaimeiError:
+    """``failure`` as something that can be told; what nobody foresaw goes to the log as well."""
+    if isinstance(failure, KuaimeiError):
+        return failure
+    _log.error("an engine failed in a way it should not", exc_info=failure)
+    return EngineError(f"the engine failed: {failure}")
 
 
 def _nobody(event: Event) -> None:

@@ -1,12 +1,13 @@
 """One utterance while it is being spoken, recognised piece by piece at its pauses."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
+from kuaimei.dialogue.tasks import Tasks
 from kuaimei.engines.protocols import Recognizer
 from kuaimei.engines.types import Language, Priority, STTChunk, STTReq, Ticket
 from kuaimei.errors import EngineUnavailable
@@ -60,18 +61,29 @@ class Utterance:
     Args:
         recognizer: Gets each piece at most once, the last one possibly several times (speculation).
         session: Whose turn it is in the recogniser's queue.
+        tasks: Where recognition runs.
         started_at: Loop time of its onset.
+
+    Attributes:
+        last_voiced_at: Loop time of the end of the last voiced frame.
+        voiced_ms: Length of all voiced frames.
     """
 
     def __init__(
-        self, recognizer: Recognizer, settings: DialogueSettings, session: str, started_at: float
+        self,
+        recognizer: Recognizer,
+        settings: DialogueSettings,
+        session: str,
+        tasks: Tasks,
+        started_at: float,
     ) -> None:
+        self._tasks = tasks
         self._recognizer = recognizer
         self._settings = settings
         self._session = session
         self._frames: list[Pcm] = []
         self._samples = 0
-        self._voiced_in_piece = False
+        self._voiced_until = 0  # frames of the piece up to and with its last voiced one
         self._recent: deque[Pcm] = deque()
         self._recent_samples = 0
         self._pieces: list[asyncio.Task[STTChunk]] = []
@@ -79,6 +91,7 @@ class Utterance:
         self._recognition_s = self._recognised_s = 0.0
         self.started_at = started_at
         self.last_voiced_at = started_at
+        self.voiced_ms = 0.0
 
     @property
     def piece_ms(self) -> float:
@@ -86,16 +99,19 @@ class Utterance:
         return self._samples * 1000.0 / ASR_RATE
 
     @property
-    def known_text(self) -> str:
-        """Text of the closed pieces recognised so far."""
-        return join_pieces([p.result().text for p in self._pieces if _succeeded(p)])
+    def known_text(self) -> str | None:
+        """Text of the closed pieces; None until all of them are recognised."""
+        if not all(map(_succeeded, self._pieces)):
+            return None
+        return join_pieces([piece.result().text for piece in self._pieces])
 
     def hear(self, frame: Pcm, *, voiced: bool, at: float) -> None:
         """One more frame (16 kHz), which ended at loop time ``at``."""
+        self._frames.append(frame)
         if voiced:
             self.last_voiced_at = at
-            self._voiced_in_piece = True
-        self._frames.append(frame)
+            self.voiced_ms += len(frame) * 1000.0 / ASR_RATE
+            self._voiced_until = len(self._frames)
         self._samples += len(frame)
         self._recent.append(frame)
         self._recent_samples += len(frame)
@@ -110,8 +126,8 @@ class Utterance:
 
     def speculate(self) -> None:
         """Start recognising the last piece as if the utterance ended here."""
-        if self._tail is None and (self._voiced_in_piece or not self._pieces):
-            self._tail = _Tail(self._recognise(self._frames), len(self._frames))
+        if self._tail is None and (self._voiced_until or not self._pieces):
+            self._tail = _Tail(self._recognise(self._frames, Priority.LIVE), len(self._frames))
 
     def resume(self) -> bool:
         """The speaker went on: the piece is closed if it was long enough, else its recognition dropped.
@@ -131,8 +147,8 @@ class Utterance:
 
     def split(self) -> None:
         """Close the piece here, at a short pause, and start recognising it."""
-        if self._tail is None and self._frames:
-            self._close(self._recognise(self._frames), len(self._frames))
+        if self._tail is None and self._voiced_until:
+            self._close_at(len(self._frames))
 
     async def transcript(self) -> Transcript:
         """Everything that was said, once recognised; starts with the last piece if need be.
@@ -143,10 +159,10 @@ class Utterance:
         self.speculate()
         tasks = [*self._pieces, *([self._tail.task] if self._tail else [])]
         chunks = [await asyncio.shield(task) for task in tasks]
-        languages = [c.language for c in chunks if c.text and c.language]
+        languages = Counter(c.language for c in chunks if c.text and c.language)
         return Transcript(
             text=join_pieces([c.text for c in chunks]),
-            language=max(set(languages), key=languages.count) if languages else None,
+            language=languages.most_common(1)[0][0] if languages else None,
             recognition_s=self._recognition_s,
             speech_s=self._recognised_s,
         )
@@ -163,16 +179,25 @@ class Utterance:
             tail_frames += 1
             span += len(self._frames[-tail_frames]) * 1000.0 / ASR_RATE
         energies = [float(np.mean(np.square(f, dtype=np.float32))) for f in self._frames[-tail_frames:]]
-        cut = len(self._frames) - tail_frames + int(np.argmin(energies)) + 1
-        self._close(self._recognise(self._frames[:cut]), cut)
+        self._close_at(len(self._frames) - tail_frames + int(np.argmin(energies)) + 1)
+
+    def _close_at(self, cut: int) -> None:
+        """Close the piece of ``cut`` frames: nobody waits for it yet, and silence is not recognised."""
+        if self._voiced_until:
+            self._close(self._recognise(self._frames[:cut], Priority.SPECULATIVE), cut)
+        else:
+            self._forget(cut)
 
     def _close(self, task: asyncio.Task[STTChunk], frames: int) -> None:
         self._pieces.append(task)
+        self._forget(frames)
+
+    def _forget(self, frames: int) -> None:
         del self._frames[:frames]
-        self._voiced_in_piece = False
+        self._voiced_until = max(0, self._voiced_until - frames)
         self._samples = sum(map(len, self._frames))
 
-    def _recognise(self, frames: list[Pcm]) -> asyncio.Task[STTChunk]:
+    def _recognise(self, frames: list[Pcm], priority: Priority) -> asyncio.Task[STTChunk]:
         pcm = np.concatenate(frames) if frames else EMPTY
         language = self._settings.language
         now = asyncio.get_running_loop().time()
@@ -181,33 +206,24 @@ class Utterance:
             hotwords=self._settings.hotwords,
             ticket=Ticket(
                 session=self._session,
-                priority=Priority.LIVE,
+                priority=priority,
                 deadline=now + self._settings.recognition_timeout_s,
             ),
         )
-        task = asyncio.ensure_future(self._within(pcm, req))
-        task.add_done_callback(_retrieve)
-        return task
+        return self._tasks.start(self._within(pcm, req))
 
     async def _within(self, pcm: Pcm, req: STTReq) -> STTChunk:
         started_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._settings.recognition_timeout_s):
-                return await self._recognizer.transcribe(pcm, req)
+                chunk = await self._recognizer.transcribe(pcm, req)
         except TimeoutError:
-            raise EngineUnavailable(
-                f"recognition did not finish within {self._settings.recognition_timeout_s:g} s"
-            ) from None
-        finally:
-            self._recognition_s = asyncio.get_running_loop().time() - started_at
-            self._recognised_s = len(pcm) / ASR_RATE
+            patience = self._settings.recognition_timeout_s
+            raise EngineUnavailable(f"recognition did not finish within {patience:g} s") from None
+        self._recognition_s = asyncio.get_running_loop().time() - started_at
+        self._recognised_s = len(pcm) / ASR_RATE
+        return chunk
 
 
 def _succeeded(task: asyncio.Task[STTChunk]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None
-
-
-def _retrieve(task: asyncio.Task[STTChunk]) -> None:
-    """A dropped speculation's failure is nobody's business."""
-    if not task.cancelled():
-        task.exception()

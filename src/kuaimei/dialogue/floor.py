@@ -1,0 +1,109 @@
+"""Who has the floor: the turns being answered, and whether the reply is heard, held or over."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, TypeAlias
+
+from kuaimei.dialogue.turn import Turn
+
+__all__ = ["Floor", "State"]
+
+State: TypeAlias = Literal["listening", "thinking", "speaking"]
+
+
+class Floor:
+    """The turns that are certain and not over yet; nearly always none or one.
+
+    More than one only while earlier ones are still being understood though their reply was called off,
+    or where a reply may not be interrupted: then the next one waits for its end.
+
+    Args:
+        changed: Called after every change of what is going on.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._turns: list[Turn] = []
+        self._latest: Turn | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Somebody is being answered or understood."""
+        return bool(self._turns)
+
+    @property
+    def answering(self) -> bool:
+        """A reply is being prepared or spoken."""
+        return any(turn.wants_reply for turn in self._turns)
+
+    @property
+    def held(self) -> bool:
+        """The reply keeps silent while it is found out whether it is being interrupted."""
+        return any(turn.speaker.held for turn in self._turns)
+
+    @property
+    def state(self) -> State:
+        """What the house is doing."""
+        if any(turn.wants_reply and turn.replying and _audible(turn) for turn in self._turns):
+            return "speaking"
+        return "thinking" if self._turns else "listening"
+
+    @property
+    def tasks(self) -> tuple[asyncio.Task[None], ...]:
+        """Of all turns that are not over."""
+        return tuple(turn.task for turn in self._turns)
+
+    def understanding(self) -> Turn | None:
+        """The latest turn, if it is still being understood and is not to be answered yet."""
+        latest = self._turns[-1] if self._turns else None
+        return latest if latest is not None and not latest.wants_reply else None
+
+    def take(self, turn: Turn, t0: float) -> None:
+        """``turn`` is certain; one that still waits to be answered is answered together with it."""
+        for earlier in self._turns:
+            if not earlier.answering:
+                earlier.interrupt("barge_in")
+        self._turns.append(turn)
+        self._latest = turn
+        turn.task.add_done_callback(partial(self._leave, turn))
+        self._changed()
+        turn.commit(t0)
+        self._changed()
+
+    def hold(self) -> None:
+        """Somebody speaks: silence at once."""
+        for turn in self._turns:
+            turn.speaker.hold()
+
+    def resume(self) -> None:
+        """It was nothing: go on."""
+        for turn in self._turns:
+            turn.speaker.resume()
+
+    def interrupt(self, reason: Literal["barge_in", "cancelled", "closed"]) -> None:
+        """The replies are over."""
+        for turn in tuple(self._turns):
+            turn.interrupt(reason)
+            if turn.answering:
+                self._turns.remove(turn)
+            elif reason == "closed":
+                turn.cancel()
+        self._changed()
+
+    def played(self, heard_ms: float) -> None:
+        """The client reports how much of the current or last reply was played."""
+        turn = next((t for t in self._turns if t.speaker.begun), self._latest)
+        if turn is not None:
+            turn.speaker.played(heard_ms)
+            if turn not in self._turns:
+                turn.keep()
+
+    def _leave(self, turn: Turn, task: asyncio.Task[None]) -> None:
+        if turn in self._turns:
+            self._turns.remove(turn)
+            self._changed()
+
+
+def _audible(turn: Turn) -> bool:
+    return turn.speaker.begun or not turn.speaks
