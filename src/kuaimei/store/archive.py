@@ -1,0 +1,122 @@
+"""Finding again what was said."""
+
+from collections.abc import Sequence
+
+from kuaimei.engines.types import Message
+from kuaimei.errors import NotFound, StoreError
+from kuaimei.store import queries
+from kuaimei.store.blobs import Blobs
+from kuaimei.store.database import Database
+from kuaimei.store.keeper import blob_key
+from kuaimei.store.rows import Audio, Session, Turn, Utterance
+
+__all__ = ["Archive"]
+
+
+class Archive:
+    """Reads only."""
+
+    def __init__(self, database: Database, blobs: Blobs) -> None:
+        self._database = database
+        self._blobs = blobs
+
+    async def sessions(
+        self, limit: int = 50, *, before: str | None = None, search: str = ""
+    ) -> Sequence[Session]:
+        """The newest first.
+
+        Args:
+            limit: At most this many, up to 500.
+            before: Only what began before this session: the last of the page before.
+            search: Only those in which this was said by either side, whatever the case.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            found = await connection.execute(queries.sessions(max(1, min(limit, 500)), before, search))
+            return [Session(**row._mapping) for row in found]
+
+    async def session(self, session: str) -> Session:
+        """One of them.
+
+        Raises:
+            NotFound: If there is none of that id.
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            row = (await connection.execute(queries.session(session))).first()
+        if row is None:
+            raise NotFound(f"no session {session} is kept")
+        return Session(**row._mapping)
+
+    async def utterances(self, session: str) -> Sequence[Utterance]:
+        """All of a session, both sides, in order; empty if there is no such session.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            found = await connection.execute(queries.utterances(session))
+            return [Utterance(**row._mapping) for row in found]
+
+    async def utterance(self, utterance: str) -> Utterance:
+        """One of them.
+
+        Raises:
+            NotFound: If there is none of that id.
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            row = (await connection.execute(queries.utterance(utterance))).first()
+        if row is None:
+            raise NotFound(f"no utterance {utterance} is kept")
+        return Utterance(**row._mapping)
+
+    async def turns(self, session: str) -> Sequence[Turn]:
+        """Timings and failures of a session's turns, in order.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            found = await connection.execute(queries.turns(session))
+            return [Turn(**row._mapping) for row in found]
+
+    async def history(self, session: str) -> Sequence[Message]:
+        """What was said and really heard, oldest first, for going on with a session.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        messages: list[Message] = []
+        for said in await self.utterances(session):
+            words = said.heard_text if said.interrupted and said.heard_text is not None else said.transcript
+            if said.is_turn and words and words.strip():
+                messages.append(Message(role=said.speaker, content=words))
+        return messages
+
+    async def last_turn(self, session: str) -> int:
+        """Number of the latest turn; 0 if there is none.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            return await connection.scalar(queries.last_turn(session)) or 0
+
+    async def open_audio(self, utterance: str, start: int = 0, end: int | None = None) -> Audio:
+        """The recording of an utterance as FLAC, or the bytes ``start`` up to ``end`` of it.
+
+        Raises:
+            NotFound: If there is no such utterance, or it has no recording (yet).
+            StoreError: If the database is away, or the range lies outside the recording.
+        """
+        found = await self.utterance(utterance)
+        if found.bytes is None or found.sha256 is None:
+            raise NotFound(f"utterance {utterance} has no recording (it is {found.state})")
+        stop = found.bytes if end is None else min(end, found.bytes)
+        if not 0 <= start < max(1, stop):
+            raise StoreError(f"bytes {start} to {stop} lie outside the recording of {found.bytes} bytes")
+        chunks = self._blobs.get(blob_key(found.session_id, utterance), start, stop)
+        return Audio("audio/flac", found.bytes, start, stop, found.sha256, chunks)

@@ -1,0 +1,96 @@
+"""From the spool to FLAC and back, a block at a time: memory does not grow with the recording."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]
+
+from kuaimei.audio.pcm import Pcm
+
+__all__ = ["Flac", "encode", "pieces"]
+
+_BLOCK = 65_536
+_SEARCH_S = 5.0
+"""A piece is cut at the quietest moment of its last seconds."""
+_WINDOW_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Flac:
+    """A file ready to be put away.
+
+    Attributes:
+        duration_ms: Of the audio in it.
+        sha256: Of the file, in hex.
+        size: Of the file, in bytes.
+    """
+
+    path: Path
+    duration_ms: float
+    sha256: str
+    size: int
+
+
+def encode(pcm: Path, rate: int, path: Path) -> Flac | None:
+    """Compress raw s16le ``pcm`` into ``path``; None if there is not a single sample. Blocks.
+
+    Raises:
+        OSError: If it cannot be read or written (the disk is full).
+    """
+    samples = pcm.stat().st_size // 2 if pcm.exists() else 0
+    if not samples:
+        return None
+    try:
+        with (
+            pcm.open("rb") as source,
+            soundfile.SoundFile(path, "w", rate, 1, "PCM_16", format="FLAC") as sink,
+        ):
+            left = samples
+            while left:
+                data = source.read(2 * min(left, _BLOCK))
+                if not data:
+                    break
+                data = data[: len(data) - len(data) % 2]
+                sink.write(np.frombuffer(data, dtype="<i2"))
+                left -= len(data) // 2
+    except soundfile.LibsndfileError as error:
+        raise OSError(f"{path.name} cannot be written: {error}") from error
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return Flac(path, samples * 1000.0 / rate, digest.hexdigest(), path.stat().st_size)
+
+
+def pieces(path: Path, longest_s: float) -> Iterator[Pcm]:
+    """The audio in ``path`` in pieces of at most ``longest_s``, cut where it is quietest. Blocks."""
+    with soundfile.SoundFile(path) as file:
+        rate = int(file.samplerate)
+        longest = int(longest_s * rate)
+        rest: Pcm = np.zeros(0, dtype=np.int16)
+        while True:
+            fresh: Pcm = file.read(longest - len(rest), dtype="int16", always_2d=False)
+            held: Pcm = np.concatenate((rest, fresh))
+            if len(held) < longest:
+                if len(held):
+                    yield held
+                return
+            cut = _quietest(held, rate)
+            yield held[:cut]
+            rest = held[cut:].copy()
+
+
+def _quietest(pcm: Pcm, rate: int) -> int:
+    """Middle of the quietest window near the end of ``pcm``, as a sample index above 0."""
+    window = max(1, int(_WINDOW_S * rate))
+    start = max(0, len(pcm) - int(_SEARCH_S * rate))
+    count = (len(pcm) - start) // window
+    if count < 2:
+        return len(pcm)
+    energy = (
+        np.square(pcm[start : start + count * window].astype(np.float32)).reshape(count, window).sum(axis=1)
+    )
+    return start + int(np.argmin(energy)) * window + window // 2

@@ -1,0 +1,321 @@
+"""Brings what conversations leave behind into the database and the blobs, whatever it takes.
+
+Nothing here is waited for by a conversation. Each utterance has an `Item`; whenever something about
+it changes, `Keeper.keep` is told, and a task of its own writes the row, compresses and puts away the
+audio once that is complete, and deletes the spool only when both are safe. What fails is tried again,
+ever less often, for as long as the process lives, and by the next one from the spool after that.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from sqlalchemy import case, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+
+from kuaimei.audio.pcm import ASR_RATE
+from kuaimei.errors import StoreError
+from kuaimei.store import flac, tables
+from kuaimei.store.blobs import Blobs
+from kuaimei.store.database import Database
+from kuaimei.store.records import Record
+from kuaimei.store.spool import Spool, SpoolWriter
+
+__all__ = ["Item", "Keeper", "blob_key"]
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 3
+_FIRST_DELAY_S = 0.25
+_LONGEST_DELAY_S = 10.0
+_FORGET_WAIT_S = 10.0
+_ITEMS_MAX = 2000
+"""Utterances that may wait in memory while the database is away; the spools of further ones are left
+to the next start."""
+
+
+def blob_key(session: str, utterance: str) -> str:
+    """Where the recording of an utterance lies."""
+    return f"{session}/{utterance}.flac"
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One utterance on its way.
+
+    Attributes:
+        run: Id of the run whose row it is.
+        client: For the row of its session, should that have to be made.
+        wants_transcript: Recognition will not come by itself: a job is to do it.
+        gone: Deleted by its owner, or by somebody else; nothing of it may be written again.
+    """
+
+    record: Record
+    spool: Spool
+    run: str
+    client: dict[str, Any] = field(default_factory=dict)
+    wants_transcript: bool = False
+    gone: bool = False
+    dirty: bool = False
+    put_away: bool = False
+    resting: bool = False
+    audio: flac.Flac | None = None
+    task: "asyncio.Task[None] | None" = None
+
+
+class Keeper:
+    """See the module.
+
+    Args:
+        ask_transcript: Defers a durable job that recognises the utterance of the id given.
+
+    Attributes:
+        failures: Attempts that failed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        writer: SpoolWriter,
+        ask_transcript: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self.failures = 0
+        self._database = database
+        self._blobs = blobs
+        self._writer = writer
+        self._ask_transcript = ask_transcript
+        self._items: set[Item] = set()
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._sessions: set[str] = set()
+        self._troubled = False
+        self._compressing = ThreadPoolExecutor(1, "flac", initializer=_yield_to_live)
+
+    @property
+    def unsaved(self) -> int:
+        """Utterances of which something is not yet in the database."""
+        return len(self._items)
+
+    def keep(self, item: Item) -> None:
+        """Something about ``item`` changed. Returns at once; on the event loop only."""
+        if item.gone:
+            return
+        item.dirty = True
+        if item.task is None:
+            self._items.add(item)
+            item.task = asyncio.ensure_future(self._work(item))
+
+    async def settle(self, timeout_s: float, items: "set[Item] | None" = None) -> bool:
+        """Wait until everything (or ``items``) is kept; False if that took too long."""
+        tasks = [item.task for item in self._items if item.task and (items is None or item in items)]
+        if not tasks:
+            return True
+        _, pending = await asyncio.wait(tasks, timeout=timeout_s)
+        return not pending
+
+    async def forget(self, matches: Callable[[Record], bool]) -> None:
+        """Never write again of records that match; their spools go. Returns when nothing is in flight."""
+        items = [item for item in self._items if matches(item.record)]
+        for item in items:
+            self.discard(item)
+            if item.resting and item.task:
+                item.task.cancel()
+        # What is in the middle of something finishes it, sees that it is gone, and cleans up behind itself:
+        # an upload that is cut off may still arrive.
+        tasks = [item.task for item in items if item.task]
+        if tasks:
+            _, hanging = await asyncio.wait(tasks, timeout=_FORGET_WAIT_S)
+            for task in hanging:
+                task.cancel()
+        self._items.difference_update(items)
+
+    def forget_session(self, session: str) -> None:
+        """A session was deleted: its row must be made anew should it ever be spoken in again."""
+        self._sessions.discard(session)
+
+    def discard(self, item: Item) -> None:
+        """Nothing more of ``item``."""
+        item.gone = True
+        self._writer.post(item.spool.remove)
+
+    async def close(self) -> None:
+        """End; what is not kept yet stays in its spool."""
+        tasks = [item.task for item in self._items if item.task]
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        for item in self._items:
+            self._save(item)
+        await self._writer.barrier()
+        await asyncio.to_thread(self._compressing.shutdown)
+
+    async def _work(self, item: Item) -> None:
+        delay = _FIRST_DELAY_S
+        try:
+            while item.dirty and not item.gone:
+                item.dirty = False
+                try:
+                    async with self._gate:
+                        await self._persist(item)
+                except Exception as error:
+                    item.dirty = True
+                    self.failures += 1
+                    self._trouble(error)
+                    self._save(item)
+                    if item.record.ended and len(self._items) > _ITEMS_MAX:
+                        self._writer.post(item.spool.close)
+                        break
+                    await self._heal()
+                    item.resting = True
+                    await asyncio.sleep(delay)
+                    item.resting = False
+                    delay = min(2 * delay, _LONGEST_DELAY_S)
+                else:
+                    delay = _FIRST_DELAY_S
+                    self._relief()
+        except asyncio.CancelledError:
+            item.task = None
+            raise
+        item.task = None
+        self._items.discard(item)
+
+    async def _persist(self, item: Item) -> None:
+        record = item.record
+        try:
+            if not record.inserted:
+                await self._insert(item)
+            trouble = None
+            if item.record.ended and not item.put_away:
+                try:
+                    await self._put_away(item)
+                except (StoreError, OSError) as error:
+                    trouble = error  # the words at least are brought to safety
+            found = await self._update(item)
+        except IntegrityError:
+            found, trouble = False, None  # its session was deleted
+            self._sessions.discard(record.session)
+        if not found or item.gone:
+            self.discard(item)
+            if item.audio is not None:
+                await self._blobs.delete([blob_key(record.session, record.id)])
+            return
+        if trouble is not None:
+            raise trouble
+        if item.put_away:
+            if item.wants_transcript and record.speaker == "user" and item.audio is not None:
+                await self._ask_transcript(record.id)
+                item.wants_transcript = False
+            self._writer.post(item.spool.remove)
+
+    async def _insert(self, item: Item) -> None:
+        record = item.record
+        # Its record is on disk first: a row is only made for what can be recovered.
+        await self._writer.barrier()
+        async with self._database.begin() as connection:
+            if record.session not in self._sessions:
+                await connection.execute(
+                    insert(tables.sessions)
+                    .values(id=record.session, started_at=record.started_at, client=item.client)
+                    .on_conflict_do_nothing()
+                )
+            await connection.execute(
+                insert(tables.utterances)
+                .values(
+                    id=record.id,
+                    session_id=record.session,
+                    speaker=record.speaker,
+                    started_at=record.started_at,
+                    transcript=record.transcript,
+                    state="recording",
+                    run=item.run,
+                    **record.columns(),
+                )
+                .on_conflict_do_nothing()
+            )
+        self._sessions.add(record.session)
+        record.inserted = True
+        if not item.put_away:
+            self._save(item)
+
+    async def _put_away(self, item: Item) -> None:
+        record = item.record
+        self._writer.post(item.spool.close)
+        await self._writer.barrier()
+        if item.audio is None:
+            compress = partial(flac.encode, item.spool.pcm, record.sample_rate or ASR_RATE, item.spool.flac)
+            item.audio = await asyncio.get_running_loop().run_in_executor(self._compressing, compress)
+        if item.gone:
+            return
+        if item.audio is not None:
+            await self._blobs.put(blob_key(record.session, record.id), item.audio.path)
+        if record.state == "recording":
+            record.state = "stored"
+        item.put_away = True
+
+    async def _update(self, item: Item) -> bool:
+        """False if the row is no more."""
+        record, table = item.record, tables.utterances
+        values: dict[str, Any] = record.columns()
+        if record.transcript is not None:
+            values["transcript"] = record.transcript
+        if item.put_away:
+            # What was already safe in an earlier life stays called stored.
+            known = case((table.c.state == "recording", record.state), else_=table.c.state)
+            if item.audio is None:
+                values["state"] = case((table.c.state == "recording", "empty"), else_=table.c.state)
+            else:
+                values |= {
+                    "state": known,
+                    "duration_ms": item.audio.duration_ms,
+                    "blob_key": blob_key(record.session, record.id),
+                    "sha256": item.audio.sha256,
+                    "bytes": item.audio.size,
+                }
+        async with self._database.begin() as connection:
+            result = await connection.execute(
+                update(table).where(table.c.id == record.id).values(values).returning(table.c.id)
+            )
+            found = result.first() is not None
+            if found and (record.timings or record.failures):
+                turn = {"timings": record.timings or {}, "failures": record.failures}
+                await connection.execute(
+                    insert(tables.turns)
+                    .values(session_id=record.session, turn=record.turn, **turn)
+                    .on_conflict_do_update(index_elements=["session_id", "turn"], set_=turn)
+                )
+            return found
+
+    def _save(self, item: Item) -> None:
+        if not item.gone:
+            self._writer.post(partial(item.spool.save, item.record.model_dump_json().encode()))
+
+    async def _heal(self) -> None:
+        with suppress(StoreError):
+            await self._database.heal()
+
+    def _trouble(self, error: Exception) -> None:
+        if not self._troubled:
+            self._troubled = True
+            known = isinstance(error, StoreError | OSError)
+            _log.error("what was said waits in its spool: %s", error, exc_info=None if known else error)
+
+    def _relief(self) -> None:
+        if self._troubled:
+            self._troubled = False
+            _log.warning("what was said is being kept again")
+
+
+def _yield_to_live() -> None:
+    """Compressing can wait; whoever is talking cannot."""
+    with suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -1,0 +1,145 @@
+"""The questions put to the database."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from sqlalchemy import Select, TextClause, and_, func, literal_column, or_, select, text
+
+from kuaimei.store.records import Record
+from kuaimei.store.tables import sessions as sessions_table
+from kuaimei.store.tables import turns as turns_table
+from kuaimei.store.tables import utterances as utterances_table
+
+__all__ = [
+    "Matches",
+    "jobs_of_session",
+    "jobs_of_utterance",
+    "last_turn",
+    "session",
+    "sessions",
+    "totals",
+    "turns",
+    "utterance",
+    "utterances",
+]
+
+Matches: TypeAlias = Callable[[Record], bool]
+
+_UTTERANCE = [column for column in utterances_table.c if column.name not in {"blob_key", "run"}]
+
+
+def utterances(session: str) -> Select[Any]:
+    """All of a session, in the order they were said."""
+    table = utterances_table
+    return (
+        select(*_UTTERANCE)
+        .where(table.c.session_id == session)
+        # Within a turn the user first: a reply is never answered by its own question.
+        .order_by(table.c.turn, table.c.speaker.desc(), table.c.started_at, table.c.id)
+    )
+
+
+def utterance(utterance: str) -> Select[Any]:
+    """One of them."""
+    return select(*_UTTERANCE).where(utterances_table.c.id == utterance)
+
+
+def turns(session: str) -> Select[Any]:
+    """Timings and failures, in order."""
+    table = turns_table
+    return (
+        select(table.c.turn, table.c.timings, table.c.failures)
+        .where(table.c.session_id == session)
+        .order_by(table.c.turn)
+    )
+
+
+def last_turn(session: str) -> Select[Any]:
+    """The highest turn number."""
+    return select(func.max(utterances_table.c.turn)).where(utterances_table.c.session_id == session)
+
+
+def totals() -> Select[Any]:
+    """Sums over everything kept."""
+    table = utterances_table
+    return select(
+        func.count().label("utterances"),
+        (func.coalesce(func.sum(table.c.duration_ms), 0.0) / 1000.0).label("speech_s"),
+        func.coalesce(func.sum(table.c.bytes), 0).cast(table.c.bytes.type).label("bytes"),
+    )
+
+
+def session(session: str) -> Select[Any]:
+    """One session with its sums."""
+    return _summaries().where(sessions_table.c.id == session)
+
+
+def sessions(limit: int, before: str | None, search: str) -> Select[Any]:
+    """A page of sessions, the newest first."""
+    table = sessions_table
+    query = _summaries().order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit)
+    if before is not None:
+        mark = table.alias("mark")
+        began = select(mark.c.started_at).where(mark.c.id == before).scalar_subquery()
+        query = query.where(
+            or_(table.c.started_at < began, and_(table.c.started_at == began, table.c.id < before))
+        )
+    if words := search.strip():
+        said = utterances_table
+        query = query.where(
+            select(literal_column("1"))
+            .where(and_(said.c.session_id == table.c.id, said.c.transcript.icontains(words, autoescape=True)))
+            .exists()
+        )
+    return query
+
+
+def jobs_of_session(session: str) -> TextClause:
+    """Deletes the jobs of all utterances of a session that nobody works on."""
+    return text(
+        "delete from procrastinate_jobs where status <> 'doing' and args->>'utterance' in "
+        "(select id from utterances where session_id = :session)"
+    ).bindparams(session=session)
+
+
+def jobs_of_utterance(utterance: str) -> TextClause:
+    """Deletes the jobs of an utterance that nobody works on."""
+    return text(
+        "delete from procrastinate_jobs where status <> 'doing' and args->>'utterance' = :utterance"
+    ).bindparams(utterance=utterance)
+
+
+def _summaries() -> Select[Any]:
+    said = utterances_table
+    sums = (
+        select(
+            func.coalesce(func.max(said.c.turn), 0).label("turns"),
+            func.count().label("utterances"),
+            (func.coalesce(func.sum(said.c.duration_ms), 0.0) / 1000.0).label("speech_s"),
+        )
+        .where(said.c.session_id == sessions_table.c.id)
+        .lateral("sums")
+    )
+    title = (
+        select(said.c.transcript)
+        .where(
+            and_(
+                said.c.session_id == sessions_table.c.id,
+                said.c.speaker == "user",
+                said.c.is_turn,
+                said.c.transcript != "",
+            )
+        )
+        .order_by(said.c.turn, said.c.started_at)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(
+        sessions_table.c.id,
+        sessions_table.c.started_at,
+        sessions_table.c.client,
+        sums.c.turns,
+        sums.c.utterances,
+        sums.c.speech_s,
+        func.coalesce(title, "").label("title"),
+    ).select_from(sessions_table.join(sums, literal_column("true")))

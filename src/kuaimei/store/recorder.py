@@ -1,0 +1,245 @@
+"""Writes down one conversation, from its events."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from kuaimei.audio.pcm import ASR_RATE, Pcm, to_bytes
+from kuaimei.dialogue.events import (
+    ClauseReady,
+    Event,
+    ReplyAudio,
+    ReplyFinished,
+    ReplyInterrupted,
+    ReplyStarted,
+    ReplyText,
+    SpeechDropped,
+    SpeechHeard,
+    SpeechStarted,
+    TranscriptFinal,
+    TurnEnded,
+    TurnFailed,
+    TurnTimed,
+    UserText,
+)
+from kuaimei.store.keeper import Item, Keeper
+from kuaimei.store.records import Record, Speaker
+from kuaimei.store.spool import Run, SpoolWriter
+
+__all__ = ["Recorder"]
+
+_log = logging.getLogger(__name__)
+
+_REMEMBERED = 8
+"""Utterances of either side that may still be told something: a transcript, how much was heard."""
+_CLOSE_TIMEOUT_S = 10.0
+
+
+class Recorder:
+    """An observer of one conversation (`kuaimei.dialogue.events.Observer`); returns at once.
+
+    Audio goes to the spool as it comes; what is known is told to the keeper, which writes the rows.
+
+    Attributes:
+        voice: Of the replies, noted with each.
+        engine: What speaks, likewise.
+    """
+
+    def __init__(
+        self,
+        session: str,
+        run: Run,
+        writer: SpoolWriter,
+        keeper: Keeper,
+        *,
+        client: dict[str, Any] | None = None,
+        voice: str = "",
+        engine: str = "",
+        closed: Callable[["Recorder"], None] = lambda recorder: None,
+    ) -> None:
+        self.session = session
+        self.voice = voice
+        self.engine = engine
+        self._client = client or {}
+        self._run = run
+        self._writer = writer
+        self._keeper = keeper
+        self._closed = closed
+        self._stopped = False
+        self._speech: Item | None = None
+        self._heard_bytes = 0
+        self._users: dict[int, Item] = {}  # turn -> the user's side of it
+        self._replies: dict[str, Item] = {}  # reply id -> reply
+
+    def __call__(self, event: Event) -> None:
+        """Note what happened."""
+        if self._stopped:
+            return
+        match event:
+            case SpeechHeard():
+                self._hear(event.pcm)
+            case ReplyAudio():
+                self._speak(event)
+            case ReplyText():
+                self._write(event)
+            case SpeechStarted():
+                self._end_speech()
+                self._speech = self._begin("user", event.turn, event.at, sample_rate=ASR_RATE)
+                self._remember(self._users, event.turn, self._speech)
+            case TurnEnded():
+                self._end_speech(event.turn)
+            case SpeechDropped():
+                self._drop(event.text)
+            case UserText():
+                typed = self._begin("user", event.turn, event.at, transcript=event.text)
+                self._remember(self._users, event.turn, typed)
+                self._end(typed)
+            case TranscriptFinal():
+                self._understand(event)
+            case ReplyStarted():
+                reply = self._begin("assistant", event.turn, event.at, transcript="")
+                self._remember(self._replies, event.reply, reply)
+            case ClauseReady() if event.reply in self._replies:
+                self._keeper.keep(self._replies[event.reply])  # so that a crash keeps the words so far
+            case ReplyFinished():
+                self._finish(event)
+            case ReplyInterrupted():
+                self._interrupt(event)
+            case TurnFailed():
+                self._fail(event)
+            case TurnTimed():
+                if (item := self._of_turn(event.turn)) is not None:
+                    item.record.timings = asdict(event.timing)
+                    self._keeper.keep(item)
+            case _:
+                pass
+
+    async def close(self) -> None:
+        """The conversation is over: end what is open and wait (not for ever) until all is kept."""
+        if not self._stopped:
+            items = {*self._users.values(), *self._replies.values()}
+            self._end_speech()
+            for reply in self._replies.values():
+                if not reply.record.ended:
+                    self._end(reply)
+            for item in self._users.values():
+                if item.record.transcript is None and item.record.is_turn:
+                    item.wants_transcript = True
+                    self._keeper.keep(item)
+            self._stopped = True
+            if not await self._keeper.settle(_CLOSE_TIMEOUT_S, items):
+                _log.warning(
+                    "session %s ended before all of it was kept; it waits in its spool", self.session
+                )
+        self._closed(self)
+
+    def stop(self) -> None:
+        """Its session was deleted: note nothing more, and forget what is under way."""
+        self._stopped = True
+        for item in (*self._users.values(), *self._replies.values()):
+            self._keeper.discard(item)
+
+    def _begin(self, speaker: Speaker, turn: int, at: float, **known: Any) -> Item:
+        started = datetime.now(UTC) - timedelta(seconds=asyncio.get_running_loop().time() - at)
+        record = Record(session=self.session, turn=turn, speaker=speaker, started_at=started, **known)
+        if speaker == "assistant":
+            record.voice, record.engine = self.voice, self.engine
+        item = Item(record, self._run.spool(record.id), self._run.id, self._client)
+        self._save(item)
+        self._keeper.keep(item)
+        return item
+
+    def _end(self, item: Item) -> None:
+        if not item.record.ended:
+            item.record.ended = True
+            self._save(item)
+        self._keeper.keep(item)
+
+    def _save(self, item: Item) -> None:
+        self._writer.post(partial(item.spool.save, item.record.model_dump_json().encode()))
+
+    def _hear(self, pcm: Pcm) -> None:
+        if (item := self._speech) is not None and not item.gone:
+            data = to_bytes(pcm)
+            self._writer.post(partial(item.spool.write, self._heard_bytes, data), len(data))
+            self._heard_bytes += len(data)
+
+    def _end_speech(self, turn: int | None = None) -> None:
+        item, self._speech = self._speech, None
+        self._heard_bytes = 0
+        if item is not None:
+            if turn is not None and turn != item.record.turn:
+                # It began over the reply of an earlier turn and became a turn of its own.
+                if self._users.get(item.record.turn) is item:
+                    del self._users[item.record.turn]
+                item.record.turn = turn
+                self._remember(self._users, turn, item)
+            self._end(item)
+
+    def _drop(self, words: str) -> None:
+        item, self._speech = self._speech, None
+        self._heard_bytes = 0
+        if item is not None:
+            item.record.is_turn = False
+            item.record.transcript = words
+            if self._users.get(item.record.turn) is item:
+                del self._users[item.record.turn]
+            self._end(item)
+
+    def _understand(self, event: TranscriptFinal) -> None:
+        if (item := self._users.get(event.turn)) is not None:
+            item.record.transcript = event.text
+            item.record.language = event.language
+            self._keeper.keep(item)
+
+    def _write(self, event: ReplyText) -> None:
+        if (item := self._replies.get(event.reply)) is not None:
+            item.record.transcript = (item.record.transcript or "") + event.text
+
+    def _speak(self, event: ReplyAudio) -> None:
+        item = self._replies.get(event.reply)
+        if item is None or item.record.ended or item.gone:
+            return  # after its end only what was already kept comes again
+        if item.record.sample_rate is None:
+            item.record.sample_rate = event.rate
+            self._save(item)
+        data = to_bytes(event.pcm)
+        offset = 2 * max(0, round(event.start_ms * event.rate / 1000.0))
+        self._writer.post(partial(item.spool.write, offset, data), len(data))
+
+    def _finish(self, event: ReplyFinished) -> None:
+        if (item := self._replies.get(event.reply)) is not None:
+            item.record.transcript = event.text
+            if not item.record.interrupted:
+                item.record.heard_ms = event.audio_ms
+            self._end(item)
+
+    def _interrupt(self, event: ReplyInterrupted) -> None:
+        if (item := self._replies.get(event.reply)) is not None:
+            item.record.interrupted = True
+            item.record.heard_ms = event.heard_ms
+            item.record.heard_text = event.heard_text
+            self._end(item)
+
+    def _fail(self, event: TurnFailed) -> None:
+        user = self._users.get(event.turn)
+        if event.stage == "recognition" and user is not None and user.record.transcript is None:
+            user.wants_transcript = True  # nobody waits any more: there is time to try again
+        if (item := self._of_turn(event.turn)) is not None:
+            item.record.failures.append({"stage": event.stage, "kind": event.kind, "message": event.message})
+            self._keeper.keep(item)
+
+    def _of_turn(self, turn: int) -> Item | None:
+        replies = (item for item in reversed(self._replies.values()) if item.record.turn == turn)
+        return self._users.get(turn) or next(replies, None)
+
+    def _remember(self, known: dict[Any, Item], key: object, item: Item) -> None:
+        known[key] = item
+        while len(known) > _REMEMBERED:
+            oldest = known.pop(next(iter(known)))
+            if not oldest.record.ended and oldest is not self._speech:
+                self._end(oldest)

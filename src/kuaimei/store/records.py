@@ -1,0 +1,67 @@
+"""What is known of one utterance while it is on its way into the database."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kuaimei.store.ids import new_id
+
+__all__ = ["Record", "Speaker", "State"]
+
+Speaker: TypeAlias = Literal["user", "assistant"]
+
+State: TypeAlias = Literal["recording", "stored", "recovered", "empty"]
+"""recording: still coming in; stored: audio complete; recovered: saved from a process that died;
+empty: there is no audio (typed, or nothing arrived)."""
+
+
+class Record(BaseModel):
+    """One utterance, of either side; written beside its spool so that the database may be away.
+
+    Attributes:
+        is_turn: False for what was heard but is no turn: a cough, a backchannel.
+        transcript: Of a user's speech, or the whole reply as written; None while unknown.
+        heard_ms: How much of a reply was played.
+        heard_text: The words within that, if the reply was interrupted.
+        timings: Of its turn, in milliseconds from the last voiced frame.
+        failures: Stages of its turn that failed.
+        inserted: The row exists. A record that says so but has none was deleted on purpose.
+        ended: Nothing more of it will come.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str = Field(default_factory=lambda: new_id("utt"))
+    session: str
+    turn: int
+    speaker: Speaker
+    started_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    is_turn: bool = True
+    sample_rate: int | None = None
+    transcript: str | None = None
+    language: str | None = None
+    heard_ms: float | None = None
+    heard_text: str | None = None
+    interrupted: bool = False
+    voice: str = ""
+    engine: str = ""
+    state: State = "recording"
+    timings: dict[str, Any] | None = None
+    failures: list[dict[str, str]] = Field(default_factory=list)
+    inserted: bool = False
+    ended: bool = False
+
+    def columns(self) -> dict[str, object]:
+        """What may still change, as columns of the row."""
+        return {
+            "turn": self.turn,
+            "is_turn": self.is_turn,
+            "sample_rate": self.sample_rate,
+            "language": self.language,
+            "heard_ms": self.heard_ms,
+            "heard_text": self.heard_text,
+            "interrupted": self.interrupted,
+            "voice": self.voice,
+            "engine": self.engine,
+        }

@@ -1,0 +1,90 @@
+"""What processes that died left behind becomes recordings like any other."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import select, update
+
+from kuaimei.store import tables
+from kuaimei.store.database import Database
+from kuaimei.store.keeper import Item, Keeper
+from kuaimei.store.records import Record
+from kuaimei.store.spool import Run
+
+__all__ = ["recover"]
+
+_log = logging.getLogger(__name__)
+
+
+async def recover(
+    run: Run, database: Database, keeper: Keeper, ask_transcript: Callable[[str], Awaitable[None]]
+) -> set[Item]:
+    """Take up everything in the dead ``run``: spools, rows without a spool, speech never recognised.
+
+    Returns:
+        The utterances being brought to safety by the keeper; the run may be closed when they are.
+
+    Raises:
+        StoreError: If the database is away.
+    """
+    records = [*run.records()]
+    known = {record.id for record in records}
+    table = tables.utterances
+    async with database.begin() as connection:
+        rows = {row.id: row for row in await connection.execute(select(table).where(table.c.run == run.id))}
+    for name in run.nameless():
+        if (row := rows.get(name)) is None:
+            _log.warning("%s.pcm in %s belongs to nothing known and is left there", name, run.folder)
+            continue
+        records.append(
+            Record(
+                id=row.id,
+                session=row.session_id,
+                turn=row.turn,
+                speaker=row.speaker,
+                started_at=row.started_at,
+                sample_rate=row.sample_rate,
+                inserted=True,
+            )
+        )
+        known.add(name)
+    items: set[Item] = set()
+    for record in records:
+        item = Item(record, run.spool(record.id), run.id)
+        row = rows.get(record.id)
+        if record.state == "recording":
+            record.state = "recovered"
+            record.interrupted |= record.speaker == "assistant" and not record.ended
+        record.ended = True
+        transcript = record.transcript if row is None or row.transcript is None else row.transcript
+        item.wants_transcript = record.speaker == "user" and transcript is None
+        items.add(item)
+        keeper.keep(item)
+    await _finish_rows(run, database, known, ask_transcript)
+    if items:
+        _log.info("recovering %d utterances of a process that ended early", len(items))
+    return items
+
+
+async def _finish_rows(
+    run: Run, database: Database, spooled: set[str], ask_transcript: Callable[[str], Awaitable[None]]
+) -> None:
+    """Rows of the run whose spool is gone: nothing had arrived, or only the words are missing."""
+    table = tables.utterances
+    others = (table.c.run == run.id) & table.c.id.not_in(spooled)
+    async with database.begin() as connection:
+        await connection.execute(
+            update(table).where(others & (table.c.state == "recording")).values(state="empty")
+        )
+        unknown = await connection.scalars(
+            select(table.c.id).where(
+                others
+                & (table.c.speaker == "user")
+                & table.c.is_turn
+                & table.c.transcript.is_(None)
+                & table.c.blob_key.is_not(None)
+            )
+        )
+        wanting = list(unknown)
+    for utterance in wanting:
+        await ask_transcript(utterance)

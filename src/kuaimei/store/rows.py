@@ -1,0 +1,132 @@
+"""What the store answers."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from kuaimei.store.records import Speaker, State
+
+__all__ = ["Audio", "Health", "Session", "Statistics", "Turn", "Utterance"]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One conversation.
+
+    Attributes:
+        started_at: UTC.
+        client: What the client said about itself.
+        turns: Number of its latest turn.
+        utterances: Of both sides.
+        speech_s: Seconds of audio kept, both sides.
+        title: The first thing the user said; empty if nothing was understood.
+    """
+
+    id: str
+    started_at: datetime
+    client: dict[str, Any]
+    turns: int = 0
+    utterances: int = 0
+    speech_s: float = 0.0
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One utterance of either side; see `kuaimei.store.tables` for what is null when.
+
+    Attributes:
+        started_at: UTC.
+        duration_ms: Of the recording; None while it is coming in and where there is none.
+        transcript: None while unknown.
+        heard_ms: How much of a reply was played.
+        heard_text: The words within that, if it was interrupted.
+    """
+
+    id: str
+    session_id: str
+    turn: int
+    speaker: Speaker
+    is_turn: bool
+    started_at: datetime
+    duration_ms: float | None
+    sample_rate: int | None
+    state: State
+    sha256: str | None
+    bytes: int | None
+    transcript: str | None
+    language: str | None
+    heard_ms: float | None
+    heard_text: str | None
+    interrupted: bool
+    voice: str
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a turn took, and what failed in it."""
+
+    turn: int
+    timings: dict[str, Any]
+    failures: list[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """A recording, or the part of it that was asked for.
+
+    Attributes:
+        size: Bytes of the whole recording.
+        start: First byte of this part.
+        end: One past its last byte.
+        chunks: The bytes, as they are read; to be iterated once.
+    """
+
+    media_type: str
+    size: int
+    start: int
+    end: int
+    sha256: str
+    chunks: AsyncIterator[bytes] = field(repr=False)
+
+    @property
+    def content_length(self) -> int:
+        """Bytes of this part."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How much is kept, and how the keeping goes.
+
+    Attributes:
+        unsaved: Utterances not yet wholly in the database.
+        lost_bytes: Audio that could not even be spooled, since the process began.
+        failures: Attempts to keep something that failed, since the process began.
+        jobs: By status.
+    """
+
+    sessions: int
+    utterances: int
+    speech_s: float
+    bytes: int
+    unsaved: int
+    lost_bytes: int
+    failures: int
+    jobs: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """May this store be relied on now? ``detail`` says what is wrong."""
+
+    database: bool
+    blobs: bool
+    detail: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """All of it works."""
+        return self.database and self.blobs

@@ -1,0 +1,307 @@
+"""The store: everything said, found again, and deleted when asked."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.errors import NotFound, StoreError
+from kuaimei.settings import Settings
+from kuaimei.store import flac, queries, tables
+from kuaimei.store.archive import Archive
+from kuaimei.store.blobs import Blobs
+from kuaimei.store.database import Database, open_database
+from kuaimei.store.ids import check_id, new_id
+from kuaimei.store.jobs import Jobs
+from kuaimei.store.keeper import Item, Keeper, blob_key
+from kuaimei.store.recorder import Recorder
+from kuaimei.store.records import Record
+from kuaimei.store.recovery import recover
+from kuaimei.store.rows import Health, Statistics, Utterance
+from kuaimei.store.spool import Run, SpoolWriter, forget
+from kuaimei.store.transcription import Transcriber
+
+__all__ = ["Store", "open_store"]
+
+_log = logging.getLogger(__name__)
+
+_TRANSCRIBE = "transcribe"
+_PIECE_S = 20.0
+_RECOVERY_WAIT_S = 20.0
+_CLOSE_WAIT_S = 10.0
+
+
+class Store(Archive):
+    """Open by `open_store`; all methods may be called by any task of its event loop."""
+
+    def __init__(
+        self, database: Database, blobs: Blobs, spools: Path, run: Run, writer: SpoolWriter, jobs: Jobs
+    ) -> None:
+        super().__init__(database, blobs)
+        self._spools = spools
+        self._run = run
+        self._writer = writer
+        self._jobs = jobs
+        self._keeper = Keeper(database, blobs, writer, self._ask_transcript)
+        self._recorders: set[Recorder] = set()
+        self._recovering: set[asyncio.Task[None]] = set()
+
+    def describe(self) -> str:
+        """Where things are kept, in one line."""
+        place = "embedded PostgreSQL" if self._database.embedded else "PostgreSQL"
+        return f"{place}, recordings in {self._blobs.place}"
+
+    async def health(self) -> Health:
+        """Try both places."""
+        trouble: list[str] = []
+        database = blobs = True
+        try:
+            async with self._database.begin() as connection:
+                await connection.execute(text("select 1"))
+        except StoreError as error:
+            database = False
+            trouble.append(str(error))
+        try:
+            await self._blobs.check()
+        except StoreError as error:
+            blobs = False
+            trouble.append(str(error))
+        return Health(database, blobs, "; ".join(trouble))
+
+    async def statistics(self) -> Statistics:
+        """How much is kept, and how the keeping goes.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            sessions = await connection.scalar(select(func.count()).select_from(tables.sessions))
+            totals = (await connection.execute(queries.totals())).one()
+        return Statistics(
+            sessions=sessions or 0,
+            utterances=totals.utterances,
+            speech_s=totals.speech_s,
+            bytes=totals.bytes,
+            unsaved=self._keeper.unsaved,
+            lost_bytes=self._writer.lost_bytes,
+            failures=self._keeper.failures + self._writer.failures,
+            jobs=await self._jobs.counts(),
+        )
+
+    # Recording.
+
+    async def create_session(self, client: dict[str, Any] | None = None) -> str:
+        """A new session; its id."""
+        session = new_id("sess")
+        await self.ensure_session(session, client)
+        return session
+
+    async def ensure_session(self, session: str, client: dict[str, Any] | None = None) -> None:
+        """Make the session unless it is there.
+
+        Raises:
+            StoreError: If ``session`` cannot be an id, or the database is away.
+        """
+        check_id(session)
+        async with self._database.begin() as connection:
+            await connection.execute(
+                insert(tables.sessions).values(id=session, client=client or {}).on_conflict_do_nothing()
+            )
+
+    def recorder(
+        self, session: str, *, client: dict[str, Any] | None = None, voice: str = "", engine: str = ""
+    ) -> Recorder:
+        """An observer that writes the session down; it need not exist yet. Close it when it is over.
+
+        Raises:
+            StoreError: If ``session`` cannot be an id.
+        """
+        recorder = Recorder(
+            check_id(session),
+            self._run,
+            self._writer,
+            self._keeper,
+            client=client,
+            voice=voice,
+            engine=engine,
+            closed=self._recorders.discard,
+        )
+        self._recorders.add(recorder)
+        return recorder
+
+    async def settle(self, timeout_s: float = _CLOSE_WAIT_S) -> bool:
+        """Wait until everything said so far is kept; False if that took too long."""
+        return await self._keeper.settle(timeout_s)
+
+    # Deleting.
+
+    async def delete_session(self, session: str) -> None:
+        """Rows, recordings, spools and jobs of a session: really gone.
+
+        Raises:
+            NotFound: If there is none of that id.
+            StoreError: If a part could not be deleted; ask again.
+        """
+        check_id(session)
+        for recorder in [recorder for recorder in self._recorders if recorder.session == session]:
+            recorder.stop()
+        existed = await self._forget(lambda record: record.session == session)
+        await self._blobs.delete([key async for key in self._blobs.keys(session)])
+        async with self._database.begin() as connection:
+            await connection.execute(queries.jobs_of_session(session))
+            gone = await connection.execute(
+                delete(tables.sessions).where(tables.sessions.c.id == session).returning(tables.sessions.c.id)
+            )
+            existed |= gone.first() is not None
+        self._keeper.forget_session(session)
+        if not existed:
+            raise NotFound(f"no session {session} is kept")
+
+    async def delete_utterance(self, utterance: str) -> None:
+        """Row, recording, spool and job of one utterance.
+
+        Raises:
+            NotFound: If there is none of that id.
+            StoreError: If a part could not be deleted; ask again.
+        """
+        check_id(utterance)
+        existed = await self._forget(lambda record: record.id == utterance)
+        table = tables.utterances
+        async with self._database.begin() as connection:
+            session = await connection.scalar(select(table.c.session_id).where(table.c.id == utterance))
+        if session is not None:
+            await self._blobs.delete([blob_key(session, utterance)])
+            async with self._database.begin() as connection:
+                await connection.execute(queries.jobs_of_utterance(utterance))
+                await connection.execute(delete(table).where(table.c.id == utterance))
+        elif not existed:
+            raise NotFound(f"no utterance {utterance} is kept")
+
+    # Jobs.
+
+    async def run_jobs(self, *, transcribe: Transcriber) -> None:
+        """Do the durable jobs, behind everyone who is talking; runs until cancelled.
+
+        Args:
+            transcribe: Recognises speech that has no transcript, see
+                `kuaimei.store.transcription.transcribe_with`.
+        """
+        await self._jobs.run({_TRANSCRIBE: partial(self._transcribe, transcribe)})
+
+    async def _ask_transcript(self, utterance: str) -> None:
+        await self._jobs.defer(_TRANSCRIBE, utterance)
+
+    async def _transcribe(self, transcriber: Transcriber, utterance: str) -> None:
+        try:
+            found = await self.utterance(utterance)
+            if found.transcript is not None:
+                return
+            audio = await self.open_audio(utterance)
+        except NotFound:
+            return  # deleted meanwhile
+        path = self._run.folder / f"{utterance}.job"
+        try:
+            file = await asyncio.to_thread(path.open, "wb")
+            try:
+                async for chunk in audio.chunks:
+                    await asyncio.to_thread(file.write, chunk)
+            finally:
+                await asyncio.to_thread(file.close)
+            transcript = await transcriber(found, _pieces(path))
+        finally:
+            await asyncio.to_thread(path.unlink, True)
+        table = tables.utterances
+        async with self._database.begin() as connection:
+            await connection.execute(
+                update(table)
+                .where((table.c.id == utterance) & table.c.transcript.is_(None))
+                .values(transcript=transcript.text, language=transcript.language)
+            )
+
+    async def _forget(self, matches: "queries.Matches") -> bool:
+        """Nothing in flight or spooled of records that match; True if there was any."""
+        found = False
+
+        def note(record: Record) -> bool:
+            nonlocal found
+            matched = matches(record)
+            found |= matched
+            return matched
+
+        await self._keeper.forget(note)
+        await self._writer.barrier()
+        await asyncio.to_thread(forget, self._spools, note)
+        return found
+
+    async def _recover(self) -> None:
+        """Save what dead processes left; what takes long goes on while the house is open."""
+        waiting: list[asyncio.Task[None]] = []
+        for dead in await asyncio.to_thread(Run.dead, self._spools):
+            try:
+                items = await recover(dead, self._database, self._keeper, self._ask_transcript)
+            except StoreError:
+                await asyncio.to_thread(dead.close)
+                raise
+            task = asyncio.ensure_future(self._close_when_kept(dead, items))
+            self._recovering.add(task)
+            waiting.append(task)
+        if waiting:
+            await asyncio.wait(waiting, timeout=_RECOVERY_WAIT_S)
+
+    async def _close_when_kept(self, dead: Run, items: set[Item]) -> None:
+        try:
+            while items and not await self._keeper.settle(60.0, items):
+                _log.warning("%d recovered utterances still wait to be kept", len(items))
+            await self._writer.barrier()
+        finally:
+            dead.close()
+
+    async def _close(self) -> None:
+        for recorder in [*self._recorders]:
+            await recorder.close()
+        if not await self._keeper.settle(_CLOSE_WAIT_S):
+            _log.warning("%d utterances wait in their spool for the next start", self._keeper.unsaved)
+        await self._keeper.close()
+        for task in self._recovering:
+            task.cancel()
+        await asyncio.gather(*self._recovering, return_exceptions=True)
+
+
+async def _pieces(path: Path) -> AsyncIterator[Pcm]:
+    pieces = flac.pieces(path, _PIECE_S)
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """Open what ``settings.store`` names, and recover what earlier processes left.
+
+    Raises:
+        StoreError: If the database or the place of the recordings cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        url = settings.store.database_url
+        database = await stack.enter_async_context(open_database(url, settings.home / "postgres"))
+        blobs = Blobs(settings.store.blob_url, settings.home / "recordings")
+        jobs = Jobs(database)
+        stack.push_async_callback(jobs.close)
+        spools = settings.home / "spool"
+        try:
+            run = await asyncio.to_thread(Run.begin, spools)
+        except OSError as error:
+            raise StoreError(f"{spools} cannot be written: {error}") from error
+        stack.push_async_callback(asyncio.to_thread, run.close)
+        writer = SpoolWriter()
+        stack.push_async_callback(asyncio.to_thread, writer.close)
+        store = Store(database, blobs, spools, run, writer, jobs)
+        stack.push_async_callback(store._close)
+        await store._recover()
+        yield store

@@ -1,0 +1,68 @@
+"""The tables, as the queries see them; what makes them is in ``migrations``."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+__all__ = ["metadata", "sessions", "turns", "utterances"]
+
+metadata = MetaData()
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("client", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Index("sessions_newest", "started_at", "id"),
+)
+
+utterances = Table(
+    "utterances",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("speaker", Text, nullable=False),
+    Column("is_turn", Boolean, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("duration_ms", Float),
+    Column("sample_rate", Integer),
+    Column("state", Text, nullable=False),
+    Column("blob_key", Text),
+    Column("sha256", Text),
+    Column("bytes", BigInteger),
+    Column("transcript", Text),
+    Column("language", Text),
+    Column("heard_ms", Float),
+    Column("heard_text", Text),
+    Column("interrupted", Boolean, nullable=False),
+    Column("voice", Text, nullable=False),
+    Column("engine", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Index("utterances_in_order", "session_id", "turn", "started_at", "id"),
+    Index("utterances_of_run", "run"),
+)
+"""``run`` names the process that wrote the row: when it is dead, what it left undone is taken up."""
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("turn", Integer, primary_key=True),
+    Column("timings", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("failures", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
+)

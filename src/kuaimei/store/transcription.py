@@ -1,0 +1,48 @@
+"""The job that recognises what nobody recognised while it was spoken."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.engines.protocols import Recognizer
+from kuaimei.engines.types import Language, Priority, STTReq, Ticket
+from kuaimei.store.rows import Utterance
+
+__all__ = ["Transcriber", "Transcript", "transcribe_with"]
+
+_PROMPT_CHARACTERS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said."""
+
+    text: str
+    language: Language | None = None
+
+
+Transcriber: TypeAlias = Callable[[Utterance, AsyncIterator[Pcm]], Awaitable[Transcript]]
+"""Recognises an utterance that comes in pieces (16 kHz) cut at pauses, each short enough for one request."""
+
+
+def transcribe_with(
+    recognizer: Recognizer, *, language: Language | None = None, hotwords: tuple[str, ...] = ()
+) -> Transcriber:
+    """A transcriber that asks ``recognizer`` piece by piece, behind everyone who is talking."""
+
+    async def transcribe(utterance: Utterance, pieces: AsyncIterator[Pcm]) -> Transcript:
+        said = ""
+        spoken = language
+        ticket = Ticket(session=utterance.session_id, priority=Priority.BACKGROUND)
+        async for piece in pieces:
+            request = STTReq(
+                language=spoken, prompt=said[-_PROMPT_CHARACTERS:], hotwords=hotwords, ticket=ticket
+            )
+            chunk = await recognizer.transcribe(piece, request)
+            between = " " if said and chunk.text and said[-1:].isascii() and chunk.text[:1].isascii() else ""
+            said += between + chunk.text
+            spoken = spoken or chunk.language
+        return Transcript(said, spoken)
+
+    return transcribe
