@@ -5,6 +5,7 @@ __all__ = [
     "EngineError",
     "EngineUnavailable",
     "KuaimeiError",
+    "NotFound",
     "QueueFull",
     "SettingsError",
     "StoreError",
@@ -58,3 +59,9 @@ class StoreError(KuaimeiError):
     """The database or the blob store refused an operation."""
 
     kind = "store"
+
+
+class NotFound(StoreError):
+    """What was asked for is not kept: it never was, or it was deleted."""
+
+    kind = "not_found"
