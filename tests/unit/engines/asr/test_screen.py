@@ -1,0 +1,45 @@
+import pytest
+
+from kuaimei.engines.asr.screen import join, present
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("在密碼學中,加密是將明文改變的方法.", "在密碼學中，加密是將明文改變的方法。"),
+        ("你好吗?我很好!", "你好嗎？我很好！"),
+        ("今天 天气 很 好", "今天天氣很好"),
+        ("软件 在 鼠标 里", "軟體在滑鼠裡"),
+        ("圓周率是3.14,對吧?", "圓周率是3.14，對吧？"),
+        ("我用Python, 他用 C++.", "我用Python，他用 C++."),
+        ("我用 Python.", "我用 Python。"),
+        ("現在是3:30。", "現在是3:30。"),
+        ("他说 OK, 然后走了", "他說 OK，然後走了"),
+        ("  Some call me nature.  Others don't. ", "Some call me nature. Others don't."),
+        ("1,000元", "1,000元"),
+        ("", ""),
+        (" 好 ", "好"),
+    ],
+)
+def test_what_is_shown(raw, shown):
+    assert present(raw) == shown
+
+
+def test_what_is_shown_stays_as_it_is():
+    shown = present("今天天气很好,我们去 Google 开会.")
+    assert present(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("texts", "joined"),
+    [
+        (["今天，", "天氣很好。"], "今天，天氣很好。"),
+        (["Hello there.", "How are you?"], "Hello there. How are you?"),
+        (["我用", "Python"], "我用Python"),
+        (["OK", "好"], "OK好"),
+        (["", "好", ""], "好"),
+        ([], ""),
+    ],
+)
+def test_pieces_become_one_text(texts, joined):
+    assert join(texts) == joined

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from faster_whisper.feature_extractor import FeatureExtractor
+from tests.virtual_time import virtually
+
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.turn import open_turn_detector
+from kuaimei.engines.turn.smart_turn import SmartTurn, window
+from kuaimei.engines.types import Priority, Ticket
+from kuaimei.engines.workshop import Workshop
+from kuaimei.errors import QueueFull, SettingsError, WeightsError
+from kuaimei.models.source import Source
+from kuaimei.settings import Settings
+
+
+class Network:
+    def __init__(self, answer: float = 0.75) -> None:
+        self.answer = answer
+        self.inputs: list[np.ndarray] = []
+
+    def run(self, output_names, input_feed):
+        self.inputs.append(input_feed["input_features"])
+        return [np.array([[self.answer]], np.float32)]
+
+
+def _detector(network: Network, cores: Lane) -> SmartTurn:
+    return SmartTurn(network, FeatureExtractor(chunk_length=8), cores)
+
+
+def test_short_speech_is_padded_on_the_left_and_normalised():
+    speech = np.random.default_rng(0).normal(0, 3000, 16_000).astype(np.int16)
+    samples = window(speech)
+    assert samples.shape == (128_000,)
+    assert np.ptp(samples[:112_000]) == 0.0  # what was not said is flat
+    assert samples.mean() == pytest.approx(0.0, abs=1e-4)
+    assert samples.std() == pytest.approx(1.0, abs=1e-3)
+    assert np.corrcoef(samples[-16_000:], speech)[0, 1] > 0.9999
+
+
+def test_only_the_last_eight_seconds_count():
+    speech = np.random.default_rng(0).normal(0, 3000, 200_000).astype(np.int16)
+    np.testing.assert_array_equal(window(speech), window(speech[-128_000:]))
+
+
+def test_silence_and_nothing_are_harmless():
+    assert np.isfinite(window(np.zeros(16_000, np.int16))).all()
+    assert np.isfinite(window(np.zeros(0, np.int16))).all()
+
+
+async def test_the_network_sees_eight_seconds_of_mel():
+    network = Network(0.75)
+    answer = await _detector(network, Lane("cores", 2)).completeness(np.ones(5000, np.int16))
+    assert answer == 0.75
+    assert network.inputs[0].shape == (1, 80, 800)
+    assert network.inputs[0].dtype == np.float32
+
+
+async def test_an_answer_outside_the_unit_interval_is_clipped():
+    assert await _detector(Network(1.0001), Lane("cores", 2)).completeness(np.ones(5000, np.int16)) == 1.0
+
+
+@virtually
+async def test_it_gives_up_when_no_core_comes_free():
+    cores = Lane("cores", 2)
+    detector = _detector(Network(), cores)
+    async with cores.slot(Ticket(priority=Priority.SPECULATIVE), 2):
+        with pytest.raises(QueueFull):
+            await detector.completeness(np.ones(5000, np.int16))
+    assert cores.busy == 0
+
+
+async def test_opening_needs_weights_and_a_known_name(tmp_path):
+    workshop = Workshop(Settings(home=tmp_path), Lane("cores", 2))
+    with pytest.raises(WeightsError, match="no weights on this machine"):
+        async with open_turn_detector(workshop, Source("turn", "smart-turn", "smart-turn")):
+            pass
+    with pytest.raises(WeightsError, match="there is no network"):
+        async with open_turn_detector(workshop, Source("turn", "smart-turn", "smart-turn", tmp_path)):
+            pass
+    with pytest.raises(SettingsError):
+        open_turn_detector(workshop, Source("turn", "oracle", "oracle"))
