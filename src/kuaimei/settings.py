@@ -123,6 +123,8 @@ class ServerSettings(_Section):
     api_key: SecretStr = SecretStr("")
     max_sessions: int = Field(8, ge=1)
     max_body_mb: int = 25
+    idle_timeout_s: float = Field(600.0, gt=0)
+    """A realtime connection from which nothing came for so long is closed."""
     allowed_hosts: tuple[str, ...] = ()
 
 

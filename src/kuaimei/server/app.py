@@ -1,0 +1,39 @@
+"""The application: routers, and around them who may come in and how much."""
+
+from fastapi import FastAPI
+
+from kuaimei import __version__
+from kuaimei.server.errors import install_error_handlers
+from kuaimei.server.house import House
+from kuaimei.server.limits import Admission, BodyLimit, Gate
+from kuaimei.server.metrics import Metrics
+from kuaimei.server.realtime import ws
+from kuaimei.server.rest import chat, health, models, recordings, sessions, speech, transcriptions
+from kuaimei.server.security import Guard
+
+__all__ = ["create_app"]
+
+
+def create_app(house: House) -> FastAPI:
+    """Everything over HTTP and WebSocket, for an open ``house``."""
+    # The interactive documentation would fetch its scripts from elsewhere: nothing here does.
+    app = FastAPI(
+        title="快美 kuaimei",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+    )
+    server = house.settings.server
+    metrics = Metrics(house.lanes)
+    app.state.house = house
+    app.state.metrics = metrics
+    app.state.admission = Admission(server.max_sessions, metrics.sessions)
+    app.state.decoding = Gate("transcriptions", running=2, waiting=16)
+    for room in (ws, speech, transcriptions, chat, models, sessions, recordings, health):
+        app.include_router(room.router)
+    install_error_handlers(app)
+    files = frozenset({transcriptions.PATH})
+    app.add_middleware(BodyLimit, files=files, file_limit=server.max_body_mb * 1024 * 1024)
+    app.add_middleware(Guard, settings=server)  # the outermost: nothing is read from strangers
+    return app

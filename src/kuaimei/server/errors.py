@@ -1,0 +1,120 @@
+"""Every failure as an OpenAI error object: ``{"error": {message, type, code, param}}``."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from kuaimei.errors import (
+    AudioError,
+    EngineError,
+    EngineUnavailable,
+    KuaimeiError,
+    NotFound,
+    QueueFull,
+    StoreError,
+)
+
+__all__ = ["ApiError", "error_body", "install_error_handlers", "response_of", "with_status"]
+
+_log = logging.getLogger(__name__)
+
+
+class ApiError(KuaimeiError):
+    """A request that cannot be met, with what its maker needs to mend it.
+
+    Args:
+        message: One clear sentence.
+        status: HTTP status.
+        code: Short machine-readable label.
+        param: The parameter at fault.
+    """
+
+    kind = "request"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        code: str = "invalid_value",
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.param = param
+        self.headers = dict(headers or {})
+
+
+def error_body(
+    message: str, status: int, *, code: str | None = None, param: str | None = None
+) -> dict[str, Any]:
+    """The error object of the OpenAI dialect."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return {"error": {"message": message, "type": kind, "code": code, "param": param}}
+
+
+def with_status(error: KuaimeiError) -> ApiError:
+    """How a deliberate error of the house is told over HTTP."""
+    if isinstance(error, ApiError):
+        return error
+    status, headers = 500, {}
+    if isinstance(error, AudioError):
+        status = 400
+    elif isinstance(error, NotFound):
+        status = 404
+    elif isinstance(error, QueueFull):
+        status, headers = 503, {"Retry-After": "1"}
+    elif isinstance(error, EngineUnavailable | StoreError):
+        status, headers = 503, {"Retry-After": "5"}
+    elif isinstance(error, EngineError):
+        status = 502
+    return ApiError(str(error), status=status, code=error.kind, headers=headers)
+
+
+def response_of(error: KuaimeiError) -> JSONResponse:
+    """The whole answer for ``error``."""
+    told = with_status(error)
+    body = error_body(str(told), told.status, code=told.code, param=told.param)
+    return JSONResponse(body, status_code=told.status, headers=told.headers)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make every failure of ``app`` speak the same form, validation and unknown paths included."""
+
+    @app.exception_handler(KuaimeiError)
+    async def _deliberate(request: Request, error: KuaimeiError) -> JSONResponse:
+        metrics = getattr(request.app.state, "metrics", None)
+        if metrics is not None:
+            metrics.failed("rest", error.kind)
+        return response_of(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        # "body.input", as the dialect's own documentation would say it: "input"
+        param = ".".join(str(part) for part in first["loc"][1:]) or None
+        message = f"{param}: {first['msg']}" if param else str(first["msg"])
+        return JSONResponse(error_body(message, 400, code="invalid_value", param=param), status_code=400)
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        message = str(error.detail)
+        if error.status_code == 404:
+            message = f"there is nothing at {request.url.path}"
+        body = error_body(message, error.status_code, code=code)
+        return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+        # Its words may hold paths or worse: they go to the log, not to the caller.
+        body = error_body("something went wrong in the server; its log says what", 500, code="internal_error")
+        return JSONResponse(body, status_code=500)

@@ -1,0 +1,116 @@
+"""What the server needs of the house it opens to the world; the wiring provides it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from kuaimei.dialogue.conversation import Conversation
+from kuaimei.dialogue.engines import Engines
+from kuaimei.dialogue.events import Observer
+from kuaimei.dialogue.manner import Manner
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.types import Message
+from kuaimei.models.source import Source
+from kuaimei.settings import Settings
+from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
+
+__all__ = ["Archive", "House"]
+
+
+class Archive(Protocol):
+    """What is kept of earlier conversations (`kuaimei.store.Store`, whose words apply)."""
+
+    async def health(self) -> Health:
+        """Whether database and recordings can be used now."""
+        ...
+
+    async def statistics(self) -> Statistics:
+        """How much is kept."""
+        ...
+
+    async def ensure_session(self, session: str, client: dict[str, Any] | None = None) -> None:
+        """Make the session unless it is there."""
+        ...
+
+    async def sessions(
+        self, limit: int = 50, *, before: str | None = None, search: str = ""
+    ) -> Sequence[Session]:
+        """The newest first."""
+        ...
+
+    async def session(self, session: str) -> Session:
+        """One of them; `NotFound` if there is none."""
+        ...
+
+    async def utterances(self, session: str) -> Sequence[Utterance]:
+        """All of a session, in order."""
+        ...
+
+    async def utterance(self, utterance: str) -> Utterance:
+        """One of them; `NotFound` if there is none."""
+        ...
+
+    async def turns(self, session: str) -> Sequence[Turn]:
+        """Timings and failures, in order."""
+        ...
+
+    async def history(self, session: str) -> Sequence[Message]:
+        """What was said and really heard."""
+        ...
+
+    async def last_turn(self, session: str) -> int:
+        """Number of the latest turn; 0 if there is none."""
+        ...
+
+    async def open_audio(self, utterance: str, start: int = 0, end: int | None = None) -> Audio:
+        """The recording as FLAC, or a part of its bytes; `NotFound` if there is none."""
+        ...
+
+    async def delete_session(self, session: str) -> None:
+        """All of it, really gone; `NotFound` if there is none."""
+        ...
+
+    async def delete_utterance(self, utterance: str) -> None:
+        """All of it, really gone; `NotFound` if there is none."""
+        ...
+
+
+class House(Protocol):
+    """Settings, engines, archive, and the way to begin a conversation."""
+
+    @property
+    def settings(self) -> Settings:
+        """Everything configured."""
+        ...
+
+    @property
+    def engines(self) -> Engines:
+        """Open and warm."""
+        ...
+
+    @property
+    def store(self) -> Archive | None:
+        """None if nothing is kept."""
+        ...
+
+    @property
+    def loaded(self) -> Sequence[Source]:
+        """What plays each role."""
+        ...
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """The engines' queues."""
+        ...
+
+    def converse(
+        self,
+        session: str,
+        observers: Sequence[Observer] = (),
+        *,
+        manner: Manner | None = None,
+        earlier: Sequence[Message] = (),
+        first_turn: int = 1,
+    ) -> AbstractAsyncContextManager[Conversation]:
+        """One conversation, recorded if there is a store; closed with the block."""
+        ...

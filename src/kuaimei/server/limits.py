@@ -1,0 +1,142 @@
+"""How much at once: size of bodies, number of sessions, number of requests that compute."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kuaimei.errors import QueueFull
+from kuaimei.server.errors import error_body
+
+__all__ = ["Admission", "BodyLimit", "Gate"]
+
+_JSON_LIMIT = 2 * 1024 * 1024
+"""Bytes of a body that is not a file."""
+
+
+class BodyLimit:
+    """Refuses bodies that are too large, by their announced and by their real length.
+
+    Args:
+        app: What lies behind.
+        files: Paths that take files.
+        file_limit: Bytes of a body there; elsewhere 2 MiB.
+    """
+
+    def __init__(self, app: ASGIApp, files: frozenset[str], file_limit: int) -> None:
+        self._app = app
+        self._files = files
+        self._file_limit = file_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let through or refuse."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._file_limit if scope["path"] in self._files else _JSON_LIMIT
+        announced = next((v for k, v in scope["headers"] if k == b"content-length"), b"")
+        if announced.isdigit() and int(announced) > limit:
+            await _too_large(send, limit)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise HTTPException(413, _told(limit))
+            return message
+
+        await self._app(scope, counted, send)
+
+
+def _told(limit: int) -> str:
+    return f"the request is larger than the {limit / 1024**2:g} MiB allowed here"
+
+
+async def _too_large(send: Send, limit: int) -> None:
+    body = json.dumps(error_body(_told(limit), 413, code="content_too_large")).encode()
+    # The body stays unread, so the connection cannot be used again.
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class Admission:
+    """Sessions that talk at once.
+
+    Args:
+        capacity: Of them.
+        changed: Told of every change of `count`.
+
+    Attributes:
+        count: Sessions now.
+    """
+
+    def __init__(self, capacity: int, changed: Callable[[int], None] = lambda count: None) -> None:
+        self.capacity = capacity
+        self.count = 0
+        self._changed = changed
+        self._names: set[str] = set()
+
+    @contextmanager
+    def admit(self) -> Iterator[bool]:
+        """A place for the length of the block; False if there is none."""
+        if self.count >= self.capacity:
+            yield False
+            return
+        self.count += 1
+        self._changed(self.count)
+        try:
+            yield True
+        finally:
+            self.count -= 1
+            self._changed(self.count)
+
+    @contextmanager
+    def claim(self, session: str) -> Iterator[bool]:
+        """The session belongs to this connection for the length of the block; False if another has it."""
+        if session in self._names:
+            yield False
+            return
+        self._names.add(session)
+        try:
+            yield True
+        finally:
+            self._names.discard(session)
+
+
+class Gate:
+    """Requests that hold much memory at once: a few run, some wait, further ones are refused.
+
+    Args:
+        name: Of what they do, for the message.
+        running: At once.
+        waiting: At once.
+    """
+
+    def __init__(self, name: str, running: int, waiting: int) -> None:
+        self._name = name
+        self._free = asyncio.Semaphore(running)
+        self._places = running + waiting
+        self._inside = 0
+
+    @asynccontextmanager
+    async def enter(self) -> AsyncIterator[None]:
+        """Wait for a turn and hold it for the length of the block.
+
+        Raises:
+            QueueFull: If too many wait already.
+        """
+        if self._inside >= self._places:
+            raise QueueFull(f"{self._name}: {self._places} requests are in work already; try again later")
+        self._inside += 1
+        try:
+            async with self._free:
+                yield
+        finally:
+            self._inside -= 1

@@ -1,0 +1,205 @@
+"""What can be measured of the house, for Prometheus."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from kuaimei.dialogue.events import (
+    ClauseReady,
+    Event,
+    ReplyInterrupted,
+    ReplyResumed,
+    SpeculationDropped,
+    SpeculationStarted,
+    SpeechDropped,
+    TurnFailed,
+    TurnTimed,
+    TurnTiming,
+)
+from kuaimei.engines.scheduling import Lane
+from kuaimei.store.rows import Statistics
+
+__all__ = ["Metrics"]
+
+_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0)
+_RTF = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0, 5.0)
+_RATES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0, 128.0)
+
+
+class _Lanes(Collector):
+    """Reads the queues when asked, not when they change."""
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        self._lanes = lanes
+
+    def collect(self) -> Iterator[Metric]:
+        depth = GaugeMetricFamily("kuaimei_queue_depth", "Requests that wait for an engine", labels=["lane"])
+        busy = GaugeMetricFamily("kuaimei_queue_busy", "Units of an engine's lane lent now", labels=["lane"])
+        for lane in self._lanes:
+            depth.add_metric([lane.name], lane.depth)
+            busy.add_metric([lane.name], lane.busy)
+        return iter((depth, busy))
+
+
+class _Store:
+    """What is kept; asked of the store whenever the metrics are read."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
+            return Gauge(f"kuaimei_store_{name}", text, labels, registry=registry)
+
+        self._up = gauge("up", "The database answers")
+        self._sessions = gauge("sessions", "Sessions kept")
+        self._utterances = gauge("utterances", "Utterances kept")
+        self._speech = gauge("speech_seconds", "Audio kept")
+        self._bytes = gauge("bytes", "Size of all recordings")
+        self._unsaved = gauge("unsaved", "Utterances not yet wholly in the database")
+        self._lost = gauge("lost_bytes", "Audio that could not even be spooled")
+        self._failures = gauge("failures", "Attempts to keep something that failed")
+        self._jobs = gauge("jobs", "Durable jobs by status", ["status"])
+
+    def update(self, known: Statistics | None) -> None:
+        """Take note of ``known``; None: the store does not answer."""
+        self._up.set(known is not None)
+        if known is None:
+            return
+        self._sessions.set(known.sessions)
+        self._utterances.set(known.utterances)
+        self._speech.set(known.speech_s)
+        self._bytes.set(known.bytes)
+        self._unsaved.set(known.unsaved)
+        self._lost.set(known.lost_bytes)
+        self._failures.set(known.failures)
+        self._jobs.clear()
+        for status, count in known.jobs.items():
+            self._jobs.labels(status).set(count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Latencies:
+    endpoint: Histogram
+    transcript: Histogram
+    first_token: Histogram
+    first_clause: Histogram
+    first_audio: Histogram
+    last_audio: Histogram
+
+
+class Metrics:
+    """An observer of all conversations at once; also counts sessions and failed requests.
+
+    Latencies count from the last voiced frame of the user.
+
+    Args:
+        lanes: The engines' queues.
+
+    Attributes:
+        registry: What ``/metrics`` shows.
+        store: Gauges of what is kept.
+    """
+
+    def __init__(self, lanes: Sequence[Lane] = ()) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        registry.register(_Lanes(lanes))
+        self.store = _Store(registry)
+
+        def seconds(name: str, text: str) -> Histogram:
+            return Histogram(f"kuaimei_{name}_seconds", text, buckets=_SECONDS, registry=registry)
+
+        self._latencies = _Latencies(
+            endpoint=seconds("endpoint_delay", "From the last voiced frame to the end of the turn"),
+            transcript=seconds("transcript", "… to the final transcript"),
+            first_token=seconds("first_token", "… to the language model's first text (TTFT)"),
+            first_clause=seconds("first_clause", "… to the first clause that can be spoken"),
+            first_audio=seconds("first_audio", "… to the first audio of the reply"),
+            last_audio=seconds("last_audio", "… to the last audio of the reply handed over"),
+        )
+        self._synthesis = seconds("clause_synthesis", "From asking for a clause to its first audio")
+        self._rtf = Histogram(
+            "kuaimei_asr_rtf",
+            "Recognition time by length of the last piece of speech, queueing included",
+            buckets=_RTF,
+            registry=registry,
+        )
+        self._tokens_per_s = Histogram(
+            "kuaimei_llm_tokens_per_second", "Writing speed of a reply", buckets=_RATES, registry=registry
+        )
+        self._tokens = Counter("kuaimei_llm_tokens", "Pieces of text written", registry=registry)
+        self._turns = Counter("kuaimei_turns", "Turns brought to their end", registry=registry)
+        self._speech = Counter("kuaimei_reply_audio_seconds", "Audio of replies made", registry=registry)
+        self._barge_ins = Counter("kuaimei_barge_ins", "Replies interrupted by the user", registry=registry)
+        self._false_alarms = Counter(
+            "kuaimei_false_alarms", "Replies held and then resumed (backchannel, cough)", registry=registry
+        )
+        self._dropped = Counter("kuaimei_speech_dropped", "Sounds that were no turn", registry=registry)
+        self._speculations = Counter(
+            "kuaimei_speculations", "Turns begun on a guess", ["outcome"], registry=registry
+        )
+        self._errors = Counter(
+            "kuaimei_errors", "Failures by stage and kind", ["stage", "kind"], registry=registry
+        )
+        self._sessions = Gauge("kuaimei_sessions", "Conversations open now", registry=registry)
+        self._refused = Counter("kuaimei_sessions_refused", "Connections turned away", registry=registry)
+
+    def __call__(self, event: Event) -> None:
+        """Take note of one step of any conversation."""
+        match event:
+            case TurnTimed(timing=timing):
+                self._timed(timing)
+            case ClauseReady(synthesis_ms=synthesis_ms):
+                self._synthesis.observe(synthesis_ms / 1000.0)
+            case ReplyInterrupted(reason="barge_in"):
+                self._barge_ins.inc()
+            case ReplyResumed():
+                self._false_alarms.inc()
+            case SpeechDropped():
+                self._dropped.inc()
+            case SpeculationStarted():
+                self._speculations.labels("started").inc()
+            case SpeculationDropped():
+                self._speculations.labels("dropped").inc()
+            case TurnFailed(stage=stage, kind=kind):
+                self.failed(stage, kind)
+            case _:
+                pass
+
+    def failed(self, stage: str, kind: str) -> None:
+        """Something failed outside or inside a conversation."""
+        self._errors.labels(stage, kind).inc()
+
+    def sessions(self, count: int) -> None:
+        """So many conversations are open."""
+        self._sessions.set(count)
+
+    def refused(self) -> None:
+        """A connection was turned away."""
+        self._refused.inc()
+
+    def _timed(self, timing: TurnTiming) -> None:
+        self._turns.inc()
+        marks = (
+            (self._latencies.endpoint, timing.endpoint_ms),
+            (self._latencies.transcript, timing.transcript_ms),
+            (self._latencies.first_token, timing.first_token_ms),
+            (self._latencies.first_clause, timing.first_clause_ms),
+            (self._latencies.first_audio, timing.first_audio_ms),
+            (self._latencies.last_audio, timing.last_audio_ms),
+        )
+        for histogram, ms in marks:
+            if ms is not None:
+                histogram.observe(max(0.0, ms) / 1000.0)
+        if timing.speech_s > 0:
+            self._rtf.observe(timing.recognition_s / timing.speech_s)
+        if timing.writing_s > 0 and timing.tokens:
+            self._tokens_per_s.observe(timing.tokens / timing.writing_s)
+        self._tokens.inc(timing.tokens)
+        self._speech.inc(timing.reply_audio_s)

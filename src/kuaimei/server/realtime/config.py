@@ -1,0 +1,279 @@
+"""The configuration of a realtime session: what a client may change, checked, and told in full."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kuaimei.dialogue.manner import Manner
+from kuaimei.server.realtime.formats import RATES, AudioFormat
+from kuaimei.server.realtime.protocol import ProtocolError, explain
+from kuaimei.settings import Settings
+
+__all__ = ["SessionConfig"]
+
+
+class _Patch(BaseModel):
+    # Fields of the protocol that mean nothing here (tracing, noise_reduction …) are ignored, as a
+    # client that offers them must still be able to talk.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Format(_Patch):
+    type: AudioFormat
+    rate: int | None = None
+
+
+class _TurnDetection(_Patch):
+    type: Literal["server_vad", "semantic_vad"]
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+
+
+class _Transcription(_Patch):
+    pass
+
+
+class _Input(_Patch):
+    format: _Format | None = None
+    turn_detection: _TurnDetection | None = None
+    transcription: _Transcription | None = None
+
+
+class _Voice(_Patch):
+    id: str
+
+
+class _Output(_Patch):
+    format: _Format | None = None
+    voice: str | _Voice | None = None
+    speed: float | None = Field(default=None, ge=0.5, le=2.0)
+
+
+class _Audio(_Patch):
+    input: _Input | None = None
+    output: _Output | None = None
+
+
+class _Update(_Patch):
+    type: Literal["realtime", "transcription"] = "realtime"
+    model: str | None = None
+    audio: _Audio | None = None
+    instructions: str | None = Field(default=None, max_length=20_000)
+    output_modalities: list[Literal["text", "audio"]] | None = Field(default=None, min_length=1, max_length=1)
+    tools: list[Any] | None = Field(default=None, max_length=0)
+
+
+class _Response(_Patch):
+    """What ``response.create`` may ask for."""
+
+    audio: _Audio | None = None
+    instructions: str | None = Field(default=None, max_length=20_000)
+    output_modalities: list[Literal["text", "audio"]] | None = Field(default=None, min_length=1, max_length=1)
+    conversation: Literal["auto"] | None = None
+    input: None = None
+    tools: list[Any] | None = Field(default=None, max_length=0)
+    metadata: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """As it is in force.
+
+    Attributes:
+        turn_detection: None: only a commit ends an utterance.
+        answers: False: this is a transcription session.
+    """
+
+    settings: Settings
+    voices: Sequence[str]
+    models: Sequence[str]
+    """Names by which this house can be asked for; the first is its own."""
+    recognizer: str
+    """Name of what transcribes."""
+    voice: str
+    model: str = ""
+    answers: bool = True
+    input_format: AudioFormat = "audio/pcm"
+    output_format: AudioFormat = "audio/pcm"
+    turn_detection: Literal["server_vad", "semantic_vad"] | None = "server_vad"
+    create_response: bool = True
+    interrupt_response: bool = True
+    transcription: bool = True
+    speed: float = 1.0
+    instructions: str = ""
+    spoken: bool = True
+
+    def update(self, patch: dict[str, Any]) -> "SessionConfig":
+        """What ``session.update`` leads to.
+
+        Raises:
+            ProtocolError: If a field is wrong; then nothing changes.
+        """
+        try:
+            new = _Update.model_validate(patch)
+        except ValidationError as error:
+            raise _told(error, "session") from None
+        config = self
+        if new.model:
+            config = replace(config, model=self._known_model(new.model))
+        if "type" in new.model_fields_set:
+            config = replace(config, answers=new.type == "realtime")
+        if "instructions" in new.model_fields_set:
+            config = replace(config, instructions=new.instructions or "")
+        if new.output_modalities:
+            config = replace(config, spoken=new.output_modalities == ["audio"])
+        if new.audio is not None and new.audio.input is not None:
+            config = config._with_input(new.audio.input)
+        if new.audio is not None and new.audio.output is not None:
+            config = config._with_output(new.audio.output)
+        return config
+
+    def manner(self) -> Manner:
+        """How the conversation is to answer."""
+        return Manner(
+            voice=self.voice,
+            speed=self.speed,
+            instructions=self.instructions,
+            speak=self.spoken,
+            reply=self.answers and self.turn_detection is not None and self.create_response,
+            interrupt=self.interrupt_response,
+        )
+
+    def for_response(self, asked: dict[str, Any]) -> tuple[Manner, dict[str, str] | None]:
+        """How one response is to be given, and its metadata.
+
+        Raises:
+            ProtocolError: If a field is wrong or asks for what is not supported.
+        """
+        try:
+            new = _Response.model_validate(asked)
+        except ValidationError as error:
+            raise _told(error, "response") from None
+        config = self
+        if new.output_modalities:
+            config = replace(config, spoken=new.output_modalities == ["audio"])
+        if new.instructions:
+            config = replace(config, instructions=new.instructions)
+        if new.audio is not None and new.audio.output is not None:
+            output = new.audio.output.model_copy(update={"format": None, "speed": None})
+            config = config._with_output(output, "response")
+        return replace(config.manner(), reply=True), new.metadata
+
+    def describe(self, session: str) -> dict[str, Any]:
+        """The full, effective configuration in the protocol's form."""
+        dialogue = self.settings.dialogue
+        turn_detection: dict[str, Any] | None = None
+        if self.turn_detection is not None:
+            turn_detection = {
+                "type": self.turn_detection,
+                "create_response": self.create_response,
+                "interrupt_response": self.interrupt_response,
+            }
+        if self.turn_detection == "server_vad" and turn_detection is not None:
+            turn_detection |= {
+                "threshold": dialogue.speech_threshold,
+                "prefix_padding_ms": dialogue.preroll_ms,
+                "silence_duration_ms": dialogue.end_silence_ms,
+            }
+        language = None if dialogue.language == "auto" else dialogue.language
+        transcription = {"model": self.recognizer, "language": language} if self.transcription else None
+        described: dict[str, Any] = {
+            "id": session,
+            "object": "realtime.session",
+            "type": "realtime" if self.answers else "transcription",
+            "audio": {
+                "input": {
+                    "format": _format(self.input_format),
+                    "turn_detection": turn_detection,
+                    "transcription": transcription,
+                }
+            },
+        }
+        if self.answers:
+            output = {"format": _format(self.output_format), "voice": self.voice, "speed": self.speed}
+            described["audio"]["output"] = output
+            described |= {
+                "model": self.model or self.models[0],
+                "instructions": self.instructions or dialogue.system_prompt,
+                "output_modalities": ["audio" if self.spoken else "text"],
+                "max_output_tokens": dialogue.max_reply_tokens,
+                "tools": [],
+                "tool_choice": "none",
+            }
+        return described
+
+    def _with_input(self, new: _Input) -> "SessionConfig":
+        config = self
+        if new.format is not None:
+            config = replace(config, input_format=_checked(new.format, "session.audio.input.format"))
+        if "turn_detection" in new.model_fields_set:
+            detection = new.turn_detection
+            if detection is None:
+                config = replace(config, turn_detection=None)
+            else:
+                given = (detection.create_response, detection.interrupt_response)
+                now = (config.create_response, config.interrupt_response)
+                create, interrupt = (n if g is None else g for g, n in zip(given, now, strict=True))
+                config = replace(
+                    config,
+                    turn_detection=detection.type,
+                    create_response=create,
+                    interrupt_response=interrupt,
+                )
+        if "transcription" in new.model_fields_set:
+            config = replace(config, transcription=new.transcription is not None)
+        return config
+
+    def _with_output(self, new: _Output, where: str = "session") -> "SessionConfig":
+        config = self
+        if new.format is not None:
+            config = replace(config, output_format=_checked(new.format, f"{where}.audio.output.format"))
+        if new.speed is not None:
+            config = replace(config, speed=new.speed)
+        if new.voice is not None:
+            voice = new.voice if isinstance(new.voice, str) else new.voice.id
+            if voice not in self.voices:
+                raise ProtocolError(
+                    f"no voice is called {voice[:80]!r}; there are: {_some(self.voices)}",
+                    code="voice_not_found",
+                    param=f"{where}.audio.output.voice",
+                )
+            config = replace(config, voice=voice)
+        return config
+
+    def _known_model(self, name: str) -> str:
+        if name not in self.models:
+            raise ProtocolError(
+                f"no model is called {name[:80]!r}; there are: {_some(self.models)}",
+                code="model_not_found",
+                param="session.model",
+            )
+        return name
+
+
+def _checked(new: _Format, param: str) -> AudioFormat:
+    rate = RATES[new.type]
+    if new.rate is not None and new.rate != rate:
+        raise ProtocolError(
+            f"{new.type} is taken and given at {rate} Hz, not at {new.rate}",
+            code="unsupported_rate",
+            param=f"{param}.rate",
+        )
+    return new.type
+
+
+def _format(fmt: AudioFormat) -> dict[str, Any]:
+    return {"type": fmt, "rate": RATES[fmt]} if fmt == "audio/pcm" else {"type": fmt}
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
+
+
+def _told(error: ValidationError, where: str) -> ProtocolError:
+    param, message = explain(error, where)
+    if param.split(".")[-1] in {"tools", "conversation", "input"}:
+        return ProtocolError(f"{param} is not supported here", code="unsupported", param=param)
+    return ProtocolError(message, param=param)

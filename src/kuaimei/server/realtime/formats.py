@@ -1,0 +1,102 @@
+"""Audio on the wire to samples and back: PCM at 24 kHz, and G.711 at 8 kHz as telephones speak it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.audio.pcm import ASR_RATE, Pcm, from_bytes, to_bytes
+from kuaimei.audio.resample import StreamResampler
+
+__all__ = ["RATES", "AudioFormat", "FromWire", "ToWire"]
+
+AudioFormat: TypeAlias = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
+
+RATES: dict[AudioFormat, int] = {"audio/pcm": 24_000, "audio/pcmu": 8_000, "audio/pcma": 8_000}
+"""Sample rates in Hz; the protocol knows no others."""
+
+
+def _mu_law() -> NDArray[np.int16]:
+    """Samples of the 256 codes of G.711 µ-law (ITU-T G.711, table 2, scaled to 16 bits)."""
+    code = ~np.arange(256, dtype=np.int32) & 0xFF
+    magnitude = ((((code & 0x0F) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84
+    return np.where(code & 0x80, -magnitude, magnitude).astype(np.int16)
+
+
+def _a_law() -> NDArray[np.int16]:
+    """Samples of the 256 codes of G.711 A-law (ITU-T G.711, table 1, scaled to 16 bits)."""
+    code = np.arange(256, dtype=np.int32) ^ 0x55
+    exponent = (code >> 4) & 7
+    step = (code & 0x0F) << 4
+    magnitude = np.where(exponent == 0, step + 8, (step + 0x108) << np.maximum(exponent - 1, 0))
+    return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
+
+
+@dataclass(frozen=True, slots=True)
+class _Law:
+    """A companding law as a table of its 256 levels; coding takes the nearest."""
+
+    levels: NDArray[np.int16]
+
+    def decode(self, data: bytes) -> Pcm:
+        decoded: Pcm = self.levels[np.frombuffer(data, dtype=np.uint8)]
+        return decoded
+
+    def encode(self, pcm: Pcm) -> bytes:
+        order = np.argsort(self.levels, kind="stable")
+        ordered = self.levels[order].astype(np.int32)
+        borders = (ordered[:-1] + ordered[1:]) / 2
+        codes = order[np.searchsorted(borders, pcm)]
+        return codes.astype(np.uint8).tobytes()
+
+
+_LAWS: dict[AudioFormat, _Law] = {"audio/pcmu": _Law(_mu_law()), "audio/pcma": _Law(_a_law())}
+
+
+class FromWire:
+    """Decodes one client's audio to 16 kHz.
+
+    Args:
+        fmt: What the client sends.
+    """
+
+    def __init__(self, fmt: AudioFormat) -> None:
+        self.rate = RATES[fmt]
+        self._decode: Callable[[bytes], Pcm] = _LAWS[fmt].decode if fmt in _LAWS else from_bytes
+        self._resampler = StreamResampler(self.rate, ASR_RATE)
+
+    def push(self, data: bytes) -> Pcm:
+        """More audio.
+
+        Raises:
+            ValueError: If ``data`` holds half a sample.
+        """
+        return self._resampler.push(self._decode(data))
+
+    def flush(self) -> Pcm:
+        """The few milliseconds still inside; afterwards it begins anew."""
+        return self._resampler.flush()
+
+
+class ToWire:
+    """Encodes one reply's audio for its client.
+
+    Args:
+        fmt: What the client wants.
+        source_rate: Of what is pushed, in Hz.
+    """
+
+    def __init__(self, fmt: AudioFormat, source_rate: int) -> None:
+        self.rate = RATES[fmt]
+        self._encode: Callable[[Pcm], bytes] = _LAWS[fmt].encode if fmt in _LAWS else to_bytes
+        self._resampler = StreamResampler(source_rate, self.rate)
+
+    def push(self, pcm: Pcm) -> bytes:
+        """What can be sent after ``pcm``."""
+        return self._encode(self._resampler.push(pcm))
+
+    def flush(self) -> bytes:
+        """The rest; afterwards it begins anew."""
+        return self._encode(self._resampler.flush())

@@ -1,0 +1,31 @@
+"""How fast a client may send audio."""
+
+import asyncio
+
+__all__ = ["Pace"]
+
+_BURST_S = 30.0
+_TIMES = 4.0
+"""Faster than real time, beyond the burst."""
+
+
+class Pace:
+    """Lets 30 s of audio in at once and then four seconds in each second; nothing is lost.
+
+    A client that sends a recording all at once is read more slowly: its network waits, and nobody
+    else's turn does.
+    """
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+        self._at: float | None = None
+
+    async def keep(self, audio_s: float) -> None:
+        """Another ``audio_s`` of audio came; wait if it came too fast."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        passed = 0.0 if self._at is None else now - self._at
+        self._at = now
+        self._ahead_s = max(0.0, self._ahead_s - passed * _TIMES) + audio_s
+        if self._ahead_s > _BURST_S:
+            await asyncio.sleep((self._ahead_s - _BURST_S) / _TIMES)

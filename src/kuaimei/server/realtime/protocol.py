@@ -1,0 +1,236 @@
+"""Client events of the OpenAI Realtime protocol: read, checked, or refused in one clear sentence.
+
+Names and fields are those of ``openai.types.realtime``; fields that mean nothing here are ignored.
+"""
+
+import json
+from typing import Annotated, Any, Literal, TypeAlias
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from kuaimei.errors import KuaimeiError
+
+__all__ = [
+    "CLIENT_EVENTS",
+    "AppendAudio",
+    "CancelResponse",
+    "ClearAudio",
+    "ClearOutput",
+    "ClientEvent",
+    "CommitAudio",
+    "CreateItem",
+    "CreateResponse",
+    "DeleteItem",
+    "ProtocolError",
+    "RetrieveItem",
+    "ServerEvent",
+    "TruncateItem",
+    "UpdateSession",
+    "error_event",
+    "explain",
+    "new_id",
+    "parse",
+]
+
+ServerEvent: TypeAlias = dict[str, Any]
+"""An event for the client, without its ``event_id`` (the outbox gives it one)."""
+
+
+class ProtocolError(KuaimeiError):
+    """A client event that cannot be obeyed; the connection goes on.
+
+    Args:
+        message: One clear sentence.
+        code: Short machine-readable label.
+        param: The field at fault.
+    """
+
+    kind = "protocol"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "invalid_value",
+        param: str | None = None,
+        event_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
+        self.event_id = event_id
+
+
+class _Client(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    event_id: str | None = Field(default=None, max_length=512)
+
+
+class UpdateSession(_Client):
+    """Change the session's configuration; only the fields given change."""
+
+    type: Literal["session.update"]
+    session: dict[str, Any]
+
+
+class AppendAudio(_Client):
+    """More audio, base64."""
+
+    type: Literal["input_audio_buffer.append"]
+    audio: str
+
+
+class CommitAudio(_Client):
+    """End the utterance now."""
+
+    type: Literal["input_audio_buffer.commit"]
+
+
+class ClearAudio(_Client):
+    """Forget the utterance."""
+
+    type: Literal["input_audio_buffer.clear"]
+
+
+class CreateItem(_Client):
+    """Add a message to the conversation."""
+
+    type: Literal["conversation.item.create"]
+    item: dict[str, Any]
+    previous_item_id: str | None = None
+
+
+class RetrieveItem(_Client):
+    """Tell what an item holds."""
+
+    type: Literal["conversation.item.retrieve"]
+    item_id: str
+
+
+class DeleteItem(_Client):
+    """Take a message out of the conversation."""
+
+    type: Literal["conversation.item.delete"]
+    item_id: str
+
+
+class TruncateItem(_Client):
+    """So much of the reply's audio was really played."""
+
+    type: Literal["conversation.item.truncate"]
+    item_id: str
+    content_index: int = 0
+    audio_end_ms: int = Field(ge=0)
+
+
+class CreateResponse(_Client):
+    """Answer the conversation as it stands."""
+
+    type: Literal["response.create"]
+    response: dict[str, Any] = {}
+
+
+class CancelResponse(_Client):
+    """Stop the reply."""
+
+    type: Literal["response.cancel"]
+    response_id: str | None = None
+
+
+class ClearOutput(_Client):
+    """Stop the reply's audio."""
+
+    type: Literal["output_audio_buffer.clear"]
+
+
+ClientEvent: TypeAlias = (
+    UpdateSession
+    | AppendAudio
+    | CommitAudio
+    | ClearAudio
+    | CreateItem
+    | RetrieveItem
+    | DeleteItem
+    | TruncateItem
+    | CreateResponse
+    | CancelResponse
+    | ClearOutput
+)
+
+_MODELS: dict[str, type[_Client]] = {
+    "session.update": UpdateSession,
+    "input_audio_buffer.append": AppendAudio,
+    "input_audio_buffer.commit": CommitAudio,
+    "input_audio_buffer.clear": ClearAudio,
+    "conversation.item.create": CreateItem,
+    "conversation.item.retrieve": RetrieveItem,
+    "conversation.item.delete": DeleteItem,
+    "conversation.item.truncate": TruncateItem,
+    "response.create": CreateResponse,
+    "response.cancel": CancelResponse,
+    "output_audio_buffer.clear": ClearOutput,
+}
+CLIENT_EVENTS = frozenset(_MODELS)
+"""Types of all events a client may send."""
+
+_EVENT: TypeAdapter[ClientEvent] = TypeAdapter(Annotated[ClientEvent, Field(discriminator="type")])
+
+
+def parse(text: str) -> ClientEvent:
+    """One client event from its JSON.
+
+    Raises:
+        ProtocolError: If it is no JSON object, of no known type, or lacks what its type needs.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ProtocolError("the event is not valid JSON", code="invalid_json") from None
+    if not isinstance(data, dict):
+        raise ProtocolError("an event is a JSON object with a 'type'", code="invalid_json")
+    given = data.get("event_id")
+    event_id = given if isinstance(given, str) else None
+    kind = data.get("type")
+    if not isinstance(kind, str) or kind not in _MODELS:
+        raise ProtocolError(
+            f"no client event is called {str(kind)[:80]!r}",
+            code="unknown_event",
+            param="type",
+            event_id=event_id,
+        )
+    try:
+        return _EVENT.validate_python(data)
+    except ValidationError as error:
+        # The first place in the path is the union's own tag.
+        param, message = explain(error, skip=1)
+        raise ProtocolError(message, param=param, event_id=event_id) from None
+
+
+def explain(error: ValidationError, prefix: str = "", skip: int = 0) -> tuple[str, str]:
+    """The field at fault and one sentence, of the first thing wrong."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    path = [str(part) for part in first["loc"][skip:]]
+    param = ".".join([prefix, *path] if prefix else path)
+    code = "is missing" if first["type"] == "missing" else str(first["msg"])
+    return param, f"{param}: {code}"
+
+
+def error_event(error: KuaimeiError, event_id: str | None = None) -> ServerEvent:
+    """The protocol's own form of a failure."""
+    own = isinstance(error, ProtocolError)
+    return {
+        "type": "error",
+        "error": {
+            "type": "invalid_request_error" if own else "server_error",
+            "code": error.code if isinstance(error, ProtocolError) else error.kind,
+            "message": str(error),
+            "param": error.param if isinstance(error, ProtocolError) else None,
+            "event_id": (error.event_id if isinstance(error, ProtocolError) else None) or event_id,
+        },
+    }
+
+
+def new_id(prefix: str) -> str:
+    """A fresh identifier such as ``item_0f3c…``."""
+    return f"{prefix}_{uuid4().hex[:20]}"

@@ -1,0 +1,1 @@
+"""The OpenAI dialect and the house's own API over HTTP."""

@@ -1,0 +1,189 @@
+"""``/v1/chat/completions``: the house's language model in the OpenAI dialect."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import uuid4
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from kuaimei.dialogue.streams import closing
+from kuaimei.engines.llm.history import estimate_tokens
+from kuaimei.engines.types import LLMReq, Message
+from kuaimei.errors import EngineUnavailable, KuaimeiError
+from kuaimei.server.house import House
+from kuaimei.server.names import OWN_MODEL, check_model
+from kuaimei.server.rest import sse
+from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, ticket
+from kuaimei.server.rest.stops import StopCutter
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_MAX_TOKENS = 1024
+
+
+class _Part(BaseModel):
+    type: Literal["text"]
+    text: str
+
+
+class _ChatMessage(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[_Part]
+
+    def message(self) -> Message:
+        content = self.content if isinstance(self.content, str) else "\n".join(p.text for p in self.content)
+        return Message(role="system" if self.role == "developer" else self.role, content=content)
+
+
+class _StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class _ResponseFormat(BaseModel):
+    type: Literal["text"]
+
+
+class ChatRequest(BaseModel):
+    """As the OpenAI dialect has it; what changes the answer's form and is not supported is refused."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    messages: list[_ChatMessage] = Field(min_length=1, max_length=1000)
+    model: str = OWN_MODEL
+    stream: bool = False
+    stream_options: _StreamOptions | None = None
+    stop: str | list[str] | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    n: Literal[1] | None = None
+    tools: list[Any] | None = Field(default=None, max_length=0)
+    response_format: _ResponseFormat | None = None
+
+    def stops(self) -> tuple[str, ...]:
+        """Where writing ends."""
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(s for s in stops if s)
+
+
+@dataclass(slots=True)
+class _Completion:
+    """An answer while it is being written."""
+
+    model: str
+    prompt_tokens: int
+    max_tokens: int
+    id: str = field(default_factory=lambda: f"chatcmpl-{uuid4().hex}")
+    created: int = field(default_factory=lambda: int(time.time()))
+    tokens: int = 0
+    stopped: bool = False
+
+    @property
+    def finish_reason(self) -> str:
+        return "length" if self.tokens >= self.max_tokens and not self.stopped else "stop"
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """Pieces of text as the model wrote them; the prompt's length is an estimate."""
+        total = self.prompt_tokens + self.tokens
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.tokens,
+            "total_tokens": total,
+        }
+
+    def chunk(self, choices: list[dict[str, Any]], **more: Any) -> str:
+        data = {
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "choices": choices,
+            **more,
+        }
+        return sse.event(data)
+
+
+@router.post("/v1/chat/completions")
+async def create_chat_completion(request: ChatRequest, house: InHouse) -> Response:
+    """Answer ``messages``; in one piece or, with ``stream``, as it is written."""
+    model = check_model(house, "llm", request.model)
+    messages = tuple(m.message() for m in request.messages)
+    max_tokens = request.max_completion_tokens or request.max_tokens or _MAX_TOKENS
+    completion = _Completion(model, sum(estimate_tokens(m.content) for m in messages), max_tokens)
+    given = {} if request.temperature is None else {"temperature": request.temperature}
+    req = LLMReq(messages=messages, max_tokens=max_tokens, ticket=ticket(), **given)
+    text = _written(house, req, StopCutter(request.stops()), completion)
+    if request.stream:
+        include_usage = request.stream_options is not None and request.stream_options.include_usage
+        # What goes wrong before the first word can still be told as an error.
+        first = await anext(text, "")
+        return StreamingResponse(_chunks(first, text, completion, include_usage), media_type=sse.MEDIA_TYPE)
+    async with closing(text) as pieces:
+        content = "".join([piece async for piece in pieces])
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": content, "refusal": None},
+        "logprobs": None,
+        "finish_reason": completion.finish_reason,
+    }
+    return JSONResponse(
+        {
+            "id": completion.id,
+            "object": "chat.completion",
+            "created": completion.created,
+            "model": model,
+            "choices": [choice],
+            "usage": completion.usage,
+        }
+    )
+
+
+async def _written(
+    house: House, req: LLMReq, cutter: StopCutter, completion: _Completion
+) -> AsyncIterator[str]:
+    async with closing(house.engines.language_model.stream(req)) as stream:
+        while not cutter.stopped:
+            try:
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    token = await anext(stream)
+            except StopAsyncIteration:
+                break
+            except TimeoutError:
+                told = f"the language model wrote nothing for {REQUEST_TIMEOUT_S:g} s"
+                raise EngineUnavailable(told) from None
+            completion.tokens += 1
+            if text := cutter.push(token):
+                yield text
+    completion.stopped = cutter.stopped
+    if text := cutter.flush():
+        yield text
+
+
+async def _chunks(
+    first: str, rest: AsyncIterator[str], completion: _Completion, include_usage: bool
+) -> AsyncIterator[str]:
+    def delta(content: dict[str, str], finish_reason: str | None = None) -> str:
+        choice = {"index": 0, "delta": content, "logprobs": None, "finish_reason": finish_reason}
+        return completion.chunk([choice])
+
+    try:
+        async with closing(rest) as pieces:
+            yield delta({"role": "assistant", "content": first})
+            async for text in pieces:
+                yield delta({"content": text})
+        yield delta({}, completion.finish_reason)
+        if include_usage:
+            yield completion.chunk([], usage=completion.usage)
+    except KuaimeiError as error:
+        yield sse.failure(error)
+    yield sse.DONE

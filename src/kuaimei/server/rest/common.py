@@ -1,0 +1,42 @@
+"""What all routers share."""
+
+from typing import Annotated, TypeAlias
+from uuid import uuid4
+
+from fastapi import Depends, Request
+
+from kuaimei.engines.types import Priority, Ticket
+from kuaimei.server.errors import ApiError
+from kuaimei.server.house import Archive, House
+
+__all__ = ["REQUEST_TIMEOUT_S", "InHouse", "Kept", "Owner", "ticket"]
+
+REQUEST_TIMEOUT_S = 120.0
+"""Patience of a request with an engine that gives nothing."""
+
+
+def _house(request: Request) -> House:
+    house: House = request.app.state.house
+    return house
+
+
+def _archive(request: Request) -> Archive:
+    store = _house(request).store
+    if store is None:
+        raise ApiError("nothing is kept here: KUAIMEI_STORE__KEEP is off", status=404, code="not_kept")
+    return store
+
+
+def _owner(request: Request) -> str:
+    owner: str = request.state.owner
+    return owner
+
+
+InHouse: TypeAlias = Annotated[House, Depends(_house)]
+Kept: TypeAlias = Annotated[Archive, Depends(_archive)]
+Owner: TypeAlias = Annotated[str, Depends(_owner)]
+
+
+def ticket() -> Ticket:
+    """A request's place in the queues: behind every live turn, in turn with other requests."""
+    return Ticket(session=f"request_{uuid4().hex[:12]}", priority=Priority.BACKGROUND)

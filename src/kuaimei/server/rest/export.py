@@ -1,0 +1,75 @@
+"""A session as a ZIP file, made while it is being sent: never the whole in memory."""
+
+import json
+import zipfile
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from kuaimei.dialogue.streams import closing
+from kuaimei.errors import NotFound
+from kuaimei.server.house import Archive
+from kuaimei.store.rows import Utterance
+
+__all__ = ["export"]
+
+
+class _Sink:
+    """A file that can only be written; what was written is taken away piece by piece."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._data += data
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def take(self) -> bytes:
+        data, self._data = bytes(self._data), bytearray()
+        return data
+
+
+async def export(
+    store: Archive, session: str, data: dict[str, Any], utterances: Sequence[Utterance]
+) -> AsyncIterator[bytes]:
+    """The bytes of the ZIP file; recordings are FLAC already and only stored.
+
+    Args:
+        store: Gives the recordings.
+        session: Name of the folder in the file.
+        data: Becomes ``session.json``.
+        utterances: Become ``transcript.txt``, and a recording each where there is one.
+    """
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w") as file:  # type: ignore[call-overload]
+        text = json.dumps(data, ensure_ascii=False, indent=2, default=str)
+        file.writestr(f"{session}/session.json", text, zipfile.ZIP_DEFLATED)
+        file.writestr(f"{session}/transcript.txt", _transcript(utterances), zipfile.ZIP_DEFLATED)
+        yield sink.take()
+        for utterance in utterances:
+            if not utterance.bytes:
+                continue
+            try:
+                audio = await store.open_audio(utterance.id)
+            except NotFound:
+                continue  # deleted meanwhile
+            name = f"{session}/{utterance.turn:04}_{utterance.speaker}_{utterance.id}.flac"
+            info = zipfile.ZipInfo(name, utterance.started_at.timetuple()[:6])
+            info.file_size = audio.content_length  # tells whether a ZIP64 entry is needed
+            with file.open(info, "w") as entry:
+                async with closing(audio.chunks) as chunks:
+                    async for chunk in chunks:
+                        entry.write(chunk)
+                        yield sink.take()
+    yield sink.take()
+
+
+def _transcript(utterances: Sequence[Utterance]) -> str:
+    lines = [
+        f"[{u.started_at:%Y-%m-%d %H:%M:%S}] {u.speaker}: {u.transcript or '…'}"
+        for u in utterances
+        if u.is_turn
+    ]
+    return "\n".join(lines) + "\n"

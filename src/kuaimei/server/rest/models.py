@@ -1,0 +1,32 @@
+"""``/v1/models``."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from kuaimei.server.errors import ApiError
+from kuaimei.server.names import models_for
+from kuaimei.server.rest.common import InHouse
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "kuaimei"}
+
+
+@router.get("/v1/models")
+async def list_models(house: InHouse) -> dict[str, Any]:
+    """Names that requests may give as ``model``."""
+    return {"object": "list", "data": [_model(name) for name in models_for(house)]}
+
+
+@router.get("/v1/models/{name}")
+async def get_model(name: str, house: InHouse) -> dict[str, Any]:
+    """One of them."""
+    if name not in models_for(house):
+        told = f"no model is called {name[:80]!r}; see /v1/models"
+        raise ApiError(told, status=404, code="model_not_found", param="model")
+    return _model(name)

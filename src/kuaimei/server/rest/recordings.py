@@ -1,0 +1,103 @@
+"""``/api/recordings``: one utterance, and its audio, also in parts (players seek)."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from starlette.responses import Response, StreamingResponse
+
+from kuaimei.dialogue.streams import closing
+from kuaimei.errors import NotFound
+from kuaimei.server.errors import ApiError
+from kuaimei.server.rest.common import Kept, Owner
+from kuaimei.server.rest.sessions import owned, utterance_body
+
+__all__ = ["byte_range", "router"]
+
+router = APIRouter(prefix="/api/recordings")
+
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """First byte and one past the last of a Range header (RFC 9110, 14.2); None: the whole.
+
+    What is not understood (several ranges, other units) is ignored, as the RFC allows.
+
+    Raises:
+        ApiError: 416 if the range lies outside.
+    """
+    match = _RANGE.fullmatch(header.strip()) if header else None
+    if match is None or match[0] == "bytes=-":
+        return None
+    first, last = match[1], match[2]
+    if first and last and int(last) < int(first):
+        return None
+    start = int(first) if first else max(0, size - int(last))
+    end = min(size, int(last) + 1) if first and last else size
+    if start >= end:
+        raise ApiError(
+            f"the recording has {size} bytes",
+            status=416,
+            code="range_not_satisfiable",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+    return start, end
+
+
+@router.get("/{utterance}")
+async def get_recording(utterance: str, store: Kept, owner: Owner) -> dict[str, Any]:
+    """What is known of it."""
+    found = await store.utterance(utterance)
+    await owned(store, found.session_id, owner)
+    return utterance_body(found)
+
+
+@router.get("/{utterance}/audio")
+async def get_audio(
+    utterance: str,
+    store: Kept,
+    owner: Owner,
+    range_: Annotated[str | None, Header(alias="range")] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """The sound, as FLAC."""
+    found = await store.utterance(utterance)
+    await owned(store, found.session_id, owner)
+    if found.bytes is None:
+        raise NotFound(f"utterance {utterance} has no recording (it is {found.state})")
+    headers = {
+        "Accept-Ranges": "bytes",
+        "ETag": f'"{found.sha256}"',
+        "Cache-Control": "private, max-age=3600",
+    }
+    if if_none_match == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    part = byte_range(range_, found.bytes)
+    start, end = part or (0, found.bytes)
+    audio = await store.open_audio(utterance, start, end)
+    headers["Content-Length"] = str(audio.content_length)
+    if part is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.bytes}"
+    # A recording that is gone after all can still be told as an error.
+    first = await anext(aiter(audio.chunks), b"")
+    body = _bytes(first, audio.chunks)
+    status = 200 if part is None else 206
+    return StreamingResponse(body, status_code=status, media_type=audio.media_type, headers=headers)
+
+
+@router.delete("/{utterance}", status_code=204)
+async def delete_recording(utterance: str, store: Kept, owner: Owner) -> Response:
+    """Really gone: row, recording, and what waits to be done for it."""
+    found = await store.utterance(utterance)
+    await owned(store, found.session_id, owner)
+    await store.delete_utterance(utterance)
+    return Response(status_code=204)
+
+
+async def _bytes(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async with closing(rest) as chunks:
+        async for chunk in chunks:
+            yield chunk

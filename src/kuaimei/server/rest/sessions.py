@@ -1,0 +1,100 @@
+"""``/api/sessions``: what was said, listed, taken along, deleted."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response, StreamingResponse
+
+from kuaimei.errors import NotFound
+from kuaimei.server.house import Archive
+from kuaimei.server.rest.common import Kept, Owner
+from kuaimei.server.rest.export import export
+from kuaimei.server.security import owner_of
+from kuaimei.store.rows import Session, Utterance
+
+__all__ = ["owned", "router", "utterance_body"]
+
+router = APIRouter(prefix="/api/sessions")
+
+
+async def owned(store: Archive, session: str, owner: str) -> Session:
+    """The session, if it is this owner's.
+
+    Raises:
+        NotFound: If there is none, or it is somebody else's: that it exists is nobody's business.
+    """
+    found = await store.session(session)
+    if owner_of(found) != owner:
+        raise NotFound(f"no session {session} is kept")
+    return found
+
+
+def _body(session: Session) -> dict[str, Any]:
+    return {"object": "kuaimei.session", **asdict(session)}
+
+
+def utterance_body(utterance: Utterance) -> dict[str, Any]:
+    """An utterance as clients see it."""
+    audio = f"/api/recordings/{utterance.id}/audio" if utterance.bytes else None
+    return {"object": "kuaimei.utterance", **asdict(utterance), "audio": audio}
+
+
+@router.get("")
+async def list_sessions(
+    store: Kept,
+    owner: Owner,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    before: str | None = None,
+    search: Annotated[str, Query(max_length=200)] = "",
+) -> dict[str, Any]:
+    """The newest first; ``before`` is the last id of the page before, ``search`` words that were said."""
+    found = await store.sessions(limit, before=before, search=search)
+    data = [_body(session) for session in found if owner_of(session) == owner]
+    return {"object": "list", "data": data, "has_more": len(found) == limit}
+
+
+@router.get("/{session}")
+async def get_session(session: str, store: Kept, owner: Owner) -> dict[str, Any]:
+    """One session."""
+    return _body(await owned(store, session, owner))
+
+
+@router.get("/{session}/utterances")
+async def list_utterances(session: str, store: Kept, owner: Owner) -> dict[str, Any]:
+    """Everything said in it, by either side, in order."""
+    await owned(store, session, owner)
+    data = [utterance_body(utterance) for utterance in await store.utterances(session)]
+    return {"object": "list", "data": data}
+
+
+@router.get("/{session}/turns")
+async def list_turns(session: str, store: Kept, owner: Owner) -> dict[str, Any]:
+    """Timings and failures of its turns, in order."""
+    await owned(store, session, owner)
+    return {"object": "list", "data": [asdict(turn) for turn in await store.turns(session)]}
+
+
+@router.get("/{session}/export")
+async def export_session(session: str, store: Kept, owner: Owner) -> StreamingResponse:
+    """All of it as one ZIP file: transcript, data, recordings."""
+    found = await owned(store, session, owner)
+    utterances: Sequence[Utterance] = await store.utterances(session)
+    turns = await store.turns(session)
+    data = {
+        "session": _body(found),
+        "utterances": [utterance_body(utterance) for utterance in utterances],
+        "turns": [asdict(turn) for turn in turns],
+    }
+    archive: AsyncIterator[bytes] = export(store, session, data, utterances)
+    headers = {"Content-Disposition": f'attachment; filename="{found.id}.zip"'}
+    return StreamingResponse(archive, media_type="application/zip", headers=headers)
+
+
+@router.delete("/{session}", status_code=204)
+async def delete_session(session: str, store: Kept, owner: Owner) -> Response:
+    """Really gone: rows, recordings, and what waits to be done for it."""
+    await owned(store, session, owner)
+    await store.delete_session(session)
+    return Response(status_code=204)

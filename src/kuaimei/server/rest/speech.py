@@ -1,0 +1,106 @@
+"""``/v1/audio/speech``: text to speech, sent while it is being made."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import StreamingResponse
+
+from kuaimei.audio.encode import CONTENT_TYPES, StreamEncoder
+from kuaimei.audio.pcm import Pcm
+from kuaimei.dialogue.streams import closing
+from kuaimei.engines.types import TTSReq
+from kuaimei.errors import EngineUnavailable, KuaimeiError
+from kuaimei.server.errors import ApiError
+from kuaimei.server.house import House
+from kuaimei.server.names import OWN_MODEL, check_model
+from kuaimei.server.rest import sse
+from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, ticket
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+
+class _Voice(BaseModel):
+    id: str
+
+
+class SpeechRequest(BaseModel):
+    """As the OpenAI dialect has it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    input: str = Field(min_length=1, max_length=4096)
+    model: str = OWN_MODEL
+    voice: str | _Voice = ""
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    speed: float = Field(default=1.0, ge=0.5, le=2.0)
+    stream_format: Literal["audio", "sse"] = "audio"
+
+
+@router.post("/v1/audio/speech")
+async def create_speech(request: SpeechRequest, house: InHouse) -> StreamingResponse:
+    """Speak ``input``; the first bytes leave as soon as its first clause is made."""
+    check_model(house, "tts", request.model)
+    synthesizer = house.engines.synthesizer
+    req = TTSReq(text=request.input, voice_id=_voice(request, house), speed=request.speed, ticket=ticket())
+    encoder = await asyncio.to_thread(StreamEncoder, request.response_format, synthesizer.sample_rate)
+    stream = _encoded(_patiently(house, req), encoder)
+    # What goes wrong before the first byte can still be told as an error.
+    first = await anext(stream)
+    if request.stream_format == "sse":
+        return StreamingResponse(_events(first, stream), media_type=sse.MEDIA_TYPE)
+    return StreamingResponse(_whole(first, stream), media_type=CONTENT_TYPES[request.response_format])
+
+
+def _voice(request: SpeechRequest, house: House) -> str:
+    voices = house.engines.synthesizer.voices
+    asked = request.voice if isinstance(request.voice, str) else request.voice.id
+    if asked and asked not in voices:
+        told = f"no voice is called {asked[:80]!r}; there are: {', '.join(voices)}"
+        raise ApiError(told, code="voice_not_found", param="voice")
+    return asked or house.settings.voice or voices[0]
+
+
+async def _patiently(house: House, req: TTSReq) -> AsyncIterator[Pcm]:
+    async with closing(house.engines.synthesizer.stream(req)) as stream:
+        while True:
+            try:
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    pcm = await anext(stream)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise EngineUnavailable(f"synthesis gave nothing for {REQUEST_TIMEOUT_S:g} s") from None
+            yield pcm
+
+
+async def _encoded(audio: AsyncIterator[Pcm], encoder: StreamEncoder) -> AsyncIterator[bytes]:
+    async with closing(audio) as pieces:
+        async for pcm in pieces:
+            if data := await asyncio.to_thread(encoder.push, pcm):
+                yield data
+    yield await asyncio.to_thread(encoder.finish)
+
+
+async def _whole(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async with closing(rest) as pieces:
+        yield first
+        async for data in pieces:
+            yield data
+
+
+async def _events(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    try:
+        async with closing(_whole(first, rest)) as pieces:
+            async for data in pieces:
+                audio = base64.b64encode(data).decode("ascii")
+                yield sse.event({"type": "speech.audio.delta", "audio": audio})
+        usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+        yield sse.event({"type": "speech.audio.done", "usage": usage})
+    except KuaimeiError as error:
+        yield sse.failure(error)

@@ -1,0 +1,46 @@
+"""Stop sequences in a stream of text."""
+
+from collections.abc import Sequence
+
+__all__ = ["StopCutter"]
+
+
+class StopCutter:
+    """Lets text through up to the first stop sequence, which may come in pieces.
+
+    Args:
+        stops: None of them is let through.
+
+    Attributes:
+        stopped: One of them came.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._held = ""
+        self.stopped = False
+
+    def push(self, text: str) -> str:
+        """What of the text so far is certainly before any stop sequence."""
+        if self.stopped:
+            return ""
+        self._held += text
+        found = [at for at in (self._held.find(stop) for stop in self._stops) if at >= 0]
+        if found:
+            self.stopped = True
+            passed, self._held = self._held[: min(found)], ""
+            return passed
+        keep = max((self._overlap(stop) for stop in self._stops), default=0)
+        cut = len(self._held) - keep
+        passed, self._held = self._held[:cut], self._held[cut:]
+        return passed
+
+    def flush(self) -> str:
+        """What was held back because it might have been the beginning of a stop sequence."""
+        held, self._held = self._held, ""
+        return held
+
+    def _overlap(self, stop: str) -> int:
+        """Length of the longest end of the text that begins ``stop``."""
+        longest = min(len(stop) - 1, len(self._held))
+        return next((n for n in range(longest, 0, -1) if stop.startswith(self._held[-n:])), 0)

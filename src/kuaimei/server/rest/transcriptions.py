@@ -1,0 +1,142 @@
+"""``/v1/audio/transcriptions``: a file of any common format to text, piece by piece."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+
+from kuaimei.audio.decode import decode
+from kuaimei.audio.pcm import ASR_RATE, Pcm
+from kuaimei.dialogue.streams import closing
+from kuaimei.dialogue.utterance import join_pieces
+from kuaimei.engines.types import Language, STTChunk, STTReq
+from kuaimei.errors import EngineUnavailable, KuaimeiError
+from kuaimei.server.errors import ApiError
+from kuaimei.server.house import House
+from kuaimei.server.limits import Gate
+from kuaimei.server.names import OWN_MODEL, check_model
+from kuaimei.server.rest import sse
+from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, ticket
+from kuaimei.server.rest.pieces import pieces_of
+from kuaimei.server.rest.subtitles import Segment, srt, verbose, vtt
+
+__all__ = ["PATH", "router"]
+
+router = APIRouter()
+PATH = "/v1/audio/transcriptions"
+
+_LONGEST_S = 3600.0
+_DECODING_S = 60.0
+
+
+@router.post(PATH)
+async def create_transcription(
+    request: Request,
+    house: InHouse,
+    file: Annotated[UploadFile, File()],
+    model: Annotated[str, Form()] = OWN_MODEL,
+    language: Annotated[str, Form()] = "",
+    prompt: Annotated[str, Form(max_length=4000)] = "",
+    response_format: Annotated[Literal["json", "verbose_json", "text", "srt", "vtt"], Form()] = "json",
+    granularities: Annotated[tuple[str, ...], Form(alias="timestamp_granularities[]")] = (),
+    stream: Annotated[bool, Form()] = False,
+) -> Response:
+    """Recognise ``file``: at most an hour, in zh or en or both."""
+    check_model(house, "asr", model)
+    if "word" in granularities:
+        told = "times of single words are not known here; ask for 'segment'"
+        raise ApiError(told, code="unsupported", param="timestamp_granularities")
+    gate: Gate = request.app.state.decoding
+    asked = STTReq(
+        language=_language(language, house),
+        prompt=prompt,
+        hotwords=house.settings.dialogue.hotwords,
+        ticket=ticket(),
+    )
+    data = await file.read()
+    if not data:
+        raise ApiError("the file is empty", code="invalid_audio", param="file")
+    if stream:
+        return StreamingResponse(_events(data, gate, house, asked), media_type=sse.MEDIA_TYPE)
+    async with gate.enter():
+        pcm = await _decoded(data)
+        segments = [segment async for segment in _segments(pcm, house, asked)]
+    text = join_pieces([s.text for s in segments])
+    duration_s = len(pcm) / ASR_RATE
+    match response_format:
+        case "text":
+            return PlainTextResponse(f"{text}\n")
+        case "srt":
+            return PlainTextResponse(srt(segments), media_type="application/x-subrip")
+        case "vtt":
+            return PlainTextResponse(vtt(segments), media_type="text/vtt")
+        case "verbose_json":
+            return JSONResponse(verbose(text, segments, duration_s, _main_language(segments)))
+        case "json":
+            usage = {"type": "duration", "seconds": math.ceil(duration_s)}
+            return JSONResponse({"text": text, "usage": usage})
+
+
+def _language(asked: str, house: House) -> Language | None:
+    if not asked:
+        given = house.settings.dialogue.language
+        return None if given == "auto" else given
+    match asked.lower().replace("_", "-").partition("-")[0]:
+        case "zh" | "cmn" | "chinese" | "mandarin":
+            return "zh"
+        case "en" | "english":
+            return "en"
+    raise ApiError(f"the languages are zh and en, not {asked[:20]!r}", param="language")
+
+
+async def _decoded(data: bytes) -> Pcm:
+    return await decode(data, ASR_RATE, max_s=_LONGEST_S, timeout_s=_DECODING_S)
+
+
+async def _segments(pcm: Pcm, house: House, asked: STTReq) -> AsyncIterator[Segment]:
+    for piece in await pieces_of(pcm, house.engines.vad()):
+        chunk = await _recognised(pcm[piece.start : piece.end], house, asked)
+        if chunk.text.strip():
+            yield Segment(
+                start_s=piece.start / ASR_RATE,
+                end_s=piece.end / ASR_RATE,
+                text=chunk.text.strip(),
+                language=chunk.language,
+                confidence=chunk.confidence,
+            )
+
+
+async def _recognised(pcm: Pcm, house: House, asked: STTReq) -> STTChunk:
+    try:
+        async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            return await house.engines.recognizer.transcribe(pcm, asked)
+    except TimeoutError:
+        raise EngineUnavailable(f"recognition gave nothing for {REQUEST_TIMEOUT_S:g} s") from None
+
+
+def _main_language(segments: list[Segment]) -> Language | None:
+    """The one that is spoken longest."""
+    lengths: dict[Language, float] = {}
+    for s in segments:
+        if s.language is not None:
+            lengths[s.language] = lengths.get(s.language, 0.0) + s.end_s - s.start_s
+    return max(lengths, key=lambda name: lengths[name], default=None)
+
+
+async def _events(data: bytes, gate: Gate, house: House, asked: STTReq) -> AsyncIterator[str]:
+    texts: list[str] = []
+    try:
+        async with gate.enter():
+            pcm = await _decoded(data)
+            async with closing(_segments(pcm, house, asked)) as segments:
+                async for segment in segments:
+                    before = join_pieces(texts)
+                    texts.append(segment.text)
+                    delta = join_pieces(texts)[len(before) :]
+                    yield sse.event({"type": "transcript.text.delta", "delta": delta})
+        yield sse.event({"type": "transcript.text.done", "text": join_pieces(texts)})
+    except KuaimeiError as error:
+        yield sse.failure(error)

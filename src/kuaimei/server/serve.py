@@ -1,0 +1,34 @@
+"""Serving the application with uvicorn, with the bounds that the realtime protocol needs."""
+
+import uvicorn
+from fastapi import FastAPI
+
+from kuaimei.server.realtime.session import FRAME_LIMIT
+from kuaimei.settings import ServerSettings
+
+__all__ = ["make_server"]
+
+_SHUTDOWN_S = 10
+"""Patience with requests in work when the server stops; conversations end at once."""
+
+
+def make_server(app: FastAPI, settings: ServerSettings) -> uvicorn.Server:
+    """A server for ``app``; ``await server.serve()`` runs it until it is told to stop."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        # A client event over the protocol's limit is answered with an error; this far beyond it the
+        # connection ends.
+        ws_max_size=4 * FRAME_LIMIT,
+        ws_ping_interval=20.0,
+        # A client that sends a long recording at once is read slowly, its pongs too.
+        ws_ping_timeout=60.0,
+        # base64 of noise does not compress.
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+    )
+    return uvicorn.Server(config)
