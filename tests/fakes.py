@@ -7,13 +7,14 @@ how long it takes and how it fails are attributes; a test may change them at any
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.dialogue.engines import Engines
+from kuaimei.dialogue.events import Event, SpeechHeard
 from kuaimei.engines.types import Language, LLMReq, STTChunk, STTReq, TTSReq
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "FakeVad",
     "Letters",
     "Listening",
+    "Log",
     "fake_engines",
     "noise",
     "play",
@@ -328,6 +330,71 @@ def fake_engines(**replaced: Any) -> Engines:
         "captioner": FakeCaptioner(),
     }
     return Engines(**{**parts, **replaced})
+
+
+E = TypeVar("E")
+
+
+class Log:
+    """An observer that remembers.
+
+    Attributes:
+        events: Everything, in order.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: type[E]) -> list[E]:
+        """All events of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def one(self, kind: type[E]) -> E:
+        """The only event of its kind."""
+        (event,) = self.of(kind)
+        return event
+
+    def names(self, *, turn: int | None = None, skip: Sequence[type[Any]] = (SpeechHeard,)) -> list[str]:
+        """Names of the events, of one turn or all; the same one many times in a row counts once."""
+        names: list[str] = []
+        for event in self.events:
+            name = type(event).__name__
+            if not isinstance(event, tuple(skip)) and turn in (None, event.turn) and name not in names[-1:]:
+                names.append(name)
+        return names
+
+    def lines(self, start: float) -> list[str]:
+        """One line for each event but `SpeechHeard`, times in seconds since ``start``: for snapshots."""
+        return [_line(event, start) for event in self.events if not isinstance(event, SpeechHeard)]
+
+
+def _line(event: Any, start: float) -> str:
+    parts = [f"{event.at - start:7.3f}", type(event).__name__, f"turn={event.turn}"]
+    for item in fields(event):
+        value = getattr(event, item.name)
+        if item.name in {"turn", "at"}:
+            continue
+        if item.name == "last_voiced_at":
+            value = f"{value - start:.3f}"
+        elif item.name == "timing":
+            value = " ".join(_number(f.name, getattr(value, f.name)) for f in fields(value))
+            parts.append(value)
+            continue
+        elif item.name == "pcm":
+            value = f"{len(value)} samples"
+        elif isinstance(value, float):
+            value = f"{value:.0f}"
+        parts.append(f"{item.name}={value}")
+    return " ".join(parts)
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return f"{name}=-"
+    return f"{name}={value:.2f}" if name.endswith("_s") else f"{name}={value:.0f}"
 
 
 class Listening(Protocol):

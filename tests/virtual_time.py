@@ -69,6 +69,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._computed)
         return future
 
+    async def shutdown_default_executor(self) -> None:
+        """As ever; ending the threads is work in a thread too."""
+        self.computing += 1
+        await super().shutdown_default_executor()
+
     def _computed(self, _: Any) -> None:
         self.computing -= 1
 

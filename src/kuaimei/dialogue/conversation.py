@@ -197,7 +197,8 @@ class Conversation:
 
     async def idle(self) -> None:
         """Wait until nothing is being heard, thought or spoken."""
-        await self._rest.wait()
+        while not self._rest.is_set():  # it may be over again by the time the waiter wakes
+            await self._rest.wait()
 
     async def close(self) -> None:
         """End in good order, whatever is going on; idempotent."""

@@ -74,7 +74,8 @@ class Floor:
     def hold(self) -> None:
         """Somebody speaks: silence at once."""
         for turn in self._turns:
-            turn.speaker.hold()
+            if turn.wants_reply:
+                turn.speaker.hold()
 
     def resume(self) -> None:
         """It was nothing: go on."""

@@ -82,6 +82,11 @@ class Speaker:
         return self._held
 
     @property
+    def over(self) -> bool:
+        """`stop` was called."""
+        return self._over
+
+    @property
     def begun(self) -> bool:
         """Something has been handed over."""
         return self._begun
@@ -148,14 +153,12 @@ class Speaker:
 
     def hold(self) -> None:
         """Silence at once; nothing more leaves."""
-        if self._held:
+        if self._held or self._over:
             return
-        heard_ms = self.heard_ms
         self._held = True
         if self.begun:
-            self._sent = min(self._sent, round(heard_ms * self._rate / 1000.0))
-            self._plays_until = -math.inf
-            self._emit(ReplyHeld(self._turn, self._now(), self._reply, heard_ms))
+            self._freeze()
+            self._emit(ReplyHeld(self._turn, self._now(), self._reply, self.heard_ms))
 
     def resume(self) -> None:
         """Go on from where the listener stopped hearing."""
@@ -169,9 +172,10 @@ class Speaker:
     def stop(self) -> None:
         """The reply is over, played to its end or not: what has been heard by now stays so."""
         if not self._over:
-            self._sent = min(self._sent, round(self.heard_ms * self._rate / 1000.0))
-            self._plays_until = -math.inf
+            self._freeze()
             self._over = True
+            self._held = False
+            self._changed.set()
 
     def played(self, heard_ms: float) -> None:
         """The client reports that ``heard_ms`` of the reply have been played by now.
@@ -186,9 +190,14 @@ class Speaker:
             self._plays_until = self._now() + max(0, self._sent - heard) / self._rate
         self._changed.set()
 
+    def _freeze(self) -> None:
+        """What has been heard by now is all that counts as sent: the rest was thrown away by the client."""
+        self._sent = min(self._sent, round(self.heard_ms * self._rate / 1000.0))
+        self._plays_until = -math.inf
+
     async def played_out(self) -> None:
-        """Wait until everything made has been handed over and played."""
-        while True:
+        """Wait until everything made has been handed over and played, or the reply is over."""
+        while not self._over:
             self._changed.clear()
             left_s = self._plays_until - self._now()
             if self._released and not self._held and self._sent >= self._made and left_s <= _SOON_S:

@@ -97,7 +97,8 @@ class Turn:
         self._transcript: Transcript | None = None
         self._shown = ""
         self._answer_shown = ""
-        self.speaker = Speaker(engines.synthesizer, settings, self._emit, number, self.reply)
+        self._synthesizer = engines.synthesizer
+        self.speaker = self._new_speaker()
         self._thinker = Thinker(engines.language_model, settings, self._ticket, self._on_text)
         self.task = tasks.start(self._run())
 
@@ -151,6 +152,9 @@ class Turn:
             return False
         self._manner = manner
         self._wants_reply = True
+        if self.speaker.over:  # its reply had been called off already
+            self.speaker = self._new_speaker()
+            self.speaker.release()
         return True
 
     def interrupt(self, reason: Literal["barge_in", "cancelled", "closed"]) -> None:
@@ -178,6 +182,9 @@ class Turn:
         if self._reply_entry is not None:
             whole = self._finished and self.speaker.heard_ms >= self.speaker.audio_ms - 1.0
             self._reply_entry.content = self._answer_shown if whole else self.heard_text
+
+    def _new_speaker(self) -> Speaker:
+        return Speaker(self._synthesizer, self._settings, self._emit, self.number, self.reply)
 
     async def _run(self) -> None:
         try:

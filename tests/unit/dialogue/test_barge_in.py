@@ -1,0 +1,313 @@
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.fakes import (
+    FakeLanguageModel,
+    FakeRecognizer,
+    FakeSynthesizer,
+    Log,
+    fake_engines,
+    noise,
+    play,
+    said,
+    silence,
+)
+from tests.virtual_time import virtually
+
+from kuaimei.dialogue.conversation import Conversation
+from kuaimei.dialogue.events import (
+    Event,
+    ReplyAudio,
+    ReplyFinished,
+    ReplyHeld,
+    ReplyInterrupted,
+    ReplyResumed,
+    SpeechDropped,
+    StateChanged,
+    TranscriptFinal,
+    TurnEnded,
+)
+from kuaimei.dialogue.turn import Manner
+from kuaimei.engines.types import Message
+from kuaimei.settings import DialogueSettings
+
+REPLY = "今天是晴天，最高溫是二十八度左右，適合出門走走散散步。"
+
+
+def talking(log: Log, **parts: Any) -> Conversation:
+    """A conversation with a long reply."""
+    parts.setdefault("language_model", FakeLanguageModel(REPLY, first_token_s=0.05, token_s=0.01))
+    manner = parts.pop("manner", Manner())
+    return Conversation(fake_engines(**parts), DialogueSettings(), "s", [log], manner=manner)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def listen(events: list[Event]) -> np.ndarray[Any, np.dtype[np.int16]]:
+    """The reply as a client hears it that stops at `ReplyHeld` and goes on at `ReplyResumed`."""
+    heard = np.zeros(0, dtype=np.int16)
+    for event in events:
+        if isinstance(event, ReplyHeld):
+            heard = heard[: round(event.heard_ms * 24)]
+        elif isinstance(event, ReplyAudio):
+            assert round(event.start_ms * 24) == len(heard)
+            heard = np.concatenate((heard, event.pcm))
+    return heard
+
+
+@virtually
+async def test_silence_within_200_ms_of_speech() -> None:
+    log = Log()
+    async with talking(log) as c:
+        c.type("天氣")
+        await play(c, silence(2500))
+        spoke_at = now()
+        await play(c, said("等一下我想問別的"), silence(1500))
+        held = log.one(ReplyHeld)
+        assert held.at - spoke_at <= 0.2
+        assert not [e for e in log.of(ReplyAudio) if e.reply == "reply_1" and e.at >= held.at]
+        await c.idle()
+    assert log.one(ReplyInterrupted).reason == "barge_in"
+    assert log.one(ReplyInterrupted).at - spoke_at <= 0.75
+    assert log.one(ReplyInterrupted).heard_ms == log.one(ReplyHeld).heard_ms
+    assert log.one(TranscriptFinal).text == "等一下我想問別的"
+
+
+@virtually
+async def test_the_history_keeps_what_was_heard_only() -> None:
+    log, model = Log(), FakeLanguageModel(REPLY, first_token_s=0.05, token_s=0.01)
+    async with talking(log, language_model=model) as c:
+        c.type("天氣")
+        await play(c, silence(2500), said("等一下我想問別的"), silence(1500))
+        await c.idle()
+    heard = log.one(ReplyInterrupted).heard_text
+    assert REPLY.startswith(heard)
+    assert 5 < len(heard) < 15
+    assert model.requests[-1].messages[1:] == (
+        Message(role="user", content="天氣"),
+        Message(role="assistant", content=heard.strip()),
+        Message(role="user", content="等一下我想問別的"),
+    )
+
+
+@pytest.mark.parametrize("words", ["嗯", "對", "好", "嗯嗯"])
+def test_a_backchannel_does_not_interrupt(words: str) -> None:
+    @virtually
+    async def scenario() -> None:
+        log = Log()
+        async with talking(log, recognizer=FakeRecognizer(words)) as c:
+            c.type("天氣")
+            await play(c, silence(2500), said(words), silence(1500))
+            await c.idle()
+        assert not log.of(ReplyInterrupted)
+        assert len(log.of(SpeechDropped)) == len(log.of(ReplyResumed)) == 1
+        assert not log.of(TurnEnded)
+        voice = FakeSynthesizer()
+        whole = np.concatenate([voice.audio(t) for t in (REPLY[:6], REPLY[6:17], REPLY[17:])])
+        assert np.array_equal(listen(log.events), whole)
+
+    scenario()
+
+
+@virtually
+async def test_a_backchannel_understood_late_resumes_where_it_stopped() -> None:
+    log = Log()
+    async with talking(log, recognizer=FakeRecognizer("對對對。", delay_s=1.5), captioner=None) as c:
+        c.type("天氣")
+        await play(c, silence(2500), noise(300), silence(3000))
+        await c.idle()
+    held, resumed = log.one(ReplyHeld), log.one(ReplyResumed)
+    assert resumed.heard_ms == pytest.approx(held.heard_ms)
+    assert log.one(SpeechDropped).text == "對對對。"
+    assert [e.text for e in log.of(ReplyFinished)] == [REPLY]
+    assert len(listen(log.events)) == round(len(REPLY) * 0.2 * 24_000)
+
+
+@virtually
+async def test_a_short_backchannel_resumes_after_little_silence() -> None:
+    log = Log()
+    async with talking(log) as c:
+        c.type("天氣")
+        await play(c, silence(2500))
+        spoke_at = now()
+        await play(c, said("嗯"), silence(1500))
+        await c.idle()
+    assert log.one(ReplyResumed).at - spoke_at <= 0.16 + 0.4 + 0.1
+
+
+@pytest.mark.parametrize("ms", [140, 250, 450])
+def test_a_cough_does_not_interrupt(ms: int) -> None:
+    @virtually
+    async def scenario() -> None:
+        log = Log()
+        async with talking(log) as c:
+            c.type("天氣")
+            await play(c, silence(2500), noise(ms), silence(2000))
+            await c.idle()
+            assert c.turn == 1
+        assert log.one(SpeechDropped).text == ""
+        assert not log.of(ReplyInterrupted)
+        assert [e.text for e in log.of(ReplyFinished)] == [REPLY]
+
+    scenario()
+
+
+@virtually
+async def test_a_click_is_not_even_noticed() -> None:
+    log = Log()
+    async with talking(log) as c:
+        c.type("天氣")
+        await play(c, silence(2500), noise(80), silence(1000))
+        await c.idle()
+    assert not log.of(ReplyHeld)
+
+
+@virtually
+async def test_short_words_that_mean_something_interrupt() -> None:
+    log, model = Log(), FakeLanguageModel(REPLY, first_token_s=0.05, token_s=0.01)
+    async with talking(log, captioner=None, language_model=model) as c:
+        c.type("天氣")
+        await play(c, silence(2500), said("不對"), silence(2000))
+        await c.idle()
+    assert log.one(ReplyInterrupted).heard_ms == log.one(ReplyHeld).heard_ms
+    assert log.one(TurnEnded).turn == 2
+    assert model.requests[-1].messages[-1].content == "不對"
+
+
+@virtually
+async def test_long_sound_interrupts_whatever_it_is() -> None:
+    log = Log()
+    async with talking(log, captioner=None) as c:
+        c.type("天氣")
+        await play(c, silence(2500))
+        spoke_at = now()
+        await play(c, noise(900), silence(200))
+        assert log.one(ReplyInterrupted).at - spoke_at <= 0.7
+        await play(c, silence(1500))
+        await c.idle()
+
+
+@virtually
+async def test_a_recogniser_that_fails_over_the_reply_lets_it_go_on() -> None:
+    from kuaimei.errors import EngineError
+
+    log = Log()
+    recognizer = FakeRecognizer(failure=EngineError("broken"))
+    async with talking(log, recognizer=recognizer, captioner=None) as c:
+        c.type("天氣")
+        await play(c, silence(2500), noise(300), silence(2000))
+        await c.idle()
+    assert log.of(ReplyResumed)
+    assert not log.of(ReplyInterrupted)
+
+
+@virtually
+async def test_speaking_again_before_the_verdict_is_an_interruption() -> None:
+    log = Log()
+    async with talking(log, recognizer=FakeRecognizer(delay_s=3.0), captioner=None) as c:
+        c.type("天氣")
+        await play(c, silence(2500), said("欸那"), silence(1000), said("我要問"), silence(2000))
+        await c.idle()
+    assert [e.turn for e in log.of(TurnEnded)] == [2, 3]
+    assert log.of(ReplyInterrupted)[0].turn == 1
+    assert [e.text for e in log.of(TranscriptFinal)] == ["欸那", "我要問"]
+    assert log.of(ReplyFinished)[-1].turn == 3
+
+
+@virtually
+async def test_no_chunk_of_an_old_turn_comes_out_late() -> None:
+    log = Log()
+    voice = FakeSynthesizer(pieces=8, piece_delay_s=0.2)
+    async with talking(log, synthesizer=voice) as c:
+        c.type("天氣")
+        await play(c, silence(1000), said("等一下我想問別的"), silence(2000))
+        await c.idle()
+    over = log.one(ReplyInterrupted)
+    after = log.events[log.events.index(over) + 1 :]
+    assert not [e for e in after if getattr(e, "reply", "") == "reply_1"]
+    assert voice.closed == len(voice.requests)
+
+
+@virtually
+async def test_a_reply_that_may_not_be_interrupted() -> None:
+    log = Log()
+    async with talking(log, manner=Manner(interrupt=False)) as c:
+        c.type("天氣")
+        await play(c, silence(2500), said("等一下我想問別的"), silence(1500))
+        await c.idle()
+    assert not log.of(ReplyHeld)
+    assert not log.of(ReplyInterrupted)
+    assert [e.turn for e in log.of(ReplyFinished)] == [1, 2]
+    first_end = max(e.at for e in log.of(ReplyAudio) if e.turn == 1)
+    assert min(e.at for e in log.of(ReplyAudio) if e.turn == 2) > first_end + 2.0
+
+
+@virtually
+async def test_cancel_while_it_is_found_out() -> None:
+    log = Log()
+    async with talking(log, recognizer=FakeRecognizer("好", delay_s=1.0), captioner=None) as c:
+        c.type("天氣")
+        await play(c, silence(2500), noise(300), silence(400))
+        c.cancel()
+        await play(c, silence(3000))
+        await c.idle()
+    assert log.one(ReplyInterrupted).reason == "cancelled"
+    assert [e.turn for e in log.of(TurnEnded)] == [2]  # with no reply to be a backchannel to, it is an answer
+    assert log.one(TranscriptFinal).text == "好"
+
+
+@virtually
+async def test_commit_over_the_reply_is_a_turn_whatever_was_said() -> None:
+    log = Log()
+    async with talking(log, recognizer=FakeRecognizer("好", delay_s=1.0), captioner=None) as c:
+        c.type("天氣")
+        await play(c, silence(2500), noise(300))
+        assert c.commit()
+        await c.idle()
+    assert log.one(TurnEnded).reason == "committed"
+    assert log.one(ReplyInterrupted).turn == 1
+
+
+@virtually
+async def test_clear_over_the_reply_lets_it_go_on() -> None:
+    log = Log()
+    async with talking(log) as c:
+        c.type("天氣")
+        await play(c, silence(2500), noise(300))
+        c.clear()
+        await c.idle()
+    assert log.of(ReplyResumed)
+    assert log.one(ReplyFinished).text == REPLY
+
+
+@virtually
+async def test_what_the_client_played_counts_while_held() -> None:
+    log = Log()
+    async with talking(log) as c:
+        c.type("天氣")
+        await play(c, silence(2500), noise(200))
+        c.played(400.0)
+        await play(c, silence(1500))
+        await c.idle()
+    assert log.one(ReplyResumed).heard_ms == pytest.approx(400.0)
+    resumed = log.one(ReplyResumed)
+    audio = next(e for e in log.events[log.events.index(resumed) :] if isinstance(e, ReplyAudio))
+    assert audio.start_ms == pytest.approx(400.0)
+
+
+@virtually
+async def test_a_cough_while_thinking_delays_nothing_but_the_sound() -> None:
+    log = Log()
+    model = FakeLanguageModel(REPLY, first_token_s=1.0)
+    async with talking(log, language_model=model) as c:
+        c.type("天氣")
+        await play(c, silence(300), noise(250), silence(3000))
+        await c.idle()
+    assert not log.of(ReplyHeld)  # nothing had come out yet
+    assert log.one(SpeechDropped).turn == 2
+    assert [e.state for e in log.of(StateChanged)] == ["thinking", "speaking", "listening"]
+    assert log.one(ReplyFinished).text == REPLY

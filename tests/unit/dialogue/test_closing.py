@@ -1,0 +1,153 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from tests.fakes import (
+    FakeCaptioner,
+    FakeLanguageModel,
+    FakeRecognizer,
+    FakeSynthesizer,
+    FakeTurnDetector,
+    Log,
+    fake_engines,
+    noise,
+    play,
+    said,
+    silence,
+)
+from tests.virtual_time import virtually
+
+from kuaimei.dialogue.conversation import Conversation
+from kuaimei.dialogue.events import ReplyInterrupted, SpeechDropped, TurnEnded
+from kuaimei.settings import DialogueSettings
+
+REPLY = "今天是晴天，最高溫是二十八度左右，適合出門走走散散步。"
+
+
+async def _nothing(c: Conversation) -> None:
+    pass
+
+
+async def _listening(c: Conversation) -> None:
+    await play(c, said("今天天氣"))
+
+
+async def _guessing(c: Conversation) -> None:
+    await play(c, said("今天天氣"), silence(400))
+
+
+async def _recognising(c: Conversation) -> None:
+    await play(c, said("今天天氣"), silence(1050))
+    assert c.state == "thinking"
+
+
+async def _thinking(c: Conversation) -> None:
+    c.type("天氣")
+    await asyncio.sleep(0.1)
+    assert c.state == "thinking"
+
+
+async def _synthesising(c: Conversation) -> None:
+    c.type("天氣")
+    await asyncio.sleep(0.5)
+
+
+async def _speaking(c: Conversation) -> None:
+    c.type("天氣")
+    await asyncio.sleep(2.0)
+    assert c.state == "speaking"
+
+
+async def _playing_out(c: Conversation) -> None:
+    c.type("天氣")
+    await asyncio.sleep(4.0)
+    assert c.state == "speaking"
+
+
+async def _held(c: Conversation) -> None:
+    await _speaking(c)
+    await play(c, noise(200))
+
+
+async def _undecided(c: Conversation) -> None:
+    await _speaking(c)
+    await play(c, noise(300), silence(720))
+
+
+async def _warming(c: Conversation) -> None:
+    await play(c, said("今"))
+
+
+SCENES = [
+    _nothing,
+    _listening,
+    _guessing,
+    _recognising,
+    _thinking,
+    _synthesising,
+    _speaking,
+    _playing_out,
+    _held,
+    _undecided,
+    _warming,
+]
+
+
+@pytest.mark.parametrize("shares_cores", [True, False])
+@pytest.mark.parametrize("scene", SCENES)
+def test_closing_in_any_state_leaves_nothing(
+    scene: Callable[[Conversation], Awaitable[None]], shares_cores: bool
+) -> None:
+    @virtually
+    async def scenario() -> None:
+        log, captioner, voice = Log(), FakeCaptioner(delay_s=0.1), FakeSynthesizer()
+        model = FakeLanguageModel(REPLY, shares_cores=shares_cores)
+        engines = fake_engines(
+            recognizer=FakeRecognizer(delay_s=2.0),
+            language_model=model,
+            captioner=captioner,
+            synthesizer=voice,
+            turn_detector=FakeTurnDetector(0.4),
+        )
+        async with Conversation(engines, DialogueSettings(), "s", [log]) as c:
+            await scene(c)
+            answering = bool(c._floor.answering)
+            hearing = c._hearing is not None
+        assert len(log.of(ReplyInterrupted)) == answering
+        assert all(e.reason == "closed" for e in log.of(ReplyInterrupted))
+        assert [e.reason for e in log.of(TurnEnded)][-1:] == (["closed"] if hearing else [])[
+            -1:
+        ] or not hearing
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert model.opened == model.closed
+        assert captioner.opened == captioner.closed
+        assert voice.closed == len(voice.requests)
+        count = len(log.events)
+        c.hear(said("還有"))
+        await c.close()
+        await asyncio.sleep(20.0)
+        assert len(log.events) == count
+
+    scenario()
+
+
+@virtually
+async def test_what_was_being_said_ends_with_the_conversation() -> None:
+    log = Log()
+    async with Conversation(fake_engines(), DialogueSettings(), "s", [log]) as c:
+        await play(c, silence(500), said("今天天氣"))
+    assert log.one(TurnEnded).reason == "closed"
+    assert log.one(TurnEnded).audio_ms == pytest.approx(1140, abs=32)
+    assert not log.of(SpeechDropped)
+
+
+@virtually
+async def test_a_closed_conversation_says_so() -> None:
+    c = Conversation(fake_engines(), DialogueSettings(), "s")
+    await c.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        c.type("喂")
+    with pytest.raises(RuntimeError, match="closed"):
+        c.respond()
+    assert not c.commit()
+    await c.idle()
