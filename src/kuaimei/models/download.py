@@ -1,0 +1,204 @@
+"""One file over HTTP: resumed where it stopped, checked, put in place atomically."""
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any, BinaryIO
+
+import httpx
+
+from kuaimei.models.failures import Missing, Stopped, Unreachable, WrongHash, full_disk
+
+__all__ = ["Remote", "download", "file_sha256", "fsync_folder"]
+
+_CHUNK = 1 << 20
+_TRIES = 4
+"""Attempts in a row that bring nothing new before a source counts as unreachable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Something that can be downloaded.
+
+    Attributes:
+        title: For messages.
+        url: ``http(s)://`` or ``file://``.
+        size: In bytes.
+        headers: To send along (authorisation).
+    """
+
+    title: str
+    url: str
+    size: int
+    sha256: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def download(
+    client: httpx.Client,
+    remote: Remote,
+    into: Path,
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+    stop: Event | None = None,
+    pause: Callable[[float], Any] = time.sleep,
+) -> None:
+    """Fetch ``remote`` to ``into``; on return the file is whole, right and on the disk.
+
+    What has come is kept in ``into`` + ``.part``, so that a later call goes on from there.
+
+    Args:
+        client: For HTTP.
+        remote: What to fetch.
+        into: The file to make.
+        advance: Told the bytes that have come; negative if some have to come again.
+        stop: Set by another thread to give up.
+        pause: Waits the given seconds between attempts.
+
+    Raises:
+        Unreachable, Missing, WrongHash, DiskFull, Stopped: See `kuaimei.models.failures`.
+    """
+    part = into.with_name(into.name + ".part")
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with full_disk(into.parent), part.open("a+b") as file:
+        body = _Body(file, remote, advance)
+        failures = 0
+        resumed = body.size > 0
+        while body.size < remote.size or (resumed and body.hash != remote.sha256):
+            if body.size == remote.size:  # what an earlier run left was damaged: once more from the start
+                resumed = False
+                body.restart()
+            before = body.size
+            try:
+                _go_on(client, remote, body, stop or Event())
+                problem = "it stopped half-way"
+            except httpx.TransportError as error:
+                problem = str(error) or type(error).__name__
+            except _Busy as error:
+                problem = str(error)
+            failures = 0 if body.size > before else failures + 1
+            if failures >= _TRIES:
+                raise Unreachable(f"{remote.title} cannot be reached: {problem}")
+            if body.size < remote.size:
+                pause(0.5 * 2**failures)
+        if body.hash != remote.sha256:
+            body.restart()
+            raise WrongHash(
+                f"{remote.title} is not the file that the catalogue describes (its sha256 differs); "
+                "what came was thrown away"
+            )
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(into)
+    fsync_folder(into.parent)
+
+
+def file_sha256(path: Path, advance: Callable[[int], None] = lambda _: None) -> str:
+    """Of a whole file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            advance(len(chunk))
+    return digest.hexdigest()
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable (a rename is not, before this)."""
+    with contextlib.suppress(OSError):  # not every file system knows how
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class _Busy(Exception):
+    """The server asks to come again."""
+
+
+class _Body:
+    """What has come so far, and its hash."""
+
+    def __init__(self, file: BinaryIO, remote: Remote, advance: Callable[[int], None]) -> None:
+        self._file = file
+        self._remote = remote
+        self._advance = advance
+        self._digest = hashlib.sha256()
+        self.size = 0
+        file.seek(0)
+        while chunk := file.read(_CHUNK):
+            self._digest.update(chunk)
+            self.size += len(chunk)
+        if self.size > remote.size:
+            self.restart()
+        else:
+            advance(self.size)
+
+    @property
+    def hash(self) -> str:
+        return self._digest.hexdigest()
+
+    def restart(self) -> None:
+        if self.size <= self._remote.size:
+            self._advance(-self.size)
+        self._file.truncate(0)
+        self.size = 0
+        self._digest = hashlib.sha256()
+
+    def add(self, chunk: bytes) -> None:
+        if self.size + len(chunk) > self._remote.size:
+            self.restart()
+            raise WrongHash(f"{self._remote.title} is longer than the catalogue says; it was thrown away")
+        self._file.write(chunk)
+        self._digest.update(chunk)
+        self.size += len(chunk)
+        self._advance(len(chunk))
+
+
+def _go_on(client: httpx.Client, remote: Remote, body: _Body, stop: Event) -> None:
+    if remote.url.startswith("file:"):
+        _copy(remote, body, stop)
+        return
+    # Compressed on the way, the bytes could not be counted for the next resumption.
+    headers = {**remote.headers, "Accept-Encoding": "identity"}
+    if body.size:
+        headers["Range"] = f"bytes={body.size}-"
+    with client.stream("GET", remote.url, headers=headers, follow_redirects=True) as response:
+        code = response.status_code
+        if code == 416 or (code == 206 and not _continues(response, body.size)):
+            body.restart()
+            return
+        if code == 429 or code >= 500:
+            raise _Busy(f"it answers {code}")
+        if code not in (200, 206):
+            raise Missing(f"{remote.title} is not offered there (it answers {code})")
+        if code == 200 and body.size:
+            body.restart()  # no resumption here
+        for chunk in response.iter_bytes(_CHUNK):
+            if stop.is_set():
+                raise Stopped("stopped")
+            body.add(chunk)
+
+
+def _continues(response: httpx.Response, size: int) -> bool:
+    given: str = response.headers.get("content-range", "")
+    return given.replace(" ", "").startswith(f"bytes{size}-")
+
+
+def _copy(remote: Remote, body: _Body, stop: Event) -> None:
+    path = Path(httpx.URL(remote.url).path)
+    try:
+        with path.open("rb") as source:
+            source.seek(body.size)
+            while chunk := source.read(_CHUNK):
+                if stop.is_set():
+                    raise Stopped("stopped")
+                body.add(chunk)
+    except FileNotFoundError as error:
+        raise Missing(f"{remote.title} is not on this machine: there is no {path}") from error

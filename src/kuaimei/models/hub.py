@@ -1,0 +1,79 @@
+"""Where the model hub keeps a file."""
+
+import re
+from threading import Lock
+from urllib.parse import quote
+
+import httpx
+
+from kuaimei.models.catalog import Piece, WeightFile
+from kuaimei.models.download import Remote
+from kuaimei.models.failures import Missing, Unreachable
+
+__all__ = ["Hub"]
+
+_PATIENCE_S = 3.0
+"""A hub that does not say hello within this is taken for unreachable, once and for the whole run."""
+
+
+class Hub:
+    """Finds files of the model hub.
+
+    Args:
+        client: For HTTP.
+        address: Of the hub; None: as its own library is configured (``HF_ENDPOINT``).
+    """
+
+    def __init__(self, client: httpx.Client, address: str | None = None) -> None:
+        self._client = client
+        self._address = address
+        self._problem: str | None = None
+        self._lock = Lock()
+
+    def check(self) -> None:
+        """See whether the hub answers; the first answer is remembered.
+
+        Raises:
+            Unreachable: If it does not.
+        """
+        with self._lock:
+            if self._problem is None:
+                self._problem = self._greet()
+        if self._problem:
+            raise Unreachable(f"the model hub cannot be reached: {self._problem}")
+
+    def locate(self, piece: Piece, file: WeightFile) -> Remote:
+        """Where ``piece``, which is all of ``file``, can be downloaded.
+
+        Raises:
+            Missing: If the hub does not have it, or has another version of it: large files are told
+                apart by the sha256 that the hub gives, before anything is downloaded.
+            Unreachable: If it does not answer.
+        """
+        self.check()
+        title = f"{piece.name}/{piece.member} of the model hub"
+        url = f"{self._address}/{piece.name}/resolve/{piece.version or 'main'}/{quote(piece.member)}"
+        try:
+            answer = self._client.head(url, timeout=15, follow_redirects=False)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{title} cannot be reached: {error or type(error).__name__}") from error
+        if answer.status_code >= 500:
+            raise Unreachable(f"{title} cannot be reached: it answers {answer.status_code}")
+        if answer.status_code >= 400:
+            raise Missing(f"{title} is not offered (it answers {answer.status_code})")
+        tag = answer.headers.get("x-linked-etag", "").strip('"')
+        if re.fullmatch(r"[0-9a-f]{64}", tag) and tag != file.sha256:
+            raise Missing(f"{title} is another version now")
+        return Remote(title, url, file.size, file.sha256)
+
+    def _greet(self) -> str:
+        if self._address is None:
+            from huggingface_hub import constants
+
+            self._address = constants.ENDPOINT
+        self._address = self._address.rstrip("/")
+        try:
+            answer = self._client.head(self._address, timeout=_PATIENCE_S, follow_redirects=True)
+        except httpx.TransportError as error:
+            return str(error) or type(error).__name__
+        return f"it answers {answer.status_code}" if answer.status_code >= 400 else ""

@@ -1,0 +1,296 @@
+"""Fetching models: download, check, convert, put in place; the only door through which weights arrive."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from threading import Event, Lock
+from typing import TypeVar
+
+from kuaimei.errors import WeightsError
+from kuaimei.models.assembly import Assembly
+from kuaimei.models.catalog import Catalog, Entry, Piece, Place, Way, WeightFile
+from kuaimei.models.download import Remote, download, file_sha256
+from kuaimei.models.failures import DiskFull, Missing, Stopped, Unreachable, WrongHash, ensure_room
+from kuaimei.models.origins import Origins
+from kuaimei.models.packages import take_out
+from kuaimei.models.progress import Progress, Silent
+from kuaimei.models.shelf import Shelf, way_digest
+from kuaimei.models.whisper import convert_whisper
+
+__all__ = ["Puller"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_PARALLEL = 3
+"""Transfers at once."""
+
+
+class Puller:
+    """Fetches models into a folder.
+
+    Args:
+        shelf: Where they go.
+        catalog: What they are.
+        origins: Where they come from.
+        progress: Told how it goes on.
+    """
+
+    def __init__(
+        self, shelf: Shelf, catalog: Catalog, origins: Origins, progress: Progress | None = None
+    ) -> None:
+        self._shelf = shelf
+        self._catalog = catalog
+        self._origins = origins
+        self._progress = progress or Silent()
+        self._stop = Event()
+        self._counting = Lock()
+        self._done: dict[str, int] = {}
+
+    def pull(self, entries: Sequence[Entry], *, complete: bool = True, again: bool = False) -> list[Entry]:
+        """Fetch what is missing of ``entries``; those that came.
+
+        Args:
+            entries: Models.
+            complete: Also try again for optional files that an earlier pull could not get.
+            again: Also models that look whole: what is damaged in them comes anew.
+
+        Raises:
+            Busy: If another pull is running.
+            DiskFull: If there is no room; known before anything is fetched, as far as it can be.
+            WeightsError: If a model could not be had, saying why; the others have come all the same.
+        """
+        with self._shelf.lock():
+            todo = [
+                entry
+                for entry in entries
+                if again or self._shelf.problem(entry) or (complete and self._shelf.lacking(entry))
+            ]
+            if not todo:
+                return []
+            self._origins.scratch = self._shelf.staging("packages")
+            self._origins.scratch.mkdir(parents=True, exist_ok=True)
+            ensure_room(self._shelf.root, self._room(todo))
+            try:
+                with (
+                    ThreadPoolExecutor(_PARALLEL, thread_name_prefix="download") as downloads,
+                    ThreadPoolExecutor(_PARALLEL, thread_name_prefix="model") as models,
+                ):
+                    failures = self._run(models, downloads, todo)
+            finally:
+                _remove_if_empty(self._origins.scratch)
+                self._shelf.tidy()
+            if failures:
+                raise failures[0] if len(failures) == 1 else WeightsError("; ".join(map(str, failures)))
+            return todo
+
+    def _run(
+        self, models: ThreadPoolExecutor, downloads: ThreadPoolExecutor, todo: Sequence[Entry]
+    ) -> list[WeightsError]:
+        futures = [models.submit(self._bring, downloads, entry) for entry in todo]
+        failures: list[WeightsError] = []
+        try:
+            for future in futures:
+                try:
+                    future.result()
+                except Stopped:
+                    pass
+                except WeightsError as error:
+                    failures.append(error)
+                    if isinstance(error, DiskFull):
+                        self._stop.set()
+        except BaseException:
+            self._stop.set()
+            raise
+        return failures
+
+    def _room(self, todo: Sequence[Entry]) -> int:
+        """The files, what is made of them, and the packages they are taken out of."""
+        files = sum(max(way.size * (2 if way.convert else 1) for way in entry.ways) for entry in todo)
+        packages = max((archive.size for archive in self._catalog.archives.values()), default=0)
+        return files + _PARALLEL * packages
+
+    def _bring(self, downloads: ThreadPoolExecutor, entry: Entry) -> None:
+        staging = self._shelf.staging(entry.name)
+        problems: list[WeightsError] = []
+        for way in entry.ways:
+            folder = staging / way_digest(way)
+            try:
+                sources = self._collect(downloads, entry, way, folder)
+                made = self._convert(entry, way, folder, staging / "made")
+            except (Missing, Unreachable, WrongHash) as error:
+                problems.append(error)
+                continue
+            self._progress.say(entry.name, "checking")
+            self._shelf.place(entry, way, made, {} if way.convert else sources)
+            shutil.rmtree(staging, ignore_errors=True)
+            self._progress.say(entry.name, "ready")
+            return
+        self._progress.say(entry.name, "failed")
+        reasons = "; ".join(dict.fromkeys(str(problem) for problem in problems))
+        raise _worst(problems)(f"{entry.name} could not be fetched: {reasons}")
+
+    def _collect(self, downloads: ThreadPoolExecutor, entry: Entry, way: Way, folder: Path) -> dict[str, str]:
+        """All files of ``way`` in ``folder``, each from the first source that has it; their sources."""
+        self._progress.say(entry.name, "fetching")
+        sources: dict[str, str] = {}
+        waiting: dict[WeightFile, list[Place]] = {}
+        for file in way.files:
+            if (folder / file.path).is_file() or (not way.convert and self._adopt(entry, file, folder)):
+                sources[file.path] = "kept"
+                continue
+            try:
+                waiting[file] = self._origins.order(file.places)
+            except Unreachable:
+                if not file.optional:
+                    raise
+                self._progress.say(entry.name, f"goes without {file.path}")
+        while waiting:
+            chosen = {file: places.pop(0) for file, places in waiting.items()}
+            self._expect(entry, self._origins.cost(list(chosen.items())))
+            problems = self._round(downloads, entry, chosen, folder)
+            for file, place in chosen.items():
+                problem = problems.get(file)
+                if problem is None:
+                    sources[file.path] = place.text
+                    del waiting[file]
+                elif not waiting[file]:
+                    if not file.optional:
+                        raise problem
+                    self._progress.say(entry.name, f"goes without {file.path}: {problem}")
+                    del waiting[file]
+        shutil.rmtree(folder / ".pieces", ignore_errors=True)
+        for half in folder.rglob("*.part"):  # of an optional file that did not come
+            half.unlink()
+        return sources
+
+    def _round(
+        self,
+        downloads: ThreadPoolExecutor,
+        entry: Entry,
+        chosen: dict[WeightFile, Place],
+        folder: Path,
+    ) -> dict[WeightFile, WeightsError]:
+        """Try each file at its chosen place; what went wrong, where something did."""
+        problems: dict[WeightFile, WeightsError] = {}
+        plain = {f: place.pieces[0] for f, place in chosen.items() if not place.pieces[0].archive}
+        assemblies = [Assembly(folder, f, place) for f, place in chosen.items() if place.pieces[0].archive]
+
+        def fetch_plain(item: tuple[WeightFile, Piece]) -> None:
+            file, piece = item
+            self._fetch(entry, self._origins.locate(piece, file), folder / file.path)
+
+        for (file, _), future in self._ahead(downloads, fetch_plain, plain.items()):
+            try:
+                future.result()
+            except (Missing, Unreachable, WrongHash) as error:
+                problems[file] = error
+
+        wanted: dict[str, list[tuple[Assembly, int]]] = {}
+        for assembly in assemblies:
+            for number in assembly.wanted():
+                wanted.setdefault(assembly.place.pieces[number].archive, []).append((assembly, number))
+
+        def fetch_package(key: str) -> Path:
+            assembly, number = wanted[key][0]
+            archive = self._catalog.archives[key]
+            # One folder for each model: two may want the same package at the same time.
+            path = self._shelf.staging("packages") / entry.name / archive.file
+            self._fetch(entry, self._origins.locate_archive(assembly.place.pieces[number]), path)
+            return path
+
+        for key, future_path in self._ahead(downloads, fetch_package, wanted):
+            try:
+                package = future_path.result()
+                self._take_out(package, wanted[key])
+                package.unlink()
+            except (Missing, Unreachable, WrongHash) as error:
+                problems.update({assembly.file: error for assembly, _ in wanted[key]})
+        for assembly in assemblies:
+            if assembly.file not in problems:
+                try:
+                    assembly.finish()
+                except WrongHash as error:
+                    problems[assembly.file] = error
+        _remove_if_empty(self._shelf.staging("packages") / entry.name)
+        return problems
+
+    def _take_out(self, package: Path, wanted: Sequence[tuple[Assembly, int]]) -> None:
+        """Each wanted member of ``package`` into its assembly; a member that several want, into all."""
+        remaining = list(wanted)
+        while remaining:
+            # Members of one pass must be different: nearly always all of them are.
+            batch = {
+                assembly.place.pieces[number].member: (assembly, number) for assembly, number in remaining
+            }
+            remaining = [pair for pair in remaining if pair not in batch.values()]
+            with ExitStack() as stack:
+                sinks = {
+                    member: stack.enter_context(assembly.receive(number))
+                    for member, (assembly, number) in batch.items()
+                }
+                take_out(package, sinks)
+
+    def _fetch(self, entry: Entry, remote: Remote, into: Path) -> None:
+        if self._stop.is_set():
+            raise Stopped("stopped")
+
+        def advance(size: int) -> None:
+            with self._counting:
+                self._done[entry.name] = self._done.get(entry.name, 0) + size
+            self._progress.advance(entry.name, size)
+
+        download(self._origins.client, remote, into, advance=advance, stop=self._stop)
+
+    def _expect(self, entry: Entry, cost: int) -> None:
+        self._progress.expect(entry.name, self._done.get(entry.name, 0) + cost)
+
+    def _ahead(
+        self, downloads: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T]
+    ) -> Iterator[tuple[T, "Future[R]"]]:
+        """``work`` on each item in threads, a few ahead of whoever takes the results, in order."""
+        rest = iter(items)
+        running = [(item, downloads.submit(work, item)) for item in islice(rest, _PARALLEL)]
+        while running:
+            item, future = running.pop(0)
+            future.exception()  # wait
+            running.extend((one, downloads.submit(work, one)) for one in islice(rest, 1))
+            yield item, future
+
+    def _adopt(self, entry: Entry, file: WeightFile, folder: Path) -> bool:
+        """Take over a file that is already installed and right."""
+        there = self._shelf.folder(entry.name) / file.path
+        if not there.is_file() or there.stat().st_size != file.size or file_sha256(there) != file.sha256:
+            return False
+        into = folder / file.path
+        into.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(there, into)
+        except OSError:  # a file system without links
+            shutil.copyfile(there, into)
+        return True
+
+    def _convert(self, entry: Entry, way: Way, folder: Path, made: Path) -> Path:
+        if not way.convert:
+            return folder
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        self._progress.say(entry.name, "converting")
+        convert_whisper(folder, made, lambda done: self._progress.say(entry.name, f"converting {done:.0%}"))
+        return made
+
+
+def _worst(problems: Sequence[WeightsError]) -> type[WeightsError]:
+    for kind in (WrongHash, Missing):
+        if any(isinstance(problem, kind) for problem in problems):
+            return kind
+    return Unreachable
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

@@ -1,0 +1,149 @@
+"""Where the Python index keeps a package, asked as pip would: its configuration decides which index."""
+
+import ast
+import base64
+import logging
+import ssl
+import subprocess
+import sys
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import httpx
+
+from kuaimei.models.catalog import Archive
+from kuaimei.models.download import Remote
+from kuaimei.models.failures import Missing, Unreachable
+
+__all__ = ["PipSettings", "PythonIndex", "pip_settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class PipSettings:
+    """What pip is told about its indexes; all empty: the public one.
+
+    Attributes:
+        indexes: Index URLs, the main one first.
+        cert: Path of a bundle of certificates; empty: the system's.
+    """
+
+    indexes: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
+    cert: str = ""
+
+    def verify(self) -> ssl.SSLContext | bool:
+        """For an HTTP client."""
+        return ssl.create_default_context(cafile=self.cert) if self.cert else True
+
+
+def pip_settings() -> PipSettings:
+    """Pip's own configuration: files and environment, as pip itself reports them."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return PipSettings()  # an environment without pip has no configuration of it either
+    values: dict[str, str] = {}
+    sections = ("global", "download", ":env:")  # the later ones win
+    found = [line.partition("=") for line in done.stdout.splitlines() if "=" in line]
+    for section in sections:
+        for key, _, literal in found:
+            if key.startswith(f"{section}."):
+                values[key.removeprefix(f"{section}.")] = str(ast.literal_eval(literal))
+    main = values.get("index-url", "").split()
+    extra = values.get("extra-index-url", "").split()
+    return PipSettings(
+        indexes=(*(main or _public_index(extra)), *extra),
+        find_links=tuple(values.get("find-links", "").split()),
+        trusted_hosts=tuple(values.get("trusted-host", "").split()),
+        cert=values.get("cert", ""),
+    )
+
+
+class PythonIndex:
+    """Finds packages of the Python index.
+
+    Args:
+        client: For HTTP.
+        settings: Of pip; None: as configured on this machine.
+    """
+
+    def __init__(self, client: httpx.Client, settings: PipSettings | None = None) -> None:
+        self._client = client
+        self._settings = settings
+        self._finder: Any = None
+        self._lock = Lock()
+
+    def locate(self, name: str, version: str, archive: Archive) -> Remote:
+        """Where ``archive`` of ``name`` can be downloaded.
+
+        Raises:
+            Missing: If no index offers it.
+            Unreachable: If none answers.
+        """
+        title = f"package {archive.file} of the Python index"
+        with self._lock:
+            finder = self._open()
+            packages = finder.find_matches(f"{name}=={version}", allow_prereleases=True)
+        for package in packages:
+            link = package.link
+            if link.filename == archive.file:
+                url = link.normalized.partition("#")[0]
+                return Remote(title, url, archive.size, archive.sha256, self._authorization(url))
+        self._ask_why(name, title)
+        raise Missing(f"{title} is not offered by the index")
+
+    def _open(self) -> Any:
+        if self._finder is None:
+            from unearth import PackageFinder
+            from unearth.fetchers.sync import PyPIClient
+
+            # It tells of every index that lacks a package; whether that matters is said by `locate`.
+            logging.getLogger("unearth").addHandler(logging.NullHandler())
+            settings = self._settings = self._settings or pip_settings()
+            session: Any = PyPIClient(trusted_hosts=settings.trusted_hosts, verify=settings.verify())
+            self._finder = PackageFinder(
+                session,
+                index_urls=settings.indexes,
+                find_links=settings.find_links,
+                ignore_compatibility=True,  # it is data: which Python it was made for is all the same
+            )
+        return self._finder
+
+    def _ask_why(self, name: str, title: str) -> None:
+        """The finder passes over indexes that do not answer: see whether any does."""
+        problem = ""
+        for source in self._finder.sources:
+            url = source["url"]
+            if source["type"] != "index" or not url.startswith("http"):
+                continue
+            try:
+                answer = self._client.get(f"{url.rstrip('/')}/{name}/", timeout=10, follow_redirects=True)
+            except httpx.TransportError as error:
+                problem = str(error) or type(error).__name__
+                continue
+            if answer.status_code < 500:
+                return
+            problem = f"it answers {answer.status_code}"
+        if problem:
+            raise Unreachable(f"{title} cannot be reached: {problem}")
+
+    def _authorization(self, url: str) -> dict[str, str]:
+        host = httpx.URL(url).host
+        for index in self._settings.indexes if self._settings else ():
+            parts = httpx.URL(index)
+            if parts.userinfo and parts.host == host:
+                plain = f"{parts.username}:{parts.password}".encode()
+                return {"Authorization": f"Basic {base64.b64encode(plain).decode()}"}
+        return {}
+
+
+def _public_index(extra: list[str]) -> tuple[str, ...]:
+    """The finder falls back on the public index only if it is given no other: name it then, from pip."""
+    if not extra:
+        return ()
+    from pip._internal.models.index import PyPI
+
+    return (PyPI.simple_url,)

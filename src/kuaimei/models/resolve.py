@@ -1,0 +1,152 @@
+"""What the setting of a role means: a name in the catalogue, a path, or a URL."""
+
+from collections.abc import Callable, Iterable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from kuaimei.errors import WeightsError
+from kuaimei.models.catalog import Entry, load_catalog
+from kuaimei.models.shelf import Shelf
+from kuaimei.models.source import Role, Source
+
+if TYPE_CHECKING:
+    from kuaimei.settings import Settings
+
+__all__ = ["plan", "resolve", "roles"]
+
+_BUILT_IN: dict[Role, dict[str, str]] = {
+    "vad": {"silero": "MIT", "webrtc": "BSD-3-Clause"},
+    "turn": {"none": ""},
+    "captions": {"none": ""},
+}
+"""What needs no weights of its own, and its licence. Silero's come with faster-whisper."""
+
+_REMOTE: frozenset[Role] = frozenset({"asr", "llm", "tts"})
+"""Roles that the OpenAI dialect has words for."""
+
+
+def roles(settings: "Settings") -> dict[Role, str]:
+    """What is set for each role."""
+    return {
+        "vad": settings.vad,
+        "turn": settings.turn,
+        "captions": settings.captions,
+        "asr": settings.asr,
+        "llm": settings.llm,
+        "tts": settings.tts,
+    }
+
+
+def plan(settings: "Settings") -> list[Entry]:
+    """The catalogue's models that the settings need, installed or not; paths and URLs need none."""
+    entries = load_catalog().entries
+    return [
+        entries[value]
+        for role, value in roles(settings).items()
+        if value in entries and entries[value].role == role
+    ]
+
+
+def resolve(role: Role, value: str, weights_dir: Path) -> Source:
+    """What ``value``, the setting of ``role``, means.
+
+    The weights are looked at (are all files there, of the right size?), not read: that is what
+    ``kuaimei models verify`` is for.
+
+    Args:
+        role: Which setting.
+        value: Name in the catalogue, path, or base URL in the OpenAI dialect.
+        weights_dir: Where pulled weights are.
+
+    Raises:
+        WeightsError: If it means nothing, or weights are missing; the message says what to do.
+    """
+    value = value.strip()
+    if value.startswith(("http://", "https://")):
+        return _far(role, value)
+    if value in _BUILT_IN.get(role, {}):
+        return Source(role, value, value, licence=_BUILT_IN[role][value])
+    catalog = load_catalog()
+    entry = catalog.entries.get(value)
+    if entry is not None and entry.role == role:
+        return _pulled(entry, Shelf(weights_dir))
+    path = Path(value).expanduser()
+    if value and path.exists():
+        return _found(role, value, path.absolute())
+    if value and entry_points(group=f"kuaimei.engines.{role}", name=value):
+        return Source(role, value, value)
+    if "/" in value or "\\" in value or path.suffix in (".gguf", ".onnx"):
+        raise WeightsError(f"{_setting(role)} is {value!r}, but there is no such file or folder")
+    known = [*_BUILT_IN.get(role, {}), *(e.name for e in catalog.entries.values() if e.role == role)]
+    others = ", a path or a URL" if role in _REMOTE else " or a path"
+    raise WeightsError(f"{_setting(role)} is {value!r}, which is none of {', '.join(known)}{others}")
+
+
+def _far(role: Role, url: str) -> Source:
+    if role not in _REMOTE:
+        raise WeightsError(f"{_setting(role)} cannot be a URL: this role runs on this machine only")
+    if not urlsplit(url).hostname:
+        raise WeightsError(f"{_setting(role)} is {url!r}, which names no host")
+    return Source(role, url, "openai", url=url)
+
+
+def _pulled(entry: Entry, shelf: Shelf) -> Source:
+    problem = shelf.problem(entry)
+    if problem:
+        raise WeightsError(
+            f"the weights of {entry.name} cannot be used ({problem}): run `kuaimei models pull {entry.name}`"
+        )
+    return Source(entry.role, entry.name, entry.engine, path=shelf.folder(entry.name), licence=entry.licence)
+
+
+def _found(role: Role, value: str, path: Path) -> Source:
+    engine, what, fits = _FORMS[role]
+    if not fits(path):
+        raise WeightsError(f"{_setting(role)} is {value!r}, which is not {what}")
+    if role == "llm" and path.is_dir():
+        path = next(iter(sorted(path.glob("*.gguf"))))
+    return Source(role, value, engine, path=path)
+
+
+def _holds(path: Path, names: Iterable[str]) -> bool:
+    return path.is_dir() and all(any(path.glob(name)) for name in names)
+
+
+def _gguf(path: Path) -> bool:
+    if path.is_dir():
+        return len(list(path.glob("*.gguf"))) == 1
+    with path.open("rb") as file:
+        return file.read(4) == b"GGUF"
+
+
+def _network(path: Path) -> bool:
+    return (path / "model.onnx").is_file() if path.is_dir() else path.suffix == ".onnx"
+
+
+_FORMS: dict[Role, tuple[str, str, Callable[[Path], bool]]] = {
+    "vad": ("silero", "an .onnx file of Silero VAD", _network),
+    "turn": ("smart-turn", "an .onnx file of Smart Turn, or a folder with model.onnx", _network),
+    "captions": (
+        "vosk",
+        "a folder with a Vosk model in zh/ or en/",
+        lambda p: _holds(p, ["zh/am/*.mdl"]) or _holds(p, ["en/am/*.mdl"]),
+    ),
+    "asr": (
+        "whisper",
+        "a folder with a Whisper model of CTranslate2 (model.bin, config.json, tokenizer.json, vocabulary)",
+        lambda p: _holds(p, ["model.bin", "config.json", "tokenizer.json", "vocabulary.*"]),
+    ),
+    "llm": ("llama", "a .gguf file, or a folder with exactly one", _gguf),
+    "tts": (
+        "kokoro",
+        "a folder with Kokoro (int8.onnx or fp32.onnx, tokenizer.json, voices/)",
+        lambda p: _holds(p, ["*.onnx", "tokenizer.json", "voices/*.bin"]),
+    ),
+}
+"""For each role the engine of a path, what the path must be, and whether it is."""
+
+
+def _setting(role: Role) -> str:
+    return f"KUAIMEI_{role.upper()}"
