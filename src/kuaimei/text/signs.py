@@ -4,7 +4,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["is_han", "is_punctuation", "is_unspeakable", "is_wide"]
+__all__ = ["is_han", "is_punctuation", "is_unspeakable", "is_wide", "listed"]
 
 _KEPT: Final = frozenset("°©®™℃℉№℡→←↔↑↓")
 """Symbols with a reading or a meaning on the screen."""
@@ -46,3 +46,8 @@ def is_unspeakable(char: str) -> bool:
     ):
         return True
     return unicodedata.category(char) in {"So", "Cc", "Cf", "Co", "Cn", "Cs", "Sk"} and code > 0x7E
+
+
+def listed(words: str) -> frozenset[str]:
+    """The words of a list written with spaces and line breaks."""
+    return frozenset(words.split())

@@ -8,34 +8,30 @@ from typing import Any, Final
 
 from kuaimei.text.atoms import Atom, Kind
 from kuaimei.text.script import simplified_characters
+from kuaimei.text.signs import listed
 
 __all__ = ["boundaries", "warm"]
 
-
-def _listed(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_CLINGS_BACK: Final = _listed("""
+_CLINGS_BACK: Final = listed("""
     的 地 得 了 着 过 吗 呢 吧 啊 呀 嘛 们 里 上 下 中 内 外 后 前 个 只 件 次 年 月 日 号 点 分 秒 块 元 人
     天 周 岁 度 页 章 名 位 一下 一点 一些 起来 下来 出来 上来 过来 下去 出去 上去 过去 一样
     之间 之后 之前 以上 以下 以后 以前 时候
 """)
 """Words that belong to the word before them."""
-_CLINGS_ON: Final = _listed("""
+_CLINGS_ON: Final = listed("""
     一 二 三 四 五 六 七 八 九 十 百 千 万 亿 两 几 第 每 各 这 那 哪 一个 这个 那个 各种 一种
     不 没 没有 很 最 更 太 较 比较 非常 超 再 又 也 都 就 才 还 被 把 和 与 跟 或 及
     在 从 向 对 为 给 以 让 使 比 是 有 将 会 能 要 可 可以 应该 请 非 帮 的 之 所 去 来 想 用 到 叫 等 像 说
     因为 所以 但是 如果 虽然 当
 """)
 """Words that belong to the word after them."""
-_OPENS: Final = _listed("""
+_OPENS: Final = listed("""
     因为 所以 但是 不过 而且 如果 虽然 然后 或者 以及 还有 当 有 还 却 而 但 只要 只有 无论 由于 并 并且 以便
     可以 需要 应该 必须 就是 是 会 能 要 在 把 让 跟 和 与 从 对 来 去 也 都 就 才 被
     我 你 您 他 她 它 我们 你们 他们 它们 这 那 这个 那个 例如 比如 包括 特别 尤其 通常 首先 其次 最后
 """)
 """Words before which one takes breath."""
-_SUBJECTS: Final = _listed("我 你 您 他 她 它 我们 你们 他们 她们 它们 大家 这 那")
+_SUBJECTS: Final = listed("我 你 您 他 她 它 我们 你们 他们 她们 它们 大家 这 那")
 """Words that want their verb."""
 
 

@@ -86,8 +86,8 @@ def test_plain_words_are_not_held_back() -> None:
         "好",
         "的，",
         "我們",
-        "走",
-        "吧。",
+        "走吧",
+        "。",
     ]
 
 

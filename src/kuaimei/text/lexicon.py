@@ -1,0 +1,137 @@
+"""How Taiwan says words that a synthesiser of mainland Mandarin would say otherwise."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from kuaimei.errors import SettingsError
+from kuaimei.text.script import to_simplified
+
+__all__ = ["Lexicon", "load_lexicon", "phrases_for_pypinyin", "shipped_lexicon"]
+
+_SYLLABLE: Final = re.compile(r"[a-zü]+[1-5]")
+_KNOWN_TABLES: Final = frozenset({"pinyin", "replacements"})
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """Readings to be forced.
+
+    Attributes:
+        pinyin: Phrase in Traditional Chinese → one syllable with its tone number (5 is the neutral
+            tone) for each character.
+        replacements: Written → what is to be read instead, before anything else; longest first.
+    """
+
+    pinyin: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    replacements: Mapping[str, str] = field(default_factory=dict)
+    _pattern: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        keys = sorted(self.replacements, key=len, reverse=True)
+        pattern = re.compile("|".join(map(_whole, keys))) if keys else None
+        object.__setattr__(self, "_pattern", pattern)
+
+    def replace(self, text: str) -> str:
+        """``text`` with all ``replacements`` made, in one pass; latin ones match whole words."""
+        if self._pattern is None:
+            return text
+        return self._pattern.sub(lambda match: self.replacements[match.group()], text)
+
+
+def _whole(key: str) -> str:
+    before = r"(?<![A-Za-z0-9])" if key[0].isascii() and key[0].isalnum() else ""
+    after = r"(?![A-Za-z0-9])" if key[-1].isascii() and key[-1].isalnum() else ""
+    return f"{before}{re.escape(key)}{after}"
+
+
+@cache
+def shipped_lexicon() -> Lexicon:
+    """Taiwan's readings, and phrases whose polyphones pypinyin gets wrong."""
+    text = files("kuaimei.text").joinpath("data/lexicon.toml").read_text(encoding="utf-8")
+    return _parsed(text, "lexicon.toml")
+
+
+def load_lexicon(path: Path | None) -> Lexicon:
+    """The shipped lexicon with the user's entries over it.
+
+    Args:
+        path: A TOML file with the tables ``[pinyin]`` (``垃圾 = "le4 se4"``) and ``[replacements]``
+            (``kuaimei = "快美"``); None or a missing file: only what is shipped.
+
+    Raises:
+        SettingsError: If the file cannot be read or an entry is wrong; the message names the line.
+    """
+    shipped = shipped_lexicon()
+    if path is None or not path.is_file():
+        return shipped
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read as UTF-8 text: {error}") from error
+    own = _parsed(text, str(path))
+    return Lexicon({**shipped.pinyin, **own.pinyin}, {**shipped.replacements, **own.replacements})
+
+
+def phrases_for_pypinyin(lexicon: Lexicon) -> dict[str, list[list[str]]]:
+    """The readings in the form of ``pypinyin.load_phrases_dict``: Simplified keys, tone marks.
+
+    The neutral tone is a syllable without a mark.
+    """
+    from pypinyin.contrib.tone_convert import to_tone
+
+    return {
+        to_simplified(phrase): [[to_tone(syllable.removesuffix("5"))] for syllable in syllables]
+        for phrase, syllables in lexicon.pinyin.items()
+    }
+
+
+def _parsed(text: str, name: str) -> Lexicon:
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{name} is not valid TOML: {error}") from error
+    for table, entries in tables.items():
+        if table not in _KNOWN_TABLES or not isinstance(entries, dict):
+            raise SettingsError(
+                f"{name}, line {_line(text, table)}: unknown table {table!r}; use [pinyin] and [replacements]"
+            )
+    pinyin = {key: _syllables(key, value, text, name) for key, value in tables.get("pinyin", {}).items()}
+    replacements = {
+        key: _said(key, value, text, name) for key, value in tables.get("replacements", {}).items()
+    }
+    return Lexicon(pinyin, replacements)
+
+
+def _syllables(key: str, value: Any, text: str, name: str) -> tuple[str, ...]:
+    where = f"{name}, line {_line(text, key)}"
+    if not isinstance(value, str):
+        raise SettingsError(f'{where}: the reading of {key} must be a string such as "le4 se4"')
+    syllables = tuple(value.lower().replace("v", "ü").split())
+    for syllable in syllables:
+        if not _SYLLABLE.fullmatch(syllable):
+            raise SettingsError(f"{where}: {syllable!r} is no pinyin syllable with a tone number from 1 to 5")
+    if len(syllables) != len(key) or not key:
+        raise SettingsError(f"{where}: {key} has {len(key)} characters but {len(syllables)} syllables")
+    return syllables
+
+
+def _said(key: str, value: Any, text: str, name: str) -> str:
+    if not isinstance(value, str) or not key:
+        raise SettingsError(
+            f"{name}, line {_line(text, key)}: what is read instead of {key!r} must be a string"
+        )
+    return value
+
+
+def _line(text: str, key: str) -> int:
+    """Where ``key`` is defined, for the message; tomllib does not say."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.lstrip(" [\"'").startswith(key):
+            return number
+    return 1
