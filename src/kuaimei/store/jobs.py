@@ -90,7 +90,8 @@ class Jobs:
         async with self._database.begin() as connection:
             found = await connection.execute(
                 text(
-                    "select status::text as status, count(*) as number from procrastinate_jobs group by status"
+                    "select status::text as status, count(*) as number "
+                    "from procrastinate_jobs group by status"
                 )
             )
             return {row.status: row.number for row in found}
@@ -118,7 +119,8 @@ class Jobs:
             await connection.execute(
                 text(
                     "delete from procrastinate_jobs as left_over where status = 'doing' and exists "
-                    "(select from procrastinate_jobs where status = 'todo' and queueing_lock = left_over.queueing_lock)"
+                    "(select from procrastinate_jobs as newer "
+                    "where newer.status = 'todo' and newer.queueing_lock = left_over.queueing_lock)"
                 )
             )
             taken = await connection.execute(
@@ -164,14 +166,9 @@ class Jobs:
             if self._app is None:
                 from procrastinate import App, PsycopgConnector
                 from procrastinate.exceptions import ConnectorException
-                from psycopg_pool import AsyncConnectionPool
 
                 connector = PsycopgConnector(
-                    conninfo=self._database.conninfo,
-                    min_size=0,
-                    max_size=4,
-                    timeout=5.0,
-                    check=AsyncConnectionPool.check_connection,
+                    conninfo=self._database.conninfo, min_size=0, max_size=4, timeout=5.0
                 )
                 app = App(connector=connector)
                 try:

@@ -24,7 +24,7 @@ from kuaimei.store.keeper import Item, Keeper, blob_key
 from kuaimei.store.recorder import Recorder
 from kuaimei.store.records import Record
 from kuaimei.store.recovery import recover
-from kuaimei.store.rows import Health, Statistics, Utterance
+from kuaimei.store.rows import Health, Statistics
 from kuaimei.store.spool import Run, SpoolWriter, forget
 from kuaimei.store.transcription import Transcriber
 

@@ -1,0 +1,82 @@
+"""Turns of a conversation, as the events the recorder would see."""
+
+import asyncio
+import hashlib
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.dialogue.events import (
+    ClauseReady,
+    ReplyAudio,
+    ReplyFinished,
+    ReplyStarted,
+    ReplyText,
+    SpeechHeard,
+    SpeechStarted,
+    TranscriptFinal,
+    TurnEnded,
+    TurnTimed,
+    TurnTiming,
+)
+from kuaimei.store import Recorder, Store
+
+FRAME = 512
+REPLY_RATE = 24_000
+
+
+def sound(samples: int, seed: int = 0) -> Pcm:
+    """Noise: no two frames of it are alike, so that a misplaced one is found."""
+    return np.random.default_rng(seed).integers(-20_000, 20_000, samples).astype(np.int16)
+
+
+def frames(pcm: Pcm, size: int = FRAME) -> Iterator[Pcm]:
+    for start in range(0, len(pcm), size):
+        yield pcm[start : start + size]
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def hear(recorder: Recorder, turn: int, pcm: Pcm) -> None:
+    recorder(SpeechStarted(turn, now(), 0.0))
+    for frame in frames(pcm):
+        recorder(SpeechHeard(turn, now(), frame))
+    recorder(TurnEnded(turn, now(), now(), len(pcm) / 16.0, "silence"))
+
+
+def answer(recorder: Recorder, turn: int, text: str, pcm: Pcm, *, finish: bool = True) -> str:
+    reply = f"reply_{turn}"
+    recorder(ReplyStarted(turn, now(), reply))
+    for character in text:
+        recorder(ReplyText(turn, now(), reply, character))
+    recorder(ClauseReady(turn, now(), reply, 0, text, 0.0, 100.0))
+    done = 0
+    for piece in frames(pcm, 2400):
+        recorder(ReplyAudio(turn, now(), reply, piece, REPLY_RATE, done * 1000.0 / REPLY_RATE))
+        done += len(piece)
+    if finish:
+        recorder(ReplyFinished(turn, now(), reply, text, len(pcm) * 1000.0 / REPLY_RATE))
+    return reply
+
+
+def take_turn(recorder: Recorder, turn: int, said: str, heard: Pcm, replied: str, spoken: Pcm) -> None:
+    hear(recorder, turn, heard)
+    recorder(TranscriptFinal(turn, now(), said, "zh"))
+    answer(recorder, turn, replied, spoken)
+    recorder(TurnTimed(turn, now(), TurnTiming(endpoint_ms=400.0, first_audio_ms=900.0)))
+
+
+async def recording(store: Store, utterance: str) -> tuple[Pcm, int]:
+    """What a player would hear, after checking size and hash."""
+    audio = await store.open_audio(utterance)
+    data = b"".join([chunk async for chunk in audio.chunks])
+    assert len(data) == audio.size == audio.content_length
+    assert hashlib.sha256(data).hexdigest() == audio.sha256
+    decoded: tuple[Any, int] = soundfile.read(io.BytesIO(data), dtype="int16")
+    return decoded
