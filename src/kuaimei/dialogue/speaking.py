@@ -263,7 +263,7 @@ class Speaker:
 
 def _words_within(text: str, share: float) -> str:
     """The beginning of ``text`` spoken in ``share`` of its time; latin words are not cut in two."""
-    cut = int(len(text) * share)
+    cut = int(len(text) * share + 1e-6)
     while (
         0 < cut < len(text)
         and text[cut - 1].isascii()

@@ -83,7 +83,7 @@ class Utterance:
         self._session = session
         self._frames: list[Pcm] = []
         self._samples = 0
-        self._voiced_until = 0  # frames of the piece up to and with its last voiced one
+        self._voiced: list[bool] = []  # of each frame of the piece
         self._recent: deque[Pcm] = deque()
         self._recent_samples = 0
         self._pieces: list[asyncio.Task[STTChunk]] = []
@@ -108,10 +108,10 @@ class Utterance:
     def hear(self, frame: Pcm, *, voiced: bool, at: float) -> None:
         """One more frame (16 kHz), which ended at loop time ``at``."""
         self._frames.append(frame)
+        self._voiced.append(voiced)
         if voiced:
             self.last_voiced_at = at
             self.voiced_ms += len(frame) * 1000.0 / ASR_RATE
-            self._voiced_until = len(self._frames)
         self._samples += len(frame)
         self._recent.append(frame)
         self._recent_samples += len(frame)
@@ -126,7 +126,7 @@ class Utterance:
 
     def speculate(self) -> None:
         """Start recognising the last piece as if the utterance ended here."""
-        if self._tail is None and (self._voiced_until or not self._pieces):
+        if self._tail is None and (any(self._voiced) or not self._pieces):
             self._tail = _Tail(self._recognise(self._frames, Priority.LIVE), len(self._frames))
 
     def resume(self) -> bool:
@@ -147,7 +147,7 @@ class Utterance:
 
     def split(self) -> None:
         """Close the piece here, at a short pause, and start recognising it."""
-        if self._tail is None and self._voiced_until:
+        if self._tail is None and any(self._voiced):
             self._close_at(len(self._frames))
 
     async def transcript(self) -> Transcript:
@@ -173,17 +173,18 @@ class Utterance:
             task.cancel()
 
     def _cut_at_quietest(self) -> None:
-        tail_frames = 0
+        search_ms = min(_CUT_SEARCH_MS, self.piece_ms / 2)
+        first = len(self._frames)
         span = 0.0
-        while span < _CUT_SEARCH_MS and tail_frames < len(self._frames) - 1:
-            tail_frames += 1
-            span += len(self._frames[-tail_frames]) * 1000.0 / ASR_RATE
-        energies = [float(np.mean(np.square(f, dtype=np.float32))) for f in self._frames[-tail_frames:]]
-        self._close_at(len(self._frames) - tail_frames + int(np.argmin(energies)) + 1)
+        while span < search_ms:
+            first -= 1
+            span += len(self._frames[first]) * 1000.0 / ASR_RATE
+        energies = [float(np.mean(np.square(f, dtype=np.float32))) for f in self._frames[first:]]
+        self._close_at(first + int(np.argmin(energies)) + 1)
 
     def _close_at(self, cut: int) -> None:
         """Close the piece of ``cut`` frames: nobody waits for it yet, and silence is not recognised."""
-        if self._voiced_until:
+        if any(self._voiced[:cut]):
             self._close(self._recognise(self._frames[:cut], Priority.SPECULATIVE), cut)
         else:
             self._forget(cut)
@@ -193,8 +194,7 @@ class Utterance:
         self._forget(frames)
 
     def _forget(self, frames: int) -> None:
-        del self._frames[:frames]
-        self._voiced_until = max(0, self._voiced_until - frames)
+        del self._frames[:frames], self._voiced[:frames]
         self._samples = sum(map(len, self._frames))
 
     def _recognise(self, frames: list[Pcm], priority: Priority) -> asyncio.Task[STTChunk]:

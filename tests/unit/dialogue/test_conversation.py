@@ -72,8 +72,8 @@ async def test_thirty_seconds_of_conversation() -> None:
             written[words] = next(replies)
         return written[words]
 
-    engines = {"turn_detector": FakeTurnDetector(), "language_model": FakeLanguageModel(reply)}
-    async with conversation(log, **engines) as c:
+    model = FakeLanguageModel(reply)
+    async with conversation(log, turn_detector=FakeTurnDetector(), language_model=model) as c:
         await play(c, silence(400), said("今天天氣怎麼樣"), silence(2800))
         await play(c, said("嗯"), silence(3500))  # a backchannel over the reply
         await play(
@@ -153,9 +153,10 @@ async def test_latencies_count_from_the_last_voiced_frame() -> None:
     assert timing.first_audio_ms == pytest.approx((first.at - ended.last_voiced_at) * 1000.0)
     assert timing.last_audio_ms == pytest.approx((log.of(ReplyAudio)[-1].at - ended.last_voiced_at) * 1000.0)
     assert timing.reply_audio_s == pytest.approx(0.2 * len(REPLY))
-    assert timing.first_token_ms is not None
-    assert timing.first_clause_ms is not None
-    assert timing.transcript_ms < timing.first_token_ms < timing.first_clause_ms < timing.first_audio_ms
+    stages = [timing.transcript_ms, timing.first_token_ms, timing.first_clause_ms, timing.first_audio_ms]
+    reached = [stage for stage in stages if stage is not None]
+    assert len(reached) == 4
+    assert reached == sorted(set(reached))
 
 
 @virtually

@@ -1,0 +1,45 @@
+from kuaimei.dialogue.history import History
+from kuaimei.engines.types import Message
+
+
+def contents(history: History, said: str = "") -> list[tuple[str, str]]:
+    return [(m.role, m.content) for m in history.messages(said)]
+
+
+def test_two_in_a_row_of_one_speaker_become_one() -> None:
+    history = History([Message(role="user", content="早")])
+    history.add("assistant", "  ")
+    history.add("user", "安")
+    assert contents(history) == [("user", "早\n安")]
+    assert contents(history, "嗎") == [("user", "早\n安\n嗎")]
+
+
+def test_words_take_their_place_when_they_are_known() -> None:
+    history = History()
+    first, reply = history.add("user"), history.add("assistant")
+    history.add("user", "二")
+    assert contents(history) == [("user", "二")]
+    first.content, reply.content = "一", "答"
+    assert contents(history) == [("user", "一"), ("assistant", "答"), ("user", "二")]
+    reply.content = ""
+    assert contents(history) == [("user", "一\n二")]
+
+
+def test_a_request_begins_with_the_prompt_and_ends_with_the_user() -> None:
+    history = History()
+    for i in range(50):
+        history.add("user", f"問題{i}" * 5)
+        history.add("assistant", f"答案{i}" * 5)
+    messages = history.request("提示", 300, "現在")
+    assert messages[0] == Message(role="system", content="提示")
+    assert messages[-1] == Message(role="user", content="現在")
+    assert messages[1].role == "user"
+    assert 3 < len(messages) < 40
+
+
+def test_an_endless_session_is_bounded() -> None:
+    history = History()
+    for i in range(2000):
+        history.add("user" if i % 2 == 0 else "assistant", str(i))
+    assert len(history.messages()) == 400
+    assert history.messages()[-1].content == "1999"

@@ -1,0 +1,179 @@
+import asyncio
+
+import numpy as np
+import pytest
+from tests.fakes import FakeSynthesizer, Log
+from tests.virtual_time import START, virtually
+
+from kuaimei.dialogue.events import ClauseReady, ReplyAudio, ReplyHeld, ReplyResumed
+from kuaimei.dialogue.speaking import Speaker, _words_within
+from kuaimei.engines.types import TTSReq
+from kuaimei.errors import EngineError, EngineUnavailable
+from kuaimei.settings import DialogueSettings
+
+CLAUSE = TTSReq(text="一二三四五")  # one second
+
+
+def speaker(log: Log, voice: FakeSynthesizer | None = None, **settings: int) -> Speaker:
+    voice = voice or FakeSynthesizer()
+    return Speaker(voice, DialogueSettings(**settings), log, 7, "r")
+
+
+@virtually
+async def test_nothing_leaves_before_it_is_certain() -> None:
+    log = Log()
+    speaking = speaker(log)
+    await speaking.say(CLAUSE)
+    assert not log.of(ReplyAudio)
+    assert not speaking.begun
+    speaking.release()
+    audio = log.one(ReplyAudio)
+    assert (audio.turn, audio.reply, audio.rate, audio.start_ms, len(audio.pcm)) == (
+        7,
+        "r",
+        24000,
+        0.0,
+        24000,
+    )
+    ready = log.one(ClauseReady)
+    assert (ready.index, ready.text, ready.start_ms) == (0, CLAUSE.text, 0.0)
+    assert ready.synthesis_ms == pytest.approx(300)
+
+
+@virtually
+async def test_heard_is_what_time_has_played() -> None:
+    log = Log()
+    speaking = speaker(log)
+    speaking.release()
+    await speaking.say(CLAUSE)
+    await speaking.say(TTSReq(text="六七八九十"))
+    assert speaking.heard_ms == pytest.approx(300)
+    await asyncio.sleep(0.5)
+    assert speaking.heard_text == "一二三四"
+    await asyncio.sleep(0.5)
+    assert speaking.heard_text == "一二三四五六"
+    await speaking.played_out()
+    assert asyncio.get_running_loop().time() == pytest.approx(START + 0.3 + 2.0, abs=2e-3)
+    assert speaking.heard_ms == pytest.approx(2000)
+    assert speaking.heard_text == "一二三四五六七八九十"
+
+
+@virtually
+async def test_a_gap_between_clauses_is_not_heard() -> None:
+    log = Log()
+    speaking = speaker(log)
+    speaking.release()
+    await speaking.say(CLAUSE)
+    await asyncio.sleep(5.0)
+    assert speaking.heard_ms == pytest.approx(1000)
+    await speaking.say(CLAUSE)
+    await asyncio.sleep(0.5)
+    assert speaking.heard_ms == pytest.approx(1500)
+
+
+@virtually
+async def test_hold_and_resume_lose_not_a_sample() -> None:
+    log, voice = Log(), FakeSynthesizer(pieces=3, piece_delay_s=0.1)
+    speaking = speaker(log, voice)
+    speaking.release()
+    await speaking.say(CLAUSE)
+    await asyncio.sleep(0.2)
+    speaking.hold()
+    speaking.hold()
+    held = log.one(ReplyHeld)
+    count = len(log.of(ReplyAudio))
+    await speaking.say(TTSReq(text="六七"))  # made meanwhile, and kept
+    await asyncio.sleep(9.0)
+    assert len(log.of(ReplyAudio)) == count
+    assert speaking.heard_ms == held.heard_ms
+    speaking.resume()
+    assert log.one(ReplyResumed).heard_ms == held.heard_ms
+    rest = log.of(ReplyAudio)[-1]
+    whole = np.concatenate((voice.audio(CLAUSE.text), voice.audio("六七")))
+    assert np.array_equal(rest.pcm, whole[round(held.heard_ms * 24) :])
+    await speaking.played_out()
+
+
+@virtually
+async def test_stopped_for_good() -> None:
+    log = Log()
+    speaking = speaker(log)
+    speaking.release()
+    await speaking.say(CLAUSE)
+    await asyncio.sleep(0.4)
+    speaking.stop()
+    await speaking.played_out()
+    await speaking.say(CLAUSE)
+    await asyncio.sleep(9.0)
+    assert len(log.of(ReplyAudio)) == 1
+    assert speaking.heard_ms == pytest.approx(400)
+    assert speaking.heard_text == "一二"
+    speaking.played(800.0)
+    assert speaking.heard_text == "一二三四"
+    speaking.played(1e9)
+    assert speaking.heard_ms == speaking.audio_ms
+
+
+@virtually
+async def test_the_clause_being_made_counts_in_proportion() -> None:
+    log, voice = Log(), FakeSynthesizer(pieces=4, piece_delay_s=2.0)
+    speaking = speaker(log, voice)
+    speaking.release()
+    saying = asyncio.ensure_future(speaking.say(CLAUSE))
+    await asyncio.sleep(1.5)
+    assert speaking.heard_ms == pytest.approx(250)
+    assert speaking.heard_text == "一"  # a quarter of the clause, not the whole because no more is made
+    saying.cancel()
+    await asyncio.gather(saying, return_exceptions=True)
+    assert speaking.heard_text == "一"
+    assert voice.closed == 1
+
+
+@virtually
+async def test_it_is_not_too_far_ahead_of_the_listener() -> None:
+    log = Log()
+    speaking = speaker(log, speech_lead_ms=2500)
+    speaking.release()
+    for _ in range(8):
+        await speaking.say(CLAUSE)
+        assert speaking.audio_ms - speaking.heard_ms <= 3500
+    speaking.hold()
+    waiting = asyncio.ensure_future(speaking.say(CLAUSE))
+    await asyncio.sleep(30.0)
+    speaking.resume()
+    await waiting
+    await speaking.played_out()
+
+
+@virtually
+async def test_a_voice_that_hangs_or_fails() -> None:
+    log, voice = Log(), FakeSynthesizer(hangs=True)
+    speaking = speaker(log, voice)
+    speaking.release()
+    with pytest.raises(EngineUnavailable, match="did not finish within 15 s"):
+        await speaking.say(CLAUSE)
+    voice.hangs, voice.failure = False, EngineError("broken")
+    with pytest.raises(EngineError, match="broken"):
+        await speaking.say(CLAUSE)
+    assert voice.closed == 2
+    assert not log.events
+    await speaking.played_out()
+
+
+@virtually
+async def test_an_aside_is_heard_but_not_part_of_the_reply() -> None:
+    log = Log()
+    speaking = speaker(log)
+    speaking.release()
+    await speaking.say(CLAUSE)
+    await speaking.say(TTSReq(text="抱歉"), aside=True)
+    await speaking.played_out()
+    assert speaking.heard_text == CLAUSE.text
+    assert [e.text for e in log.of(ClauseReady)] == [CLAUSE.text, "抱歉"]
+
+
+def test_latin_words_stay_whole() -> None:
+    assert _words_within("我用 Python 寫", 0.5) == "我用 "
+    assert _words_within("我用 Python 寫", 0.95) == "我用 Python "
+    assert _words_within("hello", 0.99) == ""
+    assert _words_within("你好", 1.0) == "你好"
