@@ -17,21 +17,41 @@ from pathlib import Path
 from bench.errors import error_rate
 from bench.plain_pipeline import PlainTurn, plain_turn
 from kuaimei.audio.decode import decode
-from kuaimei.audio.pcm import ASR_RATE
+from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.cli.rehearsal import Rehearsal, TurnReport, feed
-from kuaimei.engines.asr.whisper import open_whisper
-from kuaimei.engines.types import Message
-from kuaimei.engines.workshop import Workshop
+from kuaimei.engines.asr.decoding import WhisperDecoder, WhisperInput, load_whisper
+from kuaimei.engines.asr.guards import Draft
+from kuaimei.engines.asr.whisper import WhisperRecognizer
+from kuaimei.engines.types import Language, Message
 from kuaimei.settings import Settings
 from kuaimei.wiring import open_house
 
 STAGES = ["endpoint_ms", "transcript_ms", "first_token_ms", "first_clause_ms", "first_audio_ms"]
 
 
+class Padded(WhisperDecoder):
+    """The same model, its window always padded to 30 s."""
+
+    def __init__(self, decoder: WhisperDecoder) -> None:
+        self._decoder = decoder
+
+    def encode(self, pcm: Pcm, language: Language | None, *, full: bool = True) -> WhisperInput:
+        """With the full window, whatever is asked for."""
+        return self._decoder.encode(pcm, language, full=True)
+
+    def decode(
+        self, heard: WhisperInput, prompt: str = "", *, beams: int = 1, temperature: float = 0.0
+    ) -> Draft:
+        """As the model it wraps."""
+        return self._decoder.decode(heard, prompt, beams=beams, temperature=temperature)
+
+
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--turns", type=int, default=20)
     parser.add_argument("--no-plain", action="store_true", help="leave the yardstick out")
@@ -46,10 +66,17 @@ def main() -> None:
     for stage in STAGES:
         mine = [v for t in ours if (v := getattr(t, stage)) is not None]
         yard = [getattr(t, stage) for t in plain]
-        rows.append([stage, *_row(mine), *(_row(yard) if yard else [None] * 3),
-                     statistics.median(mine) / statistics.median(yard) if yard else None])
-    print_table(["ms", "P50", "P95", "max", "plain P50", "P95", "max", "ratio P50"], rows,
-                title=f"{len(ours)} turns")
+        rows.append(
+            [
+                stage,
+                *_row(mine),
+                *(_row(yard) if yard else [None] * 3),
+                statistics.median(mine) / statistics.median(yard) if yard else None,
+            ]
+        )
+    print_table(
+        ["ms", "P50", "P95", "max", "plain P50", "P95", "max", "ratio P50"], rows, title=f"{len(ours)} turns"
+    )
     print(json.dumps({k: v for k, v in result.items() if not isinstance(v, dict | list)}, ensure_ascii=False))
 
 
@@ -64,12 +91,11 @@ async def run(folder: Path, turns: int, *, with_plain: bool) -> tuple[list[TurnR
     async with open_house(settings, keep=False, progress=lambda name: note(f"ready: {name}")) as house:
         rehearsal = Rehearsal()
         asr = next(source for source in house.loaded if source.role == "asr")
-        workshop = Workshop(settings=settings, cores=house.lanes[0])
+        assert asr.path is not None, "the yardstick needs Whisper on this machine"
+        decoder = await asyncio.to_thread(load_whisper, asr.path, settings.engines.cores)
+        padded = WhisperRecognizer(Padded(decoder), house.lanes[0])
         history = [Message(role="system", content=settings.dialogue.system_prompt)]
-        async with (
-            open_whisper(workshop, asr, padded=True) as padded,
-            house.converse("bench", [rehearsal]) as conversation,
-        ):
+        async with house.converse("bench", [rehearsal]) as conversation:
             for path in islice(cycle(paths), turns):
                 rehearsal.file = path.name
                 await feed(conversation, rehearsal, clips[path])
@@ -98,12 +124,16 @@ def summary(folder: Path, ours: list[TurnReport], plain: list[PlainTurn]) -> dic
     for language in ("zh", "en"):
         pairs = [(said[t.file][1], t.transcript) for t in ours if said.get(t.file, ("",))[0] == language]
         if pairs:
-            result[f"{'cer' if language == 'zh' else 'wer'}_{language}"] = round(error_rate(pairs, language), 4)
+            result[f"{'cer' if language == 'zh' else 'wer'}_{language}"] = round(
+                error_rate(pairs, language), 4
+            )
     result["ours"] = {stage: _figures([getattr(t, stage) for t in ours]) for stage in STAGES}
     if plain:
         result["plain"] = {stage: _figures([getattr(t, stage) for t in plain]) for stage in STAGES}
         mine = statistics.median([t.first_audio_ms for t in ours if t.first_audio_ms is not None])
-        result["first_audio_ratio_p50"] = round(mine / statistics.median([t.first_audio_ms for t in plain]), 3)
+        result["first_audio_ratio_p50"] = round(
+            mine / statistics.median([t.first_audio_ms for t in plain]), 3
+        )
     result["each"] = [t.public() for t in ours]
     return result
 

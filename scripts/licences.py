@@ -1,7 +1,7 @@
 """Write ``docs/licences.md``: what the default install brings, under which licence.
 
-    python -m scripts.licences            # writes the file
-    python -m scripts.licences --check    # status 1 if the file is not true
+python -m scripts.licences            # writes the file
+python -m scripts.licences --check    # status 1 if the file is not true
 """
 
 import re
@@ -27,12 +27,12 @@ Written by `python -m scripts.licences` from the packages as installed and the c
 kuaimei itself is Apache-2.0. Nothing here is under the GPL, a non-commercial or a non-compete licence;
 what is would be an optional extra that says so when it is switched on.
 
-- LGPL: `psycopg` (database driver), `num2words` (a dependency of the phonemiser), `soxr` (resampler). They are used as
-  unmodified libraries that anyone can replace.
+- LGPL: `psycopg` (database driver), `num2words` (a dependency of the phonemiser), `soxr` (resampler).
+  They are used as unmodified libraries that anyone can replace.
 - MPL-2.0: `certifi`, `pathspec`, `tqdm`; used unmodified.
-- `av` (PyAV, BSD-3-Clause) carries FFmpeg built as LGPL-3 (`libavcodec` says so of itself). Its wheel also carries the
-  video encoders libx264 and libx265, which are GPL; kuaimei never uses them. Who passes the wheel on to
-  others should build PyAV without them.
+- `av` (PyAV, BSD-3-Clause) carries FFmpeg built as LGPL-3 (`libavcodec` says so of itself). Its wheel also
+  carries the video encoders libx264 and libx265, which are GPL; kuaimei never uses them. Who passes the
+  wheel on to others should build PyAV without them.
 """
 
 
@@ -49,7 +49,9 @@ def render() -> str:
     """The whole document."""
     lines = [INTRO, "## Weights\n", "| name | role | licence |", "|---|---|---|"]
     catalogue = tomllib.loads((ROOT / "src/kuaimei/models/catalog.toml").read_text(encoding="utf-8"))
-    lines += [f"| {name} | {entry['role']} | {entry['licence']} |" for name, entry in catalogue["weights"].items()]
+    lines += [
+        f"| {name} | {entry['role']} | {entry['licence']} |" for name, entry in catalogue["weights"].items()
+    ]
     lines += ["", "## Packages of the default install\n", "| package | licence |", "|---|---|"]
     lines += [f"| {name} | {licence(name)} |" for name in packages()]
     return "\n".join(lines) + "\n"
@@ -57,7 +59,9 @@ def render() -> str:
 
 def packages() -> list[str]:
     """Names in requirements.txt that apply to this platform."""
-    names = re.findall(r"^([a-z0-9][a-z0-9._-]*)==", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.M)
+    names = re.findall(
+        r"^([a-z0-9][a-z0-9._-]*)==", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.M
+    )
     return [name for name in names if _installed(name)]
 
 
@@ -66,8 +70,12 @@ def licence(name: str) -> str:
     if name in STATED:
         return STATED[name]
     data = metadata(name)
-    classes = [c.rsplit("::", 1)[-1].strip() for c in data.get_all("Classifier") or [] if c.startswith("License")]
-    stated = data.get("License-Expression") or ", ".join(classes) or (data.get("License") or "").split("\n")[0]
+    classes = [
+        c.rsplit("::", 1)[-1].strip() for c in data.get_all("Classifier") or [] if c.startswith("License")
+    ]
+    stated = (
+        data.get("License-Expression") or ", ".join(classes) or (data.get("License") or "").split("\n")[0]
+    )
     return stated or "not stated"
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Observer
-from kuaimei.dialogue.turn import Manner
+from kuaimei.dialogue.manner import Manner
 from kuaimei.engines.asr import open_captioner, open_recognizer
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.scheduling import Lane
@@ -22,7 +22,7 @@ from kuaimei.errors import KuaimeiError
 from kuaimei.models.resolve import resolve
 from kuaimei.models.source import Role, Source
 from kuaimei.settings import Settings
-from kuaimei.store import Store, open_store
+from kuaimei.store import Store, open_store, transcribe_with
 from kuaimei.text import clauses
 
 __all__ = ["House", "Progress", "open_house", "open_one", "sources"]
@@ -67,7 +67,7 @@ class House:
         async with AsyncExitStack() as stack:
             watching = list(observers)
             if self.store is not None:
-                recorder = self.store.recorder(session)
+                recorder = self.store.recorder(session, voice=self.settings.voice, engine=self._named("tts"))
                 stack.push_async_callback(recorder.close)
                 watching.insert(0, recorder)
             yield await stack.enter_async_context(
@@ -81,6 +81,9 @@ class House:
                     first_turn=first_turn,
                 )
             )
+
+    def _named(self, role: Role) -> str:
+        return next((source.name for source in self.loaded if source.role == role), "")
 
 
 def sources(settings: Settings) -> dict[Role, Source]:
@@ -143,9 +146,7 @@ async def open_house(
                 tts = start(opened("tts", open_synthesizer(workshop, found["tts"])))
                 asr = start(opened("asr", open_recognizer(workshop, found["asr"])))
                 vad = start(opened("vad", open_vad(workshop, found["vad"])))
-                detector = start(
-                    maybe(opened("turn", open_turn_detector(workshop, turn)) if turn else None)
-                )
+                detector = start(maybe(opened("turn", open_turn_detector(workshop, turn)) if turn else None))
                 captioner = start(
                     maybe(opened("captions", open_captioner(workshop, captions)) if captions else None)
                 )
@@ -161,10 +162,19 @@ async def open_house(
             turn_detector=detector.result(),
         )
         own = [getattr(engine, "lane", None) for engine in (asr.result(), llm.result(), tts.result())]
+        if (kept := store.result()) is not None:
+            language = settings.dialogue.language
+            transcriber = transcribe_with(
+                asr.result(),
+                language=None if language == "auto" else language,
+                hotwords=settings.dialogue.hotwords,
+            )
+            jobs = asyncio.ensure_future(kept.run_jobs(transcribe=transcriber))
+            stack.push_async_callback(_stop, jobs)
         yield House(
             settings=settings,
             engines=engines,
-            store=store.result(),
+            store=kept,
             loaded=tuple(found.values()),
             lanes=(workshop.cores, *(lane for lane in own if isinstance(lane, Lane))),
         )
@@ -177,6 +187,11 @@ async def open_one(
     """A single engine, for a command that needs no more."""
     async with opener(_workshop(settings), sources(settings)[role]) as engine:
         yield engine
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -43,7 +43,9 @@ class Finding:
     mend: str = ""
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON on stdout.")] = False) -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON on stdout.")] = False,
+) -> None:
     """Check cores, memory, disk, weights, database, port and GPU; status 1 if something must be mended."""
     settings = console.settings_from()
     findings = list(examine(settings))
@@ -80,16 +82,22 @@ def _python(settings: Settings) -> Iterator[Finding]:
     if (3, 11) <= sys.version_info[:2] < (3, 14):
         yield Finding("python", "ok", version)
     else:
-        yield Finding("python", "fail", version, "use Python 3.11, 3.12 or 3.13: make setup PYTHON=python3.11")
+        yield Finding(
+            "python", "fail", version, "use Python 3.11, 3.12 or 3.13: make setup PYTHON=python3.11"
+        )
 
 
 def _cores(settings: Settings) -> Iterator[Finding]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     found = f"{usable} usable, {settings.engines.cores} lent to the engines"
     if settings.engines.cores > usable:
-        yield Finding("cores", "warn", found, f"set KUAIMEI_ENGINES__CORES={usable}: more only gets in its own way")
+        yield Finding(
+            "cores", "warn", found, f"set KUAIMEI_ENGINES__CORES={usable}: more only gets in its own way"
+        )
     elif usable < _NEEDED_CORES:
-        yield Finding("cores", "warn", found, f"give it {_NEEDED_CORES} cores, or set KUAIMEI_ASR=whisper-base")
+        yield Finding(
+            "cores", "warn", found, f"give it {_NEEDED_CORES} cores, or set KUAIMEI_ASR=whisper-base"
+        )
     else:
         yield Finding("cores", "ok", found)
 
@@ -114,7 +122,9 @@ def _disk(settings: Settings) -> Iterator[Finding]:
     free = shutil.disk_usage(there).free
     found = f"{free / 2**30:.1f} GB free for {home}"
     if not os.access(there, os.W_OK):
-        yield Finding("disk", "fail", f"{there} is not writable", "set KUAIMEI_HOME to a folder that is yours")
+        yield Finding(
+            "disk", "fail", f"{there} is not writable", "set KUAIMEI_HOME to a folder that is yours"
+        )
     elif free < _NEEDED_DISK:
         yield Finding("disk", "warn", found, "make room, or set KUAIMEI_HOME to a folder on a larger disk")
     else:
@@ -182,9 +192,14 @@ def _gpu(settings: Settings) -> Iterator[Finding]:
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
-        yield Finding("gpu", "warn", "nvidia-smi does not answer", "reinstall the driver; until then the CPU does it")
+        yield Finding(
+            "gpu", "warn", "nvidia-smi does not answer", "reinstall the driver; until then the CPU does it"
+        )
         return
     cards = "; ".join(answer.stdout.split("\n")).strip("; ")
     yield Finding(
-        "gpu", "ok", cards, "to use it, serve the models with vLLM and the like and set KUAIMEI_LLM=http://…/v1"
+        "gpu",
+        "ok",
+        cards,
+        "to use it, serve the models with vLLM and the like and set KUAIMEI_LLM=http://…/v1",
     )

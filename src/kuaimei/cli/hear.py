@@ -20,7 +20,9 @@ __all__ = ["hear"]
 
 
 def hear(
-    file: Annotated[Path, typer.Argument(help="A recording in any common format.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="A recording in any common format.", exists=True, dir_okay=False)
+    ],
     language: Annotated[str, typer.Option(help="zh, en or auto.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Text and figures as JSON on stdout.")] = False,
 ) -> None:

@@ -21,6 +21,7 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.errors import AudioError
 from kuaimei.settings import Settings
+from kuaimei.store.ids import new_id
 from kuaimei.wiring import open_house
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _BLOCK = ASR_RATE * 20 // 1000
 
 
 class _Loudspeaker:
-    """Plays what is handed over, and falls silent at once when told; filled by the loop, drained by a thread."""
+    """Plays what is handed over, and falls silent at once when told."""
 
     def __init__(self) -> None:
         self._pieces: deque[Pcm] = deque()
@@ -97,22 +98,24 @@ async def converse(settings: Settings, *, keep: bool) -> None:
             case _:
                 pass
 
-    async with open_house(settings, keep=keep, progress=lambda name: console.note(f"ready: {name}")) as house:
-        async with house.converse("microphone", [watch]) as conversation:
+    async with (
+        open_house(settings, keep=keep, progress=lambda name: console.note(f"ready: {name}")) as house,
+        house.converse(new_id("sess"), [watch]) as conversation,
+    ):
 
-            def heard(indata: Any, frames: int, time: object, status: object) -> None:
-                loop.call_soon_threadsafe(conversation.hear, from_bytes(bytes(indata)).copy())
+        def heard(indata: Any, frames: int, time: object, status: object) -> None:
+            loop.call_soon_threadsafe(conversation.hear, from_bytes(bytes(indata)).copy())
 
-            rate = house.engines.synthesizer.sample_rate
-            try:
-                microphone = sounddevice.RawInputStream(
-                    samplerate=ASR_RATE, blocksize=_BLOCK, channels=1, dtype="int16", callback=heard
-                )
-                loudspeaker = sounddevice.OutputStream(
-                    samplerate=rate, channels=1, dtype="int16", callback=speaker.fill
-                )
-            except sounddevice.PortAudioError as error:
-                raise AudioError(f"no microphone or loudspeaker could be opened: {error}") from None
-            with microphone, loudspeaker:
-                console.note("說吧。Speak. (Ctrl+C ends.)")
-                await asyncio.Event().wait()
+        rate = house.engines.synthesizer.sample_rate
+        try:
+            microphone = sounddevice.RawInputStream(
+                samplerate=ASR_RATE, blocksize=_BLOCK, channels=1, dtype="int16", callback=heard
+            )
+            loudspeaker = sounddevice.OutputStream(
+                samplerate=rate, channels=1, dtype="int16", callback=speaker.fill
+            )
+        except sounddevice.PortAudioError as error:
+            raise AudioError(f"no microphone or loudspeaker could be opened: {error}") from None
+        with microphone, loudspeaker:
+            console.note("說吧。Speak. (Ctrl+C ends.)")
+            await asyncio.Event().wait()

@@ -21,6 +21,7 @@ from kuaimei.dialogue.events import (
     TurnTiming,
 )
 from kuaimei.settings import Settings
+from kuaimei.store.ids import new_id
 from kuaimei.wiring import House, open_house
 
 __all__ = ["Rehearsal", "TurnReport", "feed", "rehearse", "speak"]
@@ -118,7 +119,7 @@ async def rehearse(
     told: Callable[[TurnReport], None] = lambda turn: None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[TurnReport]:
-    """Speak ``files`` one after the other into one conversation, each when the reply before it has been heard.
+    """Speak ``files`` into one conversation, each when the reply to the one before has been heard.
 
     Args:
         out: Folder for ``NAME.reply.wav`` of every recording.
@@ -139,11 +140,11 @@ async def speak(
     *,
     out: Path | None = None,
     told: Callable[[TurnReport], None] = lambda turn: None,
-    session: str = "talk",
+    session: str = "",
 ) -> list[TurnReport]:
     """As `rehearse`, with a house that is open already and decoded recordings (16 kHz)."""
     rehearsal = Rehearsal(told)
-    async with house.converse(session, [rehearsal]) as conversation:
+    async with house.converse(session or new_id("sess"), [rehearsal]) as conversation:
         for path, pcm in clips:
             rehearsal.file = path.name
             before = len(rehearsal.turns)
@@ -170,7 +171,7 @@ async def feed(conversation: Conversation, rehearsal: Rehearsal, pcm: Pcm) -> No
     waiting = asyncio.ensure_future(wait())
     begun, sent = loop.time(), 0
     try:
-        while not done.is_set() or rehearsal.timed == timed and sent < len(speech):
+        while not done.is_set() or (rehearsal.timed == timed and sent < len(speech)):
             packet = speech[sent : sent + _PACKET] if sent < len(speech) else silence
             sent += len(packet)
             await asyncio.sleep(max(0.0, begun + sent / ASR_RATE - loop.time()))

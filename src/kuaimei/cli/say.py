@@ -23,7 +23,9 @@ __all__ = ["say"]
 
 def say(
     text: Annotated[str, typer.Argument(help="What to say.")],
-    voice: Annotated[str | None, typer.Option(help="Voice; see the server's /api/voices or models list.")] = None,
+    voice: Annotated[
+        str | None, typer.Option(help="Voice; see the server's /api/voices or models list.")
+    ] = None,
     speed: Annotated[float, typer.Option(min=0.5, max=2.0, help="1 is the voice's own pace.")] = 1.0,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="File to write; its suffix says the format.")

@@ -25,9 +25,13 @@ _GOODBYE_S = 5
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback a key is needed.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; beyond loopback a key is needed.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
-    llm: Annotated[str | None, typer.Option(help="Catalogue name, path, or URL of an OpenAI-compatible server.")] = None,
+    llm: Annotated[
+        str | None, typer.Option(help="Catalogue name, path, or URL of an OpenAI-compatible server.")
+    ] = None,
 ) -> None:
     """Start the server and print the address to open; Ctrl+C stops it."""
     settings = console.settings_from(llm=llm)
@@ -42,9 +46,8 @@ def serve(
 async def _serve(settings: Settings) -> None:
     started = time.monotonic()
     listening = _listen(settings.server)  # before the models are loaded: a busy port is told at once
-    me = asyncio.current_task()
-    assert me is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
+    if (me := asyncio.current_task()) is not None:  # until uvicorn takes the signals over
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
     console.note(f"快美 kuaimei {__version__}: loading …")
     with listening:
         async with open_house(settings, progress=lambda name: console.note(f"  ready: {name}")) as house:

@@ -12,14 +12,26 @@ from kuaimei.cli.rehearsal import TurnReport, rehearse
 
 __all__ = ["talk"]
 
-_COLUMNS = ["file", "transcript", "reply", "endpoint", "transcript", "token", "clause", "first audio", "last audio"]
+_COLUMNS = [
+    "file",
+    "transcript",
+    "reply",
+    "endpoint",
+    "transcript",
+    "token",
+    "clause",
+    "first audio",
+    "last audio",
+]
 
 
 def talk(
     files: Annotated[
         list[Path] | None, typer.Argument(help="Recordings of speech; none: the microphone.", exists=True)
     ] = None,
-    llm: Annotated[str | None, typer.Option(help="Catalogue name, path, or URL of an OpenAI-compatible server.")] = None,
+    llm: Annotated[
+        str | None, typer.Option(help="Catalogue name, path, or URL of an OpenAI-compatible server.")
+    ] = None,
     voice: Annotated[str | None, typer.Option(help="Voice of the replies.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the replies' audio and turns.json.")] = None,
     keep: Annotated[bool, typer.Option(help="Store what is said, as the server does.")] = False,
@@ -39,7 +51,9 @@ def talk(
     def told(turn: TurnReport) -> None:
         if not as_json:
             first = "–" if turn.first_audio_ms is None else f"{turn.first_audio_ms:.0f} ms"
-            console.note(f"{turn.file}\n  你 {turn.transcript}\n  快 {turn.reply}\n  first audio after {first}")
+            console.note(
+                f"{turn.file}\n  你 {turn.transcript}\n  快 {turn.reply}\n  first audio after {first}"
+            )
 
     turns = asyncio.run(rehearse(settings, files, out=out, keep=keep, told=told, progress=console.note))
     result = {"turns": [turn.public() for turn in turns]}
@@ -51,8 +65,13 @@ def talk(
     console.print_table(
         _COLUMNS,
         [
-            [t.file, t.transcript, t.reply, *map(_ms, (t.endpoint_ms, t.transcript_ms, t.first_token_ms)),
-             *map(_ms, (t.first_clause_ms, t.first_audio_ms, t.last_audio_ms))]
+            [
+                t.file,
+                t.transcript,
+                t.reply,
+                *map(_ms, (t.endpoint_ms, t.transcript_ms, t.first_token_ms)),
+                *map(_ms, (t.first_clause_ms, t.first_audio_ms, t.last_audio_ms)),
+            ]
             for t in turns
         ],
         title="milliseconds from the last voiced frame",
