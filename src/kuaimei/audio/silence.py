@@ -4,7 +4,7 @@ import numpy as np
 
 from kuaimei.audio.pcm import EMPTY, Pcm, to_float
 
-__all__ = ["fade_edges", "frame_levels", "silence", "sound_bounds", "trim_silence"]
+__all__ = ["StreamTrimmer", "fade_edges", "frame_levels", "silence", "sound_bounds", "trim_silence"]
 
 _FRAME_MS = 5
 
@@ -89,3 +89,54 @@ def _ramp(samples: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     if not samples:
         return np.ones(0, np.float32)
     return (0.5 - 0.5 * np.cos(np.pi * np.arange(samples) / samples)).astype(np.float32)
+
+
+class StreamTrimmer:
+    """`trim_silence` for sound that arrives in pieces; silence in the middle is passed on.
+
+    Args:
+        rate: In Hz.
+        keep_start_ms: Kept before the first sound.
+        keep_end_ms: Kept after the last.
+        threshold_dbfs: What is softer is silence: how loud the sound will become is not yet known.
+    """
+
+    def __init__(
+        self,
+        rate: int,
+        *,
+        keep_start_ms: float = 30.0,
+        keep_end_ms: float = 60.0,
+        threshold_dbfs: float = -50.0,
+    ) -> None:
+        self._rate = rate
+        self._keep_start = int(keep_start_ms * rate / 1000.0)
+        self._keep_end = int(keep_end_ms * rate / 1000.0)
+        self._threshold = threshold_dbfs
+        self._begun = False
+        self._held = EMPTY
+
+    def push(self, pcm: Pcm) -> Pcm:
+        """What is certain to be part of the result; silence is held back until sound follows it."""
+        if not len(pcm):
+            return EMPTY
+        self._held = np.concatenate([self._held, pcm])
+        loud = np.flatnonzero(frame_levels(self._held, self._rate) > self._threshold)
+        if not len(loud):
+            if not self._begun:
+                self._held = self._held[max(0, len(self._held) - self._keep_start) :]
+            return EMPTY
+        size = max(1, self._rate * _FRAME_MS // 1000)
+        start = 0 if self._begun else max(0, int(loud[0]) * size - self._keep_start)
+        end = min(len(self._held), (int(loud[-1]) + 1) * size)
+        sound, self._held = self._held[start:end], self._held[end:]
+        if not self._begun:
+            self._begun = True
+            return fade_edges(sound, self._rate, end_ms=0.0)
+        return sound
+
+    def flush(self) -> Pcm:
+        """The decay of the last sound; empty if there was none."""
+        rest = fade_edges(self._held[: self._keep_end], self._rate, start_ms=0.0) if self._begun else EMPTY
+        self._begun, self._held = False, EMPTY
+        return rest

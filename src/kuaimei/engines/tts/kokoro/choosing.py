@@ -1,0 +1,169 @@
+"""Which runtime is the fastest on this machine: measured once, then remembered."""
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from kuaimei.engines.tts.kokoro.runtime import Runtime, RuntimeName, Utterance, open_runtime
+from kuaimei.engines.tts.kokoro.weights import load_voices
+from kuaimei.errors import WeightsError
+from kuaimei.settings import Settings
+
+__all__ = ["cache_folder", "candidates", "choose_runtime", "measure", "remembered"]
+
+_MEMORY: Final = "runtime.json"
+_LENGTHS: Final = (24, 48)
+"""Phonemes of the pieces that are timed: a first clause and a later one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What a measurement holds for."""
+
+    cpu: str
+    cores: int
+    versions: str
+    weights: str
+
+
+def choose_runtime(settings: Settings, folder: Path) -> RuntimeName:
+    """The runtime to use: as configured, as measured on this machine, else by what its CPU can do.
+
+    Raises:
+        WeightsError: If the weights of no runtime are there.
+    """
+    names = candidates(settings, folder)
+    if len(names) == 1:
+        return names[0]
+    known = remembered(settings, folder)
+    if known in names:
+        return known
+    # bfloat16 in hardware beats int8, which beats float32.
+    order: tuple[RuntimeName, ...] = ("openvino-bf16", "onnxruntime-int8", "openvino-f32")
+    return min(names, key=order.index)
+
+
+def candidates(settings: Settings, folder: Path) -> tuple[RuntimeName, ...]:
+    """The runtimes that can be used here: allowed by the settings, weights there, CPU able.
+
+    Raises:
+        WeightsError: If there is none.
+    """
+    wanted = settings.engines.tts_runtime
+    names: list[RuntimeName] = []
+    if wanted != "openvino" and (folder / "int8.onnx").is_file():
+        names.append("onnxruntime-int8")
+    if wanted != "onnxruntime" and (folder / "fp32.onnx").is_file():
+        if _has_bf16():
+            names.append("openvino-bf16")
+        names.append("openvino-f32")
+    if not names:
+        what = {"openvino": "fp32.onnx", "onnxruntime": "int8.onnx"}.get(wanted, "int8.onnx and fp32.onnx")
+        raise WeightsError(f"{folder} lacks {what}; run: kuaimei models pull kokoro")
+    return tuple(names)
+
+
+def measure(
+    settings: Settings, folder: Path, progress: Callable[[str], None] = lambda line: None
+) -> Mapping[RuntimeName, float]:
+    """Time every candidate and remember the fastest in the data folder; takes 10 to 20 s.
+
+    Call it where nothing else computes: set-up does, once.
+
+    Args:
+        settings: Say which candidates, how many cores and which data folder.
+        folder: Kokoro's weights.
+        progress: Told in one line what each candidate took.
+
+    Returns:
+        Seconds of each candidate for a first clause and a later one.
+    """
+    voices = load_voices(folder)
+    generator = np.random.default_rng(7)
+    pieces = []
+    for length in _LENGTHS:
+        tokens = np.zeros(length + 2, np.int64)
+        tokens[1:-1] = generator.choice(np.arange(43, 70), length)
+        pieces.append(Utterance(tokens, voices.style(voices.names[0], length), 1.0))
+    took: dict[RuntimeName, float] = {}
+    for name in candidates(settings, folder):
+        runtime = open_runtime(name, folder, settings.engines.cores, cache_folder(settings))
+        try:
+            took[name] = sum(_best_of(3, runtime, piece) for piece in pieces)
+        finally:
+            runtime.close()
+        progress(f"speech with {name}: {took[name]:.2f} s")
+    fastest = min(took, key=lambda name: took[name])
+    memory = {"key": _told(_key(settings, folder)), "fastest": fastest, "seconds": took}
+    path = settings.home / _MEMORY
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".part")
+    fresh.write_text(json.dumps(memory, indent=2) + "\n", encoding="utf-8")
+    fresh.replace(path)
+    return took
+
+
+def remembered(settings: Settings, folder: Path) -> RuntimeName | None:
+    """The fastest by an earlier `measure` of these weights on this machine; None if there was none."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        memory = json.loads((settings.home / _MEMORY).read_text(encoding="utf-8"))
+        if memory["key"] == _told(_key(settings, folder)):
+            fastest: RuntimeName = memory["fastest"]
+            return fastest
+    return None
+
+
+def cache_folder(settings: Settings) -> Path:
+    """Where OpenVINO keeps the compiled network, which saves seconds at every start."""
+    return settings.home / "cache" / "openvino"
+
+
+def _best_of(times: int, runtime: Runtime, piece: Utterance) -> float:
+    runtime.render(piece, alone=True)  # the first of a length is slower
+    took = []
+    for _ in range(times):
+        start = time.perf_counter()
+        runtime.render(piece, alone=True)
+        took.append(time.perf_counter() - start)
+    return min(took)
+
+
+def _has_bf16() -> bool:
+    import openvino  # type: ignore[import-untyped]
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _key(settings: Settings, folder: Path) -> _Key:
+    digest = hashlib.sha256()
+    for name in ("int8.onnx", "fp32.onnx"):
+        path = folder / name
+        if path.is_file():
+            with path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - (1 << 20)))
+                digest.update(f"{name}:{size}:".encode() + file.read())
+    versions = ",".join(f"{package} {version(package)}" for package in ("onnxruntime", "openvino"))
+    return _Key(_cpu(), settings.engines.cores, versions, digest.hexdigest()[:16])
+
+
+def _told(key: _Key) -> dict[str, str | int]:
+    return {"cpu": key.cpu, "cores": key.cores, "versions": key.versions, "weights": key.weights}
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,174 @@
+"""Kokoro as the house's synthesiser: text in, trimmed and levelled clauses out."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import numpy as np
+
+from kuaimei.audio.loudness import level
+from kuaimei.audio.pcm import EMPTY, Pcm, from_float
+from kuaimei.audio.silence import silence, trim_silence
+from kuaimei.engines.computing import compute
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.tts.kokoro.choosing import cache_folder, choose_runtime
+from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
+from kuaimei.engines.tts.kokoro.runtime import RATE, Runtime, Utterance, open_runtime
+from kuaimei.engines.tts.kokoro.weights import Alphabet, Voices, load_alphabet, load_voices
+from kuaimei.engines.types import Priority, Ticket, TTSReq
+from kuaimei.engines.workshop import Workshop
+from kuaimei.errors import EngineError, WeightsError
+from kuaimei.models.source import Source
+from kuaimei.text.clauses import cut, speech_length
+
+__all__ = ["Kokoro", "open_kokoro"]
+
+_ONE_BREATH: Final = 24.0
+"""Spoken characters up to which a text is rendered in one piece; a conversation's clauses are shorter."""
+_PAUSES_MS: Final = (("。！？!?…", 260.0), ("；：;:—", 180.0), ("，、,", 110.0), (".", 260.0))
+"""Silence after a clause, by the mark it ends with."""
+_RUNNING_ON_MS: Final = 15.0
+"""Silence after a clause that was cut in the middle of a sentence."""
+_WARM_UP: Final = (
+    "你好，",
+    "今天天氣很好。",
+    "我們一起去公園散步，Hello!",
+    "這樣的話，我建議你明天早上九點半出發。",
+)
+
+
+class Kokoro:
+    """The synthesiser of all conversations.
+
+    Args:
+        runtime: Computes the network.
+        alphabet: Phonemes to numbers.
+        voices: Those at hand.
+        phonemes: Text to phonemes.
+        cores: The lane that lends cores.
+    """
+
+    sample_rate = RATE
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        alphabet: Alphabet,
+        voices: Voices,
+        phonemes: Callable[[str], str],
+        cores: Lane,
+    ) -> None:
+        self._runtime = runtime
+        self._alphabet = alphabet
+        self._voices = voices
+        self._phonemes = phonemes
+        self._cores = cores
+
+    @property
+    def runtime(self) -> str:
+        """Name of what computes the network."""
+        return self._runtime.name
+
+    @property
+    def voices(self) -> Sequence[str]:
+        """Ids of the voices at hand; the first is the default."""
+        return self._voices.names
+
+    async def stream(self, req: TTSReq) -> AsyncIterator[Pcm]:
+        """``req.text`` spoken, one clause after the other, with the pause its punctuation asks for.
+
+        The first clause has all the cores to itself; those that follow are rendered side by side.
+
+        Raises:
+            EngineError: If the voice is unknown or synthesis failed; `QueueFull` if there was no place or
+                time for it.
+        """
+        voice = req.voice_id or self._voices.names[0]
+        if voice not in self._voices.names:
+            raise EngineError(f"no voice is called {voice!r}; there are: {', '.join(self._voices.names)}")
+        clauses = cut(req.text) if speech_length(req.text) > _ONE_BREATH else [req.text]
+        yield await self._speak(clauses[0], voice, req, alone=True)
+        waiting = iter(clauses[1:])
+        begun: deque[asyncio.Task[Pcm]] = deque()
+        try:
+            while True:
+                while len(begun) <= self._cores.capacity and (clause := next(waiting, None)) is not None:
+                    begun.append(asyncio.ensure_future(self._speak(clause, voice, req, alone=False)))
+                if not begun:
+                    return
+                yield await begun[0]
+                begun.popleft()
+        finally:
+            for task in begun:
+                task.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)
+
+    async def warm_up(self) -> None:
+        """Speak clauses of a few lengths to nobody, so that the first listener does not wait for them."""
+        ticket = Ticket(priority=Priority.BACKGROUND)
+        for text in _WARM_UP:
+            await self._speak(text, self._voices.names[0], TTSReq(text=text, ticket=ticket), alone=True)
+        several = (TTSReq(text=text, ticket=ticket) for text in _WARM_UP[:2])
+        await asyncio.gather(
+            *(self._speak(req.text, self._voices.names[0], req, alone=False) for req in several)
+        )
+
+    async def _speak(self, clause: str, voice: str, req: TTSReq, *, alone: bool) -> Pcm:
+        units = self._cores.capacity if alone else 1
+        return await compute(self._cores, req.ticket, units, self._render, clause, voice, req.speed, alone)
+
+    def _render(self, clause: str, voice: str, speed: float, alone: bool) -> Pcm:
+        """One clause, in a thread."""
+        try:
+            tokens = self._alphabet.tokens(self._phonemes(clause))
+            parts = []
+            for piece in self._alphabet.pieces(tokens):
+                style = self._voices.style(voice, len(piece))
+                padded = np.array([0, *piece, 0], np.int64)
+                samples = self._runtime.render(Utterance(padded, style, speed), alone=alone)
+                parts.append(trim_silence(from_float(samples), RATE))
+        except Exception as error:  # whatever a runtime throws
+            raise EngineError(f"the synthesiser failed on {clause[:40]!r}: {error}") from error
+        if not any(len(part) for part in parts):
+            return EMPTY
+        return np.concatenate([level(np.concatenate(parts), RATE), silence(_pause_ms(clause) / speed, RATE)])
+
+
+@asynccontextmanager
+async def open_kokoro(workshop: Workshop, source: Source) -> AsyncIterator[Kokoro]:
+    """Kokoro from the folder ``source.path``, warmed.
+
+    Raises:
+        WeightsError: If something is missing there.
+        SettingsError: If the user's lexicon has a bad line.
+    """
+    folder, settings = source.path, workshop.settings
+    if folder is None or not folder.is_dir():
+        raise WeightsError(f"there is no folder of Kokoro's at {folder}; run: kuaimei models pull kokoro")
+
+    def load() -> Kokoro:
+        alphabet, voices = load_alphabet(folder), load_voices(folder)
+        phonemes = load_phonemes(settings.home / "lexicon.toml")
+        name = choose_runtime(settings, folder)
+        runtime = open_runtime(name, folder, settings.engines.cores, cache_folder(settings))
+        return Kokoro(runtime, alphabet, voices, phonemes, workshop.cores)
+
+    engine = await asyncio.to_thread(load)
+    try:
+        await engine.warm_up()
+        yield engine
+    finally:
+        engine._runtime.close()
+
+
+def _pause_ms(clause: str) -> float:
+    """Silence after ``clause`` by the last mark in it that nothing spoken follows."""
+    for char in reversed(clause.rstrip()):
+        if char.isalnum():
+            return _RUNNING_ON_MS
+        for marks, pause_ms in _PAUSES_MS:
+            if char in marks:
+                return pause_ms
+    return _RUNNING_ON_MS

@@ -1,0 +1,109 @@
+"""What lies in Kokoro's folder: its alphabet, its voices, its two networks."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.errors import WeightsError
+
+__all__ = ["LONGEST", "MARKS", "Alphabet", "Voices", "load_alphabet", "load_voices"]
+
+LONGEST: Final = 508
+"""Phonemes in one piece: the network takes 512 with the pads, a voice's table has 510 rows."""
+MARKS: Final = frozenset(';:,.!?—…"()“” ')
+"""Symbols that are not sounds."""
+_STYLE: Final = 256
+_PREFERRED: Final = ("zf_xiaobei", "zf_", "zm_", "af_heart", "af_", "am_", "bf_", "bm_")
+"""Beginnings of voice names, the best for Mandarin with some English first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alphabet:
+    """Which phoneme has which number; the pad has 0.
+
+    Attributes:
+        numbers: Phoneme to number.
+        marks: Numbers of what is not a sound.
+    """
+
+    numbers: Mapping[str, int]
+    marks: frozenset[int]
+
+    def tokens(self, phonemes: str) -> tuple[int, ...]:
+        """Their numbers; what the alphabet does not know is left out, as in training."""
+        return tuple(self.numbers[char] for char in phonemes if char in self.numbers)
+
+    def pieces(self, tokens: tuple[int, ...], longest: int = LONGEST) -> Iterator[tuple[int, ...]]:
+        """``tokens`` in pieces of at most ``longest``, cut after a mark where there is one."""
+        while len(tokens) > longest:
+            places = range(longest, longest // 2, -1)
+            cut = next((at for at in places if tokens[at - 1] in self.marks), longest)
+            yield tokens[:cut]
+            tokens = tokens[cut:]
+        if tokens:
+            yield tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Voices:
+    """The voices at hand.
+
+    Attributes:
+        tables: Name to table, shape ``(510, 256)`` float32: the style for each length in phonemes.
+    """
+
+    tables: Mapping[str, NDArray[np.float32]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The default first."""
+        return tuple(self.tables)
+
+    def style(self, name: str, phonemes: int) -> NDArray[np.float32]:
+        """Style for a text of that many phonemes, shape ``(1, 256)``."""
+        table = self.tables[name]
+        row: NDArray[np.float32] = table[min(max(phonemes - 1, 0), len(table) - 1)]
+        return row.reshape(1, -1)
+
+
+def load_alphabet(folder: Path) -> Alphabet:
+    """Read ``tokenizer.json``.
+
+    Raises:
+        WeightsError: If it is missing or of another kind.
+    """
+    path = folder / "tokenizer.json"
+    try:
+        numbers = json.loads(path.read_text(encoding="utf-8"))["model"]["vocab"]
+        known = {str(symbol): int(number) for symbol, number in numbers.items() if number}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{path} is not Kokoro's alphabet; run: kuaimei models pull kokoro") from error
+    return Alphabet(known, frozenset(known[mark] for mark in MARKS if mark in known))
+
+
+def load_voices(folder: Path) -> Voices:
+    """Map the tables in ``folder``/voices into memory, the default voice first.
+
+    Raises:
+        WeightsError: If there are none, or one is damaged.
+    """
+    tables: dict[str, NDArray[np.float32]] = {}
+    for path in sorted((folder / "voices").glob("*.bin"), key=_rank):
+        table = np.fromfile(path, dtype="<f4")
+        if not table.size or table.size % _STYLE or not np.isfinite(table).all():
+            raise WeightsError(f"{path} is not a voice of Kokoro's; run: kuaimei models verify")
+        tables[path.stem] = table.reshape(-1, _STYLE)
+    if not tables:
+        raise WeightsError(f"there are no voices in {folder / 'voices'}; run: kuaimei models pull kokoro")
+    return Voices(tables)
+
+
+def _rank(path: Path) -> tuple[int, str]:
+    name = path.stem
+    best = (place for place, beginning in enumerate(_PREFERRED) if name.startswith(beginning))
+    return next(best, len(_PREFERRED)), name
