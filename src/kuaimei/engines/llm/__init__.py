@@ -1,1 +1,24 @@
 """Language models: the embedded llama.cpp, or any server in the OpenAI dialect."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+
+from kuaimei.engines.llm.llama import open_llama
+from kuaimei.engines.llm.openai import open_openai
+from kuaimei.engines.protocols import LanguageModel
+from kuaimei.engines.workshop import Factory, Workshop, choose
+from kuaimei.models.source import Source
+
+__all__ = ["LANGUAGE_MODELS", "open_language_model"]
+
+LANGUAGE_MODELS: Mapping[str, Factory[LanguageModel]] = {"llama": open_llama, "openai": open_openai}
+
+
+def open_language_model(workshop: Workshop, source: Source) -> AbstractAsyncContextManager[LanguageModel]:
+    """The language model shared by all conversations, warmed.
+
+    Raises:
+        SettingsError: If no such engine exists.
+        WeightsError: On entering, if its weights cannot be loaded.
+    """
+    return choose("llm", LANGUAGE_MODELS, source)(workshop, source)

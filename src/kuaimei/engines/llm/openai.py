@@ -1,0 +1,142 @@
+"""A language model far away: any server that speaks OpenAI's ``/v1/chat/completions`` (vLLM, Ollama …)."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, cast
+
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError, Timeout
+from openai.types.chat import ChatCompletionMessageParam
+
+from kuaimei.engines.llm.screen import on_screen
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.types import LLMReq
+from kuaimei.engines.workshop import Workshop
+from kuaimei.errors import EngineError, EngineUnavailable, SettingsError
+from kuaimei.models.source import Source
+
+__all__ = ["OpenAILanguageModel", "open_openai"]
+
+_CONNECT_S: Final = 5.0
+_SILENCE_S: Final = 60.0
+"""Patience with a server that sends nothing; whoever waits has less of it and closes the stream."""
+
+_OVERLOADED: Final = frozenset({408, 429, 502, 503, 504})
+
+_GO_ON: Final[dict[str, Any]] = {"continue_final_message": True, "add_generation_prompt": False}
+"""What vLLM must be told to go on with a reply begun; llama.cpp and Ollama do so by themselves. OpenAI's
+own service cannot, and refuses."""
+
+
+class OpenAILanguageModel:
+    """Asks a server for each reply.
+
+    Args:
+        client: Of the server.
+        model: To ask for; empty: the first that the server lists, asked for once.
+        lane: As many requests at once as the server is to get.
+    """
+
+    shares_cores = False
+
+    def __init__(self, client: AsyncOpenAI, model: str, lane: Lane) -> None:
+        self.lane = lane
+        self._client = client
+        self._model = model
+
+    def stream(self, req: LLMReq) -> AsyncGenerator[str, None]:
+        """New text as it is written, in the script of the screen.
+
+        Closing the iterator closes the connection, at which servers stop writing.
+
+        Raises:
+            EngineUnavailable: If the server cannot be reached, has no capacity or breaks off.
+            EngineError: If it refuses; `QueueFull` if there was no place or time for the request.
+        """
+        return on_screen(self._write(req), req.prefix)
+
+    async def warm(self, req: LLMReq) -> None:
+        """Nothing: such servers keep their own caches."""
+
+    async def find_model(self) -> str:
+        """The model to ask for.
+
+        Raises:
+            EngineUnavailable: If the server cannot be reached.
+            SettingsError: If it lists none.
+        """
+        if not self._model:
+            try:
+                models = await self._client.models.list()
+            except (OpenAIError, ValueError) as error:
+                raise self._translated(error) from error
+            if not models.data:
+                raise SettingsError(f"{self._url} lists no model; set KUAIMEI_ENGINES__LLM_REMOTE_MODEL")
+            self._model = models.data[0].id
+        return self._model
+
+    async def _write(self, req: LLMReq) -> AsyncGenerator[str, None]:
+        messages = [message.model_dump() for message in req.messages]
+        if req.prefix:
+            messages.append({"role": "assistant", "content": req.prefix})
+        begun = finished = False
+        async with self.lane.slot(req.ticket):
+            try:
+                async with await self._client.chat.completions.create(
+                    model=await self.find_model(),
+                    messages=cast("list[ChatCompletionMessageParam]", messages),
+                    max_tokens=req.max_tokens,
+                    temperature=req.temperature,
+                    stream=True,
+                    extra_body=_GO_ON if req.prefix else None,
+                ) as chunks:
+                    async for chunk in chunks:
+                        begun = True
+                        for choice in chunk.choices[:1]:
+                            finished = finished or choice.finish_reason is not None
+                            if choice.delta.content:
+                                yield choice.delta.content
+            except (OpenAIError, ValueError) as error:  # the latter: it does not speak JSON
+                raise self._translated(error, begun=begun) from error
+        if not finished:
+            raise self._broken_off()
+
+    @property
+    def _url(self) -> str:
+        return str(self._client.base_url)
+
+    def _broken_off(self) -> EngineError:
+        return EngineUnavailable(f"the language model at {self._url} broke off in the middle of a reply")
+
+    def _translated(self, error: Exception, *, begun: bool = False) -> EngineError:
+        if isinstance(error, APIStatusError):
+            status = error.status_code
+            if status in _OVERLOADED:
+                return EngineUnavailable(f"the language model at {self._url} has no capacity (HTTP {status})")
+            if status in (401, 403):
+                return EngineError(
+                    f"the language model at {self._url} refuses the key; set KUAIMEI_ENGINES__REMOTE_KEY"
+                )
+            return EngineError(f"the language model at {self._url} refused (HTTP {status}): {error.message}")
+        if isinstance(error, APIConnectionError):
+            if begun:
+                return self._broken_off()
+            return EngineUnavailable(f"the language model at {self._url} cannot be reached; is it running?")
+        return EngineError(f"the language model at {self._url} gave no usable answer: {error}")
+
+
+@asynccontextmanager
+async def open_openai(workshop: Workshop, source: Source) -> AsyncIterator[OpenAILanguageModel]:
+    """A client of ``source.url``; a server that is not up yet is asked again at the first request."""
+    settings = workshop.settings.engines
+    async with AsyncOpenAI(
+        base_url=source.url,
+        api_key=settings.remote_key.get_secret_value() or "none",
+        timeout=Timeout(_SILENCE_S, connect=_CONNECT_S),
+        max_retries=1,
+    ) as client:
+        lane = Lane(f"llm at {source.url}", settings.remote_concurrency)
+        model = OpenAILanguageModel(client, settings.llm_remote_model, lane)
+        with suppress(EngineUnavailable, TimeoutError):
+            await asyncio.wait_for(model.find_model(), 2 * _CONNECT_S)
+        yield model

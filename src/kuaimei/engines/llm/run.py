@@ -1,0 +1,150 @@
+"""One call of the embedded model, in steps between which others may compute."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from typing import Final
+
+from kuaimei.engines.llm.embedded import Llama, Reading
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.types import LLMReq, Message, Ticket
+from kuaimei.errors import EngineError
+
+__all__ = ["Run"]
+
+_STEP_TOKENS: Final = 12
+"""Pieces written before the cores are offered to whoever waits for them: a first clause is shorter."""
+
+
+class Run:
+    """Reads ``messages`` and writes what follows, holding all the cores.
+
+    When others wait for the cores it stops after a batch of the prompt or a few tokens, queues again
+    and goes on from the prompt cache, which costs the time of a single token.
+
+    Args:
+        llama: The model.
+        cores: Where it waits for the cores.
+        threads: On which the model is called.
+        req: Its ticket, number of tokens and temperature.
+        messages: The prompt; a last one of the assistant's is gone on with.
+
+    Attributes:
+        reading: How much of the prompt came out of the cache when it was first read; None until then.
+    """
+
+    def __init__(
+        self,
+        llama: Llama,
+        cores: Lane,
+        threads: ThreadPoolExecutor,
+        req: LLMReq,
+        messages: Sequence[Message],
+    ) -> None:
+        self._llama = llama
+        self._cores = cores
+        self._threads = threads
+        self._req = req
+        self._messages = [message.model_dump() for message in messages]
+        self._loop = asyncio.get_running_loop()
+        self._out: asyncio.Queue[str | EngineError | None] = asyncio.Queue()  # at most max_tokens pieces
+        self._text = ""
+        self._pieces = 0
+        self._in_step = 0
+        self._computing = False
+        self._stopped = False
+        self.reading: Reading | None = None
+        self.task = asyncio.ensure_future(self._drive())
+
+    async def pieces(self) -> AsyncGenerator[str, None]:
+        """The text as it is written.
+
+        Raises:
+            EngineError: If generation failed; `QueueFull` if there was no place or time for it.
+        """
+        while (piece := await self._out.get()) is not None:
+            if isinstance(piece, EngineError):
+                raise piece
+            yield piece
+
+    def stop(self) -> None:
+        """Have it stop; the cores are let go as soon as the token or batch it is at is done."""
+        self._stopped = True
+        self._out.put_nowait(None)
+        if not self._computing:  # a thread cannot be cancelled: it looks at the flag itself
+            self.task.cancel()
+
+    async def _drive(self) -> None:
+        try:
+            held = await self._enter(self._req.ticket)
+            try:
+                while not await self._step() and not self._stopped:
+                    held = await self._enter_again(held)
+            finally:
+                await held.aclose()
+        except EngineError as error:
+            self._out.put_nowait(error)
+        except Exception as error:  # whoever waits must learn of it
+            self._out.put_nowait(EngineError(f"the language model failed: {error}"))
+        finally:
+            self._out.put_nowait(None)
+
+    async def _enter(self, ticket: Ticket) -> AsyncExitStack:
+        held = AsyncExitStack()
+        await held.enter_async_context(self._cores.slot(ticket, self._cores.capacity))
+        return held
+
+    async def _enter_again(self, held: AsyncExitStack) -> AsyncExitStack:
+        """Stand in line before letting go, so that nobody of less importance slips in between."""
+        patient = self._req.ticket.model_copy(update={"deadline": None})
+        entering = asyncio.ensure_future(self._enter(patient))
+        try:
+            await asyncio.sleep(0)  # it is in line now
+            await held.aclose()
+            return await entering
+        except asyncio.CancelledError:
+            entering.cancel()
+            with suppress(asyncio.CancelledError, EngineError):
+                await (await entering).aclose()
+            raise
+
+    async def _step(self) -> bool:
+        """Compute until the end, or until others want the cores; True at the end."""
+        self._in_step = 0
+        self._computing = True
+        try:
+            return await self._loop.run_in_executor(self._threads, self._compute)
+        finally:
+            self._computing = False
+
+    # On the model's thread
+
+    def _compute(self) -> bool:
+        messages = self._messages
+        if self._text:
+            messages = [*messages]
+            begun = messages.pop()["content"] if messages[-1]["role"] == "assistant" else ""
+            messages.append({"role": "assistant", "content": begun + self._text})
+        left = self._req.max_tokens - self._pieces
+        return left <= 0 or self._llama.complete(
+            messages, self._heed, max_tokens=left, temperature=self._req.temperature
+        )
+
+    def _heed(self, news: Reading | str) -> bool:
+        """False stops the model."""
+        if self._stopped:
+            return False
+        if isinstance(news, Reading):
+            if self.reading is None or self._in_step == self._pieces == 0:
+                self.reading = news
+            # What has been read is kept; but a step that has read nothing would gain nothing.
+            return not self._cores.depth or news.evaluated == 0 or news.complete
+        self._text += news
+        self._pieces += 1
+        self._in_step += 1
+        try:
+            self._loop.call_soon_threadsafe(self._out.put_nowait, news)
+        except RuntimeError:  # the loop is closed: nobody reads this any more
+            return False
+        return not self._cores.depth or self._in_step < _STEP_TOKENS
