@@ -21,6 +21,7 @@ __all__ = [
     "is_echo",
     "is_hallucinated",
     "is_repetitive",
+    "is_silence",
     "units",
     "voiced_s",
 ]
@@ -38,6 +39,7 @@ _VOICE_S = 0.35
 """Voice from which an empty transcript is suspicious."""
 _SILENT = 0.6
 """Probability of no speech from which an empty transcript is believed."""
+_SILENT_LOG_PROBABILITY = -1.0
 _LOG_PROBABILITY = -1.1
 """Mean log probability below which the decoder was guessing."""
 
@@ -160,6 +162,11 @@ def is_hallucinated(draft: Draft, voice_s: float) -> bool:
     )
 
 
+def is_silence(draft: Draft) -> bool:
+    """Whether the decoder found nothing and only wrote because it always writes (OpenAI's own rule)."""
+    return draft.no_speech >= _SILENT and draft.log_probability <= _SILENT_LOG_PROBABILITY
+
+
 def doubt(draft: Draft, voice_s: float) -> str:
     """Why ``draft`` should be decoded again in another way; empty if it is believed."""
     count = len(units(draft.text))
@@ -171,6 +178,6 @@ def doubt(draft: Draft, voice_s: float) -> str:
         return "too fast"
     if voice_s >= _SLOW_FROM_S and count < _SLOW_UNITS_PER_S * voice_s:
         return "too slow"
-    if draft.log_probability < _LOG_PROBABILITY and draft.no_speech < _SILENT:
+    if draft.log_probability < _LOG_PROBABILITY:
         return "unsure"
     return ""

@@ -1,6 +1,9 @@
 """From a recogniser's raw text to what is shown: Traditional script, full-width punctuation, spacing."""
 
 import re
+from functools import cache
+
+import opencc
 
 from kuaimei.text.script import to_traditional
 
@@ -15,20 +18,53 @@ _COMMA_TO_HAN = re.compile(rf"(?<=[0-9A-Za-z%])\s*([,?!;:])\s*(?=[{_HAN}])")
 _COMMA_AFTER_HAN = re.compile(rf"(?<=[{_HAN}])\s*([,?!;:])\s*(?=[0-9A-Za-z])")
 _SPACE_IN_HAN = re.compile(rf"(?<=[{_HAN}{_FULL}])\s+(?=[{_HAN}{_FULL}])")
 _SPACE_AT_MARK = re.compile(rf"\s+(?=[{_FULL}])|(?<=[{_FULL}])\s+")
+_CLAUSE = re.compile(rf"[^{_FULL}]+")
 _SPACES = re.compile(r"\s+")
 _HAS_HAN = re.compile(rf"[{_HAN}]")
 _LAST_STOP = re.compile(r"(?<=[0-9A-Za-z%])([.?!])$")
 
 
 def present(text: str) -> str:
-    """``text`` as it is shown: s2twp, full-width marks in Chinese, no spaces between Han characters."""
+    """``text`` as it is shown: s2twp, full-width marks in Chinese, no spaces between Han characters.
+
+    A clause that is in Traditional script already keeps its words (s2tw): s2twp exchanges words as well
+    and would make a 「聊天的物件」 of a speaker's 「聊天的對象」.
+    """
     text = _SPACES.sub(" ", text).strip()
     if not _HAS_HAN.search(text):
         return text
     text = _SPACE_IN_HAN.sub("", text)
     for pattern in (_MARK_AFTER_HAN, _COMMA_TO_HAN, _COMMA_AFTER_HAN, _LAST_STOP):
         text = pattern.sub(lambda match: _WIDE[match.group(1)], text)
-    return to_traditional(_SPACE_AT_MARK.sub("", text))
+    return _CLAUSE.sub(lambda match: _traditional(match.group()), _SPACE_AT_MARK.sub("", text))
+
+
+def _traditional(clause: str) -> str:
+    return to_traditional(clause) if _is_simplified(clause) else _characters(clause)
+
+
+def _is_simplified(clause: str) -> bool:
+    """Whether a character is of the Simplified script alone: Big5, Taiwan's old code, lacks it."""
+    return any(_foreign(char) for char in clause)
+
+
+@cache
+def _foreign(char: str) -> bool:
+    try:
+        char.encode("big5")
+    except UnicodeEncodeError:
+        return _characters(char) != char
+    return False
+
+
+def _characters(text: str) -> str:
+    converted: str = _converter().convert(text)
+    return converted
+
+
+@cache
+def _converter() -> opencc.OpenCC:
+    return opencc.OpenCC("s2tw")
 
 
 def join(texts: list[str]) -> str:

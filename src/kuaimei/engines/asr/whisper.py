@@ -5,11 +5,12 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms
-from kuaimei.engines.asr.decoding import WhisperDecoder, WhisperInput, load_whisper
+from kuaimei.engines.asr.decoding import WhisperInput, load_whisper
 from kuaimei.engines.asr.guards import (
     Draft,
     collapse,
@@ -17,6 +18,7 @@ from kuaimei.engines.asr.guards import (
     is_echo,
     is_hallucinated,
     is_repetitive,
+    is_silence,
     units,
     voiced_s,
 )
@@ -29,7 +31,7 @@ from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import QueueFull, WeightsError
 from kuaimei.models.source import Source
 
-__all__ = ["WhisperRecognizer", "open_whisper"]
+__all__ = ["Decoder", "WhisperRecognizer", "open_whisper"]
 
 _STYLE = {"zh": "以下是臺灣繁體中文的句子。", "en": ""}
 """Whisper writes the script it has just seen; English needs no such hint."""
@@ -46,6 +48,20 @@ _LIVE_TEMPERATURES = (0.0,)
 """Somebody waits: the best of two decodings has to do."""
 
 
+class Decoder(Protocol):
+    """What is used of `kuaimei.engines.asr.decoding.WhisperDecoder`; both methods block."""
+
+    def encode(self, pcm: Pcm, language: Language | None, *, full: bool = False) -> WhisperInput:
+        """Run the encoder, and choose a language if none is given."""
+        ...
+
+    def decode(
+        self, heard: WhisperInput, prompt: str = "", *, beams: int = 1, temperature: float = 0.0
+    ) -> Draft:
+        """Write down what the encoder heard."""
+        ...
+
+
 class WhisperRecognizer:
     """The recogniser shared by all conversations.
 
@@ -58,7 +74,7 @@ class WhisperRecognizer:
         beams: Width of the beam search.
     """
 
-    def __init__(self, decoder: WhisperDecoder, cores: Lane, *, beams: int = 1) -> None:
+    def __init__(self, decoder: Decoder, cores: Lane, *, beams: int = 1) -> None:
         self._decoder = decoder
         self._cores = cores
         self._beams = beams
@@ -107,11 +123,11 @@ class WhisperRecognizer:
         prompt = " ".join(filter(None, (style, glossary, req.prompt)))
         draft = await self._decode(heard, prompt, req.ticket)
         draft = _without_echo(draft, style, glossary, req.hotwords)
-        if doubt(draft, voice_s):
+        if doubt(draft, voice_s) and not is_hallucinated(draft, voice_s):
             draft = await self._resolve(pcm, heard.language, voice_s, draft, req)
         if is_repetitive(draft.text) or not draft.finished:
             draft = replace(draft, text=collapse(draft.text))
-        if not units(draft.text) or is_hallucinated(draft, voice_s):
+        if not units(draft.text) or is_silence(draft) or is_hallucinated(draft, voice_s):
             return heard.language, None
         return heard.language, draft
 

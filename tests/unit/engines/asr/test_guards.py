@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.asr.guards import (
     Draft,
     collapse,
@@ -8,6 +9,7 @@ from kuaimei.engines.asr.guards import (
     is_echo,
     is_hallucinated,
     is_repetitive,
+    is_silence,
     units,
     voiced_s,
 )
@@ -17,16 +19,16 @@ def draft(text: str, log_probability: float = -0.2, no_speech: float = 0.05, fin
     return Draft(text, log_probability, no_speech, finished)
 
 
-def tone(seconds: float, amplitude: int = 5000) -> np.ndarray:
+def tone(seconds: float, amplitude: int = 5000) -> Pcm:
     t = np.arange(int(seconds * 16_000)) / 16_000
     return (amplitude * np.sin(2 * np.pi * 220 * t)).astype(np.int16)
 
 
-def test_units_are_characters_and_words():
+def test_units_are_characters_and_words() -> None:
     assert units("我用 Python 3.11，it's 很好！") == ["我", "用", "python", "3", "11", "it's", "很", "好"]
 
 
-def test_voice_is_what_stands_out_of_the_floor():
+def test_voice_is_what_stands_out_of_the_floor() -> None:
     quiet = np.random.default_rng(0).normal(0, 8, 16_000).astype(np.int16)
     pcm = np.concatenate([quiet, tone(0.5), quiet])
     assert voiced_s(pcm) == pytest.approx(0.5, abs=0.05)
@@ -34,7 +36,7 @@ def test_voice_is_what_stands_out_of_the_floor():
     assert voiced_s(np.zeros(100, np.int16)) == 0.0
 
 
-def test_quiet_speech_is_voice_too():
+def test_quiet_speech_is_voice_too() -> None:
     assert voiced_s(tone(0.5, 100)) == pytest.approx(0.5, abs=0.05)
 
 
@@ -48,7 +50,7 @@ def test_quiet_speech_is_voice_too():
         "今天天氣很好。今天天氣很好。今天天氣很好。",
     ],
 )
-def test_loops_are_repetition(text):
+def test_loops_are_repetition(text: str) -> None:
     assert is_repetitive(text)
 
 
@@ -67,11 +69,11 @@ def test_loops_are_repetition(text):
         "經由解密過程，才能將密文還原為正常可讀的內容。",
     ],
 )
-def test_emphasis_is_no_repetition(text):
+def test_emphasis_is_no_repetition(text: str) -> None:
     assert not is_repetitive(text)
 
 
-def test_collapsing_keeps_one_round_and_what_is_around_it():
+def test_collapsing_keeps_one_round_and_what_is_around_it() -> None:
     assert collapse("你好，今天天氣今天天氣今天天氣今天天氣怎麼樣？") == "你好，今天天氣怎麼樣？"
     assert collapse("哈" * 20) == "哈"
     assert collapse("希望你好。") == "希望你好。"
@@ -79,7 +81,7 @@ def test_collapsing_keeps_one_round_and_what_is_around_it():
     assert not is_repetitive(collapse("請問" * 30))
 
 
-def test_reciting_the_prompt_is_an_echo():
+def test_reciting_the_prompt_is_an_echo() -> None:
     prompt = "以下是臺灣繁體中文的句子。"
     assert is_echo("以下是臺灣繁體中文的句子", (prompt,))
     assert is_echo("臺灣繁體中文的句子。", (prompt,))
@@ -104,17 +106,23 @@ def test_reciting_the_prompt_is_an_echo():
         "Bye-bye.",
     ],
 )
-def test_stock_phrases_over_near_silence_are_dropped_and_spoken_ones_kept(text):
+def test_stock_phrases_over_near_silence_are_dropped_and_spoken_ones_kept(text: str) -> None:
     assert is_hallucinated(draft(text, no_speech=0.5), 1.0)
     assert is_hallucinated(draft(text, log_probability=-0.9), 1.0)
     assert is_hallucinated(draft(text), 0.1)
     assert not is_hallucinated(draft(text), 1.0)
 
 
-def test_ordinary_sentences_are_no_stock_phrases():
+def test_ordinary_sentences_are_no_stock_phrases() -> None:
     assert not is_hallucinated(draft("謝謝你幫我看這個問題", no_speech=0.9), 0.1)
     assert not is_hallucinated(draft("Thank you for the help", no_speech=0.9), 0.1)
     assert not is_hallucinated(draft("字幕怎麼打開", no_speech=0.9), 0.1)
+
+
+def test_words_that_the_decoder_itself_does_not_believe_are_silence() -> None:
+    assert is_silence(draft("字幕", -1.02, 0.92))
+    assert not is_silence(draft("希望", -1.4, 0.09))
+    assert not is_silence(draft("Some call me nature.", -0.16, 0.7))
 
 
 @pytest.mark.parametrize(
@@ -131,8 +139,8 @@ def test_ordinary_sentences_are_no_stock_phrases():
         (draft("這是一句非常非常長而且絕對不可能在這麼短的時間之內說完的話"), 0.4, "too fast"),
         (draft("嗯"), 6.0, "too slow"),
         (draft("今天天氣很好", log_probability=-1.5), 1.5, "unsure"),
-        (draft("今天天氣很好", log_probability=-1.5, no_speech=0.9), 1.5, ""),
+        (draft("So", log_probability=-1.7, no_speech=0.6), 1.5, "unsure"),
     ],
 )
-def test_what_is_doubted(given, voice_s, why):
+def test_what_is_doubted(given: Draft, voice_s: float, why: str) -> None:
     assert doubt(given, voice_s) == why

@@ -17,15 +17,18 @@ from kuaimei.engines.asr.screen import join, present
         ("他说 OK, 然后走了", "他說 OK，然後走了"),
         ("  Some call me nature.  Others don't. ", "Some call me nature. Others don't."),
         ("1,000元", "1,000元"),
+        ("我想找一個可以聊天的對象,好吗?", "我想找一個可以聊天的對象，好嗎？"),
+        ("房間里面有皇后的頭髮", "房間裡面有皇后的頭髮"),
+        ("三公里以後", "三公里以後"),
         ("", ""),
         (" 好 ", "好"),
     ],
 )
-def test_what_is_shown(raw, shown):
+def test_what_is_shown(raw: str, shown: str) -> None:
     assert present(raw) == shown
 
 
-def test_what_is_shown_stays_as_it_is():
+def test_what_is_shown_stays_as_it_is() -> None:
     shown = present("今天天气很好,我们去 Google 开会.")
     assert present(shown) == shown
 
@@ -41,5 +44,5 @@ def test_what_is_shown_stays_as_it_is():
         ([], ""),
     ],
 )
-def test_pieces_become_one_text(texts, joined):
+def test_pieces_become_one_text(texts: list[str], joined: str) -> None:
     assert join(texts) == joined

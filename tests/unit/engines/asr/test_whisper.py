@@ -1,23 +1,25 @@
 """What the recogniser makes of a decoder's drafts: here the decoder is scripted, to the letter."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.virtual_time import virtually
 
+from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.asr.decoding import WhisperInput
 from kuaimei.engines.asr.guards import Draft
 from kuaimei.engines.asr.whisper import WhisperRecognizer
 from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.types import Priority, STTReq, Ticket
+from kuaimei.engines.types import Language, Priority, STTChunk, STTReq, Ticket
 from kuaimei.errors import EngineError, QueueFull
 
 LIVE = Ticket(session="a", priority=Priority.LIVE)
 
 
-def tone(seconds: float) -> np.ndarray:
+def tone(seconds: float) -> Pcm:
     t = np.arange(int(seconds * 16_000)) / 16_000
     return (5000 * np.sin(2 * np.pi * 220 * t)).astype(np.int16)
 
@@ -29,19 +31,23 @@ def draft(text: str, log_probability: float = -0.2, no_speech: float = 0.05, fin
 class Scripted:
     """Gives the drafts in order and keeps what it was asked."""
 
-    def __init__(self, drafts: Iterable[Draft], language: str = "zh") -> None:
+    def __init__(self, drafts: Iterable[Draft | Exception], language: Language = "zh") -> None:
         self.drafts = list(drafts)
         self.language = language
         self.encoded: list[tuple[int, bool]] = []
         self.decoded: list[tuple[str, float]] = []
-        self.after_encoding = lambda: None
+        self.after_encoding: Callable[[], None] = lambda: None
+        self.before_decoding: Callable[[], None] = lambda: None
 
-    def encode(self, pcm, language, *, full=False):
+    def encode(self, pcm: Pcm, language: Language | None, *, full: bool = False) -> WhisperInput:
         self.encoded.append((len(pcm), full))
         self.after_encoding()
         return WhisperInput(None, language or self.language, len(pcm) / 16_000)
 
-    def decode(self, heard, prompt="", *, beams=1, temperature=0.0):
+    def decode(
+        self, heard: WhisperInput, prompt: str = "", *, beams: int = 1, temperature: float = 0.0
+    ) -> Draft:
+        self.before_decoding()
         self.decoded.append((prompt, temperature))
         answer = self.drafts.pop(0)
         if isinstance(answer, Exception):
@@ -49,7 +55,7 @@ class Scripted:
         return answer
 
 
-async def transcribe(script: Scripted, seconds: float = 2.0, **request):
+async def transcribe(script: Scripted, seconds: float = 2.0, **request: Any) -> STTChunk:
     cores = Lane("cores", 2)
     chunk = await WhisperRecognizer(script, cores).transcribe(
         tone(seconds), STTReq(**{"ticket": LIVE, **request})
@@ -58,7 +64,7 @@ async def transcribe(script: Scripted, seconds: float = 2.0, **request):
     return chunk
 
 
-async def test_a_believable_draft_is_shown_at_once():
+async def test_a_believable_draft_is_shown_at_once() -> None:
     script = Scripted([draft("今天天气很好,我们出门吧.", -0.1)])
     chunk = await transcribe(script)
     assert chunk.text == "今天天氣很好，我們出門吧。"
@@ -70,14 +76,14 @@ async def test_a_believable_draft_is_shown_at_once():
     assert script.decoded == [("以下是臺灣繁體中文的句子。", 0.0)]
 
 
-async def test_english_gets_no_chinese_prompt():
+async def test_english_gets_no_chinese_prompt() -> None:
     script = Scripted([draft("Some call me nature.")], language="en")
     chunk = await transcribe(script)
     assert (chunk.text, chunk.language) == ("Some call me nature.", "en")
     assert script.decoded[0][0] == ""
 
 
-async def test_hot_words_and_context_go_into_the_prompt():
+async def test_hot_words_and_context_go_into_the_prompt() -> None:
     script = Scripted([draft("快美在內湖。")])
     await transcribe(script, hotwords=("快美", "內湖"), prompt="我們公司在哪裡？")
     assert script.decoded[0][0] == "以下是臺灣繁體中文的句子。 詞彙：快美、內湖。 我們公司在哪裡？"
@@ -86,7 +92,7 @@ async def test_hot_words_and_context_go_into_the_prompt():
     assert script.decoded[0][0] == "Glossary: Kuaimei, Neihu."
 
 
-async def test_digital_silence_costs_nothing():
+async def test_digital_silence_costs_nothing() -> None:
     script = Scripted([])
     chunk = await WhisperRecognizer(script, Lane("cores", 2)).transcribe(
         np.zeros(32_000, np.int16), STTReq(ticket=LIVE)
@@ -98,7 +104,7 @@ async def test_digital_silence_costs_nothing():
 @pytest.mark.parametrize(
     "doubted", [draft("我覺得" * 8), draft(""), draft("今天", -2.0), draft("今天天氣很好", finished=False)]
 )
-async def test_a_doubted_draft_is_decoded_again_with_the_full_window(doubted):
+async def test_a_doubted_draft_is_decoded_again_with_the_full_window(doubted: Draft) -> None:
     script = Scripted([doubted, draft("今天天氣很好。")])
     chunk = await transcribe(script, hotwords=("快美",), prompt="之前")
     assert chunk.text == "今天天氣很好。"
@@ -106,30 +112,30 @@ async def test_a_doubted_draft_is_decoded_again_with_the_full_window(doubted):
     assert script.decoded[1] == ("以下是臺灣繁體中文的句子。", 0.0)  # what led it astray is left out
 
 
-async def test_who_waits_gets_the_better_of_two_drafts():
+async def test_who_waits_gets_the_better_of_two_drafts() -> None:
     script = Scripted([draft("我覺得" * 8, -0.1), draft("嗯不知道", -1.8)])
     assert (await transcribe(script)).text == "嗯不知道"
 
 
-async def test_a_loop_to_the_last_is_told_once():
+async def test_a_loop_to_the_last_is_told_once() -> None:
     script = Scripted([draft("你好，我覺得我覺得我覺得我覺得可以", -0.1), draft("我覺得" * 30, -0.1)])
     assert (await transcribe(script)).text == "你好，我覺得可以"
 
 
-async def test_in_the_background_temperatures_are_tried_as_well():
+async def test_in_the_background_temperatures_are_tried_as_well() -> None:
     script = Scripted([draft("我覺得" * 8), draft("我覺得" * 8), draft("我覺得" * 8), draft("我覺得可以")])
     chunk = await transcribe(script, ticket=Ticket(priority=Priority.BACKGROUND))
     assert chunk.text == "我覺得可以"
     assert [temperature for _, temperature in script.decoded] == [0.0, 0.0, 0.4, 0.8]
 
 
-async def test_the_prompt_recited_is_nothing_said():
+async def test_the_prompt_recited_is_nothing_said() -> None:
     script = Scripted([draft("以下是臺灣繁體中文的句子。"), draft("臺灣繁體中文的句子")])
     chunk = await transcribe(script)
     assert (chunk.text, chunk.language) == ("", None)
 
 
-async def test_the_glossary_recited_is_nothing_said_but_a_hot_word_is():
+async def test_the_glossary_recited_is_nothing_said_but_a_hot_word_is() -> None:
     hotwords = ("快美語音", "內湖分部", "陳經理人")
     script = Scripted([draft("快美語音、內湖分部、陳經理人"), draft("")])
     assert (await transcribe(script, hotwords=hotwords)).text == ""
@@ -137,14 +143,21 @@ async def test_the_glossary_recited_is_nothing_said_but_a_hot_word_is():
     assert (await transcribe(script, hotwords=hotwords)).text == "內湖分部"
 
 
-async def test_credits_over_noise_are_dropped_and_thanks_are_not():
+async def test_credits_over_noise_are_dropped_and_thanks_are_not() -> None:
     script = Scripted([draft("謝謝觀看", no_speech=0.7)])
     assert (await transcribe(script)).text == ""
     script = Scripted([draft("謝謝觀看")])
     assert (await transcribe(script)).text == "謝謝觀看"
 
 
-async def test_pieces_of_a_long_recording_are_joined():
+async def test_noise_that_makes_the_decoder_guess_is_nothing_said() -> None:
+    script = Scripted([draft("So", -1.7, 0.6), draft("字幕製作人", -1.2, 0.9)])
+    assert (await transcribe(script)).text == ""
+    script = Scripted([draft("you", -1.8, 0.45)], language="en")
+    assert (await transcribe(script)).text == ""
+
+
+async def test_pieces_of_a_long_recording_are_joined() -> None:
     words = "這是一段很長的話，說了很久都沒有停下來，因為要說的事情真的非常多。"
     script = Scripted([draft(words, -0.1), draft(words[::-1], -0.3)])
     chunk = await transcribe(script, 40.0)
@@ -152,23 +165,24 @@ async def test_pieces_of_a_long_recording_are_joined():
     assert sum(length for length, _ in script.encoded) == 40 * 16_000
     assert chunk.text == f"{words}{words[::-1]}"
     assert script.decoded[1][0].endswith(words)
+    assert chunk.confidence is not None
     assert np.exp(-0.3) < chunk.confidence < np.exp(-0.1)
 
 
-async def test_in_the_background_long_recordings_are_cut_finer():
+async def test_in_the_background_long_recordings_are_cut_finer() -> None:
     words = "這是一段很長的話，說了很久都沒有停下來，因為要說的事情真的非常多。"
     script = Scripted([draft(words) for _ in range(8)])
     await transcribe(script, 40.0, ticket=Ticket(priority=Priority.BACKGROUND))
     assert max(length for length, _ in script.encoded) <= 12 * 16_000
 
 
-async def test_an_engine_error_is_passed_on():
+async def test_an_engine_error_is_passed_on() -> None:
     script = Scripted([EngineError("Whisper could not decode")])
     with pytest.raises(EngineError, match="could not decode"):
         await transcribe(script)
 
 
-async def test_a_speculation_dropped_after_the_encoder_costs_no_decoder():
+async def test_a_speculation_dropped_after_the_encoder_costs_no_decoder() -> None:
     loop = asyncio.get_running_loop()
     encoding, proceed = asyncio.Event(), asyncio.Event()
     script = Scripted([draft("今天天氣很好。")])
@@ -179,9 +193,7 @@ async def test_a_speculation_dropped_after_the_encoder_costs_no_decoder():
 
     script.after_encoding = hold
     cores = Lane("cores", 2)
-    task = asyncio.ensure_future(
-        WhisperRecognizer(script, cores).transcribe(tone(2), STTReq(ticket=LIVE))
-    )
+    task = asyncio.ensure_future(WhisperRecognizer(script, cores).transcribe(tone(2), STTReq(ticket=LIVE)))
     await encoding.wait()
     task.cancel()
     proceed.set()
@@ -193,7 +205,7 @@ async def test_a_speculation_dropped_after_the_encoder_costs_no_decoder():
 
 
 @virtually
-async def test_without_time_for_a_second_try_the_first_draft_has_to_do():
+async def test_without_time_for_a_second_try_the_first_draft_has_to_do() -> None:
     loop = asyncio.get_running_loop()
     cores = Lane("cores", 2)
     script = Scripted([draft("今天天氣", -1.6)])
@@ -205,21 +217,19 @@ async def test_without_time_for_a_second_try_the_first_draft_has_to_do():
         async with cores.slot(other, 2):
             await asyncio.sleep(5.0)
 
-    occupying = []
-    decode = script.decode
+    occupying: list[asyncio.Task[None]] = []
 
-    def decode_and_queue(*args, **kwargs):
+    def queue() -> None:
         loop.call_soon_threadsafe(lambda: occupying.append(asyncio.ensure_future(occupy())))
-        return decode(*args, **kwargs)
 
-    script.decode = decode_and_queue
+    script.before_decoding = queue
     chunk = await recognizer.transcribe(tone(2), STTReq(ticket=ticket))
     assert chunk.text == "今天天氣"
     await asyncio.gather(*occupying)
 
 
 @virtually
-async def test_no_cores_in_time_is_queue_full():
+async def test_no_cores_in_time_is_queue_full() -> None:
     cores = Lane("cores", 2)
     ticket = LIVE.model_copy(update={"deadline": asyncio.get_running_loop().time() + 0.5})
     async with cores.slot(LIVE, 2):

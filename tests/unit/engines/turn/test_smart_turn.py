@@ -1,6 +1,9 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
-from faster_whisper.feature_extractor import FeatureExtractor
+from faster_whisper.feature_extractor import FeatureExtractor  # type: ignore[import-untyped]
 from tests.virtual_time import virtually
 
 from kuaimei.engines.scheduling import Lane
@@ -18,7 +21,7 @@ class Network:
         self.answer = answer
         self.inputs: list[np.ndarray] = []
 
-    def run(self, output_names, input_feed):
+    def run(self, output_names: list[str] | None, input_feed: dict[str, Any]) -> list[Any]:
         self.inputs.append(input_feed["input_features"])
         return [np.array([[self.answer]], np.float32)]
 
@@ -27,7 +30,7 @@ def _detector(network: Network, cores: Lane) -> SmartTurn:
     return SmartTurn(network, FeatureExtractor(chunk_length=8), cores)
 
 
-def test_short_speech_is_padded_on_the_left_and_normalised():
+def test_short_speech_is_padded_on_the_left_and_normalised() -> None:
     speech = np.random.default_rng(0).normal(0, 3000, 16_000).astype(np.int16)
     samples = window(speech)
     assert samples.shape == (128_000,)
@@ -37,17 +40,17 @@ def test_short_speech_is_padded_on_the_left_and_normalised():
     assert np.corrcoef(samples[-16_000:], speech)[0, 1] > 0.9999
 
 
-def test_only_the_last_eight_seconds_count():
+def test_only_the_last_eight_seconds_count() -> None:
     speech = np.random.default_rng(0).normal(0, 3000, 200_000).astype(np.int16)
     np.testing.assert_array_equal(window(speech), window(speech[-128_000:]))
 
 
-def test_silence_and_nothing_are_harmless():
+def test_silence_and_nothing_are_harmless() -> None:
     assert np.isfinite(window(np.zeros(16_000, np.int16))).all()
     assert np.isfinite(window(np.zeros(0, np.int16))).all()
 
 
-async def test_the_network_sees_eight_seconds_of_mel():
+async def test_the_network_sees_eight_seconds_of_mel() -> None:
     network = Network(0.75)
     answer = await _detector(network, Lane("cores", 2)).completeness(np.ones(5000, np.int16))
     assert answer == 0.75
@@ -55,12 +58,12 @@ async def test_the_network_sees_eight_seconds_of_mel():
     assert network.inputs[0].dtype == np.float32
 
 
-async def test_an_answer_outside_the_unit_interval_is_clipped():
+async def test_an_answer_outside_the_unit_interval_is_clipped() -> None:
     assert await _detector(Network(1.0001), Lane("cores", 2)).completeness(np.ones(5000, np.int16)) == 1.0
 
 
 @virtually
-async def test_it_gives_up_when_no_core_comes_free():
+async def test_it_gives_up_when_no_core_comes_free() -> None:
     cores = Lane("cores", 2)
     detector = _detector(Network(), cores)
     async with cores.slot(Ticket(priority=Priority.SPECULATIVE), 2):
@@ -69,7 +72,7 @@ async def test_it_gives_up_when_no_core_comes_free():
     assert cores.busy == 0
 
 
-async def test_opening_needs_weights_and_a_known_name(tmp_path):
+async def test_opening_needs_weights_and_a_known_name(tmp_path: Path) -> None:
     workshop = Workshop(Settings(home=tmp_path), Lane("cores", 2))
     with pytest.raises(WeightsError, match="no weights on this machine"):
         async with open_turn_detector(workshop, Source("turn", "smart-turn", "smart-turn")):
