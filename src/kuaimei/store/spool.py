@@ -4,7 +4,7 @@ One folder per process (a *run*) under ``spool``, held by a kernel lock that a S
 per utterance, ``ID.pcm`` (s16le, written in place) and ``ID.json`` (its `Record`). One thread writes
 for all conversations, so that a disk that stalls never stalls the event loop.
 
-What is promised: audio is handed to the kernel within some 20 ms of its arrival. From then on a killed
+What is promised: audio is handed to the kernel within some 10 ms of its arrival. From then on a killed
 process loses nothing. A crash of the operating system may lose what it had not yet written back (some
 seconds): nothing is fsynced here, because that would cost a live turn more than it is worth.
 """
@@ -30,7 +30,7 @@ __all__ = ["Run", "Spool", "SpoolWriter", "forget"]
 
 _log = logging.getLogger(__name__)
 
-_LINGER_S = 0.02
+_LINGER_S = 0.01
 """Writes are gathered for this long: a hundred conversations wake the thread as seldom as one."""
 _PENDING_MAX = 64_000_000
 """Bytes that may wait for a disk that stalls; what comes beyond is lost, counted and told."""

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from kuaimei.dialogue.events import (
     TurnTimed,
     TurnTiming,
 )
-from kuaimei.store import Recorder, Store
+from kuaimei.store import Recorder, Store, Transcript, Utterance
 
 FRAME = 512
 REPLY_RATE = 24_000
@@ -80,3 +80,26 @@ async def recording(store: Store, utterance: str) -> tuple[Pcm, int]:
     assert hashlib.sha256(data).hexdigest() == audio.sha256
     decoded: tuple[Any, int] = soundfile.read(io.BytesIO(data), dtype="int16")
     return decoded
+
+
+async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
+    """Return when it holds; nothing tells us, for it happens in another process or the database."""
+    async with asyncio.timeout(60):
+        while not await condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def run_jobs(
+    store: Store, transcribe: Callable[[Utterance, AsyncIterator[Pcm]], Awaitable[Transcript]]
+) -> None:
+    """Until none is left."""
+
+    async def none_left() -> bool:
+        return not await store._jobs.counts()
+
+    working = asyncio.ensure_future(store.run_jobs(transcribe=transcribe))
+    try:
+        await eventually(none_left)
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
