@@ -1,11 +1,19 @@
 """Who has the floor: the turns being answered, and whether the reply is heard, held or over."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Literal, TypeAlias
 
+from kuaimei.dialogue.engines import Engines
+from kuaimei.dialogue.events import Event, ReplyAudio, ReplyStarted
+from kuaimei.dialogue.history import History
+from kuaimei.dialogue.journal import Journal
+from kuaimei.dialogue.manner import Manner
+from kuaimei.dialogue.tasks import Tasks
 from kuaimei.dialogue.turn import Turn
+from kuaimei.dialogue.utterance import Transcript, Utterance
+from kuaimei.settings import DialogueSettings
 
 __all__ = ["Floor", "State"]
 
@@ -22,7 +30,22 @@ class Floor:
         changed: Called after every change of what is going on.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        engines: Engines,
+        settings: DialogueSettings,
+        session: str,
+        history: History,
+        tasks: Tasks,
+        journal: Journal,
+        changed: Callable[[], None],
+    ) -> None:
+        self._engines = engines
+        self._settings = settings
+        self._session = session
+        self._history = history
+        self._tasks = tasks
+        self._journal = journal
         self._changed = changed
         self._turns: list[Turn] = []
         self._latest: Turn | None = None
@@ -49,15 +72,37 @@ class Floor:
             return "speaking"
         return "thinking" if self._turns else "listening"
 
-    @property
-    def tasks(self) -> tuple[asyncio.Task[None], ...]:
-        """Of all turns that are not over."""
-        return tuple(turn.task for turn in self._turns)
-
     def understanding(self) -> Turn | None:
         """The latest turn, if it is still being understood and is not to be answered yet."""
         latest = self._turns[-1] if self._turns else None
         return latest if latest is not None and not latest.wants_reply else None
+
+    def begin(
+        self,
+        number: int,
+        manner: Manner,
+        t0: float,
+        *,
+        utterance: Utterance | None = None,
+        said: str | None = None,
+        approve: Callable[[Transcript | None], Awaitable[bool]] | None = None,
+    ) -> Turn:
+        """A turn that is prepared and not yet certain; its arguments are those of `Turn`."""
+        return Turn(
+            number,
+            self._engines,
+            self._settings,
+            manner,
+            self._history,
+            self._session,
+            self._tasks,
+            self._emit,
+            utterance=utterance,
+            said=said,
+            t0=t0,
+            after=tuple(turn.task for turn in self._turns),
+            approve=approve,
+        )
 
     def take(self, turn: Turn, t0: float) -> None:
         """``turn`` is certain; one that still waits to be answered is answered together with it."""
@@ -66,6 +111,7 @@ class Floor:
                 earlier.interrupt("barge_in")
         self._turns.append(turn)
         self._latest = turn
+        self._journal.turn = turn.number
         turn.task.add_done_callback(partial(self._leave, turn))
         self._changed()
         turn.commit(t0)
@@ -104,6 +150,11 @@ class Floor:
         if turn in self._turns:
             self._turns.remove(turn)
             self._changed()
+
+    def _emit(self, event: Event) -> None:
+        if isinstance(event, ReplyStarted | ReplyAudio):
+            self._changed()
+        self._journal.emit(event)
 
 
 def _audible(turn: Turn) -> bool:

@@ -112,7 +112,7 @@ def test_closing_in_any_state_leaves_nothing(
         async with Conversation(engines, DialogueSettings(), "s", [log]) as c:
             await scene(c)
             answering = bool(c._floor.answering)
-            hearing = c._hearing is not None
+            hearing = c._attention.hearing
         assert len(log.of(ReplyInterrupted)) == answering
         assert all(e.reason == "closed" for e in log.of(ReplyInterrupted))
         assert [e.reason for e in log.of(TurnEnded)][-1:] == (["closed"] if hearing else [])[

@@ -511,9 +511,8 @@ async def test_ten_minutes_of_speech_stay_bounded() -> None:
         for _ in range(75):  # eight seconds each; every third time without a pause
             await play(c, words, silence(0 if _ % 3 else 150), packet_ms=100)
             log.events.clear()
-            hearing = c._hearing
-            assert hearing is not None
-            held = hearing.utterance
+            held = c._attention.listener._utterance
+            assert held is not None
             longest = max(longest, held.piece_ms, sum(map(len, held._recent)) / 16.0)
         await play(c, silence(1000))
         await c.idle()

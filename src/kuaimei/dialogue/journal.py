@@ -1,0 +1,59 @@
+"""What a conversation tells its observers, and how its turns are numbered."""
+
+import logging
+from collections.abc import Sequence
+
+from kuaimei.dialogue.events import Event, Observer
+
+__all__ = ["Journal"]
+
+_log = logging.getLogger(__name__)
+
+
+class Journal:
+    """One stream of events, and the numbers on them.
+
+    Args:
+        first_turn: Number of the first turn.
+
+    Attributes:
+        turn: Number of the latest turn that is certain.
+    """
+
+    def __init__(self, observers: Sequence[Observer], first_turn: int) -> None:
+        self._observers = list(observers)
+        self._numbered = first_turn - 1
+        self._closed = False
+        self.turn = first_turn - 1
+
+    def observe(self, observer: Observer) -> None:
+        """Tell ``observer`` of every event from now on."""
+        self._observers.append(observer)
+
+    def emit(self, event: Event) -> None:
+        """Tell everybody; who watches must not be able to stop the conversation."""
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:
+                _log.exception("an observer failed on %s", type(event).__name__)
+
+    def number(self) -> int:
+        """The number of a new turn.
+
+        Raises:
+            RuntimeError: If the conversation is closed.
+        """
+        if self._closed:
+            raise RuntimeError("the conversation is closed")
+        self._numbered += 1
+        return self._numbered
+
+    def take_back(self, number: int) -> None:
+        """What got ``number`` turned out to be no turn; the next may have it, if none came since."""
+        if self._numbered == number:
+            self._numbered -= 1
+
+    def close(self) -> None:
+        """No more turns."""
+        self._closed = True
