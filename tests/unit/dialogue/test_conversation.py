@@ -417,6 +417,19 @@ async def test_cancel_during_recognition_keeps_the_words() -> None:
 
 
 @virtually
+async def test_asking_again_after_a_cancel_during_recognition() -> None:
+    log = Log()
+    async with conversation(log, recognizer=FakeRecognizer(delay_s=2.0)) as c:
+        await play(c, said("今天天氣"), silence(1500))
+        c.cancel()
+        assert c.respond() == 1
+        await c.idle()
+    assert log.one(ReplyInterrupted).reason == "cancelled"
+    assert log.one(ReplyFinished).text == REPLY
+    assert sum(len(e.pcm) for e in log.of(ReplyAudio)) == round(len(REPLY) * 0.2 * 24_000)
+
+
+@virtually
 async def test_played_corrects_the_history_after_the_fact() -> None:
     log, model = Log(), FakeLanguageModel(REPLY)
     async with conversation(log, language_model=model) as c:
