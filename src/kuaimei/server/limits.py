@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +15,7 @@ __all__ = ["Admission", "BodyLimit", "Gate"]
 
 _JSON_LIMIT = 2 * 1024 * 1024
 """Bytes of a body that is not a file."""
+_DRAIN_S = 5.0
 
 
 class BodyLimit:
@@ -39,6 +40,7 @@ class BodyLimit:
         limit = self._file_limit if scope["path"] in self._files else _JSON_LIMIT
         announced = next((v for k, v in scope["headers"] if k == b"content-length"), b"")
         if announced.isdigit() and int(announced) > limit:
+            await _drain(receive)
             await _too_large(send, limit)
             return
         received = 0
@@ -48,10 +50,20 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
+                if message.get("more_body", False):
+                    await _drain(receive)
                 raise HTTPException(413, _told(limit))
             return message
 
         await self._app(scope, counted, send)
+
+
+async def _drain(receive: Receive) -> None:
+    """Read the rest and forget it, for a while: most clients listen only once they have said all."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_S):
+            while (message := await receive())["type"] == "http.request" and message.get("more_body", False):
+                pass
 
 
 def _told(limit: int) -> str:
@@ -60,7 +72,7 @@ def _told(limit: int) -> str:
 
 async def _too_large(send: Send, limit: int) -> None:
     body = json.dumps(error_body(_told(limit), 413, code="content_too_large")).encode()
-    # The body stays unread, so the connection cannot be used again.
+    # The body may not be read to its end, so the connection cannot be used again.
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -5,10 +5,12 @@ still sends its own name as Host, and a page of another site sends its Origin: b
 that a server on loopback needs no key. Programs send no Origin.
 """
 
+import asyncio
 import hmac
 import ipaddress
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -27,6 +29,7 @@ OWNER = "local"
 _KEY_PROTOCOL = "openai-insecure-api-key."
 _OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
 """Told without a key: that it runs, and nothing else."""
+_GONE_S = 0.5
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain"})
 
 
@@ -75,19 +78,19 @@ class Guard:
             told = (
                 f"the host name {host!r} is not one of this server's: add it to KUAIMEI_SERVER__ALLOWED_HOSTS"
             )
-            await _refuse(scope, send, 421, told, "host_not_allowed")
+            await _refuse(scope, receive, send, 421, told, "host_not_allowed")
             return
         origin = headers.get("origin")
         if origin is not None and not self._same_site(origin, host):
             told = (
                 f"pages of {origin} may not use this server: add their host to KUAIMEI_SERVER__ALLOWED_HOSTS"
             )
-            await _refuse(scope, send, 403, told, "origin_not_allowed")
+            await _refuse(scope, receive, send, 403, told, "origin_not_allowed")
             return
         known = self._key is None or self._is_key(key_of(headers, scope.get("subprotocols", ())))
         if not known and scope["path"] not in _OPEN_PATHS:
             told = "a valid API key is needed: send it as 'Authorization: Bearer …'"
-            await _refuse(scope, send, 401, told, "invalid_api_key")
+            await _refuse(scope, receive, send, 401, told, "invalid_api_key")
             return
         scope.setdefault("state", {})["owner"] = OWNER if known else ""
         await self._app(scope, receive, send)
@@ -128,7 +131,7 @@ def _is_address(name: str) -> bool:
     return True
 
 
-async def _refuse(scope: Scope, send: Send, status: int, message: str, code: str) -> None:
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, message: str, code: str) -> None:
     body = json.dumps(error_body(message, status, code=code), ensure_ascii=False).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if status == 401:
@@ -141,3 +144,9 @@ async def _refuse(scope: Scope, send: Send, status: int, message: str, code: str
         prefix = "websocket."
     await send({"type": f"{prefix}http.response.start", "status": status, "headers": headers})
     await send({"type": f"{prefix}http.response.body", "body": body})
+    if prefix:
+        # uvicorn takes an application that returns before the connection is gone for a broken one.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GONE_S):
+                while True:
+                    await receive()

@@ -1,0 +1,261 @@
+"""A whole server on loopback: everything real but the engines and the store."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from openai import AsyncOpenAI
+from pydantic import SecretStr
+from tests.fakes import (
+    FakeCaptioner,
+    FakeLanguageModel,
+    FakeRecognizer,
+    FakeSynthesizer,
+    fake_engines,
+)
+
+from kuaimei.dialogue.conversation import Conversation
+from kuaimei.dialogue.engines import Engines
+from kuaimei.dialogue.events import Event, Observer
+from kuaimei.dialogue.manner import Manner
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.types import Message
+from kuaimei.errors import NotFound, StoreError
+from kuaimei.models.source import Source
+from kuaimei.server import create_app, make_server
+from kuaimei.settings import DialogueSettings, ServerSettings, Settings
+from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
+
+__all__ = [
+    "KEY",
+    "MemoryArchive",
+    "Served",
+    "TestHouse",
+    "eventually",
+    "make_settings",
+    "quick_engines",
+    "serving",
+]
+
+KEY = "a-key-of-some-length"
+
+
+def quick_engines(**replaced: Any) -> Engines:
+    """Fakes that answer at once; the recogniser hears 「你好嗎」 whatever is said."""
+    parts: dict[str, Any] = {
+        "recognizer": FakeRecognizer(text="你好嗎", delay_s=0.0),
+        "language_model": FakeLanguageModel(first_token_s=0.0, token_s=0.0),
+        "synthesizer": FakeSynthesizer(delay_s=0.0, character_ms=100.0),
+        "captioner": FakeCaptioner(delay_s=0.0),
+    }
+    return fake_engines(**{**parts, **replaced})
+
+
+@dataclass
+class MemoryArchive:
+    """Keeps nothing but what a test puts in."""
+
+    kept: dict[str, Session] = field(default_factory=dict)
+    said: dict[str, list[Utterance]] = field(default_factory=dict)
+    sound: dict[str, bytes] = field(default_factory=dict)
+    away: bool = False
+
+    def put(
+        self, session: str, *texts: str, sound: bytes = b"", client: dict[str, Any] | None = None
+    ) -> None:
+        """A session in which ``texts`` were said, by user and assistant in turn."""
+        now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+        self.kept[session] = Session(session, now, client or {}, title=texts[0])
+        self.said[session] = [
+            Utterance(
+                id=f"utt_{session}_{n}",
+                session_id=session,
+                turn=n // 2 + 1,
+                speaker="assistant" if n % 2 else "user",
+                is_turn=True,
+                started_at=now,
+                duration_ms=1000.0,
+                sample_rate=16_000,
+                state="stored",
+                sha256="ab" * 32,
+                bytes=len(sound) or None,
+                transcript=text,
+                language="zh",
+                heard_ms=None,
+                heard_text=None,
+                interrupted=False,
+                voice="",
+                engine="",
+            )
+            for n, text in enumerate(texts)
+        ]
+        for utterance in self.said[session]:
+            self.sound[utterance.id] = sound
+
+    def _check(self) -> None:
+        if self.away:
+            raise StoreError("the database is away")
+
+    async def health(self) -> Health:
+        return Health(not self.away, True)
+
+    async def statistics(self) -> Statistics:
+        self._check()
+        return Statistics(len(self.kept), 0, 0.0, 0, 0, 0, 0, {"todo": 2})
+
+    async def ensure_session(self, session: str, client: dict[str, Any] | None = None) -> None:
+        self._check()
+        self.kept.setdefault(session, Session(session, datetime.now(UTC), client or {}))
+
+    async def sessions(
+        self, limit: int = 50, *, before: str | None = None, search: str = ""
+    ) -> Sequence[Session]:
+        self._check()
+        found = [s for s in reversed(self.kept.values()) if search in s.title]
+        if before is not None:
+            found = found[[s.id for s in found].index(before) + 1 :]
+        return found[:limit]
+
+    async def session(self, session: str) -> Session:
+        self._check()
+        if session not in self.kept:
+            raise NotFound(f"no session {session} is kept")
+        return self.kept[session]
+
+    async def utterances(self, session: str) -> Sequence[Utterance]:
+        return self.said.get(session, [])
+
+    async def utterance(self, utterance: str) -> Utterance:
+        for said in self.said.values():
+            for one in said:
+                if one.id == utterance:
+                    return one
+        raise NotFound(f"no utterance {utterance} is kept")
+
+    async def turns(self, session: str) -> Sequence[Turn]:
+        return [Turn(1, {"first_audio_ms": 900.0}, [])]
+
+    async def history(self, session: str) -> Sequence[Message]:
+        return [Message(role=u.speaker, content=u.transcript or "") for u in self.said.get(session, [])]
+
+    async def last_turn(self, session: str) -> int:
+        return max((u.turn for u in self.said.get(session, [])), default=0)
+
+    async def open_audio(self, utterance: str, start: int = 0, end: int | None = None) -> Audio:
+        data = self.sound[utterance]
+        stop = len(data) if end is None else end
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for at in range(start, stop, 1000):
+                yield data[at : min(at + 1000, stop)]
+
+        return Audio("audio/flac", len(data), start, stop, "ab" * 32, chunks())
+
+    async def delete_session(self, session: str) -> None:
+        del self.kept[session]
+        for utterance in self.said.pop(session, []):
+            del self.sound[utterance.id]
+
+    async def delete_utterance(self, utterance: str) -> None:
+        found = await self.utterance(utterance)
+        self.said[found.session_id].remove(found)
+
+
+@dataclass
+class TestHouse:
+    """As the wiring makes it, from fakes."""
+
+    __test__ = False
+
+    settings: Settings = field(default_factory=lambda: make_settings())
+    engines: Engines = field(default_factory=quick_engines)
+    store: MemoryArchive | None = None
+    loaded: Sequence[Source] = (
+        Source("asr", "whisper-small", "whisper", licence="MIT"),
+        Source("llm", "/somewhere/secret/tiny.gguf", "llama"),
+        Source("tts", "kokoro", "kokoro", licence="Apache-2.0"),
+        Source("vad", "silero", "silero"),
+    )
+    lanes: Sequence[Lane] = field(default_factory=lambda: (Lane("cores", 2),))
+    events: dict[str, list[Event]] = field(default_factory=dict)
+    conversations: dict[str, Conversation] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+
+    @asynccontextmanager
+    async def converse(
+        self,
+        session: str,
+        observers: Sequence[Observer] = (),
+        *,
+        manner: Manner | None = None,
+        earlier: Sequence[Message] = (),
+        first_turn: int = 1,
+    ) -> AsyncIterator[Conversation]:
+        noted = self.events.setdefault(session, [])
+        async with Conversation(
+            self.engines,
+            self.settings.dialogue,
+            session,
+            [*observers, noted.append],
+            manner=manner or Manner(),
+            earlier=earlier,
+            first_turn=first_turn,
+        ) as conversation:
+            self.conversations[session] = conversation
+            try:
+                yield conversation
+            finally:
+                self.ended.add(session)
+
+
+def make_settings(*, key: str = "", dialogue: Mapping[str, Any] | None = None, **server: Any) -> Settings:
+    """Settings that ask neither environment nor files for what a test depends on."""
+    return Settings(
+        server=ServerSettings(port=0, api_key=SecretStr(key), **server),
+        dialogue=DialogueSettings(**(dialogue or {})),
+        voice="",
+    )
+
+
+async def eventually(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Wait until ``condition`` holds; fail if it never does."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where it can be reached."""
+
+    house: TestHouse
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/v1/realtime"
+
+    def client(self, key: str = "none") -> AsyncOpenAI:
+        """The official client, as anybody would set it up."""
+        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0)
+
+
+@asynccontextmanager
+async def serving(house: TestHouse | None = None, **changed: Any) -> AsyncIterator[Served]:
+    """Serve ``house`` on a free port of loopback for the length of the block."""
+    house = replace(house or TestHouse(), **changed)
+    server = make_server(create_app(house), house.settings.server)
+    running = asyncio.ensure_future(server.serve())
+    await eventually(lambda: server.started or running.done())
+    try:
+        yield Served(house, server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        await running

@@ -1,0 +1,199 @@
+"""Sessions, recordings, health, metrics, and what keeps strangers out, over HTTP."""
+
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from tests.integration.server.serving import KEY, MemoryArchive, Served, TestHouse, make_settings, serving
+from tests.integration.server.talking import talking
+
+SOUND = bytes(range(256)) * 20
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    archive = MemoryArchive()
+    for n in range(3):
+        archive.put(f"sess_{n}", f"第{n}個問題", "回答", sound=SOUND)
+    archive.put("sess_else", "別人的", client={"owner": "somebody else"})
+    async with serving(TestHouse(store=archive)) as served:
+        yield served
+
+
+@pytest.fixture
+async def http(served: Served) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        yield client
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    error: dict[str, Any] = answer.json()["error"]
+    assert set(error) == {"message", "type", "code", "param"}
+    return answer.status_code, error["code"]
+
+
+async def test_sessions_are_listed_page_by_page(http: httpx.AsyncClient) -> None:
+    first = (await http.get("/api/sessions", params={"limit": 2})).json()
+    assert [s["id"] for s in first["data"]] == ["sess_2"]  # somebody else's is not shown
+    assert first["has_more"]
+    rest = (await http.get("/api/sessions", params={"before": "sess_2"})).json()
+    assert [s["id"] for s in rest["data"]] == ["sess_1", "sess_0"]
+    found = (await http.get("/api/sessions", params={"search": "第1個"})).json()
+    assert [s["title"] for s in found["data"]] == ["第1個問題"]
+    assert code(await http.get("/api/sessions", params={"limit": 0})) == (400, "invalid_value")
+
+
+async def test_a_session_is_read_and_deleted(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/api/sessions/sess_1")).json()["object"] == "kuaimei.session"
+    said = (await http.get("/api/sessions/sess_1/utterances")).json()["data"]
+    assert [u["transcript"] for u in said] == ["第1個問題", "回答"]
+    turns = (await http.get("/api/sessions/sess_1/turns")).json()["data"]
+    assert turns[0]["timings"] == {"first_audio_ms": 900.0}
+    assert (await http.get(said[0]["audio"])).content == SOUND
+    assert (await http.delete(f"/api/recordings/{said[1]['id']}")).status_code == 204
+    assert code(await http.get(f"/api/recordings/{said[1]['id']}")) == (404, "not_found")
+    assert (await http.delete("/api/sessions/sess_1")).status_code == 204
+    assert code(await http.get("/api/sessions/sess_1")) == (404, "not_found")
+    for path in ("", "/utterances", "/turns", "/export"):
+        assert code(await http.get(f"/api/sessions/sess_else{path}")) == (404, "not_found")
+    assert code(await http.get("/api/recordings/utt_sess_else_0")) == (404, "not_found")
+    assert code(await http.delete("/api/sessions/sess_else")) == (404, "not_found")
+
+
+async def test_a_session_is_taken_along(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/api/sessions/sess_0/export")
+    assert answer.headers["content-disposition"] == 'attachment; filename="sess_0.zip"'
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as file:
+        assert file.testzip() is None
+        assert "user: 第0個問題" in file.read("sess_0/transcript.txt").decode()
+        sounds = [name for name in file.namelist() if name.endswith(".flac")]
+        assert [file.read(name) for name in sounds] == [SOUND, SOUND]
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "end"),
+    [
+        ("bytes=0-9", 0, 10),
+        ("bytes=100-", 100, 5120),
+        ("bytes=-20", 5100, 5120),
+        ("bytes=5000-9999", 5000, 5120),
+    ],
+)
+async def test_a_part_of_a_recording(http: httpx.AsyncClient, asked: str, start: int, end: int) -> None:
+    answer = await http.get("/api/recordings/utt_sess_0_0/audio", headers={"Range": asked})
+    assert answer.status_code == 206
+    assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/5120"
+    assert answer.content == SOUND[start:end]
+
+
+async def test_a_recording_as_browsers_ask_for_it(http: httpx.AsyncClient) -> None:
+    path = "/api/recordings/utt_sess_0_0/audio"
+    whole = await http.get(path, headers={"Range": "bytes=0-1,5-6"})
+    assert (whole.status_code, whole.content) == (200, SOUND)
+    assert whole.headers["content-type"] == "audio/flac"
+    outside = await http.get(path, headers={"Range": "bytes=6000-"})
+    assert code(outside) == (416, "range_not_satisfiable")
+    assert outside.headers["content-range"] == "bytes */5120"
+    known = await http.get(path, headers={"If-None-Match": whole.headers["etag"]})
+    assert (known.status_code, known.content) == (304, b"")
+
+
+async def test_health_and_readiness(served: Served, http: httpx.AsyncClient) -> None:
+    assert (await http.get("/healthz")).json() == {"status": "ok"}
+    ready = await http.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+    assert served.house.store is not None
+    served.house.store.away = True
+    ready = await http.get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]["store"]) == (503, "unavailable")
+    assert code(await http.get("/api/sessions")) == (503, "store")
+    assert "kuaimei_store_up 0.0" in (await http.get("/metrics")).text
+
+
+async def test_metrics_tell_of_a_turn(served: Served, http: httpx.AsyncClient) -> None:
+    async with talking(served) as talk:
+        await talk.ask()
+        await talk.until("kuaimei.turn.timing")
+        text = (await http.get("/metrics")).text
+    for line in (
+        "kuaimei_turns_total 1.0",
+        "kuaimei_endpoint_delay_seconds_count 1.0",
+        "kuaimei_first_audio_seconds_count 1.0",
+        "kuaimei_asr_rtf_count 1.0",
+        "kuaimei_sessions 1.0",
+        'kuaimei_queue_depth{lane="cores"} 0.0',
+        'kuaimei_store_jobs{status="todo"} 2.0',
+    ):
+        assert line in text, line
+
+
+async def test_nothing_kept() -> None:
+    async with serving() as served, httpx.AsyncClient(base_url=served.url) as http:
+        assert code(await http.get("/api/sessions")) == (404, "not_kept")
+        assert (await http.get("/readyz")).json()["checks"]["store"] == "off"
+
+
+async def test_every_failure_has_the_same_form(http: httpx.AsyncClient) -> None:
+    assert code(await http.get("/nowhere")) == (404, "not_found")
+    assert code(await http.get("/v1/audio/speech")) == (405, "method_not_allowed")
+    broken = await http.post("/v1/audio/speech", content=b"{", headers={"content-type": "application/json"})
+    assert code(broken) == (400, "invalid_value")
+    assert code(await http.post("/v1/audio/transcriptions", data={"model": "kuaimei"})) == (
+        400,
+        "invalid_value",
+    )
+
+
+async def test_bodies_are_bounded() -> None:
+    settings = make_settings(max_body_mb=1)
+    async with (
+        serving(TestHouse(settings=settings)) as served,
+        httpx.AsyncClient(base_url=served.url) as http,
+    ):
+        sound = b"\0" * (3 * 1024 * 1024)
+        announced = await http.post("/v1/audio/transcriptions", files={"file": ("a.wav", sound)})
+        assert code(announced) == (413, "content_too_large")
+
+        async def endless() -> AsyncIterator[bytes]:
+            for _ in range(48):
+                yield b"x" * 65536
+
+        unannounced = await http.post(
+            "/v1/chat/completions", content=endless(), headers={"content-type": "application/json"}
+        )
+        assert unannounced.status_code == 413
+        assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_a_key_is_demanded() -> None:
+    settings = make_settings(key=KEY)
+    async with (
+        serving(TestHouse(settings=settings)) as served,
+        httpx.AsyncClient(base_url=served.url) as http,
+    ):
+        for path in ("/v1/models", "/metrics", "/api/sessions", "/api/openapi.json", "/nowhere"):
+            answer = await http.get(path)
+            assert code(answer) == (401, "invalid_api_key")
+            assert answer.headers["www-authenticate"] == "Bearer"
+        for path in ("/healthz", "/readyz", "/"):
+            assert (await http.get(path)).status_code == 200
+        assert "whisper-small" not in (await http.get("/")).text
+        http.headers["Authorization"] = f"Bearer {KEY}"
+        assert (await http.get("/v1/models")).status_code == 200
+        page = (await http.get("/")).text
+        assert "whisper-small" in page
+        assert "MIT" in page
+        assert "secret" not in page  # the path of the weights is nobody's business
+
+
+async def test_other_hosts_and_other_sites_are_refused(http: httpx.AsyncClient) -> None:
+    rebound = await http.get("/healthz", headers={"Host": "rebound.example"})
+    assert code(rebound) == (421, "host_not_allowed")
+    for host in ("localhost:9", "127.0.0.1", "[::1]:8000", "192.168.1.7:8000"):
+        assert (await http.get("/healthz", headers={"Host": host})).status_code == 200
+    foreign = await http.post("/v1/chat/completions", headers={"Origin": "https://evil.example"}, json={})
+    assert code(foreign) == (403, "origin_not_allowed")
+    assert "access-control-allow-origin" not in foreign.headers
