@@ -48,7 +48,7 @@ def list_models(as_json: _Json = False) -> None:
     if as_json:
         console.print_json({"folder": str(shelf.root), "models": rows})
         return
-    columns = ["name", "role", "size", "memory", "licence", "languages", "state", "from"]
+    columns = ["name", "role", "size", "memory", "licence", "languages", "here", "from"]
     table: list[list[object]] = [
         [
             f"{row['name']} *" if row["used"] else row["name"],
@@ -56,8 +56,8 @@ def list_models(as_json: _Json = False) -> None:
             mb(row["size"]),
             f"{row['memory_mb']} MB",
             row["licence"],
-            " ".join(row["languages"]),
-            row["state"],
+            " ".join(row["languages"][:2]) + (" …" if len(row["languages"]) > 2 else ""),
+            "yes" if row["installed"] else "no" if row["state"] == "not installed" else "incomplete",
             " ".join(row["sources"]),
         ]
         for row in rows

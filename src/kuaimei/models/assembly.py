@@ -34,7 +34,8 @@ class Assembly:
     @contextmanager
     def receive(self, number: int) -> Iterator[Callable[[bytes], None]]:
         """A function that takes piece ``number`` chunk by chunk; it counts as there once the block ends."""
-        half = self._piece(number).with_suffix(".half")
+        piece = self._piece(number)
+        half = piece.with_name(f"{piece.name}.half")
         half.parent.mkdir(parents=True, exist_ok=True)
         size = 0
         with full_disk(half.parent), half.open("wb") as out:
@@ -47,7 +48,7 @@ class Assembly:
                 out.write(chunk)
 
             yield take
-        half.replace(self._piece(number))
+        half.replace(piece)
 
     def finish(self) -> None:
         """Join the pieces; on return the file is in place and right.

@@ -28,12 +28,15 @@ class NpmRegistry:
     Args:
         client: For HTTP.
         fallback: Gives the registry's address where nothing on this machine does.
+        address: Of the registry; empty: as said above.
     """
 
-    def __init__(self, client: httpx.Client, fallback: Callable[[], str] | None = None) -> None:
+    def __init__(
+        self, client: httpx.Client, fallback: Callable[[], str] | None = None, address: str = ""
+    ) -> None:
         self._client = client
         self._fallback = fallback
-        self._address = ""
+        self._address = address.rstrip("/")
         self._settings: dict[str, str] = {}
         self._lock = Lock()
 

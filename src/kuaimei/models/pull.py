@@ -56,7 +56,8 @@ class Puller:
 
         Args:
             entries: Models.
-            complete: Also try again for optional files that an earlier pull could not get.
+            complete: Also try again for optional files that an earlier pull could not get, and check and
+                take over models that were copied here by hand.
             again: Also models that look whole: what is damaged in them comes anew.
 
         Raises:
@@ -68,7 +69,9 @@ class Puller:
             todo = [
                 entry
                 for entry in entries
-                if again or self._shelf.problem(entry) or (complete and self._shelf.lacking(entry))
+                if again
+                or self._shelf.problem(entry)
+                or (complete and (self._shelf.lacking(entry) or self._shelf.manifest(entry.name) is None))
             ]
             if not todo:
                 return []
@@ -141,7 +144,9 @@ class Puller:
         waiting: dict[WeightFile, list[Place]] = {}
         for file in way.files:
             if (folder / file.path).is_file() or (not way.convert and self._adopt(entry, file, folder)):
-                sources[file.path] = "kept"
+                kept = self._shelf.manifest(entry.name)
+                known = kept.files.get(file.path) if kept else None
+                sources[file.path] = known.source if known else "kept"
                 continue
             try:
                 waiting[file] = self._origins.order(file.places)
