@@ -119,26 +119,17 @@ def _tidy(text: str) -> str:
     return text.replace("[unk]", "").replace("<UNK>", "")
 
 
-def _load(path: Path) -> dict[Language, Callable[[], Any]]:
+def _load(folder: Path) -> Callable[[], Any]:
+    """What makes decoders with the model in ``folder``, warmed."""
     import vosk  # type: ignore[import-untyped]
 
     vosk.SetLogLevel(-1)
-    models: dict[Language, Callable[[], Any]] = {}
-    folders: dict[Language, Path] = {"zh": path / "zh", "en": path / "en"}
-    for language, folder in folders.items():
-        if folder.is_dir():
-            try:
-                model = vosk.Model(str(folder))
-            except Exception as error:  # Vosk raises nothing but plain exceptions
-                raise WeightsError(
-                    f"{folder} is not a readable Vosk model; run: kuaimei models verify"
-                ) from error
-            models[language] = partial(vosk.KaldiRecognizer, model, float(ASR_RATE))
-    if not models:
-        raise WeightsError(f"{path} holds neither a zh nor an en Vosk model; run: kuaimei models pull")
-    for make_recognizer in models.values():
+    try:
+        make_recognizer = partial(vosk.KaldiRecognizer, vosk.Model(str(folder)), float(ASR_RATE))
         make_recognizer().AcceptWaveform(to_bytes(np.zeros(_STEP, dtype=np.int16)))
-    return models
+    except Exception as error:  # Vosk raises nothing but plain exceptions
+        raise WeightsError(f"{folder} is not a readable Vosk model; run: kuaimei models verify") from error
+    return make_recognizer
 
 
 @asynccontextmanager
@@ -146,4 +137,10 @@ async def open_vosk(workshop: Workshop, source: Source) -> AsyncIterator[VoskCap
     """Load and warm the models of both languages."""
     if source.path is None:
         raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
-    yield VoskCaptioner(await asyncio.to_thread(_load, source.path), workshop.cores)
+    languages: tuple[Language, ...] = ("zh", "en")
+    folders = {language: source.path / language for language in languages}
+    at_hand = [language for language in languages if folders[language].is_dir()]
+    if not at_hand:
+        raise WeightsError(f"{source.path} holds neither a zh nor an en Vosk model; run: kuaimei models pull")
+    loaded = await asyncio.gather(*(asyncio.to_thread(_load, folders[language]) for language in at_hand))
+    yield VoskCaptioner(dict(zip(at_hand, loaded, strict=True)), workshop.cores)
