@@ -1,7 +1,6 @@
 """Audio on the wire to samples and back: PCM at 24 kHz, and G.711 at 8 kHz as telephones speak it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -34,22 +33,22 @@ def _a_law() -> NDArray[np.int16]:
     return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
 
 
-@dataclass(frozen=True, slots=True)
 class _Law:
     """A companding law as a table of its 256 levels; coding takes the nearest."""
 
-    levels: NDArray[np.int16]
+    def __init__(self, levels: NDArray[np.int16]) -> None:
+        self._levels = levels
+        # µ-law has two zeros; seen from behind, the one that everybody sends (0xFF) comes first.
+        ordered, place = np.unique(levels[::-1], return_index=True)
+        self._codes = (255 - place).astype(np.uint8)
+        self._borders = (ordered[:-1].astype(np.int32) + ordered[1:]) / 2
 
     def decode(self, data: bytes) -> Pcm:
-        decoded: Pcm = self.levels[np.frombuffer(data, dtype=np.uint8)]
+        decoded: Pcm = self._levels[np.frombuffer(data, dtype=np.uint8)]
         return decoded
 
     def encode(self, pcm: Pcm) -> bytes:
-        order = np.argsort(self.levels, kind="stable")
-        ordered = self.levels[order].astype(np.int32)
-        borders = (ordered[:-1] + ordered[1:]) / 2
-        codes = order[np.searchsorted(borders, pcm)]
-        return codes.astype(np.uint8).tobytes()
+        return self._codes[np.searchsorted(self._borders, pcm)].tobytes()
 
 
 _LAWS: dict[AudioFormat, _Law] = {"audio/pcmu": _Law(_mu_law()), "audio/pcma": _Law(_a_law())}
