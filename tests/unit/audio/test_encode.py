@@ -21,7 +21,7 @@ def likeness(a: Pcm, b: Pcm) -> float:
     """Highest correlation within 150 ms of shift: codecs delay."""
     n = min(len(a), len(b)) - 2400
     x = b[800 : 800 + n].astype(float)
-    return max(float(np.corrcoef(x, a[s : s + n].astype(float))[0, 1]) for s in range(1600))
+    return max(float(np.corrcoef(x, a[s : s + n].astype(float))[0, 1]) for s in range(2400))
 
 
 @pytest.mark.parametrize("fmt", CODED)

@@ -3,7 +3,7 @@ import pytest
 
 from kuaimei.audio.loudness import SPEECH_DBFS, level, speech_level
 from kuaimei.audio.pcm import EMPTY, Pcm
-from kuaimei.audio.silence import fade_edges, silence, sound_bounds, trim_silence
+from kuaimei.audio.silence import StreamTrimmer, fade_edges, silence, sound_bounds, trim_silence
 
 RATE = 24000
 
@@ -70,3 +70,21 @@ def test_a_level_never_clips_and_knows_its_limits() -> None:
     assert np.abs(level(click, RATE).astype(int)).max() <= 32768 * 10 ** (-1 / 20) + 1
     faint = level(tone(0.5, 100), RATE, max_gain_db=12)
     assert np.abs(faint).max() == pytest.approx(398, abs=4)
+
+
+@pytest.mark.parametrize("piece", [100, 480, 2400, 100_000])
+def test_a_stream_is_trimmed_like_a_whole(piece: int) -> None:
+    pcm = np.concatenate([padded(300, 200), padded(0, 400)])
+    trimmer = StreamTrimmer(RATE)
+    pushed = [trimmer.push(pcm[i : i + piece]) for i in range(0, len(pcm), piece)]
+    trimmed = np.concatenate([*pushed, trimmer.flush()])
+    assert len(trimmed) == pytest.approx(len(trim_silence(pcm, RATE)), abs=RATE * 0.011)
+    assert trimmed[0] == 0
+    assert abs(int(trimmed[-1])) < 40
+    assert np.abs(np.diff(trimmed.astype(int))).max() < 500
+
+
+def test_a_silent_stream_gives_nothing() -> None:
+    trimmer = StreamTrimmer(RATE)
+    assert not len(trimmer.push(silence(1000, RATE)))
+    assert not len(trimmer.flush())

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-import httpx
+import httpx2
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
 
 from kuaimei.audio.pcm import Pcm, from_bytes
@@ -107,7 +107,7 @@ class OpenAISynthesizer:
                     yield data
         except OpenAIError as error:
             raise _translated(error, str(self._client.base_url)) from error
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise EngineUnavailable(
                 f"the synthesiser at {self._client.base_url} broke off in the middle of a clause"
             ) from error

@@ -21,7 +21,7 @@ from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, WeightsError
 from kuaimei.models.source import Source
-from kuaimei.text.clauses import cut, speech_length
+from kuaimei.text.clauses import FOLLOWING, ClauseCutter, ClauseSizes, speech_length
 
 __all__ = ["Kokoro", "open_kokoro"]
 
@@ -31,12 +31,9 @@ _PAUSES_MS: Final = (("。！？!?…", 260.0), ("；：;:—", 180.0), ("，、
 """Silence after a clause, by the mark it ends with."""
 _RUNNING_ON_MS: Final = 15.0
 """Silence after a clause that was cut in the middle of a sentence."""
-_WARM_UP: Final = (
-    "你好，",
-    "今天天氣很好。",
-    "我們一起去公園散步，Hello!",
-    "這樣的話，我建議你明天早上九點半出發。",
-)
+_WARM_UP: Final = ("你好，", "我們一起去公園散步，Hello!")
+_FOLLOWING: Final = ClauseSizes(sentence=10, pause=15, word_min=18, word_max=28, limit=32)
+"""Of a long text, after its first clause: every piece costs the network a second of silence besides."""
 
 
 class Kokoro:
@@ -88,8 +85,10 @@ class Kokoro:
         voice = req.voice_id or self._voices.names[0]
         if voice not in self._voices.names:
             raise EngineError(f"no voice is called {voice!r}; there are: {', '.join(self._voices.names)}")
-        clauses = cut(req.text) if speech_length(req.text) > _ONE_BREATH else [req.text]
-        yield await self._speak(clauses[0], voice, req, alone=True)
+        clauses = _clauses(req.text)
+        first = await self._speak(clauses[0], voice, req, alone=True)
+        if len(first):
+            yield first
         waiting = iter(clauses[1:])
         begun: deque[asyncio.Task[Pcm]] = deque()
         try:
@@ -98,8 +97,10 @@ class Kokoro:
                     begun.append(asyncio.ensure_future(self._speak(clause, voice, req, alone=False)))
                 if not begun:
                     return
-                yield await begun[0]
+                pcm = await begun[0]
                 begun.popleft()
+                if len(pcm):
+                    yield pcm
         finally:
             for task in begun:
                 task.cancel()
@@ -110,10 +111,12 @@ class Kokoro:
         ticket = Ticket(priority=Priority.BACKGROUND)
         for text in _WARM_UP:
             await self._speak(text, self._voices.names[0], TTSReq(text=text, ticket=ticket), alone=True)
-        several = (TTSReq(text=text, ticket=ticket) for text in _WARM_UP[:2])
-        await asyncio.gather(
-            *(self._speak(req.text, self._voices.names[0], req, alone=False) for req in several)
-        )
+        last = TTSReq(text=_WARM_UP[-1], ticket=ticket)
+        await self._speak(last.text, self._voices.names[0], last, alone=False)
+
+    def close(self) -> None:
+        """Let go of the network."""
+        self._runtime.close()
 
     async def _speak(self, clause: str, voice: str, req: TTSReq, *, alone: bool) -> Pcm:
         units = self._cores.capacity if alone else 1
@@ -160,7 +163,18 @@ async def open_kokoro(workshop: Workshop, source: Source) -> AsyncIterator[Kokor
         await engine.warm_up()
         yield engine
     finally:
-        engine._runtime.close()
+        engine.close()
+
+
+def _clauses(text: str) -> list[str]:
+    """``text`` in pieces to be rendered apart: one, unless it is long."""
+    if speech_length(text) <= _ONE_BREATH:
+        return [text]
+    cutter = ClauseCutter(first=FOLLOWING, following=_FOLLOWING)
+    clauses = [*cutter.push(text), *cutter.flush()]
+    if len(clauses) > 1 and speech_length(clauses[-1]) < FOLLOWING.sentence:
+        clauses[-2:] = ["".join(clauses[-2:])]
+    return clauses
 
 
 def _pause_ms(clause: str) -> float:

@@ -33,6 +33,7 @@ _MARKS: Final = str.maketrans(
 )
 _HAN_OR_OTHER: Final = re.compile(f"(?P<han>[{HAN}]+)|(?P<other>[^{HAN}]+)")
 _PARAGRAPH: Final = re.compile(r"(?<=[^\s。！？；：，、.!?;:,—…])[^\S\n]*\n\s*")
+_DOTS: Final = re.compile(r"\.{2,}")
 _CLOSING: Final = tuple(';:,.!?—…")”')
 _OPENING: Final = tuple("(“")
 
@@ -57,6 +58,7 @@ class Phonemes:
         """Phonemes of ``text``; empty if there is nothing to say in it."""
         text = self._read(_PARAGRAPH.sub("。", text.strip()))
         text = unicodedata.normalize("NFKC", to_simplified(text).translate(_MARKS))
+        text = _DOTS.sub("… ", text)
         joined = ""
         for run in _HAN_OR_OTHER.finditer(text):
             said = self._mandarin(run["han"]) if run["han"] else self._english(run["other"])

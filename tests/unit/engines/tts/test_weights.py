@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kuaimei.engines.tts.kokoro.weights import Alphabet, load_alphabet, load_voices
+from kuaimei.errors import WeightsError
+
+ALPHABET = Alphabet({"a": 5, "b": 6, " ": 16, ",": 3}, frozenset({16, 3}))
+
+
+def test_unknown_phonemes_are_left_out() -> None:
+    assert ALPHABET.tokens("a#b,") == (5, 6, 3)
+
+
+def test_long_texts_are_cut_after_marks() -> None:
+    tokens = ALPHABET.tokens("aaa bbb,aab")
+    assert list(ALPHABET.pieces(tokens, longest=9)) == [tokens[:8], tokens[8:]]
+    assert list(ALPHABET.pieces((5,) * 20, longest=9)) == [(5,) * 9, (5,) * 9, (5,) * 2]
+    assert not list(ALPHABET.pieces(()))
+
+
+def test_the_alphabet_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps({"model": {"vocab": {"$": 0, "a": 5, ",": 3}}}), encoding="utf-8")
+    alphabet = load_alphabet(tmp_path)
+    assert alphabet.tokens("$a,") == (5, 3)
+    assert alphabet.marks == {3}
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"model": 3}'])
+def test_a_wrong_alphabet_is_refused(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "tokenizer.json").write_text(content, encoding="utf-8")
+    with pytest.raises(WeightsError, match="models pull kokoro"):
+        load_alphabet(tmp_path)
+
+
+def make_voice(folder: Path, name: str, rows: int = 510) -> None:
+    (folder / "voices").mkdir(exist_ok=True)
+    table = np.arange(rows, dtype="<f4").repeat(256)
+    table.tofile(folder / "voices" / f"{name}.bin")
+
+
+def test_a_taiwanese_listener_gets_a_mandarin_voice_first(tmp_path: Path) -> None:
+    for name in ("af_heart", "zm_yunxi", "zf_xiaoxiao", "zf_xiaobei", "jf_alpha", "bm_george"):
+        make_voice(tmp_path, name)
+    assert load_voices(tmp_path).names == (
+        "zf_xiaobei",
+        "zf_xiaoxiao",
+        "zm_yunxi",
+        "af_heart",
+        "bm_george",
+        "jf_alpha",
+    )
+
+
+@pytest.mark.parametrize(("phonemes", "row"), [(1, 0), (0, 0), (30, 29), (510, 509), (9000, 509)])
+def test_the_style_follows_the_length(tmp_path: Path, phonemes: int, row: int) -> None:
+    make_voice(tmp_path, "zf_xiaobei")
+    style = load_voices(tmp_path).style("zf_xiaobei", phonemes)
+    assert style.shape == (1, 256)
+    assert style[0, 0] == row
+
+
+def test_missing_and_damaged_voices_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no voices"):
+        load_voices(tmp_path)
+    (tmp_path / "voices").mkdir()
+    (tmp_path / "voices" / "zf_torn.bin").write_bytes(b"1234" * 255)
+    with pytest.raises(WeightsError, match="zf_torn"):
+        load_voices(tmp_path)
