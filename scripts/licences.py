@@ -73,9 +73,7 @@ def licence(name: str) -> str:
     classes = [
         c.rsplit("::", 1)[-1].strip() for c in data.get_all("Classifier") or [] if c.startswith("License")
     ]
-    stated = (
-        data.get("License-Expression") or ", ".join(classes) or (data.get("License") or "").split("\n")[0]
-    )
+    stated = data["License-Expression"] or ", ".join(classes) or (data["License"] or "").split("\n")[0]
     return stated or "not stated"
 
 

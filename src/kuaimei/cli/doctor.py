@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import typer
 
 from kuaimei.cli import console

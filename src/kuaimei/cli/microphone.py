@@ -60,7 +60,7 @@ class _Loudspeaker:
 
 def _sounddevice() -> "ModuleType":
     try:
-        import sounddevice
+        import sounddevice  # type: ignore[import-not-found]
     except (ImportError, OSError) as error:
         raise AudioError(
             "the microphone needs PortAudio: install the extra `kuaimei[mic]` (on Debian also "

@@ -1,10 +1,9 @@
 """``kuaimei setup``: everything that must be there before the first start."""
 
-import asyncio
-
 from kuaimei.cli import console
 from kuaimei.cli.models import pull_missing
 from kuaimei.settings import Settings
+from kuaimei.wiring import sources
 
 __all__ = ["setup"]
 
@@ -16,10 +15,15 @@ def setup() -> None:
     """
     settings = console.settings_from()
     pull_missing(settings)
-    asyncio.run(_measure(settings))
+    _measure(settings)
 
 
-async def _measure(settings: Settings) -> None:
-    from kuaimei.engines.tts.kokoro import runtime
+def _measure(settings: Settings) -> None:
+    from kuaimei.engines.tts.kokoro.choosing import candidates, measure, remembered
 
-    await runtime.ensure_measured(settings, progress=console.note)
+    voice = sources(settings)["tts"]
+    if voice.engine != "kokoro" or voice.path is None or remembered(settings, voice.path):
+        return
+    if len(candidates(settings, voice.path)) > 1:
+        console.note("Finding the fastest way to speak on this processor (once) …")
+        measure(settings, voice.path, console.note)
