@@ -28,9 +28,5 @@ def test_however_the_text_comes(text: str, stops: list[str], wanted: str) -> Non
 
 def test_nothing_more_once_stopped() -> None:
     cutter = StopCutter(["。"])
-    assert list(itertools.chain([cutter.push("好。再")], [cutter.push("見")], [cutter.flush()])) == [
-        "好",
-        "",
-        "",
-    ]
+    assert [cutter.push("好。再"), cutter.push("見"), cutter.flush()] == ["好", "", ""]
     assert cutter.stopped
