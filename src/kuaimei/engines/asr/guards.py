@@ -42,6 +42,9 @@ _SILENT = 0.6
 _SILENT_LOG_PROBABILITY = -1.0
 _LOG_PROBABILITY = -1.1
 """Mean log probability below which the decoder was guessing."""
+_SHORT_S = 0.6
+"""Of less voice (嗯, 喔, a cough) the full window makes nothing better: measured, 2 s for other nonsense."""
+_SHORT_UNITS = 3
 
 _UNIT = re.compile(r"[A-Za-z0-9À-ɏ']+|[^\W_]")
 
@@ -162,9 +165,15 @@ def is_hallucinated(draft: Draft, voice_s: float) -> bool:
     )
 
 
-def is_silence(draft: Draft) -> bool:
-    """Whether the decoder found nothing and only wrote because it always writes (OpenAI's own rule)."""
-    return draft.no_speech >= _SILENT and draft.log_probability <= _SILENT_LOG_PROBABILITY
+def is_silence(draft: Draft, voice_s: float) -> bool:
+    """Whether the decoder found nothing and only wrote because it always writes.
+
+    That is OpenAI's own rule, and a whole sentence guessed over a sound as short as a 「嗯」.
+    """
+    if draft.no_speech >= _SILENT and draft.log_probability <= _SILENT_LOG_PROBABILITY:
+        return True
+    guessed = draft.log_probability < _LOG_PROBABILITY
+    return guessed and voice_s < _SHORT_S and len(units(draft.text)) > _SHORT_UNITS
 
 
 def doubt(draft: Draft, voice_s: float) -> str:
@@ -178,6 +187,6 @@ def doubt(draft: Draft, voice_s: float) -> str:
         return "too fast"
     if voice_s >= _SLOW_FROM_S and count < _SLOW_UNITS_PER_S * voice_s:
         return "too slow"
-    if draft.log_probability < _LOG_PROBABILITY:
+    if draft.log_probability < _LOG_PROBABILITY and voice_s >= _SHORT_S:
         return "unsure"
     return ""

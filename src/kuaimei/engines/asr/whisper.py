@@ -123,11 +123,12 @@ class WhisperRecognizer:
         prompt = " ".join(filter(None, (style, glossary, req.prompt)))
         draft = await self._decode(heard, prompt, req.ticket)
         draft = _without_echo(draft, style, glossary, req.hotwords)
-        if doubt(draft, voice_s) and not is_hallucinated(draft, voice_s):
+        nothing = is_silence(draft, voice_s) or is_hallucinated(draft, voice_s)
+        if not nothing and doubt(draft, voice_s):
             draft = await self._resolve(pcm, heard.language, voice_s, draft, req)
         if is_repetitive(draft.text) or not draft.finished:
             draft = replace(draft, text=collapse(draft.text))
-        if not units(draft.text) or is_silence(draft) or is_hallucinated(draft, voice_s):
+        if not units(draft.text) or is_silence(draft, voice_s) or is_hallucinated(draft, voice_s):
             return heard.language, None
         return heard.language, draft
 

@@ -120,9 +120,11 @@ def test_ordinary_sentences_are_no_stock_phrases() -> None:
 
 
 def test_words_that_the_decoder_itself_does_not_believe_are_silence() -> None:
-    assert is_silence(draft("字幕", -1.02, 0.92))
-    assert not is_silence(draft("希望", -1.4, 0.09))
-    assert not is_silence(draft("Some call me nature.", -0.16, 0.7))
+    assert is_silence(draft("字幕", -1.02, 0.92), 2.0)
+    assert not is_silence(draft("希望", -1.4, 0.09), 0.5)
+    assert not is_silence(draft("Some call me nature.", -0.16, 0.7), 2.0)
+    assert is_silence(draft("我會把你帶來的。", -2.2, 0.4), 0.3)
+    assert not is_silence(draft("我會把你帶來的。", -2.2, 0.4), 1.3)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +141,7 @@ def test_words_that_the_decoder_itself_does_not_believe_are_silence() -> None:
         (draft("這是一句非常非常長而且絕對不可能在這麼短的時間之內說完的話"), 0.4, "too fast"),
         (draft("嗯"), 6.0, "too slow"),
         (draft("今天天氣很好", log_probability=-1.5), 1.5, "unsure"),
+        (draft("嗯", log_probability=-1.5), 0.3, ""),
         (draft("So", log_probability=-1.7, no_speech=0.6), 1.5, "unsure"),
     ],
 )

@@ -4,7 +4,6 @@ from typing import Any
 import numpy as np
 import pytest
 from faster_whisper.feature_extractor import FeatureExtractor  # type: ignore[import-untyped]
-from tests.virtual_time import virtually
 
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.turn import open_turn_detector
@@ -14,6 +13,7 @@ from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import QueueFull, SettingsError, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
+from tests.virtual_time import virtually
 
 
 class Network:
