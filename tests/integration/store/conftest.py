@@ -2,7 +2,10 @@
 
 import itertools
 import logging
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -14,12 +17,58 @@ from kuaimei.store.embedded import EmbeddedPostgres
 _numbers = itertools.count(1)
 
 
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Not pytest's own: every run of pytest closes that to other accounts, under root the server's too."""
+    with tempfile.TemporaryDirectory(prefix="kuaimei-test-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with _folder() as path:
+        yield path
+
+
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    yield server
-    server.stop()
+def made() -> Iterator[Path]:
+    """The data of a cluster that was made and never used, to be copied: making one takes seconds."""
+    with _folder() as path:
+        server = EmbeddedPostgres(path / "postgres")
+        server.start()
+        server.stop()
+        yield server.data
+
+
+@pytest.fixture(scope="session")
+def cluster(made: Path) -> Iterator[EmbeddedPostgres]:
+    with _folder() as path:
+        server = EmbeddedPostgres(path / "postgres")
+        copy(made, server)
+        server.start()
+        yield server
+        server._pg_ctl("stop", "-m", "immediate")  # nobody will ask for what is in it
+        server.stop()
+
+
+def copy(made: Path, server: EmbeddedPostgres) -> None:
+    server.folder.mkdir(parents=True)
+    subprocess.run(["cp", "-a", str(made), str(server.data)], check=True)
+    with (server.data / "postgresql.auto.conf").open("a") as configuration:
+        configuration.write(
+            "fsync = off\n"
+        )  # no test pulls the plug, and dozens of databases take their time
+
+
+@pytest.fixture
+def server(made: Path, folder: Path) -> Iterator[EmbeddedPostgres]:
+    """A cluster of one's own, not started."""
+    found = EmbeddedPostgres(folder / "postgres")
+    copy(made, found)
+    yield found
+    found.stop()
+    if found._postmaster() is not None:  # a test left it to somebody who was killed
+        found._pg_ctl("stop", "-m", "immediate")
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.integration.store.talking import hear, now, recording, run_jobs, sound, take_turn
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.events import SpeechHeard, SpeechStarted, TurnEnded, UserText
 from kuaimei.errors import NotFound
 from kuaimei.settings import Settings
 from kuaimei.store import Transcript, Utterance, open_store
+from tests.integration.store.talking import hear, now, recording, run_jobs, sound, take_turn
 
 
 def recordings(home: Path) -> list[str]:

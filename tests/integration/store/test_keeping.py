@@ -6,7 +6,6 @@ import tracemalloc
 import numpy as np
 import psycopg
 import pytest
-from tests.integration.store.talking import REPLY_RATE, answer, hear, now, recording, sound, take_turn
 
 from kuaimei.audio.pcm import EMPTY
 from kuaimei.dialogue.events import (
@@ -26,6 +25,7 @@ from kuaimei.errors import NotFound, StoreError
 from kuaimei.settings import Settings, StoreSettings
 from kuaimei.store import open_store
 from kuaimei.store.embedded import EmbeddedPostgres
+from tests.integration.store.talking import REPLY_RATE, answer, hear, now, recording, sound, take_turn
 
 
 async def test_a_turn_is_kept_whole(settings: Settings) -> None:

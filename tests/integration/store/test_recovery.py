@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.integration.store.talking import FRAME, eventually, hear, now, recording, run_jobs, sound
-from tests.integration.store.victim import HEARD, SPOKEN
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.events import SpeechHeard, SpeechStarted, TranscriptFinal, TurnEnded
 from kuaimei.settings import Settings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.store.embedded import EmbeddedPostgres
+from tests.integration.store.talking import FRAME, eventually, hear, now, recording, run_jobs, sound
+from tests.integration.store.victim import HEARD, SPOKEN
 
 ROOT = Path(__file__).parents[3]
 

@@ -7,8 +7,6 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tests.integration.store.talking import FRAME, REPLY_RATE, frames, now, sound
-
 from kuaimei.dialogue.events import (
     ReplyAudio,
     ReplyStarted,
@@ -20,6 +18,7 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.settings import Settings, StoreSettings
 from kuaimei.store import Transcript, Utterance, open_store
+from tests.integration.store.talking import FRAME, REPLY_RATE, frames, now, sound
 
 HEARD = sound(120 * FRAME, 11)
 SPOKEN = sound(96_000, 12)
