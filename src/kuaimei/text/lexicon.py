@@ -12,10 +12,11 @@ from typing import Any, Final
 from kuaimei.errors import SettingsError
 from kuaimei.text.script import to_simplified
 
-__all__ = ["Lexicon", "load_lexicon", "phrases_for_pypinyin", "shipped_lexicon"]
+__all__ = ["Lexicon", "load_lexicon", "phrases_for_pypinyin", "shipped_lexicon", "teach_pypinyin"]
 
 _SYLLABLE: Final = re.compile(r"[a-zü]+[1-5]")
-_KNOWN_TABLES: Final = frozenset({"pinyin", "replacements"})
+_CHANGE: Final = re.compile(r"([a-zü]+[1-5]) > ([a-zü]+[1-5])")
+_TABLES: Final = ("characters", "pinyin", "replacements")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,14 @@ class Lexicon:
 
     Attributes:
         pinyin: Phrase in Traditional Chinese → one syllable with its tone number (5 is the neutral
-            tone) for each character.
+            tone) for each character. A single character counts where it is a word of its own.
+        characters: Character → its mainland reading and the one it has in Taiwan, in whatever word.
         replacements: Written → what is to be read instead, before anything else; longest first.
     """
 
     pinyin: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     replacements: Mapping[str, str] = field(default_factory=dict)
+    characters: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     _pattern: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -61,8 +64,9 @@ def load_lexicon(path: Path | None) -> Lexicon:
     """The shipped lexicon with the user's entries over it.
 
     Args:
-        path: A TOML file with the tables ``[pinyin]`` (``垃圾 = "le4 se4"``) and ``[replacements]``
-            (``kuaimei = "快美"``); None or a missing file: only what is shipped.
+        path: A TOML file with the tables ``[pinyin]`` (``"垃圾" = "le4 se4"``),
+            ``[replacements]`` (``kuaimei = "快美"``) and ``[characters]`` (``"期" = "qi1 > qi2"``);
+            None or a missing file: only what is shipped.
 
     Raises:
         SettingsError: If the file cannot be read or an entry is wrong; the message names the line.
@@ -75,37 +79,74 @@ def load_lexicon(path: Path | None) -> Lexicon:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read as UTF-8 text: {error}") from error
     own = _parsed(text, str(path))
-    return Lexicon({**shipped.pinyin, **own.pinyin}, {**shipped.replacements, **own.replacements})
+    return Lexicon(
+        {**shipped.pinyin, **own.pinyin},
+        {**shipped.replacements, **own.replacements},
+        {**shipped.characters, **own.characters},
+    )
 
 
 def phrases_for_pypinyin(lexicon: Lexicon) -> dict[str, list[list[str]]]:
     """The readings in the form of ``pypinyin.load_phrases_dict``: Simplified keys, tone marks.
 
-    The neutral tone is a syllable without a mark.
+    The neutral tone is a syllable without a mark. Besides the lexicon's own phrases these are all
+    phrases of pypinyin that hold one of its ``characters`` in the mainland reading (some 6,000).
     """
+    from pypinyin.constants import PHRASES_DICT
     from pypinyin.contrib.tone_convert import to_tone
 
-    return {
-        to_simplified(phrase): [[to_tone(syllable.removesuffix("5"))] for syllable in syllables]
-        for phrase, syllables in lexicon.pinyin.items()
+    changes = {
+        to_simplified(char): (to_tone(old), to_tone(new)) for char, (old, new) in lexicon.characters.items()
     }
+    affected = re.compile("|".join(changes)) if changes else re.compile("(?!)")
+    phrases = {}
+    for phrase, readings in PHRASES_DICT.items():
+        if affected.search(phrase) and len(phrase) == len(readings):
+            changed = [
+                [_changed(changes, char, options[0])] for char, options in zip(phrase, readings, strict=True)
+            ]
+            if any(new[0] != options[0] for new, options in zip(changed, readings, strict=True)):
+                phrases[phrase] = changed
+    for phrase, syllables in lexicon.pinyin.items():
+        phrases[to_simplified(phrase)] = [[to_tone(syllable.removesuffix("5"))] for syllable in syllables]
+    return phrases
+
+
+def teach_pypinyin(lexicon: Lexicon) -> None:
+    """Give pypinyin the lexicon's ``characters`` for words that it does not know (for the whole process)."""
+    from pypinyin import load_single_dict
+    from pypinyin.constants import PINYIN_DICT
+    from pypinyin.contrib.tone_convert import to_tone
+
+    taught = {}
+    for char, (old, new) in lexicon.characters.items():
+        code = ord(to_simplified(char))
+        known = PINYIN_DICT.get(code, "").split(",")
+        if known[0] == to_tone(old):
+            taught[code] = ",".join(dict.fromkeys((to_tone(new), *known)))
+    load_single_dict(taught)
+
+
+def _changed(changes: Mapping[str, tuple[str, str]], char: str, reading: str) -> str:
+    old, new = changes.get(char, ("", ""))
+    return new if reading == old else reading
 
 
 def _parsed(text: str, name: str) -> Lexicon:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{name} is not valid TOML: {error}") from error
+        raise SettingsError(f"{name} is not valid TOML: {error}; Chinese keys need quotes") from error
     for table, entries in tables.items():
-        if table not in _KNOWN_TABLES or not isinstance(entries, dict):
-            raise SettingsError(
-                f"{name}, line {_line(text, table)}: unknown table {table!r}; use [pinyin] and [replacements]"
-            )
+        if table not in _TABLES or not isinstance(entries, dict):
+            known = ", ".join(f"[{table}]" for table in _TABLES)
+            raise SettingsError(f"{name}, line {_line(text, table)}: unknown table {table!r}; use {known}")
     pinyin = {key: _syllables(key, value, text, name) for key, value in tables.get("pinyin", {}).items()}
     replacements = {
         key: _said(key, value, text, name) for key, value in tables.get("replacements", {}).items()
     }
-    return Lexicon(pinyin, replacements)
+    characters = {key: _change(key, value, text, name) for key, value in tables.get("characters", {}).items()}
+    return Lexicon(pinyin, replacements, characters)
 
 
 def _syllables(key: str, value: Any, text: str, name: str) -> tuple[str, ...]:
@@ -119,6 +160,15 @@ def _syllables(key: str, value: Any, text: str, name: str) -> tuple[str, ...]:
     if len(syllables) != len(key) or not key:
         raise SettingsError(f"{where}: {key} has {len(key)} characters but {len(syllables)} syllables")
     return syllables
+
+
+def _change(key: str, value: Any, text: str, name: str) -> tuple[str, str]:
+    match = _CHANGE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or len(key) != 1:
+        raise SettingsError(
+            f'{name}, line {_line(text, key)}: [characters] holds characters such as "期" = "qi1 > qi2"'
+        )
+    return match[1], match[2]
 
 
 def _said(key: str, value: Any, text: str, name: str) -> str:

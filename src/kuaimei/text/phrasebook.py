@@ -3,10 +3,11 @@
 OpenCC converts by longest match from the left, but its Python binding does not say where its
 matches end. `phrases.txt.xz` lists its keys (three groups parted by empty lines: the phrases that
 segment the text, the Taiwan phrases, the Taiwan variants); a unit test compares it with the
-dictionaries of the installed OpenCC.
+dictionaries of the installed OpenCC. `kept.txt` holds the house's exceptions.
 """
 
 import lzma
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -41,7 +42,9 @@ class Phrasebook:
     """Keys by longest match, and what their beginnings promise.
 
     Attributes:
-        phrases: Keys that segment the text (Simplified, or common to both scripts).
+        phrases: Keys that segment the text (Simplified, or common to both scripts), with ``kept``.
+        kept: Words that do not go through OpenCC → what becomes of them.
+        exception: Finds any of ``kept``.
         promises: Proper prefix of a phrase → the start common to all its conversions.
         taiwan: Keys of the second step, Traditional, in order of precedence.
         taiwan_prefixes: Proper prefixes of those.
@@ -49,6 +52,8 @@ class Phrasebook:
     """
 
     phrases: frozenset[str]
+    kept: Mapping[str, str]
+    exception: re.Pattern[str]
     promises: Mapping[str, str]
     taiwan: tuple[frozenset[str], ...]
     taiwan_prefixes: frozenset[str]
@@ -70,18 +75,29 @@ class Phrasebook:
         return 0
 
 
+def _kept() -> dict[str, str]:
+    text = files("kuaimei.text").joinpath("data/kept.txt").read_text(encoding="utf-8")
+    words = [word for line in text.splitlines() if not line.startswith("#") for word in line.split()]
+    simplified = opencc.OpenCC("tw2s").convert("\n".join(words)).split("\n")
+    return {**dict(zip(simplified, words, strict=True)), **dict(zip(words, words, strict=True))}
+
+
 @cache
 def phrasebook() -> Phrasebook:
-    """The phrases of s2twp; built once (about 0.2 s)."""
+    """The phrases of s2twp and the exceptions; built once (about 0.2 s)."""
     packed = files("kuaimei.text").joinpath("data/phrases.txt.xz").read_bytes()
     groups = [block.split() for block in lzma.decompress(packed).decode().split("\n\n")]
     segmenting, *taiwan = groups
+    kept = _kept()
     converted = opencc.OpenCC("s2twp").convert("\n".join(segmenting)).split("\n")
+    outcomes = {**dict(zip(segmenting, converted, strict=True)), **kept}
     keys = [key for group in taiwan for key in group]
     return Phrasebook(
-        phrases=frozenset(segmenting),
-        promises=_outcomes(segmenting, converted),
+        phrases=frozenset(outcomes),
+        kept=kept,
+        exception=re.compile("|".join(map(re.escape, kept))),
+        promises=_outcomes(outcomes.keys(), outcomes.values()),
         taiwan=tuple(frozenset(group) for group in taiwan),
         taiwan_prefixes=frozenset(key[:end] for key in keys for end in range(1, len(key))),
-        longest=max(len(key) for key in (*segmenting, *keys)),
+        longest=max(len(key) for key in (*outcomes, *keys)),
     )

@@ -39,9 +39,28 @@ def to_simplified(text: str) -> str:
 
 
 def to_traditional(text: str) -> str:
-    """``text`` in Taiwan's Traditional characters and words (OpenCC s2twp)."""
-    converted: str = _converter("s2twp").convert(text)
-    return converted
+    """``text`` in Taiwan's Traditional characters and words.
+
+    OpenCC s2twp, except for the words of ``data/kept.txt``: s2twp takes everything for Simplified
+    and for computing, so that 干擾 would become 幹擾 and 「我支持你」 「我支援你」.
+    """
+    return _convert(phrasebook(), text, len(text))
+
+
+def _convert(book: Phrasebook, text: str, end: int) -> str:
+    """``text[:end]`` converted, where ``end`` is a border between segments."""
+    convert = _converter("s2twp").convert
+    out, begun, at = "", 0, 0
+    if not book.exception.search(text, 0, end):
+        at = end
+    while at < end:
+        stop = at + _step(book, text[:end], at, final=True)
+        if (kept := book.kept.get(text[at:stop])) is not None:
+            out += convert(text[begun:at]) + kept
+            begun = stop
+        at = stop
+    out += convert(text[begun:end]) if begun < end else ""
+    return out
 
 
 @cache
@@ -69,7 +88,7 @@ class TraditionalStream:
         """New converted text, as far as nothing to come can change it."""
         self._open += text
         end, settled = _decide(self._book, self._open)
-        done = to_traditional(self._open[:end])
+        done = _convert(self._book, self._open, end)
         new = (done + settled)[len(self._shown) :]
         self._open = self._open[end:]
         self._shown = settled if len(done) + len(settled) >= len(self._shown) else self._shown[len(done) :]
@@ -93,19 +112,19 @@ def _decide(book: Phrasebook, text: str) -> tuple[int, str]:
     return at, _certain(book, text[at:])
 
 
-def _step(book: Phrasebook, text: str, at: int) -> int:
-    """Length of the segment at ``at``; 0 if text to come may still change it."""
-    if text[at:] in book.promises:
+def _step(book: Phrasebook, text: str, at: int, *, final: bool = False) -> int:
+    """Length of the segment at ``at``; 0 if text to come may still change it (unless ``final``)."""
+    if not final and text[at:] in book.promises:
         return 0
     if end := book.phrase_at(text, at) - at:
         return end
     unified = "".join(_unified(char) for char in text[at : at + book.longest])
-    if len(text) - at <= book.longest and unified in book.taiwan_prefixes:
+    if not final and len(text) - at <= book.longest and unified in book.taiwan_prefixes:
         return 0
     size = book.taiwan_at(unified)
     # A Taiwan phrase lies wholly between phrases: one that begins inside cuts it short.
     for inside in range(at + 1, at + size):
-        if text[inside:] in book.promises:
+        if not final and text[inside:] in book.promises:
             return 0
         if book.phrase_at(text, inside) > inside:
             return max(1, book.taiwan_at(unified[: inside - at]))

@@ -6,6 +6,7 @@ from functools import cache
 from itertools import groupby, pairwise
 from typing import Any, Final
 
+from kuaimei.text import script
 from kuaimei.text.atoms import Atom, Kind
 from kuaimei.text.script import simplified_characters
 from kuaimei.text.signs import listed
@@ -45,7 +46,8 @@ def _jieba() -> Any:
 
 
 def warm() -> None:
-    """Load the dictionary of words (1 to 2 s the first time); call it in a thread before the first turn."""
+    """Load all dictionaries of words and scripts (1 to 2 s); call it in a thread before the first turn."""
+    script.warm()
     _jieba()
 
 

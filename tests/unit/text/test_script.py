@@ -75,3 +75,24 @@ def test_plain_simplified_is_exactly_opencc() -> None:
         "今天台北的天气很好，适合出去走走，不过要记得带伞，因为下午可能会下雨。手机里的天气预报软件更新了。"
     )
     assert to_traditional(text) == opencc.OpenCC("s2twp").convert(text)
+
+
+def test_words_that_are_traditional_already_are_not_spoiled() -> None:
+    text = "皇后說，她後來在這裡吃了麵，一目瞭然：萬里長城沒有干擾，里長姓范，獲准游離，只有一隻貓隻身乾淨地待著。"
+    assert to_traditional(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("我支持你", "我支持你"),
+        ("结婚对象", "結婚對象"),
+        ("血液循环", "血液循環"),
+        ("打开文件夹", "打開資料夾"),
+        ("信号干扰", "訊號干擾"),
+    ],
+)
+def test_everyday_words_are_no_terms_of_computing(text: str, expected: str) -> None:
+    assert to_traditional(text) == expected
+    stream = TraditionalStream()
+    assert "".join(map(stream.push, text)) + stream.flush() == expected

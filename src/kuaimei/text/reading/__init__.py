@@ -22,6 +22,7 @@ _NARROW: Final = {
         code: code - 0xFEE0
         for code in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))
     },
+    **{0x2460 + n: str(n + 1) for n in range(20)},
     **str.maketrans("％＄＋＝／＠＆＃〇○", "%$+=/@&#零零"),
     **str.maketrans(
         {
@@ -52,7 +53,7 @@ _SIGNS: Final[tuple[Rule, ...]] = (
     rule(r"(?<=[\u4e00-\u9fff])[-–](?=[\u4e00-\u9fff])", "到"),
     rule(r"[~～]+(?=[，。！？\s]|$)", ""),
     rule(r"[~～]+", "到"),
-    rule(r"[*_#@^|\\<>=`°•·→←↔©®™]", " "),
+    rule(r"[*_#@^|\\<>=`°•·→←↔©®™$]", " "),
     rule(r"\s+", " "),
     rule(r"(?<=[\u3400-\u9fff，。！？；：、]) (?=[，。！？；：、])", ""),
 )

@@ -13,6 +13,8 @@ _DAY_CONTEXT: Final = (
     r"(?=\s*(?:[（(]\s*(?:星期|週|周|禮拜)?[一二三四五六日]\s*[)）]|星期|禮拜|週[一二三四五六日]|上午|下午|早上|晚上|中午|凌晨"
     r"|當天|當日|之前|以前|前|後|起|止|截止|開始|開幕|出發|生日|[日號]))"
 )
+_DENOMINATORS: Final = frozenset({2, 3, 4, 5, 6, 8, 10, 16, 100})
+"""Under which a number after a slash is a fraction's when nothing says that it is a day."""
 _HALVES: Final = {"am": "上午", "pm": "下午"}
 
 
@@ -34,7 +36,7 @@ def _month_day(match: re.Match[str]) -> str:
 def _likely_day(match: re.Match[str]) -> str:
     """Two numbers around a slash that can hardly be a fraction are a day."""
     month, day = int(match["month"]), int(match["day"])
-    return _month_day(match) if day > 12 and day % 10 and month <= 12 else match.group()
+    return match.group() if month < day and day in _DENOMINATORS else _month_day(match)
 
 
 def _minutes(minute: int) -> str:
@@ -70,6 +72,11 @@ def _on_the_hour(match: re.Match[str]) -> str:
     return f"{_half_of_day(match['half'], hour)}{_hour(hour)}點"
 
 
+def _weekday(match: re.Match[str]) -> str:
+    first, last = ("日" if day == "7" else cardinal(int(day)) if day else "" for day in (match[2], match[3]))
+    return f"{match[1]}{first}{f'到{last}' if last else ''}"
+
+
 _TIME: Final = (
     r"(?<![\d:.])(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:]|\.\d)"
 )
@@ -101,7 +108,10 @@ DATES: Final[tuple[Rule, ...]] = (
     ),
     rule(r"(?<=[月])\s*(0?[1-9]|[12]\d|3[01])(?=\s*[日號])", lambda m: cardinal(int(m[1]))),
     rule(r"(?<!\d)(0?[1-9]|1[0-2])(?=\s*月(?!球))", lambda m: cardinal(int(m[1]))),
-    rule(r"(星期|週|禮拜)\s?([1-6])(?!\d)", lambda m: m[1] + cardinal(int(m[2]))),
+    rule(
+        r"(?<!每)(星期|週|禮拜)\s?([1-7])(?:\s*[-~～–]\s*(?:星期|週|禮拜)?([1-7]))?(?![\d.%]|\s*[次天個小年分秒篇本場堂])",
+        _weekday,
+    ),
     rule(rf"{_HALF}\s*{_TIME}", _clock),
     rule(rf"{_TIME}(?:\s*{_HALF}(?![A-Za-z]))?", _clock),
     rule(rf"(?<![\d:.,])(?P<hour>0?[1-9]|1[0-2])\s*{_HALF}(?![A-Za-z])", _on_the_hour),

@@ -12,9 +12,8 @@ from kuaimei.text.signs import listed
 __all__ = ["is_english", "read_english"]
 
 _ENGLISH: Final = listed("""
-    i a the is are was it in at on of to by for from and or with you your my we they this that has have
-    about over
-    only than
+    a the is are was it in at on of to by for from and or with you your my we they this that has have
+    about over only than
 """)
 """Words that a Chinese sentence does not borrow."""
 
@@ -119,8 +118,10 @@ _RULES: Final[tuple[Rule, ...]] = (
         lambda m: f"{m[1].replace('.', ' dot ')} at {m[2].replace('.', ' dot ')}",
     ),
     rule(rf"(NT\$|US\$|[$€£¥])\s*({NUMBER})( (?:thousand|million|billion|trillion))?", _money),
-    rule(r"(?<![\d:])(\d{1,2}):([0-5]\d)(?![\d:])(?:\s*([AaPp]\.?[Mm]\b\.?))?", _clock),
-    rule(r"(?<![\d:.])(\d{1,2})\s*([AaPp])\.?[Mm]\b\.?", lambda m: f"{_number(m[1])} {m[2].upper()} M"),
+    rule(r"(?<![\d:])(\d{1,2}):([0-5]\d)(?![\d:])(?:\s*([AaPp]\.[Mm]\.|[AaPp][Mm]\b))?", _clock),
+    rule(
+        r"(?<![\d:.])(\d{1,2})\s*([AaPp])(?:\.[Mm]\.|[Mm]\b)", lambda m: f"{_number(m[1])} {m[2].upper()} M"
+    ),
     rule(rf"({NUMBER})\s*%", lambda m: f"{_number(m[1])} percent"),
     rule(rf"(-?{NUMBER})\s*°\s*C\b", lambda m: f"{_number(m[1])} degrees Celsius"),
     rule(rf"(-?{NUMBER})\s*°\s*F\b", lambda m: f"{_number(m[1])} degrees Fahrenheit"),
@@ -133,6 +134,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule(r"(?<![\d/])1/2(?![\d/])", "one half"),
     rule(r"(?<![\d/])(\d+)/(\d+)(?![\d/])", lambda m: f"{_number(m[1])} over {_number(m[2])}"),
     rule(r"(?<![A-Za-z.])(?:[A-Za-z]\.){2,}", lambda m: " ".join(m.group().replace(".", "").upper())),
+    rule(r"(?<=[A-Z])[ -]?([1-9]\d)([1-9]\d)(?!\d)", lambda m: f" {_number(m[1])} {_number(m[2])}"),
     rule(rf"(?<=[A-Za-z])-?({NUMBER})", lambda m: f" {_number(m[1])}"),
     rule(rf"({NUMBER})(?=[A-Za-z])", lambda m: f"{_number(m[1])} "),
     rule(rf"(?<!\w)[-−]({NUMBER})", lambda m: f"minus {_number(m[1])}"),
@@ -153,7 +155,9 @@ def is_english(text: str) -> bool:
     """Whether a text without Chinese is an English sentence, not only a name, a price or a unit."""
     words = [word for word in re.findall(r"(?<![@./\w])[A-Za-z]+(?![@./:]\S)", text) if word not in _UNITS]
     plain = [word for word in words if word.islower() and len(word) > 1 and word not in ("am", "pm")]
-    return len(plain) > 1 or any(word.lower() in _ENGLISH for word in words if word != "A")
+    if len(plain) > 1 or "I" in words or any(word.lower() in _ENGLISH for word in words if word != "A"):
+        return True
+    return len(words) > 2 and any(len(word) > 2 for word in plain)
 
 
 def read_english(text: str) -> str:

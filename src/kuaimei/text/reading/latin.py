@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from kuaimei.text.numbers import cardinal, decimal, digits
+from kuaimei.text.numbers import cardinal, digits
 from kuaimei.text.reading.rules import Rule, rule
 from kuaimei.text.signs import listed
 
@@ -22,19 +22,18 @@ _SAID: Final = {"vs": "V S", "VS": "V S", "ok": "O K", "Ok": "O K", "pc": "P C",
 
 def _model(match: re.Match[str]) -> str:
     """A number that belongs to a latin name: RTX 4090, iPhone 15, H100, Python 3.11, GPT-4o."""
-    name, number, tail = match["name"], match["number"], match["tail"]
-    if "." in number:
-        read = "點".join(digits(part) for part in number.split("."))
-        if len(number.split(".")[0]) > 1 and not number.startswith("0"):
-            whole, _, rest = number.partition(".")
-            read = f"{cardinal(int(whole))}點{'點'.join(digits(part) for part in rest.split('.'))}"
-    elif len(number) <= 2 and not number.startswith("0"):
-        read = cardinal(int(number))
-    elif re.fullmatch(r"[1-9]00|[1-9]000", number):
-        read = decimal(number)
-    else:
-        read = digits(number)
-    return f"{name} {read}{f' {tail.upper() if len(tail) == 1 else tail}' if tail else ''}"
+    tail = match["tail"]
+    numbers = " ".join(map(_model_number, match["number"].split("-")))
+    return f"{match['name']} {numbers}{f' {tail.upper() if len(tail) == 1 else tail}' if tail else ''}"
+
+
+def _model_number(number: str) -> str:
+    """Up to two digits, hundreds and thousands as amounts (H100, iPhone 15), others digit by digit."""
+    whole, *rest = number.split(".")
+    padded = whole.startswith("0")
+    if (len(whole) <= 2 or re.fullmatch(r"[1-9]000?", whole)) and not padded:
+        return "點".join((cardinal(int(whole)), *map(digits, rest)))
+    return "點".join(map(digits, (whole, *rest)))
 
 
 def _spelled(match: re.Match[str]) -> str:
@@ -43,6 +42,8 @@ def _spelled(match: re.Match[str]) -> str:
         return _SAID[word]
     if word in _WORDS:
         return word.capitalize()
+    if len(word) == 1:
+        return word.upper()
     if word.isupper():
         return " ".join(word) if 2 <= len(word) <= 5 or not re.search("[AEIOUY]", word) else word
     if plural := re.fullmatch(r"([A-Z]{2,5})s", word):
@@ -70,8 +71,11 @@ MODELS: Final[tuple[Rule, ...]] = (
     rule(r"(?<![A-Za-z])C\+\+", "C 加加"),
     rule(r"(?<![A-Za-z])C#", "C sharp"),
     rule(r"(?<![A-Za-z])C/P", "C P"),
+    rule(r"(?<![A-Za-z])([A-F])\+(?![\dA-Za-z+])", r"\1 加"),
+    rule(r"(?<![A-Za-z])([A-F])[-−](?=[\u4e00-\u9fff，。！？、]|$)", r"\1 減"),
+    rule(r"(?<![\d.,A-Za-z])(\d{3,4})[pP](?![A-Za-z])", lambda m: f"{digits(m[1])} P"),
     rule(
-        r"(?P<name>[A-Za-z][A-Za-z]*)(?:\s|-)?(?P<number>\d+(?:\.\d+)*)(?P<tail>[A-Za-z]{1,2}(?![A-Za-z]))?"
+        r"(?P<name>[A-Za-z][A-Za-z]*)(?:\s|-)?(?P<number>\d+(?:\.\d+)*(?:-\d+(?![\d./:]))*)(?P<tail>[A-Za-z]{1,2}(?![A-Za-z]))?"
         r"(?![\d,:/%]|\.\d|\s*[°℃年月日個點分秒元塊天人次歲%])",
         _model,
     ),

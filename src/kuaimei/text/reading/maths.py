@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from kuaimei.text.numbers import cardinal, decimal, digits
-from kuaimei.text.reading.rules import BEFORE, NUMBER, Rule, amount, rule
+from kuaimei.text.reading.rules import NUMBER, Rule, amount, rule
 
 __all__ = ["NUMBERS", "RATIOS", "SUMS"]
 
@@ -21,32 +21,40 @@ _OPERATORS: Final = {
     "≥": "大於等於",
     "≤": "小於等於",
 }
-_TERM: Final = rf"(?:[-−]?{NUMBER}|[A-Za-z](?![A-Za-z])|[?？])"
+_TERM: Final = rf"(?:[-−]?{NUMBER}(?:[a-z](?![a-z]))?|[A-Za-z](?![A-Za-z])|[?？])"
 _SUM: Final = re.compile(rf"({NUMBER}|[A-Za-z]+|[?？])|([{re.escape(''.join(_OPERATORS))}])")
 
 
 def _sum(match: re.Match[str]) -> str:
     """A formula, term by term; a minus after an operator is a sign."""
     out: list[str] = []
+    tokens = _SUM.findall(match.group())
     value_before = False
-    for term, operator in _SUM.findall(match.group()):
+    for index, (term, operator) in enumerate(tokens):
+        number_next = index + 1 < len(tokens) and tokens[index + 1][0][:1].isdigit()
+        if term == "x" and value_before and number_next:
+            term, operator = "", "×"
         if operator:
             out.append(_OPERATORS[operator] if value_before else "負")
-            value_before = False
-        elif term == "x" and value_before:
-            out.append(_OPERATORS["x"])
-            value_before = False
         else:
             out.append("多少" if term in "?？" else decimal(term) if term[0].isdigit() else f" {term} ")
-            value_before = True
+        value_before = not operator
     return "".join(out)
+
+
+def _term(term: str) -> str:
+    return decimal(term) if term[0].isdigit() else f" {' '.join(term.upper())} "
+
+
+def _value(number: str) -> float:
+    return float(number.replace(",", "").replace("−", "-"))
 
 
 def _between(match: re.Match[str]) -> str:
     """Two numbers with a hyphen: 「3-5」 is a range, 「5-3」 a difference."""
     low, high = match["low"], match["high"]
     following = match.string[match.end() :]
-    if match["sign"] in "-–" and float(low.replace(",", "")) > float(high.replace(",", "")):
+    if match["sign"] in "-–" and _value(low) > _value(high):
         return f"{decimal(low)}減{decimal(high)}"
     return f"{amount(low, following)}到{amount(high, following)}"
 
@@ -105,6 +113,9 @@ SUMS: Final[tuple[Rule, ...]] = (
 )
 
 NUMBERS: Final[tuple[Rule, ...]] = (
+    rule(rf"(?<![\dA-Za-z])[×x]\s*({NUMBER})", lambda m: f"乘以{decimal(m[1])}"),
+    rule(rf"({NUMBER})\s*[×x](?![\dA-Za-z])", lambda m: f"{amount(m[1], '倍')}倍"),
+    rule(rf"({NUMBER})\+(?![\dA-Za-z])", lambda m: f"{amount(m[1], '個')}以上"),
     rule(
         r"(?<![\d:.])(\d+(?:\.\d+)?)\s*[:：]\s*(\d+(?:\.\d+)?)(?![\d:])",
         lambda m: f"{decimal(m[1])}比{decimal(m[2])}",
@@ -114,11 +125,15 @@ NUMBERS: Final[tuple[Rule, ...]] = (
         lambda m: f"{decimal(m[1])}又{decimal(m[3])}分之{decimal(m[2])}",
     ),
     rule(r"(?<![\d/.A-Za-z])(\d+)/(\d+)(?![\d/]|\.\d)", lambda m: f"{decimal(m[2])}分之{decimal(m[1])}"),
+    rule(r"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3})(?![\d.])", lambda m: digits(m[1]).replace(".", "點")),
     rule("½", "二分之一"),
     rule("¼", "四分之一"),
     rule("¾", "四分之三"),
     rule(r"(?<![\d.A-Za-z])(\d+)-(\d+)(?=號(?!線))", lambda m: f"{decimal(m[1])}之{decimal(m[2])}"),
-    rule(rf"{BEFORE}(?P<low>{NUMBER})\s*(?P<sign>[-–~～—])\s*(?P<high>{NUMBER})(?![\d-])", _between),
+    rule(
+        rf"(?<![\d.,A-Za-z)）])(?P<low>[-−]?{NUMBER})\s*(?P<sign>[-–~～—])\s*(?P<high>{NUMBER})(?![\d-])",
+        _between,
+    ),
     rule(
         r"(?<![\d.])(\d+(?:\.\d+){2,})(?![\d])",
         lambda m: "點".join(decimal(part) for part in m[1].split(".")),

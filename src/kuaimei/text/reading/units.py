@@ -73,6 +73,7 @@ _UNITS: Final = {
 """As written → as said; those with a space before them are spelled."""
 _SPEEDS: Final = {
     "km/h": ("時速", "公里"),
+    "km/hr": ("時速", "公里"),
     "kph": ("時速", "公里"),
     "mph": ("時速", "英里"),
     "m/s": ("每秒", "公尺"),
@@ -114,7 +115,7 @@ def _speed(match: re.Match[str]) -> str:
 
 UNITS: Final[tuple[Rule, ...]] = (
     rule(rf"{BEFORE}(?P<low>[-−+]?{NUMBER})(?:[%％]?{TO}(?P<high>{NUMBER}))?\s*(?P<sign>[%％‰])", _percent),
-    rule(rf"{BEFORE}{RANGE}\s*(?:°\s*(?P<scale>[CF])(?![A-Za-z])|度\s*(?=[CF](?![A-Za-z])))", _temperature),
+    rule(rf"{BEFORE}{RANGE}\s*°\s*(?P<scale>[CF])(?![A-Za-z])", _temperature),
     rule(rf"{BEFORE}{RANGE}\s*度(?P<scale>[CF])(?![A-Za-z])", _temperature),
     rule(rf"{BEFORE}{RANGE}\s*°(?P<scale>)(?![A-Za-z])", _temperature),
     rule(rf"{BEFORE}{RANGE}\s*(?P<unit>{_ANY_SPEED})(?![A-Za-z])", _speed),
