@@ -63,6 +63,9 @@ def download(
     Raises:
         Unreachable, Missing, WrongHash, DiskFull, Stopped: See `kuaimei.models.failures`.
     """
+    if into.is_file() and into.stat().st_size == remote.size and file_sha256(into) == remote.sha256:
+        advance(remote.size)
+        return
     part = into.with_name(into.name + ".part")
     into.parent.mkdir(parents=True, exist_ok=True)
     with full_disk(into.parent), part.open("a+b") as file:

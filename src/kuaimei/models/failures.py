@@ -2,7 +2,7 @@
 
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -79,3 +79,23 @@ def full_disk(folder: Path) -> Iterator[None]:
             f"the disk of {folder} became full while weights were written; make room or set KUAIMEI_HOME "
             "to a folder on a larger disk, then run `kuaimei models pull` again: it goes on where it stopped"
         ) from error
+
+
+def all_of(failures: dict[str, WeightsError]) -> WeightsError:
+    """One error for all, in which models that failed for the same reason stand together."""
+    full = next((error for error in failures.values() if isinstance(error, DiskFull)), None)
+    if full:
+        return full
+    names: dict[str, list[str]] = {}
+    for name, error in failures.items():
+        names.setdefault(str(error), []).append(name)
+    text = "; ".join(f"{', '.join(those)} could not be fetched: {why}" for why, those in names.items())
+    return worst(list(failures.values()))(text)
+
+
+def worst(problems: Sequence[WeightsError]) -> type[WeightsError]:
+    """What to call several failures: the one that most needs a look."""
+    for kind in (WrongHash, Missing, Unreachable):
+        if any(isinstance(problem, kind) for problem in problems):
+            return kind
+    return WeightsError

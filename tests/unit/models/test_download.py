@@ -66,6 +66,17 @@ def test_what_an_earlier_run_left_is_not_fetched_again(
     assert site.asked == [("GET", "/x", "bytes=4000000-")]
 
 
+def test_what_is_whole_already_is_not_fetched(site: Site, client: httpx.Client, tmp_path: Path) -> None:
+    remote = _remote(site)
+    (tmp_path / "f").write_bytes(DATA)
+    counted: list[int] = []
+
+    _fetch(client, remote, tmp_path / "f", advance=counted.append)
+
+    assert site.asked == []
+    assert counted == [len(DATA)]
+
+
 def test_a_server_that_cannot_resume_sends_all_of_it(
     site: Site, client: httpx.Client, tmp_path: Path
 ) -> None:

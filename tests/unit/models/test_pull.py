@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from kuaimei.errors import WeightsError
+from kuaimei.models.assembly import Assembly
 from kuaimei.models.catalog import Catalog
 from kuaimei.models.failures import Busy, DiskFull, Missing, Unreachable, WrongHash
 from kuaimei.models.pull import Puller
@@ -232,6 +233,33 @@ def test_one_model_that_fails_does_not_hold_up_the_others(shop: Shop) -> None:
     with pytest.raises(Missing, match="gone"):
         shop.pull()
     assert shop.problem("m") == ""
+
+
+def test_models_that_fail_for_one_reason_are_told_together(shop: Shop) -> None:
+    for name in ("one", "two"):
+        shop.models.append(model(name, {"files": [weight_file("a", A, "hf:o/r/a")]}))
+    shop.site.codes["/hub"] = 500
+
+    with pytest.raises(Unreachable, match=r"^one, two could not be fetched: the model hub cannot be reached"):
+        shop.pull()
+
+
+def test_a_disk_that_fills_up_ends_the_whole_pull(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.hub_and_wheel()
+    shop.split()
+    written = Assembly.receive
+
+    def receive(assembly: Assembly, number: int) -> Any:
+        raise DiskFull("the disk became full")
+
+    monkeypatch.setattr(Assembly, "receive", receive)
+    with pytest.raises(DiskFull, match=r"^the disk became full$"):
+        shop.pull(kinds=("pypi", "npm"))
+    assert not shop.shelf.folder("s").exists()
+
+    monkeypatch.setattr(Assembly, "receive", written)
+    shop.pull(kinds=("pypi", "npm"))
+    assert shop.read("s", "whole") == WHOLE
 
 
 def test_a_package_nobody_offers_and_an_index_that_is_down_are_told_apart(shop: Shop) -> None:

@@ -66,6 +66,18 @@ def test_credentials_of_the_index_go_to_that_host_only(site: Site, client: httpx
     assert index._authorization("http://elsewhere.test/x") == {}
 
 
+def test_an_index_that_is_not_there_is_asked_once(client: httpx.Client) -> None:
+    index = PythonIndex(client, pypi.PipSettings(indexes=("http://127.0.0.1:9/simple",)))
+    with pytest.raises(Unreachable, match="the Python index cannot be reached"):
+        index.locate("q", "1", ARCHIVE)
+    finder = index._finder
+    index._finder = None
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        index.locate("q", "1", ARCHIVE)
+    assert index._finder is None
+    finder.session.close()
+
+
 def test_the_npm_registry_is_found_as_npm_does(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, site: Site, client: httpx.Client
 ) -> None:
