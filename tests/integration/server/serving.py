@@ -9,13 +9,6 @@ from typing import Any
 
 from openai import AsyncOpenAI
 from pydantic import SecretStr
-from tests.fakes import (
-    FakeCaptioner,
-    FakeLanguageModel,
-    FakeRecognizer,
-    FakeSynthesizer,
-    fake_engines,
-)
 
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
@@ -28,6 +21,13 @@ from kuaimei.models.source import Source
 from kuaimei.server import create_app, make_server
 from kuaimei.settings import DialogueSettings, ServerSettings, Settings
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
+from tests.fakes import (
+    FakeCaptioner,
+    FakeLanguageModel,
+    FakeRecognizer,
+    FakeSynthesizer,
+    fake_engines,
+)
 
 __all__ = [
     "KEY",

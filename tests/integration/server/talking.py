@@ -10,12 +10,12 @@ from typing import Any, get_args
 import numpy as np
 from openai import BaseModel
 from openai.types.realtime import RealtimeServerEvent
-from tests.fakes import said, silence
-from tests.integration.server.serving import Served
 from websockets.asyncio.client import ClientConnection, connect
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_bytes
 from kuaimei.audio.resample import resample
+from tests.fakes import said, silence
+from tests.integration.server.serving import Served
 
 __all__ = ["Talk", "audio_of", "b64", "check_official", "question", "talking", "wire"]
 

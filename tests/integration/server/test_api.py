@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tests.integration.server.serving import KEY, MemoryArchive, Served, TestHouse, make_settings, serving
 from tests.integration.server.talking import talking
 

@@ -6,13 +6,13 @@ import httpx
 import numpy as np
 import openai
 import pytest
-from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said, silence
-from tests.integration.server.serving import eventually, quick_engines, serving
 
 from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.errors import EngineError, QueueFull
+from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said, silence
+from tests.integration.server.serving import eventually, quick_engines, serving
 
 
 def wav(seconds: int = 1) -> bytes:

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from openai.types.realtime import RealtimeServerEvent
-from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said, silence
-from tests.integration.server.serving import eventually, make_settings, quick_engines, serving
-from tests.integration.server.talking import Talk, audio_of, b64, question, talking, wire
 
 from kuaimei.dialogue.events import UserText
 from kuaimei.errors import EngineError
+from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said, silence
+from tests.integration.server.serving import eventually, make_settings, quick_engines, serving
+from tests.integration.server.talking import Talk, audio_of, b64, question, talking, wire
 
 REPLY = "好的。今天天氣很好，適合出門走走。"
 

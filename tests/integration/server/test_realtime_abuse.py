@@ -7,6 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from kuaimei.server.realtime import ws
+from kuaimei.server.realtime.session import FRAME_LIMIT
 from tests.fakes import FakeLanguageModel, FakeSynthesizer, said
 from tests.integration.server.serving import (
     KEY,
@@ -18,11 +23,6 @@ from tests.integration.server.serving import (
     serving,
 )
 from tests.integration.server.talking import b64, talking, wire
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-
-from kuaimei.server.realtime import ws
-from kuaimei.server.realtime.session import FRAME_LIMIT
 
 WRONG: list[tuple[dict[str, Any], str, str | None]] = [
     ({"type": "no.such.event"}, "unknown_event", "type"),
