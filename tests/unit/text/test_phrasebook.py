@@ -25,7 +25,7 @@ def installed_phrases(folder: Path) -> str:
         keys = set()
         for name in names:
             source, target = library / "share" / "opencc" / f"{name}.ocd2", folder / f"{name}.txt"
-            command = [tool, "-i", source, "-o", target, "-f", "ocd2", "-t", "text"]
+            command = [str(tool), "-i", str(source), "-o", str(target), "-f", "ocd2", "-t", "text"]
             subprocess.run(command, check=True, capture_output=True, timeout=60)
             lines = target.read_text(encoding="utf-8").splitlines()
             keys |= {line.split("\t")[0] for line in lines if "\t" in line}

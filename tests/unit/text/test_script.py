@@ -78,7 +78,8 @@ def test_plain_simplified_is_exactly_opencc() -> None:
 
 
 def test_words_that_are_traditional_already_are_not_spoiled() -> None:
-    text = "皇后說，她後來在這裡吃了麵，一目瞭然：萬里長城沒有干擾，里長姓范，獲准游離，只有一隻貓隻身乾淨地待著。"
+    text = "皇后說，她後來在這裡吃了麵，一目瞭然：萬里長城沒有干擾。"
+    text += "里長姓范，獲准游離，只有一隻貓隻身乾淨地待著。"
     assert to_traditional(text) == text
 
 
