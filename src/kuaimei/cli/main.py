@@ -35,10 +35,14 @@ def _app() -> typer.Typer:
     ) -> None:
         pass
 
-    for name in _COMMANDS:
-        app.command(name)(getattr(importlib.import_module(f"kuaimei.cli.{name}"), name))
-    for name in _GROUPS:
-        app.add_typer(importlib.import_module(f"kuaimei.cli.{name}").app, name=name)
+    # Only what was asked for is imported: one command must not wait for the libraries of the others.
+    wanted = [name for name in (*_COMMANDS, *_GROUPS) if name in sys.argv[1:2]] or [*_COMMANDS, *_GROUPS]
+    for name in wanted:
+        module = importlib.import_module(f"kuaimei.cli.{name}")
+        if name in _GROUPS:
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
     return app
 
 

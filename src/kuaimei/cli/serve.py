@@ -8,20 +8,16 @@ import time
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from kuaimei import __version__
 from kuaimei.cli import console
 from kuaimei.errors import SettingsError
 from kuaimei.models.source import Source
-from kuaimei.server.app import create_app
+from kuaimei.server import create_app, make_server
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.wiring import open_house
 
 __all__ = ["serve"]
-
-_GOODBYE_S = 5
-"""What open connections get to end in, when the server is told to stop."""
 
 
 def serve(
@@ -58,14 +54,7 @@ async def _serve(settings: Settings) -> None:
             bound = listening.getsockname()
             address = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
             console.note(f"Ready after {time.monotonic() - started:.1f} s. Open http://{address}:{bound[1]}")
-            config = uvicorn.Config(
-                create_app(house),
-                log_level="warning",
-                timeout_graceful_shutdown=_GOODBYE_S,
-                ws_max_size=settings.server.max_body_mb * 1024 * 1024,
-                server_header=False,
-            )
-            await uvicorn.Server(config).serve(sockets=[listening])
+            await make_server(create_app(house), settings.server).serve(sockets=[listening])
 
 
 def _listen(server: ServerSettings) -> socket.socket:

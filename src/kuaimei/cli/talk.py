@@ -12,17 +12,7 @@ from kuaimei.cli.rehearsal import TurnReport, rehearse
 
 __all__ = ["talk"]
 
-_COLUMNS = [
-    "file",
-    "transcript",
-    "reply",
-    "endpoint",
-    "transcript",
-    "token",
-    "clause",
-    "first audio",
-    "last audio",
-]
+_STAGES = ("endpoint", "transcript", "first_token", "first_clause", "first_audio", "last_audio")
 
 
 def talk(
@@ -63,17 +53,8 @@ def talk(
         console.print_json(result)
         return
     console.print_table(
-        _COLUMNS,
-        [
-            [
-                t.file,
-                t.transcript,
-                t.reply,
-                *map(_ms, (t.endpoint_ms, t.transcript_ms, t.first_token_ms)),
-                *map(_ms, (t.first_clause_ms, t.first_audio_ms, t.last_audio_ms)),
-            ]
-            for t in turns
-        ],
+        ["file", *(stage.replace("_", " ") for stage in _STAGES)],
+        [[t.file, *(_ms(getattr(t, f"{stage}_ms")) for stage in _STAGES)] for t in turns],
         title="milliseconds from the last voiced frame",
     )
 
