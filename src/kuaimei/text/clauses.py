@@ -12,6 +12,10 @@ from kuaimei.text.words import boundaries, warm
 
 __all__ = ["FIRST", "FOLLOWING", "ClauseCutter", "ClauseSizes", "cut", "speech_length", "warm"]
 
+_CHUNK: Final = 32
+"""Characters taken at a time, so that the work stays proportional to the length of a text."""
+_ENDLESS: Final = 400
+"""What has no end after so many characters is cut wherever it is."""
 _STRETCH: Final = 1.3
 """Over the limit by no more than this, punctuation in sight is still worth waiting for."""
 _TRAILING: Final = frozenset({Kind.STRONG, Kind.WEAK, Kind.CLOSE, Kind.SPACE, Kind.SILENT})
@@ -73,8 +77,11 @@ class ClauseCutter:
 
     def push(self, token: str) -> list[str]:
         """The clauses completed by ``token``: none, one, or several."""
-        self._text += token
-        return self._take(final=False)
+        clauses = []
+        for at in range(0, len(token), _CHUNK):
+            self._text += token[at : at + _CHUNK]
+            clauses += self._take(final=False)
+        return clauses
 
     def flush(self) -> list[str]:
         """What is left at the end of the text, in one or more clauses."""
@@ -92,6 +99,9 @@ class ClauseCutter:
                 _track(atom, self._closing)
             clauses.append(clause)
             self._sizes = self._following
+        if len(self._text) > _ENDLESS and not final:
+            clauses.append(self._text)
+            self._text = ""
         return clauses
 
 

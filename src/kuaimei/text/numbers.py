@@ -80,5 +80,5 @@ def decimal(text: str) -> str:
         return "負" + decimal(text[1:])
     whole, point, fraction = text.removeprefix("+").partition(".")
     padded = len(whole) > 1 and whole.startswith("0")
-    head = digits(whole) if padded else cardinal(int(whole or "0"))
+    head = digits(whole) if padded or len(whole) > 20 else cardinal(int(whole or "0"))
     return f"{head}點{digits(fraction)}" if point and fraction else head

@@ -12,6 +12,8 @@ from kuaimei.text.phrasebook import Phrasebook, phrasebook
 
 __all__ = ["TraditionalStream", "simplified_characters", "to_simplified", "to_traditional", "warm"]
 
+_CHUNK: Final = 64
+"""Characters taken at a time, so that the work stays proportional to the length of a text."""
 _SCENARIOS: Final = 12
 """Undecided characters looked through for what may be shown early; more are simply held back."""
 
@@ -86,6 +88,9 @@ class TraditionalStream:
 
     def push(self, text: str) -> str:
         """New converted text, as far as nothing to come can change it."""
+        return "".join(self._push(text[at : at + _CHUNK]) for at in range(0, len(text), _CHUNK))
+
+    def _push(self, text: str) -> str:
         self._open += text
         end, settled = _decide(self._book, self._open)
         done = _convert(self._book, self._open, end)

@@ -9,6 +9,10 @@ from kuaimei.text.signs import is_han, is_punctuation, is_unspeakable, is_wide
 
 __all__ = ["SpokenStream", "spoken"]
 
+_CHUNK: Final = 64
+"""Characters taken at a time, so that the work stays proportional to the length of a text."""
+_LONGEST_MARK: Final = 200
+"""Lines that begin with more signs than this are taken as they are."""
 _BULLETS: Final = "-*+•·◦▪●○■□►▶➤–—"
 _LINE_MARKS: Final = re.compile(
     rf"(?P<rule>[-*_=]{{3,}}[ \t]*(?=\n)|\|?[ :|-]*-[ :|-]*(?:\|[ :|-]*)+(?=\n))"
@@ -74,8 +78,9 @@ class SpokenStream:
 
     def push(self, text: str) -> str:
         """New text to show and say."""
-        self._open += text
-        self._clean(final=False)
+        for at in range(0, len(text), _CHUNK):
+            self._open += text[at : at + _CHUNK]
+            self._clean(final=False)
         return self._script.push(self._taken())
 
     def flush(self) -> str:
@@ -128,7 +133,7 @@ class SpokenStream:
                 self._breaks = 2
                 self._say(f"第{cardinal(int(match['n']))}，")
             return match.end()
-        return 0 if _LINE_UNDECIDED.fullmatch(text) else None
+        return 0 if len(text) < _LONGEST_MARK and _LINE_UNDECIDED.fullmatch(text) else None
 
     def _inline(self, text: str, char: str) -> int:
         if char == "`":

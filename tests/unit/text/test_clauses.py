@@ -171,3 +171,10 @@ def test_a_complete_text_has_no_short_leftover() -> None:
 def test_a_reply_of_punctuation_only_is_one_silent_clause() -> None:
     assert stream("……！") == ["……！"]
     assert speech_length("……！") == 0
+
+
+def test_what_never_ends_is_cut_all_the_same() -> None:
+    for text in ("x" * 3000, "(" * 3000, "「" + "字" * 3000):
+        clauses = stream(text, 7)
+        assert "".join(clauses) == text
+        assert max(map(len, clauses)) < 500

@@ -1,3 +1,4 @@
+import random
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,27 @@ GOLDEN = [
 @pytest.mark.parametrize(("text", "reading"), GOLDEN)
 def test_golden(text: str, reading: str) -> None:
     assert read_aloud(text) == reading
+
+
+def test_replies_of_any_length_are_read() -> None:
+    text = "今天是11/24，氣溫25°C。" * 100
+    assert read_aloud(text).replace(" ", "") == "今天是十一月二十四日，氣溫攝氏二十五度。" * 100
+
+
+def test_the_language_of_numbers_can_be_said() -> None:
+    assert read_aloud("iPhone 15", language="en") == "iPhone fifteen"
+    assert read_aloud("It has 3", language="zh") == "It has 三"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_makes_it_fail_and_no_digit_is_left(seed: int) -> None:
+    rng = random.Random(seed)
+    alphabet = (
+        "0123456789.,:/-~%°$年月日點分第個元萬AxCkmG=+×*()（）「」，。 @#_|<>\\^²½①é한あ—…'\"\ud800\x00"
+    )
+    for _ in range(300):
+        text = "".join(
+            rng.choice(GOLDEN)[0] if rng.random() < 0.3 else rng.choice(alphabet)
+            for _ in range(rng.randint(1, 15))
+        )
+        assert not any(digit in read_aloud(text) for digit in "0123456789"), text

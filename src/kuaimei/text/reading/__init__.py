@@ -57,6 +57,9 @@ _SIGNS: Final[tuple[Rule, ...]] = (
     rule(r"\s+", " "),
     rule(r"(?<=[\u3400-\u9fff，。！？；：、]) (?=[，。！？；：、])", ""),
 )
+_LONGEST: Final = 400
+"""Longer texts are read piece by piece: some rules take time with the square of the length."""
+_PIECES: Final = re.compile(rf"[\s\S]{{1,{_LONGEST}}}(?<=[。！？；，\n ])|[\s\S]{{1,{_LONGEST}}}")
 _TO_DO: Final = re.compile(r"[^\u3400-\u9fff，。！？；：、「」『』（）“”…\n]")
 """Without any of these there is nothing to prepare."""
 
@@ -76,6 +79,8 @@ def read_aloud(
         language: Of the numbers; None decides by the text itself: English only if it is a sentence
             without any Chinese.
     """
+    if len(text) > _LONGEST:
+        return " ".join(read_aloud(piece, lexicon, language=language) for piece in _PIECES.findall(text))
     if lexicon is not None:
         text = lexicon.replace(text)
     if not _TO_DO.search(text):

@@ -72,6 +72,8 @@ def _digits(text: str) -> str:
 
 @lru_cache(maxsize=256)
 def _special(text: str, kind: str) -> str:
+    if len(text) > 15:
+        return _digits(text)
     words: str = num2words(int(text), to=kind)
     return words.replace(",", "").replace("-", " ")
 

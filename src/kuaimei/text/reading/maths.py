@@ -77,7 +77,7 @@ def _plain(match: re.Match[str]) -> str:
 
 
 def _power(match: re.Match[str]) -> str:
-    return f"{decimal(match[1])}的{cardinal(int(match[2]))}次方"
+    return f"{decimal(match[1])}的{decimal(match[2])}次方"
 
 
 RATIOS: Final[tuple[Rule, ...]] = (
