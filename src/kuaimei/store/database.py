@@ -144,9 +144,9 @@ async def open_database(url: str, folder: Path) -> AsyncIterator[Database]:
         StoreError: If it cannot be reached or started.
     """
     embedded = None if url else EmbeddedPostgres(folder)
-    if embedded is not None:
-        await asyncio.to_thread(embedded.start)
     try:
+        if embedded is not None:
+            await asyncio.to_thread(embedded.start)
         conninfo = embedded.conninfo if embedded else _plain(url)
         try:
             database = Database(conninfo, embedded)

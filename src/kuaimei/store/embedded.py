@@ -100,10 +100,12 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Count ourselves out; the last one stops the server, cleanly."""
-        if self._users is None:
+        if not self.folder.is_dir():
             return
-        with self._exclusively():
+        with self._exclusively():  # waits for a start that is under way in another thread
             users, self._users = self._users, None
+            if users is None:
+                return
             last = True
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
