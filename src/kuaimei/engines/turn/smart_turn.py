@@ -3,6 +3,9 @@
 The network looks at the last 8 s. Shorter speech is padded on the left, because the end is what
 counts; the samples are brought to zero mean and unit variance over the padded 8 s, and then turned
 into Whisper's log-mel features, as in its training.
+
+It tells best some 0.1 s into the silence: every further 0.1 s of silence makes it call more complete,
+whole or not (0.13 → 0.14 → 0.30 → 0.88 → 0.82 for one broken-off clip after 0, 0.1, 0.2, 0.4, 0.7 s).
 """
 
 import asyncio
