@@ -1,9 +1,11 @@
 """A home of its own for every command that is run, with the real weights in it."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,14 +17,18 @@ Run: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder without history: only weights, and how to run them fastest."""
+def home() -> Iterator[Path]:
+    """A data folder without history: only weights, and how to run them fastest.
+
+    Not below pytest's own folder, which it shuts to the unprivileged account of the embedded database.
+    """
     real = Settings()
-    folder = tmp_path_factory.mktemp("home")
+    folder = Path(tempfile.mkdtemp(prefix="kuaimei-home-"))
     (folder / "models").symlink_to(real.weights_dir)
     if (measured := real.home / "runtime.json").exists():
         (folder / "runtime.json").write_bytes(measured.read_bytes())
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
