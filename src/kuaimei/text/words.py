@@ -24,8 +24,8 @@ _CLINGS_ON: Final = listed("""
     不 没 没有 很 最 更 太 较 比较 非常 超 再 又 也 都 就 才 还 被 把 和 与 跟 或 及
     在 从 向 对 为 给 以 让 使 比 是 有 将 会 能 要 可 可以 应该 请 非 帮 的 之 所 去 来 想 用 到 叫 等 像 说
     因为 所以 但是 如果 虽然 当
-    a an the of to in at on for with from by and or but is are was were be been my your his her our their its this
-    that very more most no not I we they he she can will would should could
+    a an the of to in at on for with from by and or but is are was were be been my your his her our their
+    its this that very more most no not I we they he she can will would should could
 """)
 """Words that belong to the word after them."""
 _OPENS: Final = listed("""
