@@ -1,7 +1,7 @@
 """A synthesiser far away: any server that speaks OpenAI's ``/v1/audio/speech``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -47,7 +47,7 @@ class OpenAISynthesizer:
         """Ids of the voices at hand; the first is the default."""
         return self._voices
 
-    async def stream(self, req: TTSReq) -> AsyncIterator[Pcm]:
+    async def stream(self, req: TTSReq) -> AsyncGenerator[Pcm, None]:
         """The clause spoken, silence trimmed at both ends.
 
         Raises:

@@ -5,21 +5,22 @@ import hashlib
 import json
 import os
 import platform
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 from typing import Final
 
 import numpy as np
 
-from kuaimei.engines.tts.kokoro.runtime import Runtime, RuntimeName, Utterance, open_runtime
+from kuaimei.engines.tts.kokoro.openvino import OpenVino
+from kuaimei.engines.tts.kokoro.runtime import OnnxRuntime, Runtime, RuntimeName, Utterance
 from kuaimei.engines.tts.kokoro.weights import load_voices
 from kuaimei.errors import WeightsError
 from kuaimei.settings import Settings
 
-__all__ = ["cache_folder", "candidates", "choose_runtime", "measure", "remembered"]
+__all__ = ["cache_folder", "candidates", "choose_runtime", "measure", "open_runtime", "remembered"]
 
 _MEMORY: Final = "runtime.json"
 _LENGTHS: Final = (24, 48)
@@ -123,6 +124,23 @@ def remembered(settings: Settings, folder: Path) -> RuntimeName | None:
     return None
 
 
+def open_runtime(name: RuntimeName, folder: Path, threads: int, cache: Path | None = None) -> Runtime:
+    """Load the network for ``name`` from ``folder``; takes 1 to 4 s.
+
+    Args:
+        name: One of `candidates`.
+        folder: Kokoro's weights.
+        threads: Cores that may be used at once.
+        cache: Folder in which a compiled network may be kept for the next start.
+
+    Raises:
+        WeightsError: If the file it needs is missing or damaged.
+    """
+    if name == "onnxruntime-int8":
+        return OnnxRuntime(folder / "int8.onnx", threads)
+    return OpenVino(folder / "fp32.onnx", threads, "bf16" if name == "openvino-bf16" else "f32", cache)
+
+
 def cache_folder(settings: Settings) -> Path:
     """Where OpenVINO keeps the compiled network, which saves seconds at every start."""
     return settings.home / "cache" / "openvino"
@@ -132,9 +150,9 @@ def _best_of(times: int, runtime: Runtime, piece: Utterance) -> float:
     runtime.render(piece, alone=True)  # the first of a length is slower
     took = []
     for _ in range(times):
-        start = time.perf_counter()
+        start = perf_counter()
         runtime.render(piece, alone=True)
-        took.append(time.perf_counter() - start)
+        took.append(perf_counter() - start)
     return min(took)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -13,9 +13,9 @@ from kuaimei.audio.pcm import EMPTY, Pcm, from_float
 from kuaimei.audio.silence import silence, trim_silence
 from kuaimei.engines.computing import compute
 from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.tts.kokoro.choosing import cache_folder, choose_runtime
+from kuaimei.engines.tts.kokoro.choosing import cache_folder, choose_runtime, open_runtime
 from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
-from kuaimei.engines.tts.kokoro.runtime import RATE, Runtime, Utterance, open_runtime
+from kuaimei.engines.tts.kokoro.runtime import RATE, Runtime, Utterance
 from kuaimei.engines.tts.kokoro.weights import Alphabet, Voices, load_alphabet, load_voices
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.engines.workshop import Workshop
@@ -73,7 +73,7 @@ class Kokoro:
         """Ids of the voices at hand; the first is the default."""
         return self._voices.names
 
-    async def stream(self, req: TTSReq) -> AsyncIterator[Pcm]:
+    async def stream(self, req: TTSReq) -> AsyncGenerator[Pcm, None]:
         """``req.text`` spoken, one clause after the other, with the pause its punctuation asks for.
 
         The first clause has all the cores to itself; those that follow are rendered side by side.

@@ -1,0 +1,164 @@
+"""Kokoro's fp32 network in OpenVINO, its heavy part in bfloat16 where the CPU has it."""
+
+import queue
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.engines.tts.kokoro.runtime import RuntimeName, Utterance
+from kuaimei.errors import WeightsError
+
+__all__ = ["OpenVino"]
+
+_CUTS: Final = (
+    "/decoder/Slice",  # style of the decoder
+    "/decoder/decoder/Unsqueeze",  # F0
+    "/encoder/Reshape_1",  # energy
+    "/encoder/MatMul_1",  # phonemes laid out in time
+    "/decoder/decoder/generator/Concat_3",  # spectrum of the harmonic source
+)
+"""Tensors between what must be exact and what is heavy, by the names of the exported graph."""
+
+
+class OpenVino:
+    """The network in two parts: durations, pitch and harmonic source in float32; the vocoder as asked.
+
+    Everything in bfloat16 is as fast but ruins the source, whose phase is a sum over thousands of
+    samples: speech then sounds hoarse and 天氣 is heard as 點擊. In two parts the vocoder's rounding
+    stays 28 dB under the signal.
+
+    Args:
+        path: ``fp32.onnx``.
+        threads: Cores that may be used at once.
+        precision: Of the vocoder.
+        cache: Folder in which the compiled network may be kept for the next start.
+
+    Raises:
+        WeightsError: If the file is missing or damaged.
+    """
+
+    def __init__(
+        self, path: Path, threads: int, precision: Literal["bf16", "f32"], cache: Path | None
+    ) -> None:
+        import openvino  # type: ignore[import-untyped]
+
+        self.name: RuntimeName = "openvino-bf16" if precision == "bf16" else "openvino-f32"
+        if not path.is_file():
+            raise WeightsError(f"there is no network at {path}; run: kuaimei models pull kokoro")
+        core = openvino.Core()
+        if cache is not None:
+            cache.mkdir(parents=True, exist_ok=True)
+            core.set_property({"CACHE_DIR": str(cache)})
+        try:
+            parts = _parts(core.read_model(path), precision)
+        except RuntimeError as error:
+            raise WeightsError(f"{path} is not a readable network; run: kuaimei models verify") from error
+
+        def chains(streams: int) -> list[_Chain]:
+            compiled = [
+                core.compile_model(
+                    model,
+                    "CPU",
+                    {
+                        "INFERENCE_PRECISION_HINT": kind,
+                        "INFERENCE_NUM_THREADS": threads,
+                        "NUM_STREAMS": streams,
+                        # Pinned threads would fight with those of the other engines for the same cores.
+                        "ENABLE_CPU_PINNING": False,
+                    },
+                )
+                for model, kind in parts
+            ]
+            return [_Chain([part.create_infer_request() for part in compiled]) for _ in range(streams)]
+
+        self._wide = _Pool(chains(1))
+        # One stream for each thread: clauses side by side use many cores better than one clause does.
+        self._narrow = _Pool(chains(threads)) if threads > 1 else self._wide
+
+    def render(self, utterance: Utterance, *, alone: bool) -> NDArray[np.float32]:
+        """See `Runtime.render`."""
+        feed = {
+            "input_ids": utterance.tokens[np.newaxis],
+            "style": utterance.style,
+            "speed": np.array([utterance.speed], np.float32),
+        }
+        with (self._wide if alone else self._narrow).one() as chain:
+            return chain.run(feed)
+
+    def close(self) -> None:
+        """See `Runtime.close`."""
+        self._wide.clear()
+        self._narrow.clear()
+
+
+class _Chain:
+    """Inference requests that hand their outputs on to the next."""
+
+    def __init__(self, requests: Sequence[Any]) -> None:
+        self._requests = requests
+
+    def run(self, feed: dict[str, Any]) -> NDArray[np.float32]:
+        first, *others = self._requests
+        first.infer(feed)
+        last = first
+        for request in others:
+            for place in range(len(_CUTS)):
+                request.set_input_tensor(place, last.get_output_tensor(place))
+            request.infer()
+            last = request
+        audio: NDArray[np.float32] = last.get_output_tensor(0).data.reshape(-1).copy()
+        return audio
+
+
+class _Pool:
+    """Chains, each of which renders one piece at a time."""
+
+    def __init__(self, chains: Sequence[_Chain]) -> None:
+        self._free: queue.SimpleQueue[_Chain | None] = queue.SimpleQueue()
+        for chain in chains:
+            self._free.put(chain)
+
+    @contextmanager
+    def one(self) -> Iterator[_Chain]:
+        """Wait for a free one and hold it."""
+        chain = self._free.get()
+        try:
+            if chain is None:
+                raise RuntimeError("the synthesiser is closed")
+            yield chain
+        finally:
+            self._free.put(chain)
+
+    def clear(self) -> None:
+        """Drop those that are free; whoever asks from now on is refused."""
+        while not self._free.empty():
+            self._free.get()
+        self._free.put(None)
+
+
+def _parts(model: Any, precision: str) -> list[tuple[Any, str]]:
+    """``model`` cut at `_CUTS`, with the precision of each part; whole and exact if its graph is another."""
+    import openvino
+    from openvino import opset13 as ops
+
+    def named(graph: Any) -> dict[str, Any]:
+        return {op.get_friendly_name(): op for op in graph.get_ordered_ops()}
+
+    nodes = named(model)
+    if not all(name in nodes for name in _CUTS):
+        return [(model, "f32")]
+    rest = model.clone()
+    inputs = []
+    for place, output in enumerate(named(rest)[name].output(0) for name in _CUTS):
+        given = ops.parameter(output.get_partial_shape(), output.get_element_type(), name=f"cut{place}")
+        for target in output.get_target_inputs():
+            target.replace_source_output(given.output(0))
+        inputs.append(given)
+    front = openvino.Model(
+        [ops.result(nodes[name].output(0)) for name in _CUTS], model.get_parameters(), "front"
+    )
+    return [(front, "f32"), (openvino.Model(rest.get_results(), inputs, "vocoder"), precision)]
