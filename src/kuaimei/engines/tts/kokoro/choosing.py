@@ -98,7 +98,7 @@ def measure(
         pieces.append(Utterance(tokens, voices.style(voices.names[0], length), 1.0))
     took: dict[RuntimeName, float] = {}
     for name in candidates(settings, folder):
-        runtime = open_runtime(name, folder, settings.engines.cores, cache_folder(settings))
+        runtime = open_runtime(name, folder, settings.engines.cores)
         try:
             took[name] = sum(_best_of(3, runtime, piece) for piece in pieces)
         finally:
