@@ -31,7 +31,7 @@ _SAMPLING: Mapping[str, Any] = {
     "min_p": 0.03,
     "repeat_penalty": 1.1,
     "repeat_last_n": 128,
-    "logit_bias": [["```", False], ["**", False], ["###", False]],
+    "logit_bias": [[mark, False] for mark in ("`", "``", "```", "**", " **", "##", "###")],
     "stop": ["```"],
 }
 """Small models repeat themselves without a penalty, and those trained on code fence it in; what cannot

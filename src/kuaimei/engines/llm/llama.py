@@ -9,7 +9,7 @@ from typing import Final
 
 from kuaimei.engines.llm.embedded import Llama, Reading, find_gguf
 from kuaimei.engines.llm.history import estimate_tokens, trim
-from kuaimei.engines.llm.run import Run
+from kuaimei.engines.llm.run import Model, Run
 from kuaimei.engines.llm.screen import on_screen
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq, Message
@@ -40,7 +40,7 @@ class LlamaLanguageModel:
 
     shares_cores = True
 
-    def __init__(self, llama: Llama, cores: Lane, threads: ThreadPoolExecutor, *, context: int) -> None:
+    def __init__(self, llama: Model, cores: Lane, threads: ThreadPoolExecutor, *, context: int) -> None:
         self._llama = llama
         self._cores = cores
         self._threads = threads

@@ -1,20 +1,35 @@
 """One call of the embedded model, in steps between which others may compute."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from typing import Final
+from typing import Final, Protocol
 
-from kuaimei.engines.llm.embedded import Llama, Reading
+from kuaimei.engines.llm.embedded import Listener, Reading
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq, Message, Ticket
 from kuaimei.errors import EngineError
 
-__all__ = ["Run"]
+__all__ = ["Model", "Run"]
 
 _STEP_TOKENS: Final = 12
 """Pieces written before the cores are offered to whoever waits for them: a first clause is shorter."""
+
+
+class Model(Protocol):
+    """What is used of `kuaimei.engines.llm.embedded.Llama`."""
+
+    def complete(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        listener: Listener,
+        *,
+        max_tokens: int,
+        temperature: float,
+    ) -> bool:
+        """Write what follows ``messages``, blocking; False if the listener stopped it."""
+        ...
 
 
 class Run:
@@ -24,9 +39,9 @@ class Run:
     and goes on from the prompt cache, which costs the time of a single token.
 
     Args:
-        llama: The model.
+        model: Is called on a thread.
         cores: Where it waits for the cores.
-        threads: On which the model is called.
+        threads: For that.
         req: Its ticket, number of tokens and temperature.
         messages: The prompt; a last one of the assistant's is gone on with.
 
@@ -36,13 +51,13 @@ class Run:
 
     def __init__(
         self,
-        llama: Llama,
+        model: Model,
         cores: Lane,
         threads: ThreadPoolExecutor,
         req: LLMReq,
         messages: Sequence[Message],
     ) -> None:
-        self._llama = llama
+        self._model = model
         self._cores = cores
         self._threads = threads
         self._req = req
@@ -127,7 +142,7 @@ class Run:
             begun = messages.pop()["content"] if messages[-1]["role"] == "assistant" else ""
             messages.append({"role": "assistant", "content": begun + self._text})
         left = self._req.max_tokens - self._pieces
-        return left <= 0 or self._llama.complete(
+        return left <= 0 or self._model.complete(
             messages, self._heed, max_tokens=left, temperature=self._req.temperature
         )
 
