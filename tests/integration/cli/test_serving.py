@@ -78,7 +78,7 @@ def test_official_client_over_http(environment: dict[str, str], spoken: Spoken, 
         assert {"whisper-small", "kokoro", "qwen2.5-coder-0.5b"} <= names
         speech = tmp_path / "speech.mp3"
         with client.audio.speech.with_streaming_response.create(
-            model="kokoro", voice="zf_xiaobei", input="今天天氣很好，我們去爬山。", response_format="mp3"
+            model="kokoro", voice="zf_xiaoyi", input="今天天氣很好，我們去爬山。", response_format="mp3"
         ) as answer:
             answer.stream_to_file(speech)
         with speech.open("rb") as file:

@@ -47,8 +47,8 @@ def test_a_taiwanese_listener_gets_a_mandarin_voice_first(tmp_path: Path) -> Non
     for name in ("af_heart", "zm_yunxi", "zf_xiaoxiao", "zf_xiaobei", "jf_alpha", "bm_george"):
         make_voice(tmp_path, name)
     assert load_voices(tmp_path).names == (
-        "zf_xiaobei",
         "zf_xiaoxiao",
+        "zf_xiaobei",
         "zm_yunxi",
         "af_heart",
         "bm_george",

@@ -18,8 +18,11 @@ LONGEST: Final = 508
 MARKS: Final = frozenset(';:,.!?—…"()“” ')
 """Symbols that are not sounds."""
 _STYLE: Final = 256
-_PREFERRED: Final = ("zf_xiaobei", "zf_", "zm_", "af_heart", "af_", "am_", "bf_", "bm_")
-"""Beginnings of voice names, the best for Mandarin with some English first."""
+_PREFERRED: Final = (
+    *("zf_xiaoyi", "zf_xiaoxiao", "zf_xiaobei", "zf_", "zm_"),
+    *("af_heart", "af_", "am_", "bf_", "bm_"),
+)
+"""Beginnings of voice names, the best first: for Mandarin, those a recogniser understands best."""
 
 
 @dataclass(frozen=True, slots=True)
