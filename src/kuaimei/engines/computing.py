@@ -13,9 +13,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-async def compute(
-    lane: Lane, ticket: Ticket, units: int, function: Callable[[*Ts], T], *args: *Ts
-) -> T:
+async def compute(lane: Lane, ticket: Ticket, units: int, function: Callable[[*Ts], T], *args: *Ts) -> T:
     """Run ``function(*args)`` in a thread while holding ``units`` of ``lane``.
 
     Cancelling lets the caller go at once; a thread cannot be stopped, so the units stay lent until it

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Protocol
 
+from kuaimei.engines.importing import importing
 from kuaimei.errors import WeightsError
 
 __all__ = ["Session", "open_session"]
@@ -24,12 +25,15 @@ def open_session(path: Path, *, threads: int) -> Session:
     Raises:
         WeightsError: If the file is missing or is no ONNX network.
     """
-    import onnxruntime  # type: ignore[import-untyped]
+    with importing():
+        import onnxruntime  # type: ignore[import-untyped]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
+    # Threads that spin while they wait slow down whatever else computes on these cores.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     if not path.is_file():
         raise WeightsError(f"there is no network at {path}; run: kuaimei models pull")

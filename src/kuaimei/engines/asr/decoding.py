@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
 from kuaimei.engines.asr.guards import Draft
+from kuaimei.engines.importing import importing
 from kuaimei.engines.types import Language
 from kuaimei.errors import EngineError, WeightsError
 
@@ -175,10 +176,11 @@ def load_whisper(path: Path, threads: int) -> WhisperDecoder:
     Raises:
         WeightsError: If the folder is incomplete or unreadable.
     """
-    import ctranslate2
-    import tokenizers
-    from faster_whisper.feature_extractor import FeatureExtractor  # type: ignore[import-untyped]
-    from faster_whisper.tokenizer import Tokenizer  # type: ignore[import-untyped]
+    with importing():
+        import ctranslate2
+        import tokenizers
+        from faster_whisper.feature_extractor import FeatureExtractor  # type: ignore[import-untyped]
+        from faster_whisper.tokenizer import Tokenizer  # type: ignore[import-untyped]
 
     for name in ("model.bin", "tokenizer.json"):
         if not (path / name).is_file():

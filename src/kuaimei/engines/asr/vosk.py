@@ -19,6 +19,7 @@ import numpy as np
 from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms, to_bytes
 from kuaimei.engines.asr.screen import join, present
 from kuaimei.engines.computing import compute
+from kuaimei.engines.importing import importing
 from kuaimei.engines.protocols import CaptionStream
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Language, Priority, STTChunk, Ticket
@@ -121,7 +122,8 @@ def _tidy(text: str) -> str:
 
 def _load(folder: Path) -> Callable[[], Any]:
     """What makes decoders with the model in ``folder``, warmed."""
-    import vosk  # type: ignore[import-untyped]
+    with importing():
+        import vosk  # type: ignore[import-untyped]
 
     vosk.SetLogLevel(-1)
     try:

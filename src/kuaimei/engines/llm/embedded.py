@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from kuaimei.engines.importing import importing
 from kuaimei.errors import EngineError, WeightsError
 
 __all__ = ["Llama", "Reading", "find_gguf"]
@@ -84,7 +85,8 @@ class Llama:
     """
 
     def __init__(self, path: Path, *, threads: int, conversations: int, context: int) -> None:
-        import xllamacpp  # type: ignore[import-untyped]
+        with importing():
+            import xllamacpp  # type: ignore[import-untyped]
 
         self._folder = tempfile.TemporaryDirectory(prefix="kuaimei-")
         params = xllamacpp.CommonParams()

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
 from kuaimei.engines.computing import compute
+from kuaimei.engines.importing import importing
 from kuaimei.engines.inference import Session, open_session
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Priority, Ticket
@@ -86,7 +87,8 @@ class SmartTurn:
 
 
 def _load(path: Path, cores: Lane) -> SmartTurn:
-    from faster_whisper.feature_extractor import FeatureExtractor  # type: ignore[import-untyped]
+    with importing():
+        from faster_whisper.feature_extractor import FeatureExtractor  # type: ignore[import-untyped]
 
     session = open_session(path / "model.onnx" if path.is_dir() else path, threads=1)
     detector = SmartTurn(session, FeatureExtractor(chunk_length=_WINDOW_S), cores)

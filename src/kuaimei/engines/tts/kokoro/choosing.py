@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from kuaimei.engines.importing import importing
 from kuaimei.engines.tts.kokoro.openvino import OpenVino
 from kuaimei.engines.tts.kokoro.runtime import OnnxRuntime, Runtime, RuntimeName, Utterance
 from kuaimei.engines.tts.kokoro.weights import load_voices
@@ -157,7 +158,8 @@ def _best_of(times: int, runtime: Runtime, piece: Utterance) -> float:
 
 
 def _has_bf16() -> bool:
-    import openvino  # type: ignore[import-untyped]
+    with importing():
+        import openvino  # type: ignore[import-untyped]
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 

@@ -9,6 +9,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
+from kuaimei.engines.importing import importing
+
 __all__ = ["HAN", "Mandarin"]
 
 HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff〇"
@@ -29,10 +31,11 @@ class Mandarin:
     """
 
     def __init__(self, readings: Mapping[str, Sequence[Sequence[str]]]) -> None:
-        import jieba  # type: ignore[import-untyped]  # loads slowly
-        import pypinyin
-        from misaki.zh import ZHG2P  # type: ignore[import-untyped]
-        from pypinyin.contrib.tone_convert import to_tone3
+        with importing():
+            import jieba  # type: ignore[import-untyped]  # loads slowly
+            import pypinyin
+            from misaki.zh import ZHG2P  # type: ignore[import-untyped]
+            from pypinyin.contrib.tone_convert import to_tone3
 
         jieba.setLogLevel(logging.WARNING)
         jieba.initialize()

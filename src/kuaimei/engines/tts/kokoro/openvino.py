@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kuaimei.engines.importing import importing
 from kuaimei.engines.tts.kokoro.runtime import RuntimeName, Utterance
 from kuaimei.errors import WeightsError
 
@@ -44,7 +45,8 @@ class OpenVino:
     def __init__(
         self, path: Path, threads: int, precision: Literal["bf16", "f32"], cache: Path | None
     ) -> None:
-        import openvino  # type: ignore[import-untyped]
+        with importing():
+            import openvino  # type: ignore[import-untyped]
 
         self.name: RuntimeName = "openvino-bf16" if precision == "bf16" else "openvino-f32"
         if not path.is_file():
@@ -142,8 +144,9 @@ class _Pool:
 
 def _parts(model: Any, precision: str) -> list[tuple[Any, str]]:
     """``model`` cut at `_CUTS`, with the precision of each part; whole and exact if its graph is another."""
-    import openvino
-    from openvino import opset13 as ops
+    with importing():
+        import openvino
+        from openvino import opset13 as ops
 
     def named(graph: Any) -> dict[str, Any]:
         return {op.get_friendly_name(): op for op in graph.get_ordered_ops()}
