@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +21,7 @@ from pydantic_settings import (
 __all__ = [
     "DialogueSettings",
     "EngineSettings",
+    "IceServer",
     "ServerSettings",
     "Settings",
     "StoreSettings",
@@ -115,6 +116,25 @@ class StoreSettings(_Section):
     """False: nothing said is stored."""
 
 
+class IceServer(_Section):
+    """A STUN or TURN server by which WebRTC finds its way through other networks."""
+
+    urls: tuple[str, ...] = Field(min_length=1)
+    """``stun:host:port``, ``turn:host:port?transport=udp`` …"""
+    username: str = ""
+    credential: SecretStr = SecretStr("")
+    secret: SecretStr = SecretStr("")
+    """Shared with the TURN server (coturn: ``static-auth-secret``): clients get credentials that expire."""
+
+    @field_validator("urls")
+    @classmethod
+    def _known_scheme(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if url.partition(":")[0] not in {"stun", "stuns", "turn", "turns"}:
+                raise ValueError(f"{url!r} is no stun: or turn: address")
+        return urls
+
+
 class ServerSettings(_Section):
     """Where the server listens and whom it lets in."""
 
@@ -122,10 +142,18 @@ class ServerSettings(_Section):
     port: int = Field(8000, ge=0, le=65535)
     api_key: SecretStr = SecretStr("")
     max_sessions: int = Field(8, ge=1)
+    max_waiting: int = Field(16, ge=0)
+    """Sessions beyond ``max_sessions`` that wait in a queue for a place; further ones are turned away."""
+    requests_per_minute: int = Field(120, ge=1)
+    """Responses and typed messages that one session may ask for; what is spoken is not counted."""
     max_body_mb: int = 25
     idle_timeout_s: float = Field(600.0, gt=0)
-    """A realtime connection from which nothing came for so long is closed."""
+    """A session in which nothing was said, asked or answered for so long is closed; its place is free."""
     allowed_hosts: tuple[str, ...] = ()
+    webrtc: bool = True
+    """False: realtime sessions over WebSocket only."""
+    ice_servers: tuple[IceServer, ...] = ()
+    """Empty: WebRTC on this machine's own addresses, and nobody is asked for others."""
 
 
 class Settings(BaseSettings):

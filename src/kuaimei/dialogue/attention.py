@@ -61,6 +61,7 @@ class Attention:
     Attributes:
         listener: Whom the audio goes to.
         unanswered: Number and t0 of the latest turn that nobody has answered.
+        settings: In force.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Attention:
         manner: Callable[[], Manner],
         changed: Callable[[], None],
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._journal = journal
         self._floor = floor
         self._manner = manner
@@ -133,7 +134,7 @@ class Attention:
 
     def speech_continues(self, voiced_ms: float) -> None:
         """So much is no backchannel any more."""
-        if voiced_ms >= self._settings.barge_in_confirm_ms and self._floor.held:
+        if voiced_ms >= self.settings.barge_in_confirm_ms and self._floor.held:
             self._floor.interrupt("barge_in")
 
     def speech_paused(self, utterance: Utterance) -> None:
@@ -191,13 +192,13 @@ class Attention:
         return self._floor.begin(heard.number, self._manner(), t0, utterance=utterance, approve=approve)
 
     def _brief(self, heard: _Heard) -> bool:
-        return heard.utterance.voiced_ms < self._settings.barge_in_confirm_ms
+        return heard.utterance.voiced_ms < self.settings.barge_in_confirm_ms
 
     async def _judge(self, heard: _Heard, transcript: Transcript | None) -> bool:
         """Whether ``transcript`` (None: recognition failed) makes a turn of what was heard."""
         text = transcript.text if transcript is not None else ""
         if self._floor.answering and self._heard is heard and is_backchannel(text):
-            quiet_at = heard.utterance.last_voiced_at + self._settings.false_alarm_silence_ms / 1000.0
+            quiet_at = heard.utterance.last_voiced_at + self.settings.false_alarm_silence_ms / 1000.0
             await asyncio.sleep(max(0.0, quiet_at - _now()))
             if self._floor.answering and self._heard is heard:
                 self._drop(heard, text)

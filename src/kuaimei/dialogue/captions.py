@@ -24,6 +24,10 @@ class Captions:
     """Feeds a caption stream at intervals; one push at a time, so that a slow captioner coalesces.
 
     What the recogniser has already understood of the utterance replaces the captioner's guess.
+
+    Attributes:
+        settings: In force; to be changed between utterances only.
+        text: Of the utterance so far.
     """
 
     def __init__(
@@ -35,8 +39,7 @@ class Captions:
     ) -> None:
         self._captioner = captioner
         self._tasks = tasks
-        self._language = "zh" if settings.language == "auto" else settings.language
-        self._interval = int(settings.caption_interval_ms * ASR_RATE / 1000)
+        self.settings = settings
         self._updated = updated
         self._pending: list[Pcm] = []
         self._samples = 0
@@ -62,7 +65,8 @@ class Captions:
         self._samples += len(frame)
         while self._samples > _BACKLOG_S * ASR_RATE:
             self._samples -= len(self._pending.pop(0))
-        if self._samples >= self._interval and not self._resting and self._pushing is None:
+        interval = int(self.settings.caption_interval_ms * ASR_RATE / 1000)
+        if self._samples >= interval and not self._resting and self._pushing is None:
             self._pushing = self._tasks.start(self._push(self._stream))
 
     def rest(self) -> None:
@@ -92,7 +96,7 @@ class Captions:
 
     def _open(self) -> None:
         if self._captioner is not None:
-            self._stream = self._captioner.open("en" if self._language == "en" else "zh")
+            self._stream = self._captioner.open("en" if self.settings.language == "en" else "zh")
 
     def _drop_stream(self) -> None:
         self._pending.clear()

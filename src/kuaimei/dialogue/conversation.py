@@ -90,6 +90,16 @@ class Conversation:
         return self._journal.turn
 
     @property
+    def settings(self) -> DialogueSettings:
+        """How it listens, thinks and speaks; a change takes effect with the next utterance and turn."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, value: DialogueSettings) -> None:
+        self._settings = self._floor.settings = self._attention.settings = value
+        self._attention.listener.settings = value
+
+    @property
     def endpointing(self) -> bool:
         """False: only `commit` ends an utterance, and all audio belongs to it."""
         return self._attention.listener.endpointing
@@ -131,12 +141,24 @@ class Conversation:
             self._floor.take(self._floor.begin(number, self.manner, now, said=text), now)
         else:
             self._attention.unanswered = (number, now)
-            self._history.add("user", text)
+            self._history.add("user", text, label=f"user_{number}")
         return number
 
-    def add(self, message: Message) -> None:
+    def add(self, message: Message, *, label: str = "") -> None:
         """Put a message into the history, nothing else."""
-        self._history.add(message.role, message.content)
+        self._history.add(message.role, message.content, label=label)
+
+    def forget(self, label: str) -> bool:
+        """Take one message out of the history; a reply under way goes on, and the next knows nothing of it.
+
+        Args:
+            label: ``user_N`` and ``reply_N`` for what was said in turn N, ``earlier_N`` for the message at
+                place N (from 0) of what the conversation began with, or what `add` was given.
+
+        Returns:
+            False if there is no such message (any more).
+        """
+        return self._history.remove(label)
 
     def respond(self, manner: Manner | None = None) -> int:
         """Answer the history as it stands, once what was said is understood.

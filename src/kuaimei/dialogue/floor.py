@@ -28,6 +28,9 @@ class Floor:
 
     Args:
         changed: Called after every change of what is going on.
+
+    Attributes:
+        settings: Of turns that begin from now on.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class Floor:
         changed: Callable[[], None],
     ) -> None:
         self._engines = engines
-        self._settings = settings
+        self.settings = settings
         self._session = session
         self._history = history
         self._tasks = tasks
@@ -91,7 +94,7 @@ class Floor:
         return Turn(
             number,
             self._engines,
-            self._settings,
+            self.settings,
             manner,
             self._history,
             self._session,

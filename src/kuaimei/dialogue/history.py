@@ -16,23 +16,38 @@ _KEPT = 400
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """What one side said once; its place is fixed when it begins, its words when they are known."""
+    """What one side said once; its place is fixed when it begins, its words when they are known.
+
+    Attributes:
+        label: By which it can be taken out again.
+    """
 
     role: Literal["system", "user", "assistant"]
     content: str = ""
+    label: str = ""
 
 
 class History:
     """The messages of a session, as the language model is to see them."""
 
     def __init__(self, earlier: Sequence[Message] = ()) -> None:
-        self._entries: deque[Entry] = deque((Entry(m.role, m.content) for m in earlier), maxlen=_KEPT)
+        entries = (Entry(m.role, m.content, f"earlier_{n}") for n, m in enumerate(earlier))
+        self._entries: deque[Entry] = deque(entries, maxlen=_KEPT)
 
-    def add(self, role: Literal["system", "user", "assistant"], content: str = "") -> Entry:
+    def add(
+        self, role: Literal["system", "user", "assistant"], content: str = "", *, label: str = ""
+    ) -> Entry:
         """Append an entry; its content may be filled in or corrected later."""
-        entry = Entry(role, content)
+        entry = Entry(role, content, label)
         self._entries.append(entry)
         return entry
+
+    def remove(self, label: str) -> bool:
+        """Take out what has this label; False if nothing has."""
+        found = [entry for entry in self._entries if entry.label == label]
+        for entry in found:
+            self._entries.remove(entry)
+        return bool(found)
 
     def messages(self, said: str = "") -> list[Message]:
         """Everything said so far and ``said`` by the user just now; what stayed empty is left out.

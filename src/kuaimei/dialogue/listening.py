@@ -79,7 +79,7 @@ class Listener:
         delegate: ListenerDelegate,
     ) -> None:
         self._tasks = tasks
-        self._settings = settings
+        self._settings = self._next = settings
         self._session = session
         self._delegate = delegate
         self._recognizer = engines.recognizer
@@ -90,7 +90,7 @@ class Listener:
         self._ears = Endpointer(frame_ms, settings.speech_threshold)
         self._captions = Captions(engines.captioner, settings, tasks, delegate.caption_updated)
         self._rest: Pcm = EMPTY
-        self._preroll: deque[tuple[Pcm, bool]] = deque(maxlen=max(1, round(settings.preroll_ms / frame_ms)))
+        self._preroll: deque[tuple[Pcm, bool]] = deque(maxlen=self._preroll_frames())
         self._received = 0
         self._utterance: Utterance | None = None
         self._end_silence_ms = float(settings.end_silence_ms)
@@ -99,6 +99,17 @@ class Listener:
         self._paused = False
         self.endpointing = True
         self.over_reply = False
+
+    @property
+    def settings(self) -> DialogueSettings:
+        """In force from the next utterance on."""
+        return self._next
+
+    @settings.setter
+    def settings(self, value: DialogueSettings) -> None:
+        self._next = value
+        if self._utterance is None:
+            self._adopt()
 
     @property
     def audio_ms(self) -> float:
@@ -238,7 +249,19 @@ class Listener:
         if self._turn_check is not None:
             self._turn_check.cancel()
             self._turn_check = None
+        self._adopt()
         return utterance
+
+    def _adopt(self) -> None:
+        """Between two utterances the settings may change."""
+        if self._settings is not self._next:
+            self._settings = self._next
+            self._ears.threshold = self._settings.speech_threshold
+            self._preroll = deque(self._preroll, maxlen=self._preroll_frames())
+            self._captions.settings = self._settings
+
+    def _preroll_frames(self) -> int:
+        return max(1, round(self._settings.preroll_ms / self._ears.frame_ms))
 
     def _check_turn(self, utterance: Utterance) -> None:
         if self._turn_detector is not None:

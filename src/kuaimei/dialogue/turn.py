@@ -139,8 +139,8 @@ class Turn:
             self._stopwatch.mark("endpoint")
         self._certain.set()
         if self.utterance is not None or self.user_text:
-            self._user_entry = self._history.add("user", self.user_text or "")
-        self._reply_entry = self._history.add("assistant")
+            self._user_entry = self._history.add("user", self.user_text or "", label=f"user_{self.number}")
+        self._reply_entry = self._history.add("assistant", label=self.reply)
         events, self._kept_back = self._kept_back, []
         for event in events:
             self._outside(event)

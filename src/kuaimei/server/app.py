@@ -3,11 +3,13 @@
 from fastapi import FastAPI
 
 from kuaimei import __version__
+from kuaimei.server.admission import Admission
 from kuaimei.server.errors import install_error_handlers
 from kuaimei.server.house import House
-from kuaimei.server.limits import Admission, BodyLimit, Gate
+from kuaimei.server.limits import BodyLimit, Gate
 from kuaimei.server.metrics import Metrics
 from kuaimei.server.realtime import ws
+from kuaimei.server.realtime.reception import Reception
 from kuaimei.server.rest import chat, health, models, recordings, sessions, speech, transcriptions
 from kuaimei.server.security import Guard
 
@@ -28,7 +30,8 @@ def create_app(house: House) -> FastAPI:
     metrics = Metrics(house.lanes)
     app.state.house = house
     app.state.metrics = metrics
-    app.state.admission = Admission(server.max_sessions, metrics.sessions)
+    app.state.admission = Admission(server.max_sessions, server.max_waiting, metrics.sessions)
+    app.state.reception = Reception(house, app.state.admission, metrics)
     app.state.decoding = Gate("transcriptions", running=2, waiting=16)
     for room in (ws, speech, transcriptions, chat, models, sessions, recordings, health):
         app.include_router(room.router)

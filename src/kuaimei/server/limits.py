@@ -1,9 +1,9 @@
-"""How much at once: size of bodies, number of sessions, number of requests that compute."""
+"""How much at once: size of bodies, number of requests that compute."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kuaimei.errors import QueueFull
 from kuaimei.server.errors import error_body
 
-__all__ = ["Admission", "BodyLimit", "Gate"]
+__all__ = ["BodyLimit", "Gate"]
 
 _JSON_LIMIT = 2 * 1024 * 1024
 """Bytes of a body that is not a file."""
@@ -76,50 +76,6 @@ async def _too_large(send: Send, limit: int) -> None:
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-class Admission:
-    """Sessions that talk at once.
-
-    Args:
-        capacity: Of them.
-        changed: Told of every change of `count`.
-
-    Attributes:
-        count: Sessions now.
-    """
-
-    def __init__(self, capacity: int, changed: Callable[[int], None] = lambda count: None) -> None:
-        self.capacity = capacity
-        self.count = 0
-        self._changed = changed
-        self._names: set[str] = set()
-
-    @contextmanager
-    def admit(self) -> Iterator[bool]:
-        """A place for the length of the block; False if there is none."""
-        if self.count >= self.capacity:
-            yield False
-            return
-        self.count += 1
-        self._changed(self.count)
-        try:
-            yield True
-        finally:
-            self.count -= 1
-            self._changed(self.count)
-
-    @contextmanager
-    def claim(self, session: str) -> Iterator[bool]:
-        """The session belongs to this connection for the length of the block; False if another has it."""
-        if session in self._names:
-            yield False
-            return
-        self._names.add(session)
-        try:
-            yield True
-        finally:
-            self._names.discard(session)
 
 
 class Gate:

@@ -148,6 +148,7 @@ class Metrics:
             "kuaimei_errors", "Failures by stage and kind", ["stage", "kind"], registry=registry
         )
         self._sessions = Gauge("kuaimei_sessions", "Conversations open now", registry=registry)
+        self._waiting = Gauge("kuaimei_sessions_waiting", "Sessions in the queue", registry=registry)
         self._refused = Counter("kuaimei_sessions_refused", "Connections turned away", registry=registry)
 
     def __call__(self, event: Event) -> None:
@@ -176,9 +177,10 @@ class Metrics:
         """Something failed outside or inside a conversation."""
         self._errors.labels(stage, kind).inc()
 
-    def sessions(self, count: int) -> None:
-        """So many conversations are open."""
+    def sessions(self, count: int, waiting: int = 0) -> None:
+        """So many conversations are open, and so many sessions wait for a place."""
         self._sessions.set(count)
+        self._waiting.set(waiting)
 
     def refused(self) -> None:
         """A connection was turned away."""

@@ -89,12 +89,8 @@ class Archive:
         Raises:
             StoreError: If the database is away.
         """
-        messages: list[Message] = []
-        for said in await self.utterances(session):
-            words = said.heard_text if said.interrupted and said.heard_text is not None else said.transcript
-            if said.is_turn and words and words.strip():
-                messages.append(Message(role=said.speaker, content=words))
-        return messages
+        said = await self.utterances(session)
+        return [Message(role=one.speaker, content=one.words) for one in said if one.words]
 
     async def last_turn(self, session: str) -> int:
         """Number of the latest turn; 0 if there is none.

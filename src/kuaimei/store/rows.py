@@ -63,6 +63,13 @@ class Utterance:
     voice: str
     engine: str
 
+    @property
+    def words(self) -> str:
+        """What of it belongs to the conversation: what was said, or of a reply what was heard of it."""
+        cut = self.interrupted and self.heard_text is not None
+        words = (self.heard_text if cut else self.transcript) or ""
+        return words.strip() if self.is_turn else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:

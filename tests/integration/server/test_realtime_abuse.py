@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from kuaimei.server.realtime import ws
+from kuaimei.server.realtime import reception
 from kuaimei.server.realtime.session import FRAME_LIMIT
 from tests.fakes import FakeLanguageModel, FakeSynthesizer, said
 from tests.integration.server.serving import (
@@ -161,7 +161,7 @@ async def test_an_unknown_model_is_told_and_the_house_answers() -> None:
 
 
 async def test_places_are_limited_and_come_free_again() -> None:
-    settings = make_settings(max_sessions=2)
+    settings = make_settings(max_sessions=2, max_waiting=0)
     async with serving(TestHouse(settings=settings)) as served:
         async with talking(served), talking(served), connect(served.socket_url) as third:
             error = json.loads(await third.recv())
@@ -184,11 +184,11 @@ async def test_a_client_that_says_nothing_is_let_go() -> None:
             await talk.next()
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1000
-        assert "nothing was received" in closed.value.rcvd.reason
+        assert "nothing was said or asked" in closed.value.rcvd.reason
 
 
 async def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ws, "OUTBOX_LIMIT", 400_000)
+    monkeypatch.setattr(reception, "OUTBOX_LIMIT", 400_000)
     # More audio than the sockets' own buffers take: 240 characters of two seconds each.
     engines = quick_engines(
         synthesizer=FakeSynthesizer(delay_s=0, character_ms=2000),

@@ -5,10 +5,11 @@ import base64
 import binascii
 
 from kuaimei.dialogue.conversation import Conversation
+from kuaimei.server.realtime.config import SessionConfig
 from kuaimei.server.realtime.formats import FromWire
 from kuaimei.server.realtime.gateway import Gateway
 from kuaimei.server.realtime.items import message_of
-from kuaimei.server.realtime.pacing import Pace
+from kuaimei.server.realtime.pacing import Allowance, Pace
 from kuaimei.server.realtime.protocol import (
     AppendAudio,
     CancelResponse,
@@ -48,6 +49,13 @@ class Commands:
         self._gateway = gateway
         self._wire = FromWire(gateway.config.input_format)
         self._pace = Pace()
+        self._allowance = Allowance(gateway.config.settings.server.requests_per_minute)
+
+    def apply(self, config: SessionConfig) -> None:
+        """Have the conversation follow ``config``."""
+        self._conversation.manner = config.manner()
+        self._conversation.settings = config.dialogue()
+        self._conversation.endpointing = config.turn_detection is not None
 
     async def obey(self, event: ClientEvent) -> None:
         """Do what ``event`` asks.
@@ -114,8 +122,7 @@ class Commands:
         before = self._gateway.config
         config = before.update(event.session)
         self._gateway.config = config
-        self._conversation.manner = config.manner()
-        self._conversation.endpointing = config.turn_detection is not None
+        self.apply(config)
         if config.input_format != before.input_format:
             self._wire = FromWire(config.input_format)
         self._gateway.say({"type": "session.updated", "session": config.describe(self._session)})
@@ -129,21 +136,19 @@ class Commands:
             raise ProtocolError(
                 "an item can be added at the end only", code="unsupported", param="previous_item_id"
             )
-        before = items.add(item)
         if message.role == "user":
-            self._conversation.type(message.content, reply=False)
+            self._allow()
+            label = f"user_{self._conversation.type(message.content, reply=False)}"
         else:
-            self._conversation.add(message)
+            label = item["id"]
+            self._conversation.add(message, label=label)
+        before = items.add(item, label=label)
         self._gateway.say({"type": "conversation.item.added", "previous_item_id": before, "item": item})
         self._gateway.say({"type": "conversation.item.done", "previous_item_id": before, "item": item})
 
     def _delete_item(self, item_id: str) -> None:
-        self._gateway.items.get(item_id)
-        raise ProtocolError(
-            "what was said is part of the conversation and cannot be taken back; delete the session instead",
-            code="unsupported",
-            param="item_id",
-        )
+        self._conversation.forget(self._gateway.items.remove(item_id))
+        self._gateway.say({"type": "conversation.item.deleted", "item_id": item_id})
 
     def _truncate(self, event: TruncateItem) -> None:
         item = self._gateway.items.get(event.item_id)
@@ -173,6 +178,7 @@ class Commands:
                 "a response is under way: wait for response.done or send response.cancel first",
                 code="conversation_already_has_active_response",
             )
+        self._allow()
         # What was committed just before is understood first; the conversation sees to that.
         turn = self._conversation.respond(manner)
         self._gateway.open_reply(turn, manner, metadata)
@@ -192,4 +198,13 @@ class Commands:
         self._conversation.cancel()
         self._gateway.cancel_reply()
         if reply is not None:
-            self._gateway.say({"type": "output_audio_buffer.cleared", "response_id": reply.id})
+            self._gateway.playback.cleared(reply)
+
+    def _allow(self) -> None:
+        wait_s = self._allowance.ask()
+        if wait_s:
+            raise ProtocolError(
+                f"too many requests in this session: the next is answered in {wait_s:.0f} s",
+                code="rate_limit_exceeded",
+                type="rate_limit_error",
+            )

@@ -1,17 +1,21 @@
 """The configuration of a realtime session: what a client may change, checked, and told in full."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kuaimei.dialogue.manner import Manner
 from kuaimei.server.realtime.formats import RATES, AudioFormat
+from kuaimei.server.realtime.hearing import Hearing, Transcription, TurnDetection
 from kuaimei.server.realtime.protocol import ProtocolError, explain
-from kuaimei.settings import Settings
+from kuaimei.settings import DialogueSettings, Settings
 
-__all__ = ["SessionConfig"]
+__all__ = ["INSTRUCTIONS_LIMIT", "SessionConfig"]
+
+INSTRUCTIONS_LIMIT = 20_000
+"""Characters."""
 
 
 class _Patch(BaseModel):
@@ -25,20 +29,10 @@ class _Format(_Patch):
     rate: int | None = None
 
 
-class _TurnDetection(_Patch):
-    type: Literal["server_vad", "semantic_vad"]
-    create_response: bool | None = None
-    interrupt_response: bool | None = None
-
-
-class _Transcription(_Patch):
-    pass
-
-
 class _Input(_Patch):
     format: _Format | None = None
-    turn_detection: _TurnDetection | None = None
-    transcription: _Transcription | None = None
+    turn_detection: TurnDetection | None = None
+    transcription: Transcription | None = None
 
 
 class _Voice(_Patch):
@@ -60,7 +54,7 @@ class _Update(_Patch):
     type: Literal["realtime", "transcription"] = "realtime"
     model: str | None = None
     audio: _Audio | None = None
-    instructions: str | None = Field(default=None, max_length=20_000)
+    instructions: str | None = Field(default=None, max_length=INSTRUCTIONS_LIMIT)
     output_modalities: list[Literal["text", "audio"]] | None = Field(default=None, min_length=1, max_length=1)
     tools: list[Any] | None = Field(default=None, max_length=0)
 
@@ -69,7 +63,7 @@ class _Response(_Patch):
     """What ``response.create`` may ask for."""
 
     audio: _Audio | None = None
-    instructions: str | None = Field(default=None, max_length=20_000)
+    instructions: str | None = Field(default=None, max_length=INSTRUCTIONS_LIMIT)
     output_modalities: list[Literal["text", "audio"]] | None = Field(default=None, min_length=1, max_length=1)
     conversation: Literal["auto"] | None = None
     input: None = None
@@ -104,6 +98,7 @@ class SessionConfig:
     speed: float = 1.0
     instructions: str = ""
     spoken: bool = True
+    hearing: Hearing = field(default_factory=Hearing)
 
     def update(self, patch: dict[str, Any]) -> "SessionConfig":
         """What ``session.update`` leads to.
@@ -141,6 +136,10 @@ class SessionConfig:
             interrupt=self.interrupt_response,
         )
 
+    def dialogue(self) -> DialogueSettings:
+        """How the conversation is to listen."""
+        return self.hearing.settings(self.settings.dialogue, semantic=self.turn_detection == "semantic_vad")
+
     def for_response(self, asked: dict[str, Any]) -> tuple[Manner, dict[str, str] | None]:
         """How one response is to be given, and its metadata.
 
@@ -163,7 +162,7 @@ class SessionConfig:
 
     def describe(self, session: str) -> dict[str, Any]:
         """The full, effective configuration in the protocol's form."""
-        dialogue = self.settings.dialogue
+        dialogue = self.dialogue()
         turn_detection: dict[str, Any] | None = None
         if self.turn_detection is not None:
             turn_detection = {
@@ -171,14 +170,20 @@ class SessionConfig:
                 "create_response": self.create_response,
                 "interrupt_response": self.interrupt_response,
             }
-        if self.turn_detection == "server_vad" and turn_detection is not None:
+        if self.turn_detection == "semantic_vad" and turn_detection is not None:
+            turn_detection["eagerness"] = self.hearing.eagerness
+        elif turn_detection is not None:
             turn_detection |= {
                 "threshold": dialogue.speech_threshold,
                 "prefix_padding_ms": dialogue.preroll_ms,
                 "silence_duration_ms": dialogue.end_silence_ms,
             }
         language = None if dialogue.language == "auto" else dialogue.language
-        transcription = {"model": self.recognizer, "language": language} if self.transcription else None
+        transcription: dict[str, Any] | None = None
+        if self.transcription:
+            transcription = {"model": self.recognizer, "language": language}
+            if self.hearing.keywords is not None:
+                transcription["keywords"] = list(self.hearing.keywords)
         described: dict[str, Any] = {
             "id": session,
             "object": "realtime.session",
@@ -221,9 +226,12 @@ class SessionConfig:
                     turn_detection=detection.type,
                     create_response=create,
                     interrupt_response=interrupt,
+                    hearing=config.hearing.detecting(detection),
                 )
         if "transcription" in new.model_fields_set:
             config = replace(config, transcription=new.transcription is not None)
+            if new.transcription is not None:
+                config = replace(config, hearing=config.hearing.transcribing(new.transcription))
         return config
 
     def _with_output(self, new: _Output, where: str = "session") -> "SessionConfig":

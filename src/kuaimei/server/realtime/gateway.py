@@ -32,6 +32,7 @@ from kuaimei.engines.llm.history import estimate_tokens
 from kuaimei.server.realtime.config import SessionConfig
 from kuaimei.server.realtime.items import Items, user_audio_item
 from kuaimei.server.realtime.outbox import Outbox
+from kuaimei.server.realtime.playback import EventPlayback, Playback
 from kuaimei.server.realtime.protocol import ServerEvent, new_id
 from kuaimei.server.realtime.replies import Ending, Reply
 
@@ -48,13 +49,16 @@ class Gateway:
         session: Id of the session, which is also the conversation's.
         outbox: Takes what is to be sent.
         config: In force at the beginning.
+        playback: Takes the audio of replies; None: it travels in events.
 
     Attributes:
         config: In force; replaced by ``session.update``.
         items: Of the conversation.
     """
 
-    def __init__(self, session: str, outbox: Outbox, config: SessionConfig) -> None:
+    def __init__(
+        self, session: str, outbox: Outbox, config: SessionConfig, playback: Playback | None = None
+    ) -> None:
         self._session = session
         self._outbox = outbox
         self._reply: Reply | None = None
@@ -64,6 +68,7 @@ class Gateway:
         self._unfinished: int | None = None
         self.config = config
         self.items = Items()
+        self.playback: Playback = playback or EventPlayback(outbox)
 
     @property
     def reply(self) -> Reply | None:
@@ -91,6 +96,7 @@ class Gateway:
         self._reply = Reply(
             turn=turn,
             outbox=self._outbox,
+            playback=self.playback,
             items=self.items,
             spoken=manner.speak,
             voice=manner.voice,
@@ -173,7 +179,7 @@ class Gateway:
             at = round(event.audio_ms)
             self.say({"type": "input_audio_buffer.speech_stopped", "item_id": item_id, "audio_end_ms": at})
         item = user_audio_item(item_id)
-        before = self.items.add(item)
+        before = self.items.add(item, label=f"user_{event.turn}")
         committed = {"item_id": item_id, "previous_item_id": before}
         self.say({"type": "input_audio_buffer.committed", **committed})
         self.say({"type": "conversation.item.added", "previous_item_id": before, "item": item})

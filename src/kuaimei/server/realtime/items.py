@@ -1,19 +1,49 @@
 """The items of a conversation as its client knows them."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from kuaimei.engines.llm.history import estimate_tokens
 from kuaimei.engines.types import Message
 from kuaimei.server.realtime.protocol import ProtocolError, new_id
+from kuaimei.store.rows import Utterance
 
-__all__ = ["Item", "Items", "assistant_item", "message_of", "user_audio_item"]
+__all__ = ["TEXT_LIMIT", "Earlier", "Item", "Items", "assistant_item", "message_of", "user_audio_item"]
 
 Item: TypeAlias = dict[str, Any]
 Status = Literal["in_progress", "completed", "incomplete"]
 
+TEXT_LIMIT = 20_000
+"""Characters of one message that is typed."""
 _REMEMBERED = 1000
 """Items that can be retrieved or named; older ones are forgotten, the history proper is kept elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What was said before in a session that goes on.
+
+    Attributes:
+        messages: As the language model is to see them.
+        ids: Of the utterances they are.
+        turns: Number of the latest turn.
+    """
+
+    messages: tuple[Message, ...] = ()
+    ids: tuple[str, ...] = ()
+    turns: int = 0
+
+    @classmethod
+    def of(cls, utterances: Sequence[Utterance]) -> "Earlier":
+        """All of a session, in order."""
+        said = [one for one in utterances if one.words]
+        return cls(
+            tuple(Message(role=one.speaker, content=one.words) for one in said),
+            tuple(one.id for one in said),
+            max((one.turn for one in utterances), default=0),
+        )
 
 
 class Items:
@@ -21,19 +51,43 @@ class Items:
 
     def __init__(self) -> None:
         self._items: OrderedDict[str, Item] = OrderedDict()
+        self._labels: dict[str, str] = {}
+
+    def know(self, earlier: Earlier) -> None:
+        """What was said before can be named, by the ids of its utterances, though it is not announced."""
+        for number, (item_id, message) in enumerate(zip(earlier.ids, earlier.messages, strict=True)):
+            kind = "output_text" if message.role == "assistant" else "input_text"
+            content = [{"type": kind, "text": message.content}]
+            self.add(_message(item_id, message.role, content, "completed"), label=f"earlier_{number}")
 
     @property
     def last_id(self) -> str | None:
         """Of the latest item."""
         return next(reversed(self._items), None)
 
-    def add(self, item: Item) -> str | None:
-        """Append; the id of the item before it."""
+    def add(self, item: Item, *, label: str) -> str | None:
+        """Append; the id of the item before it.
+
+        Args:
+            label: Of the message in the conversation's history.
+        """
         before = self.last_id
         self._items[item["id"]] = item
+        self._labels[item["id"]] = label
         if len(self._items) > _REMEMBERED:
-            self._items.popitem(last=False)
+            oldest, _ = self._items.popitem(last=False)
+            del self._labels[oldest]
         return before
+
+    def remove(self, item_id: str) -> str:
+        """Forget the item; the label of its message.
+
+        Raises:
+            ProtocolError: If there is none of that id.
+        """
+        self.get(item_id)
+        del self._items[item_id]
+        return self._labels.pop(item_id)
 
     def get(self, item_id: str) -> Item:
         """The item.
@@ -120,6 +174,8 @@ def message_of(item: dict[str, Any], existing: Items) -> tuple[Item, Message]:
             raise ProtocolError(f"content of a {role} message is {wanted} with a text", param=where)
         texts.append(text)
     text = "\n".join(texts)
+    if len(text) > TEXT_LIMIT:
+        raise ProtocolError(f"a message has at most {TEXT_LIMIT} characters", param="item.content")
     if not text.strip():
         raise ProtocolError("the message is empty", param="item.content")
     made = _message(item_id, role, [{"type": wanted, "text": text}], "completed")

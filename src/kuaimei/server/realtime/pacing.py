@@ -1,8 +1,8 @@
-"""How fast a client may send audio."""
+"""How fast a client may send audio, and how often it may ask for something."""
 
 import asyncio
 
-__all__ = ["Pace"]
+__all__ = ["Allowance", "Pace"]
 
 _BURST_S = 30.0
 _TIMES = 4.0
@@ -29,3 +29,27 @@ class Pace:
         self._ahead_s = max(0.0, self._ahead_s - passed * _TIMES) + audio_s
         if self._ahead_s > _BURST_S:
             await asyncio.sleep((self._ahead_s - _BURST_S) / _TIMES)
+
+
+class Allowance:
+    """Lets ``per_minute`` requests through in a minute, all at once if they come so.
+
+    Args:
+        per_minute: Requests.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        self._rate = per_minute / 60.0
+        self._full = self._left = float(per_minute)
+        self._at: float | None = None
+
+    def ask(self) -> float:
+        """Another request: 0 if it may be met, else the seconds until one may."""
+        now = asyncio.get_running_loop().time()
+        if self._at is not None:
+            self._left = min(self._full, self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1.0:
+            return (1.0 - self._left) / self._rate
+        self._left -= 1.0
+        return 0.0

@@ -44,6 +44,7 @@ class ProtocolError(KuaimeiError):
         message: One clear sentence.
         code: Short machine-readable label.
         param: The field at fault.
+        type: In the words of the OpenAI dialect.
     """
 
     kind = "protocol"
@@ -55,8 +56,10 @@ class ProtocolError(KuaimeiError):
         code: str = "invalid_value",
         param: str | None = None,
         event_id: str | None = None,
+        type: str = "invalid_request_error",  # noqa: A002 (the protocol's own word)
     ) -> None:
         super().__init__(message)
+        self.type = type
         self.code = code
         self.param = param
         self.event_id = event_id
@@ -218,11 +221,10 @@ def explain(error: ValidationError, prefix: str = "", skip: int = 0) -> tuple[st
 
 def error_event(error: KuaimeiError, event_id: str | None = None) -> ServerEvent:
     """The protocol's own form of a failure."""
-    own = isinstance(error, ProtocolError)
     return {
         "type": "error",
         "error": {
-            "type": "invalid_request_error" if own else "server_error",
+            "type": error.type if isinstance(error, ProtocolError) else "server_error",
             "code": error.code if isinstance(error, ProtocolError) else error.kind,
             "message": str(error),
             "param": error.param if isinstance(error, ProtocolError) else None,

@@ -1,21 +1,18 @@
 """One reply as the events of a response."""
 
-import base64
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.server.realtime.formats import RATES, AudioFormat, ToWire
+from kuaimei.server.realtime.formats import RATES, AudioFormat
 from kuaimei.server.realtime.items import Items, assistant_item
 from kuaimei.server.realtime.outbox import Outbox
+from kuaimei.server.realtime.playback import Playback
 from kuaimei.server.realtime.protocol import ServerEvent, new_id
 
 __all__ = ["Ending", "Reply"]
 
 Ending = Literal["completed", "cancelled", "failed"]
-
-_DELTA_MS = 200
-"""Audio in one event: small enough to be thrown away piece by piece."""
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +24,7 @@ class Reply:
         spoken: In audio with a transcript, or in text.
         voice: Of the audio.
         fmt: … and its form on the wire.
+        playback: Where its audio goes.
         prompt_tokens: Estimated length of what was answered.
         audio_ms: Where in the reply the audio handed over so far ends.
         made_ms: The furthest that was ever reached.
@@ -36,6 +34,7 @@ class Reply:
 
     turn: int
     outbox: Outbox
+    playback: Playback
     items: Items
     spoken: bool
     voice: str
@@ -54,7 +53,6 @@ class Reply:
     closed: bool = False
     error: dict[str, Any] | None = None
     _begun: bool = False
-    _wire: ToWire | None = None
 
     def create(self) -> None:
         """The response exists."""
@@ -67,7 +65,7 @@ class Reply:
         self._begun = True
         item = assistant_item(self.item_id, "in_progress", spoken=self.spoken)
         self._put({"type": "response.output_item.added", **self._at(content=False), "item": item})
-        before = self.items.add(item)
+        before = self.items.add(item, label=f"reply_{self.turn}")
         self._put({"type": "conversation.item.added", "previous_item_id": before, "item": item})
         part = self._part("")
         self._put(
@@ -83,13 +81,11 @@ class Reply:
 
     def speak(self, pcm: Pcm, rate: int, start_ms: float) -> None:
         """More audio, which begins at ``start_ms`` of the reply."""
-        if self._wire is None:
-            self._wire = ToWire(self.fmt, rate)
         self.audio_ms = start_ms + len(pcm) * 1000.0 / rate
         self.made_ms = max(self.made_ms, self.audio_ms)
-        self._send_audio(self._wire.push(pcm))
+        self.playback.play(self, pcm, rate, start_ms)
         if self.complete:
-            self._send_audio(self._wire.flush())
+            self.playback.finish(self)
 
     def hold(self, heard_ms: float) -> None:
         """Silence at once."""
@@ -102,9 +98,8 @@ class Reply:
 
     def silence(self, heard_ms: float) -> None:
         """What has not left yet never will."""
-        self.outbox.drop_audio(self.id)
+        self.playback.silence(self)
         self.audio_ms = min(self.audio_ms, heard_ms)
-        self._wire = None
 
     @property
     def complete(self) -> bool:
@@ -121,15 +116,16 @@ class Reply:
         if self.closed:
             return
         self.closed = True
-        if self._wire is not None and ending != "cancelled":
-            self._send_audio(self._wire.flush())
+        if ending != "cancelled":
+            self.playback.finish(self)
         output = []
         if self._begun:
             status: Literal["completed", "incomplete"] = (
                 "completed" if ending == "completed" else "incomplete"
             )
             item = assistant_item(self.item_id, status, spoken=self.spoken, text=self.text)
-            self.items.get(self.item_id).update(item)
+            if self.item_id in self.items:  # the client may have deleted it
+                self.items.get(self.item_id).update(item)
             output.append(item)
             here = {**self._at(), "item_id": self.item_id}
             if self.spoken:
@@ -150,14 +146,6 @@ class Reply:
             response["status_details"] = details
         response["usage"] = self._usage()
         self._put({"type": "response.done", "response": response})
-
-    def _send_audio(self, data: bytes) -> None:
-        step = RATES[self.fmt] * _DELTA_MS // 1000 * (2 if self.fmt == "audio/pcm" else 1)
-        where = {**self._at(), "item_id": self.item_id}
-        for start in range(0, len(data), step):
-            delta = base64.b64encode(data[start : start + step]).decode("ascii")
-            event = {"type": "response.output_audio.delta", **where, "delta": delta}
-            self.outbox.put(event, audio_of=self.id)
 
     def _put(self, event: ServerEvent) -> None:
         self.outbox.put(event)

@@ -1,17 +1,17 @@
-"""One client's connection: its events in, the conversation's events out, until either is over."""
+"""One client's session: its events in, the conversation's events out, until either is over."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
-
+from kuaimei.dialogue.events import Event
 from kuaimei.errors import KuaimeiError
 from kuaimei.server.realtime.commands import Commands
 from kuaimei.server.realtime.gateway import Gateway
 from kuaimei.server.realtime.outbox import Outbox
-from kuaimei.server.realtime.protocol import ProtocolError, error_event, parse
+from kuaimei.server.realtime.protocol import AppendAudio, ProtocolError, error_event, parse
+from kuaimei.server.realtime.transport import Gone, Goodbye, Transport
 
-__all__ = ["FRAME_LIMIT", "OUTBOX_LIMIT", "Goodbye", "converse"]
+__all__ = ["FRAME_LIMIT", "OUTBOX_LIMIT", "Activity", "converse", "write"]
 
 FRAME_LIMIT = 2 * 1024 * 1024
 """Characters of one client event: half a minute of audio."""
@@ -19,49 +19,59 @@ OUTBOX_LIMIT = 8 * 1024 * 1024
 """Characters waiting for one client: two minutes of audio."""
 
 
-@dataclass(frozen=True, slots=True)
-class Goodbye:
-    """Why the server ends a connection: WebSocket close code and a short reason."""
+class Activity:
+    """When something last happened: silence, of which a forgotten tab sends hours, is nothing.
 
-    code: int
-    reason: str
+    An observer of the conversation like any other.
+    """
+
+    def __init__(self) -> None:
+        self._at = asyncio.get_running_loop().time()
+
+    def __call__(self, event: Event) -> None:
+        """The conversation took a step."""
+        self.touch()
+
+    def touch(self) -> None:
+        """Something happened."""
+        self._at = asyncio.get_running_loop().time()
+
+    async def lapse(self, patience_s: float) -> Goodbye:
+        """Wait until nothing has happened for ``patience_s``."""
+        loop = asyncio.get_running_loop()
+        while (left_s := self._at + patience_s - loop.time()) > 0:  # noqa: ASYNC110 (nothing is to happen)
+            await asyncio.sleep(left_s)
+        return Goodbye(1000, f"nothing was said or asked for {patience_s:g} s")
 
 
 async def converse(
-    socket: WebSocket, commands: Commands, gateway: Gateway, outbox: Outbox, idle_timeout_s: float
-) -> Goodbye | None:
-    """Talk to one client until it leaves or has to go.
+    transport: Transport, commands: Commands, gateway: Gateway, activity: Activity, held: Sequence[str | None]
+) -> None:
+    """Obey one client until it leaves.
 
-    Returns:
-        None if the client left by itself.
+    Args:
+        held: What it sent before it was its turn.
     """
-    reading = asyncio.ensure_future(_read(socket, commands, gateway, idle_timeout_s))
-    writing = asyncio.ensure_future(_write(socket, outbox))
-    both = (reading, writing)
     try:
-        done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        return next(iter(done)).result()
-    finally:
-        for task in both:
-            task.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
+        for text in held:
+            await _obey(text, commands, gateway, activity)
+        while True:
+            await _obey(await transport.receive(), commands, gateway, activity)
+    except Gone:
+        return
 
 
-async def _read(
-    socket: WebSocket, commands: Commands, gateway: Gateway, idle_timeout_s: float
-) -> Goodbye | None:
-    while True:
+async def write(transport: Transport, outbox: Outbox) -> Goodbye | None:
+    """Send what waits, until the client leaves (None) or has to go."""
+    while (text := await outbox.take()) is not None:
         try:
-            async with asyncio.timeout(idle_timeout_s):
-                message = await socket.receive()
-        except TimeoutError:
-            return Goodbye(1000, f"nothing was received for {idle_timeout_s:g} s")
-        if message["type"] == "websocket.disconnect":
+            await transport.send(text)
+        except Gone:
             return None
-        await _obey(message.get("text"), commands, gateway)
+    return Goodbye(1013, "events are read too slowly, and too many wait")
 
 
-async def _obey(text: str | None, commands: Commands, gateway: Gateway) -> None:
+async def _obey(text: str | None, commands: Commands, gateway: Gateway, activity: Activity) -> None:
     event_id: str | None = None
     try:
         if text is None:
@@ -73,15 +83,8 @@ async def _obey(text: str | None, commands: Commands, gateway: Gateway) -> None:
             )
         event = parse(text)
         event_id = event.event_id
+        if not isinstance(event, AppendAudio):
+            activity.touch()
         await commands.obey(event)
     except KuaimeiError as error:
         gateway.say(error_event(error, event_id))
-
-
-async def _write(socket: WebSocket, outbox: Outbox) -> Goodbye | None:
-    while (text := await outbox.take()) is not None:
-        try:
-            await socket.send_text(text)
-        except (WebSocketDisconnect, RuntimeError, OSError):
-            return None  # gone; the reader learns it too
-    return Goodbye(1013, "events are read too slowly, and too many wait")

@@ -35,7 +35,7 @@ def test_messages_of_every_role() -> None:
 )
 def test_what_is_no_message_is_refused(item: dict[str, Any], param: str) -> None:
     existing = Items()
-    existing.add(user_audio_item("taken"))
+    existing.add(user_audio_item("taken"), label="")
     with pytest.raises(ProtocolError) as error:
         message_of(item, existing)
     assert error.value.param == param
@@ -45,7 +45,7 @@ def test_order_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_REMEMBERED", 3)
     items = Items()
     assert items.last_id is None
-    befores = [items.add(user_audio_item(f"item_{n}")) for n in range(5)]
+    befores = [items.add(user_audio_item(f"item_{n}"), label="") for n in range(5)]
     assert befores == [None, "item_0", "item_1", "item_2", "item_3"]
     assert "item_1" not in items
     assert items.get("item_4")["id"] == "item_4"
@@ -55,9 +55,9 @@ def test_order_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tokens_are_counted_up_to_a_limit() -> None:
     items = Items()
-    items.add(assistant_item("a", "completed", spoken=True, text="一二三四五"))
-    items.add(message_of(message("user", "六七"), items)[0])
-    items.add(user_audio_item("u"))
+    items.add(assistant_item("a", "completed", spoken=True, text="一二三四五"), label="")
+    items.add(message_of(message("user", "六七"), items)[0], label="")
+    items.add(user_audio_item("u"), label="")
     assert items.tokens(100) == 7
     assert items.tokens(6) == 6
     items.shorten("a", "一")

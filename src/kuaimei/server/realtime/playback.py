@@ -1,0 +1,80 @@
+"""Where the audio of replies goes: into events, or (`kuaimei.server.webrtc.playout`) onto a track."""
+
+import base64
+from typing import Protocol
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.server.realtime.formats import RATES, AudioFormat, ToWire
+from kuaimei.server.realtime.outbox import Outbox
+
+__all__ = ["EventPlayback", "Playback", "Sounding"]
+
+_DELTA_MS = 200
+"""Audio in one event: small enough to be thrown away piece by piece."""
+
+
+class Sounding(Protocol):
+    """What is known of a reply where its audio goes (`kuaimei.server.realtime.replies.Reply`)."""
+
+    turn: int
+    id: str
+    item_id: str
+    fmt: AudioFormat
+
+
+class Playback(Protocol):
+    """Takes the audio of one reply after the other; all methods return at once."""
+
+    def play(self, reply: Sounding, pcm: Pcm, rate: int, start_ms: float) -> None:
+        """More audio, which begins at ``start_ms`` of the reply."""
+        ...
+
+    def finish(self, reply: Sounding) -> None:
+        """All of it was given; may be called more than once."""
+        ...
+
+    def silence(self, reply: Sounding) -> None:
+        """What has not left yet never will; if the reply goes on, it is played again from there."""
+        ...
+
+    def cleared(self, reply: Sounding) -> None:
+        """The client asked for silence and has it: it is told so."""
+        ...
+
+
+class EventPlayback:
+    """Audio as ``response.output_audio.delta``, as fast as it is made: the client plays and counts it."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._wire: ToWire | None = None
+        self._reply = ""
+
+    def play(self, reply: Sounding, pcm: Pcm, rate: int, start_ms: float) -> None:
+        """More audio, which begins at ``start_ms`` of the reply."""
+        if self._wire is None or self._reply != reply.id:
+            self._wire, self._reply = ToWire(reply.fmt, rate), reply.id
+        self._send(reply, self._wire.push(pcm))
+
+    def finish(self, reply: Sounding) -> None:
+        """The few milliseconds still inside."""
+        if self._wire is not None and self._reply == reply.id:
+            self._send(reply, self._wire.flush())
+
+    def silence(self, reply: Sounding) -> None:
+        """Throw away what has not been sent."""
+        self._outbox.drop_audio(reply.id)
+        if self._reply == reply.id:
+            self._wire = None
+
+    def cleared(self, reply: Sounding) -> None:
+        """Tell the client."""
+        self._outbox.put({"type": "output_audio_buffer.cleared", "response_id": reply.id})
+
+    def _send(self, reply: Sounding, data: bytes) -> None:
+        step = RATES[reply.fmt] * _DELTA_MS // 1000 * (2 if reply.fmt == "audio/pcm" else 1)
+        where = {"response_id": reply.id, "output_index": 0, "content_index": 0, "item_id": reply.item_id}
+        for start in range(0, len(data), step):
+            delta = base64.b64encode(data[start : start + step]).decode("ascii")
+            event = {"type": "response.output_audio.delta", **where, "delta": delta}
+            self._outbox.put(event, audio_of=reply.id)

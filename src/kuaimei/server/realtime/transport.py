@@ -1,0 +1,76 @@
+"""What carries a realtime session: events both ways, and sound where that does not travel in events."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.server.realtime.outbox import Outbox
+from kuaimei.server.realtime.playback import Playback
+
+__all__ = ["Client", "Gone", "Goodbye", "Listening", "Transport"]
+
+
+class Gone(Exception):
+    """The client has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """Why the server ends a connection: WebSocket close code and a short reason.
+
+    Attributes:
+        error: Code of the error event that is sent before; empty: none.
+    """
+
+    code: int
+    reason: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who is at the other end."""
+
+    owner: str
+    agent: str
+    transport: Literal["websocket", "webrtc"]
+
+
+class Listening(Protocol):
+    """What the client's sound goes to (`kuaimei.dialogue.conversation.Conversation`)."""
+
+    def hear(self, pcm: Pcm) -> None:
+        """More audio (16 kHz)."""
+        ...
+
+    def played(self, heard_ms: float) -> None:
+        """So much of the reply was really played."""
+        ...
+
+
+class Transport(Protocol):
+    """One client's connection."""
+
+    async def receive(self) -> str | None:
+        """The next client event's text; None for something that is no text.
+
+        Raises:
+            Gone: If there will be none.
+        """
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send an event, waiting while the client reads too slowly.
+
+        Raises:
+            Gone: If it cannot be sent any more.
+        """
+        ...
+
+    def playback(self, outbox: Outbox) -> Playback:
+        """Where the audio of replies goes."""
+        ...
+
+    def join(self, conversation: Listening) -> None:
+        """The conversation has begun: sound that travels beside the events goes to it from now on."""
+        ...

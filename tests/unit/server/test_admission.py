@@ -1,0 +1,69 @@
+import pytest
+
+from kuaimei.errors import QueueFull
+from kuaimei.server.admission import Admission
+
+
+def test_places_come_free_again() -> None:
+    told: list[tuple[int, int]] = []
+    admission = Admission(1, 0, lambda count, waiting: told.append((count, waiting)))
+    with admission.arrive() as first:
+        assert first.inside
+        with pytest.raises(QueueFull, match="all 1 places"), admission.arrive():
+            pass
+        assert admission.count == 1
+    with pytest.raises(KeyError), admission.arrive():
+        raise KeyError
+    assert admission.count == 0
+    assert told == [(1, 0), (0, 0), (1, 0), (0, 0)]
+
+
+def test_the_queue_is_served_in_order() -> None:
+    admission = Admission(1, 3)
+    inside, *queue = (admission.arrive() for _ in range(4))
+    inside.__enter__()
+    places = [one.__enter__() for one in queue]
+    assert [place.number for place in places] == [1, 2, 3]
+    assert admission.waiting == 3
+    with pytest.raises(QueueFull), admission.arrive():
+        pass
+    queue[1].__exit__(None, None, None)  # gives up
+    assert [place.number for place in places] == [1, 2, 2]
+    inside.__exit__(None, None, None)
+    assert [place.number for place in places] == [0, 2, 1]
+    assert (admission.count, admission.waiting) == (1, 1)
+    queue[0].__exit__(None, None, None)
+    queue[2].__exit__(None, None, None)
+    assert (admission.count, admission.waiting) == (0, 0)
+
+
+def test_who_takes_over_is_the_first_in_a_full_queue() -> None:
+    admission = Admission(1, 1)
+    inside, other, heir = admission.arrive(), admission.arrive(), admission.arrive(first=True)
+    inside.__enter__()
+    waits, takes = other.__enter__(), heir.__enter__()
+    assert (takes.number, waits.number) == (1, 2)
+    inside.__exit__(None, None, None)
+    assert (takes.number, waits.number) == (0, 1)
+    heir.__exit__(None, None, None)
+    other.__exit__(None, None, None)
+
+
+async def test_a_place_tells_of_its_moves() -> None:
+    admission = Admission(1, 2)
+    inside = admission.arrive()
+    inside.__enter__()
+    with admission.arrive() as place:
+        inside.__exit__(None, None, None)
+        await place.moved()
+        assert place.inside
+
+
+def test_a_session_has_one_holder() -> None:
+    admission = Admission(5)
+    assert admission.holder("a") is None
+    with admission.claim("a") as claim, admission.claim("b") as other:
+        assert admission.holder("a") is claim
+        assert admission.holder("b") is other
+    assert claim.over.is_set()
+    assert admission.holder("a") is None
