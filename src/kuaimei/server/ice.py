@@ -1,0 +1,38 @@
+"""STUN and TURN servers: for this server's own connections, and for the browsers that ask."""
+
+import base64
+import hmac
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from kuaimei.settings import IceServer
+
+__all__ = ["for_clients"]
+
+_LIFETIME_S = 12 * 3600
+
+
+def for_clients(servers: Sequence[IceServer], user: str, now: float | None = None) -> list[dict[str, Any]]:
+    """As ``RTCPeerConnection`` takes them.
+
+    A TURN server that shares a secret with this one gets credentials that expire (TURN REST API,
+    draft-uberti-behave-turn-rest): user name ``expiry:user``, password its HMAC-SHA1 in base64.
+
+    Args:
+        user: Shown in the TURN server's log.
+        now: Unix time; None: the present.
+    """
+    given: list[dict[str, Any]] = []
+    for server in servers:
+        entry: dict[str, Any] = {"urls": list(server.urls)}
+        if secret := server.secret.get_secret_value():
+            expiry = int(time.time() if now is None else now) + _LIFETIME_S
+            entry["username"] = f"{expiry}:{server.username or user}"
+            digest = hmac.digest(secret.encode(), entry["username"].encode(), "sha1")
+            entry["credential"] = base64.b64encode(digest).decode()
+        elif server.username:
+            entry["username"] = server.username
+            entry["credential"] = server.credential.get_secret_value()
+        given.append(entry)
+    return given

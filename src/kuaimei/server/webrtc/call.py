@@ -1,0 +1,132 @@
+"""One call: a peer connection, its tracks and its data channel, from the offer to the hang-up."""
+
+import asyncio
+import logging
+from concurrent.futures import Executor
+from typing import Any
+
+from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamTrack
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.server.errors import ApiError
+from kuaimei.server.realtime.outbox import Outbox
+from kuaimei.server.realtime.playback import Playback
+from kuaimei.server.realtime.transport import Goodbye, Listening
+from kuaimei.server.webrtc import microphone
+from kuaimei.server.webrtc.channel import Channel
+from kuaimei.server.webrtc.offer import checked
+from kuaimei.server.webrtc.playout import Playout
+from kuaimei.server.webrtc.track import ReplyTrack
+
+__all__ = ["Call"]
+
+_log = logging.getLogger(__name__)
+
+_CHANNEL = "oai-events"
+_GATHER_S = 6.0
+_PARTING_S = 2.0
+_CLOSE_S = 5.0
+
+
+class Call:
+    """A `kuaimei.server.realtime.transport.Transport` over one WebRTC connection.
+
+    Args:
+        ice_servers: Asked for addresses of this server; none by default.
+        executor: Where sound is encoded.
+
+    Attributes:
+        channel: The events.
+    """
+
+    def __init__(self, ice_servers: list[dict[str, Any]], executor: Executor) -> None:
+        # Without a list of its own the library would ask a server of somebody else's.
+        servers = [RTCIceServer(**server) for server in ice_servers]
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self._peer.on("datachannel", self._attach)
+        self._peer.on("track", self._listen)
+        self._peer.on("connectionstatechange", self._changed)
+        self._playout: Playout | None = None
+        self._conversation: Listening | None = None
+        self._hearing: list[asyncio.Task[None]] = []
+        self.channel = Channel()
+        self._peer.addTrack(ReplyTrack(self._next, executor))
+
+    async def answer(self, offer: str) -> str:
+        """The answer to ``offer``, both SDP; every candidate is in it.
+
+        Raises:
+            ApiError: 400 if no call can come of the offer, 503 if this machine has no address for it.
+        """
+        offer = checked(offer)
+        try:
+            await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            async with asyncio.timeout(_GATHER_S):
+                await self._peer.setLocalDescription(await self._peer.createAnswer())
+        except TimeoutError:
+            told = "the STUN or TURN servers of this server do not answer"
+            raise ApiError(told, status=503, code="webrtc_unavailable") from None
+        except Exception as error:  # what foreign text leads to, deep inside the library
+            _log.info("an SDP offer came to nothing", exc_info=error)
+            told = "no call can come of this SDP offer: it does not fit what is spoken here"
+            raise ApiError(told, code="invalid_sdp", param="sdp") from None
+        answer: str = self._peer.localDescription.sdp
+        if "a=candidate:" not in answer:
+            told = "this machine has no network address for WebRTC: use the WebSocket"
+            raise ApiError(told, status=503, code="webrtc_unavailable")
+        return answer
+
+    async def receive(self) -> str | None:
+        """The next client event's text."""
+        return await self.channel.receive()
+
+    async def send(self, text: str) -> None:
+        """Send an event."""
+        await self.channel.send(text)
+
+    def playback(self, outbox: Outbox) -> Playback:
+        """Onto the track."""
+        self._playout = Playout(outbox)
+        return self._playout
+
+    def join(self, conversation: Listening) -> None:
+        """The microphone is heard from now on; before that nobody listened."""
+        self._conversation = conversation
+        if self._playout is not None:
+            self._playout.played = conversation.played
+
+    async def part(self, goodbye: Goodbye) -> None:
+        """Tell the client why the call ends: a data channel has no close codes."""
+        told = {"code": goodbye.code, "reason": goodbye.reason, "error": goodbye.error or None}
+        await self.channel.part({"type": "kuaimei.goodbye", **told}, _PARTING_S)
+
+    async def close(self) -> None:
+        """Hang up; idempotent."""
+        self.channel.lose()
+        for task in self._hearing:
+            task.cancel()
+        await asyncio.gather(*self._hearing, return_exceptions=True)
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self._peer.close()
+        except Exception:
+            _log.warning("a call did not end in good order", exc_info=True)
+
+    def _attach(self, channel: RTCDataChannel) -> None:
+        if channel.label == _CHANNEL:
+            self.channel.attach(channel)
+
+    def _listen(self, track: MediaStreamTrack) -> None:
+        self._hearing.append(asyncio.ensure_future(microphone.listen(track, self._hear)))
+
+    def _hear(self, pcm: Pcm) -> None:
+        if self._conversation is not None:
+            self._conversation.hear(pcm)
+
+    def _next(self) -> Pcm | None:
+        return self._playout.take() if self._playout is not None else None
+
+    def _changed(self) -> None:
+        if self._peer.connectionState in {"failed", "closed"}:
+            self.channel.lose()

@@ -1,0 +1,218 @@
+"""``/v1/realtime/calls``: calls begin and end here, and are known by their ids in between."""
+
+import asyncio
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.datastructures import UploadFile
+from starlette.responses import Response
+
+from kuaimei.errors import KuaimeiError, NotFound
+from kuaimei.server import ice
+from kuaimei.server.errors import ApiError
+from kuaimei.server.realtime.protocol import ProtocolError, new_id
+from kuaimei.server.realtime.reception import Reception, TurnedAway, Visit, Wish
+from kuaimei.server.realtime.transport import Client, Goodbye
+from kuaimei.server.rest.common import InHouse, Owner
+from kuaimei.server.webrtc.call import Call
+from kuaimei.settings import ServerSettings
+
+__all__ = ["Calls", "router"]
+
+_log = logging.getLogger(__name__)
+router = APIRouter()
+
+_CONNECT_S = 20.0
+"""Patience with a client that has its answer but does not connect; it holds a place meanwhile."""
+_ENCODERS = 2
+"""Threads that encode sound: a frame takes a third of a millisecond, and must not wait behind the engines."""
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    call: Call
+    owner: str
+    places: ExitStack
+    ended: asyncio.Event
+    task: asyncio.Task[None] | None = None
+
+
+class Calls:
+    """All calls of a server.
+
+    Args:
+        reception: Lets them in.
+        settings: Of ICE.
+    """
+
+    def __init__(self, reception: Reception, settings: ServerSettings) -> None:
+        self._reception = reception
+        self._settings = settings
+        self._open: dict[str, _Open] = {}
+        self._executor = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="opus")
+
+    async def begin(
+        self, offer: str, client: Client, wish: Wish, session: dict[str, Any] | None
+    ) -> tuple[str, str]:
+        """A call for ``offer``.
+
+        Args:
+            session: What the client would send as ``session.update``.
+
+        Returns:
+            Its id, and the answer.
+
+        Raises:
+            KuaimeiError: If there is no call, and why.
+        """
+        with ExitStack() as entering:
+            visit = await self._reception.admit(entering, client, wish)
+            if session:
+                visit = replace(visit, config=visit.config.update(session))
+            call = Call(ice.for_clients(self._settings.ice_servers, "kuaimei"), self._executor)
+            try:
+                answer = await call.answer(offer)
+            except BaseException:
+                await call.close()
+                raise
+            places = entering.pop_all()
+        opened = _Open(call, client.owner, places, asyncio.Event())
+        call_id = new_id("rtc")
+        self._open[call_id] = opened
+        opened.task = asyncio.ensure_future(self._run(call_id, opened, visit))
+        return call_id, answer
+
+    def hang_up(self, call_id: str, owner: str) -> None:
+        """End a call.
+
+        Raises:
+            NotFound: If there is none of that id, or it is somebody else's.
+        """
+        opened = self._open.get(call_id)
+        if opened is None or opened.owner != owner:
+            raise NotFound(f"no call is named {call_id[:80]!r}")
+        opened.ended.set()
+
+    async def close(self) -> None:
+        """End them all."""
+        tasks = [opened.task for opened in self._open.values() if opened.task is not None]
+        for opened in self._open.values():
+            opened.ended.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._executor.shutdown(wait=False)
+
+    async def _run(self, call_id: str, opened: _Open, visit: Visit) -> None:
+        call = opened.call
+        hanging_up = asyncio.ensure_future(opened.ended.wait())
+        talking = asyncio.ensure_future(self._talk(call, visit))
+        try:
+            await asyncio.wait((talking, hanging_up), return_when=asyncio.FIRST_COMPLETED)
+            if talking.done() and (goodbye := talking.result()) is not None:
+                await call.part(goodbye)
+        except KuaimeiError as error:
+            await call.part(Goodbye(1011, str(error), error.kind))
+        except Exception:
+            _log.exception("a call failed")
+        finally:
+            for task in (talking, hanging_up):
+                task.cancel()
+            await asyncio.gather(talking, hanging_up, return_exceptions=True)
+            await call.close()
+            opened.places.close()
+            del self._open[call_id]
+
+    async def _talk(self, call: Call, visit: Visit) -> Goodbye | None:
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await call.channel.opened.wait()
+        except TimeoutError:
+            return None  # there is nobody to be told
+        return await self._reception.attend(visit, call)
+
+
+@router.post("/v1/realtime/calls", status_code=201, response_class=Response)
+async def create_call(
+    request: Request,
+    house: InHouse,
+    owner: Owner,
+    model: Annotated[str, Query()] = "",
+    session: Annotated[str, Query()] = "",
+    takeover: Annotated[bool, Query()] = False,
+) -> Response:
+    """Begin a call: an SDP offer, alone (``application/sdp``) or as a form with ``sdp`` and ``session``.
+
+    Args:
+        model: A name from ``/v1/models``; empty: the house's own.
+        session: Id of an earlier session to go on with (also as header ``x-kuaimei-session``).
+        takeover: If another connection has that session, that one ends: for clients that lost theirs.
+    """
+    if not house.settings.server.webrtc:
+        told = "WebRTC is turned off here (KUAIMEI_SERVER__WEBRTC): use the WebSocket"
+        raise ApiError(told, status=503, code="webrtc_unavailable")
+    offer, update = await _read(request)
+    if update is not None and not model and isinstance(update.get("model"), str):
+        # As over WebSocket: a model that is not there is told, and the house's own answers.
+        model = update["model"]
+        update = {name: value for name, value in update.items() if name != "model"}
+    client = Client(owner, request.headers.get("user-agent", "")[:200], "webrtc")
+    wish = Wish(model, session or request.headers.get("x-kuaimei-session", ""), takeover)
+    calls: Calls = request.app.state.calls
+    try:
+        call_id, answer = await calls.begin(offer, client, wish, update)
+    except TurnedAway as turned:
+        headers = {"Retry-After": "5"} if turned.status == 503 else {}
+        raise ApiError(str(turned), status=turned.status, code=turned.code, headers=headers) from None
+    except ProtocolError as error:
+        raise ApiError(str(error), code=error.code, param=error.param) from None
+    headers = {"Location": f"/v1/realtime/calls/{call_id}"}
+    return Response(answer, status_code=201, media_type="application/sdp", headers=headers)
+
+
+@router.post("/v1/realtime/calls/{call}/hangup")
+async def hang_up(call: str, request: Request, owner: Owner) -> Response:
+    """End a call."""
+    calls: Calls = request.app.state.calls
+    calls.hang_up(call, owner)
+    return Response(status_code=200)
+
+
+async def _read(request: Request) -> tuple[str, dict[str, Any] | None]:
+    """The offer and the configuration of the session, if it was given."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/sdp":
+        return _text(await request.body(), "the body"), None
+    if kind != "multipart/form-data":
+        told = "send the SDP offer as application/sdp, or a form with the fields sdp and session"
+        raise ApiError(told, status=415, code="unsupported_media_type")
+    async with request.form(max_files=2, max_fields=4) as form:
+        offer = await _field(form.get("sdp"), "sdp")
+        session = await _field(form.get("session"), "session")
+    if not offer:
+        raise ApiError("the field sdp is missing", param="sdp")
+    if not session:
+        return offer, None
+    try:
+        update = json.loads(session)
+    except (ValueError, RecursionError):
+        update = None
+    if not isinstance(update, dict):
+        raise ApiError("the field session is no JSON object", code="invalid_json", param="session")
+    return offer, update
+
+
+async def _field(value: UploadFile | str | None, name: str) -> str:
+    if isinstance(value, UploadFile):
+        return _text(await value.read(), name)
+    return value or ""
+
+
+def _text(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ApiError(f"{where} is no UTF-8 text", code="invalid_sdp", param="sdp") from None

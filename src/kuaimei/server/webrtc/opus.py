@@ -1,0 +1,79 @@
+"""Replies as Opus packets (RFC 6716), 20 ms each."""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from av import AudioFrame, CodecContext, Packet
+
+from kuaimei.audio.pcm import Pcm
+
+__all__ = ["FRAME", "RATE", "OpusEncoder"]
+
+RATE = 48_000
+"""Sample rate in Hz of Opus in RTP, whatever is encoded (RFC 7587)."""
+FRAME = 960
+"""Samples of a packet."""
+
+_TIME_BASE = Fraction(1, RATE)
+_BITRATE = 40_000
+_OPTIONS = {
+    "application": "voip",
+    "compression_level": "5",  # no difference is heard in speech, and half the time is saved
+    "fec": "1",
+    "packet_loss": "5",
+}
+_SETTLED = 8
+"""Packets of silence after which one is like the other."""
+
+_SILENCE: Pcm = np.zeros(FRAME, np.int16)
+_SILENCE.setflags(write=False)
+
+
+class OpusEncoder:
+    """Encodes one stream; not to be used by two threads at once."""
+
+    def __init__(self) -> None:
+        codec = CodecContext.create("libopus", "w")
+        codec.bit_rate = _BITRATE
+        codec.format = "s16"
+        codec.layout = "mono"
+        codec.sample_rate = RATE
+        codec.time_base = _TIME_BASE
+        codec.options = _OPTIONS
+        self._codec = codec
+        self._silent = 0
+        self._silence = b""
+
+    @property
+    def settled(self) -> bool:
+        """Silence costs nothing now: it is the packet before once more."""
+        return self._silent >= _SETTLED
+
+    def encode(self, pcm: Pcm | None, pts: int) -> "Packet[Any]":
+        """The packet of `FRAME` samples at `RATE`; None: of silence.
+
+        Args:
+            pcm: What is heard.
+            pts: Number of the first sample of the stream.
+        """
+        if pcm is None and self.settled:
+            return _packet(self._silence, pts)
+        self._silent = self._silent + 1 if pcm is None else 0
+        frame = AudioFrame.from_ndarray(
+            (_SILENCE if pcm is None else pcm).reshape(1, FRAME), format="s16", layout="mono"
+        )
+        frame.sample_rate = RATE
+        frame.time_base = _TIME_BASE
+        frame.pts = pts
+        data = b"".join(bytes(packet) for packet in self._codec.encode(frame))
+        if pcm is None:
+            self._silence = data
+        return _packet(data, pts)
+
+
+def _packet(data: bytes, pts: int) -> "Packet[Any]":
+    packet: Packet[Any] = Packet(data)
+    packet.pts = pts
+    packet.time_base = _TIME_BASE
+    return packet

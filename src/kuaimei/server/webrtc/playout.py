@@ -1,0 +1,164 @@
+"""What a WebRTC client is to hear next: a bounded buffer that is emptied in an instant, and counted."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.audio.resample import StreamResampler
+from kuaimei.server.realtime.outbox import Outbox
+from kuaimei.server.realtime.playback import Sounding
+from kuaimei.server.webrtc.opus import FRAME, RATE
+
+__all__ = ["Playout"]
+
+_log = logging.getLogger(__name__)
+
+_LIMIT = 180 * RATE
+"""Samples that may wait; the conversation hands over some seconds at most."""
+_REPORT = 10
+"""Frames between two accounts of what was played."""
+_FADE = RATE // 100
+"""Samples in which a reply that is cut off fades away: a sound that just ends would click."""
+
+
+class Playout:
+    """A `kuaimei.server.realtime.playback.Playback` onto a track, which `take` s frame by frame.
+
+    What was really played it knows itself, and tells: the conversation through ``played``, the client by
+    ``output_audio_buffer.*`` and ``kuaimei.reply.playing``.
+
+    Args:
+        outbox: Takes the events.
+
+    Attributes:
+        played: Told how many milliseconds of the reply have been played.
+    """
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.played: Callable[[float], None] = lambda heard_ms: None
+        self._outbox = outbox
+        self._reply: Sounding | None = None
+        self._resampler: StreamResampler | None = None
+        self._pieces: deque[Pcm] = deque()
+        self._waiting = 0
+        self._position_ms = 0.0
+        self._end_ms = 0.0
+        self._fade: Pcm | None = None
+        self._sounding = False
+        self._finished = False
+        self._frames = 0
+        self._told_cleared = ""
+
+    # kuaimei.server.realtime.playback.Playback
+
+    def play(self, reply: Sounding, pcm: Pcm, rate: int, start_ms: float) -> None:
+        """More audio, which begins at ``start_ms`` of the reply."""
+        if self._reply is None or reply.id != self._reply.id:
+            self._drop()
+            self._reply, self._finished, self._sounding = reply, False, False
+            self._end_ms = -1.0
+        if self._resampler is None:
+            self._resampler = StreamResampler(rate, RATE)
+        if not self._waiting and self._end_ms != start_ms:
+            self._position_ms = start_ms
+        self._end_ms = start_ms + len(pcm) * 1000.0 / rate
+        self._append(self._resampler.push(pcm))
+
+    def finish(self, reply: Sounding) -> None:
+        """All of it was given; the client is told once all of it has been played."""
+        if self._reply is not None and reply.id == self._reply.id:
+            self._finished = True
+
+    def silence(self, reply: Sounding) -> None:
+        """Within a frame nothing is heard any more."""
+        if self._reply is None or reply.id != self._reply.id:
+            return
+        audible = self._sounding or self._waiting > 0
+        self._fade = self._fading()
+        self._drop()
+        if audible:
+            self.played(self._position_ms)
+        if self._sounding:
+            self._sounding = False
+            self._told_cleared = reply.id
+            self._say("output_audio_buffer.cleared")
+
+    def cleared(self, reply: Sounding) -> None:
+        """`silence` has told it, if there was anything to be heard; if not, it is told all the same."""
+        if self._told_cleared != reply.id:
+            self._outbox.put({"type": "output_audio_buffer.cleared", "response_id": reply.id})
+
+    # The track
+
+    def take(self) -> Pcm | None:
+        """The next frame (`FRAME` samples at `RATE`), now being played; None: silence."""
+        if self._fade is not None:
+            fade, self._fade = self._fade, None
+            return fade
+        if self._waiting < FRAME and self._resampler is not None:
+            self._append(self._resampler.flush())  # nothing came to join it: it must not wait
+        if not self._waiting:
+            if self._sounding and self._finished:
+                self._sounding = False
+                self._say("output_audio_buffer.stopped")
+            return None
+        frame = self._cut(min(FRAME, self._waiting))
+        self._position_ms = min(self._position_ms + len(frame) * 1000.0 / RATE, self._end_ms)
+        self._tell()
+        return frame if len(frame) == FRAME else np.pad(frame, (0, FRAME - len(frame)))
+
+    def _tell(self) -> None:
+        if not self._sounding:
+            self._sounding = True
+            self._frames = 0
+            self._say("output_audio_buffer.started")
+        if not self._waiting:
+            self._position_ms = self._end_ms
+        if not self._waiting or self._frames % _REPORT == 0:
+            self.played(self._position_ms)
+            if self._reply is not None:
+                at = {"turn": self._reply.turn, "item_id": self._reply.item_id}
+                self._say("kuaimei.reply.playing", **at, played_ms=round(self._position_ms, 1))
+        self._frames += 1
+
+    def _say(self, kind: str, **fields: object) -> None:
+        if self._reply is not None:
+            self._outbox.put({"type": kind, "response_id": self._reply.id, **fields})
+
+    # The buffer
+
+    def _append(self, pcm: Pcm) -> None:
+        if self._waiting + len(pcm) > _LIMIT:
+            _log.warning("a reply is handed over too far ahead of its listener; its end is not heard")
+            return
+        if len(pcm):
+            self._pieces.append(pcm)
+            self._waiting += len(pcm)
+
+    def _cut(self, samples: int) -> Pcm:
+        parts: list[Pcm] = []
+        left = samples
+        while left:
+            piece = self._pieces.popleft()
+            if len(piece) > left:
+                self._pieces.appendleft(piece[left:])
+                piece = piece[:left]
+            parts.append(piece)
+            left -= len(piece)
+        self._waiting -= samples
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _fading(self) -> Pcm | None:
+        if not self._sounding or not self._waiting:
+            return None
+        rest = self._cut(min(_FADE, self._waiting))
+        faded = (rest * np.linspace(1.0, 0.0, len(rest))).astype(np.int16)
+        return np.pad(faded, (0, FRAME - len(faded)))
+
+    def _drop(self) -> None:
+        self._pieces.clear()
+        self._waiting = 0
+        self._resampler = None
