@@ -14,6 +14,11 @@ import statistics
 import time
 
 import numpy as np
+
+from kuaimei.audio.pcm import ASR_RATE
+from kuaimei.dialogue.conversation import Conversation
+from kuaimei.dialogue.events import Event, ReplyAudio, TurnTimed
+from kuaimei.settings import DialogueSettings
 from tests.fakes import (
     FakeCaptioner,
     FakeLanguageModel,
@@ -24,11 +29,6 @@ from tests.fakes import (
     said,
     silence,
 )
-
-from kuaimei.audio.pcm import ASR_RATE
-from kuaimei.dialogue.conversation import Conversation
-from kuaimei.dialogue.events import Event, ReplyAudio, TurnTimed
-from kuaimei.settings import DialogueSettings
 
 _REPLY = "今天是晴天，最高溫是二十八度左右，適合出門走走散散步。"
 _PACKET = ASR_RATE * 20 // 1000

@@ -20,7 +20,7 @@ from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.cli.rehearsal import Rehearsal, TurnReport, feed
-from kuaimei.engines.asr.decoding import WhisperDecoder, WhisperInput, load_whisper
+from kuaimei.engines.asr.decoding import FULL_WINDOW_S, WhisperDecoder, WhisperInput, load_whisper
 from kuaimei.engines.asr.guards import Draft
 from kuaimei.engines.asr.whisper import WhisperRecognizer
 from kuaimei.engines.types import Language, Message
@@ -36,9 +36,9 @@ class Padded(WhisperDecoder):
     def __init__(self, decoder: WhisperDecoder) -> None:
         self._decoder = decoder
 
-    def encode(self, pcm: Pcm, language: Language | None, *, full: bool = True) -> WhisperInput:
+    def encode(self, pcm: Pcm, language: Language | None, *, least_s: float = FULL_WINDOW_S) -> WhisperInput:
         """With the full window, whatever is asked for."""
-        return self._decoder.encode(pcm, language, full=True)
+        return self._decoder.encode(pcm, language, least_s=FULL_WINDOW_S)
 
     def decode(
         self, heard: WhisperInput, prompt: str = "", *, beams: int = 1, temperature: float = 0.0

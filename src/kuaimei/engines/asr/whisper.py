@@ -10,7 +10,13 @@ from typing import Protocol
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms
-from kuaimei.engines.asr.decoding import WhisperInput, load_whisper
+from kuaimei.engines.asr.decoding import (
+    FULL_WINDOW_S,
+    LEAST_WINDOW_S,
+    WIDE_WINDOW_S,
+    WhisperInput,
+    load_whisper,
+)
 from kuaimei.engines.asr.guards import (
     Draft,
     collapse,
@@ -42,16 +48,16 @@ _LIVE_S = 28.0
 """A longer piece would lose its padding in the window of 30 s."""
 _BACKGROUND_S = 12.0
 """What nobody waits for is cut shorter, so that a live turn can step in between."""
-_TEMPERATURES = (0.0, 0.4, 0.8)
-"""Tried on the full window, one after the other, while the text is doubted."""
-_LIVE_TEMPERATURES = (0.0,)
-"""Somebody waits: the best of two decodings has to do."""
+_SECOND_THOUGHTS = ((WIDE_WINDOW_S, 0.0), (FULL_WINDOW_S, 0.0), (FULL_WINDOW_S, 0.4), (FULL_WINDOW_S, 0.8))
+"""Window and temperature, tried one after the other while the text is doubted."""
+_LIVE_THOUGHTS = _SECOND_THOUGHTS[:2]
+"""Somebody waits: the best of these has to do."""
 
 
 class Decoder(Protocol):
     """What is used of `kuaimei.engines.asr.decoding.WhisperDecoder`; both methods block."""
 
-    def encode(self, pcm: Pcm, language: Language | None, *, full: bool = False) -> WhisperInput:
+    def encode(self, pcm: Pcm, language: Language | None, *, least_s: float = LEAST_WINDOW_S) -> WhisperInput:
         """Run the encoder, and choose a language if none is given."""
         ...
 
@@ -135,14 +141,17 @@ class WhisperRecognizer:
     async def _resolve(
         self, pcm: Pcm, language: Language, voice_s: float, doubted: Draft, req: STTReq
     ) -> Draft:
-        """The first believable decoding of the full window, else the least bad one of all."""
+        """The first believable decoding of a wider window, else the least bad one of all."""
         live = req.ticket.priority is not Priority.BACKGROUND
         style, _ = _prompts(language, ())
         drafts = [doubted]
+        told = req.model_copy(update={"language": language})
+        encoded: dict[float, WhisperInput] = {}
         try:
-            heard = await self._encode(pcm, req.model_copy(update={"language": language}), full=True)
-            for temperature in _LIVE_TEMPERATURES if live else _TEMPERATURES:
-                draft = await self._decode(heard, style, req.ticket, temperature=temperature)
+            for window_s, temperature in _LIVE_THOUGHTS if live else _SECOND_THOUGHTS:
+                if window_s not in encoded:
+                    encoded[window_s] = await self._encode(pcm, told, least_s=window_s)
+                draft = await self._decode(encoded[window_s], style, req.ticket, temperature=temperature)
                 draft = _without_echo(draft, style, "", ())
                 if not doubt(draft, voice_s):
                     return draft
@@ -151,9 +160,9 @@ class WhisperRecognizer:
             pass  # no time is left: what there is has to do
         return max(drafts, key=lambda d: (not is_repetitive(d.text), d.finished, d.log_probability))
 
-    async def _encode(self, pcm: Pcm, req: STTReq, *, full: bool = False) -> WhisperInput:
+    async def _encode(self, pcm: Pcm, req: STTReq, *, least_s: float = LEAST_WINDOW_S) -> WhisperInput:
         def step() -> WhisperInput:
-            return self._decoder.encode(pcm, req.language, full=full)
+            return self._decoder.encode(pcm, req.language, least_s=least_s)
 
         return await compute(self._cores, req.ticket, self._cores.capacity, step)
 

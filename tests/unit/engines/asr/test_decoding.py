@@ -90,13 +90,13 @@ def noise(seconds: float) -> Pcm:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "full", "frames"),
-    [(4.0, False, 225), (0.2, False, 200), (4.0, True, 1500), (29.9, False, 1500), (3.999, False, 225)],
+    ("seconds", "least_s", "frames"),
+    [(4.0, 1, 225), (0.2, 4, 200), (4.0, 30, 1500), (29.9, 8, 1500), (3.999, 2, 225), (9.5, 8, 500)],
 )
 def test_the_window_is_cut_to_the_utterance_and_half_a_second(
-    decoder: WhisperDecoder, seconds: float, full: bool, frames: int
+    decoder: WhisperDecoder, seconds: float, least_s: float, frames: int
 ) -> None:
-    heard = decoder.encode(noise(seconds), "zh", full=full)
+    heard = decoder.encode(noise(seconds), "zh", least_s=least_s)
     assert list(heard.encoded.shape) == [1, frames, _WIDTH]
     assert heard.speech_s == pytest.approx(seconds)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.asr.decoding import WhisperInput
+from kuaimei.engines.asr.decoding import LEAST_WINDOW_S, WhisperInput
 from kuaimei.engines.asr.guards import Draft
 from kuaimei.engines.asr.whisper import WhisperRecognizer
 from kuaimei.engines.scheduling import Lane
@@ -34,13 +34,13 @@ class Scripted:
     def __init__(self, drafts: Iterable[Draft | Exception], language: Language = "zh") -> None:
         self.drafts = list(drafts)
         self.language = language
-        self.encoded: list[tuple[int, bool]] = []
+        self.encoded: list[tuple[int, float]] = []
         self.decoded: list[tuple[str, float]] = []
         self.after_encoding: Callable[[], None] = lambda: None
         self.before_decoding: Callable[[], None] = lambda: None
 
-    def encode(self, pcm: Pcm, language: Language | None, *, full: bool = False) -> WhisperInput:
-        self.encoded.append((len(pcm), full))
+    def encode(self, pcm: Pcm, language: Language | None, *, least_s: float = LEAST_WINDOW_S) -> WhisperInput:
+        self.encoded.append((len(pcm), least_s))
         self.after_encoding()
         return WhisperInput(None, language or self.language, len(pcm) / 16_000)
 
@@ -72,7 +72,7 @@ async def test_a_believable_draft_is_shown_at_once() -> None:
     assert chunk.language == "zh"
     assert (chunk.start_ms, chunk.end_ms) == (0.0, 2000.0)
     assert chunk.confidence == pytest.approx(np.exp(-0.1))
-    assert script.encoded == [(32_000, False)]
+    assert script.encoded == [(32_000, 8.0)]
     assert script.decoded == [("以下是臺灣繁體中文的句子。", 0.0)]
 
 
@@ -104,40 +104,46 @@ async def test_digital_silence_costs_nothing() -> None:
 @pytest.mark.parametrize(
     "doubted", [draft("我覺得" * 8), draft(""), draft("今天", -2.0), draft("今天天氣很好", finished=False)]
 )
-async def test_a_doubted_draft_is_decoded_again_with_the_full_window(doubted: Draft) -> None:
+async def test_a_doubted_draft_is_decoded_again_with_a_wider_window(doubted: Draft) -> None:
     script = Scripted([doubted, draft("今天天氣很好。")])
     chunk = await transcribe(script, hotwords=("快美",), prompt="之前")
     assert chunk.text == "今天天氣很好。"
-    assert script.encoded == [(32_000, False), (32_000, True)]
+    assert script.encoded == [(32_000, 8.0), (32_000, 15.0)]
     assert script.decoded[1] == ("以下是臺灣繁體中文的句子。", 0.0)  # what led it astray is left out
 
 
-async def test_who_waits_gets_the_better_of_two_drafts() -> None:
-    script = Scripted([draft("我覺得" * 8, -0.1), draft("嗯不知道", -1.8)])
+async def test_who_waits_gets_the_best_of_three_drafts() -> None:
+    script = Scripted([draft("我覺得" * 8, -0.1), draft("嗯不知道", -1.8), draft("嗯", -2.5)])
     assert (await transcribe(script)).text == "嗯不知道"
 
 
 async def test_a_loop_to_the_last_is_told_once() -> None:
-    script = Scripted([draft("你好，我覺得我覺得我覺得我覺得可以", -0.1), draft("我覺得" * 30, -0.1)])
+    script = Scripted(
+        [
+            draft("你好，我覺得我覺得我覺得我覺得可以", -0.1),
+            draft("我覺得" * 30, -0.1),
+            draft("我覺得" * 40, -0.1),
+        ]
+    )
     assert (await transcribe(script)).text == "你好，我覺得可以"
 
 
 async def test_in_the_background_temperatures_are_tried_as_well() -> None:
-    script = Scripted([draft("我覺得" * 8), draft("我覺得" * 8), draft("我覺得" * 8), draft("我覺得可以")])
+    script = Scripted([*[draft("我覺得" * 8)] * 4, draft("我覺得可以")])
     chunk = await transcribe(script, ticket=Ticket(priority=Priority.BACKGROUND))
     assert chunk.text == "我覺得可以"
-    assert [temperature for _, temperature in script.decoded] == [0.0, 0.0, 0.4, 0.8]
+    assert [temperature for _, temperature in script.decoded] == [0.0, 0.0, 0.0, 0.4, 0.8]
 
 
 async def test_the_prompt_recited_is_nothing_said() -> None:
-    script = Scripted([draft("以下是臺灣繁體中文的句子。"), draft("臺灣繁體中文的句子")])
+    script = Scripted([draft("以下是臺灣繁體中文的句子。"), *[draft("臺灣繁體中文的句子")] * 2])
     chunk = await transcribe(script)
     assert (chunk.text, chunk.language) == ("", None)
 
 
 async def test_the_glossary_recited_is_nothing_said_but_a_hot_word_is() -> None:
     hotwords = ("快美語音", "內湖分部", "陳經理人")
-    script = Scripted([draft("快美語音、內湖分部、陳經理人"), draft("")])
+    script = Scripted([draft("快美語音、內湖分部、陳經理人"), draft(""), draft("")])
     assert (await transcribe(script, hotwords=hotwords)).text == ""
     script = Scripted([draft("內湖分部")])
     assert (await transcribe(script, hotwords=hotwords)).text == "內湖分部"
@@ -151,7 +157,7 @@ async def test_credits_over_noise_are_dropped_and_thanks_are_not() -> None:
 
 
 async def test_noise_that_makes_the_decoder_guess_is_nothing_said() -> None:
-    script = Scripted([draft("So", -1.7, 0.5), draft("字幕製作人", -1.2, 0.9)])
+    script = Scripted([draft("So", -1.7, 0.5), *[draft("字幕製作人", -1.2, 0.9)] * 2])
     assert (await transcribe(script)).text == ""
     script = Scripted([draft("So", -1.7, 0.6)])
     assert (await transcribe(script)).text == ""
@@ -163,7 +169,7 @@ async def test_pieces_of_a_long_recording_are_joined() -> None:
     words = "這是一段很長的話，說了很久都沒有停下來，因為要說的事情真的非常多。"
     script = Scripted([draft(words, -0.1), draft(words[::-1], -0.3)])
     chunk = await transcribe(script, 40.0)
-    assert [full for _, full in script.encoded] == [False, False]
+    assert [least_s for _, least_s in script.encoded] == [8.0, 8.0]
     assert sum(length for length, _ in script.encoded) == 40 * 16_000
     assert chunk.text == f"{words}{words[::-1]}"
     assert script.decoded[1][0].endswith(words)
