@@ -20,6 +20,7 @@ from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.cli.rehearsal import Rehearsal, TurnReport, feed
+from kuaimei.dialogue.utterance import join_pieces
 from kuaimei.engines.asr.decoding import FULL_WINDOW_S, WhisperDecoder, WhisperInput, load_whisper
 from kuaimei.engines.asr.guards import Draft
 from kuaimei.engines.asr.whisper import WhisperRecognizer
@@ -97,7 +98,7 @@ async def run(folder: Path, turns: int, *, with_plain: bool) -> tuple[list[TurnR
         history = [Message(role="system", content=settings.dialogue.system_prompt)]
         async with house.converse("bench", [rehearsal]) as conversation:
             for path in islice(cycle(paths), turns):
-                rehearsal.file = path.name
+                rehearsal.begin(path.name)
                 await feed(conversation, rehearsal, clips[path])
                 note(f"ours  {path.name}: {rehearsal.turns[-1].first_audio_ms}")
                 if with_plain:
@@ -122,7 +123,7 @@ def summary(folder: Path, ours: list[TurnReport], plain: list[PlainTurn]) -> dic
     said = dict(_references())
     result: dict[str, object] = {"turns": len(ours)}
     for language in ("zh", "en"):
-        pairs = [(said[t.file][1], t.transcript) for t in ours if said.get(t.file, ("",))[0] == language]
+        pairs = [(said[f][1], heard) for f, heard in _clips(ours) if said.get(f, ("",))[0] == language]
         if pairs:
             result[f"{'cer' if language == 'zh' else 'wer'}_{language}"] = round(
                 error_rate(pairs, language), 4
@@ -134,8 +135,18 @@ def summary(folder: Path, ours: list[TurnReport], plain: list[PlainTurn]) -> dic
         result["first_audio_ratio_p50"] = round(
             mine / statistics.median([t.first_audio_ms for t in plain]), 3
         )
+    result["gaps_s"] = _figures([t.gaps_s for t in ours])
     result["each"] = [t.public() for t in ours]
     return result
+
+
+def _clips(turns: list[TurnReport]) -> list[tuple[str, str]]:
+    """Recording and all that was understood of it, where it made more than one turn."""
+    heard: dict[int, tuple[str, str]] = {}
+    for turn in turns:
+        before = heard.get(turn.clip, (turn.file, ""))[1]
+        heard[turn.clip] = (turn.file, join_pieces([before, turn.transcript]))
+    return list(heard.values())
 
 
 def _references() -> list[tuple[str, tuple[str, str]]]:

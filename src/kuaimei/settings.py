@@ -50,8 +50,9 @@ class DialogueSettings(_Section):
     hotwords: tuple[str, ...] = ()
     speech_threshold: float = Field(0.5, gt=0, lt=1)
     """VAD probability from which a frame counts as voiced."""
-    min_speech_ms: int = 200
-    """Voiced sound shorter than this is not an utterance."""
+    min_speech_ms: int = 100
+    """Voiced sound shorter than this is a click; whether longer sound was speech, recognition decides.
+    A quick 「對」 is voiced for 160 ms."""
     speculate_silence_ms: int = 190
     """Silence after which recognition starts on the guess that the turn is over."""
     end_silence_ms: int = 700

@@ -36,7 +36,12 @@ _TAIL_S = 3.0
 
 @dataclass(slots=True)
 class TurnReport:
-    """One turn as `kuaimei talk` reports it; milliseconds from the last voiced frame."""
+    """One turn as `kuaimei talk` reports it; milliseconds from the last voiced frame.
+
+    Attributes:
+        clip: Which of the recordings spoken so far it belongs to, from 1.
+        gaps_s: Silence the listener heard because a clause was not ready when the one before it ended.
+    """
 
     file: str
     transcript: str = ""
@@ -51,10 +56,13 @@ class TurnReport:
     errors: list[str] = field(default_factory=list)
     audio: list[tuple[float, Pcm]] = field(default_factory=list, repr=False)
     rate: int = 0
+    clip: int = 0
+    gaps_s: float = 0.0
+    plays_until: float = 0.0
 
     def public(self) -> dict[str, object]:
         """The documented keys, and ``errors`` where there were any."""
-        hidden = {"audio", "rate"} if self.errors else {"audio", "rate", "errors"}
+        hidden = {"audio", "rate", "clip", "gaps_s", "plays_until", *(() if self.errors else ("errors",))}
         return {k: _rounded(v) for k, v in asdict(self).items() if k not in hidden}
 
     def fill(self, timing: TurnTiming) -> None:
@@ -78,7 +86,13 @@ class Rehearsal:
         self._told = told
         self._turns: dict[int, TurnReport] = {}
         self.file = ""
+        self.clip = 0
         self.timed = 0
+
+    def begin(self, file: str) -> None:
+        """The turns that follow belong to ``file``."""
+        self.file = file
+        self.clip += 1
 
     @property
     def turns(self) -> list[TurnReport]:
@@ -96,6 +110,9 @@ class Rehearsal:
                 turn = self._turn(event.turn)
                 turn.rate = rate
                 turn.audio.append((start_ms, pcm))
+                if turn.plays_until:
+                    turn.gaps_s += max(0.0, event.at - turn.plays_until)
+                turn.plays_until = max(turn.plays_until, event.at) + len(pcm) / rate
             case TurnFailed(stage=stage, message=message):
                 self._turn(event.turn).errors.append(f"{stage}: {message}")
             case TurnTimed(timing=timing):
@@ -107,7 +124,7 @@ class Rehearsal:
                 pass
 
     def _turn(self, number: int) -> TurnReport:
-        return self._turns.setdefault(number, TurnReport(self.file))
+        return self._turns.setdefault(number, TurnReport(self.file, clip=self.clip))
 
 
 async def rehearse(
@@ -146,7 +163,7 @@ async def speak(
     rehearsal = Rehearsal(told)
     async with house.converse(session or new_id("sess"), [rehearsal]) as conversation:
         for path, pcm in clips:
-            rehearsal.file = path.name
+            rehearsal.begin(path.name)
             before = len(rehearsal.turns)
             await feed(conversation, rehearsal, pcm)
             if out is not None:

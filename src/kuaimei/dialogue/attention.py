@@ -9,6 +9,7 @@ from kuaimei.dialogue.backchannel import is_backchannel
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import (
     CaptionUpdated,
+    PieceRecognised,
     SpeculationDropped,
     SpeculationStarted,
     SpeechDropped,
@@ -172,6 +173,12 @@ class Attention:
         """A click."""
         if self._heard is not None:
             self._drop(self._heard, "")
+
+    def piece_recognised(self, utterance: Utterance) -> None:
+        """What is known of it by now, while it goes on."""
+        heard = self._heard
+        if heard is not None and heard.utterance is utterance and heard.end is None and utterance.known_text:
+            self._journal.emit(PieceRecognised(heard.number, _now(), utterance.known_text))
 
     def caption_updated(self, text: str) -> None:
         """Words over the reply interrupt it."""

@@ -7,7 +7,7 @@ from types import TracebackType
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.attention import Attention
 from kuaimei.dialogue.engines import Engines
-from kuaimei.dialogue.events import Event, Observer, SpeechStarted, StateChanged, UserText
+from kuaimei.dialogue.events import Event, Observer, PieceRecognised, SpeechStarted, StateChanged, UserText
 from kuaimei.dialogue.floor import Floor, State
 from kuaimei.dialogue.history import History
 from kuaimei.dialogue.journal import Journal
@@ -206,13 +206,18 @@ class Conversation:
         await self._tasks.close()
 
     def _follow(self, event: Event) -> None:
-        if isinstance(event, SpeechStarted) and not self._floor.busy:
+        """Let the model read what is known already while the user is still speaking."""
+        if self._floor.busy:
+            return
+        if isinstance(event, SpeechStarted):
             self._warm()
+        elif isinstance(event, PieceRecognised):
+            self._warm(event.text)
 
-    def _warm(self) -> None:
-        """Have the history read into the model's prompt cache while the user is still speaking."""
+    def _warm(self, said: str = "") -> None:
+        """Have the history, and what the user ``said`` so far, read into the model's prompt cache."""
         prompt = self.manner.instructions or self._settings.system_prompt
-        messages = self._history.request(prompt, self._settings.history_tokens)
+        messages = self._history.request(prompt, self._settings.history_tokens, said)
         if messages != self._warmed:
             self._warmed = messages
             ticket = Ticket(session=self._session, priority=Priority.BACKGROUND)

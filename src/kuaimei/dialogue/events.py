@@ -17,6 +17,7 @@ __all__ = [
     "ClauseReady",
     "Event",
     "Observer",
+    "PieceRecognised",
     "ReplyAudio",
     "ReplyFinished",
     "ReplyHeld",
@@ -81,6 +82,13 @@ class SpeechDropped(_Step):
 @dataclass(frozen=True, slots=True)
 class CaptionUpdated(_Step):
     """Partial caption of the whole utterance so far."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PieceRecognised(_Step):
+    """A part of the utterance is understood while it goes on; ``text`` is all that is known of it by now."""
 
     text: str
 
@@ -247,6 +255,7 @@ Event: TypeAlias = (
     | SpeechHeard
     | SpeechDropped
     | CaptionUpdated
+    | PieceRecognised
     | SpeculationStarted
     | SpeculationDropped
     | TurnEnded

@@ -14,6 +14,7 @@ from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.tasks import Tasks
 from kuaimei.dialogue.utterance import Utterance
 from kuaimei.engines.protocols import TurnDetector
+from kuaimei.errors import QueueFull
 from kuaimei.settings import DialogueSettings
 
 __all__ = ["EndReason", "Listener", "ListenerDelegate"]
@@ -42,6 +43,9 @@ class ListenerDelegate(Protocol):
 
     def speech_heard(self, pcm: Pcm) -> None:
         """Audio of the utterance, pre-roll first, without gaps."""
+
+    def piece_recognised(self, utterance: Utterance) -> None:
+        """More of the utterance is understood, perhaps while it goes on."""
 
     def speech_continues(self, voiced_ms: float) -> None:
         """Another voiced frame."""
@@ -188,7 +192,14 @@ class Listener:
 
     def _begin(self, at: float) -> None:
         self._ears.begin()
-        utterance = Utterance(self._recognizer, self._settings, self._session, self._tasks, at)
+        utterance = Utterance(
+            self._recognizer,
+            self._settings,
+            self._session,
+            self._tasks,
+            at,
+            lambda: self._delegate.piece_recognised(utterance),
+        )
         self._utterance = utterance
         self._end_silence_ms = float(self._settings.end_silence_ms)
         self._end_reason = "silence"
@@ -272,6 +283,8 @@ class Listener:
     async def _ask(self, turn_detector: TurnDetector, utterance: Utterance) -> None:
         try:
             completeness = await turn_detector.completeness(utterance.recent())
+        except QueueFull:
+            return  # no core was free in time: silence alone decides
         except Exception:
             _log.warning("turn detection failed; silence alone decides", exc_info=True)
             return

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,7 @@ class Utterance:
         session: Whose turn it is in the recogniser's queue.
         tasks: Where recognition runs.
         started_at: Loop time of its onset.
+        piece_recognised: Called when a closed piece has been recognised.
 
     Attributes:
         last_voiced_at: Loop time of the end of the last voiced frame.
@@ -76,8 +78,10 @@ class Utterance:
         session: str,
         tasks: Tasks,
         started_at: float,
+        piece_recognised: Callable[[], None] = lambda: None,
     ) -> None:
         self._tasks = tasks
+        self._piece_recognised = piece_recognised
         self._recognizer = recognizer
         self._settings = settings
         self._session = session
@@ -191,7 +195,12 @@ class Utterance:
 
     def _close(self, task: asyncio.Task[STTChunk], frames: int) -> None:
         self._pieces.append(task)
+        task.add_done_callback(self._tell)
         self._forget(frames)
+
+    def _tell(self, task: asyncio.Task[STTChunk]) -> None:
+        if _succeeded(task):
+            self._piece_recognised()
 
     def _forget(self, frames: int) -> None:
         del self._frames[:frames], self._voiced[:frames]

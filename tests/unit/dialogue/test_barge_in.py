@@ -3,18 +3,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.fakes import (
-    FakeLanguageModel,
-    FakeRecognizer,
-    FakeSynthesizer,
-    Log,
-    fake_engines,
-    noise,
-    play,
-    said,
-    silence,
-)
-from tests.virtual_time import virtually
 
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import (
@@ -32,6 +20,18 @@ from kuaimei.dialogue.events import (
 from kuaimei.dialogue.turn import Manner
 from kuaimei.engines.types import Message
 from kuaimei.settings import DialogueSettings
+from tests.fakes import (
+    FakeLanguageModel,
+    FakeRecognizer,
+    FakeSynthesizer,
+    Log,
+    fake_engines,
+    noise,
+    play,
+    said,
+    silence,
+)
+from tests.virtual_time import virtually
 
 REPLY = "今天是晴天，最高溫是二十八度左右，適合出門走走散散步。"
 
@@ -136,7 +136,8 @@ async def test_a_short_backchannel_resumes_after_little_silence() -> None:
         spoke_at = now()
         await play(c, said("嗯"), silence(1500))
         await c.idle()
-    assert log.one(ReplyResumed).at - spoke_at <= 0.16 + 0.4 + 0.1
+    recognised_s = 0.1
+    assert log.one(ReplyResumed).at - spoke_at <= 0.16 + 0.4 + recognised_s + 0.1
 
 
 @pytest.mark.parametrize("ms", [140, 250, 450])

@@ -2,6 +2,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+
+from kuaimei.dialogue.conversation import Conversation
+from kuaimei.dialogue.events import ReplyInterrupted, SpeechDropped, TurnEnded
+from kuaimei.settings import DialogueSettings
 from tests.fakes import (
     FakeCaptioner,
     FakeLanguageModel,
@@ -16,10 +20,6 @@ from tests.fakes import (
     silence,
 )
 from tests.virtual_time import virtually
-
-from kuaimei.dialogue.conversation import Conversation
-from kuaimei.dialogue.events import ReplyInterrupted, SpeechDropped, TurnEnded
-from kuaimei.settings import DialogueSettings
 
 REPLY = "今天是晴天，最高溫是二十八度左右，適合出門走走散散步。"
 

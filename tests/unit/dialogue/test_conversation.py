@@ -6,22 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.fakes import (
-    FakeLanguageModel,
-    FakeRecognizer,
-    FakeTurnDetector,
-    Log,
-    fake_engines,
-    noise,
-    play,
-    said,
-    silence,
-)
-from tests.virtual_time import START, virtually
 
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import (
     CaptionUpdated,
+    PieceRecognised,
     ReplyAudio,
     ReplyFinished,
     ReplyInterrupted,
@@ -38,6 +27,18 @@ from kuaimei.dialogue.events import (
 from kuaimei.dialogue.turn import Manner
 from kuaimei.engines.types import Message
 from kuaimei.settings import DialogueSettings
+from tests.fakes import (
+    FakeLanguageModel,
+    FakeRecognizer,
+    FakeTurnDetector,
+    Log,
+    fake_engines,
+    noise,
+    play,
+    said,
+    silence,
+)
+from tests.virtual_time import START, virtually
 
 REPLY = "今天是晴天，最高溫是二十八度左右，適合出門走走散散步。"
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -532,3 +533,16 @@ async def test_ten_minutes_of_speech_stay_bounded() -> None:
     assert longest <= 22_500.0
     assert len(log.one(TranscriptFinal).text) == len(recognizer.requests)
     assert sum(samples for _, samples in recognizer.requests) >= 570 * 16_000
+
+
+@virtually
+async def test_what_is_known_already_is_read_while_the_user_goes_on() -> None:
+    log, model = Log(), FakeLanguageModel()
+    engines = fake_engines(language_model=model)
+    async with Conversation(engines, DialogueSettings(), "s", [log]) as c:
+        await play(c, said("一" * 50), silence(150), said("二" * 20), silence(2000))
+        await c.idle()
+    (piece,) = log.of(PieceRecognised)
+    assert piece.text == "一" * 50
+    assert [req.messages[-1].content for req in model.warmed][-1] == "一" * 50
+    assert log.one(TranscriptFinal).text == "一" * 50 + "二" * 20

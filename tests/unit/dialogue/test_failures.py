@@ -2,20 +2,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.fakes import (
-    FakeCaptioner,
-    FakeLanguageModel,
-    FakeRecognizer,
-    FakeSynthesizer,
-    FakeTurnDetector,
-    Log,
-    fake_engines,
-    noise,
-    play,
-    said,
-    silence,
-)
-from tests.virtual_time import virtually
 
 from kuaimei.dialogue.apologies import apology
 from kuaimei.dialogue.conversation import Conversation
@@ -31,6 +17,20 @@ from kuaimei.dialogue.events import (
 from kuaimei.dialogue.turn import Manner
 from kuaimei.errors import EngineError, QueueFull
 from kuaimei.settings import DialogueSettings
+from tests.fakes import (
+    FakeCaptioner,
+    FakeLanguageModel,
+    FakeRecognizer,
+    FakeSynthesizer,
+    FakeTurnDetector,
+    Log,
+    fake_engines,
+    noise,
+    play,
+    said,
+    silence,
+)
+from tests.virtual_time import virtually
 
 REPLY = "今天是晴天，最高溫是二十八度左右，適合出門走走散散步。"
 

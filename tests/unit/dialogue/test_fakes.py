@@ -1,7 +1,6 @@
+from kuaimei.engines.types import LLMReq, Message, STTReq, TTSReq
 from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, Letters, noise, said, silence
 from tests.virtual_time import virtually
-
-from kuaimei.engines.types import LLMReq, Message, STTReq, TTSReq
 
 
 def test_letters_read_what_was_said() -> None:

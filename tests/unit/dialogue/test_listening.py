@@ -3,6 +3,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+
+from kuaimei.dialogue.listening import EndReason, Listener
+from kuaimei.dialogue.tasks import Tasks
+from kuaimei.dialogue.utterance import Utterance
+from kuaimei.settings import DialogueSettings
 from tests.fakes import (
     FakeCaptioner,
     FakeRecognizer,
@@ -14,11 +19,6 @@ from tests.fakes import (
     silence,
 )
 from tests.virtual_time import virtually
-
-from kuaimei.dialogue.listening import EndReason, Listener
-from kuaimei.dialogue.tasks import Tasks
-from kuaimei.dialogue.utterance import Utterance
-from kuaimei.settings import DialogueSettings
 
 
 class Diary:
@@ -52,6 +52,9 @@ class Diary:
 
     def speech_too_short(self, utterance: Utterance) -> None:
         self.lines.append("too short")
+
+    def piece_recognised(self, utterance: Utterance) -> None:
+        pass
 
     def caption_updated(self, text: str) -> None:
         self.captions.append(text)
@@ -123,7 +126,7 @@ async def test_a_click_in_a_pause_does_not_reopen_it() -> None:
 
 @virtually
 async def test_short_sounds_are_no_utterance() -> None:
-    ears = Ears()
+    ears = Ears({"min_speech_ms": 200})
     await play(ears, noise(60), silence(1500))
     assert ears.diary.lines == []
     await play(ears, noise(150), silence(1500))
@@ -132,8 +135,16 @@ async def test_short_sounds_are_no_utterance() -> None:
 
 
 @virtually
-async def test_over_a_reply_an_utterance_takes_more_to_begin() -> None:
+async def test_a_quick_word_is_one() -> None:
     ears = Ears()
+    await play(ears, noise(160), silence(1500))
+    assert ears.diary.lines == ["started", "paused", "ended silence"]
+    await ears.close()
+
+
+@virtually
+async def test_over_a_reply_an_utterance_takes_more_to_begin() -> None:
+    ears = Ears({"min_speech_ms": 200})
     ears.listener.over_reply = True
     await play(ears, noise(64), silence(500))
     assert ears.diary.lines == []

@@ -2,14 +2,14 @@ import asyncio
 
 import numpy as np
 import pytest
-from tests.fakes import FakeSynthesizer, Log
-from tests.virtual_time import START, virtually
 
 from kuaimei.dialogue.events import ClauseReady, ReplyAudio, ReplyHeld, ReplyResumed
 from kuaimei.dialogue.speaking import Speaker, _words_within
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.settings import DialogueSettings
+from tests.fakes import FakeSynthesizer, Log
+from tests.virtual_time import START, virtually
 
 CLAUSE = TTSReq(text="一二三四五")  # one second
 

@@ -1,9 +1,9 @@
 import asyncio
 
 import pytest
-from tests.virtual_time import virtually
 
 from kuaimei.dialogue.tasks import Tasks
+from tests.virtual_time import virtually
 
 
 @virtually

@@ -2,8 +2,6 @@ import asyncio
 
 import numpy as np
 import pytest
-from tests.fakes import FakeRecognizer, said, silence
-from tests.virtual_time import virtually
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.tasks import Tasks
@@ -11,6 +9,8 @@ from kuaimei.dialogue.utterance import Utterance, join_pieces
 from kuaimei.engines.types import Priority
 from kuaimei.errors import EngineError
 from kuaimei.settings import DialogueSettings
+from tests.fakes import FakeRecognizer, said, silence
+from tests.virtual_time import virtually
 
 
 def hear(utterance: Utterance, *sounds: Pcm) -> None:

@@ -2,6 +2,7 @@ import asyncio
 import time
 
 import pytest
+
 from tests.virtual_time import START, run_virtually, virtually
 
 
