@@ -1,0 +1,164 @@
+import type { Line } from "../realtime/session";
+import { newLine } from "../realtime/session";
+import type { Timing } from "../realtime/protocol";
+import { getJson, NeedsKey, Refused, request } from "./http";
+import type { Found } from "../realtime/client";
+import type { Problem } from "../realtime/problems";
+
+export interface Session {
+  id: string;
+  started_at: string;
+  turns: number;
+  utterances: number;
+  speech_s: number;
+  title: string;
+}
+
+export interface Utterance {
+  id: string;
+  turn: number;
+  speaker: "user" | "assistant";
+  is_turn: boolean;
+  started_at: string;
+  duration_ms: number | null;
+  transcript: string | null;
+  heard_ms: number | null;
+  heard_text: string | null;
+  interrupted: boolean;
+  voice: string;
+  audio: string | null;
+}
+
+export interface Turn {
+  turn: number;
+  timings: Partial<Timing>;
+  failures: { stage?: string; kind?: string; message?: string }[];
+}
+
+export interface Voice {
+  id: string;
+  name: string;
+  language: string;
+  sample: string;
+}
+
+interface List<T> {
+  data: T[];
+  has_more?: boolean;
+}
+
+export const listSessions = (search: string, before?: string): Promise<List<Session>> => {
+  const query = new URLSearchParams({ limit: "30", ...(search ? { search } : {}), ...(before ? { before } : {}) });
+  return getJson(`/api/sessions?${query}`);
+};
+
+export const renameSession = (id: string, title: string): Promise<Response> =>
+  request(`/api/sessions/${id}`, {
+    method: "PATCH",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ title }),
+  });
+
+export const deleteSession = (id: string): Promise<Response> => request(`/api/sessions/${id}`, { method: "DELETE" });
+
+export const getSession = (id: string): Promise<Session> => getJson(`/api/sessions/${id}`);
+
+export const listUtterances = async (id: string): Promise<Utterance[]> =>
+  (await getJson<List<Utterance>>(`/api/sessions/${id}/utterances`)).data;
+
+export const listTurns = async (id: string): Promise<Turn[]> =>
+  (await getJson<List<Turn>>(`/api/sessions/${id}/turns`)).data;
+
+/** Everything said in an earlier session, as lines of the conversation. */
+export async function loadLines(id: string): Promise<Line[]> {
+  const [utterances, turns] = await Promise.all([listUtterances(id), listTurns(id)]);
+  return linesOf(utterances, turns);
+}
+
+export function linesOf(utterances: readonly Utterance[], turns: readonly Turn[]): Line[] {
+  const timings = new Map(turns.map((turn) => [turn.turn, turn.timings]));
+  return utterances
+    .filter((one) => one.is_turn)
+    .map((one) => {
+      const timing = timings.get(one.turn);
+      return newLine(one.id, one.speaker, {
+        turn: one.turn,
+        text: one.transcript ?? "",
+        status: one.interrupted ? "interrupted" : "done",
+        heardText: one.interrupted ? (one.heard_text ?? "") : null,
+        typed: one.speaker === "user" && one.audio === null,
+        audio: one.audio,
+        timing: one.speaker === "assistant" && timing ? complete(timing) : null,
+      });
+    });
+}
+
+function complete(timing: Partial<Timing>): Timing {
+  const none = { endpoint_ms: null, transcript_ms: null, first_token_ms: null, first_clause_ms: null };
+  const zero = { speech_s: 0, recognition_s: 0, tokens: 0, writing_s: 0, reply_audio_s: 0 };
+  return { ...none, first_audio_ms: null, last_audio_ms: null, ...zero, ...timing };
+}
+
+export interface Status {
+  ready: boolean;
+  /** 0 to 1, while it is loading; null: unknown. */
+  progress: number | null;
+  webrtc: boolean;
+  iceServers: RTCIceServer[];
+  version: string;
+}
+
+interface RawStatus {
+  status: string;
+  progress?: number | null;
+  transports?: { webrtc?: { available?: boolean; ice_servers?: RTCIceServer[] } };
+  version?: string;
+}
+
+export async function getStatus(): Promise<Status> {
+  const raw = await getJson<RawStatus>("/api/status", { cache: "no-store" });
+  return {
+    ready: raw.status === "ready",
+    progress: raw.progress ?? null,
+    webrtc: raw.transports?.webrtc?.available ?? true,
+    iceServers: raw.transports?.webrtc?.ice_servers ?? [],
+    version: raw.version ?? "",
+  };
+}
+
+/** Whether a conversation can begin, and how. */
+export async function probe(): Promise<Found> {
+  try {
+    const { ready, iceServers, webrtc } = await getStatus();
+    return { problem: ready ? null : "loading", iceServers, webrtc };
+  } catch (error) {
+    return { problem: probeProblem(error), iceServers: [], webrtc: true };
+  }
+}
+
+function probeProblem(error: unknown): Problem {
+  if (error instanceof NeedsKey) return "key";
+  return error instanceof Refused ? "failed" : "offline";
+}
+
+interface RawVoice {
+  id: string;
+  name: string;
+  language: string | null;
+  sample: string;
+}
+
+export async function listVoices(): Promise<Voice[]> {
+  const raw = await getJson<List<RawVoice>>("/api/voices");
+  return raw.data.map((voice) => ({
+    id: voice.id,
+    name: voice.name,
+    language: voice.language ?? "",
+    sample: voice.sample,
+  }));
+}
+
+/** A recording or sample, to be played here. */
+export async function getSound(path: string): Promise<Blob> {
+  return (await request(path)).blob();
+}

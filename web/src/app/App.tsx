@@ -1,0 +1,78 @@
+import { Drawer } from "@mantine/core";
+import { useDisclosure, useMediaQuery } from "@mantine/hooks";
+import { useEffect } from "react";
+
+import { Conversation } from "../features/conversation/Conversation";
+import { useShortcuts } from "../features/conversation/shortcuts";
+import { TalkDock } from "../features/conversation/TalkDock";
+import { Sessions } from "../features/sessions/Sessions";
+import { useSessions } from "../features/sessions/useSessions";
+import { Settings } from "../features/settings/Settings";
+import { Notices } from "../features/status/Notices";
+import { Voices } from "../features/voices/Voices";
+import { useWords } from "../i18n";
+import classes from "./App.module.css";
+import { useClient } from "./client";
+import { Header } from "./Header";
+import { useNetwork } from "./network";
+import { usePreferences } from "./preferences";
+
+export function App() {
+  const words = useWords();
+  const { locale } = usePreferences();
+  const state = useClient();
+  const sessions = useSessions();
+  const wide = useMediaQuery("(min-width: 64em)", true, { getInitialValueInEffect: false });
+  const [menu, setMenu] = useDisclosure(false);
+  const [voices, setVoices] = useDisclosure(false);
+  const [settings, setSettings] = useDisclosure(false);
+  useShortcuts();
+  useNetwork();
+
+  useEffect(() => {
+    document.documentElement.lang = locale === "en" ? "en" : "zh-Hant-TW";
+    document.title = words.brand;
+  }, [locale, words]);
+
+  const list = <Sessions sessions={sessions} onChosen={setMenu.close} />;
+  const empty = state.session.lines.length === 0;
+  const panel = { position: "right", size: 400, lockScroll: false, closeButtonProps: { "aria-label": words.close } } as const;
+  return (
+    <div className={classes.page} data-wide={wide || undefined}>
+      <a className={classes.skip} href="#conversation">
+        {words.skip}
+      </a>
+      {wide && (
+        <nav className={classes.side} aria-label={words.menu}>
+          {list}
+        </nav>
+      )}
+      <div className={classes.main}>
+        <Header onMenu={wide ? undefined : setMenu.open} onVoices={setVoices.open} onSettings={setSettings.open} />
+        <main className={classes.stage} data-empty={empty || undefined} id="conversation" tabIndex={-1}>
+          <Notices />
+          <Conversation />
+          <TalkDock empty={empty} />
+        </main>
+      </div>
+      {!wide && (
+        <Drawer
+          opened={menu}
+          onClose={setMenu.close}
+          title={words.menu}
+          size={320}
+          lockScroll={false}
+          closeButtonProps={{ "aria-label": words.close }}
+        >
+          {list}
+        </Drawer>
+      )}
+      <Drawer opened={voices} onClose={setVoices.close} title={words.voices.title} {...panel}>
+        <Voices />
+      </Drawer>
+      <Drawer opened={settings} onClose={setSettings.close} title={words.settings.title} {...panel}>
+        <Settings />
+      </Drawer>
+    </div>
+  );
+}

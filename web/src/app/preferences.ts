@@ -1,0 +1,59 @@
+/** What this browser remembers of its user. */
+
+import { useSyncExternalStore } from "react";
+
+import { detect, type Locale } from "../i18n";
+import type { Wishes } from "../realtime/commands";
+
+export interface Preferences extends Wishes {
+  locale: Locale;
+  scheme: "light" | "dark" | "auto";
+}
+
+const NAME = "kuaimei.preferences"; // public/before-paint.js reads it too
+
+const DEFAULTS: Omit<Preferences, "locale"> = {
+  scheme: "auto",
+  mode: "hands-free",
+  transport: "auto",
+  voice: "",
+  speed: 1,
+  language: "auto",
+  microphone: "",
+};
+
+function load(): Preferences {
+  const first: Preferences = { ...DEFAULTS, locale: detect(navigator.languages) };
+  try {
+    const kept: unknown = JSON.parse(localStorage.getItem(NAME) ?? "{}");
+    return typeof kept === "object" && kept !== null ? { ...first, ...kept } : first;
+  } catch {
+    return first;
+  }
+}
+
+let current = load();
+const listeners = new Set<() => void>();
+
+export function preferences(): Preferences {
+  return current;
+}
+
+export function prefer(part: Partial<Preferences>): void {
+  current = { ...current, ...part };
+  try {
+    localStorage.setItem(NAME, JSON.stringify(current));
+  } catch {
+    // A browser that stores nothing forgets it with the page.
+  }
+  for (const listener of listeners) listener();
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+export function usePreferences(): Preferences {
+  return useSyncExternalStore(subscribe, preferences);
+}

@@ -1,0 +1,96 @@
+import { IconMicrophone, IconMicrophoneOff } from "@tabler/icons-react";
+import { useEffect, useRef, type KeyboardEvent, type PointerEvent } from "react";
+
+import { client } from "../../app/client";
+import { useWords } from "../../i18n";
+import type { Mode } from "../../realtime/commands";
+import classes from "./Orb.module.css";
+
+export type Mood = "idle" | "connecting" | "listening" | "hearing" | "thinking" | "speaking";
+
+const BARS = [0.55, 0.85, 1, 0.75, 0.5];
+
+interface Props {
+  mood: Mood;
+  mode: Mode;
+  talking: boolean;
+  large: boolean;
+}
+
+/** The talk button: it breathes with whoever is speaking. */
+export function Orb({ mood, mode, talking, large }: Props) {
+  const words = useWords();
+  const button = useRef<HTMLButtonElement>(null);
+  const moving = talking || mood === "speaking";
+  useLevel(button, moving, mood === "speaking");
+  const holding = mode === "push-to-talk";
+  const label = holding ? words.talk.hold : talking ? words.talk.stop : words.talk.start;
+  const hold = {
+    onPointerDown: (event: PointerEvent<HTMLButtonElement>) => {
+      if (event.button !== 0) return;
+      event.currentTarget.setPointerCapture(event.pointerId);
+      void client.press();
+    },
+    onPointerUp: () => client.release(),
+    onPointerCancel: () => client.release(),
+    onContextMenu: (event: { preventDefault: () => void }) => event.preventDefault(),
+    onKeyDown: (event: KeyboardEvent) => {
+      if (event.key === "Enter" && !event.repeat) void client.press();
+    },
+    onKeyUp: (event: KeyboardEvent) => {
+      if (event.key === "Enter") client.release();
+    },
+  };
+  const toggle = { onClick: () => (talking ? client.quiet() : void client.talk()) };
+  const active = mood === "listening" || mood === "hearing" || mood === "speaking";
+  return (
+    <button
+      ref={button}
+      type="button"
+      className={classes.orb}
+      data-mood={mood}
+      data-large={large || undefined}
+      data-talk
+      aria-label={label}
+      aria-pressed={holding ? undefined : talking}
+      {...(holding ? hold : toggle)}
+    >
+      <span className={classes.halo} aria-hidden="true" />
+      <span className={classes.ring} aria-hidden="true" />
+      <span className={classes.core} aria-hidden="true">
+        {active ? (
+          <span className={classes.bars}>
+            {BARS.map((weight, index) => (
+              <i key={index} ref={(bar) => void bar?.style.setProperty("--weight", String(weight))} />
+            ))}
+          </span>
+        ) : mood === "idle" && talking && !holding ? (
+          <IconMicrophoneOff />
+        ) : (
+          <IconMicrophone stroke={1.5} />
+        )}
+      </span>
+    </button>
+  );
+}
+
+/** Follow the loudness: the listener's own, or the reply's while it is being spoken. */
+function useLevel(button: React.RefObject<HTMLButtonElement | null>, moving: boolean, speaking: boolean): void {
+  useEffect(() => {
+    if (!moving) {
+      button.current?.style.setProperty("--level", "0");
+      return undefined;
+    }
+    let frame = 0;
+    let shown = 0;
+    const draw = () => {
+      const { microphone, reply } = client.levels();
+      const level = speaking ? Math.max(reply, microphone * 0.5) : microphone;
+      shown += (level - shown) * (level > shown ? 0.5 : 0.12); // quick to rise, slow to fall: as an ear hears
+      button.current?.style.setProperty("--level", shown.toFixed(3));
+      frame = requestAnimationFrame(draw);
+    };
+    frame = requestAnimationFrame(draw);
+    return () => cancelAnimationFrame(frame);
+  }, [button, moving, speaking]);
+}

@@ -1,0 +1,77 @@
+import { ActionIcon } from "@mantine/core";
+import { IconPlayerPauseFilled, IconPlayerPlayFilled } from "@tabler/icons-react";
+import { useEffect, useRef, useState } from "react";
+import WaveSurfer from "wavesurfer.js";
+
+import { getSound } from "../../api/rest";
+import { useWords } from "../../i18n";
+import { clock } from "./clock";
+import classes from "./Replay.module.css";
+
+declare const __WAVEFORM_HEIGHT__: number;
+
+/** An utterance as it was recorded, with its waveform. */
+export default function Replay({ audio }: { audio: string }) {
+  const words = useWords();
+  const place = useRef<HTMLDivElement>(null);
+  const wave = useRef<WaveSurfer | null>(null);
+  const [state, setState] = useState<"loading" | "ready" | "failed">("loading");
+  const [playing, setPlaying] = useState(false);
+  const [at, setAt] = useState(0);
+  const [length, setLength] = useState(0);
+
+  useEffect(() => {
+    if (!place.current) return undefined;
+    const style = getComputedStyle(place.current);
+    const surfer = WaveSurfer.create({
+      container: place.current,
+      height: __WAVEFORM_HEIGHT__,
+      waveColor: style.getPropertyValue("--km-soft").trim(),
+      progressColor: style.getPropertyValue("--km-accent").trim(),
+      cursorWidth: 0,
+      barWidth: 2,
+      barGap: 2,
+      barRadius: 2,
+      normalize: true,
+    });
+    wave.current = surfer;
+    let gone = false;
+    surfer.on("ready", (seconds) => {
+      setLength(seconds);
+      setState("ready");
+      void surfer.play().catch(() => undefined);
+    });
+    surfer.on("timeupdate", setAt);
+    surfer.on("play", () => setPlaying(true));
+    surfer.on("pause", () => setPlaying(false));
+    surfer.on("finish", () => setPlaying(false));
+    surfer.on("error", () => setState("failed"));
+    getSound(audio).then(
+      (blob) => (gone ? undefined : surfer.loadBlob(blob)),
+      () => (gone ? undefined : setState("failed")),
+    );
+    return () => {
+      gone = true;
+      surfer.destroy();
+    };
+  }, [audio]);
+
+  return (
+    <div className={classes.replay} data-state={state}>
+      <ActionIcon
+        radius="xl"
+        size={34}
+        variant="light"
+        loading={state === "loading"}
+        disabled={state === "failed"}
+        aria-label={playing ? words.line.pause : words.line.replay}
+        onClick={() => void wave.current?.playPause()}
+      >
+        {playing ? <IconPlayerPauseFilled size={16} /> : <IconPlayerPlayFilled size={16} />}
+      </ActionIcon>
+      <div className={classes.wave} ref={place} />
+      <span className={classes.time}>{`${clock(at)} / ${clock(length)}`}</span>
+      {state === "failed" && <p role="alert">{words.line.noSound}</p>}
+    </div>
+  );
+}

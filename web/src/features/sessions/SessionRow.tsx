@@ -1,0 +1,143 @@
+import { ActionIcon, Button, Menu, Modal, TextInput, UnstyledButton } from "@mantine/core";
+import {
+  IconBadgeCc,
+  IconBraces,
+  IconDots,
+  IconFileZip,
+  IconPencil,
+  IconTrash,
+} from "@tabler/icons-react";
+import { useState } from "react";
+
+import type { Session } from "../../api/rest";
+import { useWords } from "../../i18n";
+import { exportJson, exportSrt, exportZip } from "./exporting";
+import classes from "./SessionRow.module.css";
+
+interface Props {
+  session: Session;
+  current: boolean;
+  onOpen: () => void;
+  onRename: (title: string) => void;
+  onDelete: () => void;
+  attempt: (work: Promise<void>) => void;
+}
+
+export function SessionRow({ session, current, onOpen, onRename, onDelete, attempt }: Props) {
+  const words = useWords();
+  const [asking, setAsking] = useState<"rename" | "delete" | null>(null);
+  const title = session.title || words.sessions.untitled;
+  const close = () => setAsking(null);
+  const icon = { size: 17, stroke: 1.7 };
+  return (
+    <li className={classes.row} data-current={current || undefined}>
+      <UnstyledButton className={classes.open} onClick={onOpen} aria-current={current ? "page" : undefined}>
+        <span className={classes.title}>{title}</span>
+        {session.turns > 0 && <span className={classes.turns}>{words.sessions.turns(session.turns)}</span>}
+      </UnstyledButton>
+      <Menu position="bottom-end" shadow="md" radius="md" width={270}>
+        <Menu.Target>
+          <ActionIcon
+            className={classes.dots}
+            variant="subtle"
+            color="gray"
+            size={32}
+            aria-label={words.sessions.actions(title)}
+          >
+            <IconDots size={18} />
+          </ActionIcon>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Item leftSection={<IconPencil {...icon} />} onClick={() => setAsking("rename")}>
+            {words.sessions.rename}
+          </Menu.Item>
+          <Menu.Divider />
+          <Menu.Item leftSection={<IconFileZip {...icon} />} onClick={() => attempt(exportZip(session.id))}>
+            {words.sessions.exportZip}
+          </Menu.Item>
+          <Menu.Item leftSection={<IconBadgeCc {...icon} />} onClick={() => attempt(exportSrt(session.id))}>
+            {words.sessions.exportSrt}
+          </Menu.Item>
+          <Menu.Item leftSection={<IconBraces {...icon} />} onClick={() => attempt(exportJson(session.id))}>
+            {words.sessions.exportJson}
+          </Menu.Item>
+          <Menu.Divider />
+          <Menu.Item className={classes.danger} leftSection={<IconTrash {...icon} />} onClick={() => setAsking("delete")}>
+            {words.sessions.delete}
+          </Menu.Item>
+        </Menu.Dropdown>
+      </Menu>
+      <Rename opened={asking === "rename"} title={session.title} onClose={close} onRename={onRename} />
+      <Modal
+        opened={asking === "delete"}
+        onClose={close}
+        title={words.sessions.deleteTitle}
+        centered
+        lockScroll={false}
+        closeButtonProps={{ "aria-label": words.close }}
+      >
+        <p className={classes.body}>{words.sessions.deleteBody(title)}</p>
+        <div className={classes.buttons}>
+          <Button variant="default" onClick={close} data-autofocus>
+            {words.cancel}
+          </Button>
+          <Button
+            color="red.9"
+            onClick={() => {
+              close();
+              onDelete();
+            }}
+          >
+            {words.sessions.delete}
+          </Button>
+        </div>
+      </Modal>
+    </li>
+  );
+}
+
+interface RenameProps {
+  opened: boolean;
+  title: string;
+  onClose: () => void;
+  onRename: (title: string) => void;
+}
+
+function Rename({ opened, title, onClose, onRename }: RenameProps) {
+  const words = useWords();
+  const [name, setName] = useState(title);
+  return (
+    <Modal
+      opened={opened}
+      onClose={onClose}
+      title={words.sessions.rename}
+      centered
+      lockScroll={false}
+      closeButtonProps={{ "aria-label": words.close }}
+    >
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          onClose();
+          onRename(name.trim());
+        }}
+      >
+        <TextInput
+          data-autofocus
+          label={words.sessions.renameLabel}
+          maxLength={120}
+          value={name}
+          onChange={(event) => setName(event.currentTarget.value)}
+        />
+        <div className={classes.buttons}>
+          <Button variant="default" onClick={onClose}>
+            {words.cancel}
+          </Button>
+          <Button type="submit" disabled={name.trim() === ""}>
+            {words.save}
+          </Button>
+        </div>
+      </form>
+    </Modal>
+  );
+}

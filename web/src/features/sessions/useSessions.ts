@@ -1,0 +1,128 @@
+import { useDebouncedValue } from "@mantine/hooks";
+import { useCallback, useEffect, useRef, useState } from "react";
+
+import { NeedsKey, Refused } from "../../api/http";
+import { deleteSession, listSessions, listUtterances, loadLines, renameSession, type Session } from "../../api/rest";
+import { client } from "../../app/client";
+
+/** The server keeps a turn a moment after it ends. */
+const KEPT_AFTER_MS = 700;
+
+export interface Sessions {
+  list: Session[];
+  more: boolean;
+  state: "loading" | "ready" | "failed" | "not-kept";
+  search: string;
+  setSearch: (search: string) => void;
+  loadMore: () => void;
+  open: (id: string | null) => Promise<void>;
+  rename: (id: string, title: string) => Promise<void>;
+  remove: (id: string) => Promise<void>;
+}
+
+/** Earlier conversations, and which of them is on the page. */
+export function useSessions(): Sessions {
+  const [list, setList] = useState<Session[]>([]);
+  const [more, setMore] = useState(false);
+  const [state, setState] = useState<Sessions["state"]>("loading");
+  const [search, setSearch] = useState("");
+  const [wanted] = useDebouncedValue(search, 250);
+  const asked = useRef(0);
+
+  const load = useCallback(
+    async (before?: string) => {
+      asked.current += 1;
+      const mine = asked.current;
+      try {
+        const found = await listSessions(wanted, before);
+        if (mine !== asked.current) return;
+        setList((known) => (before ? [...known, ...found.data] : found.data));
+        setMore(found.has_more ?? false);
+        setState("ready");
+      } catch (error) {
+        if (mine !== asked.current) return;
+        const kept = !(error instanceof Refused && error.status === 404);
+        setState(kept ? "failed" : "not-kept");
+        if (error instanceof NeedsKey) client.needKey();
+      }
+    },
+    [wanted],
+  );
+
+  useEffect(() => void load(), [load]);
+  useRecordings(load);
+  useAddress();
+
+  return {
+    list,
+    more,
+    state,
+    search,
+    setSearch,
+    loadMore: () => void load(list.at(-1)?.id),
+    open: async (id) => {
+      client.open(id, id === null ? [] : await loadLines(id));
+    },
+    rename: async (id, title) => {
+      await renameSession(id, title);
+      await load();
+    },
+    remove: async (id) => {
+      if (client.snapshot().session.id === id) client.open(null, []);
+      await deleteSession(id);
+      await load();
+    },
+  };
+}
+
+/** After each turn: its recordings can be replayed, and the list has it. */
+function useRecordings(load: () => Promise<void>): void {
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const look = async () => {
+      const { id } = client.snapshot().session;
+      if (id === null) return;
+      try {
+        const utterances = await listUtterances(id);
+        if (client.snapshot().session.id !== id) return;
+        const found = utterances.flatMap((one) =>
+          one.audio && one.is_turn ? [{ turn: one.turn, side: one.speaker, audio: one.audio }] : [],
+        );
+        client.dispatch({ type: "local.recordings", found });
+        await load();
+      } catch {
+        // Nothing is kept, or the server is away: then there is nothing to replay.
+      }
+    };
+    const stop = client.watch((event) => {
+      if (event.type === "local.ready") void load();
+      if (event.type !== "kuaimei.turn.timing" && event.type !== "response.done") return;
+      clearTimeout(timer);
+      timer = setTimeout(() => void look(), KEPT_AFTER_MS);
+    });
+    return () => {
+      clearTimeout(timer);
+      stop();
+    };
+  }, [load]);
+}
+
+/** The session is part of the address: a reload shows it again. */
+function useAddress(): void {
+  useEffect(() => {
+    const named = /^#\/s\/([\w-]{1,64})$/.exec(location.hash)?.[1];
+    if (named && client.snapshot().session.id === null) {
+      loadLines(named).then(
+        (lines) => client.snapshot().session.id ?? client.open(named, lines),
+        () => history.replaceState(null, "", location.pathname),
+      );
+    }
+    return client.subscribe(() => {
+      const { id, lines } = client.snapshot().session;
+      const hash = id !== null && lines.length > 0 ? `#/s/${id}` : "";
+      if (hash !== location.hash && !(hash === "" && named && lines.length === 0 && id === null)) {
+        history.replaceState(null, "", `${location.pathname}${hash}`);
+      }
+    });
+  }, []);
+}

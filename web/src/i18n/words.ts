@@ -1,0 +1,135 @@
+import type { Problem } from "../realtime/problems";
+
+type Phrase = (value: string) => string;
+type Count = (value: number) => string;
+
+/** Everything the page says, in one language. */
+export interface Words {
+  brand: string;
+  skip: string;
+  hero: string;
+  heroHandsFree: string;
+  heroPushToTalk: string;
+  languageName: string;
+  switchLanguage: string;
+  switchLanguageShort: string;
+  menu: string;
+  close: string;
+  cancel: string;
+  save: string;
+  retry: string;
+  talk: Record<
+    | "start"
+    | "stop"
+    | "hold"
+    | "interrupt"
+    | "handsFree"
+    | "pushToTalk"
+    | "mode"
+    | "idle"
+    | "idleHold"
+    | "connecting"
+    | "listening"
+    | "hearing"
+    | "thinking"
+    | "speaking"
+    | "replying"
+    | "held"
+    | "pressed"
+    | "shortcut",
+    string
+  >;
+  compose: Record<"label" | "placeholder" | "send", string>;
+  line: Record<
+    | "you"
+    | "assistant"
+    | "recognising"
+    | "unheard"
+    | "interruptedNote"
+    | "silent"
+    | "copy"
+    | "copied"
+    | "edit"
+    | "resend"
+    | "replay"
+    | "pause"
+    | "loadingSound"
+    | "noSound"
+    | "conversation"
+    | "caption"
+    | "failed",
+    string
+  >;
+  timing: Record<
+    "title" | "endpoint" | "transcript" | "token" | "clause" | "audio" | "from" | "speech" | "recognition" | "reply",
+    string
+  > & { open: Phrase; seconds: Phrase; writing: Count };
+  sessions: Record<
+    | "title"
+    | "new"
+    | "search"
+    | "none"
+    | "nothingFound"
+    | "untitled"
+    | "more"
+    | "rename"
+    | "renameLabel"
+    | "delete"
+    | "deleteTitle"
+    | "exportZip"
+    | "exportSrt"
+    | "exportJson"
+    | "failed"
+    | "failedAction"
+    | "today"
+    | "yesterday"
+    | "earlier"
+    | "notKept",
+    string
+  > & { actions: Phrase; deleteBody: Phrase; turns: Count };
+  voices: Record<
+    | "title"
+    | "pick"
+    | "default"
+    | "stopSample"
+    | "sampleFailed"
+    | "failed"
+    | "speed"
+    | "own"
+    | "ownComing"
+    | "ownBody"
+    | "zh"
+    | "en"
+    | "other",
+    string
+  > & { sample: Phrase; times: Phrase };
+  settings: Record<
+    | "title"
+    | "appearance"
+    | "light"
+    | "dark"
+    | "auto"
+    | "language"
+    | "spoken"
+    | "spokenAuto"
+    | "spokenZh"
+    | "spokenEn"
+    | "microphone"
+    | "microphoneDefault"
+    | "transport"
+    | "transportAuto"
+    | "transportWs"
+    | "transportHint"
+    | "privacy",
+    string
+  > & { version: Phrase };
+  status: Record<"label" | "idle" | "connecting" | "reconnecting", string> & { waiting: Count; open: Phrase };
+  problems: Record<Problem, { title: string; body: string }>;
+  errorTitle: string;
+  waitingTitle: Count;
+  waitingBody: string;
+  progress: Count;
+  continueHere: string;
+  keyLabel: string;
+  keyUse: string;
+}

@@ -1,0 +1,38 @@
+import "@mantine/core/styles.css";
+import "./app/tokens.css";
+
+import { MantineProvider } from "@mantine/core";
+import { useColorScheme } from "@mantine/hooks";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+
+import { App } from "./app/App";
+import { usePreferences } from "./app/preferences";
+import { theme } from "./app/theme";
+import { InLanguage } from "./i18n";
+
+function Page() {
+  const { locale, scheme } = usePreferences();
+  const system = useColorScheme();
+  return (
+    <MantineProvider
+      theme={theme}
+      withCssVariables={false}
+      withGlobalClasses={false}
+      forceColorScheme={scheme === "auto" ? system : scheme}
+    >
+      <InLanguage locale={locale}>
+        <App />
+      </InLanguage>
+    </MantineProvider>
+  );
+}
+
+const root = document.getElementById("root");
+if (root) {
+  createRoot(root).render(
+    <StrictMode>
+      <Page />
+    </StrictMode>,
+  );
+}

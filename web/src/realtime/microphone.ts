@@ -1,0 +1,36 @@
+import { microphoneProblem, type Problem } from "./problems";
+
+/** A microphone that was not given, and why. */
+export class NoMicrophone extends Error {
+  constructor(readonly problem: Problem) {
+    super(problem);
+  }
+}
+
+/** Ask for the microphone. */
+export async function openMicrophone(deviceId: string): Promise<MediaStream> {
+  if (!window.isSecureContext) throw new NoMicrophone("insecure");
+  if (!navigator.mediaDevices?.getUserMedia) throw new NoMicrophone("unsupported");
+  const audio: MediaTrackConstraints = {
+    echoCancellation: true,
+    noiseSuppression: true,
+    autoGainControl: true,
+    channelCount: 1,
+    ...(deviceId ? { deviceId: { ideal: deviceId } } : {}),
+  };
+  try {
+    return await navigator.mediaDevices.getUserMedia({ audio });
+  } catch (error) {
+    throw new NoMicrophone(microphoneProblem(error, true));
+  }
+}
+
+export function releaseMicrophone(stream: MediaStream | null): void {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+}
+
+/** Microphones there are; without names until one was allowed. */
+export async function microphones(): Promise<MediaDeviceInfo[]> {
+  const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+  return devices.filter((device) => device.kind === "audioinput" && device.deviceId !== "");
+}

@@ -1,0 +1,34 @@
+import { captureContext } from "./sound";
+import recorderUrl from "./worklets/recorder.worklet.ts?worker&url";
+
+let loading: Promise<void> | undefined;
+
+/** Gives a microphone's sound in blocks of 40 ms at 24 kHz. */
+export class Recorder {
+  private constructor(
+    private readonly source: MediaStreamAudioSourceNode,
+    private readonly node: AudioWorkletNode,
+  ) {}
+
+  static async open(stream: MediaStream, muted: boolean, heard: (block: Int16Array) => void): Promise<Recorder> {
+    const context = captureContext();
+    loading ??= context.audioWorklet.addModule(recorderUrl);
+    await loading;
+    const source = context.createMediaStreamSource(stream);
+    const node = new AudioWorkletNode(context, "kuaimei-recorder", { numberOfOutputs: 0, channelCount: 1 });
+    node.port.onmessage = ({ data }: MessageEvent<Int16Array>) => heard(data);
+    source.connect(node);
+    const recorder = new Recorder(source, node);
+    recorder.mute(muted);
+    return recorder;
+  }
+
+  mute(muted: boolean): void {
+    this.node.port.postMessage({ muted });
+  }
+
+  close(): void {
+    this.source.disconnect();
+    this.node.port.close();
+  }
+}

@@ -1,0 +1,33 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig, type Plugin } from "vite";
+
+import { policy, WAVEFORM_HEIGHT } from "./build/csp.ts";
+
+/** Writes csp.txt beside the page: the server sends it as the policy of the page. */
+function contentSecurityPolicy(): Plugin {
+  return {
+    name: "kuaimei-csp",
+    apply: "build",
+    generateBundle() {
+      this.emitFile({ type: "asset", fileName: "csp.txt", source: `${policy()}\n` });
+    },
+  };
+}
+
+// Where a server of one's own runs while the page is being worked on.
+const server = process.env["KUAIMEI_SERVER"] ?? "http://127.0.0.1:8000";
+
+export default defineConfig({
+  plugins: [react(), contentSecurityPolicy()],
+  define: { __WAVEFORM_HEIGHT__: JSON.stringify(WAVEFORM_HEIGHT) },
+  build: {
+    outDir: process.env["KUAIMEI_PAGE"] ?? "../src/kuaimei/server/page",
+    emptyOutDir: true,
+    assetsInlineLimit: 0, // a strict policy knows no data: scripts, worklets included
+    modulePreload: { polyfill: false },
+    target: "es2022",
+  },
+  worker: { format: "es" },
+  server: { proxy: { "/v1": { target: server, ws: true }, "/api": server } },
+  test: { include: ["src/**/*.test.ts"], environment: "node" },
+} as Parameters<typeof defineConfig>[0]);
