@@ -6,22 +6,40 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from kuaimei import __version__
+from kuaimei.server import page as pages
 from kuaimei.server.admission import Admission
 from kuaimei.server.errors import install_error_handlers
 from kuaimei.server.house import House
 from kuaimei.server.limits import BodyLimit, Gate
 from kuaimei.server.metrics import Metrics
+from kuaimei.server.page import Page
 from kuaimei.server.realtime import ws
 from kuaimei.server.realtime.reception import Reception
-from kuaimei.server.rest import chat, health, models, recordings, sessions, speech, transcriptions
+from kuaimei.server.rest import (
+    chat,
+    health,
+    models,
+    recordings,
+    sessions,
+    speech,
+    status,
+    transcriptions,
+    voices,
+)
+from kuaimei.server.samples import Samples
 from kuaimei.server.security import Guard
 from kuaimei.server.webrtc import calls
 
 __all__ = ["create_app"]
 
 
-def create_app(house: House) -> FastAPI:
-    """Everything over HTTP and WebSocket, for an open ``house``."""
+def create_app(house: House, page: Page | None = None) -> FastAPI:
+    """Everything over HTTP, WebSocket and WebRTC, for an open ``house``.
+
+    Args:
+        house: Open and warm.
+        page: The chat room; None: as it was built.
+    """
     # The interactive documentation would fetch its scripts from elsewhere: nothing here does.
     app = FastAPI(
         title="快美 kuaimei",
@@ -38,13 +56,20 @@ def create_app(house: House) -> FastAPI:
     app.state.admission = Admission(server.max_sessions, server.max_waiting, metrics.sessions)
     app.state.reception = Reception(house, app.state.admission, metrics)
     app.state.calls = calls.Calls(app.state.reception, server)
+    app.state.page = page = page or Page()
+    app.state.samples = _samples(house)
     app.state.decoding = Gate("transcriptions", running=2, waiting=16)
-    for room in (ws, calls, speech, transcriptions, chat, models, sessions, recordings, health):
+    rooms = (ws, calls, speech, transcriptions, chat, models, sessions, recordings, voices, status, health)
+    for room in rooms:
         app.include_router(room.router)
+    app.include_router(pages.router)
+    for path in page.paths - {"/"}:
+        app.add_route(path, pages.file, methods=["GET"], include_in_schema=False)
     install_error_handlers(app)
     files = frozenset({transcriptions.PATH})
     app.add_middleware(BodyLimit, files=files, file_limit=server.max_body_mb * 1024 * 1024)
-    app.add_middleware(Guard, settings=server)  # the outermost: nothing is read from strangers
+    # The outermost: nothing is read from strangers.
+    app.add_middleware(Guard, settings=server, open_paths=page.paths)
     return app
 
 
@@ -53,3 +78,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """WebSockets end with the server by themselves; calls do not."""
     yield
     await app.state.calls.close()
+
+
+def _samples(house: House) -> Samples:
+    engine = next((source.name for source in house.loaded if source.role == "tts"), "")
+    return Samples(house.engines.synthesizer, engine, house.settings.home / "cache" / "voices")

@@ -66,6 +66,10 @@ class Archive(Protocol):
         """The recording as FLAC, or a part of its bytes; `NotFound` if there is none."""
         ...
 
+    async def rename_session(self, session: str, title: str) -> None:
+        """Give it a title; `NotFound` if there is none."""
+        ...
+
     async def delete_session(self, session: str) -> None:
         """All of it, really gone; `NotFound` if there is none."""
         ...

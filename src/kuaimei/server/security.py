@@ -59,10 +59,14 @@ class Guard:
     Args:
         app: What lies behind.
         settings: Key, own host and further allowed hosts.
+        open_paths: Further paths that need no key: the files of the page, on which one is asked for it.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: ServerSettings, open_paths: frozenset[str] = frozenset()
+    ) -> None:
         self._app = app
+        self._open = _OPEN_PATHS | open_paths
         key = settings.api_key.get_secret_value()
         self._key = sha256(key.encode()).digest() if key else None
         self._names = _LOCAL_NAMES | {settings.host.lower()} | {h.lower() for h in settings.allowed_hosts}
@@ -88,7 +92,7 @@ class Guard:
             await _refuse(scope, receive, send, 403, told, "origin_not_allowed")
             return
         known = self._key is None or self._is_key(key_of(headers, scope.get("subprotocols", ())))
-        if not known and scope["path"] not in _OPEN_PATHS:
+        if not known and scope["path"] not in self._open:
             told = "a valid API key is needed: send it as 'Authorization: Bearer …'"
             await _refuse(scope, receive, send, 401, told, "invalid_api_key")
             return

@@ -1,7 +1,7 @@
 """Serving the application with uvicorn, with the bounds that the realtime protocol needs."""
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from kuaimei.server.realtime.session import FRAME_LIMIT
 from kuaimei.settings import ServerSettings
@@ -12,7 +12,7 @@ _SHUTDOWN_S = 10
 """Patience with requests in work when the server stops; conversations end at once."""
 
 
-def make_server(app: FastAPI, settings: ServerSettings) -> uvicorn.Server:
+def make_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
     """A server for ``app``; ``await server.serve()`` runs it until it is told to stop."""
     config = uvicorn.Config(
         app,

@@ -28,7 +28,7 @@ class Archive:
         Args:
             limit: At most this many, up to 500.
             before: Only what began before this session: the last of the page before.
-            search: Only those in which this was said by either side, whatever the case.
+            search: Only those named so or in which this was said by either side, whatever the case.
 
         Raises:
             StoreError: If the database is away.

@@ -86,11 +86,12 @@ def sessions(limit: int, before: str | None, search: str) -> Select[Any]:
         )
     if words := search.strip():
         said = utterances_table
-        query = query.where(
+        spoken = (
             select(literal_column("1"))
             .where(and_(said.c.session_id == table.c.id, said.c.transcript.icontains(words, autoescape=True)))
             .exists()
         )
+        query = query.where(or_(spoken, table.c.title.icontains(words, autoescape=True)))
     return query
 
 
@@ -120,7 +121,7 @@ def _summaries() -> Select[Any]:
         .where(said.c.session_id == sessions_table.c.id)
         .lateral("sums")
     )
-    title = (
+    first = (
         select(said.c.transcript)
         .where(
             and_(
@@ -141,5 +142,5 @@ def _summaries() -> Select[Any]:
         sums.c.turns,
         sums.c.utterances,
         sums.c.speech_s,
-        func.coalesce(title, "").label("title"),
+        func.coalesce(sessions_table.c.title, first, "").label("title"),
     ).select_from(sessions_table.join(sums, literal_column("true")))

@@ -20,7 +20,7 @@ class Session:
         turns: Number of its latest turn.
         utterances: Of both sides.
         speech_s: Seconds of audio kept, both sides.
-        title: The first thing the user said; empty if nothing was understood.
+        title: What it was named, or else the first thing the user said; empty if nothing was understood.
     """
 
     id: str

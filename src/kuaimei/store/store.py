@@ -140,6 +140,24 @@ class Store(Archive):
         """Wait until everything said so far is kept; False if that took too long."""
         return await self._keeper.settle(timeout_s)
 
+    async def rename_session(self, session: str, title: str) -> None:
+        """Give the session ``title``; an empty one: the first thing said in it is its title again.
+
+        Raises:
+            NotFound: If there is none of that id.
+            StoreError: If the database is away.
+        """
+        table = tables.sessions
+        async with self._database.begin() as connection:
+            named = await connection.execute(
+                update(table)
+                .where(table.c.id == session)
+                .values(title=title.strip() or None)
+                .returning(table.c.id)
+            )
+            if named.first() is None:
+                raise NotFound(f"no session {session} is kept")
+
     # Deleting.
 
     async def delete_session(self, session: str) -> None:

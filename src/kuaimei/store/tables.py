@@ -27,6 +27,7 @@ sessions = Table(
     Column("id", Text, primary_key=True),
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("client", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("title", Text),
     Index("sessions_newest", "started_at", "id"),
 )
 

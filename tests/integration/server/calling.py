@@ -165,7 +165,8 @@ class Caller:
             except MediaStreamError:
                 return
             assert isinstance(frame, AudioFrame)
-            self.heard.append((loop.time(), frame.to_ndarray().reshape(-1, 2)[:, 0].copy()))
+            pcm: Pcm = frame.to_ndarray().reshape(-1, 2)[:, 0].astype(np.int16)
+            self.heard.append((loop.time(), pcm))
 
 
 async def offer_of(served: Served, sdp: str, query: str = "", **headers: str) -> httpx.Response:

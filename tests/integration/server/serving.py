@@ -1,10 +1,13 @@
 """A whole server on loopback: everything real but the engines and the store."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from openai import AsyncOpenAI
@@ -19,6 +22,7 @@ from kuaimei.engines.types import Message
 from kuaimei.errors import NotFound, StoreError
 from kuaimei.models.source import Source
 from kuaimei.server import create_app, make_server
+from kuaimei.server.page import Page
 from kuaimei.settings import DialogueSettings, ServerSettings, Settings
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
 from tests.fakes import (
@@ -154,6 +158,10 @@ class MemoryArchive:
 
         return Audio("audio/flac", len(data), start, stop, "ab" * 32, chunks())
 
+    async def rename_session(self, session: str, title: str) -> None:
+        kept = await self.session(session)
+        self.kept[session] = replace(kept, title=title.strip())
+
     async def delete_session(self, session: str) -> None:
         del self.kept[session]
         for utterance in self.said.pop(session, []):
@@ -211,9 +219,12 @@ class TestHouse:
                 self.ended.add(session)
 
 
-def make_settings(*, key: str = "", dialogue: Mapping[str, Any] | None = None, **server: Any) -> Settings:
+def make_settings(
+    *, key: str = "", dialogue: Mapping[str, Any] | None = None, home: Path | None = None, **server: Any
+) -> Settings:
     """Settings that ask neither environment nor files for what a test depends on."""
     return Settings(
+        home=home or Path(gettempdir()) / f"kuaimei-test-{os.getpid()}",
         server=ServerSettings(port=0, api_key=SecretStr(key), **server),
         dialogue=DialogueSettings(**(dialogue or {})),
         voice="",
@@ -248,10 +259,12 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(house: TestHouse | None = None, **changed: Any) -> AsyncIterator[Served]:
+async def serving(
+    house: TestHouse | None = None, page: Page | None = None, **changed: Any
+) -> AsyncIterator[Served]:
     """Serve ``house`` on a free port of loopback for the length of the block."""
     house = replace(house or TestHouse(), **changed)
-    server = make_server(create_app(house), house.settings.server)
+    server = make_server(create_app(house, page), house.settings.server)
     running = asyncio.ensure_future(server.serve())
     await eventually(lambda: server.started or running.done())
     try:

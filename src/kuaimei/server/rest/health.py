@@ -1,18 +1,15 @@
-"""``/healthz``, ``/readyz``, ``/metrics``, and the page at ``/``."""
+"""``/healthz``, ``/readyz``, ``/metrics``."""
 
 import asyncio
-import html
 from typing import Any
 
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
-from kuaimei import __version__
 from kuaimei.errors import KuaimeiError
 from kuaimei.server.metrics import Metrics
-from kuaimei.server.names import model_id
-from kuaimei.server.rest.common import InHouse, Owner
+from kuaimei.server.rest.common import InHouse
 
 __all__ = ["router"]
 
@@ -54,26 +51,3 @@ async def metrics(request: Request, house: InHouse) -> Response:
         except (KuaimeiError, TimeoutError):
             known.store.update(None)
     return Response(generate_latest(known.registry), media_type=CONTENT_TYPE_LATEST)
-
-
-@router.get("/", response_class=HTMLResponse)
-async def root(request: Request, house: InHouse, owner: Owner) -> str:
-    """That it runs; to whoever may know, also what is loaded and where everything is."""
-    base = str(request.base_url).rstrip("/")
-    rows = "".join(
-        f"<tr><td>{s.role}<td>{html.escape(model_id(s))}<td>{html.escape(s.licence or '–')}"
-        for s in house.loaded
-        if owner
-    )
-    table = f"<table><tr><th>role</th><th>model</th><th>licence</th></tr>{rows}</table>" if rows else ""
-    address = html.escape(base)
-    socket = html.escape(base.replace("http", "ws", 1))
-    return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>快美 kuaimei</title>
-<style>body{{font:16px/1.6 system-ui;max-width:44rem;margin:3rem auto;padding:0 1rem}}
-td,th{{text-align:left;padding:0 1.5rem 0 0}}</style>
-<h1>快美 kuaimei {html.escape(__version__)}</h1>
-<p>It runs.</p>{table}
-<p>OpenAI dialect: <code>{address}/v1</code><br>Realtime: <code>{socket}/v1/realtime</code><br>
-Sessions: <code>{address}/api/sessions</code><br>Metrics: <code>{address}/metrics</code></p>
-"""

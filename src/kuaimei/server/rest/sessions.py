@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
 from starlette.responses import Response, StreamingResponse
 
 from kuaimei.errors import NotFound
@@ -17,6 +18,9 @@ from kuaimei.store.rows import Session, Utterance
 __all__ = ["owned", "router", "utterance_body"]
 
 router = APIRouter(prefix="/api/sessions")
+
+TITLE_LIMIT = 200
+"""Characters."""
 
 
 async def owned(store: Archive, session: str, owner: str) -> Session:
@@ -90,6 +94,18 @@ async def export_session(session: str, store: Kept, owner: Owner) -> StreamingRe
     archive: AsyncIterator[bytes] = export(store, session, data, utterances)
     headers = {"Content-Disposition": f'attachment; filename="{found.id}.zip"'}
     return StreamingResponse(archive, media_type="application/zip", headers=headers)
+
+
+class _Rename(BaseModel):
+    title: str = Field(max_length=TITLE_LIMIT)
+
+
+@router.patch("/{session}")
+async def rename_session(session: str, change: _Rename, store: Kept, owner: Owner) -> dict[str, Any]:
+    """Give it a title; an empty one: the first thing said is its title again."""
+    await owned(store, session, owner)
+    await store.rename_session(session, " ".join(change.title.split()))
+    return _body(await store.session(session))
 
 
 @router.delete("/{session}", status_code=204)

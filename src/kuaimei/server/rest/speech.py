@@ -20,9 +20,12 @@ from kuaimei.server.names import OWN_MODEL, check_model
 from kuaimei.server.rest import sse
 from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, ticket
 
-__all__ = ["router"]
+__all__ = ["INPUT_LIMIT", "router"]
 
 router = APIRouter()
+
+INPUT_LIMIT = 4096
+"""Characters, as the OpenAI dialect has it."""
 
 
 class _Voice(BaseModel):
@@ -34,7 +37,7 @@ class SpeechRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    input: str = Field(min_length=1, max_length=4096)
+    input: str = Field(min_length=1, max_length=INPUT_LIMIT)
     model: str = OWN_MODEL
     voice: str | _Voice = ""
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"

@@ -1,0 +1,58 @@
+"""``/api/status``: what a page needs to know before it can talk."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from kuaimei import __version__
+from kuaimei.server import ice
+from kuaimei.server.admission import Admission
+from kuaimei.server.names import model_id
+from kuaimei.server.realtime.config import INSTRUCTIONS_LIMIT
+from kuaimei.server.realtime.items import TEXT_LIMIT
+from kuaimei.server.realtime.session import FRAME_LIMIT
+from kuaimei.server.rest.common import InHouse, Owner
+from kuaimei.server.rest.speech import INPUT_LIMIT
+from kuaimei.server.rest.voices import voice_bodies
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api")
+
+
+@router.get("/status")
+async def get_status(request: Request, house: InHouse, owner: Owner) -> dict[str, Any]:
+    """Ready (see `kuaimei.server.doorway` for loading), how full, how to talk, in which voices."""
+    server = house.settings.server
+    admission: Admission = request.app.state.admission
+    webrtc = {
+        "available": server.webrtc,
+        "url": "/v1/realtime/calls",
+        "ice_servers": ice.for_clients(server.ice_servers, owner),
+    }
+    voices = house.engines.synthesizer.voices
+    return {
+        "object": "kuaimei.status",
+        "status": "ready",
+        "version": __version__,
+        "sessions": {
+            "open": admission.count,
+            "capacity": admission.capacity,
+            "waiting": admission.waiting,
+            "max_waiting": admission.limit,
+        },
+        "transports": {"webrtc": webrtc, "websocket": {"available": True, "url": "/v1/realtime"}},
+        "voices": voice_bodies(voices),
+        "voice": house.settings.voice or voices[0],
+        "models": [{"role": s.role, "name": model_id(s), "licence": s.licence or None} for s in house.loaded],
+        "kept": house.store is not None,
+        "limits": {
+            "event_characters": FRAME_LIMIT,
+            "instructions_characters": INSTRUCTIONS_LIMIT,
+            "message_characters": TEXT_LIMIT,
+            "speech_characters": INPUT_LIMIT,
+            "upload_mb": server.max_body_mb,
+            "requests_per_minute": server.requests_per_minute,
+            "idle_timeout_s": server.idle_timeout_s,
+        },
+    }

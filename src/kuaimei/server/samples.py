@@ -1,0 +1,110 @@
+"""How each voice sounds: a sentence, spoken once when nobody else needs the cores, and kept."""
+
+import asyncio
+import logging
+import os
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from kuaimei.audio.encode import encode
+from kuaimei.audio.pcm import EMPTY, Pcm
+from kuaimei.dialogue.streams import closing
+from kuaimei.engines.protocols import Synthesizer
+from kuaimei.engines.types import Priority, Ticket, TTSReq
+from kuaimei.errors import EngineUnavailable
+from kuaimei.server.limits import Gate
+
+__all__ = ["Samples", "language_of"]
+
+_log = logging.getLogger(__name__)
+
+_SENTENCES = {
+    "zh": "你好，我是快美。今天想聊些什麼呢？",
+    "en": "Hello, I am Kuaimei. What would you like to talk about today?",
+}
+_KEPT = 200
+"""Samples on disk; the oldest go first."""
+_TIMEOUT_S = 120.0
+
+
+def language_of(voice: str) -> str:
+    """The language a voice is at home in, guessed from its name; empty: nobody knows.
+
+    Kokoro's names begin with language and gender (``zf_…``, ``af_…``).
+    """
+    head, mark, _ = voice.partition("_")
+    if mark and len(head) == 2 and head[1] in "fm":
+        return {"z": "zh", "a": "en", "b": "en"}.get(head[0], "")
+    return ""
+
+
+class Samples:
+    """Makes each sample once and keeps it as a file.
+
+    Args:
+        synthesizer: Who speaks.
+        engine: Name of the weights: other weights, other samples.
+        folder: Of the files; made when it is needed.
+    """
+
+    def __init__(self, synthesizer: Synthesizer, engine: str, folder: Path) -> None:
+        self._synthesizer = synthesizer
+        self._engine = engine
+        self._folder = folder
+        self._gate = Gate("samples of voices", running=1, waiting=64)
+        self._making: dict[str, asyncio.Task[bytes]] = {}
+
+    async def sample(self, voice: str) -> bytes:
+        """A sentence in ``voice`` (one of the synthesiser's), as MP3.
+
+        Raises:
+            EngineError: If it cannot be spoken; `QueueFull` if too many are being made.
+        """
+        text = _SENTENCES.get(language_of(voice)) or _SENTENCES["zh"]
+        path = self._folder / f"{sha256(f'{self._engine}|{voice}|{text}'.encode()).hexdigest()[:32]}.mp3"
+        if (data := await asyncio.to_thread(_read, path)) is not None:
+            return data
+        making = self._making.get(voice)
+        if making is None:
+            making = asyncio.ensure_future(self._make(voice, text, path))
+            self._making[voice] = making
+            making.add_done_callback(lambda _: self._making.pop(voice, None))
+        return await asyncio.shield(making)
+
+    async def _make(self, voice: str, text: str, path: Path) -> bytes:
+        async with self._gate.enter():
+            ticket = Ticket(session="samples", priority=Priority.BACKGROUND)
+            pieces: list[Pcm] = [EMPTY]
+            try:
+                async with asyncio.timeout(_TIMEOUT_S):
+                    req = TTSReq(text=text, voice_id=voice, ticket=ticket)
+                    async with closing(self._synthesizer.stream(req)) as stream:
+                        pieces += [pcm async for pcm in stream]
+            except TimeoutError:
+                raise EngineUnavailable(f"the voice {voice} was not ready within {_TIMEOUT_S:g} s") from None
+        rate = self._synthesizer.sample_rate
+        data = await asyncio.to_thread(encode, np.concatenate(pieces), rate, "mp3")
+        try:
+            await asyncio.to_thread(_keep, path, data)
+        except OSError as error:  # it is made again next time
+            _log.warning("the sample of %s cannot be kept: %s", voice, error)
+        return data
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _keep(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_bytes(data)
+    part.replace(path)
+    files = sorted(path.parent.glob("*.mp3"), key=lambda file: file.stat().st_mtime)
+    for old in files[:-_KEPT]:
+        old.unlink(missing_ok=True)
