@@ -61,6 +61,8 @@ class DialogueSettings(_Section):
     """… when it says that the turn is complete."""
     end_silence_incomplete_ms: int = 1000
     """… when it says that more is to come."""
+    unready_silence_ms: int = 1000
+    """… while no answer is ready to be heard: sooner would gain nothing, and the speaker may go on."""
     preroll_ms: int = 320
     """Audio kept from before the first voiced frame."""
     piece_min_ms: int = 3500

@@ -145,6 +145,11 @@ class Attention:
             self._journal.emit(SpeculationStarted(heard.number, _now()))
             heard.turn = self._guess(heard)
 
+    def answer_ready(self, utterance: Utterance) -> bool:
+        """The guess has led to something that can be heard at once."""
+        heard = self._heard
+        return heard is None or heard.turn is None or heard.turn.ready
+
     def speech_resumed(self, utterance: Utterance) -> None:
         """The guess was wrong."""
         heard = self._heard

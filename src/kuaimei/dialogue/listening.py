@@ -53,6 +53,10 @@ class ListenerDelegate(Protocol):
     def speech_paused(self, utterance: Utterance) -> None:
         """The turn may be over."""
 
+    def answer_ready(self, utterance: Utterance) -> bool:
+        """There is something to answer with, so that the turn may end."""
+        ...
+
     def speech_resumed(self, utterance: Utterance) -> None:
         """It was not."""
 
@@ -245,7 +249,10 @@ class Listener:
             if silence >= patience:
                 self._reset()
                 self._delegate.speech_too_short(utterance)
-        elif silence >= self._end_silence_ms:
+        elif silence >= self._end_silence_ms and (
+            # While nothing could be heard anyway the speaker may go on: ending later costs no time.
+            silence >= self._settings.unready_silence_ms or self._delegate.answer_ready(utterance)
+        ):
             self._end(utterance, self._end_reason)
 
     def _end(self, utterance: Utterance, reason: EndReason) -> None:

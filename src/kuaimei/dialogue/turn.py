@@ -123,6 +123,15 @@ class Turn:
         return self.user_text is not None
 
     @property
+    def ready(self) -> bool:
+        """What the user waits for is there: the beginning of the reply, or the words where none is wanted."""
+        if self.task.done():
+            return True
+        if not self._wants_reply:
+            return self.understood
+        return self.speaker.audio_ms > 0 if self._manner.speak else bool(self._shown)
+
+    @property
     def replying(self) -> bool:
         """Something of the reply has left the house."""
         return self._reply_started and self.certain

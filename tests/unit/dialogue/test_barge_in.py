@@ -40,7 +40,9 @@ def talking(log: Log, **parts: Any) -> Conversation:
     """A conversation with a long reply."""
     parts.setdefault("language_model", FakeLanguageModel(REPLY, first_token_s=0.05, token_s=0.01))
     manner = parts.pop("manner", Manner())
-    return Conversation(fake_engines(**parts), DialogueSettings(), "s", [log], manner=manner)
+    return Conversation(
+        fake_engines(**parts), DialogueSettings(unready_silence_ms=0), "s", [log], manner=manner
+    )
 
 
 def now() -> float:

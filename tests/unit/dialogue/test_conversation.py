@@ -30,6 +30,7 @@ from kuaimei.settings import DialogueSettings
 from tests.fakes import (
     FakeLanguageModel,
     FakeRecognizer,
+    FakeSynthesizer,
     FakeTurnDetector,
     Log,
     fake_engines,
@@ -47,7 +48,8 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 def conversation(log: Log, settings: dict[str, Any] | None = None, **parts: Any) -> Conversation:
     parts.setdefault("language_model", FakeLanguageModel(REPLY))
     about = {name: parts.pop(name) for name in ("manner", "earlier", "first_turn") if name in parts}
-    return Conversation(fake_engines(**parts), DialogueSettings(**settings or {}), "s", [log], **about)
+    settings = {"unready_silence_ms": 0, **(settings or {})}
+    return Conversation(fake_engines(**parts), DialogueSettings(**settings), "s", [log], **about)
 
 
 def compare(lines: list[str], path: Path) -> None:
@@ -546,3 +548,27 @@ async def test_what_is_known_already_is_read_while_the_user_goes_on() -> None:
     assert piece.text == "一" * 50
     assert [req.messages[-1].content for req in model.warmed][-1] == "一" * 50
     assert log.one(TranscriptFinal).text == "一" * 50 + "二" * 20
+
+
+@virtually
+async def test_while_no_answer_is_ready_the_speaker_may_go_on() -> None:
+    log = Log()
+    settings = {"unready_silence_ms": 1000}
+    async with conversation(log, settings, synthesizer=FakeSynthesizer(delay_s=0.6)) as c:
+        await play(c, said("我想問天氣"), silence(850), said("還有明天的交通"), silence(3000))
+        await c.idle()
+    assert log.one(TranscriptFinal).text == "我想問天氣還有明天的交通"
+    ended, heard = log.one(TurnEnded), log.of(ReplyAudio)[0]
+    assert heard.at - ended.at < 0.7  # waiting for the end and making the answer overlapped
+
+
+@virtually
+async def test_a_turn_ends_as_soon_as_its_answer_is_ready() -> None:
+    log = Log()
+    settings = {"unready_silence_ms": 3000}
+    async with conversation(log, settings, synthesizer=FakeSynthesizer(delay_s=0.6)) as c:
+        await play(c, said("我想問天氣"), silence(5000))
+        await c.idle()
+    ended, heard = log.one(TurnEnded), log.of(ReplyAudio)[0]
+    assert ended.at - ended.last_voiced_at < 2.0
+    assert heard.at == ended.at

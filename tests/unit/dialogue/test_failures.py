@@ -49,7 +49,9 @@ async def a_turn_works(c: Conversation, log: Log) -> None:
 def talk(log: Log, **parts: Any) -> Conversation:
     parts.setdefault("language_model", FakeLanguageModel(REPLY))
     manner = parts.pop("manner", Manner())
-    return Conversation(fake_engines(**parts), DialogueSettings(), "s", [log], manner=manner)
+    return Conversation(
+        fake_engines(**parts), DialogueSettings(unready_silence_ms=0), "s", [log], manner=manner
+    )
 
 
 def spoken(voice: FakeSynthesizer) -> str:

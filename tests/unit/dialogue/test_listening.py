@@ -29,6 +29,7 @@ class Diary:
         self.captions: list[str] = []
         self.ended: list[tuple[Utterance, float, float, str]] = []
         self.heard = 0
+        self.ready = True
 
     def speech_started(self, utterance: Utterance, audio_ms: float) -> None:
         self.lines.append("started")
@@ -41,6 +42,9 @@ class Diary:
 
     def speech_paused(self, utterance: Utterance) -> None:
         self.lines.append("paused")
+
+    def answer_ready(self, utterance: Utterance) -> bool:
+        return self.ready
 
     def speech_resumed(self, utterance: Utterance) -> None:
         self.lines.append("resumed")
