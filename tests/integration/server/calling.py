@@ -104,6 +104,12 @@ class Caller:
         self.channel.on("close", self.closed.set)
         self.peer.on("track", self._listen)
 
+    async def __aenter__(self) -> "Caller":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
     async def offer(self) -> str:
         """Its SDP, all candidates in it."""
         await self.peer.setLocalDescription(await self.peer.createOffer())
@@ -182,13 +188,10 @@ async def offer_of(served: Served, sdp: str, query: str = "", **headers: str) ->
 @asynccontextmanager
 async def calling(served: Served, query: str = "", *, greeted: bool = True) -> AsyncIterator[Caller]:
     """A call, by default one that has been greeted."""
-    caller = Caller()
-    try:
+    async with Caller() as caller:
         answer = await offer_of(served, await caller.offer(), query)
         assert answer.status_code == 201, answer.text
         await caller.accept(answer.text, answer.headers["location"])
         if greeted:
             await caller.until("session.created")
         yield caller
-    finally:
-        await caller.close()

@@ -5,7 +5,14 @@ import logging
 from concurrent.futures import Executor
 from typing import Any
 
-from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
 from aiortc.mediastreams import MediaStreamTrack
 
 from kuaimei.audio.pcm import Pcm
@@ -52,6 +59,10 @@ class Call:
         self._hearing: list[asyncio.Task[None]] = []
         self.channel = Channel()
         self._peer.addTrack(ReplyTrack(self._next, executor))
+        (transceiver,) = self._peer.getTransceivers()
+        spoken = RTCRtpSender.getCapabilities("audio").codecs
+        # The track gives Opus packets, whatever the client would like best.
+        transceiver.setCodecPreferences([c for c in spoken if c.mimeType.lower() == "audio/opus"])
 
     async def answer(self, offer: str) -> str:
         """The answer to ``offer``, both SDP; every candidate is in it.

@@ -37,6 +37,8 @@ def checked(sdp: str) -> str:
         raise _wrong("it may hold audio and a data channel, nothing else")
     if "audio/opus" not in codecs:
         raise _wrong("it does not offer Opus")
+    if not all(media.dtls is not None and media.dtls.fingerprints for media in description.media):
+        raise _wrong("a section has no fingerprint of a certificate")
     kept = [line for line in sdp.splitlines() if not _left_out(line)]
     return "\r\n".join(kept) + "\r\n"
 
