@@ -28,7 +28,7 @@ from kuaimei.dialogue.tasks import Tasks
 from kuaimei.dialogue.thinking import Thinker
 from kuaimei.dialogue.timing import Stopwatch
 from kuaimei.dialogue.utterance import Transcript, Utterance
-from kuaimei.engines.types import Language, LLMReq, Priority, Ticket, TTSReq
+from kuaimei.engines.types import Language, LLMReq, Message, Priority, Ticket, TTSReq
 from kuaimei.errors import EngineError, KuaimeiError
 from kuaimei.settings import DialogueSettings
 from kuaimei.text.clauses import speech_length
@@ -241,8 +241,9 @@ class Turn:
     async def _answer(self) -> None:
         said = "" if self._user_entry is not None else self.user_text or ""
         prompt = self._manner.instructions or self._settings.system_prompt
+        messages = self._history.request(prompt, self._settings.history_tokens, said)
         req = LLMReq(
-            messages=self._history.request(prompt, self._settings.history_tokens, said),
+            messages=_in_english(messages) if self._language == "en" else messages,
             max_tokens=self._settings.max_reply_tokens,
         )
         empty = True
@@ -340,6 +341,12 @@ class Turn:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _in_english(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """A small model forgets what the system prompt says of languages: the latest message says it again."""
+    *earlier, latest = messages
+    return (*earlier, latest.model_copy(update={"content": f"{latest.content}\n(Please reply in English.)"}))
 
 
 def _told(failure: Exception) -> KuaimeiError:

@@ -572,3 +572,18 @@ async def test_a_turn_ends_as_soon_as_its_answer_is_ready() -> None:
     ended, heard = log.one(TurnEnded), log.of(ReplyAudio)[0]
     assert ended.at - ended.last_voiced_at < 2.0
     assert heard.at == ended.at
+
+
+@virtually
+async def test_who_speaks_english_is_answered_in_english() -> None:
+    log, model = Log(), FakeLanguageModel("It is sunny.")
+    recognizer = FakeRecognizer(text="How is the weather?", language="en")
+    async with conversation(log, language_model=model, recognizer=recognizer) as c:
+        await play(c, said("如何"), silence(2000))
+        await c.idle()
+        c.type("謝謝")
+        await c.idle()
+    first, second = (req.messages for req in (model.requests[0], model.requests[-1]))
+    assert first[-1].content.endswith("(Please reply in English.)")
+    assert [m.content for m in second[1:3]] == ["How is the weather?", "It is sunny."]
+    assert second[-1].content == "謝謝"
