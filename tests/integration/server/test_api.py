@@ -3,12 +3,25 @@
 import io
 import zipfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
-from tests.integration.server.serving import KEY, MemoryArchive, Served, TestHouse, make_settings, serving
+from kuaimei.server.page import Page
+from kuaimei.settings import IceServer
+from tests.fakes import FakeSynthesizer
+from tests.integration.server.serving import (
+    KEY,
+    MemoryArchive,
+    Served,
+    TestHouse,
+    make_settings,
+    quick_engines,
+    serving,
+)
 from tests.integration.server.talking import talking
 
 SOUND = bytes(range(256)) * 20
@@ -169,10 +182,10 @@ async def test_bodies_are_bounded() -> None:
         assert (await http.get("/healthz")).status_code == 200
 
 
-async def test_a_key_is_demanded() -> None:
+async def test_a_key_is_demanded(tmp_path: Path) -> None:
     settings = make_settings(key=KEY)
     async with (
-        serving(TestHouse(settings=settings)) as served,
+        serving(TestHouse(settings=settings), Page(tmp_path)) as served,
         httpx.AsyncClient(base_url=served.url) as http,
     ):
         for path in ("/v1/models", "/metrics", "/api/sessions", "/api/openapi.json", "/nowhere"):
@@ -198,3 +211,81 @@ async def test_other_hosts_and_other_sites_are_refused(http: httpx.AsyncClient) 
     foreign = await http.post("/v1/chat/completions", headers={"Origin": "https://evil.example"}, json={})
     assert code(foreign) == (403, "origin_not_allowed")
     assert "access-control-allow-origin" not in foreign.headers
+
+
+async def test_a_session_is_named(http: httpx.AsyncClient) -> None:
+    named = await http.patch("/api/sessions/sess_1", json={"title": "  家裡的\n晚餐 "})
+    assert (named.status_code, named.json()["title"]) == (200, "家裡的 晚餐")
+    assert (await http.get("/api/sessions/sess_1")).json()["title"] == "家裡的 晚餐"
+    assert code(await http.patch("/api/sessions/sess_else", json={"title": "我的"})) == (404, "not_found")
+    assert code(await http.patch("/api/sessions/sess_no", json={"title": "x"})) == (404, "not_found")
+    assert code(await http.patch("/api/sessions/sess_1", json={"title": "長" * 201})) == (
+        400,
+        "invalid_value",
+    )
+    assert code(await http.patch("/api/sessions/sess_1", json={})) == (400, "invalid_value")
+
+
+async def test_the_status_tells_how_to_talk_and_no_secret(tmp_path: Path) -> None:
+    turn = IceServer(urls=("turn:turn.example:3478",), secret=SecretStr("shared-with-turn"))
+    settings = make_settings(key=KEY, max_sessions=3, max_waiting=5, ice_servers=(turn,))
+    async with (
+        serving(TestHouse(settings=settings), Page(tmp_path)) as served,
+        httpx.AsyncClient(base_url=served.url) as http,
+    ):
+        assert code(await http.get("/api/status")) == (401, "invalid_api_key")
+        http.headers["Authorization"] = f"Bearer {KEY}"
+        async with talking(served, additional_headers={"Authorization": f"Bearer {KEY}"}):
+            answer = await http.get("/api/status")
+        status = answer.json()
+        assert (status["object"], status["status"]) == ("kuaimei.status", "ready")
+        assert status["sessions"] == {"open": 1, "capacity": 3, "waiting": 0, "max_waiting": 5}
+        (server,) = status["transports"]["webrtc"]["ice_servers"]
+        assert server["urls"] == ["turn:turn.example:3478"]
+        assert server["username"].endswith(":local")
+        assert [voice["id"] for voice in status["voices"]] == ["fake_one", "fake_two"]
+        assert status["voice"] == "fake_one"
+        assert {"role": "asr", "name": "whisper-small", "licence": "MIT"} in status["models"]
+        for secret in (KEY, "shared-with-turn", "somewhere", str(settings.home)):
+            assert secret not in answer.text
+
+
+async def test_voices_and_how_they_sound(tmp_path: Path) -> None:
+    house = TestHouse(
+        settings=make_settings(home=tmp_path),
+        engines=quick_engines(synthesizer=FakeSynthesizer(delay_s=0.0, voices=("zf_one", "af_two"))),
+    )
+    async with serving(house) as served, httpx.AsyncClient(base_url=served.url) as http:
+        voices = (await http.get("/api/voices")).json()["data"]
+        assert [(v["id"], v["language"]) for v in voices] == [("zf_one", "zh"), ("af_two", "en")]
+        for voice in voices:
+            sample = await http.get(voice["sample"])
+            assert (sample.status_code, sample.headers["content-type"]) == (200, "audio/mpeg")
+            assert (await http.get(voice["sample"])).content == sample.content
+        synthesizer = house.engines.synthesizer
+        assert isinstance(synthesizer, FakeSynthesizer)
+        assert [r.voice_id for r in synthesizer.requests] == ["zf_one", "af_two"]
+        assert [r.text.isascii() for r in synthesizer.requests] == [False, True]
+        assert code(await http.get("/api/voices/nobody/sample")) == (404, "not_found")
+        assert code(await http.get("/api/voices/..%2Fetc/sample")) == (404, "not_found")
+
+
+async def test_the_page_needs_no_key_but_what_it_asks_for_does(tmp_path: Path) -> None:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "index.html").write_text("<!doctype html>")
+    (tmp_path / "assets" / "a.js").write_text("1")
+    settings = make_settings(key=KEY)
+    async with (
+        serving(TestHouse(settings=settings), Page(tmp_path)) as served,
+        httpx.AsyncClient(base_url=served.url) as http,
+    ):
+        for path in ("/", "/assets/a.js"):
+            answer = await http.get(path)
+            assert answer.status_code == 200
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+        for path in ("/assets/", "/assets/b.js", "/index.html", "/api/status"):
+            assert code(await http.get(path)) == (401, "invalid_api_key")
+        http.headers["Authorization"] = f"Bearer {KEY}"
+        assert code(await http.get("/assets/b.js")) == (404, "not_found")
+        rebound = await http.get("/", headers={"Host": "rebound.example"})
+        assert code(rebound) == (421, "host_not_allowed")

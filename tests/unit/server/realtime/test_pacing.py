@@ -1,6 +1,8 @@
 import asyncio
 
-from kuaimei.server.realtime.pacing import Pace
+import pytest
+
+from kuaimei.server.realtime.pacing import Allowance, Pace
 from tests.virtual_time import run_virtually
 
 
@@ -32,3 +34,19 @@ def test_a_burst_is_taken_at_once() -> None:
 
 def test_an_hour_at_once_is_read_at_four_times_its_speed() -> None:
     assert 880 < took(*[1.0] * 3600) < 900
+
+
+def test_requests_come_in_bursts_but_not_for_ever() -> None:
+    async def ask() -> None:
+        allowance = Allowance(60)
+        assert [allowance.ask() for _ in range(60)] == [0.0] * 60
+        assert allowance.ask() == pytest.approx(1.0)
+        await asyncio.sleep(0.4)
+        assert allowance.ask() == pytest.approx(0.6)
+        await asyncio.sleep(0.61)
+        assert allowance.ask() == 0.0
+        await asyncio.sleep(3600.0)
+        assert [allowance.ask() for _ in range(60)] == [0.0] * 60
+        assert allowance.ask() > 0.0
+
+    run_virtually(ask())
