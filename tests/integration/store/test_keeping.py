@@ -212,6 +212,14 @@ async def test_sessions_are_paged_and_searched(settings: Settings) -> None:
         assert [s.id for s in await store.sessions(search="100%")] == [names[2]]
         assert [s.id for s in await store.sessions(search="1%0")] == []
         assert (await store.session(names[2])).title == "找我 100% 的 Words"
+        await store.rename_session(names[2], " 晚餐 ")
+        assert (await store.session(names[2])).title == "晚餐"
+        assert [s.id for s in await store.sessions(search="晚")] == [names[2]]
+        assert [s.id for s in await store.sessions(search="words")] == [names[2]]
+        await store.rename_session(names[2], "")
+        assert (await store.session(names[2])).title == "找我 100% 的 Words"
+        with pytest.raises(NotFound):
+            await store.rename_session("sess_none", "x")
         with pytest.raises(NotFound):
             await store.session("sess_none")
         with pytest.raises(StoreError, match="cannot be an id"):

@@ -587,3 +587,42 @@ async def test_who_speaks_english_is_answered_in_english() -> None:
     assert first[-1].content.endswith("(Please reply in English.)")
     assert [m.content for m in second[1:3]] == ["How is the weather?", "It is sunny."]
     assert second[-1].content == "謝謝"
+
+
+@virtually
+async def test_what_is_forgotten_is_not_answered() -> None:
+    log, model = Log(), FakeLanguageModel(REPLY)
+    earlier = [Message(role="user", content="早"), Message(role="assistant", content="早安")]
+    async with conversation(log, language_model=model, earlier=earlier) as talk:
+        first = talk.type("第一句", reply=False)
+        talk.add(Message(role="assistant", content="備註"), label="note")
+        talk.type("第二句", reply=False)
+        assert talk.forget("earlier_0")
+        assert talk.forget(f"user_{first}")
+        assert talk.forget("note")
+        assert not talk.forget("note")
+        number = talk.respond()
+        await talk.idle()
+        assert [m.content for m in model.requests[0].messages[1:]] == ["早安", "第二句"]
+        assert talk.forget(f"reply_{number}")
+        talk.type("第三句")
+        await talk.idle()
+        assert [m.content for m in model.requests[-1].messages[1:]] == ["早安", "第二句\n第三句"]
+
+
+@virtually
+async def test_settings_change_for_the_next_turn() -> None:
+    log, ears = Log(), FakeRecognizer()
+    async with conversation(log, recognizer=ears) as talk:
+        await play(talk, said("今天天氣"), silence(100))
+        talk.settings = talk.settings.model_copy(
+            update={"language": "en", "hotwords": ("快美",), "system_prompt": "新的"}
+        )
+        await play(talk, silence(1500))
+        await talk.idle()
+        assert {request.language for request, _ in ears.requests} == {None}
+        await play(talk, said("明天天氣"), silence(1500))
+        await talk.idle()
+        request, _ = ears.requests[-1]
+        assert (request.language, request.hotwords) == ("en", ("快美",))
+        assert talk.settings.system_prompt == "新的"

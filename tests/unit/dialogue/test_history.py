@@ -43,3 +43,15 @@ def test_an_endless_session_is_bounded() -> None:
         history.add("user" if i % 2 == 0 else "assistant", str(i))
     assert len(history.messages()) == 400
     assert history.messages()[-1].content == "1999"
+
+
+def test_messages_are_taken_out_by_their_labels() -> None:
+    history = History([Message(role="user", content="早"), Message(role="assistant", content="早安")])
+    history.add("user", "一", label="user_1")
+    reply = history.add("assistant", label="reply_1")
+    assert history.remove("earlier_1")
+    assert history.remove("reply_1")
+    assert not history.remove("reply_1")
+    assert not history.remove("reply_7")
+    reply.content = "說到一半"  # a reply under way goes on, and is not remembered
+    assert contents(history) == [("user", "早\n一")]

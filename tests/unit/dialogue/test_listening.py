@@ -243,3 +243,32 @@ async def test_endpointing_may_come_back_in_the_middle() -> None:
     await play(ears, silence(100))
     assert ears.diary.lines == ["started", "paused", "ended silence"]
     await ears.close()
+
+
+@virtually
+async def test_settings_change_between_two_utterances() -> None:
+    ears = Ears()
+    await play(ears, said("今天天氣"), silence(300))
+    ears.listener.settings = DialogueSettings(
+        end_silence_ms=1500, unready_silence_ms=0, preroll_ms=64, language="en"
+    )
+    assert ears.listener.settings.end_silence_ms == 1500
+    await play(ears, silence(600))
+    assert ears.diary.lines == ["started", "paused", "ended silence"]  # as it had begun
+    ears.diary.lines.clear()
+    heard = ears.diary.heard
+    await play(ears, silence(1000), said("今天天氣"), silence(900))
+    assert ears.diary.lines == ["started", "paused"]
+    assert (ears.diary.heard - heard) / 16 < 64 + 4 * 160 + 900 + 64  # with less from before its onset
+    await play(ears, silence(700))
+    assert ears.diary.lines == ["started", "paused", "ended silence"]
+    await ears.close()
+
+
+@virtually
+async def test_a_threshold_takes_effect_at_once_while_nobody_speaks() -> None:
+    ears = Ears()
+    ears.listener.settings = DialogueSettings(speech_threshold=0.99)
+    await play(ears, said("今天天氣"), silence(900))
+    assert ears.diary.lines == []
+    await ears.close()

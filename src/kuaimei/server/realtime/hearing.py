@@ -99,7 +99,7 @@ class Hearing:
             factor = _PATIENCE[self.eagerness]
             changes |= {name: round(getattr(base, name) * factor) for name in silences if factor != 1.0}
         elif self.silence_ms is not None:
-            changes |= dict.fromkeys(silences, self.silence_ms)
+            changes |= dict.fromkeys((*silences, "unready_silence_ms"), self.silence_ms)
             changes["speculate_silence_ms"] = min(base.speculate_silence_ms, self.silence_ms)
         if self.language is not None:
             changes["language"] = self.language

@@ -30,7 +30,7 @@ def test_silence_threshold_and_padding() -> None:
     assert settings.preroll_ms == 500
     ends = (settings.end_silence_ms, settings.end_silence_complete_ms, settings.end_silence_incomplete_ms)
     assert ends == (150, 150, 150)  # the client's word, whatever turn detection thinks
-    assert settings.speculate_silence_ms == 150
+    assert (settings.speculate_silence_ms, settings.unready_silence_ms) == (150, 150)
     assert detecting(threshold=1.0).settings(BASE, semantic=False).speech_threshold < 1
     assert detecting(threshold=0.0).settings(BASE, semantic=False).speech_threshold > 0
 
