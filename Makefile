@@ -6,8 +6,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
 .PHONY: run test setup check format weights clean help
 
-run: setup            ## start the server and print its address
-	@exec $(BIN)/kuaimei serve
+run: $(VENV)/.run     ## set up what is missing, start the server and print its address
+	@exec $(BIN)/kuaimei serve --fetch
 
 setup: $(VENV)/.run weights  ## private environment and weights, nothing started
 

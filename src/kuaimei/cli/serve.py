@@ -11,6 +11,7 @@ import typer
 
 from kuaimei import __version__
 from kuaimei.cli import console
+from kuaimei.cli.setup import prepare
 from kuaimei.errors import SettingsError
 from kuaimei.models.source import Source
 from kuaimei.server import create_app, make_server
@@ -25,6 +26,7 @@ def serve(
         str | None, typer.Option(help="Address to listen on; beyond loopback a key is needed.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    fetch: Annotated[bool, typer.Option(help="First do what `kuaimei setup` does, if need be.")] = False,
     llm: Annotated[
         str | None, typer.Option(help="Catalogue name, path, or URL of an OpenAI-compatible server.")
     ] = None,
@@ -35,6 +37,8 @@ def serve(
     if given:
         server = ServerSettings(**{**dict(settings.server), **given})
         settings = Settings(**{**dict(settings), "server": server})
+    if fetch:
+        prepare(settings)
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_serve(settings))
 
@@ -45,8 +49,12 @@ async def _serve(settings: Settings) -> None:
     if (me := asyncio.current_task()) is not None:  # until uvicorn takes the signals over
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
     console.note(f"快美 kuaimei {__version__}: loading …")
+
+    def ready(name: str) -> None:
+        console.note(f"  ready: {name} ({time.monotonic() - started:.1f} s)")
+
     with listening:
-        async with open_house(settings, progress=lambda name: console.note(f"  ready: {name}")) as house:
+        async with open_house(settings, progress=ready) as house:
             for source in house.loaded:
                 console.note(_loaded(source))
             kept = house.store.describe() if house.store is not None else "nothing said is kept"

@@ -5,7 +5,7 @@ from kuaimei.cli.models import pull_missing
 from kuaimei.settings import Settings
 from kuaimei.wiring import sources
 
-__all__ = ["setup"]
+__all__ = ["prepare", "setup"]
 
 
 def setup() -> None:
@@ -13,7 +13,15 @@ def setup() -> None:
 
     Done once; run again it only looks whether all is there.
     """
-    settings = console.settings_from()
+    prepare(console.settings_from())
+
+
+def prepare(settings: Settings) -> None:
+    """What ``kuaimei setup`` does, with ``settings``.
+
+    Raises:
+        WeightsError: If weights cannot be had.
+    """
     pull_missing(settings)
     _measure(settings)
 
