@@ -31,6 +31,8 @@ _ONSET_MS = 96
 """Voiced sound with which an utterance begins while nobody is speaking."""
 _GOES_ON_MS = 64
 """Voiced sound with which a speaker goes on after a pause; less is a click."""
+_MUTED = 16
+"""Samples no larger than this are those of a microphone that is switched off, Opus's rounding included."""
 _SPLIT = ((14_000.0, 64.0), (7_000.0, 120.0))
 """(length, pause) in ms: a piece this long is closed at a pause this short: little is left at the end."""
 
@@ -74,7 +76,8 @@ class Listener:
     """Follows one stream of audio.
 
     Attributes:
-        endpointing: False: only `commit` ends an utterance, and all audio belongs to it.
+        endpointing: False: only `commit` ends an utterance, and all audio belongs to it; but the silence
+            of a microphone that is switched off begins none.
         over_reply: A reply is playing: an utterance takes more to begin, and a short sound is done sooner.
     """
 
@@ -183,7 +186,7 @@ class Listener:
         if utterance is None:
             self._preroll.append((frame, voiced))
             onset_ms = self._settings.barge_in_ms if self.over_reply else _ONSET_MS
-            if self._ears.onset_ms >= onset_ms or not self.endpointing:
+            if self._ears.onset_ms >= onset_ms or (not self.endpointing and _audible(frame)):
                 self._begin(at)
             return
         utterance.hear(frame, voiced=voiced, at=at)
@@ -302,3 +305,7 @@ class Listener:
             self._end_silence_ms, self._end_reason = float(settings.end_silence_complete_ms), "complete"
         else:
             self._end_silence_ms, self._end_reason = float(settings.end_silence_incomplete_ms), "incomplete"
+
+
+def _audible(frame: Pcm) -> bool:
+    return int(frame.max()) > _MUTED or int(frame.min()) < -_MUTED

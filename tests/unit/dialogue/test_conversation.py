@@ -303,7 +303,7 @@ async def test_commit_what_no_detector_took_for_speech() -> None:
     log = Log()
     async with conversation(log, recognizer=FakeRecognizer("小聲的話")) as c:
         c.endpointing = False
-        await play(c, silence(1500))
+        await play(c, silence(1500) + np.int16(100))
         assert c.commit()
         await c.idle()
     assert log.one(TranscriptFinal).text == "小聲的話"

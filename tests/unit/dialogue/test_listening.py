@@ -272,3 +272,17 @@ async def test_a_threshold_takes_effect_at_once_while_nobody_speaks() -> None:
     await play(ears, said("今天天氣"), silence(900))
     assert ears.diary.lines == []
     await ears.close()
+
+
+@virtually
+async def test_a_microphone_that_is_switched_off_begins_no_utterance() -> None:
+    ears = Ears()
+    ears.listener.endpointing = False
+    await play(ears, silence(5000))
+    assert ears.diary.lines == []
+    assert not ears.listener.commit()
+    await play(ears, said("今天"), silence(3000))
+    assert ears.diary.lines == ["started"]
+    assert ears.listener.commit()
+    assert ears.diary.heard / 16 == pytest.approx(320 + 2 * 160 + 3000, abs=33)  # what lay just before, too
+    await ears.close()
