@@ -4,6 +4,7 @@ python -m scripts.licences            # writes the file
 python -m scripts.licences --check    # status 1 if the file is not true
 """
 
+import json
 import re
 import sys
 import tomllib
@@ -49,12 +50,23 @@ def render() -> str:
     """The whole document."""
     lines = [INTRO, "## Weights\n", "| name | role | licence |", "|---|---|---|"]
     catalogue = tomllib.loads((ROOT / "src/kuaimei/models/catalog.toml").read_text(encoding="utf-8"))
-    lines += [
-        f"| {name} | {entry['role']} | {entry['licence']} |" for name, entry in catalogue["weights"].items()
-    ]
+    lines += [f"| {m['name']} | {m['role']} | {m['licence']} |" for m in catalogue["model"]]
     lines += ["", "## Packages of the default install\n", "| package | licence |", "|---|---|"]
     lines += [f"| {name} | {licence(name)} |" for name in packages()]
+    lines += ["", "## Packages built into the page\n", "| package | licence |", "|---|---|"]
+    lines += [f"| {name} | {stated} |" for name, stated in page_packages()]
     return "\n".join(lines) + "\n"
+
+
+def page_packages() -> list[tuple[str, str]]:
+    """Name and licence of what the page is made of, tools aside, from its lock file."""
+    lock = ROOT / "web" / "package-lock.json"
+    entries = json.loads(lock.read_text(encoding="utf-8"))["packages"].items() if lock.exists() else []
+    return sorted(
+        (path.rpartition("node_modules/")[2], entry.get("license", "not stated"))
+        for path, entry in entries
+        if path and not entry.get("dev") and not entry.get("optional")
+    )
 
 
 def packages() -> list[str]:
