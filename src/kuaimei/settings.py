@@ -6,6 +6,7 @@ working directory, environment variables (``KUAIMEI_LLM=…``, nested ones with 
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -119,6 +120,9 @@ class StoreSettings(_Section):
     """False: nothing said is stored."""
 
 
+_ICE_URL = re.compile(r"stuns?:[^?:\s]+(:\d+)?|turns?:[^?:\s]+(:\d+)?(\?transport=(udp|tcp))?")
+
+
 class IceServer(_Section):
     """A STUN or TURN server by which WebRTC finds its way through other networks."""
 
@@ -133,8 +137,8 @@ class IceServer(_Section):
     @classmethod
     def _known_scheme(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         for url in urls:
-            if url.partition(":")[0] not in {"stun", "stuns", "turn", "turns"}:
-                raise ValueError(f"{url!r} is no stun: or turn: address")
+            if not _ICE_URL.fullmatch(url):
+                raise ValueError(f"{url!r} is no address like stun:host:port or turn:host:port?transport=udp")
         return urls
 
 

@@ -33,7 +33,10 @@ def test_a_shared_secret_stays_here() -> None:
     assert "shared" not in str(given)
 
 
-@pytest.mark.parametrize("urls", [(), ("http://turn.example",), ("turn.example",)])
+@pytest.mark.parametrize(
+    "urls",
+    [(), ("http://turn.example",), ("turn.example",), ("turn:",), ("stun:a?transport=udp",), ("turn:a b",)],
+)
 def test_what_is_no_such_server(urls: Any) -> None:
     with pytest.raises(ValidationError):
         IceServer(urls=urls)

@@ -18,6 +18,11 @@ _GAP_LIMIT_S = 2.0
 """A longer gap in the stream is not filled: it is a new beginning."""
 
 
+_BURST_S = 10.0
+_TIMES = 1.5
+"""Faster than real time, beyond the burst: what comes faster still is no microphone, and is not heard."""
+
+
 class Gaps:
     """Keeps account of sound that never came, so that silence takes its time.
 
@@ -58,6 +63,8 @@ async def listen(track: MediaStreamTrack, hear: Callable[[Pcm], None]) -> None:
     rate = 0
     resampler = StreamResampler(ASR_RATE, ASR_RATE)
     gaps = Gaps(ASR_RATE)
+    loop = asyncio.get_running_loop()
+    began, heard_s = loop.time(), 0.0
     receiving: asyncio.Future[object] = asyncio.ensure_future(track.recv())
     try:
         while True:
@@ -73,6 +80,9 @@ async def listen(track: MediaStreamTrack, hear: Callable[[Pcm], None]) -> None:
             if frame.sample_rate != rate:
                 rate = frame.sample_rate
                 resampler, gaps = StreamResampler(rate, ASR_RATE), Gaps(rate)
+            heard_s += frame.samples / rate
+            if heard_s > _BURST_S + (loop.time() - began) * _TIMES:
+                continue
             pcm = mono(frame)
             if frame.pts is not None and (missing := gaps.before(frame.pts, len(pcm))):
                 pcm = np.concatenate((np.zeros(missing, np.int16), pcm))

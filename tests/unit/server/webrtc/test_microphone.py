@@ -7,8 +7,8 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.server.webrtc import microphone
 from kuaimei.server.webrtc.microphone import Gaps, listen, mono
+from tests.virtual_time import virtually
 
 
 def frame(samples: Pcm, *, pts: int = 0, rate: int = 48_000, layout: str = "stereo") -> AudioFrame:
@@ -65,13 +65,13 @@ class Track(MediaStreamTrack):
             raise MediaStreamError
         given = self._frames.pop(0)
         if given is None:
-            await asyncio.sleep(0.12)
+            await asyncio.sleep(0.2)
             return await self.recv()
         return given
 
 
-async def test_a_client_that_sends_nothing_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(microphone, "_STALL_S", 0.05)
+@virtually
+async def test_a_client_that_sends_nothing_is_silent() -> None:
     loud = np.full(960 * 2, 8000, np.int16)
     heard: list[Pcm] = []
     # 200 ms of sound, a pause in which no packet comes, 200 ms of sound.
@@ -82,3 +82,11 @@ async def test_a_client_that_sends_nothing_is_silent(monkeypatch: pytest.MonkeyP
     assert len(samples) == pytest.approx(0.6 * 16_000, rel=0.06)  # the resampler keeps the last of it
     assert np.abs(samples[int(0.25 * 16_000) : int(0.35 * 16_000)]).max() < 100
     assert np.abs(samples[int(0.1 * 16_000)]) > 7000
+
+
+@virtually
+async def test_what_comes_faster_than_any_microphone_is_not_heard() -> None:
+    sound = np.full(960 * 2, 8000, np.int16)
+    heard: list[Pcm] = []
+    await listen(Track([frame(sound, pts=n * 960) for n in range(50 * 60)]), heard.append)
+    assert sum(map(len, heard)) / 16_000 == pytest.approx(10.0, abs=0.5)
