@@ -106,6 +106,8 @@ export interface Status {
   webrtc: boolean;
   iceServers: RTCIceServer[];
   version: string;
+  /** Conversations are kept here. */
+  kept: boolean;
 }
 
 interface RawStatus {
@@ -113,6 +115,7 @@ interface RawStatus {
   progress?: number | null;
   transports?: { webrtc?: { available?: boolean; ice_servers?: RTCIceServer[] } };
   version?: string;
+  kept?: boolean;
 }
 
 export async function getStatus(): Promise<Status> {
@@ -123,7 +126,20 @@ export async function getStatus(): Promise<Status> {
     webrtc: raw.transports?.webrtc?.available ?? true,
     iceServers: raw.transports?.webrtc?.ice_servers ?? [],
     version: raw.version ?? "",
+    kept: raw.kept ?? true,
   };
+}
+
+let keeping: boolean | undefined;
+
+/** Whether conversations are kept here; asked once, so that nothing is asked for in vain. */
+export async function keeps(): Promise<boolean> {
+  if (keeping === undefined) {
+    const status = await getStatus();
+    if (!status.ready) throw new Error("the server is still loading");
+    keeping = status.kept;
+  }
+  return keeping;
 }
 
 /** Whether a conversation can begin, and how. */

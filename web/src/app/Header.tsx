@@ -56,10 +56,10 @@ export function Header({ onMenu, onVoices, onSettings }: Props) {
           size="compact-md"
           className={classes.language}
           onClick={() => prefer({ locale: locale === "en" ? "zh-TW" : "en" })}
-          aria-label={words.switchLanguage}
           lang={locale === "en" ? "zh-Hant-TW" : "en"}
         >
           {words.switchLanguageShort}
+          <span className="km-hidden"> {words.switchLanguage}</span>
         </Button>
         <Tooltip label={words.settings.title}>
           <ActionIcon variant="subtle" color="gray" size={40} onClick={onSettings} aria-label={words.settings.title}>

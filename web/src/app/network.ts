@@ -10,12 +10,15 @@ export function useNetwork(): void {
       void client.look();
     };
     const offline = () => void client.look();
+    const leave = () => client.hangUp(); // or the server would keep the place for a while
     void client.look();
     window.addEventListener("online", online);
     window.addEventListener("offline", offline);
+    window.addEventListener("pagehide", leave);
     return () => {
       window.removeEventListener("online", online);
       window.removeEventListener("offline", offline);
+      window.removeEventListener("pagehide", leave);
     };
   }, []);
 }

@@ -45,7 +45,8 @@ export interface Outfit {
 /** How long a microphone that was switched off still gives silence, so that the turn can end by itself. */
 const LINGER_MS = 1_500;
 /** Words spoken just before the key was released are still on their way. */
-const RELEASE_MS = 250;
+const RELEASE_MS = 200;
+const COMMIT_MS = 150;
 /** How long a microphone stays open for the next push. */
 const REST_MS = 30_000;
 const LOOK_MS = 1_500;
@@ -73,6 +74,7 @@ export class RealtimeClient {
   private redialing: ReturnType<typeof setTimeout> | undefined;
   private attempt = 0;
   private withoutRtc = false;
+  private triedRtc = false;
   private errorCode: string | null = null;
   /** The microphone is on for one push only. */
   private momentary = false;
@@ -173,11 +175,15 @@ export class RealtimeClient {
     if (!this.state.pressed) return;
     this.set({ pressed: false });
     setTimeout(() => {
-      if (this.state.pressed || this.state.connection.kind !== "open") return;
+      if (this.state.pressed) return;
       this.applyMute();
-      this.send({ type: "input_audio_buffer.commit", event_id: `${QUIET}commit` });
-      this.respond();
       this.rest();
+      // After the last sound: what came later would begin an utterance that nobody ends.
+      setTimeout(() => {
+        if (this.state.pressed || this.state.connection.kind !== "open") return;
+        this.send({ type: "input_audio_buffer.commit", event_id: `${QUIET}commit` });
+        this.respond();
+      }, COMMIT_MS);
     }, RELEASE_MS);
   }
 
@@ -259,6 +265,7 @@ export class RealtimeClient {
   /** Try at once what would be tried again later. */
   retry(): void {
     this.attempt = 0;
+    this.withoutRtc = false;
     this.set({ problem: null });
     if (this.state.connection.kind === "reconnecting") void this.redial();
   }
@@ -301,6 +308,7 @@ export class RealtimeClient {
       return;
     }
     const plain = this.withoutRtc || !server.webrtc || this.outfit.wishes().transport === "websocket";
+    this.triedRtc = !plain;
     const wanted: TransportKind[] = plain ? ["websocket"] : ["webrtc", "websocket"];
     for (const kind of wanted) {
       try {
@@ -310,7 +318,6 @@ export class RealtimeClient {
           return;
         }
         this.transport = transport;
-        if (kind === "websocket" && wanted.length > 1) this.withoutRtc = true; // it will not come about next time either
         if (this.greeted) this.settle();
         return;
       } catch {
@@ -340,6 +347,8 @@ export class RealtimeClient {
     const { transport } = this;
     if (!transport) return;
     this.attempt = 0;
+    // What did not come about now will not next time either, in the same network.
+    if (transport.kind === "websocket" && this.triedRtc) this.withoutRtc = true;
     this.set({ connection: { kind: "open", transport: transport.kind }, problem: null });
     transport.listen(this.microphone);
     transport.mute(this.silent);

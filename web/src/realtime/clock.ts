@@ -4,7 +4,8 @@ import type { Position } from "./transport";
 /** Where the listener is in a reply that plays elsewhere, from the events that tell when it starts and stops. */
 export class ReplyClock {
   private item: string | null = null;
-  private response: string | null = null;
+  /** The reply that it follows. */
+  response: string | null = null;
   private atMs = 0;
   private since: number | null = null;
 
@@ -46,7 +47,7 @@ export class ReplyClock {
   }
 
   position(): Position | null {
-    return this.item === null ? null : { itemId: this.item, ms: this.ms() };
+    return this.item === null ? null : { itemId: this.item, ms: this.ms(), silent: this.since === null };
   }
 
   private ms(): number {

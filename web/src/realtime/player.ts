@@ -18,6 +18,7 @@ export class Player {
   private item: string | null = null;
   private startMs = 0;
   private playedMs = 0;
+  private empty = true;
   private readonly dead = new Set<string>();
 
   private constructor(
@@ -25,7 +26,9 @@ export class Player {
     private readonly meter: Meter,
   ) {
     node.port.onmessage = ({ data }: MessageEvent<Report>) => {
-      if (data.epoch === this.epoch) this.playedMs = (data.played / RATE) * 1000;
+      if (data.epoch !== this.epoch) return;
+      this.playedMs = (data.played / RATE) * 1000;
+      this.empty = data.waiting === 0;
     };
   }
 
@@ -66,7 +69,7 @@ export class Player {
   }
 
   position(): Position | null {
-    return this.item === null ? null : { itemId: this.item, ms: this.heardMs() };
+    return this.item === null ? null : { itemId: this.item, ms: this.heardMs(), silent: this.empty };
   }
 
   level(): number {
@@ -99,6 +102,7 @@ export class Player {
     this.epoch += 1;
     this.startMs = ms;
     this.playedMs = 0;
+    this.empty = true;
     this.node.port.postMessage({ flush: this.epoch });
   }
 }

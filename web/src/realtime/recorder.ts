@@ -10,7 +10,7 @@ export class Recorder {
     private readonly node: AudioWorkletNode,
   ) {}
 
-  static async open(stream: MediaStream, muted: boolean, heard: (block: Int16Array) => void): Promise<Recorder> {
+  static async open(stream: MediaStream, heard: (block: Int16Array) => void): Promise<Recorder> {
     const context = captureContext();
     loading ??= context.audioWorklet.addModule(recorderUrl);
     await loading;
@@ -18,13 +18,7 @@ export class Recorder {
     const node = new AudioWorkletNode(context, "kuaimei-recorder", { numberOfOutputs: 0, channelCount: 1 });
     node.port.onmessage = ({ data }: MessageEvent<Int16Array>) => heard(data);
     source.connect(node);
-    const recorder = new Recorder(source, node);
-    recorder.mute(muted);
-    return recorder;
-  }
-
-  mute(muted: boolean): void {
-    this.node.port.postMessage({ muted });
+    return new Recorder(source, node);
   }
 
   close(): void {

@@ -99,6 +99,8 @@ export function reduce(state: SessionState, event: Action): SessionState {
     case "input_audio_buffer.speech_stopped":
       return { ...state, speech: false };
     case "kuaimei.caption": {
+      // It may come late, after the utterance has been understood.
+      if (!lastHearing(state) && state.lines.some((line) => line.id === event.item_id)) return state;
       const heard = hearing(state, event.item_id, event.turn);
       return change(heard, lastHearing(heard)?.id, { text: event.text, turn: event.turn });
     }

@@ -6,6 +6,8 @@ export type TransportKind = "webrtc" | "websocket";
 export interface Position {
   itemId: string;
   ms: number;
+  /** Nothing of it is being heard now: it is over, was stopped, or more has yet to come. */
+  silent: boolean;
 }
 
 /** A connection that carries the events both ways, the microphone there and the reply back. */

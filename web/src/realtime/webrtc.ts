@@ -78,6 +78,7 @@ class OverWebRtc implements Transport {
   private track: MediaStreamTrack | null = null;
   private muted: boolean;
   private hushed = false;
+  private hushedFor: string | null = null;
   private done = false;
   /** A data channel has no close codes: the server says it in an event before. */
   private goodbye = 1006;
@@ -107,7 +108,7 @@ class OverWebRtc implements Transport {
   }
 
   level(): number {
-    return this.meter?.level() ?? 0;
+    return this.element.muted ? 0 : (this.meter?.level() ?? 0);
   }
 
   position(): Position | null {
@@ -131,6 +132,7 @@ class OverWebRtc implements Transport {
 
   hush(): void {
     this.hushed = true;
+    this.hushedFor = this.clock.response;
     this.element.muted = true;
   }
 
@@ -151,11 +153,18 @@ class OverWebRtc implements Transport {
   private take(event: ServerEvent): void {
     this.clock.handle(event);
     if (event.type === "kuaimei.goodbye") this.goodbye = event.code;
-    if (event.type === "response.output_item.added" && this.hushed) {
-      this.hushed = false;
-      this.element.muted = false;
-    }
+    // The event is here before the silence: the browser still holds sound it has received.
+    if (event.type === "kuaimei.reply.held" || event.type === "kuaimei.reply.interrupted") this.element.muted = true;
+    if (event.type === "kuaimei.reply.resumed") this.element.muted = this.hushed;
+    if (event.type === "output_audio_buffer.started") this.unhush(event.response_id);
     this.call.caller.event(event);
+  }
+
+  /** Another reply begins to sound. */
+  private unhush(response: string): void {
+    if (this.hushed && response === this.hushedFor) return;
+    this.hushed = false;
+    this.element.muted = false;
   }
 
   private hear(stream: MediaStream): void {
@@ -168,6 +177,7 @@ class OverWebRtc implements Transport {
   private end(): void {
     if (this.done) return;
     const { caller } = this.call;
+    this.location = null; // there is nobody left to hang up on
     this.close();
     caller.closed(this.goodbye);
   }

@@ -81,18 +81,14 @@ class OverWebSocket implements Transport {
     this.listening += 1;
     const mine = this.listening;
     if (!stream) return;
-    void Recorder.open(stream, this.muted, (block) => this.append(block)).then((recorder) => {
+    void Recorder.open(stream, (block) => this.append(block)).then((recorder) => {
       if (mine !== this.listening || this.done) recorder.close();
-      else {
-        this.recorder = recorder;
-        recorder.mute(this.muted);
-      }
+      else this.recorder = recorder;
     });
   }
 
   mute(muted: boolean): void {
     this.muted = muted;
-    this.recorder?.mute(muted);
   }
 
   hush(): void {
@@ -110,6 +106,8 @@ class OverWebSocket implements Transport {
 
   private append(block: Int16Array): void {
     if (this.socket.bufferedAmount > BACKLOG_BYTES) return;
+    // Here and not where it is recorded: what is asked for after the muting must not be overtaken by sound.
+    if (this.muted) block.fill(0);
     this.send({ type: "input_audio_buffer.append", audio: toBase64(block) });
   }
 

@@ -42,9 +42,9 @@ export function Conversation() {
         ))}
       </ol>
       <Announcer text={latest?.status === "hearing" ? "" : (latest?.text ?? "")} done={latest?.status !== "writing"} />
-      <p className="km-hidden" aria-live="polite" aria-atomic="true" aria-label={words.line.caption}>
+      <div className="km-hidden" role="status" aria-label={words.line.caption}>
         {heard?.text ?? ""}
-      </p>
+      </div>
     </div>
   );
 }

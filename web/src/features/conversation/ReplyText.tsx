@@ -22,8 +22,8 @@ export function ReplyText({ line, position }: Props) {
   const current = position ? clauseAt(line.clauses, position.ms) : -1;
   const places = spans(line.text, line.clauses);
   const place = current < 0 ? undefined : places[current];
-  const over = place === undefined || isOver(line, position);
-  if (over) return <>{line.text}</>;
+  const over = position?.silent && line.status !== "writing";
+  if (place === undefined || over) return <>{line.text}</>;
   return (
     <>
       {line.text.slice(0, place.start)}
@@ -33,14 +33,6 @@ export function ReplyText({ line, position }: Props) {
       <span className={classes.coming}>{line.text.slice(place.end)}</span>
     </>
   );
-}
-
-/** Played to its end: the last clause is not marked for ever. */
-function isOver(line: Line, position: Position | null): boolean {
-  const last = line.clauses.at(-1);
-  const length = line.timing ? line.timing.reply_audio_s * 1000 : undefined;
-  if (line.status === "writing" || !last || !position) return false;
-  return position.ms >= (length ?? last.startMs + last.text.length * 350);
 }
 
 function Interrupted({ line, heard }: { line: Line; heard: string }) {

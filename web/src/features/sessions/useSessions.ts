@@ -1,8 +1,8 @@
 import { useDebouncedValue } from "@mantine/hooks";
 import { useCallback, useEffect, useRef, useState } from "react";
 
-import { NeedsKey, Refused } from "../../api/http";
-import { deleteSession, listSessions, listUtterances, loadLines, renameSession, type Session } from "../../api/rest";
+import { NeedsKey } from "../../api/http";
+import { deleteSession, keeps, listSessions, listUtterances, loadLines, renameSession, type Session } from "../../api/rest";
 import { client } from "../../app/client";
 
 /** The server keeps a turn a moment after it ends. */
@@ -34,6 +34,10 @@ export function useSessions(): Sessions {
       asked.current += 1;
       const mine = asked.current;
       try {
+        if (!(await keeps())) {
+          setState("not-kept");
+          return;
+        }
         const found = await listSessions(wanted, before);
         if (mine !== asked.current) return;
         setList((known) => (before ? [...known, ...found.data] : found.data));
@@ -41,8 +45,7 @@ export function useSessions(): Sessions {
         setState("ready");
       } catch (error) {
         if (mine !== asked.current) return;
-        const kept = !(error instanceof Refused && error.status === 404);
-        setState(kept ? "failed" : "not-kept");
+        setState("failed");
         if (error instanceof NeedsKey) client.needKey();
       }
     },
@@ -83,6 +86,7 @@ function useRecordings(load: () => Promise<void>): void {
       const { id } = client.snapshot().session;
       if (id === null) return;
       try {
+        if (!(await keeps())) return;
         const utterances = await listUtterances(id);
         if (client.snapshot().session.id !== id) return;
         const found = utterances.flatMap((one) =>

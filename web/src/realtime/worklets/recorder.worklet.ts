@@ -3,25 +3,17 @@ import { Resampler } from "./resampler";
 const TARGET_RATE = 24_000;
 const BLOCK = TARGET_RATE / 25; // 40 ms
 
-/** Gives the microphone as 24 kHz, 16-bit blocks; zeros while it is muted. */
+/** Gives the microphone as 24 kHz, 16-bit blocks. */
 class Recorder extends AudioWorkletProcessor {
   private readonly resampler = new Resampler(sampleRate, TARGET_RATE);
   private block = new Int16Array(BLOCK);
   private filled = 0;
-  private muted = false;
-
-  constructor() {
-    super();
-    this.port.onmessage = ({ data }: MessageEvent<{ muted: boolean }>) => {
-      this.muted = data.muted;
-    };
-  }
 
   process(inputs: Float32Array[][]): boolean {
     const input = inputs[0]?.[0];
     if (!input) return true;
     for (const sample of this.resampler.push(input)) {
-      this.block[this.filled] = this.muted ? 0 : Math.round(Math.max(-1, Math.min(1, sample)) * 32767);
+      this.block[this.filled] = Math.round(Math.max(-1, Math.min(1, sample)) * 32767);
       this.filled += 1;
       if (this.filled === BLOCK) {
         this.port.postMessage(this.block, [this.block.buffer]);

@@ -1,0 +1,60 @@
+"""Debian's Chromium with a fake microphone, and the page, built if it is not."""
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from kuaimei.server.page import FOLDER
+from tests.browser.room import speech_file
+
+OpenBrowser: TypeAlias = Callable[..., AbstractAsyncContextManager[Browser]]
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser; without one these tests are skipped, and say so."""
+    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    if found is None:
+        pytest.skip("there is no Chromium on this machine: apt install chromium fonts-noto-cjk")
+    return found
+
+
+@pytest.fixture(scope="session")
+def built_page() -> Path:
+    """The built page; without it the tests fail and say what to do."""
+    if not (FOLDER / "index.html").is_file():
+        pytest.fail("the page has not been built: python hatch_build.py", pytrace=False)
+    return FOLDER
+
+
+@pytest.fixture
+def open_browser(chromium: str, built_page: Path, tmp_path: Path) -> OpenBrowser:
+    """``open_browser(1.0, 2.0, 5.0)``: a browser whose microphone hears silence, speech, silence …"""
+
+    @asynccontextmanager
+    async def opened(*speech: float, extra: tuple[str, ...] = (), allow: bool = True) -> AsyncIterator[Browser]:
+        clip = speech_file(tmp_path / "microphone.wav", *(speech or (600.0,)))
+        given = [
+            "--use-fake-device-for-media-stream",
+            *(["--use-fake-ui-for-media-stream"] if allow else []),
+            f"--use-file-for-fake-audio-capture={clip}%noloop",
+            "--autoplay-policy=no-user-gesture-required",
+            "--no-sandbox",
+            "--disable-features=WebRtcHideLocalIpsWithMdns",
+            *extra,
+        ]
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=chromium, args=given)
+            try:
+                yield browser
+            finally:
+                await browser.close()
+
+    return opened

@@ -1,0 +1,215 @@
+"""What stands in the way is said, in a sentence, with what to do; and it goes away by itself where it can."""
+
+import asyncio
+
+import pytest
+from playwright.async_api import expect
+from pydantic import SecretStr
+
+from kuaimei.server import create_app, make_server
+from kuaimei.server.doorway import Doorway
+from tests.browser.conftest import OpenBrowser
+from tests.browser.room import ANSWER, axe_findings, room_engines, visiting
+from tests.integration.server.serving import KEY, MemoryArchive, TestHouse, eventually, make_settings, serving
+
+FAILURES = [
+    ("NotFoundError", "no-microphone", "找不到麥克風"),
+    ("NotReadableError", "microphone-busy", "麥克風正被別的程式使用"),
+    ("TypeError", "unsupported", "這個瀏覽器沒辦法錄音"),
+]
+
+
+def _house(**server: object) -> TestHouse:
+    return TestHouse(settings=make_settings(**server), engines=room_engines(), store=MemoryArchive())
+
+
+@pytest.mark.parametrize(("error", "kind", "title"), FAILURES)
+async def test_a_microphone_that_is_not_given(open_browser: OpenBrowser, error: str, kind: str, title: str) -> None:
+    fails = f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{error}'); }};"
+    async with (
+        serving(_house()) as served,
+        open_browser() as browser,
+        visiting(browser, served.url, scripts=[fails]) as visitor,
+    ):
+        await visitor.arrive()
+        await visitor.talk.click()
+        await expect(visitor.notice(kind)).to_contain_text(title)
+        await expect(visitor.talk).to_have_attribute("data-mood", "idle")
+        assert await axe_findings(visitor.page) == []
+        await visitor.page.get_by_role("button", name="Switch to English").click()
+        await expect(visitor.notice(kind)).not_to_contain_text(title)
+        await visitor.write("你好")  # typing works all the same
+        await expect(visitor.lines("assistant")).to_contain_text(ANSWER)
+        visitor.at_ease()
+
+
+async def test_permission_denied(open_browser: OpenBrowser) -> None:
+    async with (
+        serving(_house()) as served,
+        open_browser(allow=False) as browser,  # nobody answers the browser's question: it counts as no
+        visiting(browser, served.url) as visitor,
+    ):
+        await visitor.arrive()
+        await visitor.talk.click()
+        await expect(visitor.notice("denied")).to_contain_text("麥克風被封鎖了")
+        visitor.at_ease()
+
+
+async def test_a_page_over_plain_http_from_another_machine(open_browser: OpenBrowser) -> None:
+    async with (
+        serving(_house(allowed_hosts=("kuaimei.test",))) as served,
+        open_browser(extra=("--host-resolver-rules=MAP kuaimei.test 127.0.0.1",)) as browser,
+        visiting(browser, f"http://kuaimei.test:{served.port}", expected=["Cross-Origin-Opener-Policy"]) as visitor,
+    ):
+        await visitor.arrive()
+        await visitor.talk.click()
+        await expect(visitor.notice("insecure")).to_contain_text("https")
+        await visitor.write("你好")
+        await expect(visitor.lines("assistant")).to_contain_text(ANSWER)
+        visitor.at_ease()
+
+
+async def test_models_are_still_loading(open_browser: OpenBrowser) -> None:
+    house = _house()
+    door = Doorway(house.settings, expecting=("asr", "llm", "tts", "vad"))
+    server = make_server(door, house.settings.server)  # type: ignore[arg-type]
+    running = asyncio.ensure_future(server.serve())
+    await eventually(lambda: server.started or running.done())
+    origin = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    try:
+        async with open_browser() as browser, visiting(browser, origin) as visitor:
+            await visitor.arrive()
+            await expect(visitor.notice("loading")).to_contain_text("模型還在載入")
+            door.progress("asr")
+            door.progress("vad")
+            await expect(visitor.notice("loading")).to_contain_text("50%")
+            await visitor.write("你好")  # it waits, and is said when somebody can hear it
+            async with door.opened(create_app(house)):
+                await expect(visitor.lines("assistant")).to_contain_text(ANSWER, timeout=15_000)
+                await expect(visitor.notice("loading")).to_have_count(0)
+                visitor.at_ease()
+    finally:
+        server.should_exit = True
+        await running
+
+
+async def test_the_queue_is_visible_and_moves(open_browser: OpenBrowser) -> None:
+    async with (
+        serving(_house(max_sessions=1)) as served,
+        open_browser() as browser,
+        visiting(browser, served.url) as second,
+    ):
+        async with visiting(browser, served.url) as first:
+            await first.arrive()
+            await first.write("你好")
+            await expect(first.lines("assistant")).to_contain_text(ANSWER)
+            await second.arrive()
+            await second.write("輪到我了嗎")
+            await expect(second.notice("waiting")).to_contain_text("第 1 位")
+            await expect(second.status).to_contain_text("排隊中")
+            await first.leave(served.house)
+            first.at_ease()
+        await expect(second.lines("assistant")).to_contain_text(ANSWER, timeout=20_000)
+        await expect(second.notice("waiting")).to_have_count(0)
+        second.at_ease()
+
+
+async def test_no_place_left_even_to_wait(open_browser: OpenBrowser) -> None:
+    refused = ["503 (Service Unavailable)"]
+    async with (
+        serving(_house(max_sessions=1, max_waiting=0)) as served,
+        open_browser() as browser,
+        visiting(browser, served.url, expected=refused) as second,
+    ):
+        async with visiting(browser, served.url) as first:
+            await first.arrive()
+            await first.write("你好")
+            await expect(first.lines("assistant")).to_contain_text(ANSWER)
+            await second.arrive()
+            await second.write("還有位子嗎")
+            await expect(second.notice("full")).to_contain_text("位子都滿了", timeout=15_000)
+            await first.leave(served.house)
+        await expect(second.lines("assistant")).to_contain_text(ANSWER, timeout=20_000)
+        await expect(second.notice("full")).to_have_count(0)
+        second.at_ease()
+
+
+async def test_a_key_is_asked_for_and_remembered(open_browser: OpenBrowser) -> None:
+    house = TestHouse(settings=make_settings(key=KEY), engines=room_engines(), store=MemoryArchive())
+    assert house.settings.server.api_key == SecretStr(KEY)
+    async with (
+        serving(house) as served,
+        open_browser() as browser,
+        visiting(browser, served.url, expected=["401 (Unauthorized)"]) as visitor,
+    ):
+        await visitor.arrive()
+        await expect(visitor.notice("key")).to_contain_text("需要 API 金鑰")
+        assert await axe_findings(visitor.page) == []
+        await visitor.page.get_by_label("API 金鑰").fill(KEY)
+        await visitor.page.get_by_role("button", name="使用這把金鑰").click()
+        for transport in ("WebRTC", "WebSocket"):
+            await expect(visitor.notice("key")).to_have_count(0)
+            await visitor.write("你好")
+            await expect(visitor.lines("assistant").last).to_contain_text(ANSWER)
+            await expect(visitor.status).to_contain_text(transport)
+            await visitor.page.evaluate(
+                "localStorage.setItem('kuaimei.preferences', JSON.stringify({transport: 'websocket'}))"
+            )
+            await visitor.page.goto("about:blank")
+            await visitor.arrive()
+        visitor.at_ease()
+
+
+@pytest.mark.parametrize("transport", ["auto", "websocket"])
+async def test_the_server_restarts_and_the_conversation_goes_on(open_browser: OpenBrowser, transport: str) -> None:
+    house = _house()
+    gone = ["ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "WebSocket connection"]
+    async with open_browser() as browser:
+        async with serving(house) as served:
+            port, origin = served.port, served.url
+            visit = visiting(browser, origin, prefer={"transport": transport}, expected=gone)
+            visitor = await visit.__aenter__()
+            await visitor.arrive()
+            await visitor.write("第一句")
+            await expect(visitor.lines("assistant")).to_contain_text(ANSWER)
+            await expect(visitor.talk).to_have_attribute("data-mood", "idle", timeout=15_000)
+        try:
+            await expect(visitor.notice("offline")).to_contain_text("連不上伺服器", timeout=15_000)
+            await expect(visitor.lines("user")).to_contain_text("第一句")
+            assert await axe_findings(visitor.page) == []
+            server = house.settings.server.model_copy(update={"port": port})
+            house.settings = house.settings.model_copy(update={"server": server})
+            async with serving(house):
+                await expect(visitor.status).to_contain_text("已連線", timeout=30_000)
+                await expect(visitor.notice("offline")).to_have_count(0)
+                await visitor.write("第二句")
+                await expect(visitor.lines("assistant")).to_have_count(2)
+                await expect(visitor.lines("assistant").last).to_contain_text(ANSWER)
+                assert len(house.conversations) == 1, "it went on as another session"
+                visitor.at_ease()
+        finally:
+            await visit.__aexit__(None, None, None)
+
+
+async def test_a_session_that_is_open_elsewhere(open_browser: OpenBrowser) -> None:
+    async with (
+        serving(_house()) as served,
+        open_browser() as browser,
+        visiting(browser, served.url) as first,
+        visiting(browser, served.url, expected=["409 (Conflict)"]) as second,
+    ):
+        await first.arrive()
+        await first.write("你好")
+        await expect(first.lines("assistant")).to_contain_text(ANSWER)
+        assert served.house.store is not None
+        session = next(iter(served.house.conversations))
+        served.house.store.put(session, "你好", ANSWER)
+        await second.arrive(f"/#/s/{session}")
+        await expect(second.lines("user")).to_contain_text("你好")
+        await second.write("我也在")
+        await expect(second.notice("in-use")).to_contain_text("別的地方", timeout=15_000)
+        await second.page.get_by_role("button", name="在這裡繼續").click()
+        await expect(second.lines("assistant")).to_have_count(2)
+        await expect(first.notice("in-use")).to_be_visible()
+        first.at_ease()
+        second.at_ease()
