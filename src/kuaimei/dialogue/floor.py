@@ -51,7 +51,7 @@ class Floor:
         self._journal = journal
         self._changed = changed
         self._turns: list[Turn] = []
-        self._latest: Turn | None = None
+        self._heard_last: Turn | None = None  # of those that are over
 
     @property
     def busy(self) -> bool:
@@ -113,7 +113,6 @@ class Floor:
             if not earlier.answering:
                 earlier.interrupt("barge_in")
         self._turns.append(turn)
-        self._latest = turn
         self._journal.turn = turn.number
         turn.task.add_done_callback(partial(self._leave, turn))
         self._changed()
@@ -136,23 +135,28 @@ class Floor:
         for turn in tuple(self._turns):
             turn.interrupt(reason)
             if turn.answering:
-                self._turns.remove(turn)
+                self._remove(turn)
             elif reason == "closed":
                 turn.cancel()
         self._changed()
 
     def played(self, heard_ms: float) -> None:
         """The client reports how much of the current or last reply was played."""
-        turn = next((t for t in self._turns if t.speaker.begun), self._latest)
+        turn = next((t for t in self._turns if t.speaker.begun), self._heard_last)
         if turn is not None:
             turn.speaker.played(heard_ms)
-            if turn not in self._turns:
+            if turn.speaker.over:
                 turn.keep()
 
     def _leave(self, turn: Turn, task: asyncio.Task[None]) -> None:
         if turn in self._turns:
-            self._turns.remove(turn)
+            self._remove(turn)
             self._changed()
+
+    def _remove(self, turn: Turn) -> None:
+        self._turns.remove(turn)
+        if turn.speaker.begun:
+            self._heard_last = turn
 
     def _emit(self, event: Event) -> None:
         if isinstance(event, ReplyStarted | ReplyAudio):

@@ -157,6 +157,7 @@ class Listener:
         if len(self._rest):
             self._utterance.hear(self._rest, voiced=False, at=asyncio.get_running_loop().time())
             self._delegate.speech_heard(self._rest)
+            self._received += len(self._rest)
             self._rest = EMPTY
         self._end(self._utterance, "committed")
         return True
@@ -170,6 +171,7 @@ class Listener:
     def clear(self) -> None:
         """Forget the utterance and the audio not yet looked at."""
         self.drop()
+        self._received += len(self._rest)
         self._rest = EMPTY
         self._preroll.clear()
         self._vad.reset()

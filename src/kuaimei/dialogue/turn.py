@@ -156,8 +156,8 @@ class Turn:
         self.speaker.release()
 
     def ask(self, manner: Manner) -> bool:
-        """Answer this turn after all; False if it is too late for that."""
-        if self.task.done() or self._wants_reply:
+        """Answer this turn after all; False if it is too late for that or there are no words to answer."""
+        if self.task.done() or self._wants_reply or self.user_text == "":
             return False
         self._manner = manner
         self._wants_reply = True
@@ -200,6 +200,8 @@ class Turn:
             if await self._understand():
                 for earlier in self._after:
                     await asyncio.wait([earlier])
+                if not self._wants_reply:
+                    await self._certain.wait()  # until then it may yet be asked for
                 if self._wants_reply:
                     self.answering = True
                     await self._answer()

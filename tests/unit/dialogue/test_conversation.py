@@ -626,3 +626,75 @@ async def test_settings_change_for_the_next_turn() -> None:
         request, _ = ears.requests[-1]
         assert (request.language, request.hotwords) == ("en", ("快美",))
         assert talk.settings.system_prompt == "新的"
+
+
+@virtually
+async def test_asking_in_the_instant_a_turn_that_is_understood_becomes_certain() -> None:
+    log, model = Log(), FakeLanguageModel(REPLY)
+    async with conversation(log, language_model=model, manner=Manner(reply=False)) as c:
+        await play(c, said("今天天氣"), silence(600))  # understood on the guess that it is over
+        assert c.commit()
+        assert c.respond(Manner()) == 1
+        await c.idle()
+    assert model.requests[0].messages[-1].content == "今天天氣"
+    assert log.one(ReplyFinished).text == REPLY
+    assert len(log.of(TurnTimed)) == 1
+
+
+@virtually
+async def test_asking_about_what_was_not_understood() -> None:
+    log, model = Log(), FakeLanguageModel(REPLY)
+    parts: dict[str, Any] = {"language_model": model, "recognizer": FakeRecognizer("")}
+    async with conversation(log, manner=Manner(reply=False), **parts) as c:
+        c.type("早安", reply=False)
+        await play(c, noise(900), silence(600))
+        assert c.commit()
+        c.respond(Manner())
+        await c.idle()
+    assert model.requests[0].messages[-1].content == "早安"
+    assert log.one(ReplyFinished).text == REPLY
+
+
+@virtually
+async def test_what_is_committed_between_frames_counts_as_received() -> None:
+    log = Log()
+    async with conversation(log) as c:
+        c.endpointing = False
+        for _ in range(3):
+            await play(c, said("今天天氣"), silence(12))  # 652 ms: not a whole number of frames
+            assert c.commit()
+            await c.idle()
+    assert [e.audio_ms for e in log.of(TurnEnded)] == pytest.approx([652, 1304, 1956])
+    assert [e.audio_ms for e in log.of(SpeechStarted)] == pytest.approx([0, 652, 1304])
+
+
+@virtually
+async def test_played_is_of_the_reply_that_was_heard_though_the_next_turn_has_begun() -> None:
+    log, model = Log(), FakeLanguageModel(REPLY)
+    async with conversation(log, language_model=model) as c:
+        c.type("天氣")
+        await asyncio.sleep(3.0)
+        c.type("再來")
+        c.played(800.0)
+        await c.idle()
+        c.type("又來")
+        await c.idle()
+    assert [m.content for m in model.requests[-1].messages[1:4]] == ["天氣", REPLY[:4], "再來"]
+
+
+@virtually
+async def test_who_plays_may_tell_how_much_in_the_instant_of_the_interruption() -> None:
+    log, model = Log(), FakeLanguageModel(REPLY)
+
+    def player(event: Any) -> None:
+        if isinstance(event, ReplyInterrupted):
+            c.played(600.0)
+
+    async with conversation(log, language_model=model) as c:
+        c.observe(player)
+        c.type("天氣")
+        await asyncio.sleep(3.0)
+        c.cancel()
+        c.type("再來")
+        await c.idle()
+    assert [m.content for m in model.requests[-1].messages[1:]] == ["天氣", REPLY[:3], "再來"]
