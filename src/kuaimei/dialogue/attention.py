@@ -209,7 +209,9 @@ class Attention:
     async def _judge(self, heard: _Heard, transcript: Transcript | None) -> bool:
         """Whether ``transcript`` (None: recognition failed) makes a turn of what was heard."""
         text = transcript.text if transcript is not None else ""
-        if self._floor.answering and self._heard is heard and is_backchannel(text):
+        # Of what could not be recognised only the length is known: a few words are no backchannel.
+        backchannel = self._brief(heard) if transcript is None else is_backchannel(text)
+        if self._floor.answering and self._heard is heard and backchannel:
             quiet_at = heard.utterance.last_voiced_at + self.settings.false_alarm_silence_ms / 1000.0
             await asyncio.sleep(max(0.0, quiet_at - _now()))
             if self._floor.answering and self._heard is heard:
@@ -236,6 +238,8 @@ class Attention:
         t0 = heard.utterance.last_voiced_at
         if self._manner().interrupt or reason == "committed":
             self._floor.interrupt("barge_in")
+        else:
+            self._floor.resume()  # it may have been held while it could be interrupted
         self.unanswered = None if heard.turn.wants_reply else (heard.number, t0)
         self._journal.emit(TurnEnded(heard.number, _now(), t0, audio_ms, reason))
         self._floor.take(heard.turn, t0)

@@ -16,9 +16,11 @@ from kuaimei.dialogue.events import (
     StateChanged,
     TranscriptFinal,
     TurnEnded,
+    TurnFailed,
 )
 from kuaimei.dialogue.turn import Manner
 from kuaimei.engines.types import Message
+from kuaimei.errors import EngineError
 from kuaimei.settings import DialogueSettings
 from tests.fakes import (
     FakeLanguageModel,
@@ -196,8 +198,6 @@ async def test_long_sound_interrupts_whatever_it_is() -> None:
 
 @virtually
 async def test_a_recogniser_that_fails_over_the_reply_lets_it_go_on() -> None:
-    from kuaimei.errors import EngineError
-
     log = Log()
     recognizer = FakeRecognizer(failure=EngineError("broken"))
     async with talking(log, recognizer=recognizer, captioner=None) as c:
@@ -314,3 +314,30 @@ async def test_a_cough_while_thinking_delays_nothing_but_the_sound() -> None:
     assert log.one(SpeechDropped).turn == 2
     assert [e.state for e in log.of(StateChanged)] == ["thinking", "speaking", "listening"]
     assert log.one(ReplyFinished).text == REPLY
+
+
+@virtually
+async def test_words_that_could_not_be_recognised_are_no_backchannel() -> None:
+    log, recognizer = Log(), FakeRecognizer(failure=EngineError("broken"))
+    parts: dict[str, Any] = {"recognizer": recognizer, "captioner": None}
+    async with talking(log, manner=Manner(interrupt=False), **parts) as c:
+        c.type("天氣")
+        await play(c, silence(1500), said("那明天的交通怎麼樣"), silence(1500))
+        await c.idle()
+    assert not log.of(SpeechDropped)
+    assert log.one(TurnFailed).stage == "recognition"
+    assert [e.turn for e in log.of(ReplyFinished)] == [1, 2]
+
+
+@virtually
+async def test_a_reply_held_when_interrupting_is_switched_off_goes_on() -> None:
+    log = Log()
+    async with talking(log, captioner=None) as c:
+        c.type("天氣")
+        await play(c, silence(2000), said("不對"))
+        assert log.of(ReplyHeld)
+        c.manner = Manner(interrupt=False)
+        await play(c, silence(2500))
+        await asyncio.wait_for(c.idle(), 60.0)
+    assert [e.turn for e in log.of(ReplyFinished)][-1] == 2
+    assert len(log.of(ReplyHeld)) == len(log.of(ReplyResumed)) + len(log.of(ReplyInterrupted))
