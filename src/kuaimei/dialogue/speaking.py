@@ -120,8 +120,12 @@ class Speaker:
         Raises:
             EngineError: If synthesis failed; `EngineUnavailable` if it took too long.
         """
+        asked_at = self._now()
         await self._room()
         started_at = self._now()
+        if (deadline := req.ticket.deadline) is not None:  # the listener's time is not the synthesiser's
+            ticket = req.ticket.model_copy(update={"deadline": deadline + started_at - asked_at})
+            req = req.model_copy(update={"ticket": ticket})
         clause: _Spoken | None = None
         try:
             async with asyncio.timeout(self._settings.synthesis_timeout_s):
@@ -175,6 +179,7 @@ class Speaker:
             self._freeze()
             self._over = True
             self._held = False
+            self._pcm.clear()  # a session may rest for hours after its last reply
             self._changed.set()
 
     def played(self, heard_ms: float) -> None:

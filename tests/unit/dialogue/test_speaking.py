@@ -5,7 +5,7 @@ import pytest
 
 from kuaimei.dialogue.events import ClauseReady, ReplyAudio, ReplyHeld, ReplyResumed
 from kuaimei.dialogue.speaking import Speaker, _words_within
-from kuaimei.engines.types import TTSReq
+from kuaimei.engines.types import Ticket, TTSReq
 from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.settings import DialogueSettings
 from tests.fakes import FakeSynthesizer, Log
@@ -177,3 +177,30 @@ def test_latin_words_stay_whole() -> None:
     assert _words_within("我用 Python 寫", 0.95) == "我用 Python "
     assert _words_within("hello", 0.99) == ""
     assert _words_within("你好", 1.0) == "你好"
+
+
+@virtually
+async def test_waiting_for_the_listener_does_not_count_against_the_synthesiser() -> None:
+    log, voice = Log(), FakeSynthesizer()
+    speaking = speaker(log, voice, speech_lead_ms=500)
+    speaking.release()
+    await speaking.say(CLAUSE)
+    speaking.hold()
+    loop = asyncio.get_running_loop()
+    late = CLAUSE.model_copy(update={"ticket": Ticket(deadline=loop.time() + 15.0)})
+    waiting = asyncio.ensure_future(speaking.say(late))
+    await asyncio.sleep(20.0)
+    speaking.resume()
+    await waiting
+    assert voice.requests[-1].ticket.deadline is not None
+    assert voice.requests[-1].ticket.deadline > loop.time() + 10.0
+
+
+@virtually
+async def test_what_was_said_is_not_kept_once_it_is_over() -> None:
+    speaking = speaker(Log())
+    speaking.release()
+    await speaking.say(CLAUSE)
+    speaking.stop()
+    assert not speaking._pcm
+    assert speaking.audio_ms == pytest.approx(1000)
