@@ -7,7 +7,8 @@ another machine has a lane of its own.
 
 Order: by priority; within a priority the sessions take turns; within a session first come, first
 served. A request that does not fit behind ``limit`` others, or whose deadline passes while it
-waits, fails with `QueueFull`. Nothing is pre-empted: steps are kept short instead.
+waits, fails with `QueueFull`; where the queue is full of less important ones, the latest of the least
+important gives up its place. Nothing is pre-empted: steps are kept short instead.
 """
 
 import asyncio
@@ -64,7 +65,7 @@ class Lane:
         """Hold ``units`` (capped at the capacity) for the length of the block.
 
         Raises:
-            QueueFull: If too many wait already or the ticket's deadline passes first.
+            QueueFull: If too many wait that are as important, or the ticket's deadline passes first.
         """
         units = min(units, self.capacity)
         await self._acquire(ticket, units)
@@ -76,7 +77,7 @@ class Lane:
 
     async def _acquire(self, ticket: Ticket, units: int) -> None:
         if len(self._waiting) >= self.limit:
-            raise QueueFull(f"{self.name}: {self.limit} requests are waiting already; try again later")
+            self._make_place(ticket)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(ticket, units, next(self._arrivals), loop.create_future())
         self._waiting.append(waiting)
@@ -93,10 +94,20 @@ class Lane:
             self._withdraw(waiting)
             raise
 
+    def _make_place(self, ticket: Ticket) -> None:
+        refusal = QueueFull(f"{self.name}: {self.limit} requests are waiting already; try again later")
+        last = max(self._waiting, key=lambda w: (w.ticket.priority, w.arrival))
+        if last.ticket.priority <= ticket.priority:
+            raise refusal
+        self._waiting.remove(last)
+        if not last.granted.done():
+            last.granted.set_exception(refusal)
+
     def _withdraw(self, waiting: _Waiting) -> None:
+        granted = waiting.granted
         if waiting in self._waiting:
             self._waiting.remove(waiting)
-        elif waiting.granted.done() and not waiting.granted.cancelled():
+        elif granted.done() and not granted.cancelled() and granted.exception() is None:
             self._free += waiting.units  # granted in the same instant as it gave up
         self._grant()
 
