@@ -1,6 +1,5 @@
 """What was really said, on both sides."""
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,8 +9,11 @@ from kuaimei.engines.types import Message
 
 __all__ = ["Entry", "History"]
 
-_KEPT = 400
+_MOST = 400
 """Entries kept of an endless session; a prompt holds far fewer."""
+_FORGOTTEN = 100
+"""Of these the oldest, all at once: where the first entry changes with every turn, so does the place where
+the trimmed prompt begins, and the model's cache of it is lost."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,8 +33,8 @@ class History:
     """The messages of a session, as the language model is to see them."""
 
     def __init__(self, earlier: Sequence[Message] = ()) -> None:
-        entries = (Entry(m.role, m.content, f"earlier_{n}") for n, m in enumerate(earlier))
-        self._entries: deque[Entry] = deque(entries, maxlen=_KEPT)
+        entries = [Entry(m.role, m.content, f"earlier_{n}") for n, m in enumerate(earlier)]
+        self._entries = entries[-_MOST:]
 
     def add(
         self, role: Literal["system", "user", "assistant"], content: str = "", *, label: str = ""
@@ -40,6 +42,8 @@ class History:
         """Append an entry; its content may be filled in or corrected later."""
         entry = Entry(role, content, label)
         self._entries.append(entry)
+        if len(self._entries) > _MOST:
+            del self._entries[:_FORGOTTEN]
         return entry
 
     def remove(self, label: str) -> bool:

@@ -55,3 +55,16 @@ def test_messages_are_taken_out_by_their_labels() -> None:
     assert not history.remove("reply_7")
     reply.content = "說到一半"  # a reply under way goes on, and is not remembered
     assert contents(history) == [("user", "早\n一")]
+
+
+def test_the_prompt_of_an_endless_session_goes_on_from_the_last_one() -> None:
+    history, before, anew = History(), "", list[int]()
+    for turn in range(500):
+        history.add("user", f"第{turn}個問題是什麼呢")
+        history.add("assistant", f"第{turn}個回答是這樣")
+        text = "".join(m.content for m in history.request("提示", 1400))
+        if not text.startswith(before):
+            anew.append(turn)
+        before = text
+    assert len(anew) < 50  # a prompt cache is of no use otherwise
+    assert len(history.messages()) <= 400
