@@ -63,6 +63,7 @@ class Speaker:
         self._pcm: list[Pcm] = []
         self._made = 0
         self._sent = 0
+        self._left = 0  # the furthest that was ever handed over
         self._clauses: list[_Spoken] = []
         self._plays_until = -math.inf
         self._released = False
@@ -188,7 +189,7 @@ class Speaker:
         While the reply is being played that sets the account right; once it is held or over it is the
         last word on how much was heard.
         """
-        heard = min(self._made, max(0, round(heard_ms * self._rate / 1000.0)))
+        heard = min(self._left, max(0, round(heard_ms * self._rate / 1000.0)))
         if self._held or self._over:
             self._sent = heard
         else:
@@ -242,7 +243,7 @@ class Speaker:
         now = self._now()
         pcm = self._slice(self._sent)
         start_ms = self._ms(self._sent)
-        self._sent = self._made
+        self._sent = self._left = self._made
         self._plays_until = max(self._plays_until, now) + len(pcm) / self._rate
         self._begun = True
         self._emit(ReplyAudio(self._turn, now, self._reply, pcm, self._rate, start_ms))

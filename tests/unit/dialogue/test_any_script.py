@@ -1,0 +1,409 @@
+"""Conversations that nobody wrote: whatever is said, typed, broken or called off, some things always hold.
+
+Every script is thrown with dice of a fixed seed and played on virtual time. A seed that once showed a
+mistake stays in `SEEDS`.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.dialogue.conversation import Conversation
+from kuaimei.dialogue.events import (
+    ClauseReady,
+    Event,
+    ReplyAudio,
+    ReplyFinished,
+    ReplyHeld,
+    ReplyInterrupted,
+    ReplyResumed,
+    ReplyStarted,
+    ReplyText,
+    SpeechDropped,
+    SpeechHeard,
+    SpeechStarted,
+    StateChanged,
+    TranscriptFinal,
+    TurnEnded,
+    TurnFailed,
+    UserText,
+)
+from kuaimei.dialogue.manner import Manner
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.types import LLMReq, STTChunk, STTReq, TTSReq
+from kuaimei.errors import EngineError, QueueFull
+from kuaimei.settings import DialogueSettings
+from tests.fakes import (
+    FakeCaptioner,
+    FakeLanguageModel,
+    FakeRecognizer,
+    FakeSynthesizer,
+    FakeTurnDetector,
+    Letters,
+    Log,
+    fake_engines,
+    noise,
+    play,
+    said,
+    silence,
+)
+from tests.virtual_time import virtually
+
+SEEDS = range(60)
+REPLIES = (
+    "今天是晴天，最高溫是二十八度左右，適合出門走走散散步。",
+    "好的。",
+    "是，我在聽，請說。你可以問我任何事情。",
+)
+WORDS = "天氣交通新聞音樂明早晚飯怎麼樣問題想知道為什麼"
+BACKCHANNELS = ("嗯", "對", "好", "嗯嗯", "對啊")
+
+
+@dataclass
+class QueuedRecognizer(FakeRecognizer):
+    lane: Lane = field(default_factory=lambda: Lane("cores", 2))
+
+    async def transcribe(self, pcm: Pcm, req: STTReq) -> STTChunk:
+        async with self.lane.slot(req.ticket, 2):
+            return await super().transcribe(pcm, req)
+
+
+@dataclass
+class QueuedLanguageModel(FakeLanguageModel):
+    lane: Lane = field(default_factory=lambda: Lane("cores", 2))
+
+    async def stream(self, req: LLMReq) -> AsyncIterator[str]:
+        async with self.lane.slot(req.ticket, 2):
+            tokens: Any = super().stream(req)
+            try:
+                async for token in tokens:
+                    yield token
+            finally:
+                await tokens.aclose()
+
+
+@dataclass
+class QueuedSynthesizer(FakeSynthesizer):
+    lane: Lane = field(default_factory=lambda: Lane("cores", 2))
+
+    async def stream(self, req: TTSReq) -> AsyncIterator[Pcm]:
+        async with self.lane.slot(req.ticket, 2):
+            pieces: Any = super().stream(req)
+            try:
+                async for pcm in pieces:
+                    yield pcm
+            finally:
+                await pieces.aclose()
+
+
+class Script:
+    """A conversation whose course the dice decide.
+
+    Attributes:
+        told: How often the client said how much it had played: then the history has its word for it.
+        deaf: The recogniser understood nothing for a while: then pieces of an utterance may be missing.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.dice = dice = random.Random(seed)
+        self.log = Log()
+        self.told = 0
+        self.deaf = False
+        self.lane = Lane("cores", 2)
+        self.recognizer = QueuedRecognizer(lane=self.lane, delay_s=dice.choice((0.1, 0.3, 1.2)))
+        self.model = QueuedLanguageModel(
+            lambda req: REPLIES[len(req.messages[-1].content) % len(REPLIES)],
+            lane=self.lane if dice.random() < 0.7 else Lane("far", 8),
+            first_token_s=dice.choice((0.05, 0.4)),
+            token_s=dice.choice((0.0, 0.03)),
+            token=dice.choice((1, 2, 50)),
+        )
+        self.model.shares_cores = self.model.lane is self.lane
+        self.voice = QueuedSynthesizer(
+            lane=self.lane, delay_s=dice.choice((0.05, 0.4)), pieces=dice.choice((1, 3)), piece_delay_s=0.05
+        )
+        self.captioner = FakeCaptioner(delay_s=dice.choice((0.0, 0.02, 0.7)))
+        engines = fake_engines(
+            recognizer=self.recognizer,
+            language_model=self.model,
+            synthesizer=self.voice,
+            captioner=dice.choice((self.captioner, None)),
+            turn_detector=dice.choice((None, FakeTurnDetector(lambda pcm: dice.random()))),
+        )
+        settings = DialogueSettings(unready_silence_ms=dice.choice((0, 1000)))
+        self.talk = Conversation(engines, settings, "s", [self.log])
+
+    async def play(self) -> None:
+        """Some of everything, then a turn in which nothing goes wrong."""
+        async with self.talk as talk:
+            for _ in range(self.dice.randint(10, 40)):
+                await self._something()
+            self._mend()
+            talk.endpointing, talk.manner = True, Manner()
+            await play(talk, silence(2500))
+            await asyncio.wait_for(talk.idle(), 120.0)
+            before = len(self.log.events)
+            await play(talk, said("現在一切都好嗎"), silence(2500))
+            await asyncio.wait_for(talk.idle(), 120.0)
+            after = self.log.events[before:]
+            assert [e.text for e in after if isinstance(e, TranscriptFinal)] == ["現在一切都好嗎"]
+            assert [e.text in REPLIES for e in after if isinstance(e, ReplyFinished)] == [True]
+            assert not [e for e in after if isinstance(e, TurnFailed | ReplyInterrupted)]
+            assert talk.state == "listening"
+
+    async def _something(self) -> None:
+        dice, talk = self.dice, self.talk
+        match dice.choice(
+            ("speak",) * 6
+            + ("small",) * 4
+            + ("wait",) * 3
+            + ("act",) * 8
+            + ("break", "break", "mend", "mend")
+        ):
+            case "speak":
+                words = "".join(dice.choices(WORDS, k=dice.choice((2, 3, 6, 12, 30))))
+                await play(talk, said(words), silence(dice.choice((0, 80, 160, 300, 500, 800, 1300, 3000))))
+            case "small":
+                words = dice.choice(BACKCHANNELS)
+                sound = dice.choice((noise(dice.choice((40, 120, 250, 450, 900))), said(words)))
+                await play(talk, sound, silence(dice.choice((100, 500, 900, 2000))), packet_ms=32)
+            case "wait":
+                await play(talk, silence(dice.choice((20, 200, 1000, 4000))), packet_ms=100)
+            case "act":
+                self._act()
+            case "break":
+                self._break()
+            case "mend":
+                self._mend()
+
+    def _act(self) -> None:
+        dice, talk = self.dice, self.talk
+        match dice.choice(
+            (
+                "type",
+                "type",
+                "note",
+                "respond",
+                "cancel",
+                "commit",
+                "clear",
+                "played",
+                "manner",
+                "ears",
+                "burst",
+            )
+        ):
+            case "type":
+                talk.type("".join(dice.choices(WORDS, k=4)))
+            case "note":
+                talk.type("".join(dice.choices(WORDS, k=3)), reply=False)
+            case "respond":
+                talk.respond(dice.choice((None, Manner(speak=False))))
+            case "cancel":
+                talk.cancel()
+            case "commit":
+                if talk.commit() and dice.random() < 0.3:
+                    talk.respond()
+            case "clear":
+                talk.clear()
+            case "played":
+                self.told += 1
+                talk.played(dice.random() * 3000.0)
+            case "manner":
+                talk.manner = Manner(
+                    speak=dice.random() < 0.8, reply=dice.random() < 0.8, interrupt=dice.random() < 0.7
+                )
+            case "ears":
+                talk.endpointing = dice.random() < 0.6
+            case "burst":  # all at once, as after a stall of the network
+                talk.hear(
+                    np.concatenate((said("還有這個"), silence(dice.choice((0, 300, 1200))), said("呢")))
+                )
+
+    def _break(self) -> None:
+        error = self.dice.choice((EngineError("broken"), QueueFull("full"), ValueError("a bug")))
+        match self.dice.choice(
+            ("recognizer", "stall", "deaf", "model", "stuck", "voice", "mute", "captions")
+        ):
+            case "recognizer":
+                self.recognizer.failure = error
+            case "stall":
+                self.recognizer.hangs = True
+            case "deaf":
+                self.recognizer.text, self.deaf = "", True
+            case "model":
+                self.model.failure, self.model.fails_after = error, self.dice.choice((0, 3))
+            case "stuck":
+                self.model.hangs_after = self.dice.choice((0, 4))
+            case "voice":
+                self.voice.failure = error
+            case "mute":
+                self.voice.hangs = True
+            case "captions":
+                self.captioner.failure = error
+
+    def _mend(self) -> None:
+        self.recognizer.failure = self.model.failure = self.voice.failure = self.captioner.failure = None
+        self.recognizer.hangs = self.voice.hangs = False
+        self.recognizer.text = self.model.hangs_after = None
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_happens(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("CRITICAL")
+
+    @virtually
+    async def scenario() -> None:
+        script = Script(seed)
+        await script.play()
+        events = script.log.events
+        states = [e.state for e in script.log.of(StateChanged)]
+        assert all(a != b for a, b in pairwise(states))
+        check_numbers(events)
+        check_utterances(events, complete=not script.deaf)
+        for reply in {e.reply for e in events if isinstance(e, ReplyStarted | ReplyInterrupted)}:
+            check_reply([e for e in events if getattr(e, "reply", "") == reply])
+        if not script.told:
+            check_one_voice(events)
+        check_history(script)
+        assert script.captioner.opened == script.captioner.closed
+        assert script.model.opened == script.model.closed
+        assert script.voice.closed == len(script.voice.requests)
+        assert (script.lane.busy, script.lane.depth) == (0, 0)
+
+    scenario()
+
+
+def check_numbers(events: list[Event]) -> None:
+    """Numbers rise, and no two turns have the same."""
+    begun = [e.turn for e in events if isinstance(e, SpeechStarted | UserText)]
+    assert all(b > a for a, b in pairwise(begun) if b != a)
+    certain = [e.turn for e in events if isinstance(e, TurnEnded | UserText)]
+    assert len(certain) == len(set(certain))
+
+
+def check_utterances(events: list[Event], *, complete: bool) -> None:
+    """One at a time, without gaps; each is dropped, or understood to the last word, or its failure told."""
+    started: SpeechStarted | None = None
+    heard: list[Pcm] = []
+    words: dict[int, str] = {}
+    for event in events:
+        match event:
+            case SpeechStarted():
+                assert started is None
+                started, heard = event, []
+            case SpeechHeard(pcm=pcm):
+                assert started is not None
+                assert started.turn == event.turn
+                heard.append(pcm)
+            case SpeechDropped():
+                assert started is not None
+                assert started.turn == event.turn
+                started = None
+            case TurnEnded():
+                assert started is not None
+                assert started.turn == event.turn
+                length_ms = sum(map(len, heard)) / 16.0
+                assert event.audio_ms - started.audio_ms == pytest.approx(length_ms)
+                words[event.turn] = Letters().hear(np.concatenate(heard))
+                started = None
+            case TranscriptFinal():
+                spoken = words.pop(event.turn)
+                assert event.text == spoken or (not complete and event.text in spoken)
+            case TurnFailed(stage="listening" | "recognition"):
+                assert event.turn in words
+                del words[event.turn]
+    assert started is None
+    assert not words
+
+
+def check_reply(events: list[Event]) -> None:
+    """Nothing before it begins, while it is held, or once it is called off; not a sample lost or twice."""
+    begun = finished = held = False
+    end_ms = 0.0
+    for event in events:
+        match event:
+            case ReplyStarted():
+                assert not begun
+                begun, finished, end_ms = True, False, 0.0
+            case ReplyText() | ClauseReady():
+                assert begun
+                assert not finished
+            case ReplyAudio(pcm=pcm, rate=rate, start_ms=start_ms):
+                assert begun
+                assert not held
+                assert start_ms == pytest.approx(end_ms, abs=0.1)
+                end_ms = start_ms + len(pcm) * 1000.0 / rate
+            case ReplyHeld(heard_ms=heard_ms):
+                assert begun
+                assert not held
+                held, end_ms = True, heard_ms
+            case ReplyResumed(heard_ms=heard_ms):
+                assert held
+                held, end_ms = False, heard_ms
+            case ReplyFinished():
+                assert begun
+                assert not finished
+                finished = True
+            case ReplyInterrupted(heard_ms=heard_ms):
+                assert heard_ms <= end_ms + 0.1
+                begun = finished = held = False
+    assert not held
+
+
+def check_one_voice(events: list[Event]) -> None:
+    """No reply begins to be heard before the one before it is over."""
+    writing: set[str] = set()
+    sounds_until: dict[str, float] = {}
+    for event in events:
+        match event:
+            case ReplyStarted(reply=reply):
+                writing.add(reply)
+            case ReplyFinished(reply=reply):
+                writing.discard(reply)
+            case ReplyInterrupted(reply=reply):
+                writing.discard(reply)
+                sounds_until.pop(reply, None)
+            case ReplyHeld(reply=reply):
+                sounds_until.pop(reply, None)
+            case ReplyAudio(reply=reply, at=at, pcm=pcm, rate=rate):
+                assert writing <= {reply}
+                assert all(until <= at + 0.01 for other, until in sounds_until.items() if other != reply)
+                sounds_until[reply] = max(sounds_until.get(reply, at), at) + len(pcm) / rate
+
+
+def check_history(script: Script) -> None:
+    """Both sides in turn; of the user all that was understood, of the house what was heard."""
+    history, log = script.talk._history, script.log
+    messages = history.messages()
+    assert all(a.role != b.role for a, b in pairwise(messages))
+    said_by_user = "\n".join(m.content for m in messages if m.role == "user").split("\n")
+    assert said_by_user == [text for text in user_words(log) if text]
+    if script.told:
+        return
+    for entry in history._entries:
+        of_it = [e for e in log.events if getattr(e, "reply", None) == entry.label]
+        if entry.role != "assistant" or not of_it:
+            continue
+        written = "".join(e.text for e in of_it if isinstance(e, ReplyText))
+        assert written.startswith(entry.content)
+        ends = [e for e in of_it if isinstance(e, ReplyFinished | ReplyInterrupted)]
+        if isinstance(ends[-1], ReplyInterrupted):
+            assert entry.content == ends[-1].heard_text
+
+
+def user_words(log: Log) -> list[str]:
+    """What the user said and typed, in the order in which it became certain."""
+    understood = {e.turn: e.text for e in log.of(TranscriptFinal)}
+    return [
+        e.text if isinstance(e, UserText) else understood.get(e.turn, "")
+        for e in log.events
+        if isinstance(e, UserText | TurnEnded)
+    ]
