@@ -109,6 +109,13 @@ class Attention:
             self._drop(self._heard, "")
         self.listener.clear()
 
+    def guess_again(self) -> None:
+        """Something was typed or asked: what is guessed to be over is answered after that, and knows of it."""
+        heard = self._heard
+        if heard is not None and heard.turn is not None:
+            heard.turn.cancel()
+            heard.turn = self._guess(heard)
+
     async def close(self) -> None:
         """What is being said ends here, unanswered."""
         heard = self._heard

@@ -142,6 +142,7 @@ class Conversation:
         else:
             self._attention.unanswered = (number, now)
             self._history.add("user", text, label=f"user_{number}")
+        self._attention.guess_again()
         return number
 
     def add(self, message: Message, *, label: str = "") -> None:
@@ -177,6 +178,7 @@ class Conversation:
         number, t0 = unanswered or (self._journal.number(), _now())
         self._floor.interrupt("barge_in")
         self._floor.take(self._floor.begin(number, manner, t0), t0)
+        self._attention.guess_again()
         return number
 
     def cancel(self) -> None:

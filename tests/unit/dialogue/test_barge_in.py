@@ -341,3 +341,16 @@ async def test_a_reply_held_when_interrupting_is_switched_off_goes_on() -> None:
         await asyncio.wait_for(c.idle(), 60.0)
     assert [e.turn for e in log.of(ReplyFinished)][-1] == 2
     assert len(log.of(ReplyHeld)) == len(log.of(ReplyResumed)) + len(log.of(ReplyInterrupted))
+
+
+@virtually
+async def test_two_replies_are_never_heard_at_once() -> None:
+    log = Log()
+    async with talking(log, manner=Manner(interrupt=False)) as c:
+        c.type("天氣")
+        await play(c, silence(1500), said("那明天的交通怎麼樣"), silence(300))
+        c.type("新聞")
+        await play(c, silence(2500))
+        await c.idle()
+    ends = [e.at + len(e.pcm) / e.rate for e in log.of(ReplyAudio) if e.turn == 3]
+    assert min(e.at for e in log.of(ReplyAudio) if e.turn == 2) >= max(ends)

@@ -698,3 +698,16 @@ async def test_who_plays_may_tell_how_much_in_the_instant_of_the_interruption() 
         c.type("再來")
         await c.idle()
     assert [m.content for m in model.requests[-1].messages[1:]] == ["天氣", REPLY[:3], "再來"]
+
+
+@virtually
+async def test_what_is_typed_in_a_pause_of_speech_is_known_to_its_answer() -> None:
+    log, model = Log(), FakeLanguageModel(REPLY)
+    async with conversation(log, language_model=model) as c:
+        await play(c, said("今天天氣"), silence(600))  # understood, and its answer begun
+        c.type("我在臺北", reply=False)
+        await play(c, silence(1500))
+        await c.idle()
+    assert model.requests[-1].messages[-1].content == "我在臺北\n今天天氣"
+    assert log.one(ReplyFinished).text == REPLY
+    assert model.opened == model.closed
