@@ -110,7 +110,7 @@ class Attention:
         self.listener.clear()
 
     def guess_again(self) -> None:
-        """Something was typed or asked: what is guessed to be over is answered after that, and knows of it."""
+        """Something was typed or asked: what may be over is answered after that, and knows of it."""
         heard = self._heard
         if heard is not None and heard.turn is not None:
             heard.turn.cancel()
