@@ -65,6 +65,7 @@ class Captions:
         self._samples += len(frame)
         while self._samples > _BACKLOG_S * ASR_RATE:
             self._samples -= len(self._pending.pop(0))
+            self._before_rest = max(0, self._before_rest - 1)
         interval = int(self.settings.caption_interval_ms * ASR_RATE / 1000)
         if self._samples >= interval and not self._resting and self._pushing is None:
             self._pushing = self._tasks.start(self._push(self._stream))
@@ -109,9 +110,11 @@ class Captions:
             task.add_done_callback(self._closing.discard)
 
     async def _push(self, stream: CaptionStream) -> None:
+        if self._stream is not stream:
+            return  # what is pending now belongs to the next one
         pcm = np.concatenate(self._pending)
         self._pending.clear()
-        self._samples = 0
+        self._samples = self._before_rest = 0
         try:
             chunk = await stream.push(pcm)
         except Exception:
