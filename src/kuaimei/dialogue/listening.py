@@ -223,14 +223,17 @@ class Listener:
 
     def _voiced(self, utterance: Utterance) -> None:
         if self._paused and self._ears.run_ms >= _GOES_ON_MS:
-            self._paused = False
-            closed = utterance.resume()
-            self._captions.resume(utterance.known_text if closed else None)
-            self._delegate.speech_resumed(utterance)
+            self._go_on(utterance)
         if not self._paused:
             self._end_silence_ms = float(self._settings.end_silence_ms)
             self._end_reason = "silence"
         self._delegate.speech_continues(self._ears.voiced_ms)
+
+    def _go_on(self, utterance: Utterance) -> None:
+        self._paused = False
+        closed = utterance.resume()
+        self._captions.resume(utterance.known_text if closed else None)
+        self._delegate.speech_resumed(utterance)
 
     def _silent(self, utterance: Utterance) -> None:
         silence = self._ears.silence_ms
@@ -239,6 +242,8 @@ class Listener:
         ):
             utterance.split()
         if not self.endpointing:
+            if self._paused:  # since before: no silence is the end of it any more
+                self._go_on(utterance)
             return
         before = silence - self._ears.frame_ms
         if before < _TURN_CHECK_MS <= silence:

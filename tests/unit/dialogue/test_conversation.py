@@ -711,3 +711,20 @@ async def test_what_is_typed_in_a_pause_of_speech_is_known_to_its_answer() -> No
     assert model.requests[-1].messages[-1].content == "我在臺北\n今天天氣"
     assert log.one(ReplyFinished).text == REPLY
     assert model.opened == model.closed
+
+
+@virtually
+async def test_listening_by_hand_from_a_pause_on_stays_bounded() -> None:
+    log = Log()
+    async with conversation(log) as c:
+        await play(c, said("今天天氣"), silence(400))
+        c.endpointing = False
+        await play(c, silence(60_000), packet_ms=100)
+        utterance = c._attention.listener._utterance
+        assert utterance is not None
+        assert utterance.piece_ms <= 22_500
+        await play(c, said("如何"))
+        assert c.commit()
+        await c.idle()
+    assert log.one(TranscriptFinal).text == "今天天氣如何"
+    assert log.one(ReplyFinished).text == REPLY
