@@ -28,7 +28,7 @@ from kuaimei.dialogue.tasks import Tasks
 from kuaimei.dialogue.thinking import Thinker
 from kuaimei.dialogue.timing import Stopwatch
 from kuaimei.dialogue.utterance import Transcript, Utterance
-from kuaimei.engines.types import Language, LLMReq, Message, Priority, Ticket, TTSReq
+from kuaimei.engines.types import Claim, Language, LLMReq, Message, Priority, Ticket, TTSReq
 from kuaimei.errors import EngineError, KuaimeiError
 from kuaimei.settings import DialogueSettings
 from kuaimei.text.clauses import speech_length
@@ -87,6 +87,7 @@ class Turn:
         self._approve = approve
         self._kept_back: list[Event] = []
         self._certain = asyncio.Event()
+        self._claim = Claim()
         self._user_entry: Entry | None = None
         self._reply_entry: Entry | None = None
         self._reply_started = False
@@ -147,6 +148,7 @@ class Turn:
         if self.utterance is not None:
             self._stopwatch.mark("endpoint")
         self._certain.set()
+        self._claim.certain = True
         if self.utterance is not None or self.user_text:
             self._user_entry = self._history.add("user", self.user_text or "", label=f"user_{self.number}")
         self._reply_entry = self._history.add("assistant", label=self.reply)
@@ -338,7 +340,12 @@ class Turn:
     def _ticket(self, patience_s: float | None = None) -> Ticket:
         patience_s = self._settings.first_token_timeout_s if patience_s is None else patience_s
         priority = Priority.LIVE if self.certain else Priority.SPECULATIVE
-        return Ticket(session=self._session, priority=priority, deadline=self._now() + patience_s)
+        return Ticket(
+            session=self._session,
+            priority=priority,
+            deadline=self._now() + patience_s,
+            claim=self._claim,
+        )
 
     @staticmethod
     def _now() -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
 from kuaimei.dialogue.tasks import Tasks
 from kuaimei.engines.protocols import Recognizer
-from kuaimei.engines.types import Language, Priority, STTChunk, STTReq, Ticket
+from kuaimei.engines.types import Claim, Language, Priority, STTChunk, STTReq, Ticket
 from kuaimei.errors import EngineUnavailable
 from kuaimei.settings import DialogueSettings
 
@@ -92,6 +92,7 @@ class Utterance:
         self._recent_samples = 0
         self._pieces: list[asyncio.Task[STTChunk]] = []
         self._tail: _Tail | None = None
+        self._claim = Claim()
         self._recognition_s = self._recognised_s = 0.0
         self.started_at = started_at
         self.last_voiced_at = started_at
@@ -140,6 +141,7 @@ class Utterance:
             True if a piece was closed.
         """
         tail, self._tail = self._tail, None
+        self._claim = Claim()  # nobody waits for what comes now
         if tail is None:
             return False
         length_ms = sum(map(len, self._frames[: tail.frames])) * 1000.0 / ASR_RATE
@@ -161,6 +163,7 @@ class Utterance:
             EngineError: If recognition failed.
         """
         self.speculate()
+        self._claim.certain = True
         tasks = [*self._pieces, *([self._tail.task] if self._tail else [])]
         chunks = [await asyncio.shield(task) for task in tasks]
         languages = Counter(c.language for c in chunks if c.text and c.language)
@@ -217,6 +220,7 @@ class Utterance:
                 session=self._session,
                 priority=priority,
                 deadline=now + self._settings.recognition_timeout_s,
+                claim=self._claim,
             ),
         )
         return self._tasks.start(self._within(pcm, req))

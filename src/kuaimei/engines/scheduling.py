@@ -96,8 +96,8 @@ class Lane:
 
     def _make_place(self, ticket: Ticket) -> None:
         refusal = QueueFull(f"{self.name}: {self.limit} requests are waiting already; try again later")
-        last = max(self._waiting, key=lambda w: (w.ticket.priority, w.arrival))
-        if last.ticket.priority <= ticket.priority:
+        last = max(self._waiting, key=lambda w: (w.ticket.rank, w.arrival))
+        if last.ticket.rank <= ticket.rank:
             raise refusal
         self._waiting.remove(last)
         if not last.granted.done():
@@ -115,7 +115,7 @@ class Lane:
         while self._waiting:
             first = min(
                 self._waiting,
-                key=lambda w: (w.ticket.priority, self._served.get(w.ticket.session, -1), w.arrival),
+                key=lambda w: (w.ticket.rank, self._served.get(w.ticket.session, -1), w.arrival),
             )
             if first.units > self._free:
                 return  # the first in line is not overtaken by smaller requests

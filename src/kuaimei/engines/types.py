@@ -1,11 +1,12 @@
 """What is asked of engines and what they answer: the public types at the boundary."""
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
-__all__ = ["LLMReq", "Language", "Message", "Priority", "STTChunk", "STTReq", "TTSReq", "Ticket"]
+__all__ = ["Claim", "LLMReq", "Language", "Message", "Priority", "STTChunk", "STTReq", "TTSReq", "Ticket"]
 
 Language = Literal["zh", "en"]
 
@@ -25,6 +26,17 @@ class Priority(IntEnum):
     """Nobody is waiting: HQ rendering, analysis, recovery."""
 
 
+@dataclass(slots=True, eq=False)
+class Claim:
+    """Shared by the speculative requests of one turn, so that those in a queue already move up with it.
+
+    Attributes:
+        certain: Somebody waits for the answer by now.
+    """
+
+    certain: bool = False
+
+
 class Ticket(_Frozen):
     """A request's place in an engine's queue.
 
@@ -33,11 +45,18 @@ class Ticket(_Frozen):
         priority: See `Priority`.
         deadline: Time on the event loop's clock after which the answer is worthless: a request
             still queued then fails with `kuaimei.errors.QueueFull`. None: patient.
+        claim: By which a speculative request becomes live while it waits.
     """
 
     session: str = ""
     priority: Priority = Priority.BACKGROUND
     deadline: float | None = None
+    claim: SkipValidation[Claim | None] = Field(default=None, exclude=True, repr=False)
+
+    @property
+    def rank(self) -> Priority:
+        """The priority as it is now."""
+        return Priority.LIVE if self.claim is not None and self.claim.certain else self.priority
 
 
 class STTReq(_Frozen):

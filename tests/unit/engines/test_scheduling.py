@@ -4,7 +4,7 @@ import random
 import pytest
 
 from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.types import Priority, Ticket
+from kuaimei.engines.types import Claim, Priority, Ticket
 from kuaimei.errors import QueueFull
 from tests.virtual_time import START, virtually
 
@@ -140,3 +140,16 @@ async def test_sessions_that_are_gone_are_forgotten() -> None:
     for number in range(200):
         await hold(lane, ticket(f"session-{number}"), served, for_s=0.0)
     assert len(lane._served) <= 16
+
+
+@virtually
+async def test_a_guess_that_has_become_certain_moves_up_where_it_waits() -> None:
+    lane, served, claim = Lane("x"), list[str](), Claim()
+    guess = Ticket(session="guess", priority=Priority.SPECULATIVE, claim=claim)
+    copied = guess.model_copy(update={"session": "copy"})
+    orders = [ticket("holds"), guess, copied, ticket("a"), ticket("b")]
+    working = asyncio.gather(*(hold(lane, order, served) for order in orders))
+    await asyncio.sleep(0.5)
+    claim.certain = True
+    await working
+    assert served == ["holds", "guess", "copy", "a", "b"]
