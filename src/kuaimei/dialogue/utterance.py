@@ -137,6 +137,8 @@ class Utterance:
     def resume(self) -> bool:
         """The speaker went on: the piece is closed if it was long enough, else its recognition dropped.
 
+        So it is if it failed: there is still time to try again with what follows.
+
         Returns:
             True if a piece was closed.
         """
@@ -145,7 +147,7 @@ class Utterance:
         if tail is None:
             return False
         length_ms = sum(map(len, self._frames[: tail.frames])) * 1000.0 / ASR_RATE
-        if length_ms < self._settings.piece_min_ms:
+        if length_ms < self._settings.piece_min_ms or _failed(tail.task):
             tail.task.cancel()
             return False
         self._close(tail.task, tail.frames)
@@ -236,6 +238,10 @@ class Utterance:
         self._recognition_s = asyncio.get_running_loop().time() - started_at
         self._recognised_s = len(pcm) / ASR_RATE
         return chunk
+
+
+def _failed(task: asyncio.Task[STTChunk]) -> bool:
+    return task.done() and not _succeeded(task)
 
 
 def _succeeded(task: asyncio.Task[STTChunk]) -> bool:

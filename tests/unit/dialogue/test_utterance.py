@@ -149,3 +149,18 @@ def test_pieces_join_as_they_are_written() -> None:
     assert join_pieces(["I said", "hello"]) == "I said hello"
     assert join_pieces(["我用", "Python", "寫"]) == "我用Python寫"
     assert join_pieces([]) == ""
+
+
+@virtually
+async def test_a_guess_that_could_not_be_recognised_costs_no_words() -> None:
+    tasks, recognizer = Tasks(), FakeRecognizer(failure=EngineError("just now"))
+    u = utterance(recognizer, tasks)
+    text = "一二三四五六七八九十百千萬億兆京垓秭穰溝澗正載極"
+    hear(u, said(text), silence(200))
+    u.speculate()
+    await asyncio.sleep(0.5)
+    recognizer.failure = None
+    assert not u.resume()
+    hear(u, said("再會"), silence(200))
+    assert (await u.transcript()).text == text + "再會"
+    await tasks.close()
