@@ -21,6 +21,9 @@ _TURN_WINDOW = 8 * ASR_RATE
 _CUT_SEARCH_MS = 4000
 """A piece without a pause is cut at the quietest moment of its last so many milliseconds."""
 
+_UNHURRIED = 4.0
+"""So many times longer than its end may pieces of an utterance take that still goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
@@ -167,7 +170,12 @@ class Utterance:
         self.speculate()
         self._claim.certain = True
         tasks = [*self._pieces, *([self._tail.task] if self._tail else [])]
-        chunks = [await asyncio.shield(task) for task in tasks]
+        try:
+            async with asyncio.timeout(self._settings.recognition_timeout_s):
+                chunks = [await asyncio.shield(task) for task in tasks]
+        except TimeoutError:
+            self.abandon()
+            raise _too_slow(self._settings.recognition_timeout_s) from None
         languages = Counter(c.language for c in chunks if c.text and c.language)
         return Transcript(
             text=join_pieces([c.text for c in chunks]),
@@ -214,6 +222,9 @@ class Utterance:
     def _recognise(self, frames: list[Pcm], priority: Priority) -> asyncio.Task[STTChunk]:
         pcm = np.concatenate(frames) if frames else EMPTY
         language = self._settings.language
+        patience_s = self._settings.recognition_timeout_s
+        if priority is not Priority.LIVE:
+            patience_s *= _UNHURRIED
         now = asyncio.get_running_loop().time()
         req = STTReq(
             language=None if language == "auto" else language,
@@ -221,23 +232,26 @@ class Utterance:
             ticket=Ticket(
                 session=self._session,
                 priority=priority,
-                deadline=now + self._settings.recognition_timeout_s,
+                deadline=now + patience_s,
                 claim=self._claim,
             ),
         )
-        return self._tasks.start(self._within(pcm, req))
+        return self._tasks.start(self._within(patience_s, pcm, req))
 
-    async def _within(self, pcm: Pcm, req: STTReq) -> STTChunk:
+    async def _within(self, patience_s: float, pcm: Pcm, req: STTReq) -> STTChunk:
         started_at = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self._settings.recognition_timeout_s):
+            async with asyncio.timeout(patience_s):
                 chunk = await self._recognizer.transcribe(pcm, req)
         except TimeoutError:
-            patience = self._settings.recognition_timeout_s
-            raise EngineUnavailable(f"recognition did not finish within {patience:g} s") from None
+            raise _too_slow(patience_s) from None
         self._recognition_s = asyncio.get_running_loop().time() - started_at
         self._recognised_s = len(pcm) / ASR_RATE
         return chunk
+
+
+def _too_slow(patience_s: float) -> EngineUnavailable:
+    return EngineUnavailable(f"recognition did not finish within {patience_s:g} s")
 
 
 def _failed(task: asyncio.Task[STTChunk]) -> bool:

@@ -82,3 +82,26 @@ async def test_pieces_of_a_long_utterance_are_waited_for_like_its_end() -> None:
         assert log.one(TranscriptFinal).text == "一" * 50 + "二" * 20
         await asyncio.gather(*others)
         await talk.idle()
+
+
+@virtually
+async def test_a_piece_that_nobody_waits_for_yet_may_wait_itself() -> None:
+    lane, log = Lane("cores", 2), Log()
+    recognizer, synthesizer = sharing(lane)
+    engines = fake_engines(recognizer=recognizer, synthesizer=synthesizer)
+    async with Conversation(engines, DialogueSettings(), "s", [log]) as talk:
+        others = [asyncio.ensure_future(Busy(lane, name).keep(26.0)) for name in ("a", "b")]
+        await play(talk, said("一" * 50), silence(150), said("二" * 110), silence(5000))
+        await asyncio.gather(*others)
+        await talk.idle()
+    assert log.one(TranscriptFinal).text == "一" * 50 + "二" * 110
+
+
+@virtually
+async def test_who_waits_for_pieces_does_not_wait_for_ever() -> None:
+    log, recognizer = Log(), FakeRecognizer(hangs=True)
+    async with Conversation(fake_engines(recognizer=recognizer), DialogueSettings(), "s", [log]) as talk:
+        await play(talk, said("一" * 50), silence(150), said("二" * 20), silence(20_000))
+        assert log.one(TurnFailed).at - log.one(TurnEnded).at < 15.0
+        await talk.idle()
+        assert len(asyncio.all_tasks()) == 1  # and nothing of it occupies the recogniser any longer
