@@ -1,13 +1,18 @@
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import ReplyInterrupted, SpeechDropped, TurnEnded
+from kuaimei.dialogue.speaking import Speaker
+from kuaimei.dialogue.turn import Turn
+from kuaimei.dialogue.utterance import Utterance
 from kuaimei.settings import DialogueSettings
 from tests.fakes import (
     FakeCaptioner,
+    FakeCaptionStream,
     FakeLanguageModel,
     FakeRecognizer,
     FakeSynthesizer,
@@ -151,3 +156,19 @@ async def test_a_closed_conversation_says_so() -> None:
         c.respond()
     assert not c.commit()
     await c.idle()
+
+
+@virtually
+async def test_an_hour_of_turns_leaves_no_more_than_the_last() -> None:
+    log, model = Log(), FakeLanguageModel(REPLY, token_s=0.0)
+    async with Conversation(fake_engines(language_model=model), DialogueSettings(), "s", [log]) as c:
+        for number in range(60):
+            await play(c, said("今天天氣"), silence(1500 + 100 * (number % 20)), packet_ms=100)
+            if number % 3 == 0:
+                c.type("算了")
+        await c.idle()
+        log.events.clear()
+        gc.collect()
+        for kind, most in ((Turn, 1), (Speaker, 1), (Utterance, 1), (FakeCaptionStream, 1)):
+            assert sum(isinstance(thing, kind) for thing in gc.get_objects()) <= most, kind
+        assert not c._tasks._running
