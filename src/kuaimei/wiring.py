@@ -25,12 +25,15 @@ from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store, transcribe_with
 from kuaimei.text import clauses
 
-__all__ = ["House", "Progress", "open_house", "open_one", "sources"]
+__all__ = ["PARTS", "House", "Progress", "open_house", "open_one", "sources"]
 
 T = TypeVar("T")
 
 Progress = Callable[[str], None]
 """Told in one line what has become ready."""
+
+PARTS = ("store", "vad", "turn", "captions", "asr", "llm", "tts")
+"""What `open_house` tells the readiness of."""
 
 _NONE = "none"
 _OPTIONAL: tuple[Role, ...] = ("turn", "captions")

@@ -14,9 +14,9 @@ from kuaimei.cli import console
 from kuaimei.cli.setup import prepare
 from kuaimei.errors import SettingsError
 from kuaimei.models.source import Source
-from kuaimei.server import create_app, make_server
+from kuaimei.server import Doorway, create_app, make_server
 from kuaimei.settings import ServerSettings, Settings
-from kuaimei.wiring import open_house
+from kuaimei.wiring import PARTS, open_house
 
 __all__ = ["serve"]
 
@@ -39,30 +39,58 @@ def serve(
         settings = Settings(**{**dict(settings), "server": server})
     if fetch:
         prepare(settings)
-    with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(_serve(settings))
+    asyncio.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
+    """Listen at once, showing the page while the models are loaded; end with a signal or a failure."""
+    with _listen(settings.server) as listening:
+        door = Doorway(settings, expecting=PARTS)
+        server = make_server(door, settings.server)
+        serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+        is_open = asyncio.Event()
+        living = asyncio.ensure_future(_live(settings, door, serving, listening, is_open))
+
+        def stop() -> None:
+            server.force_exit = server.should_exit  # asked twice, it does not wait for anybody
+            server.should_exit = True
+
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop)
+        await asyncio.wait({serving, living}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        if not is_open.is_set():
+            living.cancel()
+        await serving
+        with contextlib.suppress(asyncio.CancelledError):
+            await living
+
+
+async def _live(
+    settings: Settings,
+    door: Doorway,
+    serving: "asyncio.Future[None]",
+    listening: socket.socket,
+    is_open: asyncio.Event,
+) -> None:
+    """Open the house behind ``door``, tell what is in it, and keep it open while it is served."""
     started = time.monotonic()
-    listening = _listen(settings.server)  # before the models are loaded: a busy port is told at once
-    if (me := asyncio.current_task()) is not None:  # until uvicorn takes the signals over
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
     console.note(f"快美 kuaimei {__version__}: loading …")
 
     def ready(name: str) -> None:
+        door.progress(name)
         console.note(f"  ready: {name} ({time.monotonic() - started:.1f} s)")
 
-    with listening:
-        async with open_house(settings, progress=ready) as house:
-            for source in house.loaded:
-                console.note(_loaded(source))
-            kept = house.store.describe() if house.store is not None else "nothing said is kept"
-            console.note(f"  store     {kept}")
-            bound = listening.getsockname()
-            address = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-            console.note(f"Ready after {time.monotonic() - started:.1f} s. Open http://{address}:{bound[1]}")
-            await make_server(create_app(house), settings.server).serve(sockets=[listening])
+    async with open_house(settings, progress=ready) as house, door.opened(create_app(house)):
+        is_open.set()
+        for source in house.loaded:
+            console.note(_loaded(source))
+        kept = house.store.describe() if house.store is not None else "nothing said is kept"
+        console.note(f"  store     {kept}")
+        bound = listening.getsockname()
+        address = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        console.note(f"Ready after {time.monotonic() - started:.1f} s. Open http://{address}:{bound[1]}")
+        await asyncio.shield(serving)
 
 
 def _listen(server: ServerSettings) -> socket.socket:

@@ -1,8 +1,12 @@
 """Serving the application with uvicorn, with the bounds that the realtime protocol needs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import uvicorn
 from starlette.types import ASGIApp
 
+from kuaimei.server.doorway import Doorway
 from kuaimei.server.realtime.session import FRAME_LIMIT
 from kuaimei.settings import ServerSettings
 
@@ -20,6 +24,8 @@ def make_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
         port=settings.port,
         log_level="warning",
         access_log=False,
+        # Whoever opens the door opens and closes what is behind it.
+        lifespan="off" if isinstance(app, Doorway) else "auto",
         server_header=False,
         # A client event over the protocol's limit is answered with an error; this far beyond it the
         # connection ends.
@@ -31,4 +37,13 @@ def make_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
-    return uvicorn.Server(config)
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    """Signals are the command's business: the house behind the server has to be closed as well."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them as they are."""
+        yield
