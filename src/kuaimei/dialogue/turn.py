@@ -200,8 +200,7 @@ class Turn:
     async def _run(self) -> None:
         try:
             if await self._understand():
-                for earlier in self._after:
-                    await asyncio.wait([earlier])
+                await self._others_over()
                 if not self._wants_reply:
                     await self._certain.wait()  # until then it may yet be asked for
                 if self._wants_reply:
@@ -216,6 +215,10 @@ class Turn:
         await self.speaker.played_out()
         self.speaker.stop()
         self.keep()
+
+    async def _others_over(self) -> None:
+        for earlier in self._after:
+            await asyncio.wait([earlier])
 
     async def _understand(self) -> bool:
         """False: there is nothing to answer."""
@@ -293,6 +296,7 @@ class Turn:
         self._emit(TurnFailed(self.number, self._now(), stage, kind, message, text))
         if not self._wants_reply:
             return
+        await self._others_over()
         self._show(text)
         if self._manner.speak:
             await self._say(text, aside=True)

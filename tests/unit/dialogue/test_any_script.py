@@ -58,7 +58,7 @@ from tests.fakes import (
 )
 from tests.virtual_time import virtually
 
-SEEDS = range(60)
+SEEDS = (*range(60), 701)
 REPLIES = (
     "今天是晴天，最高溫是二十八度左右，適合出門走走散散步。",
     "好的。",

@@ -327,6 +327,8 @@ async def test_words_that_could_not_be_recognised_are_no_backchannel() -> None:
     assert not log.of(SpeechDropped)
     assert log.one(TurnFailed).stage == "recognition"
     assert [e.turn for e in log.of(ReplyFinished)] == [1, 2]
+    first, second = ([e for e in log.of(ReplyAudio) if e.turn == turn] for turn in (1, 2))
+    assert second[0].at >= first[0].at + sum(len(e.pcm) for e in first) / 24_000  # the apology waits too
 
 
 @virtually
