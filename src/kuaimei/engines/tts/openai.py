@@ -40,7 +40,7 @@ class OpenAISynthesizer:
         self._client = client
         self._model = model
         self._voices = tuple(voices)
-        self._lane = lane
+        self.lane = lane
 
     @property
     def voices(self) -> Sequence[str]:
@@ -58,7 +58,7 @@ class OpenAISynthesizer:
         if voice not in self._voices:
             raise EngineError(f"no voice is called {voice!r}; there are: {', '.join(self._voices)}")
         trimmer = StreamTrimmer(self.sample_rate)
-        async with self._lane.slot(req.ticket):
+        async with self.lane.slot(req.ticket):
             async for data in self._receive(req, voice):
                 pcm = trimmer.push(from_bytes(data))
                 if len(pcm):

@@ -31,7 +31,7 @@ _PAUSES_MS: Final = (("。！？!?…", 260.0), ("；：;:—", 180.0), ("，、
 """Silence after a clause, by the mark it ends with."""
 _RUNNING_ON_MS: Final = 15.0
 """Silence after a clause that was cut in the middle of a sentence."""
-_WARM_UP: Final = ("你好，", "我們一起去公園散步，Hello!")
+_WARM_UP: Final = (("你好，", True), ("散步，Hello!", False))
 _FOLLOWING: Final = ClauseSizes(sentence=10, pause=15, word_min=18, word_max=28, limit=32)
 """Of a long text, after its first clause: every piece costs the network a second of silence besides."""
 
@@ -107,12 +107,10 @@ class Kokoro:
             await asyncio.gather(*begun, return_exceptions=True)
 
     async def warm_up(self) -> None:
-        """Speak clauses of a few lengths to nobody, so that the first listener does not wait for them."""
+        """Speak to nobody, once in each way, so that the first listener does not wait for it."""
         ticket = Ticket(priority=Priority.BACKGROUND)
-        for text in _WARM_UP:
-            await self._speak(text, self._voices.names[0], TTSReq(text=text, ticket=ticket), alone=True)
-        last = TTSReq(text=_WARM_UP[-1], ticket=ticket)
-        await self._speak(last.text, self._voices.names[0], last, alone=False)
+        for text, alone in _WARM_UP:
+            await self._speak(text, self._voices.names[0], TTSReq(text=text, ticket=ticket), alone=alone)
 
     def close(self) -> None:
         """Let go of the network."""
@@ -151,14 +149,15 @@ async def open_kokoro(workshop: Workshop, source: Source) -> AsyncIterator[Kokor
     if folder is None or not folder.is_dir():
         raise WeightsError(f"there is no folder of Kokoro's at {folder}; run: kuaimei models pull kokoro")
 
-    def load() -> Kokoro:
-        alphabet, voices = load_alphabet(folder), load_voices(folder)
-        phonemes = load_phonemes(settings.home / "lexicon.toml")
+    def load() -> Runtime:
         name = choose_runtime(settings, folder)
-        runtime = open_runtime(name, folder, settings.engines.cores, cache_folder(settings))
-        return Kokoro(runtime, alphabet, voices, phonemes, workshop.cores)
+        return open_runtime(name, folder, settings.engines.cores, cache_folder(settings))
 
-    engine = await asyncio.to_thread(load)
+    alphabet, voices = load_alphabet(folder), load_voices(folder)
+    phonemes, runtime = await asyncio.gather(
+        asyncio.to_thread(load_phonemes, settings.home / "lexicon.toml"), asyncio.to_thread(load)
+    )
+    engine = Kokoro(runtime, alphabet, voices, phonemes, workshop.cores)
     try:
         await engine.warm_up()
         yield engine
