@@ -15,7 +15,7 @@ from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.turn import open_turn_detector
-from kuaimei.engines.types import Message
+from kuaimei.engines.types import LLMReq, Message
 from kuaimei.engines.vad import open_vad
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import KuaimeiError
@@ -165,6 +165,10 @@ async def open_house(
             turn_detector=detector.result(),
         )
         own = [getattr(engine, "lane", None) for engine in (asr.result(), llm.result(), tts.result())]
+        # The system prompt takes seconds to read: nobody has to wait for that, a live request goes first.
+        prompt = Message(role="system", content=settings.dialogue.system_prompt)
+        reading = asyncio.ensure_future(llm.result().warm(LLMReq(messages=(prompt,))))
+        stack.push_async_callback(_stop, reading)
         if (kept := store.result()) is not None:
             language = settings.dialogue.language
             transcriber = transcribe_with(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kuaimei.engines.tts.kokoro.mandarin import Mandarin
-from kuaimei.text.lexicon import phrases_for_pypinyin, shipped_lexicon, teach_pypinyin
+from kuaimei.engines.tts.kokoro.mandarin import Mandarin, load_mandarin
+from kuaimei.text.lexicon import shipped_lexicon
 from kuaimei.text.script import to_simplified
 
 GOLDEN = [
@@ -18,8 +18,7 @@ GOLDEN = [
 
 @cache
 def mandarin() -> Mandarin:
-    teach_pypinyin(shipped_lexicon())
-    return Mandarin(phrases_for_pypinyin(shipped_lexicon()))
+    return load_mandarin(shipped_lexicon())
 
 
 @pytest.mark.parametrize(("text", "expected"), GOLDEN)

@@ -36,7 +36,7 @@ class OpenAIRecognizer:
     def __init__(self, client: AsyncOpenAI, model: str, lane: Lane) -> None:
         self._client = client
         self._model = model
-        self._lane = lane
+        self.lane = lane
 
     async def transcribe(self, pcm: Pcm, req: STTReq) -> STTChunk:
         """Recognise ``pcm`` (16 kHz mono).
@@ -51,7 +51,7 @@ class OpenAIRecognizer:
         end_ms = duration_ms(pcm, ASR_RATE)
         if voiced_s(pcm) == 0.0:
             return STTChunk(text="", is_final=True, end_ms=end_ms)
-        async with self._lane.slot(req.ticket):
+        async with self.lane.slot(req.ticket):
             text = present(await self._upload(pcm, req))
         return STTChunk(
             text=text if units(text) else "",

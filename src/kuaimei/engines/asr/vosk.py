@@ -51,7 +51,7 @@ class VoskStream:
         self._ticket = Ticket(session=session, priority=Priority.SPECULATIVE)
         self._recognizer: Any = None
         self._closed = False
-        self._finished: list[str] = []
+        self._finished = ""  # as it is shown: converting all of it again would cost more with every word
         self._text = ""
         self._heard = 0
 
@@ -87,13 +87,14 @@ class VoskStream:
             if recognizer is None:
                 recognizer = self._recognizer = self._make_recognizer()
             if recognizer.AcceptWaveform(to_bytes(pcm)):
-                self._finished.append(str(json.loads(recognizer.Result())["text"]))
+                finished = str(json.loads(recognizer.Result())["text"])
+                self._finished = join([self._finished, present(_tidy(finished))])
                 partial = ""
             else:
                 partial = str(json.loads(recognizer.PartialResult())["partial"])
         except Exception as error:  # Vosk raises nothing but plain exceptions
             raise EngineError(f"Vosk could not hear {duration_ms(pcm, ASR_RATE):.0f} ms of audio") from error
-        return join([present(_tidy(text)) for text in (*self._finished, partial)])
+        return join([self._finished, present(_tidy(partial))])
 
 
 class VoskCaptioner:

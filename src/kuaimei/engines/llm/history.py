@@ -18,6 +18,9 @@ _STRIDES = 4
 _ELLIPSIS = "…"
 _ELLIPSIS_TOKENS = 2
 
+_TOKEN_CHARACTERS = 6
+"""More than a token ever has on average: a longer text need not be counted to know that it is too long."""
+
 _UNITS = re.compile(
     r"(?P<word>[A-Za-zÀ-ɏ]+)|(?P<space>[ \t]+)|(?P<han>[\u3000-\u9fff\uf900-\ufaff\uff00-\uffef])"
     r"|(?P<ascii>[\x00-\x7f])|(?P<other>.)",
@@ -58,6 +61,7 @@ def trim(messages: Sequence[Message], budget_tokens: int) -> tuple[Message, ...]
     if not rest:
         return system
     room = max(budget_tokens - sum(map(_cost, system)), budget_tokens // _STRIDES, 1)
+    rest = [_bounded(message, room * _TOKEN_CHARACTERS) for message in rest]
     turns = _turns(rest)
     ends = list(accumulate(sum(map(_cost, turn)) for turn in turns))
     excess = ends[-1] - room
@@ -72,6 +76,13 @@ def trim(messages: Sequence[Message], budget_tokens: int) -> tuple[Message, ...]
 
 def _cost(message: Message) -> int:
     return _MESSAGE_TOKENS + estimate_tokens(message.content)
+
+
+def _bounded(message: Message, characters: int) -> Message:
+    """A pasted book must not hold up everybody else while its tokens are counted."""
+    if len(message.content) <= characters:
+        return message
+    return message.model_copy(update={"content": _ELLIPSIS + message.content[-characters:]})
 
 
 def _turns(messages: Sequence[Message]) -> list[list[Message]]:

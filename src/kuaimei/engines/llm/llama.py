@@ -111,7 +111,7 @@ class LlamaLanguageModel:
 
 @asynccontextmanager
 async def open_llama(workshop: Workshop, source: Source) -> AsyncIterator[LlamaLanguageModel]:
-    """Load the model and read the system prompt into its cache.
+    """Load the model; its caches are empty.
 
     Raises:
         WeightsError: If there is no model at ``source.path`` or it cannot be loaded.
@@ -133,8 +133,6 @@ async def open_llama(workshop: Workshop, source: Source) -> AsyncIterator[LlamaL
         )
         model = LlamaLanguageModel(llama, workshop.cores, threads, context=settings.llm_context)
         try:
-            prompt = Message(role="system", content=workshop.settings.dialogue.system_prompt)
-            await model.warm(LLMReq(messages=(prompt,)))
             yield model
         finally:
             await model.close()

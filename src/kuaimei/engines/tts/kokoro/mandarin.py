@@ -10,8 +10,9 @@ from itertools import pairwise
 from typing import Any, Final
 
 from kuaimei.engines.importing import importing
+from kuaimei.text.lexicon import Lexicon, phrases_for_pypinyin, teach_pypinyin
 
-__all__ = ["HAN", "Mandarin"]
+__all__ = ["HAN", "Mandarin", "load_mandarin"]
 
 HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff〇"
 """Characters that are read as Mandarin, for use within the brackets of a regular expression."""
@@ -97,3 +98,10 @@ def _sounds(ipa: Any, pinyin: str) -> str:
     except (ValueError, KeyError, AssertionError, IndexError):
         return ""
     return said.replace("\u032f", "")  # the mark of a glide is not among Kokoro's symbols
+
+
+def load_mandarin(lexicon: Lexicon) -> Mandarin:
+    """Mandarin with the readings of ``lexicon``, in words that pypinyin knows and in those it does not."""
+    mandarin = Mandarin(phrases_for_pypinyin(lexicon))
+    teach_pypinyin(lexicon)
+    return mandarin

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from kuaimei.engines.tts.kokoro.english import English
-from kuaimei.engines.tts.kokoro.mandarin import HAN, Mandarin
-from kuaimei.text.lexicon import load_lexicon, phrases_for_pypinyin
+from kuaimei.engines.tts.kokoro.mandarin import HAN, load_mandarin
+from kuaimei.text.lexicon import load_lexicon
 from kuaimei.text.reading import read_aloud
 from kuaimei.text.script import to_simplified
 
@@ -76,4 +76,4 @@ def load_phonemes(lexicon: Path | None) -> Phonemes:
         SettingsError: If the lexicon has a bad line.
     """
     words = load_lexicon(lexicon)
-    return Phonemes(Mandarin(phrases_for_pypinyin(words)), English(), lambda text: read_aloud(text, words))
+    return Phonemes(load_mandarin(words), English(), lambda text: read_aloud(text, words))
