@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
+PAGE   := $(shell find web -name node_modules -prune -o -type f -print)
+
 .PHONY: run test setup check format weights clean help
 
 run: $(VENV)/.run     ## set up what is missing, start the server and print its address
@@ -33,9 +35,13 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) \
 		|| { rm -rf $(VENV); echo "No virtual environment could be made: on Debian, 'apt install python3-venv'." >&2; exit 1; }
 
-$(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.packages: requirements.txt | $(VENV)/bin/python
 	@echo "Installing pinned packages into $(VENV) …"
 	@$(PIP) install --require-hashes --no-deps -r requirements.txt
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.packages pyproject.toml hatch_build.py $(PAGE)
+	@echo "Installing kuaimei and building its page …"
 	@$(PIP) install --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 
