@@ -96,8 +96,8 @@ class Lane:
 
     def _make_place(self, ticket: Ticket) -> None:
         refusal = QueueFull(f"{self.name}: {self.limit} requests are waiting already; try again later")
-        last = max(self._waiting, key=lambda w: (w.ticket.rank, w.arrival))
-        if last.ticket.rank <= ticket.rank:
+        last = max(self._waiting, key=lambda w: (w.ticket.rank, w.arrival), default=None)
+        if last is None or last.ticket.rank <= ticket.rank:
             raise refusal
         self._waiting.remove(last)
         if not last.granted.done():
