@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.asr import open_captioner
+from kuaimei.engines.asr import open_captioner, vosk
 from kuaimei.engines.asr.vosk import VoskCaptioner
 from kuaimei.engines.protocols import CaptionStream
 from kuaimei.engines.scheduling import Lane
@@ -140,3 +140,24 @@ async def test_opening_without_weights_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not a readable Vosk model"):
         async with open_captioner(workshop, Source("captions", "vosk-small", "vosk", tmp_path)):
             pass
+
+
+async def test_a_caption_costs_no_more_late_in_a_long_utterance(
+    cores: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted: list[str] = []
+
+    def present(text: str) -> str:
+        converted.append(text)
+        return text
+
+    monkeypatch.setattr(vosk, "present", present)
+    decoder = Decoder([f"詞{number}" for number in range(300)])
+    stream = VoskCaptioner({"zh": lambda: decoder}, cores).open("zh")
+    for _ in range(299):
+        await stream.push(steps(1))
+    converted.clear()
+    chunk = await caption(stream, steps(1))
+    assert chunk.text.startswith("詞0")
+    assert chunk.text.endswith("詞299")
+    assert sum(map(len, converted)) < 20
