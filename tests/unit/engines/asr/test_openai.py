@@ -160,3 +160,8 @@ async def test_only_as_many_requests_at_once_as_allowed(server: Server, tmp_path
             await recognizer.transcribe(tone(), STTReq(ticket=past))
         server.hold.set()
         assert (await first).text
+
+
+async def test_its_queue_can_be_watched(server: Server, tmp_path: Path) -> None:
+    async with opened(server.url, tmp_path) as recognizer:
+        assert isinstance(getattr(recognizer, "lane", None), Lane)

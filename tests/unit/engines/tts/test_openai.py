@@ -169,3 +169,8 @@ async def test_without_a_voice_there_is_no_far_synthesiser(server: Server, tmp_p
     with pytest.raises(SettingsError, match="TTS_REMOTE_VOICES"):
         async with opened(server.url, tmp_path, tts_remote_voices=()):
             pass
+
+
+async def test_its_queue_can_be_watched(server: Server, tmp_path: Path) -> None:
+    async with opened(server.url, tmp_path) as synthesizer:
+        assert isinstance(getattr(synthesizer, "lane", None), Lane)
