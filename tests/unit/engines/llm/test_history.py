@@ -102,3 +102,18 @@ def test_a_hopeless_budget_still_gives_a_prompt(budget: int) -> None:
 def test_nothing_but_a_system_prompt() -> None:
     assert trim([SYSTEM], 10) == (SYSTEM,)
     assert trim([], 10) == ()
+
+
+def test_a_pasted_book_is_not_counted_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+
+    def count(text: str) -> int:
+        counted.append(len(text))
+        return estimate_tokens(text)
+
+    book = "今天天氣很好，" * 100_000
+    monkeypatch.setattr("kuaimei.engines.llm.history.estimate_tokens", count)
+    messages = trim([SYSTEM, user(book), assistant("好長。"), user(book)], 1400)
+    assert max(counted) < 10_000
+    assert book.endswith(messages[-1].content.removeprefix("…"))
+    assert 1300 < cost(messages) <= 1400
