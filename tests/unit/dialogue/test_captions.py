@@ -9,8 +9,8 @@ from tests.fakes import FakeCaptioner, said
 from tests.virtual_time import virtually
 
 
-def captions(tasks: Tasks, told: list[str], **parts: float) -> Captions:
-    return Captions(FakeCaptioner(**parts), DialogueSettings(), tasks, told.append)
+def captions(tasks: Tasks, told: list[str], delay_s: float = 0.02) -> Captions:
+    return Captions(FakeCaptioner(delay_s=delay_s), DialogueSettings(), tasks, told.append)
 
 
 @virtually
