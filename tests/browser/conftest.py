@@ -9,8 +9,9 @@ from typing import TypeAlias
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+import hatch_build
 from kuaimei.server.page import FOLDER
-from tests.browser.room import speech_file
+from tests.browser.room import ROOT, speech_file
 
 OpenBrowser: TypeAlias = Callable[..., AbstractAsyncContextManager[Browser]]
 
@@ -28,9 +29,12 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def built_page() -> Path:
-    """The built page; without it the tests fail and say what to do."""
-    if not (FOLDER / "index.html").is_file():
-        pytest.fail("the page has not been built: python hatch_build.py", pytrace=False)
+    """The page as its sources are now, and what its own tests need."""
+    try:
+        hatch_build.install(ROOT)
+        hatch_build.build_page(ROOT)
+    except SystemExit as failed:
+        pytest.fail(str(failed), pytrace=False)
     return FOLDER
 
 
@@ -39,7 +43,9 @@ def open_browser(chromium: str, built_page: Path, tmp_path: Path) -> OpenBrowser
     """``open_browser(1.0, 2.0, 5.0)``: a browser whose microphone hears silence, speech, silence …"""
 
     @asynccontextmanager
-    async def opened(*speech: float, extra: tuple[str, ...] = (), allow: bool = True) -> AsyncIterator[Browser]:
+    async def opened(
+        *speech: float, extra: tuple[str, ...] = (), allow: bool = True
+    ) -> AsyncIterator[Browser]:
         clip = speech_file(tmp_path / "microphone.wav", *(speech or (600.0,)))
         given = [
             "--use-fake-device-for-media-stream",

@@ -1,6 +1,5 @@
 """A chat room with fake engines, and somebody who sits in front of it in a real browser."""
 
-import asyncio
 import json
 import wave
 from collections.abc import AsyncIterator, Sequence
@@ -22,7 +21,7 @@ from tests.integration.server.serving import TestHouse, eventually, quick_engine
 __all__ = [
     "ANSWER",
     "QUESTION",
-    "Room",
+    "ROOT",
     "Visitor",
     "axe_findings",
     "room_engines",
@@ -33,9 +32,16 @@ __all__ = [
 QUESTION = "明天台北會下雨嗎？"
 ANSWER = "會，下午大概有陣雨。最高二十六度，早晚偏涼，記得帶把傘和一件薄外套。"
 
-_ROOT = Path(__file__).resolve().parents[2]
-_AXE = _ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+ROOT = Path(__file__).resolve().parents[2]
+_AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 _RATE = 48_000
+
+# Once what moves has come to rest: colours in the middle of a fade are nobody's.
+_AT_REST = """Promise.all(
+  document.getAnimations()
+    .filter((moving) => moving.effect.getTiming().iterations !== Infinity)
+    .map((moving) => moving.finished.catch(() => {}))
+)"""
 
 
 class _Captions:
@@ -152,14 +158,6 @@ class Visitor:
         assert self.strangers == []
 
 
-@dataclass(frozen=True)
-class Room:
-    """A browser and where the page is."""
-
-    browser: Browser
-    origin: str
-
-
 @asynccontextmanager
 async def visiting(
     browser: Browser,
@@ -210,9 +208,7 @@ def _ask(visitor: Visitor, request: Request) -> None:
 
 async def axe_findings(page: Page) -> list[str]:
     """Serious findings of axe on the page as it stands."""
-    # Once what moves has come to rest: colours in the middle of a fade are nobody's.
-    await page.evaluate("Promise.all(document.getAnimations().filter(a => a.effect.getTiming().iterations !== Infinity).map(a => a.finished.catch(() => {})))")
-    await asyncio.sleep(0)
+    await page.evaluate(_AT_REST)
     await page.evaluate(_AXE.read_text(encoding="utf-8"))
     result = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [

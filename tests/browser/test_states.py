@@ -1,6 +1,7 @@
 """What stands in the way is said, in a sentence, with what to do; and it goes away by itself where it can."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from playwright.async_api import expect
@@ -19,13 +20,17 @@ FAILURES = [
 ]
 
 
-def _house(**server: object) -> TestHouse:
+def _house(**server: Any) -> TestHouse:
     return TestHouse(settings=make_settings(**server), engines=room_engines(), store=MemoryArchive())
 
 
 @pytest.mark.parametrize(("error", "kind", "title"), FAILURES)
-async def test_a_microphone_that_is_not_given(open_browser: OpenBrowser, error: str, kind: str, title: str) -> None:
-    fails = f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{error}'); }};"
+async def test_a_microphone_that_is_not_given(
+    open_browser: OpenBrowser, error: str, kind: str, title: str
+) -> None:
+    fails = (
+        f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{error}'); }};"
+    )
     async with (
         serving(_house()) as served,
         open_browser() as browser,
@@ -59,7 +64,9 @@ async def test_a_page_over_plain_http_from_another_machine(open_browser: OpenBro
     async with (
         serving(_house(allowed_hosts=("kuaimei.test",))) as served,
         open_browser(extra=("--host-resolver-rules=MAP kuaimei.test 127.0.0.1",)) as browser,
-        visiting(browser, f"http://kuaimei.test:{served.port}", expected=["Cross-Origin-Opener-Policy"]) as visitor,
+        visiting(
+            browser, f"http://kuaimei.test:{served.port}", expected=["Cross-Origin-Opener-Policy"]
+        ) as visitor,
     ):
         await visitor.arrive()
         await visitor.talk.click()
@@ -72,7 +79,7 @@ async def test_a_page_over_plain_http_from_another_machine(open_browser: OpenBro
 async def test_models_are_still_loading(open_browser: OpenBrowser) -> None:
     house = _house()
     door = Doorway(house.settings, expecting=("asr", "llm", "tts", "vad"))
-    server = make_server(door, house.settings.server)  # type: ignore[arg-type]
+    server = make_server(door, house.settings.server)
     running = asyncio.ensure_future(server.serve())
     await eventually(lambda: server.started or running.done())
     origin = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
@@ -161,7 +168,9 @@ async def test_a_key_is_asked_for_and_remembered(open_browser: OpenBrowser) -> N
 
 
 @pytest.mark.parametrize("transport", ["auto", "websocket"])
-async def test_the_server_restarts_and_the_conversation_goes_on(open_browser: OpenBrowser, transport: str) -> None:
+async def test_the_server_restarts_and_the_conversation_goes_on(
+    open_browser: OpenBrowser, transport: str
+) -> None:
     house = _house()
     gone = ["ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "WebSocket connection"]
     async with open_browser() as browser:

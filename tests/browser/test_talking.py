@@ -59,7 +59,9 @@ async def test_someone_speaks_and_is_answered(open_browser: OpenBrowser, transpo
         await expect(visitor.page.locator("[data-spoken]")).to_contain_text("最高")
         await expect(visitor.lines("assistant")).to_contain_text(ANSWER)
         await expect(visitor.page.locator("[data-timing]")).to_contain_text(re.compile(r"\d\.\d\d 秒"))
-        loudest = await visitor.page.evaluate("Math.max(...seen.filter(([, id]) => id === 1).map(([, , rms]) => rms))")
+        loudest = await visitor.page.evaluate(
+            "Math.max(...seen.filter(([, id]) => id === 1).map(([, , rms]) => rms))"
+        )
         assert loudest > 0.05, "the reply was not to be heard"
         await expect(visitor.talk).to_have_attribute("data-mood", "listening")
         await expect(visitor.page.locator("[data-spoken]")).to_have_count(0)
@@ -67,7 +69,9 @@ async def test_someone_speaks_and_is_answered(open_browser: OpenBrowser, transpo
 
 
 @pytest.mark.parametrize(("transport", "name"), TRANSPORTS)
-async def test_speech_over_the_reply_silences_it(open_browser: OpenBrowser, transport: str, name: str) -> None:
+async def test_speech_over_the_reply_silences_it(
+    open_browser: OpenBrowser, transport: str, name: str
+) -> None:
     engines = room_engines(
         language_model=FakeLanguageModel(reply=ANSWER * 2, first_token_s=0.0, token_s=0.0),
         synthesizer=FakeSynthesizer(delay_s=0.02, character_ms=300.0),
@@ -105,7 +109,11 @@ _SILENT_AFTER = """() => {
 
 
 async def test_typing_stopping_and_saying_it_differently(open_browser: OpenBrowser) -> None:
-    engines = room_engines(language_model=FakeLanguageModel(reply=lambda req: f"你說「{req.messages[-1].content}」。", token_s=0.02))
+    engines = room_engines(
+        language_model=FakeLanguageModel(
+            reply=lambda req: f"你說「{req.messages[-1].content}」。", token_s=0.02
+        )
+    )
     async with (
         serving(TestHouse(engines=engines, store=MemoryArchive())) as served,
         open_browser() as browser,
@@ -161,8 +169,13 @@ async def test_where_webrtc_does_not_come_about_the_websocket_takes_over(open_br
 
 
 async def test_five_talk_at_once_and_each_gets_their_own_answer(open_browser: OpenBrowser) -> None:
-    model = FakeLanguageModel(reply=lambda req: f"答{req.messages[-1].content}。", first_token_s=0.05, token_s=0.02)
-    async with serving(TestHouse(engines=room_engines(language_model=model))) as served, open_browser() as browser:
+    model = FakeLanguageModel(
+        reply=lambda req: f"答{req.messages[-1].content}。", first_token_s=0.05, token_s=0.02
+    )
+    async with (
+        serving(TestHouse(engines=room_engines(language_model=model))) as served,
+        open_browser() as browser,
+    ):
 
         async def talk(number: int) -> None:
             async with visiting(browser, served.url) as visitor:

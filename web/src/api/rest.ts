@@ -2,7 +2,7 @@ import type { Line } from "../realtime/session";
 import { newLine } from "../realtime/session";
 import type { Timing } from "../realtime/protocol";
 import { getJson, NeedsKey, Refused, request } from "./http";
-import type { Found } from "../realtime/client";
+import type { Found } from "../realtime/outfit";
 import type { Problem } from "../realtime/problems";
 
 export interface Session {
@@ -106,6 +106,8 @@ export interface Status {
   webrtc: boolean;
   iceServers: RTCIceServer[];
   version: string;
+  /** The server's own choice. */
+  voice: string;
   /** Conversations are kept here. */
   kept: boolean;
 }
@@ -115,6 +117,7 @@ interface RawStatus {
   progress?: number | null;
   transports?: { webrtc?: { available?: boolean; ice_servers?: RTCIceServer[] } };
   version?: string;
+  voice?: string;
   kept?: boolean;
 }
 
@@ -126,6 +129,7 @@ export async function getStatus(): Promise<Status> {
     webrtc: raw.transports?.webrtc?.available ?? true,
     iceServers: raw.transports?.webrtc?.ice_servers ?? [],
     version: raw.version ?? "",
+    voice: raw.voice ?? "",
     kept: raw.kept ?? true,
   };
 }

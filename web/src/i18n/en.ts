@@ -60,7 +60,7 @@ export const en: Words = {
   },
   timing: {
     title: "Response time",
-    open: (seconds) => `Response time ${seconds} seconds, show details`,
+    open: (seconds) => `Response time ${seconds} s, show details`,
     seconds: (seconds) => `${seconds} s`,
     endpoint: "End of speech",
     transcript: "Recognition",
@@ -101,7 +101,6 @@ export const en: Words = {
   voices: {
     title: "Voices",
     pick: "Voice of the reply",
-    default: "The server’s default",
     sample: (name) => `Play a sample of ${name}`,
     stopSample: "Stop the sample",
     sampleFailed: "The sample cannot be played right now.",
@@ -114,6 +113,8 @@ export const en: Words = {
     zh: "Chinese",
     en: "English",
     other: "Other",
+    female: "female",
+    male: "male",
   },
   settings: {
     title: "Settings",

@@ -90,7 +90,6 @@ export interface Words {
   voices: Record<
     | "title"
     | "pick"
-    | "default"
     | "stopSample"
     | "sampleFailed"
     | "failed"
@@ -98,6 +97,8 @@ export interface Words {
     | "own"
     | "ownComing"
     | "ownBody"
+    | "female"
+    | "male"
     | "zh"
     | "en"
     | "other",

@@ -101,7 +101,6 @@ export const zhTW: Words = {
   voices: {
     title: "聲音",
     pick: "回答用的聲音",
-    default: "伺服器預設",
     sample: (name) => `試聽 ${name}`,
     stopSample: "停止試聽",
     sampleFailed: "試聽暫時播不出來。",
@@ -114,6 +113,8 @@ export const zhTW: Words = {
     zh: "中文",
     en: "英文",
     other: "其他",
+    female: "女聲",
+    male: "男聲",
   },
   settings: {
     title: "設定",

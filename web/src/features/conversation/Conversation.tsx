@@ -62,11 +62,18 @@ function Announcer({ text, done }: { text: string; done: boolean }) {
   );
 }
 
+function same(one: Position | null, other: Position | null): boolean {
+  return one?.itemId === other?.itemId && one?.ms === other?.ms && one?.silent === other?.silent;
+}
+
 /** Where the listener is in the reply, some twelve times a second. */
 function usePosition(speaking: boolean): Position | null {
   const [position, setPosition] = useState<Position | null>(null);
   useEffect(() => {
-    const look = () => setPosition(client.position());
+    const look = () => {
+      const now = client.position();
+      setPosition((known) => (same(known, now) ? known : now));
+    };
     look();
     const timer = setInterval(look, speaking ? 80 : 250);
     return () => clearInterval(timer);

@@ -9,12 +9,18 @@ function busy(target: EventTarget | null): boolean {
   return target.closest("input, textarea, select, button, a, [role=menu], [role=dialog], [contenteditable]") !== null;
 }
 
+/** Something lies over the page, and Escape is for that. */
+function open(): boolean {
+  return document.querySelector("[role=dialog], [role=menu], li form") !== null;
+}
+
 /** Space talks while it is held, wherever one is on the page; Escape stops the reply. */
 export function useShortcuts(): void {
   useEffect(() => {
     const down = (event: KeyboardEvent) => {
-      if (event.key === "Escape" && !event.defaultPrevented) {
-        if (client.snapshot().session.response !== null || client.snapshot().session.phase !== "listening") client.stop();
+      if (event.key === "Escape") {
+        const { response, phase } = client.snapshot().session;
+        if (!open() && (response !== null || phase !== "listening")) client.stop();
         return;
       }
       if (event.code !== "Space" || busy(event.target)) return;

@@ -2,7 +2,7 @@ import { Button, CloseButton, TextInput } from "@mantine/core";
 import { IconPlus, IconSearch } from "@tabler/icons-react";
 import { useState } from "react";
 
-import { client, useClient } from "../../app/client";
+import { useClient } from "../../app/client";
 import { Mark } from "../../app/Mark";
 import { useWords } from "../../i18n";
 import { byDay } from "./days";
@@ -38,7 +38,6 @@ export function Sessions({ sessions, onChosen }: Props) {
         leftSection={<IconPlus size={18} stroke={1.8} />}
         onClick={() => choose(null)}
         className={classes.new}
-        disabled={session.id === null && client.snapshot().session.lines.length === 0}
       >
         {words.sessions.new}
       </Button>

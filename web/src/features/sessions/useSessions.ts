@@ -115,18 +115,25 @@ function useRecordings(load: () => Promise<void>): void {
 function useAddress(): void {
   useEffect(() => {
     const named = /^#\/s\/([\w-]{1,64})$/.exec(location.hash)?.[1];
-    if (named && client.snapshot().session.id === null) {
-      loadLines(named).then(
-        (lines) => client.snapshot().session.id ?? client.open(named, lines),
-        () => history.replaceState(null, "", location.pathname),
-      );
-    }
-    return client.subscribe(() => {
+    let pending = named !== undefined && client.snapshot().session.id === null;
+    const show = () => {
       const { id, lines } = client.snapshot().session;
       const hash = id !== null && lines.length > 0 ? `#/s/${id}` : "";
-      if (hash !== location.hash && !(hash === "" && named && lines.length === 0 && id === null)) {
-        history.replaceState(null, "", `${location.pathname}${hash}`);
-      }
-    });
+      if (!pending && hash !== location.hash) history.replaceState(null, "", `${location.pathname}${hash}`);
+    };
+    if (named && pending) {
+      loadLines(named)
+        .then((lines) => {
+          // Unless somebody has begun to talk meanwhile.
+          const { id, lines: said } = client.snapshot().session;
+          if (id === null && said.length === 0) client.open(named, lines);
+        })
+        .catch(() => undefined) // it is gone: a new one begins
+        .finally(() => {
+          pending = false;
+          show();
+        });
+    }
+    return client.subscribe(show);
   }, []);
 }

@@ -41,6 +41,21 @@ export function Settings() {
           ]}
         />
       </Field>
+      <Field label={words.talk.mode}>
+        <SegmentedControl
+          fullWidth
+          aria-label={words.talk.mode}
+          value={given.mode}
+          onChange={(mode) => {
+            prefer({ mode: mode as Preferences["mode"] });
+            client.refit();
+          }}
+          data={[
+            { value: "hands-free", label: words.talk.handsFree },
+            { value: "push-to-talk", label: words.talk.pushToTalk },
+          ]}
+        />
+      </Field>
       <Field label={s.spoken}>
         <SegmentedControl
           fullWidth

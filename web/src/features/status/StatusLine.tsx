@@ -1,7 +1,7 @@
 import { useClient } from "../../app/client";
 import { useWords } from "../../i18n";
 import type { Words } from "../../i18n/words";
-import type { Connection } from "../../realtime/client";
+import type { Connection } from "../../realtime/link";
 import classes from "./StatusLine.module.css";
 
 const NAMES = { webrtc: "WebRTC", websocket: "WebSocket" };

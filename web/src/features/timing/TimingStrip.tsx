@@ -36,21 +36,24 @@ export function TimingStrip({ timing }: { timing: Timing }) {
         </dl>
         <p className={classes.note}>{words.timing.from}</p>
         <dl className={classes.table} data-small>
-          <Row name={words.timing.speech} value={words.timing.seconds(timing.speech_s.toFixed(1))} />
-          <Row name={words.timing.recognition} value={words.timing.seconds(timing.recognition_s.toFixed(2))} />
-          <Row name={words.timing.reply} value={words.timing.seconds(timing.reply_audio_s.toFixed(1))} />
+          <Row name={words.timing.speech} seconds={timing.speech_s} digits={1} />
+          <Row name={words.timing.recognition} seconds={timing.recognition_s} digits={2} />
+          <Row name={words.timing.reply} seconds={timing.reply_audio_s} digits={1} />
         </dl>
-        <p className={classes.note}>{words.timing.writing(timing.tokens)}</p>
+        {timing.tokens > 0 && <p className={classes.note}>{words.timing.writing(timing.tokens)}</p>}
       </Popover.Dropdown>
     </Popover>
   );
 }
 
-function Row({ name, value }: { name: string; value: string }) {
+/** Nothing for what did not happen: somebody who types has not spoken. */
+function Row({ name, seconds: taken, digits }: { name: string; seconds: number; digits: number }) {
+  const words = useWords();
+  if (taken <= 0) return null;
   return (
     <div>
       <dt>{name}</dt>
-      <dd>{value}</dd>
+      <dd>{words.timing.seconds(taken.toFixed(digits))}</dd>
     </div>
   );
 }

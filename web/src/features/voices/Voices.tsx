@@ -2,11 +2,12 @@ import { ActionIcon, Badge, Radio, Slider } from "@mantine/core";
 import { IconMicrophone2, IconPlayerPlayFilled, IconPlayerStopFilled } from "@tabler/icons-react";
 import { useEffect, useState } from "react";
 
-import { listVoices, type Voice } from "../../api/rest";
+import { getStatus, listVoices, type Voice } from "../../api/rest";
 import { client, useClient } from "../../app/client";
 import { prefer, usePreferences } from "../../app/preferences";
 import { useWords } from "../../i18n";
 import { byLanguage } from "./languages";
+import { nameOf } from "./names";
 import { useSample } from "./useSample";
 import classes from "./Voices.module.css";
 
@@ -15,11 +16,17 @@ export function Voices() {
   const words = useWords();
   const { voice, speed } = usePreferences();
   const inForce = useClient().session.voice;
+  const [usual, setUsual] = useState("");
   const [voices, setVoices] = useState<Voice[] | "failed" | null>(null);
   const sample = useSample();
   useEffect(() => {
     listVoices().then(setVoices, () => setVoices("failed"));
+    getStatus().then(
+      (status) => setUsual(status.voice),
+      () => undefined, // then none is marked until one is chosen
+    );
   }, []);
+  const chosen = voice || inForce || usual;
   const choose = (id: string) => {
     prefer({ voice: id });
     client.refit();
@@ -43,20 +50,20 @@ export function Voices() {
       {voices === "failed" ? (
         <p className={classes.note}>{words.voices.failed}</p>
       ) : (
-        <Radio.Group value={voice || (inForce ?? "")} onChange={choose} label={words.voices.pick}>
+        <Radio.Group value={chosen} onChange={choose} label={words.voices.pick}>
           {byLanguage(voices ?? []).map(([language, found]) => (
             <section key={language}>
               <h4>{words.voices[language]}</h4>
               <ul className={classes.list}>
                 {found.map((one) => (
-                  <li key={one.id} className={classes.row} data-chosen={one.id === (voice || inForce) || undefined}>
-                    <Radio value={one.id} label={one.name} className={classes.radio} />
+                  <li key={one.id} className={classes.row} data-chosen={one.id === chosen || undefined}>
+                    <Radio value={one.id} label={<Name voice={one} />} className={classes.radio} />
                     <ActionIcon
                       variant="light"
                       radius="xl"
                       size={32}
                       loading={sample.loading === one.id}
-                      aria-label={sample.playing === one.id ? words.voices.stopSample : words.voices.sample(one.name)}
+                      aria-label={sample.playing === one.id ? words.voices.stopSample : words.voices.sample(nameOf(one.name).name)}
                       onClick={() => sample.toggle(one)}
                     >
                       {sample.playing === one.id ? <IconPlayerStopFilled size={14} /> : <IconPlayerPlayFilled size={14} />}
@@ -83,5 +90,15 @@ export function Voices() {
         </div>
       </section>
     </div>
+  );
+}
+
+function Name({ voice }: { voice: Voice }) {
+  const words = useWords();
+  const { name, gender } = nameOf(voice.name);
+  return (
+    <>
+      {name} {gender && <small className={classes.gender}>{words.voices[gender]}</small>}
+    </>
   );
 }

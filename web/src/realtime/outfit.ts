@@ -1,0 +1,18 @@
+import type { Wishes } from "./commands";
+import type { Problem } from "./problems";
+import type { Dial, TransportKind } from "./transport";
+
+/** What the server says of itself, if it can be reached. */
+export interface Found {
+  problem: Problem | null;
+  iceServers: RTCIceServer[];
+  webrtc: boolean;
+}
+
+/** What the client is given from outside: how to reach the server, and what the person wants. */
+export interface Outfit {
+  dials: Record<TransportKind, Dial>;
+  probe: () => Promise<Found>;
+  wishes: () => Wishes;
+  key: () => string;
+}

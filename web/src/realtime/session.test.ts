@@ -1,0 +1,186 @@
+import { describe, expect, it } from "vitest";
+
+import type { ServerEvent } from "./protocol";
+import { EMPTY, newLine, reduce, type Action, type SessionState } from "./session";
+
+const TIMING = {
+  endpoint_ms: 400,
+  transcript_ms: 500,
+  first_token_ms: 600,
+  first_clause_ms: 700,
+  first_audio_ms: 900,
+  last_audio_ms: 3000,
+  speech_s: 1.5,
+  recognition_s: 0.3,
+  tokens: 9,
+  writing_s: 1,
+  reply_audio_s: 3,
+};
+
+function after(...events: Action[]): SessionState {
+  return events.reduce(reduce, EMPTY);
+}
+
+const heard: ServerEvent[] = [
+  { type: "input_audio_buffer.speech_started", item_id: "u1", audio_start_ms: 10 },
+  { type: "kuaimei.caption", turn: 1, item_id: "u1", text: "明天" },
+];
+const understood: ServerEvent[] = [
+  ...heard,
+  { type: "input_audio_buffer.committed", item_id: "u1" },
+  { type: "kuaimei.state", turn: 1, state: "thinking" },
+  { type: "conversation.item.input_audio_transcription.completed", item_id: "u1", transcript: "明天會下雨嗎？" },
+];
+const answering: ServerEvent[] = [
+  ...understood,
+  { type: "response.created", response: { id: "r1" } },
+  { type: "response.output_item.added", response_id: "r1", item: { id: "a1", type: "message" } },
+  { type: "response.output_audio_transcript.delta", item_id: "a1", delta: "會，" },
+  { type: "response.output_audio_transcript.delta", item_id: "a1", delta: "下午有陣雨。" },
+];
+const of = { turn: 1, response_id: "r1", item_id: "a1" };
+
+describe("a turn", () => {
+  it("shows the caption while somebody speaks", () => {
+    const state = after(...heard);
+    expect(state.speech).toBe(true);
+    expect(state.lines).toMatchObject([{ id: "u1", side: "user", text: "明天", status: "hearing" }]);
+  });
+
+  it("turns the caption into the transcript", () => {
+    const { lines } = after(...understood);
+    expect(lines).toMatchObject([{ id: "u1", text: "明天會下雨嗎？", status: "done", turn: 1 }]);
+  });
+
+  it("lets the reply grow, and ends it", () => {
+    const state = after(...answering);
+    expect(state.lines[1]).toMatchObject({ id: "a1", text: "會，下午有陣雨。", status: "writing", turn: 1 });
+    const done = reduce(state, { type: "response.done", response: { id: "r1", status: "completed" } });
+    expect(done.lines[1]?.status).toBe("done");
+    expect(done.response).toBeNull();
+    expect(reduce(done, { type: "kuaimei.turn.timing", turn: 1, ...TIMING }).lines[1]?.timing).toEqual(TIMING);
+  });
+
+  it("keeps what was heard of an interrupted reply", () => {
+    const state = after(
+      ...answering,
+      { type: "kuaimei.reply.held", ...of, heard_ms: 500 },
+      { type: "kuaimei.reply.interrupted", ...of, heard_ms: 500, heard_text: "會，", reason: "barge_in" },
+      { type: "response.done", response: { id: "r1", status: "cancelled" } },
+    );
+    expect(state.lines[1]).toMatchObject({ status: "interrupted", heardText: "會，", text: "會，下午有陣雨。" });
+    expect(state.held).toBe(false);
+  });
+
+  it("goes on after a false alarm", () => {
+    const held = after(...answering, { type: "kuaimei.reply.held", ...of, heard_ms: 500 });
+    expect(held.held).toBe(true);
+    expect(reduce(held, { type: "kuaimei.reply.resumed", ...of, heard_ms: 500 }).held).toBe(false);
+  });
+});
+
+describe("speech that comes to nothing or goes on", () => {
+  it("forgets a cough", () => {
+    const state = after(...heard, { type: "kuaimei.speech.dropped", turn: 1, item_id: "u1", text: "嗯" });
+    expect(state.lines).toEqual([]);
+    expect(state.speech).toBe(false);
+  });
+
+  it("takes a turn up again as a line of its own", () => {
+    const state = after(
+      ...understood,
+      { type: "input_audio_buffer.speech_started", item_id: "u1", audio_start_ms: 900 },
+      { type: "kuaimei.caption", turn: 1, item_id: "u1", text: "還有" },
+      { type: "input_audio_buffer.committed", item_id: "u2" },
+    );
+    expect(state.lines.map((line) => [line.id, line.status])).toEqual([
+      ["u1", "done"],
+      ["u2", "recognising"],
+    ]);
+  });
+
+  it("ignores a caption that comes too late", () => {
+    const state = after(...understood, { type: "kuaimei.caption", turn: 1, item_id: "u1", text: "明天會下" });
+    expect(state.lines).toHaveLength(1);
+    expect(state.lines[0]?.text).toBe("明天會下雨嗎？");
+  });
+
+  it("has a line for what was committed without a caption", () => {
+    expect(after({ type: "input_audio_buffer.committed", item_id: "u9" }).lines).toMatchObject([
+      { id: "u9", status: "recognising" },
+    ]);
+  });
+});
+
+describe("failures", () => {
+  const failed: ServerEvent = {
+    type: "kuaimei.turn.failed",
+    turn: 1,
+    stage: "recognition",
+    kind: "engine",
+    message: "no",
+    apology: "抱歉，我沒聽清楚。",
+  };
+
+  it("stand beside the words they concern", () => {
+    const state = after(...heard, { type: "input_audio_buffer.committed", item_id: "u1" }, failed);
+    expect(state.lines[0]?.failure?.apology).toBe("抱歉，我沒聽清楚。");
+  });
+
+  it("stand alone where there are no words", () => {
+    const state = after({ ...failed, stage: "thinking" });
+    expect(state.lines).toMatchObject([{ side: "assistant", status: "failed", failure: { message: "no" } }]);
+  });
+});
+
+describe("typing", () => {
+  it("shows a line once, though the server tells of it too", () => {
+    const item = { id: "item_x", type: "message", role: "user", content: [{ type: "input_text", text: "你好" }] };
+    const state = after(
+      { type: "local.typed", id: "item_x", text: "你好" },
+      { type: "conversation.item.added", item },
+    );
+    expect(state.lines).toMatchObject([{ id: "item_x", text: "你好", typed: true }]);
+  });
+
+  it("takes back what is said differently", () => {
+    const state = after(...answering, { type: "local.removed", ids: ["u1", "a1"] });
+    expect(state.lines).toEqual([]);
+  });
+});
+
+describe("a lost connection", () => {
+  it("leaves nothing half done", () => {
+    const state = after(...answering, ...heard.slice(0, 1).map((e) => ({ ...e, item_id: "u5" }) as ServerEvent), {
+      type: "local.disconnected",
+    });
+    expect(state.lines.map((line) => line.status)).toEqual(["done", "interrupted"]);
+    expect(state).toMatchObject({ response: null, speech: false, phase: "listening", held: false });
+  });
+});
+
+describe("recordings", () => {
+  it("find their lines by turn and side, also the first line of a turn that no event numbered", () => {
+    const lines = [
+      newLine("u1", "user", { text: "嗨" }),
+      newLine("a1", "assistant", { text: "你好", turn: 4 }),
+      newLine("t", "user", { text: "打字", typed: true, turn: 5 }),
+    ];
+    const state = reduce(
+      { ...EMPTY, lines },
+      {
+        type: "local.recordings",
+        found: [
+          { turn: 4, side: "user", audio: "/u" },
+          { turn: 4, side: "assistant", audio: "/a" },
+          { turn: 5, side: "user", audio: "/t" },
+        ],
+      },
+    );
+    expect(state.lines.map((line) => line.audio)).toEqual(["/u", "/a", null]);
+  });
+});
+
+it("does not touch the state for an event it does not know", () => {
+  expect(reduce(EMPTY, { type: "rate_limits.updated" } as unknown as ServerEvent)).toBe(EMPTY);
+});
