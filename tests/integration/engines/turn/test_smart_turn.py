@@ -21,7 +21,7 @@ async def test_a_finished_question_is_complete_whatever_was_before_it(spoken: Ca
     settings = Settings()
     path: Path = settings.weights_dir / "smart-turn"
     workshop = Workshop(settings, Lane("cores", 2))
-    whole = spoken("請問明天下午從臺北到高雄的火車還有座位嗎？")
+    whole = spoken("請問明天下午從臺北到高雄的火車還有座位嗎？", "zf_xiaobei")
     loud = np.flatnonzero(np.abs(whole.astype(np.int32)) > 500)
     end = loud[-1]
     pause = np.zeros(1600, np.int16)
