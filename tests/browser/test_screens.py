@@ -148,7 +148,7 @@ async def test_around_the_conversation(
         await expect(page.locator("[data-state=ready] canvas").first).to_be_attached()
         await _picture(visitor, tmp_path, f"replay-{name}")
         await page.get_by_label("Voices" if english else "聲音", exact=True).click()
-        await expect(page.get_by_role("radio", name="zf_xiaobei")).to_be_visible()
+        await expect(page.get_by_role("radio", name="Xiaobei")).to_be_visible()
         await _picture(visitor, tmp_path, f"voices-{name}")
         await page.keyboard.press("Escape")
         await page.get_by_label("Settings" if english else "設定", exact=True).click()

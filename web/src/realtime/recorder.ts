@@ -3,7 +3,7 @@ import recorderUrl from "./worklets/recorder.worklet.ts?worker&url";
 
 let loading: Promise<void> | undefined;
 
-/** Gives a microphone's sound in blocks of 40 ms at 24 kHz. */
+/** Gives a microphone's sound in blocks of 20 ms at 24 kHz. */
 export class Recorder {
   private constructor(
     private readonly source: MediaStreamAudioSourceNode,
