@@ -85,7 +85,6 @@ function ModeSwitch({ mode }: { mode: Mode }) {
     <SegmentedControl
       size="xs"
       radius="xl"
-      className={classes.mode}
       value={mode}
       aria-label={words.talk.mode}
       onChange={(value) => {
