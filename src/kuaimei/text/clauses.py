@@ -43,7 +43,7 @@ class ClauseSizes:
     quoted: float = 30
 
 
-FIRST: Final = ClauseSizes(sentence=4, pause=4, word_min=4, word_max=8, limit=9.5)
+FIRST: Final = ClauseSizes(sentence=3, pause=3, word_min=4, word_max=8, limit=9.5)
 FOLLOWING: Final = ClauseSizes(sentence=4, pause=8, word_min=9, word_max=17, limit=20)
 
 
