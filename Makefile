@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
 PAGE   := $(shell find web -name node_modules -prune -o -type f -print)
 
-.PHONY: run test setup check format weights clean help
+.PHONY: run test setup browser check format weights clean help
 
 run: $(VENV)/.run     ## set up what is missing, start the server and print its address
 	@exec $(BIN)/kuaimei serve --fetch
@@ -16,9 +16,16 @@ setup: $(VENV)/.run weights  ## private environment and weights, nothing started
 weights: $(VENV)/.run
 	@$(BIN)/kuaimei setup
 
-test: $(VENV)/.dev weights  ## style, types and every test
+test: $(VENV)/.dev weights browser  ## style, types and every test
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
+
+browser:              # for the tests of the page, which are skipped where none can be had
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& echo "Installing Chromium for the tests of the page …" && apt-get -qq update \
+		&& DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+			chromium fonts-noto-cjk >/dev/null; } \
+		|| echo "No Chromium: the tests of the page are skipped (apt install chromium fonts-noto-cjk)."
 
 check: $(VENV)/.dev   ## style and types
 	$(BIN)/ruff check .

@@ -54,7 +54,7 @@ class DialogueSettings(_Section):
     min_speech_ms: int = 100
     """Voiced sound shorter than this is a click; whether longer sound was speech, recognition decides.
     A quick 「對」 is voiced for 160 ms."""
-    speculate_silence_ms: int = 190
+    speculate_silence_ms: int = 160
     """Silence after which recognition starts on the guess that the turn is over."""
     end_silence_ms: int = 700
     """Silence that ends a turn when turn detection is undecided or absent."""

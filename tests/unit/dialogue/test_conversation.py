@@ -151,7 +151,7 @@ async def test_latencies_count_from_the_last_voiced_frame() -> None:
     ended, timing = log.one(TurnEnded), log.one(TurnTimed).timing
     assert ended.last_voiced_at == pytest.approx(START + 0.512 + 0.8, abs=0.033)
     assert timing.endpoint_ms == pytest.approx(704, abs=1)  # 700 ms in frames of 32
-    assert timing.transcript_ms == pytest.approx(192 + 300, abs=1)  # recognised while it was silent
+    assert timing.transcript_ms == pytest.approx(160 + 300, abs=1)  # recognised while it was silent
     first = log.of(ReplyAudio)[0]
     assert timing.first_audio_ms == pytest.approx((first.at - ended.last_voiced_at) * 1000.0)
     assert timing.last_audio_ms == pytest.approx((log.of(ReplyAudio)[-1].at - ended.last_voiced_at) * 1000.0)

@@ -36,9 +36,9 @@ WIDE_WINDOW_S = 15.0
 its time."""
 _HOP = 160
 _PAD_S = 0.5
-LEAST_WINDOW_S = 8.0
+LEAST_WINDOW_S = 6.0
 """Shorter windows make the decoder stumble: 「對」 alone was heard as its own prompt in 2 s, and a phrase of
-1.6 s was repeated without end in 5 s; from 6 s on both were right. 4 s take 0.08 s to encode, 8 s 0.15 s."""
+1.6 s was repeated without end in 5 s; from 6 s on both were right. 4 s take 0.08 s to encode, 6 s 0.12 s."""
 _ENGLISH_BY = 7.0
 """By how much English must be the likelier one. A lone 「好」 or 「嗯」 sounds up to six times as English,
 real English mostly a hundred times; and decoding as Chinese writes English words well, not vice versa."""

@@ -72,7 +72,7 @@ async def test_a_believable_draft_is_shown_at_once() -> None:
     assert chunk.language == "zh"
     assert (chunk.start_ms, chunk.end_ms) == (0.0, 2000.0)
     assert chunk.confidence == pytest.approx(np.exp(-0.1))
-    assert script.encoded == [(32_000, 8.0)]
+    assert script.encoded == [(32_000, 6.0)]
     assert script.decoded == [("以下是臺灣繁體中文的句子。", 0.0)]
 
 
@@ -108,7 +108,7 @@ async def test_a_doubted_draft_is_decoded_again_with_a_wider_window(doubted: Dra
     script = Scripted([doubted, draft("今天天氣很好。")])
     chunk = await transcribe(script, hotwords=("快美",), prompt="之前")
     assert chunk.text == "今天天氣很好。"
-    assert script.encoded == [(32_000, 8.0), (32_000, 15.0)]
+    assert script.encoded == [(32_000, 6.0), (32_000, 15.0)]
     assert script.decoded[1] == ("以下是臺灣繁體中文的句子。", 0.0)  # what led it astray is left out
 
 
@@ -169,7 +169,7 @@ async def test_pieces_of_a_long_recording_are_joined() -> None:
     words = "這是一段很長的話，說了很久都沒有停下來，因為要說的事情真的非常多。"
     script = Scripted([draft(words, -0.1), draft(words[::-1], -0.3)])
     chunk = await transcribe(script, 40.0)
-    assert [least_s for _, least_s in script.encoded] == [8.0, 8.0]
+    assert [least_s for _, least_s in script.encoded] == [6.0, 6.0]
     assert sum(length for length, _ in script.encoded) == 40 * 16_000
     assert chunk.text == f"{words}{words[::-1]}"
     assert script.decoded[1][0].endswith(words)
