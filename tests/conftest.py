@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+
 from tests.virtual_time import run_virtually
 
 
