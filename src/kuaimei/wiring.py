@@ -19,7 +19,7 @@ from kuaimei.engines.types import LLMReq, Message
 from kuaimei.engines.vad import open_vad
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import KuaimeiError
-from kuaimei.models.resolve import resolve
+from kuaimei.models.resolve import resolve, roles
 from kuaimei.models.source import Role, Source
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store, transcribe_with
@@ -96,17 +96,9 @@ def sources(settings: Settings) -> dict[Role, Source]:
         WeightsError: If weights are missing.
         SettingsError: If a setting names nothing known.
     """
-    chosen: dict[Role, str] = {
-        "vad": settings.vad,
-        "turn": settings.turn,
-        "captions": settings.captions,
-        "asr": settings.asr,
-        "llm": settings.llm,
-        "tts": settings.tts,
-    }
     return {
         role: resolve(role, value, settings.weights_dir)
-        for role, value in chosen.items()
+        for role, value in roles(settings).items()
         if not (role in _OPTIONAL and value == _NONE)
     }
 

@@ -17,8 +17,7 @@ import typer
 
 from kuaimei.cli import console
 from kuaimei.errors import KuaimeiError
-from kuaimei.models.resolve import resolve
-from kuaimei.models.source import Role
+from kuaimei.models.resolve import resolve, roles
 from kuaimei.settings import Settings
 from kuaimei.store import open_store
 
@@ -132,15 +131,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:
-    roles: dict[Role, str] = {
-        "vad": settings.vad,
-        "turn": settings.turn,
-        "captions": settings.captions,
-        "asr": settings.asr,
-        "llm": settings.llm,
-        "tts": settings.tts,
-    }
-    for role, value in roles.items():
+    for role, value in roles(settings).items():
         if value == "none":
             yield Finding(role, "ok", "left out")
             continue
