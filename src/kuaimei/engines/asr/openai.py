@@ -6,22 +6,24 @@ import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError, omit
+from openai import AsyncOpenAI, OpenAIError, omit
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms, to_bytes
 from kuaimei.engines.asr.guards import units, voiced_s
 from kuaimei.engines.asr.screen import present
+from kuaimei.engines.remote import first_model, translated
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Language, STTChunk, STTReq
 from kuaimei.engines.workshop import Workshop
-from kuaimei.errors import EngineError, EngineUnavailable, SettingsError
+from kuaimei.errors import EngineUnavailable
 from kuaimei.models.source import Source
 
 __all__ = ["OpenAIRecognizer", "open_openai"]
 
+_WHO = "the recogniser"
+
 _CONNECT_S = 30.0
 """Patience with the server where a request brings no deadline of its own."""
-_OVERLOADED = frozenset({408, 429, 502, 503, 504})
 
 
 class OpenAIRecognizer:
@@ -68,15 +70,7 @@ class OpenAIRecognizer:
             SettingsError: If it lists none.
         """
         if not self._model:
-            try:
-                models = await self._client.models.list()
-            except OpenAIError as error:
-                raise _translated(error, str(self._client.base_url)) from error
-            if not models.data:
-                raise SettingsError(
-                    f"{self._client.base_url} lists no model; set KUAIMEI_ENGINES__ASR_REMOTE_MODEL"
-                )
-            self._model = models.data[0].id
+            self._model = await first_model(self._client, _WHO, "KUAIMEI_ENGINES__ASR_REMOTE_MODEL")
         return self._model
 
     async def _upload(self, pcm: Pcm, req: STTReq) -> str:
@@ -93,7 +87,7 @@ class OpenAIRecognizer:
                 timeout=max(left_s, 0.1),
             )
         except OpenAIError as error:
-            raise _translated(error, str(self._client.base_url)) from error
+            raise translated(error, _WHO, str(self._client.base_url)) from error
         return answer.text
 
 
@@ -114,18 +108,6 @@ def _language(text: str) -> Language | None:
         return None
     latin = sum(unit.isascii() for unit in said)
     return "en" if latin > len(said) / 2 else "zh"
-
-
-def _translated(error: OpenAIError, url: str) -> EngineError:
-    if isinstance(error, APIConnectionError):
-        return EngineUnavailable(f"the recogniser at {url} cannot be reached; is it running?")
-    if isinstance(error, APIStatusError):
-        if error.status_code in _OVERLOADED:
-            return EngineUnavailable(f"the recogniser at {url} has no capacity (HTTP {error.status_code})")
-        if error.status_code in (401, 403):
-            return EngineError(f"the recogniser at {url} refuses the key; set KUAIMEI_ENGINES__REMOTE_KEY")
-        return EngineError(f"the recogniser at {url} refused (HTTP {error.status_code}): {error.message}")
-    return EngineError(f"the recogniser at {url} gave no usable answer: {error}")
 
 
 @asynccontextmanager

@@ -5,23 +5,25 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, cast
 
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError, Timeout
+from openai import APIConnectionError, AsyncOpenAI, OpenAIError, Timeout
 from openai.types.chat import ChatCompletionMessageParam
 
 from kuaimei.engines.llm.screen import on_screen
+from kuaimei.engines.remote import first_model, translated
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq
 from kuaimei.engines.workshop import Workshop
-from kuaimei.errors import EngineError, EngineUnavailable, SettingsError
+from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.models.source import Source
 
 __all__ = ["OpenAILanguageModel", "open_openai"]
+
+_WHO = "the language model"
 
 _CONNECT_S: Final = 5.0
 _SILENCE_S: Final = 60.0
 """Patience with a server that sends nothing; whoever waits has less of it and closes the stream."""
 
-_OVERLOADED: Final = frozenset({408, 429, 502, 503, 504})
 
 _GO_ON: Final[dict[str, Any]] = {"continue_final_message": True, "add_generation_prompt": False}
 """What vLLM must be told to go on with a reply begun; llama.cpp and Ollama do so by themselves. OpenAI's
@@ -66,13 +68,7 @@ class OpenAILanguageModel:
             SettingsError: If it lists none.
         """
         if not self._model:
-            try:
-                models = await self._client.models.list()
-            except (OpenAIError, ValueError) as error:
-                raise self._translated(error) from error
-            if not models.data:
-                raise SettingsError(f"{self._url} lists no model; set KUAIMEI_ENGINES__LLM_REMOTE_MODEL")
-            self._model = models.data[0].id
+            self._model = await first_model(self._client, _WHO, "KUAIMEI_ENGINES__LLM_REMOTE_MODEL")
         return self._model
 
     async def _write(self, req: LLMReq) -> AsyncGenerator[str, None]:
@@ -97,7 +93,9 @@ class OpenAILanguageModel:
                             if choice.delta.content:
                                 yield choice.delta.content
             except (OpenAIError, ValueError) as error:  # the latter: it does not speak JSON
-                raise self._translated(error, begun=begun) from error
+                if begun and isinstance(error, APIConnectionError):
+                    raise self._broken_off() from error
+                raise translated(error, _WHO, self._url) from error
         if not finished:
             raise self._broken_off()
 
@@ -106,23 +104,7 @@ class OpenAILanguageModel:
         return str(self._client.base_url)
 
     def _broken_off(self) -> EngineError:
-        return EngineUnavailable(f"the language model at {self._url} broke off in the middle of a reply")
-
-    def _translated(self, error: Exception, *, begun: bool = False) -> EngineError:
-        if isinstance(error, APIStatusError):
-            status = error.status_code
-            if status in _OVERLOADED:
-                return EngineUnavailable(f"the language model at {self._url} has no capacity (HTTP {status})")
-            if status in (401, 403):
-                return EngineError(
-                    f"the language model at {self._url} refuses the key; set KUAIMEI_ENGINES__REMOTE_KEY"
-                )
-            return EngineError(f"the language model at {self._url} refused (HTTP {status}): {error.message}")
-        if isinstance(error, APIConnectionError):
-            if begun:
-                return self._broken_off()
-            return EngineUnavailable(f"the language model at {self._url} cannot be reached; is it running?")
-        return EngineError(f"the language model at {self._url} gave no usable answer: {error}")
+        return EngineUnavailable(f"{_WHO} at {self._url} broke off in the middle of a reply")
 
 
 @asynccontextmanager

@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import httpx2
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
+from openai import AsyncOpenAI, OpenAIError
 
 from kuaimei.audio.pcm import Pcm, from_bytes
 from kuaimei.audio.silence import StreamTrimmer
+from kuaimei.engines.remote import first_model, translated
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import TTSReq
 from kuaimei.engines.workshop import Workshop
@@ -18,10 +19,11 @@ from kuaimei.models.source import Source
 
 __all__ = ["OpenAISynthesizer", "open_openai"]
 
+_WHO = "the synthesiser"
+
 _PATIENCE_S: Final = 30.0
 """With the server, where a request brings no deadline of its own."""
 _CHUNK_MS: Final = 100
-_OVERLOADED: Final = frozenset({408, 429, 502, 503, 504})
 
 
 class OpenAISynthesizer:
@@ -75,15 +77,7 @@ class OpenAISynthesizer:
             SettingsError: If it lists none.
         """
         if not self._model:
-            try:
-                models = await self._client.models.list()
-            except OpenAIError as error:
-                raise _translated(error, str(self._client.base_url)) from error
-            if not models.data:
-                raise SettingsError(
-                    f"{self._client.base_url} lists no model; set KUAIMEI_ENGINES__TTS_REMOTE_MODEL"
-                )
-            self._model = models.data[0].id
+            self._model = await first_model(self._client, _WHO, "KUAIMEI_ENGINES__TTS_REMOTE_MODEL")
         return self._model
 
     async def _receive(self, req: TTSReq, voice: str) -> AsyncIterator[bytes]:
@@ -106,23 +100,11 @@ class OpenAISynthesizer:
                         data, half = data[:-1], data[-1:]
                     yield data
         except OpenAIError as error:
-            raise _translated(error, str(self._client.base_url)) from error
+            raise translated(error, _WHO, str(self._client.base_url)) from error
         except httpx2.HTTPError as error:
             raise EngineUnavailable(
-                f"the synthesiser at {self._client.base_url} broke off in the middle of a clause"
+                f"{_WHO} at {self._client.base_url} broke off in the middle of a clause"
             ) from error
-
-
-def _translated(error: OpenAIError, url: str) -> EngineError:
-    if isinstance(error, APIConnectionError):
-        return EngineUnavailable(f"the synthesiser at {url} cannot be reached; is it running?")
-    if isinstance(error, APIStatusError):
-        if error.status_code in _OVERLOADED:
-            return EngineUnavailable(f"the synthesiser at {url} has no capacity (HTTP {error.status_code})")
-        if error.status_code in (401, 403):
-            return EngineError(f"the synthesiser at {url} refuses the key; set KUAIMEI_ENGINES__REMOTE_KEY")
-        return EngineError(f"the synthesiser at {url} refused (HTTP {error.status_code}): {error.message}")
-    return EngineError(f"the synthesiser at {url} gave no usable answer: {error}")
 
 
 @asynccontextmanager
