@@ -14,6 +14,7 @@ from av.container import OutputContainer
 
 from kuaimei.audio.pcm import Pcm, to_bytes
 from kuaimei.audio.resample import StreamResampler
+from kuaimei.audio.sink import Sink
 from kuaimei.errors import AudioError
 
 __all__ = ["CONTENT_TYPES", "StreamEncoder", "encode"]
@@ -170,24 +171,9 @@ class _Wav:
         return header
 
 
-class _Sink:
-    """A file that can only be written, as a network connection is."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self._data += data
-        return len(data)
-
-    def take(self) -> bytes:
-        data, self._data = bytes(self._data), bytearray()
-        return data
-
-
 class _AvStream:
     def __init__(self, coded: _Coded, rate: int) -> None:
-        self._sink = _Sink()
+        self._sink = Sink()
         # Every packet is flushed: first bytes early, and what was written survives a crash.
         options = {"flush_packets": "1", **coded.stream_options}
         self._av = _Av(coded, rate, self._sink, options)
@@ -205,7 +191,7 @@ class _Av:
     """A file written through FFmpeg."""
 
     def __init__(
-        self, coded: _Coded, rate: int, file: _Sink | io.BytesIO, options: Mapping[str, str] | None = None
+        self, coded: _Coded, rate: int, file: Sink | io.BytesIO, options: Mapping[str, str] | None = None
     ) -> None:
         self._rate = coded.rate(rate)
         self._resampler = StreamResampler(rate, self._rate)

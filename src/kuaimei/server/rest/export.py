@@ -5,30 +5,13 @@ import zipfile
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from kuaimei.audio.sink import Sink
 from kuaimei.dialogue.streams import closing
 from kuaimei.errors import NotFound
 from kuaimei.server.house import Archive
 from kuaimei.store.rows import Utterance
 
 __all__ = ["export"]
-
-
-class _Sink:
-    """A file that can only be written; what was written is taken away piece by piece."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self._data += data
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def take(self) -> bytes:
-        data, self._data = bytes(self._data), bytearray()
-        return data
 
 
 async def export(
@@ -42,7 +25,7 @@ async def export(
         data: Becomes ``session.json``.
         utterances: Become ``transcript.txt``, and a recording each where there is one.
     """
-    sink = _Sink()
+    sink = Sink()
     with zipfile.ZipFile(sink, "w") as file:  # type: ignore[call-overload]
         text = json.dumps(data, ensure_ascii=False, indent=2, default=str)
         file.writestr(f"{session}/session.json", text, zipfile.ZIP_DEFLATED)
