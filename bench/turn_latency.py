@@ -14,7 +14,6 @@ import sys
 from itertools import cycle, islice
 from pathlib import Path
 
-from bench.errors import error_rate
 from bench.plain_pipeline import PlainTurn, plain_turn
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
@@ -26,6 +25,7 @@ from kuaimei.engines.asr.guards import Draft
 from kuaimei.engines.asr.whisper import WhisperRecognizer
 from kuaimei.engines.types import Language, Message
 from kuaimei.settings import Settings
+from kuaimei.text.errors import error_rate
 from kuaimei.wiring import open_house
 
 STAGES = ["endpoint_ms", "transcript_ms", "first_token_ms", "first_clause_ms", "first_audio_ms"]

@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
 from kuaimei.text.script import to_simplified
 
-__all__ = ["error_rate", "units"]
+__all__ = ["edits", "error_rate", "units"]
+
+T = TypeVar("T")
 
 
 def units(text: str, language: str) -> list[str]:
@@ -16,16 +19,17 @@ def units(text: str, language: str) -> list[str]:
 
 
 def error_rate(pairs: Sequence[tuple[str, str]], language: str) -> float:
-    """Errors in all (reference, hypothesis) pairs per unit of reference."""
+    """Errors in all (reference, hypothesis) pairs per unit of reference; 0 if there is no reference."""
     errors = total = 0
     for reference, hypothesis in pairs:
         said, heard = units(reference, language), units(hypothesis, language)
-        errors += _distance(said, heard)
+        errors += edits(said, heard)
         total += len(said)
     return errors / max(1, total)
 
 
-def _distance(a: Sequence[str], b: Sequence[str]) -> int:
+def edits(a: Sequence[T], b: Sequence[T]) -> int:
+    """Least number of insertions, deletions and substitutions from ``a`` to ``b`` (Levenshtein, 1966)."""
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
         previous, row[0] = row[0], i
