@@ -1,0 +1,138 @@
+"""Is anybody talking or being answered? Whatever can wait, waits until nobody is.
+
+The queue of the cores (`kuaimei.engines.scheduling`) puts live requests first, but what has begun there
+is finished, and a process of its own (learning a voice) is in no queue of ours at all. So both are told
+when a conversation needs the machine: the one waits between two sentences, the other is stopped.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from kuaimei.dialogue.events import (
+    Event,
+    SpeechDropped,
+    SpeechStarted,
+    StateChanged,
+    TurnEnded,
+)
+
+__all__ = ["Quiet", "Watch"]
+
+_log = logging.getLogger(__name__)
+
+_SETTLE_S: Final = 0.6
+"""After the last of it: between two steps of one conversation the house is still for an instant, and
+whoever coughed goes on speaking."""
+
+
+class Quiet:
+    """Watches all conversations; used on the event loop only.
+
+    Args:
+        settle_s: How long nobody must have needed the machine before it is quiet.
+    """
+
+    def __init__(self, settle_s: float = _SETTLE_S) -> None:
+        self._settle_s = settle_s
+        self._needing: set[object] = set()
+        self._settling: asyncio.TimerHandle | None = None
+        self._still = asyncio.Event()
+        self._still.set()
+        self._told: dict[object, Callable[[bool], None]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Somebody talks or is being answered, or did until an instant ago."""
+        return not self._still.is_set()
+
+    def watch(self, session: str) -> "Watch":
+        """An observer of one conversation; close it with the conversation.
+
+        Args:
+            session: Of the conversation, for the eyes of whoever debugs.
+        """
+        return Watch(session, self._need)
+
+    def subscribe(self, callback: Callable[[bool], None]) -> Callable[[], None]:
+        """Call ``callback`` with `busy` now, and whenever it changes; it must return at once.
+
+        Returns:
+            Ends that.
+        """
+        key = object()
+        self._told[key] = callback
+        callback(self.busy)
+
+        def unsubscribe() -> None:
+            self._told.pop(key, None)
+
+        return unsubscribe
+
+    async def wait(self) -> None:
+        """Until it is quiet; at once if it is."""
+        while self.busy:  # it may be over again by the time the waiter wakes
+            await self._still.wait()
+
+    def _need(self, who: object, needs: bool) -> None:
+        if needs:
+            self._needing.add(who)
+            if self._settling is not None:
+                self._settling.cancel()
+                self._settling = None
+            if not self.busy:
+                self._still.clear()
+                self._tell()
+        elif who in self._needing:
+            self._needing.discard(who)
+            if not self._needing:
+                loop = asyncio.get_running_loop()
+                self._settling = loop.call_later(self._settle_s, self._settled)
+
+    def _settled(self) -> None:
+        self._settling = None
+        self._still.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        for callback in tuple(self._told.values()):
+            try:
+                callback(self.busy)
+            except Exception:  # the others must hear of it all the same
+                _log.exception("whoever waits for quiet failed on the news")
+
+
+class Watch:
+    """An observer of one conversation.
+
+    Args:
+        session: Of the conversation.
+        need: Told whether this conversation needs the machine.
+    """
+
+    def __init__(self, session: str, need: Callable[[object, bool], None]) -> None:
+        self.session = session
+        self._need = need
+        self._talking = False
+        self._answering = False
+        self._closed = False
+
+    def __call__(self, event: Event) -> None:
+        """One step of the conversation."""
+        match event:
+            case SpeechStarted():
+                self._talking = True
+            case SpeechDropped() | TurnEnded():
+                self._talking = False
+            case StateChanged(state=state):
+                self._answering = state != "listening"
+            case _:
+                return
+        if not self._closed:
+            self._need(self, self._talking or self._answering)
+
+    def close(self) -> None:
+        """The conversation is over, whatever was going on in it; idempotent."""
+        self._closed = True
+        self._need(self, False)

@@ -1,0 +1,137 @@
+import asyncio
+
+import pytest
+
+from kuaimei.dialogue.conversation import Conversation
+from kuaimei.dialogue.events import SpeechDropped, SpeechStarted, StateChanged, TurnEnded
+from kuaimei.rendering.quiet import Quiet
+from kuaimei.settings import DialogueSettings
+from tests.fakes import FakeLanguageModel, fake_engines, play, said, silence
+from tests.virtual_time import START, virtually
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@virtually
+async def test_quiet_until_somebody_talks_and_after_the_answer() -> None:
+    quiet = Quiet(settle_s=0.5)
+    watch = quiet.watch("one")
+    heard: list[tuple[float, bool]] = []
+    quiet.subscribe(lambda busy: heard.append((now() - START, busy)))
+    await quiet.wait()
+    watch(SpeechStarted(1, now(), 0.0))
+    assert quiet.busy
+    await asyncio.sleep(2.0)
+    watch(TurnEnded(1, now(), now(), 2000.0, "silence"))
+    watch(StateChanged(1, now(), "thinking"))
+    await asyncio.sleep(1.0)
+    watch(StateChanged(1, now(), "speaking"))
+    await asyncio.sleep(3.0)
+    watch(StateChanged(1, now(), "listening"))
+    await quiet.wait()
+    assert now() == pytest.approx(START + 6.5)
+    assert heard == [(0.0, False), (0.0, True), (pytest.approx(6.5), False)]
+
+
+@virtually
+async def test_an_instant_between_two_steps_is_no_quiet() -> None:
+    quiet = Quiet(settle_s=0.5)
+    watch = quiet.watch("one")
+    heard: list[bool] = []
+    quiet.subscribe(heard.append)
+    for _ in range(3):
+        watch(SpeechStarted(1, now(), 0.0))
+        await asyncio.sleep(0.2)
+        watch(SpeechDropped(1, now(), ""))
+        await asyncio.sleep(0.4)
+    assert heard == [False, True]
+    await asyncio.sleep(0.2)
+    assert heard == [False, True, False]
+
+
+@virtually
+async def test_everybody_must_be_still() -> None:
+    quiet = Quiet(settle_s=0.1)
+    one, other = quiet.watch("one"), quiet.watch("other")
+    one(SpeechStarted(1, now(), 0.0))
+    other(StateChanged(1, now(), "thinking"))
+    one(SpeechDropped(1, now(), ""))
+    await asyncio.sleep(1.0)
+    assert quiet.busy
+    other(StateChanged(1, now(), "listening"))
+    await asyncio.sleep(0.2)
+    assert not quiet.busy
+
+
+@virtually
+async def test_a_conversation_that_is_closed_needs_nothing_more() -> None:
+    quiet = Quiet(settle_s=0.1)
+    watch = quiet.watch("one")
+    watch(SpeechStarted(1, now(), 0.0))
+    watch.close()
+    watch.close()
+    watch(StateChanged(1, now(), "speaking"))  # a last word on its way out
+    await quiet.wait()
+    assert now() == pytest.approx(START + 0.1)
+
+
+@virtually
+async def test_who_waits_is_not_let_go_by_a_quiet_that_is_over() -> None:
+    quiet = Quiet(settle_s=0.0)
+    watch = quiet.watch("one")
+    watch(StateChanged(1, now(), "thinking"))
+    waiting = asyncio.ensure_future(quiet.wait())
+    await asyncio.sleep(0)
+
+    def again(busy: bool) -> None:
+        if not busy:
+            watch(StateChanged(2, now(), "thinking"))
+
+    quiet.subscribe(again)
+    watch(StateChanged(1, now(), "listening"))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+@virtually
+async def test_one_that_fails_on_the_news_does_not_keep_it_from_the_others() -> None:
+    quiet = Quiet(settle_s=0.1)
+    heard: list[bool] = []
+
+    def broken(busy: bool) -> None:
+        if busy:
+            raise ValueError("broken")
+
+    quiet.subscribe(broken)
+    unsubscribe = quiet.subscribe(heard.append)
+    watch = quiet.watch("one")
+    watch(SpeechStarted(1, now(), 0.0))
+    unsubscribe()
+    unsubscribe()
+    watch.close()
+    await quiet.wait()
+    assert heard == [False, True]
+
+
+@virtually
+async def test_a_whole_conversation_from_the_first_word_to_the_last_sound() -> None:
+    quiet = Quiet(settle_s=0.2)
+    spans: list[tuple[float, bool]] = []
+    quiet.subscribe(lambda busy: spans.append((now() - START, busy)))
+    watch = quiet.watch("s")
+    engines = fake_engines(language_model=FakeLanguageModel("今天是晴天，適合出門走走散散步。"))
+    async with Conversation(engines, DialogueSettings(), "s", [watch]) as c:
+        await play(c, silence(400), said("今天天氣怎麼樣"), silence(2000))
+        await c.idle()
+        await asyncio.sleep(1.0)
+        assert not quiet.busy
+        await play(c, said("那颱風什麼時候"))  # and goes away in the middle
+        assert quiet.busy
+    watch.close()
+    await quiet.wait()
+    assert [busy for _, busy in spans] == [False, True, False, True, False]
+    assert 0.3 < spans[1][0] < 1.0
