@@ -4,22 +4,26 @@ One process at a time works for a database: whoever holds an advisory lock. That
 holder, however it ends, so that the next one knows for certain that jobs still marked as being done
 are nobody's, and begins them again at once. Every job may therefore run more than once; what a job
 does is the same the second time.
+
+A job is known by its name and its subject: the id of what it is done for. Queued twice it is done
+once; cancelled, it is forgotten, and where it is being done it ends with `asyncio.CancelledError`.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import psycopg
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from kuaimei.errors import StoreError
 from kuaimei.store.database import Database
 
 if TYPE_CHECKING:
     from procrastinate import App
+    from procrastinate.retry import BaseRetryStrategy
 
 __all__ = ["Job", "Jobs"]
 
@@ -30,9 +34,15 @@ _WATCH_S = 5.0
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
 _ATTEMPTS = 8
+_CONNECTIONS = 8
+"""At most: each worker listens on one."""
+_ABORT_POLL_S = 1.0
+"""At most this late a worker hears of a cancellation whose notice it missed."""
+_CANCEL_WAIT_S = 15.0
+_CANCEL_POLL_S = 0.05
 
 Job: TypeAlias = Callable[[str], Awaitable[None]]
-"""Does the work for the utterance whose id it is given."""
+"""Does the work for the subject whose id it is given."""
 
 
 class Jobs:
@@ -45,9 +55,16 @@ class Jobs:
         self._database = database
         self._app: App | None = None
         self._opening = asyncio.Lock()
+        self._handlers: dict[str, Job] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
 
-    async def defer(self, name: str, utterance: str) -> None:
-        """Have job ``name`` done for ``utterance``, once, whatever happens to this process.
+    async def defer(self, name: str, subject: str, *, priority: int = 0) -> None:
+        """Have job ``name`` done for ``subject``, once, whatever happens to this process.
+
+        Args:
+            name: One of those that `run` is given.
+            subject: Id of what it is done for.
+            priority: Of those that wait for the same worker the highest goes first.
 
         Raises:
             StoreError: If the database is away.
@@ -56,17 +73,53 @@ class Jobs:
 
         app = await self._opened()
         deferrer = app.configure_task(
-            name, queue=name, queueing_lock=f"{name}:{utterance}", allow_unknown=True
+            name, queue=name, queueing_lock=_lock(name, subject), priority=priority, allow_unknown=True
         )
         try:
-            await deferrer.defer_async(utterance=utterance)
+            await deferrer.defer_async(subject=subject)
         except AlreadyEnqueued:
             pass
         except ConnectorException as error:
             raise StoreError(f"the job {name} cannot be queued: {error.__cause__ or error}") from error
 
-    async def run(self, jobs: Mapping[str, Job]) -> None:
-        """Work until cancelled. A database that goes away is waited for."""
+    async def cancel(self, name: str, subject: str) -> None:
+        """Forget job ``name`` for ``subject``; where it is being done, end it. No such job is fine.
+
+        Returns when it has ended. A worker elsewhere that does not answer is not waited for longer than
+        15 s: it ends the job when it hears of it, and its successor does not take it up.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        lock = _lock(name, subject)
+        query = text(
+            "with gone as "
+            "(delete from procrastinate_jobs where queueing_lock = :lock and status <> 'doing'), "
+            "told as (update procrastinate_jobs set abort_requested = true "
+            "where queueing_lock = :lock and status = 'doing' returning id) "
+            "select count(*) from told"
+        ).bindparams(lock=lock)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CANCEL_WAIT_S):
+                # What was told to end stays behind as a row that failed: the next round sweeps it away.
+                while await self._count(query):
+                    if running := self._running.get(lock):
+                        await asyncio.wait((running,))
+                    else:
+                        await asyncio.sleep(_CANCEL_POLL_S)
+
+    async def _count(self, query: TextClause) -> int:
+        async with self._database.begin() as connection:
+            return await connection.scalar(query) or 0
+
+    async def run(self, jobs: Mapping[str, Job], *, apart: Collection[str] = ()) -> None:
+        """Work until cancelled. A database that goes away is waited for.
+
+        Args:
+            jobs: What is done by which name.
+            apart: Names that get a worker of their own each, so that none that takes long keeps the
+                others waiting; all the rest are done one after another.
+        """
         from procrastinate.exceptions import ProcrastinateException
 
         delay = _FIRST_DELAY_S
@@ -75,7 +128,7 @@ class Jobs:
                 async with self._alone() as holder:
                     delay = _FIRST_DELAY_S
                     await self._take_up()
-                    await self._work(jobs, holder)
+                    await self._work(jobs, apart, holder)
             except (StoreError, psycopg.Error, ProcrastinateException, OSError) as error:
                 _log.warning("jobs wait for the database: %s", error)
             await asyncio.sleep(delay)
@@ -115,12 +168,12 @@ class Jobs:
     async def _take_up(self) -> None:
         """Begin again what a dead worker was doing."""
         async with self._database.begin() as connection:
-            # Queued again meanwhile: the newer one does it.
+            # Cancelled, or queued again meanwhile: then the newer one does it.
             await connection.execute(
                 text(
-                    "delete from procrastinate_jobs as left_over where status = 'doing' and exists "
-                    "(select from procrastinate_jobs as newer "
-                    "where newer.status = 'todo' and newer.queueing_lock = left_over.queueing_lock)"
+                    "delete from procrastinate_jobs as left_over where status = 'doing' and (abort_requested "
+                    "or exists (select from procrastinate_jobs as newer "
+                    "where newer.status = 'todo' and newer.queueing_lock = left_over.queueing_lock))"
                 )
             )
             taken = await connection.execute(
@@ -132,34 +185,52 @@ class Jobs:
             if count := len(taken.all()):
                 _log.info("taking up %d jobs that were left unfinished", count)
 
-    async def _work(self, jobs: Mapping[str, Job], holder: psycopg.AsyncConnection) -> None:
-        from procrastinate import RetryStrategy
-
+    async def _work(
+        self, jobs: Mapping[str, Job], apart: Collection[str], holder: psycopg.AsyncConnection
+    ) -> None:
         app = await self._opened()
-        for name, job in jobs.items():
+        self._handlers.update(jobs)
+        for name in jobs:
             if name not in app.tasks:
-                retry = RetryStrategy(max_attempts=_ATTEMPTS, exponential_wait=3)
-                app.task(name=name, queue=name, retry=retry)(_by_keyword(job))
-        worker = asyncio.ensure_future(
-            app.run_worker_async(
-                queues=list(jobs),
-                concurrency=1,
-                install_signal_handlers=False,
-                delete_jobs="successful",
-                shutdown_graceful_timeout=0,
-                name="kuaimei",
+                app.task(name=name, queue=name, retry=_retries())(self._by_keyword(name))
+        shared = [name for name in jobs if name not in apart]
+        tasks = [
+            asyncio.ensure_future(
+                app.run_worker_async(
+                    queues=queues,
+                    concurrency=1,
+                    install_signal_handlers=False,
+                    delete_jobs="successful",
+                    shutdown_graceful_timeout=0,
+                    abort_job_polling_interval=_ABORT_POLL_S,
+                    name="kuaimei",
+                )
             )
-        )
-        watch = asyncio.ensure_future(_watch(holder))
+            for queues in (shared, *([name] for name in jobs if name in apart))
+            if queues
+        ]
+        tasks.append(asyncio.ensure_future(_watch(holder)))
         try:
-            await asyncio.wait((worker, watch), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (worker, watch):
+            for task in tasks:
                 task.cancel()
-            results = await asyncio.gather(worker, watch, return_exceptions=True)
+            results = await asyncio.gather(*tasks, return_exceptions=True)
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+    def _by_keyword(self, name: str) -> Callable[..., Awaitable[None]]:
+        async def run(subject: str) -> None:
+            lock, task = _lock(name, subject), asyncio.current_task()
+            if task is not None:
+                self._running[lock] = task
+            try:
+                await self._handlers[name](subject)
+            finally:
+                self._running.pop(lock, None)
+
+        return run
 
     async def _opened(self) -> "App":
         async with self._opening:
@@ -168,7 +239,7 @@ class Jobs:
                 from procrastinate.exceptions import ConnectorException
 
                 connector = PsycopgConnector(
-                    conninfo=self._database.conninfo, min_size=0, max_size=4, timeout=5.0
+                    conninfo=self._database.conninfo, min_size=0, max_size=_CONNECTIONS, timeout=5.0
                 )
                 app = App(connector=connector)
                 try:
@@ -181,11 +252,23 @@ class Jobs:
             return self._app
 
 
-def _by_keyword(job: Job) -> Callable[..., Awaitable[None]]:
-    async def run(utterance: str) -> None:
-        await job(utterance)
+def _lock(name: str, subject: str) -> str:
+    """Of one job: no two that wait have the same."""
+    return f"{name}:{subject}"
 
-    return run
+
+def _retries() -> "BaseRetryStrategy":
+    """What failed is tried again, ever later; what this process could not finish, at once."""
+    from procrastinate.jobs import Job as Queued
+    from procrastinate.retry import RetryDecision, RetryStrategy
+
+    class _Patience(RetryStrategy):
+        def get_retry_decision(self, *, exception: BaseException, job: Queued) -> RetryDecision | None:
+            if isinstance(exception, asyncio.CancelledError):
+                return RetryDecision(retry_in={"seconds": 0})
+            return super().get_retry_decision(exception=exception, job=job)
+
+    return _Patience(max_attempts=_ATTEMPTS, exponential_wait=3)
 
 
 async def _watch(holder: psycopg.AsyncConnection) -> None:

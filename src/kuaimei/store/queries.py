@@ -98,7 +98,7 @@ def sessions(limit: int, before: str | None, search: str) -> Select[Any]:
 def jobs_of_session(session: str) -> TextClause:
     """Deletes the jobs of all utterances of a session that nobody works on."""
     return text(
-        "delete from procrastinate_jobs where status <> 'doing' and args->>'utterance' in "
+        "delete from procrastinate_jobs where status <> 'doing' and args->>'subject' in "
         "(select id from utterances where session_id = :session)"
     ).bindparams(session=session)
 
@@ -106,7 +106,7 @@ def jobs_of_session(session: str) -> TextClause:
 def jobs_of_utterance(utterance: str) -> TextClause:
     """Deletes the jobs of an utterance that nobody works on."""
     return text(
-        "delete from procrastinate_jobs where status <> 'doing' and args->>'utterance' = :utterance"
+        "delete from procrastinate_jobs where status <> 'doing' and args->>'subject' = :utterance"
     ).bindparams(utterance=utterance)
 
 

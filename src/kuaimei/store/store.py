@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from kuaimei.store.archive import Archive
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database, open_database
 from kuaimei.store.ids import check_id, new_id
-from kuaimei.store.jobs import Jobs
+from kuaimei.store.jobs import Job, Jobs
 from kuaimei.store.keeper import Item, Keeper, blob_key
 from kuaimei.store.recorder import Recorder
 from kuaimei.store.records import Record
@@ -204,14 +204,39 @@ class Store(Archive):
 
     # Jobs.
 
-    async def run_jobs(self, *, transcribe: Transcriber) -> None:
+    async def run_jobs(
+        self,
+        jobs: Mapping[str, Job] | None = None,
+        *,
+        transcribe: Transcriber,
+        apart: Collection[str] = (),
+    ) -> None:
         """Do the durable jobs, behind everyone who is talking; runs until cancelled.
 
         Args:
+            jobs: What other rooms have to be done, by name.
             transcribe: Recognises speech that has no transcript, see
                 `kuaimei.store.transcription.transcribe_with`.
+            apart: Names of those that take long: each has a worker of its own.
         """
-        await self._jobs.run({_TRANSCRIBE: partial(self._transcribe, transcribe)})
+        own: dict[str, Job] = {_TRANSCRIBE: partial(self._transcribe, transcribe)}
+        await self._jobs.run({**own, **(jobs or {})}, apart=apart)
+
+    async def defer(self, name: str, subject: str, *, priority: int = 0) -> None:
+        """Have job ``name`` done for ``subject`` by `run_jobs`, see `kuaimei.store.jobs.Jobs.defer`.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        await self._jobs.defer(name, subject, priority=priority)
+
+    async def cancel_job(self, name: str, subject: str) -> None:
+        """Forget job ``name`` for ``subject``, ending it where it is being done.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        await self._jobs.cancel(name, subject)
 
     async def _ask_transcript(self, utterance: str) -> None:
         await self._jobs.defer(_TRANSCRIBE, utterance)
