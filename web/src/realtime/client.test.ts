@@ -101,6 +101,23 @@ describe("connecting", () => {
     expect(state().session.lines).toMatchObject([{ text: "你好", typed: true }]);
   });
 
+  it("tells of a change before the next message, whoever made it", async () => {
+    const wishes: Partial<Wishes> = { voice: "zf" };
+    const { client, latest } = house({ wishes });
+    await client.type("一");
+    latest().greet();
+    latest().sent = [];
+    await client.type("二");
+    expect(latest().kinds).not.toContain("session.update");
+    latest().sent = [];
+    wishes.speed = 1.1; // as a slider that is still held
+    await client.type("三");
+    const [first, second] = latest().sent;
+    expect(first).toMatchObject({ type: "session.update", session: { audio: { output: { speed: 1.1 } } } });
+    expect(second).toMatchObject({ type: "session.update", session: { audio: { output: { voice: "zf" } } } });
+    expect(latest().kinds.slice(2)).toEqual(["conversation.item.create", "response.create"]);
+  });
+
   it("falls back to WebSocket, and stays there", async () => {
     const { client, latest, refuse, lines } = house({ refuse: ["webrtc"] });
     await client.type("一");

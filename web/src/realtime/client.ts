@@ -134,6 +134,7 @@ export class RealtimeClient {
       this.rest(); // let go of before there was a microphone
       return;
     }
+    this.keepUp();
     this.commands.listenBy(false);
     if (this.answering) this.stop();
     this.mute();
@@ -176,6 +177,7 @@ export class RealtimeClient {
   async type(text: string): Promise<void> {
     wakeSound();
     if (this.answering) this.stop();
+    this.keepUp();
     const id = this.commands.type(text);
     this.dispatch({ type: "local.typed", id, text });
     this.respond();
@@ -197,6 +199,11 @@ export class RealtimeClient {
   stop(): void {
     this.link.transport?.hush();
     this.send({ type: "response.cancel", event_id: `${QUIET}cancel` });
+  }
+
+  /** A slider that is still held has changed something already, and told nobody. */
+  private keepUp(): void {
+    if (this.state.connection.kind === "open") this.commands.keepUp();
   }
 
   /** Voice, speed, language or mode have been changed. */

@@ -18,6 +18,8 @@ export interface Wishes {
 /** What the page asks of the server, in the words of the protocol. */
 export class Commands {
   private handsFree: boolean | null = null;
+  /** What the server was told last. */
+  private told = "";
 
   constructor(
     private readonly send: (event: ClientEvent) => void,
@@ -27,10 +29,16 @@ export class Commands {
   /** Say how replies are to sound and what language to expect. */
   configure(): void {
     const { voice, speed, language } = this.wishes();
+    this.told = this.wanted;
     const transcription = { ...(language === "auto" ? {} : { language }) };
     this.update("configure", { audio: { input: { transcription }, output: { speed } } });
     // On its own: a voice the server no longer has must not spoil the rest.
     if (voice) this.update("voice", { audio: { output: { voice } } });
+  }
+
+  /** Say it again if it is wished otherwise by now: before the next message, whoever changed it. */
+  keepUp(): void {
+    if (this.told !== this.wanted) this.configure();
   }
 
   /** Let the server find out when somebody has finished, or wait to be told. */
@@ -51,6 +59,11 @@ export class Commands {
 
   forget(item: string): void {
     this.send({ type: "conversation.item.delete", event_id: `${QUIET}delete`, item_id: item });
+  }
+
+  private get wanted(): string {
+    const { voice, speed, language } = this.wishes();
+    return JSON.stringify([voice, speed, language]);
   }
 
   private update(name: string, session: Record<string, unknown>): void {
