@@ -1,6 +1,5 @@
 """Debian's Chromium with a fake microphone, and the page, built if it is not."""
 
-import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -10,18 +9,17 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 import hatch_build
+from bench.browser import arguments, find_chromium
 from kuaimei.server.page import FOLDER
 from tests.browser.room import ROOT, speech_file
 
 OpenBrowser: TypeAlias = Callable[..., AbstractAsyncContextManager[Browser]]
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of the browser; without one these tests are skipped, and say so."""
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    found = find_chromium()
     if found is None:
         pytest.skip("there is no Chromium on this machine: apt install chromium fonts-noto-cjk")
     return found
@@ -47,15 +45,7 @@ def open_browser(chromium: str, built_page: Path, tmp_path: Path) -> OpenBrowser
         *speech: float, extra: tuple[str, ...] = (), allow: bool = True
     ) -> AsyncIterator[Browser]:
         clip = speech_file(tmp_path / "microphone.wav", *(speech or (600.0,)))
-        given = [
-            "--use-fake-device-for-media-stream",
-            *(["--use-fake-ui-for-media-stream"] if allow else []),
-            f"--use-file-for-fake-audio-capture={clip}%noloop",
-            "--autoplay-policy=no-user-gesture-required",
-            "--no-sandbox",
-            "--disable-features=WebRtcHideLocalIpsWithMdns",
-            *extra,
-        ]
+        given = [*arguments(clip, allow=allow), *extra]
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=chromium, args=given)
             try:

@@ -184,6 +184,8 @@ async def test_five_talk_at_once_and_each_gets_their_own_answer(open_browser: Op
                     await visitor.write(f"問題{number}之{turn}")
                     answer = visitor.lines("assistant").nth(turn)
                     await expect(answer).to_contain_text(f"答問題{number}之{turn}。", timeout=30_000)
+                    # Whoever asks again before an answer was heard asks both at once.
+                    await expect(visitor.talk).to_have_attribute("data-mood", "idle", timeout=30_000)
                 await expect(visitor.lines("assistant")).to_have_count(3)
                 visitor.at_ease()
 

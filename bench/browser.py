@@ -1,0 +1,49 @@
+"""Debian's Chromium, whose microphone hears a file."""
+
+import shutil
+import wave
+from pathlib import Path
+
+import numpy as np
+
+from kuaimei.audio.pcm import ASR_RATE, Pcm
+from kuaimei.audio.resample import resample
+
+__all__ = ["arguments", "find_chromium", "microphone_file"]
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_RATE = 48_000
+
+
+def find_chromium() -> str | None:
+    """Path of the browser; None if there is none."""
+    return next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+def arguments(clip: Path | None = None, *, allow: bool = True) -> list[str]:
+    """How it is started.
+
+    Args:
+        clip: WAV file that its microphone hears, once; None: a microphone of the page's own making.
+        allow: The microphone, without asking.
+    """
+    return [
+        "--use-fake-device-for-media-stream",
+        *(["--use-fake-ui-for-media-stream"] if allow else []),
+        *([f"--use-file-for-fake-audio-capture={clip}%noloop"] if clip is not None else []),
+        "--autoplay-policy=no-user-gesture-required",
+        "--no-sandbox",
+        "--disable-features=WebRtcHideLocalIpsWithMdns",
+    ]
+
+
+def microphone_file(path: Path, speech: Pcm, *, before_s: float = 2.0, after_s: float = 60.0) -> Path:
+    """``speech`` (16 kHz) between silences, as a WAV file at 48 kHz."""
+    silence = [np.zeros(int(seconds * _RATE), np.int16) for seconds in (before_s, after_s)]
+    samples = np.concatenate([silence[0], resample(speech, ASR_RATE, _RATE), silence[1]])
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(_RATE)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path

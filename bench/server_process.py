@@ -1,0 +1,78 @@
+"""The server as ``kuaimei serve`` runs it: a process and data folder of its own, the weights that are there."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from kuaimei.settings import Settings
+
+__all__ = ["server_process"]
+
+_START_S = 180.0
+_END_S = 60.0
+
+
+@contextmanager
+def server_process(**environment: str) -> Iterator[str]:
+    """Its address, once it is ready; stopped with the block.
+
+    Args:
+        environment: Settings, as ``KUAIMEI_LLM="qwen2.5-coder-0.5b"``; those of the caller's shell are
+            left out, so that a measurement is of what it says.
+
+    Raises:
+        RuntimeError: If it did not start; its log is in the message.
+    """
+    real = Settings()
+    home = Path(tempfile.mkdtemp(prefix="kuaimei-served-"))
+    (home / "models").symlink_to(real.weights_dir)
+    if (measured := real.home / "runtime.json").exists():
+        shutil.copy(measured, home)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KUAIMEI_")}
+    log = home / "log.txt"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kuaimei", "serve", "--port", str(port)],
+            env={**kept, **environment, "KUAIMEI_HOME": str(home)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _await_ready(address, process, log)
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _await_ready(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = time.monotonic() + _START_S
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended:\n{log.read_text(encoding='utf-8', errors='replace')}")
+        try:
+            with urlopen(f"{address}/readyz", timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except (URLError, OSError):
+            pass
+        time.sleep(0.3)
+    raise RuntimeError(f"the server was not ready in {_START_S:g} s")

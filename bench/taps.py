@@ -1,0 +1,100 @@
+"""What goes into a page's microphone and what comes out of its loudspeaker, recorded on one clock."""
+
+import asyncio
+import base64
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.audio.decode import decode
+from kuaimei.audio.pcm import Pcm
+
+__all__ = ["RATE", "SCRIPT", "Recorded", "correlation", "kept_reply", "recorded"]
+
+RATE = 24_000
+"""Of what is recorded, in Hz."""
+
+_TRIES = 40
+
+SCRIPT = Path(__file__).with_name("taps.js").read_text(encoding="utf-8")
+"""To be run before the page's own; its context must let scripts from blobs in (``bypass_csp``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Both sides, sample by sample on the same clock, at `RATE`."""
+
+    microphone: Pcm
+    loudspeaker: Pcm
+
+
+async def recorded(page: Any) -> Recorded:
+    """All that the taps of a Playwright page have heard since its microphone was opened."""
+    both = await page.evaluate("window.recordedByTaps()")
+    return Recorded(*(np.frombuffer(base64.b64decode(one), "<i2") for one in both))
+
+
+async def kept_reply(page: Any, number: int = -1) -> Pcm:
+    """One of the replies of the page's conversation (the latest) as the server keeps it, at `RATE`.
+
+    Raises:
+        RuntimeError: If nothing of it is kept.
+    """
+    session = next(iter(re.findall(r"sess_\w+", page.url)), "")
+    for _ in range(_TRIES):
+        answer = await page.request.get(f"{_origin(page)}/api/sessions/{session}/utterances")
+        replies = [one for one in (await answer.json()).get("data", []) if one["speaker"] == "assistant"]
+        if replies and replies[number]["bytes"]:
+            audio = await page.request.get(f"{_origin(page)}/api/recordings/{replies[number]['id']}/audio")
+            return await decode(await audio.body(), RATE)
+        await asyncio.sleep(0.5)
+    raise RuntimeError(f"no reply of {session or page.url} is kept")
+
+
+def _origin(page: Any) -> str:
+    return "/".join(page.url.split("/")[:3])
+
+
+def correlation(heard: Pcm, sent: Pcm, *, window_s: float = 0.1) -> float:
+    """How well ``heard`` is ``sent``: the median over windows of the best normalised correlation.
+
+    A player stretches and shrinks sound a little to keep step with the network, so that whole
+    recordings drift apart though every piece is the same; each window may lie up to 0.3 s from where
+    the one before it lay. Both at `RATE`; windows in which ``sent`` is silent are left out.
+    """
+    size, reach = int(window_s * RATE), int(0.3 * RATE)
+    there = heard.astype(np.float64)
+    near = (
+        int(np.argmax(_matches(there, sent[: 8 * size].astype(np.float64)))) if len(there) > 8 * size else 0
+    )
+    found = []
+    for start in range(0, len(sent) - size, size):
+        piece = sent[start : start + size].astype(np.float64)
+        if np.sqrt(np.mean(piece**2)) < 200:
+            continue
+        begin = max(0, near + start - reach)
+        area = there[begin : near + start + size + reach]
+        if len(area) <= size:
+            found.append(0.0)
+            continue
+        score = _matches(area, piece)
+        best = int(np.argmax(score))
+        found.append(float(score[best]))
+        if score[best] > 0.8:
+            near = begin + best - start
+    return float(np.median(found)) if found else 0.0
+
+
+def _matches(area: NDArray[np.float64], piece: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Normalised correlation of ``piece`` (m,) with every place of ``area`` (n,): shape ``(n - m + 1,)``."""
+    size = 1 << (len(area) + len(piece)).bit_length()
+    product = np.fft.irfft(np.fft.rfft(area, size) * np.conj(np.fft.rfft(piece, size)), size)
+    energy = np.cumsum(np.concatenate([[0.0], area**2]))
+    places = len(area) - len(piece) + 1
+    loudness = np.sqrt(np.maximum(energy[len(piece) :] - energy[:places], 1.0) * np.sum(piece**2))
+    matches: NDArray[np.float64] = product[:places] / loudness
+    return matches
