@@ -23,6 +23,7 @@ __all__ = [
     "DialogueSettings",
     "EngineSettings",
     "IceServer",
+    "RenderingSettings",
     "ServerSettings",
     "Settings",
     "StoreSettings",
@@ -120,6 +121,18 @@ class StoreSettings(_Section):
     """False: nothing said is stored."""
 
 
+class RenderingSettings(_Section):
+    """How replies are rendered a second time, beautifully, and how heavy models share the memory."""
+
+    hq: str = ""
+    """What renders: a name in the catalogue, a path or a base URL, as for ``tts``; empty: the same as
+    ``tts``; ``none``: replies are rendered once, fast."""
+    memory_mb: int = Field(2048, ge=1)
+    """Memory lent to models that are loaded on demand; what was not used for longest goes first."""
+    idle_s: float = Field(300.0, ge=0)
+    """A model loaded on demand that nobody used for so long is unloaded."""
+
+
 _ICE_URL = re.compile(r"stuns?:[^?:\s]+(:\d+)?|turns?:[^?:\s]+(:\d+)?(\?transport=(udp|tcp))?")
 
 
@@ -194,6 +207,7 @@ class Settings(BaseSettings):
     dialogue: DialogueSettings = DialogueSettings()
     engines: EngineSettings = EngineSettings()
     store: StoreSettings = StoreSettings()
+    rendering: RenderingSettings = RenderingSettings()
     server: ServerSettings = ServerSettings()
 
     @classmethod
