@@ -135,10 +135,17 @@ class TranscriptFinal(_Step):
 
 @dataclass(frozen=True, slots=True)
 class ReplyStarted(_Step):
-    """The turn's reply begins to come out; nothing of it left the house before this event."""
+    """The turn's reply begins to come out; nothing of it left the house before this event.
+
+    Attributes:
+        reply: Id of the reply, on every event of it.
+        voice: In which it is spoken; empty: it is only written.
+        speed: … and how fast; 1.0 is the voice's own pace.
+    """
 
     reply: str
-    """Id of the reply, on every event of it."""
+    voice: str = ""
+    speed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -315,9 +315,17 @@ class Turn:
     def _show(self, text: str) -> None:
         if not self._reply_started:
             self._reply_started = True
-            self._emit(ReplyStarted(self.number, self._now(), self.reply))
+            self._emit(
+                ReplyStarted(self.number, self._now(), self.reply, self._voice(), self._manner.speed)
+            )
         self._shown += text
         self._emit(ReplyText(self.number, self._now(), self.reply, text))
+
+    def _voice(self) -> str:
+        """In which the reply is spoken: the synthesiser's default by its name, for a default may change."""
+        if not self._manner.speak:
+            return ""
+        return self._manner.voice or next(iter(self._synthesizer.voices), "")
 
     def _time(self) -> None:
         if self._timed:

@@ -45,7 +45,7 @@ class Recorder:
     Audio goes to the spool as it comes; what is known is told to the keeper, which writes the rows.
 
     Attributes:
-        voice: Of the replies, noted with each.
+        voice: Of replies whose own voice nobody tells.
         engine: What speaks, likewise.
     """
 
@@ -74,6 +74,7 @@ class Recorder:
         self._heard_bytes = 0
         self._users: dict[int, Item] = {}  # turn -> the user's side of it
         self._replies: dict[str, Item] = {}  # reply id -> reply
+        self._apologised: set[int] = set()  # turns whose reply ends in an apology
 
     def __call__(self, event: Event) -> None:
         """Note what happened."""
@@ -101,10 +102,11 @@ class Recorder:
             case TranscriptFinal():
                 self._understand(event)
             case ReplyStarted():
-                reply = self._begin("assistant", event.turn, event.at, transcript="")
+                known = {"voice": event.voice or self.voice, "speed": event.speed, "engine": self.engine}
+                reply = self._begin("assistant", event.turn, event.at, transcript="", **known)
                 self._remember(self._replies, event.reply, reply)
             case ClauseReady() if event.reply in self._replies:
-                self._keeper.keep(self._replies[event.reply])  # so that a crash keeps the words so far
+                self._clause(self._replies[event.reply], event)
             case ReplyFinished():
                 self._finish(event)
             case ReplyInterrupted():
@@ -146,8 +148,6 @@ class Recorder:
     def _begin(self, speaker: Speaker, turn: int, at: float, **known: Any) -> Item:
         started = datetime.now(UTC) - timedelta(seconds=asyncio.get_running_loop().time() - at)
         record = Record(session=self.session, turn=turn, speaker=speaker, started_at=started, **known)
-        if speaker == "assistant":
-            record.voice, record.engine = self.voice, self.engine
         item = Item(record, self._run.spool(record.id), self._run.id, self._client)
         self._save(item)
         self._keeper.keep(item)
@@ -211,11 +211,17 @@ class Recorder:
         offset = 2 * max(0, round(event.start_ms * event.rate / 1000.0))
         self._writer.post(partial(item.spool.write, offset, data), len(data))
 
+    def _clause(self, item: Item, event: ClauseReady) -> None:
+        if not item.record.ended:
+            item.record.clauses.append(event.text)
+            self._keeper.keep(item)  # so that a crash keeps the words so far
+
     def _finish(self, event: ReplyFinished) -> None:
         if (item := self._replies.get(event.reply)) is not None:
             item.record.transcript = event.text
             if not item.record.interrupted:
                 item.record.heard_ms = event.audio_ms
+                item.record.wants_hq = item.record.turn not in self._apologised
             self._end(item)
 
     def _interrupt(self, event: ReplyInterrupted) -> None:
@@ -223,9 +229,15 @@ class Recorder:
             item.record.interrupted = True
             item.record.heard_ms = event.heard_ms
             item.record.heard_text = event.heard_text
+            # Whoever cuts in may yet want to hear the rest, which stays on the screen: all of it is
+            # rendered. Whoever stops the reply does not want it at all.
+            unwanted = event.reason == "cancelled" or item.record.turn in self._apologised
+            item.record.wants_hq = not unwanted
             self._end(item)
 
     def _fail(self, event: TurnFailed) -> None:
+        if event.stage != "synthesis":
+            self._apologised.add(event.turn)
         user = self._users.get(event.turn)
         if event.stage == "recognition" and user is not None and user.record.transcript is None:
             user.wants_transcript = True  # nobody waits any more: there is time to try again

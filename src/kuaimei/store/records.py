@@ -24,6 +24,9 @@ class Record(BaseModel):
         transcript: Of a user's speech, or the whole reply as written; None while unknown.
         heard_ms: How much of a reply was played.
         heard_text: The words within that, if the reply was interrupted.
+        speed: Of a reply; 1.0 is the voice's own pace.
+        clauses: Of a reply, in which it was synthesised.
+        wants_hq: A reply that is to be rendered a second time, beautifully.
         timings: Of its turn, in milliseconds from the last voiced frame.
         failures: Stages of its turn that failed.
         inserted: The row exists. A record that says so but has none was deleted on purpose.
@@ -46,6 +49,9 @@ class Record(BaseModel):
     interrupted: bool = False
     voice: str = ""
     engine: str = ""
+    speed: float = 1.0
+    clauses: list[str] = Field(default_factory=list)
+    wants_hq: bool = False
     state: State = "recording"
     timings: dict[str, Any] | None = None
     failures: list[dict[str, str]] = Field(default_factory=list)
