@@ -1,0 +1,310 @@
+"""Which heavy models are in memory: loaded when somebody needs them, and put out for others.
+
+Memory is that of the graphics card or of the machine, whichever the models computed with take; it is
+counted by what each of them says it needs, not measured, because several share one allocator.
+"""
+
+import asyncio
+import ctypes
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from types import TracebackType
+from typing import Any, TypeAlias, TypeVar
+
+from kuaimei.errors import EngineUnavailable, SettingsError
+
+__all__ = ["Counters", "Opener", "Residency"]
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Opener: TypeAlias = Callable[[], AbstractAsyncContextManager[T]]
+"""Loads a model; leaving the context lets go of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What happened so far.
+
+    Attributes:
+        loads: Models loaded.
+        hits: Uses of a model that was there already, or was being loaded for somebody else.
+        evictions: Models put out to make room.
+        unloads: Models let go because nobody had needed them for long.
+        failures: Loads that failed.
+        load_s: Seconds that all the loads took together.
+    """
+
+    loads: int = 0
+    hits: int = 0
+    evictions: int = 0
+    unloads: int = 0
+    failures: int = 0
+    load_s: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Resident:
+    key: str
+    memory_mb: float
+    ready: asyncio.Future[None]
+    leave: asyncio.Event
+    thing: Any = None
+    users: int = 0
+    used: int = 0
+    idle: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    key: str
+    memory_mb: float
+    opener: Opener[Any] = field(repr=False)
+    granted: asyncio.Future[_Resident] = field(repr=False)
+
+
+class Residency:
+    """Models under a budget of memory; used on one event loop.
+
+    Whoever asks first is served first, even if a later one would fit sooner or finds its model loaded
+    already: otherwise two users of one model, taking turns, would keep a third out for ever. For the same
+    reason nobody should ask for a second model while holding one.
+
+    Leave it as a context, or `close` it, when nobody uses any of them.
+
+    Args:
+        budget_mb: For all the models together.
+        idle_s: A model that nobody used for so long is let go.
+        clock: By which loading is timed; None: the event loop's.
+    """
+
+    def __init__(
+        self, budget_mb: float, idle_s: float = 300.0, clock: Callable[[], float] | None = None
+    ) -> None:
+        self.budget_mb = budget_mb
+        self._idle_s = idle_s
+        self._clock = clock
+        self._taken_mb = 0.0
+        self._residents: dict[str, _Resident] = {}
+        self._leaving: set[_Resident] = set()
+        self._waiting: deque[_Waiting] = deque()
+        self._keepers: set[asyncio.Task[None]] = set()
+        self._uses = count(1)
+        self._closed = False
+        self._loads = self._hits = self._evictions = self._unloads = self._failures = 0
+        self._load_s = 0.0
+
+    @property
+    def counters(self) -> Counters:
+        """As they stand."""
+        return Counters(self._loads, self._hits, self._evictions, self._unloads, self._failures, self._load_s)
+
+    @property
+    def residents(self) -> Mapping[str, float]:
+        """Megabytes of each model that is loaded or being loaded."""
+        return {resident.key: resident.memory_mb for resident in self._residents.values()}
+
+    @property
+    def taken_mb(self) -> float:
+        """Memory counted, with that of models on their way out."""
+        return self._taken_mb
+
+    @property
+    def waiting(self) -> int:
+        """Those who wait for room."""
+        return sum(not waiting.granted.done() for waiting in self._waiting)
+
+    async def __aenter__(self) -> "Residency":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def use(self, key: str, memory_mb: float, opener: Opener[T]) -> AsyncIterator[T]:
+        """The model called ``key`` for the length of the block; shared with whoever uses it meanwhile.
+
+        Args:
+            key: The same for the same model.
+            memory_mb: What it takes when it is loaded and works.
+            opener: Loads it, unless it is there. Its context is entered and left in a task of its own.
+
+        Raises:
+            SettingsError: If it is larger than the whole budget.
+            EngineUnavailable: If the house is being closed.
+            Exception: Whatever ``opener`` raises; the next to ask tries again.
+        """
+        if memory_mb > self.budget_mb:
+            raise SettingsError(
+                f"{key} needs {memory_mb:.0f} MB, and models loaded on demand may take "
+                f"{self.budget_mb:.0f} MB together: raise KUAIMEI_RENDERING__MEMORY_MB"
+            )
+        resident = await self._take(key, memory_mb, opener)
+        try:
+            # Shielded: loading is not for the first who asked alone.
+            await asyncio.shield(resident.ready)
+            thing: T = resident.thing
+            yield thing
+        finally:
+            self._release(resident)
+
+    async def close(self) -> None:
+        """Turn away who waits and let go of everything, used or not; idempotent."""
+        self._closed = True
+        for waiting in self._waiting:
+            if not waiting.granted.done():
+                waiting.granted.set_exception(_closing())
+        self._waiting.clear()
+        for resident in tuple(self._residents.values()):
+            self._leave(resident)
+        while self._keepers:
+            await asyncio.wait(self._keepers)
+
+    async def _take(self, key: str, memory_mb: float, opener: Opener[Any]) -> _Resident:
+        if self._closed:
+            raise _closing()
+        waiting = _Waiting(key, memory_mb, opener, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._serve()
+        try:
+            return await waiting.granted
+        except asyncio.CancelledError:
+            granted = waiting.granted
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+                self._serve()
+            elif granted.done() and not granted.cancelled() and granted.exception() is None:
+                self._release(granted.result())  # granted in the same instant as it gave up
+            raise
+
+    def _serve(self) -> None:
+        """Give those in line what they wait for, as far as there is room."""
+        while self._waiting:
+            first = self._waiting[0]
+            if not first.granted.done():
+                resident = self._residents.get(first.key)
+                if resident is not None:
+                    self._hits += 1
+                elif self._make_room(first.memory_mb):
+                    resident = self._load(first)
+                else:
+                    return
+                resident.users += 1
+                resident.used = next(self._uses)
+                if resident.idle is not None:
+                    resident.idle.cancel()
+                    resident.idle = None
+                first.granted.set_result(resident)
+            self._waiting.popleft()
+
+    def _make_room(self, memory_mb: float) -> bool:
+        """Whether there is room for so much now; if not, put out who is not in use, if that will do."""
+        missing = self._taken_mb + memory_mb - self.budget_mb
+        if missing <= 0:
+            return True
+        missing -= sum(resident.memory_mb for resident in self._leaving)
+        victims = []
+        for resident in sorted(self._residents.values(), key=lambda resident: resident.used):
+            if missing <= 0:
+                break
+            if not resident.users and resident.ready.done():
+                victims.append(resident)
+                missing -= resident.memory_mb
+        if missing <= 0:
+            for resident in victims:
+                self._evictions += 1
+                _log.info("%s makes room", resident.key)
+                self._leave(resident)
+        return False
+
+    def _load(self, waiting: _Waiting) -> _Resident:
+        loop = asyncio.get_running_loop()
+        resident = _Resident(waiting.key, waiting.memory_mb, loop.create_future(), asyncio.Event())
+        self._residents[waiting.key] = resident
+        self._taken_mb += resident.memory_mb
+        keeper = loop.create_task(self._keep(resident, waiting.opener))
+        self._keepers.add(keeper)
+        keeper.add_done_callback(self._keepers.discard)
+        return resident
+
+    async def _keep(self, resident: _Resident, opener: Opener[Any]) -> None:
+        """A model from its loading to its end."""
+        try:
+            await self._hold(resident, opener)
+        except BaseException as error:
+            if not resident.ready.done():
+                self._failures += 1
+                # A cancelled load would look to its users as if they had been cancelled themselves.
+                told = error if isinstance(error, Exception) else _closing()
+                resident.ready.set_exception(told)
+                resident.ready.exception()  # it may be that nobody waits for it any more
+            else:
+                _log.exception("%s failed while it was let go", resident.key)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            resident.thing = None
+            if self._residents.get(resident.key) is resident:
+                del self._residents[resident.key]
+                self._leaving.add(resident)
+            try:
+                await asyncio.to_thread(_give_back)
+            finally:
+                self._leaving.discard(resident)
+                self._taken_mb -= resident.memory_mb
+                self._serve()
+
+    async def _hold(self, resident: _Resident, opener: Opener[Any]) -> None:
+        started = self._now()
+        async with opener() as resident.thing:
+            took = self._now() - started
+            self._loads += 1
+            self._load_s += took
+            _log.info("%s loaded in %.1f s (%.0f MB)", resident.key, took, resident.memory_mb)
+            resident.ready.set_result(None)
+            self._rest(resident)
+            await resident.leave.wait()
+
+    def _release(self, resident: _Resident) -> None:
+        resident.users -= 1
+        self._rest(resident)
+        self._serve()
+
+    def _rest(self, resident: _Resident) -> None:
+        """Nobody uses it, or nobody does any more: let it go after a while."""
+        there = self._residents.get(resident.key) is resident and resident.ready.done()
+        if there and not resident.users and resident.idle is None:
+            loop = asyncio.get_running_loop()
+            resident.idle = loop.call_later(self._idle_s, self._unload, resident)
+
+    def _unload(self, resident: _Resident) -> None:
+        self._unloads += 1
+        self._leave(resident)
+
+    def _leave(self, resident: _Resident) -> None:
+        if resident.idle is not None:
+            resident.idle.cancel()
+            resident.idle = None
+        del self._residents[resident.key]
+        self._leaving.add(resident)
+        resident.leave.set()
+
+    def _now(self) -> float:
+        return self._clock() if self._clock is not None else asyncio.get_running_loop().time()
+
+
+def _closing() -> EngineUnavailable:
+    return EngineUnavailable("no more models are loaded: the house is being closed")
+
+
+def _give_back() -> None:
+    """Have freed memory given back to the machine, which the allocator does not do by itself."""
+    with suppress(AttributeError, OSError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
