@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-__all__ = ["metadata", "sessions", "turns", "utterances"]
+__all__ = ["metadata", "sessions", "turns", "utterances", "voices"]
 
 metadata = MetaData()
 
@@ -67,3 +67,25 @@ turns = Table(
     Column("timings", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("failures", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
 )
+
+voices = Table(
+    "voices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("language", Text),
+    Column("state", Text, nullable=False),
+    Column("stage", Text, nullable=False, server_default=""),
+    Column("error", Text),
+    Column("transcript", Text),
+    Column("duration_s", Float, nullable=False),
+    Column("checks", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
+    Column("pitch", JSONB),
+    Column("consent", JSONB, nullable=False),
+    Column("learning", JSONB, nullable=False),
+    Column("similarity", Float),
+    Index("voices_newest", "owner", "created_at", "id"),
+)
+"""``similarity`` is the last that was measured of the voice as it speaks now, not while it was learning."""
