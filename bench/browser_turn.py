@@ -163,3 +163,7 @@ def _figures(turns: Sequence[Turn]) -> dict[str, float | None]:
         "more_ms_max": max(more),
         "match_min": min(turn.match for turn in turns),
     }
+
+
+if __name__ == "__main__":
+    main()
