@@ -136,7 +136,7 @@ class Way(_Frozen):
     """
 
     files: tuple[WeightFile, ...]
-    convert: Literal["", "whisper"] = ""
+    convert: Literal["", "speaker", "whisper"] = ""
 
     @property
     def size(self) -> int:

@@ -28,6 +28,7 @@ from kuaimei.models.origins import Origins
 from kuaimei.models.packages import take_out
 from kuaimei.models.progress import Progress, Silent
 from kuaimei.models.shelf import Shelf, way_digest
+from kuaimei.models.speaker import convert_speaker
 from kuaimei.models.whisper import convert_whisper
 
 __all__ = ["Puller"]
@@ -296,7 +297,8 @@ class Puller:
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
         self._progress.say(entry.name, "converting")
-        convert_whisper(folder, made, lambda done: self._progress.say(entry.name, f"converting {done:.0%}"))
+        convert = {"speaker": convert_speaker, "whisper": convert_whisper}[way.convert]
+        convert(folder, made, lambda done: self._progress.say(entry.name, f"converting {done:.0%}"))
         return made
 
 

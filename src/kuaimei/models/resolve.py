@@ -144,6 +144,7 @@ _FORMS: dict[Role, tuple[str, str, Callable[[Path], bool]]] = {
         "a folder with Kokoro (int8.onnx or fp32.onnx, tokenizer.json, voices/)",
         lambda p: _holds(p, ["*.onnx", "tokenizer.json", "voices/*.bin"]),
     ),
+    "speaker": ("speaker", "an .onnx file of a speaker encoder, or a folder with model.onnx", _network),
 }
 """For each role the engine of a path, what the path must be, and whether it is."""
 

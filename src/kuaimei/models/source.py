@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 __all__ = ["Role", "Source"]
 
-Role: TypeAlias = Literal["vad", "turn", "captions", "asr", "llm", "tts", "judge"]
+Role: TypeAlias = Literal["vad", "turn", "captions", "asr", "llm", "tts", "judge", "speaker"]
 
 
 @dataclass(frozen=True, slots=True)
