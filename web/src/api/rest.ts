@@ -1,4 +1,4 @@
-import type { Line } from "../realtime/session";
+import type { Hq, Line } from "../realtime/session";
 import { newLine } from "../realtime/session";
 import type { Timing } from "../realtime/protocol";
 import { getJson, NeedsKey, Refused, request } from "./http";
@@ -27,6 +27,8 @@ export interface Utterance {
   interrupted: boolean;
   voice: string;
   audio: string | null;
+  /** The beautiful rendering of a reply; where there is no such thing it is not mentioned. */
+  hq?: Hq | null;
 }
 
 export interface Turn {
@@ -88,9 +90,15 @@ export function linesOf(utterances: readonly Utterance[], turns: readonly Turn[]
         heardText: one.interrupted ? (one.heard_text ?? "") : null,
         typed: one.speaker === "user" && one.audio === null,
         audio: one.audio,
+        hq: hqOf(one),
         timing: one.speaker === "assistant" && timing ? complete(timing) : null,
       });
     });
+}
+
+/** What there is, or is being made, of a beautiful rendering. */
+export function hqOf({ hq }: Utterance): Hq | null {
+  return hq && hq.state !== "cancelled" ? { state: hq.state, audio: hq.state === "ready" ? hq.audio : null } : null;
 }
 
 function complete(timing: Partial<Timing>): Timing {

@@ -1,8 +1,9 @@
 import { useSyncExternalStore } from "react";
 
 import { apiKey } from "../api/http";
-import { probe } from "../api/rest";
+import { getSound, probe } from "../api/rest";
 import { RealtimeClient, type ClientState } from "../realtime/client";
+import { Rendition } from "../realtime/rendition";
 import { dialWebRtc } from "../realtime/webrtc";
 import { dialWebSocket } from "../realtime/websocket";
 import { preferences } from "./preferences";
@@ -13,6 +14,7 @@ export const client = new RealtimeClient({
   probe,
   wishes: preferences,
   key: apiKey,
+  load: async (audio) => Rendition.decode(await (await getSound(audio)).arrayBuffer()),
 });
 
 export function useClient(): ClientState {

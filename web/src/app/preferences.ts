@@ -20,6 +20,7 @@ const DEFAULTS: Omit<Preferences, "locale"> = {
   speed: 1,
   language: "auto",
   microphone: "",
+  swap: true,
 };
 
 function load(): Preferences {

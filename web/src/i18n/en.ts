@@ -1,3 +1,4 @@
+import { enTiers } from "./tiers";
 import type { Words } from "./words";
 
 export const en: Words = {
@@ -116,6 +117,7 @@ export const en: Words = {
     female: "female",
     male: "male",
   },
+  tiers: enTiers,
   settings: {
     title: "Settings",
     appearance: "Appearance",

@@ -1,4 +1,5 @@
 import type { Problem } from "../realtime/problems";
+import type { TierWords } from "./tiers";
 
 type Phrase = (value: string) => string;
 type Count = (value: number) => string;
@@ -104,6 +105,7 @@ export interface Words {
     | "other",
     string
   > & { sample: Phrase; times: Phrase };
+  tiers: TierWords;
   settings: Record<
     | "title"
     | "appearance"

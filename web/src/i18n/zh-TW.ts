@@ -1,3 +1,4 @@
+import { zhTiers } from "./tiers";
 import type { Words } from "./words";
 
 export const zhTW: Words = {
@@ -116,6 +117,7 @@ export const zhTW: Words = {
     female: "女聲",
     male: "男聲",
   },
+  tiers: zhTiers,
   settings: {
     title: "設定",
     appearance: "外觀",

@@ -52,6 +52,7 @@ const WISHES: Wishes = {
   speed: 1,
   language: "auto",
   microphone: "",
+  swap: true,
 };
 
 function house(given: { wishes?: Partial<Wishes>; refuse?: TransportKind[] } = {}) {
@@ -69,6 +70,7 @@ function house(given: { wishes?: Partial<Wishes>; refuse?: TransportKind[] } = {
     probe: async () => found,
     wishes: () => ({ ...WISHES, ...given.wishes }),
     key: () => "",
+    load: () => Promise.reject(new Error("there is no sound here")),
   });
   const latest = () => lines.at(-1) as Line;
   const state = () => client.snapshot();

@@ -1,5 +1,6 @@
 import { Commands } from "./commands";
 import { Ear } from "./ear";
+import { Encore } from "./encore";
 import { Link, type Connection } from "./link";
 import { NoMicrophone } from "./microphone";
 import type { Outfit } from "./outfit";
@@ -17,6 +18,8 @@ export interface ClientState {
   /** Push to talk: the key or button is down. */
   pressed: boolean;
   problem: Problem | null;
+  /** The reply whose beautiful rendering is being heard in place of the fast one. */
+  encore: string | null;
 }
 
 export type Happening = ServerEvent | { type: "local.ready" };
@@ -40,12 +43,14 @@ export class RealtimeClient {
     talking: false,
     pressed: false,
     problem: null,
+    encore: null,
   };
   private readonly listeners = new Set<() => void>();
   private readonly watchers = new Set<(event: Happening) => void>();
   private readonly link: Link;
   private readonly ear: Ear;
   private readonly commands: Commands;
+  private readonly encore: Encore;
   /** What is to be said once the session stands. */
   private waiting: ClientEvent[] = [];
   /** The microphone is on for one push only. */
@@ -58,13 +63,27 @@ export class RealtimeClient {
       (stream) => this.link.transport?.listen(stream),
       () => this.set({ talking: false, pressed: false, problem: "microphone-lost" }),
     );
+    this.encore = new Encore({
+      wanted: () => outfit.wishes().swap,
+      position: () => this.link.transport?.position() ?? null,
+      level: () => this.link.transport?.level() ?? 0,
+      line: (item) => this.state.session.lines.find((line) => line.id === item),
+      alive: (item) => this.state.session.response?.itemId === item,
+      hush: () => this.link.transport?.hush(),
+      send: (event) => this.send(event),
+      load: outfit.load,
+      changed: () => this.set({ encore: this.encore.item }),
+    });
     this.link = new Link(outfit, {
       session: () => this.state.session.id,
       microphone: () => this.ear.stream,
       muted: () => this.silent,
       moved: (connection, problem) => this.moved(connection, problem),
       settled: (transport) => this.settled(transport),
-      broken: () => this.dispatch({ type: "local.disconnected" }),
+      broken: () => {
+        this.encore.forget(); // nobody would notice that somebody speaks over it
+        this.dispatch({ type: "local.disconnected" });
+      },
       forgotten: () => this.set({ session: { ...this.state.session, id: null } }),
       event: (event) => this.take(event),
     });
@@ -86,11 +105,12 @@ export class RealtimeClient {
   }
 
   levels(): { microphone: number; reply: number } {
-    return { microphone: this.silent ? 0 : this.ear.level(), reply: this.link.transport?.level() ?? 0 };
+    const reply = this.encore.item === null ? this.link.transport?.level() : this.encore.level();
+    return { microphone: this.silent ? 0 : this.ear.level(), reply: reply ?? 0 };
   }
 
   position(): Position | null {
-    return this.link.transport?.position() ?? null;
+    return this.encore.position() ?? this.link.transport?.position() ?? null;
   }
 
   dispatch(action: Action): void {
@@ -198,7 +218,8 @@ export class RealtimeClient {
   /** Stop the reply: silence at once. */
   stop(): void {
     this.link.transport?.hush();
-    this.send({ type: "response.cancel", event_id: `${QUIET}cancel` });
+    if (this.replying || this.encore.item === null) this.send({ type: "response.cancel", event_id: `${QUIET}cancel` });
+    this.encore.stop();
   }
 
   /** A slider that is still held has changed something already, and told nobody. */
@@ -284,6 +305,7 @@ export class RealtimeClient {
 
   private take(event: ServerEvent): void {
     if (event.type !== "error" || !this.overheard(event.error)) this.dispatch(event);
+    this.encore.handle(event);
     if (event.type === "response.created") {
       this.respondAgain = AGAIN_TIMES;
       if (this.state.problem === "limited") this.set({ problem: null });
@@ -331,7 +353,13 @@ export class RealtimeClient {
     return !this.state.talking || (this.manual && !this.state.pressed);
   }
 
+  /** A reply is under way or to be heard. */
   private get answering(): boolean {
+    return this.replying || this.encore.item !== null;
+  }
+
+  /** … so far as the server knows. */
+  private get replying(): boolean {
     const { response, phase, held } = this.state.session;
     return response !== null || phase !== "listening" || held;
   }

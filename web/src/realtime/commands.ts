@@ -13,6 +13,8 @@ export interface Wishes {
   language: "auto" | "zh" | "en";
   /** Device id; empty: the system's. */
   microphone: string;
+  /** A reply that is still being spoken goes on in its beautiful rendering as soon as there is one. */
+  swap: boolean;
 }
 
 /** What the page asks of the server, in the words of the protocol. */

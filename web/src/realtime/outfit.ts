@@ -1,5 +1,6 @@
 import type { Wishes } from "./commands";
 import type { Problem } from "./problems";
+import type { Sounding } from "./rendition";
 import type { Dial, TransportKind } from "./transport";
 
 /** What the server says of itself, if it can be reached. */
@@ -15,4 +16,6 @@ export interface Outfit {
   probe: () => Promise<Found>;
   wishes: () => Wishes;
   key: () => string;
+  /** Fetches and decodes a recording. */
+  load: (audio: string) => Promise<Sounding>;
 }

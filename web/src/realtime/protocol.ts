@@ -46,6 +46,18 @@ interface OfReply {
   item_id: string;
 }
 
+/** The beautiful rendering of a reply can be heard. */
+export interface HqReady {
+  type: "kuaimei.reply.hq_ready";
+  response_id: string;
+  item_id: string;
+  /** Of the kept utterance. */
+  recording: string;
+  audio: string;
+  duration_ms: number;
+  clauses: { index: number; start_ms: number; end_ms: number }[];
+}
+
 export type ServerEvent =
   | { type: "session.created" | "session.updated"; session: SessionInfo }
   | { type: "error"; error: Failure }
@@ -77,6 +89,7 @@ export type ServerEvent =
   | (OfReply & { type: "kuaimei.clause"; index: number; text: string; start_ms: number })
   | (OfReply & { type: "kuaimei.reply.held" | "kuaimei.reply.resumed"; heard_ms: number })
   | (OfReply & { type: "kuaimei.reply.interrupted"; heard_ms: number; heard_text: string; reason: string })
+  | HqReady
   | { type: "kuaimei.turn.failed"; turn: number; stage: string; kind: string; message: string; apology: string }
   | ({ type: "kuaimei.turn.timing"; turn: number } & Timing);
 

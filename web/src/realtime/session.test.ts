@@ -171,13 +171,29 @@ describe("recordings", () => {
       {
         type: "local.recordings",
         found: [
-          { turn: 4, side: "user", audio: "/u" },
-          { turn: 4, side: "assistant", audio: "/a" },
-          { turn: 5, side: "user", audio: "/t" },
+          { turn: 4, side: "user", audio: "/u", hq: null },
+          { turn: 4, side: "assistant", audio: "/a", hq: { state: "queued", audio: null } },
+          { turn: 5, side: "user", audio: "/t", hq: null },
         ],
       },
     );
     expect(state.lines.map((line) => line.audio)).toEqual(["/u", "/a", null]);
+    expect(state.lines[1]?.hq?.state).toBe("queued");
+  });
+
+  it("are told when the beautiful one is ready, and are not told otherwise by an older answer", () => {
+    const lines = [newLine("a1", "assistant", { turn: 4 }), newLine("utt_2", "assistant", { turn: 5 })];
+    const ready = (item_id: string, recording: string) =>
+      ({ type: "kuaimei.reply.hq_ready", item_id, recording, audio: `/${recording}` }) as ServerEvent;
+    let state = reduce({ ...EMPTY, lines }, ready("a1", "utt_1"));
+    state = reduce(state, ready("item_of_another_connection", "utt_2"));
+    state = reduce(state, ready("unknown", "utt_3"));
+    const old = { turn: 4, side: "assistant", audio: "/a", hq: { state: "rendering", audio: null } } as const;
+    state = reduce(state, { type: "local.recordings", found: [old] });
+    expect(state.lines.map(({ audio, hq }) => [audio, hq?.state, hq?.audio])).toEqual([
+      ["/a", "ready", "/utt_1"],
+      [null, "ready", "/utt_2"],
+    ]);
   });
 });
 

@@ -7,6 +7,13 @@ export interface Clause {
   startMs: number;
 }
 
+/** The beautiful rendering of a reply. */
+export interface Hq {
+  state: "queued" | "rendering" | "ready" | "failed" | "cancelled";
+  /** Its address, once it is ready. */
+  audio: string | null;
+}
+
 export type LineStatus =
   | "hearing" // the user is speaking
   | "recognising"
@@ -30,6 +37,16 @@ export interface Line {
   failure: { message: string; apology: string } | null;
   /** Address of the recording, once it is kept. */
   audio: string | null;
+  /** Null: there is none, and none is being made. */
+  hq: Hq | null;
+}
+
+/** What the server keeps of a line. */
+export interface Recording {
+  turn: number;
+  side: Line["side"];
+  audio: string;
+  hq: Hq | null;
 }
 
 export interface SessionState {
@@ -64,7 +81,7 @@ export type Action =
   | { type: "local.typed"; id: string; text: string }
   | { type: "local.removed"; ids: string[] }
   | { type: "local.loaded"; session: string; lines: Line[] }
-  | { type: "local.recordings"; found: { turn: number; side: Line["side"]; audio: string }[] }
+  | { type: "local.recordings"; found: Recording[] }
   | { type: "local.disconnected" }
   | { type: "local.dismissed" };
 
@@ -81,6 +98,7 @@ export function newLine(id: string, side: Line["side"], part: Partial<Line> = {}
     timing: null,
     failure: null,
     audio: null,
+    hq: null,
     ...part,
   };
 }
@@ -134,6 +152,8 @@ export function reduce(state: SessionState, event: Action): SessionState {
       clauses[event.index] = { text: event.text, startMs: event.start_ms };
       return change(state, line.id, { clauses, turn: event.turn });
     }
+    case "kuaimei.reply.hq_ready":
+      return change(state, lineOf(state, event.item_id, event.recording), { hq: { state: "ready", audio: event.audio } });
     case "kuaimei.reply.held":
       return { ...state, held: true };
     case "kuaimei.reply.resumed":
@@ -171,6 +191,11 @@ export function reduce(state: SessionState, event: Action): SessionState {
 
 function change(state: SessionState, id: string | undefined, part: Partial<Line>): SessionState {
   return { ...state, lines: state.lines.map((line) => (line.id === id ? { ...line, ...part } : line)) };
+}
+
+/** Of an earlier connection only the recording's id is known. */
+function lineOf(state: SessionState, item: string, recording: string): string | undefined {
+  return state.lines.find((line) => line.id === item || line.id === recording)?.id;
 }
 
 function without(state: SessionState, ids: string[]): SessionState {
@@ -234,17 +259,17 @@ function timed(state: SessionState, turn: number, timing: Timing): SessionState 
   return line ? change(state, line.id, { timing }) : state;
 }
 
-function recordings(
-  state: SessionState,
-  found: { turn: number; side: Line["side"]; audio: string }[],
-): SessionState {
+function recordings(state: SessionState, found: readonly Recording[]): SessionState {
   const used = new Set<string>();
   const lines = state.lines.map((line, index) => {
     const turn = line.turn ?? turnOf(state.lines, index);
     const match = found.find((one) => one.side === line.side && one.turn === turn && !used.has(one.audio));
     if (!match || line.typed) return line;
     used.add(match.audio);
-    return line.audio === match.audio ? line : { ...line, audio: match.audio, turn };
+    // What was asked for before the rendering was ready may be answered after it is.
+    const hq = line.hq?.state === "ready" ? line.hq : match.hq;
+    const known = line.audio === match.audio && line.hq?.state === hq?.state;
+    return known ? line : { ...line, audio: match.audio, hq, turn };
   });
   return { ...state, lines };
 }

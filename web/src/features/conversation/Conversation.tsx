@@ -11,10 +11,10 @@ const FOLLOW_PX = 120;
 
 export function Conversation() {
   const words = useWords();
-  const { session } = useClient();
+  const { session, encore } = useClient();
   const list = useRef<HTMLDivElement>(null);
   const following = useRef(true);
-  const speaking = session.phase === "speaking" || session.response !== null;
+  const speaking = session.phase === "speaking" || session.response !== null || encore !== null;
   const position = usePosition(speaking);
   const latest = session.lines.at(-1);
 
@@ -38,7 +38,12 @@ export function Conversation() {
     >
       <ol className={classes.list}>
         {session.lines.map((line) => (
-          <LineView key={line.id} line={line} position={position?.itemId === line.id ? position : null} />
+          <LineView
+            key={line.id}
+            line={line}
+            position={position?.itemId === line.id ? position : null}
+            encore={encore === line.id}
+          />
         ))}
       </ol>
       <Announcer text={latest?.status === "hearing" ? "" : (latest?.text ?? "")} done={latest?.status !== "writing"} />

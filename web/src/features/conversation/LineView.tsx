@@ -9,21 +9,24 @@ import type { Position } from "../../realtime/transport";
 import { TimingStrip } from "../timing/TimingStrip";
 import classes from "./LineView.module.css";
 import { ReplyText } from "./ReplyText";
+import { TierMark } from "./TierMark";
 
 const Replay = lazy(() => import("./Replay"));
 
 interface Props {
   line: Line;
   position: Position | null;
+  /** It is heard in its beautiful rendering now. */
+  encore: boolean;
 }
 
 /** One utterance of either side, with what can be done with it. */
-export const LineView = memo(function LineView({ line, position }: Props) {
+export const LineView = memo(function LineView({ line, position, encore }: Props) {
   const words = useWords();
   const [editing, setEditing] = useState(false);
   const [replaying, setReplaying] = useState(false);
   const mine = line.side === "user";
-  const settled = line.status !== "hearing" && line.status !== "recognising" && line.status !== "writing";
+  const settled = encore || (line.status !== "hearing" && line.status !== "recognising" && line.status !== "writing");
   return (
     <li className={classes.line} data-side={line.side} data-status={line.status}>
       <span className="km-hidden">{mine ? words.line.you : words.line.assistant}</span>
@@ -36,6 +39,7 @@ export const LineView = memo(function LineView({ line, position }: Props) {
       {settled && !editing && (
         <div className={classes.tools}>
           {line.timing && <TimingStrip timing={line.timing} />}
+          {line.hq && <TierMark hq={line.hq} playing={encore} />}
           {line.audio && (
             <Tool label={replaying ? words.close : words.line.replay} onClick={() => setReplaying(!replaying)} on={replaying}>
               <IconVolume size={17} stroke={1.7} />
@@ -51,7 +55,7 @@ export const LineView = memo(function LineView({ line, position }: Props) {
       )}
       {replaying && line.audio && (
         <Suspense fallback={<Loader size="xs" type="dots" />}>
-          <Replay audio={line.audio} />
+          <Replay audio={line.audio} hq={line.hq?.audio ?? null} />
         </Suspense>
       )}
     </li>

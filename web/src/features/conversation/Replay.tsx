@@ -1,4 +1,4 @@
-import { ActionIcon } from "@mantine/core";
+import { ActionIcon, SegmentedControl } from "@mantine/core";
 import { IconPlayerPauseFilled, IconPlayerPlayFilled } from "@tabler/icons-react";
 import { useEffect, useRef, useState } from "react";
 import WaveSurfer from "wavesurfer.js";
@@ -10,9 +10,17 @@ import classes from "./Replay.module.css";
 
 declare const __WAVEFORM_HEIGHT__: number;
 
-/** An utterance as it was recorded, with its waveform. */
-export default function Replay({ audio }: { audio: string }) {
+interface Props {
+  audio: string;
+  /** The beautiful rendering, where there is one. */
+  hq: string | null;
+}
+
+/** An utterance as it was recorded, with its waveform; a reply in its beautiful rendering, if it has one. */
+export default function Replay({ audio, hq }: Props) {
   const words = useWords();
+  const [tier, setTier] = useState<"fast" | "hq">("hq");
+  const shown = hq !== null && tier === "hq" ? hq : audio;
   const place = useRef<HTMLDivElement>(null);
   const wave = useRef<WaveSurfer | null>(null);
   const [state, setState] = useState<"loading" | "ready" | "failed">("loading");
@@ -36,6 +44,8 @@ export default function Replay({ audio }: { audio: string }) {
     });
     wave.current = surfer;
     let gone = false;
+    setState("loading");
+    setAt(0);
     surfer.on("ready", (seconds) => {
       setLength(seconds);
       setState("ready");
@@ -46,7 +56,7 @@ export default function Replay({ audio }: { audio: string }) {
     surfer.on("pause", () => setPlaying(false));
     surfer.on("finish", () => setPlaying(false));
     surfer.on("error", () => setState("failed"));
-    getSound(audio).then(
+    getSound(shown).then(
       (blob) => (gone ? undefined : surfer.loadBlob(blob)),
       () => (gone ? undefined : setState("failed")),
     );
@@ -54,7 +64,7 @@ export default function Replay({ audio }: { audio: string }) {
       gone = true;
       surfer.destroy();
     };
-  }, [audio]);
+  }, [shown]);
 
   return (
     <div className={classes.replay} data-state={state}>
@@ -70,6 +80,19 @@ export default function Replay({ audio }: { audio: string }) {
         {playing ? <IconPlayerPauseFilled size={16} /> : <IconPlayerPlayFilled size={16} />}
       </ActionIcon>
       <div className={classes.wave} ref={place} />
+      {hq !== null && (
+        <SegmentedControl
+          size="xs"
+          radius="xl"
+          aria-label={words.tiers.choose}
+          value={tier}
+          onChange={(value) => setTier(value as "fast" | "hq")}
+          data={[
+            { value: "fast", label: words.tiers.fast },
+            { value: "hq", label: words.tiers.hq },
+          ]}
+        />
+      )}
       <span className={classes.time}>{`${clock(at)} / ${clock(length)}`}</span>
       {state === "failed" && <p role="alert">{words.line.noSound}</p>}
     </div>

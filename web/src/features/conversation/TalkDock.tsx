@@ -12,13 +12,14 @@ import { Orb, type Mood } from "./Orb";
 import classes from "./TalkDock.module.css";
 
 export function moodOf(state: ClientState, mode: Mode): Mood {
-  const { connection, session, talking, pressed } = state;
+  const { connection, session, talking, pressed, encore } = state;
   const coming = connection.kind === "connecting" || connection.kind === "waiting" || connection.kind === "reconnecting";
   if (coming) return "connecting";
   if (session.held) return "hearing";
   if (pressed) return "hearing";
   if (session.phase === "speaking") return "speaking";
   if (session.phase === "thinking") return "thinking";
+  if (encore !== null && !session.speech) return "speaking"; // the server has come to its end before
   if (!talking || mode === "push-to-talk") return "idle";
   return session.speech ? "hearing" : "listening";
 }
@@ -37,7 +38,7 @@ export function TalkDock({ empty }: { empty: boolean }) {
   const { mode } = usePreferences();
   const state = useClient();
   const mood = moodOf(state, mode);
-  const answering = state.session.response !== null || state.session.phase === "speaking";
+  const answering = state.session.response !== null || state.session.phase === "speaking" || state.encore !== null;
   return (
     <section className={classes.dock} data-empty={empty || undefined}>
       {empty && (

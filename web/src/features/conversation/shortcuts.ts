@@ -19,8 +19,9 @@ export function useShortcuts(): void {
   useEffect(() => {
     const down = (event: KeyboardEvent) => {
       if (event.key === "Escape") {
-        const { response, phase } = client.snapshot().session;
-        if (!open() && (response !== null || phase !== "listening")) client.stop();
+        const { session, encore } = client.snapshot();
+        const speaking = session.response !== null || session.phase !== "listening" || encore !== null;
+        if (!open() && speaking) client.stop();
         return;
       }
       if (event.code !== "Space" || busy(event.target)) return;

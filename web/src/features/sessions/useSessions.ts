@@ -2,11 +2,13 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { useCallback, useEffect, useRef, useState } from "react";
 
 import { NeedsKey } from "../../api/http";
-import { deleteSession, keeps, listSessions, listUtterances, loadLines, renameSession, type Session } from "../../api/rest";
-import { client } from "../../app/client";
+import { deleteSession, hqOf, keeps, listSessions, listUtterances, loadLines, renameSession, type Session } from "../../api/rest";
+import { client, useClient } from "../../app/client";
+import { usePolling } from "../../app/polling";
 
 /** The server keeps a turn a moment after it ends. */
 const KEPT_AFTER_MS = 700;
+const HQ_POLL_MS = 5_000;
 
 export interface Sessions {
   list: Session[];
@@ -80,35 +82,37 @@ export function useSessions(): Sessions {
 
 /** After each turn: its recordings can be replayed, and the list has it. */
 function useRecordings(load: () => Promise<void>): void {
+  const look = useCallback(async () => {
+    const { id } = client.snapshot().session;
+    if (id === null) return;
+    try {
+      if (!(await keeps())) return;
+      const utterances = await listUtterances(id);
+      if (client.snapshot().session.id !== id) return;
+      const found = utterances.flatMap((one) =>
+        one.audio && one.is_turn ? [{ turn: one.turn, side: one.speaker, audio: one.audio, hq: hqOf(one) }] : [],
+      );
+      client.dispatch({ type: "local.recordings", found });
+    } catch {
+      // Nothing is kept, or the server is away: then there is nothing to replay.
+    }
+  }, []);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const look = async () => {
-      const { id } = client.snapshot().session;
-      if (id === null) return;
-      try {
-        if (!(await keeps())) return;
-        const utterances = await listUtterances(id);
-        if (client.snapshot().session.id !== id) return;
-        const found = utterances.flatMap((one) =>
-          one.audio && one.is_turn ? [{ turn: one.turn, side: one.speaker, audio: one.audio }] : [],
-        );
-        client.dispatch({ type: "local.recordings", found });
-        await load();
-      } catch {
-        // Nothing is kept, or the server is away: then there is nothing to replay.
-      }
-    };
     const stop = client.watch((event) => {
       if (event.type === "local.ready") void load();
       if (event.type !== "kuaimei.turn.timing" && event.type !== "response.done") return;
       clearTimeout(timer);
-      timer = setTimeout(() => void look(), KEPT_AFTER_MS);
+      timer = setTimeout(() => void look().then(load), KEPT_AFTER_MS);
     });
     return () => {
       clearTimeout(timer);
       stop();
     };
-  }, [load]);
+  }, [load, look]);
+  // The event that it is ready reaches only who is connected.
+  const { lines } = useClient().session;
+  usePolling(lines.some(({ hq }) => hq?.state === "queued" || hq?.state === "rendering"), HQ_POLL_MS, () => void look());
 }
 
 /** The session is part of the address: a reload shows it again. */

@@ -72,6 +72,18 @@ export function Settings() {
           ]}
         />
       </Field>
+      <Field label={words.tiers.swap} hint={words.tiers.swapHint}>
+        <SegmentedControl
+          fullWidth
+          aria-label={words.tiers.swap}
+          value={given.swap ? "on" : "off"}
+          onChange={(swap) => prefer({ swap: swap === "on" })}
+          data={[
+            { value: "on", label: words.tiers.swapOn },
+            { value: "off", label: words.tiers.swapOff },
+          ]}
+        />
+      </Field>
       <NativeSelect
         label={s.microphone}
         value={given.microphone}
@@ -106,10 +118,11 @@ export function Settings() {
   );
 }
 
-function Field({ label, children }: { label: string; children: ReactNode }) {
+function Field({ label, hint, children }: { label: string; hint?: string; children: ReactNode }) {
   return (
     <div>
       <p className={classes.label}>{label}</p>
+      {hint && <p className={classes.hint}>{hint}</p>}
       {children}
     </div>
   );
