@@ -1,0 +1,1 @@
+"""How good a voice is: likeness, intelligibility, naturalness, pitch, and what listeners prefer."""
