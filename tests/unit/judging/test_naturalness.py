@@ -28,7 +28,7 @@ def noise(seconds: float, rate: int = RATE) -> Pcm:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "windows"), [(0.5, 1), (3.0, 4), (9.01, 1), (10.9, 1), (11.0, 2), (17.2, 8)]
+    ("seconds", "windows"), [(0.5, 7), (3.0, 3), (9.01, 1), (10.9, 1), (11.0, 2), (17.2, 8)]
 )
 def test_as_many_windows_as_the_authors_take(seconds: float, windows: int) -> None:
     p835, p808 = Recorder([3.0, 3.0, 3.0]), Recorder([3.5])
