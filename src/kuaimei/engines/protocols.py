@@ -1,7 +1,10 @@
 """The Protocols behind which every engine stands; one or two methods each."""
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.types import Language, LLMReq, STTChunk, STTReq, TTSReq
@@ -14,6 +17,7 @@ __all__ = [
     "Synthesizer",
     "TurnDetector",
     "VoiceActivityDetector",
+    "VoiceBank",
 ]
 
 
@@ -116,5 +120,42 @@ class Synthesizer(Protocol):
 
         Raises:
             EngineError: If synthesis failed or the voice is unknown.
+        """
+        ...
+
+
+@runtime_checkable
+class VoiceBank(Protocol):
+    """A synthesiser that learns voices at run time.
+
+    They speak from the next request on; ``voices`` names them after the stock ones.
+    """
+
+    @property
+    def stock(self) -> Mapping[str, NDArray[np.float32]]:
+        """Tables of the voices it came with, shape ``(510, 256)`` each: a style for each length."""
+        ...
+
+    def put_voice(self, voice_id: str, style: NDArray[np.float32]) -> None:
+        """Speak as ``style`` when ``voice_id`` is asked for; what it was before is replaced.
+
+        Args:
+            voice_id: Not that of a stock voice.
+            style: Shape ``(256,)``, for texts of every length, or a table ``(510, 256)``.
+
+        Raises:
+            EngineError: If the style is of another shape or not finite, or the id is a stock voice's.
+        """
+        ...
+
+    def drop_voice(self, voice_id: str) -> None:
+        """Forget the voice; what is being spoken in it is finished. Not known is fine."""
+        ...
+
+    def tokens(self, text: str) -> tuple[int, ...]:
+        """``text`` as the numbers its network reads, without pads; blocks for a moment.
+
+        Raises:
+            EngineError: If the text cannot be read.
         """
         ...

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kuaimei.audio.loudness import SPEECH_DBFS, speech_level
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.silence import sound_bounds
+from kuaimei.engines.protocols import VoiceBank
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts.kokoro.engine import Kokoro
 from kuaimei.engines.tts.kokoro.runtime import RATE, RuntimeName, Utterance
@@ -191,3 +192,40 @@ async def test_warming_up_renders_both_ways() -> None:
     assert {alone for _, alone in hum.heard} == {True, False}
     kokoro.close()
     assert hum.closed
+
+
+async def test_a_voice_is_learned_at_run_time() -> None:
+    hum = Hum()
+    kokoro = make(hum)
+    assert isinstance(kokoro, VoiceBank)
+    kokoro.put_voice("voice_a", np.full(256, 7.0, np.float32))
+    assert list(kokoro.voices) == ["zf_one", "zf_two", "voice_a"]
+    assert set(kokoro.stock) == {"zf_one", "zf_two"}
+    await spoken(kokoro, "散步", voice_id="voice_a")
+    assert hum.heard[-1][0].style.tolist() == [[7.0] * 256]
+    kokoro.put_voice("voice_a", np.full(256, 8.0, np.float32))
+    await spoken(kokoro, "散步", voice_id="voice_a")
+    assert hum.heard[-1][0].style[0, 0] == 8.0
+    kokoro.drop_voice("voice_a")
+    kokoro.drop_voice("zf_one")
+    assert list(kokoro.voices) == ["zf_one", "zf_two"]
+    with pytest.raises(EngineError, match="no voice"):
+        await spoken(kokoro, "散步", voice_id="voice_a")
+    with pytest.raises(EngineError, match="came with"):
+        kokoro.put_voice("zf_one", np.zeros(256, np.float32))
+    with pytest.raises(EngineError, match="cannot be spoken"):
+        kokoro.put_voice("voice_a", np.zeros(255, np.float32))
+    assert kokoro.tokens("散步，") == (5, 5, 3)
+
+
+async def test_what_is_being_spoken_in_a_dropped_voice_is_finished() -> None:
+    hum = Hum()
+    kokoro = make(hum)
+    kokoro.put_voice("voice_a", np.full(256, 7.0, np.float32))
+    stream = kokoro.stream(TTSReq(text=LONG, voice_id="voice_a"))
+    async with aclosing(stream):
+        await anext(stream)
+        kokoro.drop_voice("voice_a")
+        rest = [pcm async for pcm in stream]
+    assert rest
+    assert all(utterance.style[0, 0] == 7.0 for utterance, _ in hum.heard)

@@ -71,3 +71,28 @@ def test_missing_and_damaged_voices_are_refused(tmp_path: Path) -> None:
     (tmp_path / "voices" / "zf_torn.bin").write_bytes(b"1234" * 255)
     with pytest.raises(WeightsError, match="zf_torn"):
         load_voices(tmp_path)
+
+
+def test_a_voice_is_added_replaced_and_taken_away(tmp_path: Path) -> None:
+    make_voice(tmp_path, "zf_xiaobei")
+    stock = load_voices(tmp_path)
+    one = stock.with_voice("voice_a", np.full(256, 3.0, np.float32))
+    assert (one.names, stock.names) == (("zf_xiaobei", "voice_a"), ("zf_xiaobei",))
+    for length in (1, 40, 9000):
+        assert one.style("voice_a", length).tolist() == [[3.0] * 256]
+    table = np.arange(510, dtype=np.float32).repeat(256).reshape(510, 256)
+    assert one.with_voice("voice_a", table).style("voice_a", 30)[0, 0] == 29
+    assert one.without("voice_a").names == ("zf_xiaobei",)
+
+
+@pytest.mark.parametrize("style", [np.zeros(128), np.zeros((0, 256)), np.zeros((2, 2, 256)), np.array(1.0)])
+def test_a_style_of_another_shape_is_refused(tmp_path: Path, style: np.ndarray) -> None:
+    make_voice(tmp_path, "zf_xiaobei")
+    with pytest.raises(ValueError, match="256 finite numbers"):
+        load_voices(tmp_path).with_voice("voice_a", style.astype(np.float32))
+
+
+def test_a_style_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+    make_voice(tmp_path, "zf_xiaobei")
+    with pytest.raises(ValueError, match="finite"):
+        load_voices(tmp_path).with_voice("voice_a", np.full(256, np.nan, np.float32))

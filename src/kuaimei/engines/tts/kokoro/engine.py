@@ -2,11 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kuaimei.audio.loudness import level
 from kuaimei.audio.pcm import EMPTY, Pcm, from_float
@@ -35,6 +37,9 @@ _WARM_UP: Final = (("你好，", True), ("散步，Hello!", False))
 _FOLLOWING: Final = ClauseSizes(sentence=10, pause=15, word_min=18, word_max=28, limit=32)
 """Of a long text, after its first clause: every piece costs the network a second of silence besides."""
 
+_Styles: TypeAlias = Callable[[int], NDArray[np.float32]]
+"""Of one voice: number of phonemes to style."""
+
 
 class Kokoro:
     """The synthesiser of all conversations.
@@ -59,7 +64,8 @@ class Kokoro:
     ) -> None:
         self._runtime = runtime
         self._alphabet = alphabet
-        self._voices = voices
+        self._stock = voices
+        self._voices = voices  # replaced as a whole: whoever is speaking keeps those it began with
         self._phonemes = phonemes
         self._cores = cores
 
@@ -73,6 +79,32 @@ class Kokoro:
         """Ids of the voices at hand; the first is the default."""
         return self._voices.names
 
+    @property
+    def stock(self) -> Mapping[str, NDArray[np.float32]]:
+        """See `kuaimei.engines.protocols.VoiceBank`."""
+        return self._stock.tables
+
+    def put_voice(self, voice_id: str, style: NDArray[np.float32]) -> None:
+        """See `kuaimei.engines.protocols.VoiceBank`."""
+        if voice_id in self._stock.tables:
+            raise EngineError(f"{voice_id} is a voice that Kokoro came with; it cannot be replaced")
+        try:
+            self._voices = self._voices.with_voice(voice_id, style)
+        except ValueError as error:
+            raise EngineError(f"the voice {voice_id} cannot be spoken: {error}") from error
+
+    def drop_voice(self, voice_id: str) -> None:
+        """See `kuaimei.engines.protocols.VoiceBank`."""
+        if voice_id not in self._stock.tables:
+            self._voices = self._voices.without(voice_id)
+
+    def tokens(self, text: str) -> tuple[int, ...]:
+        """See `kuaimei.engines.protocols.VoiceBank`."""
+        try:
+            return self._alphabet.tokens(self._phonemes(text))
+        except Exception as error:  # whatever reads text
+            raise EngineError(f"{text[:40]!r} cannot be read: {error}") from error
+
     async def stream(self, req: TTSReq) -> AsyncGenerator[Pcm, None]:
         """``req.text`` spoken, one clause after the other, with the pause its punctuation asks for.
 
@@ -82,11 +114,13 @@ class Kokoro:
             EngineError: If the voice is unknown or synthesis failed; `QueueFull` if there was no place or
                 time for it.
         """
-        voice = req.voice_id or self._voices.names[0]
-        if voice not in self._voices.names:
-            raise EngineError(f"no voice is called {voice!r}; there are: {', '.join(self._voices.names)}")
+        voices = self._voices
+        voice = req.voice_id or voices.names[0]
+        if voice not in voices.tables:
+            raise EngineError(f"no voice is called {voice!r}; there are: {', '.join(voices.names)}")
+        styles = partial(voices.style, voice)
         clauses = _clauses(req.text)
-        first = await self._speak(clauses[0], voice, req, alone=True)
+        first = await self._speak(clauses[0], styles, req, alone=True)
         if len(first):
             yield first
         waiting = iter(clauses[1:])
@@ -94,7 +128,7 @@ class Kokoro:
         try:
             while True:
                 while len(begun) <= self._cores.capacity and (clause := next(waiting, None)) is not None:
-                    begun.append(asyncio.ensure_future(self._speak(clause, voice, req, alone=False)))
+                    begun.append(asyncio.ensure_future(self._speak(clause, styles, req, alone=False)))
                 if not begun:
                     return
                 pcm = await begun[0]
@@ -109,24 +143,25 @@ class Kokoro:
     async def warm_up(self) -> None:
         """Speak to nobody, once in each way, so that the first listener does not wait for it."""
         ticket = Ticket(priority=Priority.BACKGROUND)
+        styles = partial(self._voices.style, self._voices.names[0])
         for text, alone in _WARM_UP:
-            await self._speak(text, self._voices.names[0], TTSReq(text=text, ticket=ticket), alone=alone)
+            await self._speak(text, styles, TTSReq(text=text, ticket=ticket), alone=alone)
 
     def close(self) -> None:
         """Let go of the network."""
         self._runtime.close()
 
-    async def _speak(self, clause: str, voice: str, req: TTSReq, *, alone: bool) -> Pcm:
+    async def _speak(self, clause: str, styles: "_Styles", req: TTSReq, *, alone: bool) -> Pcm:
         units = self._cores.capacity if alone else 1
-        return await compute(self._cores, req.ticket, units, self._render, clause, voice, req.speed, alone)
+        return await compute(self._cores, req.ticket, units, self._render, clause, styles, req.speed, alone)
 
-    def _render(self, clause: str, voice: str, speed: float, alone: bool) -> Pcm:
+    def _render(self, clause: str, styles: "_Styles", speed: float, alone: bool) -> Pcm:
         """One clause, in a thread."""
         try:
             tokens = self._alphabet.tokens(self._phonemes(clause))
             parts = []
             for piece in self._alphabet.pieces(tokens):
-                style = self._voices.style(voice, len(piece))
+                style = styles(len(piece))
                 padded = np.array([0, *piece, 0], np.int64)
                 samples = self._runtime.render(Utterance(padded, style, speed), alone=alone)
                 parts.append(trim_silence(from_float(samples), RATE))

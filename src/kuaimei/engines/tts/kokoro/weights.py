@@ -57,7 +57,8 @@ class Voices:
     """The voices at hand.
 
     Attributes:
-        tables: Name to table, shape ``(510, 256)`` float32: the style for each length in phonemes.
+        tables: Name to table, shape ``(510, 256)`` float32: the style for each length in phonemes; a
+            learned one may have a single row, for all lengths.
     """
 
     tables: Mapping[str, NDArray[np.float32]]
@@ -72,6 +73,22 @@ class Voices:
         table = self.tables[name]
         row: NDArray[np.float32] = table[min(max(phonemes - 1, 0), len(table) - 1)]
         return row.reshape(1, -1)
+
+    def with_voice(self, name: str, style: NDArray[np.float32]) -> "Voices":
+        """These and a further one, or ``name`` in another style.
+
+        Raises:
+            ValueError: If ``style`` has neither shape ``(256,)`` nor ``(n, 256)``, or is not finite.
+        """
+        table = np.array(style, np.float32).reshape(-1, style.shape[-1] if style.ndim else 1)
+        if table.shape[1] != _STYLE or style.ndim > 2 or not len(table) or not np.isfinite(table).all():
+            raise ValueError(f"a style has {_STYLE} finite numbers in each row, not shape {style.shape}")
+        table.setflags(write=False)
+        return Voices({**self.tables, name: table})
+
+    def without(self, name: str) -> "Voices":
+        """These but ``name``."""
+        return Voices({known: table for known, table in self.tables.items() if known != name})
 
 
 def load_alphabet(folder: Path) -> Alphabet:
