@@ -1,6 +1,7 @@
 """Finding again what was said."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from kuaimei.engines.types import Message
 from kuaimei.errors import NotFound, StoreError
@@ -8,6 +9,8 @@ from kuaimei.store import queries
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
 from kuaimei.store.keeper import blob_key
+from kuaimei.store.records import Tier
+from kuaimei.store.renderings import rendering_of
 from kuaimei.store.rows import Audio, Session, Turn, Utterance
 
 __all__ = ["Archive"]
@@ -58,7 +61,7 @@ class Archive:
         """
         async with self._database.begin() as connection:
             found = await connection.execute(queries.utterances(session))
-            return [Utterance(**row._mapping) for row in found]
+            return [_utterance(row._mapping) for row in found]
 
     async def utterance(self, utterance: str) -> Utterance:
         """One of them.
@@ -71,7 +74,7 @@ class Archive:
             row = (await connection.execute(queries.utterance(utterance))).first()
         if row is None:
             raise NotFound(f"no utterance {utterance} is kept")
-        return Utterance(**row._mapping)
+        return _utterance(row._mapping)
 
     async def turns(self, session: str) -> Sequence[Turn]:
         """Timings and failures of a session's turns, in order.
@@ -101,18 +104,30 @@ class Archive:
         async with self._database.begin() as connection:
             return await connection.scalar(queries.last_turn(session)) or 0
 
-    async def open_audio(self, utterance: str, start: int = 0, end: int | None = None) -> Audio:
+    async def open_audio(
+        self, utterance: str, start: int = 0, end: int | None = None, *, tier: Tier = "fast"
+    ) -> Audio:
         """The recording of an utterance as FLAC, or the bytes ``start`` up to ``end`` of it.
+
+        Args:
+            utterance: Its id.
+            start: First byte.
+            end: One past the last byte; None: to its end.
+            tier: Of a reply: as it was spoken, or as it was rendered afterwards.
 
         Raises:
             NotFound: If there is no such utterance, or it has no recording (yet).
             StoreError: If the database is away, or the range lies outside the recording.
         """
         found = await self.utterance(utterance)
-        if found.bytes is None or found.sha256 is None:
-            raise NotFound(f"utterance {utterance} has no recording (it is {found.state})")
-        stop = found.bytes if end is None else min(end, found.bytes)
+        size, sha256 = found.file(tier)
+        stop = size if end is None else min(end, size)
         if not 0 <= start < max(1, stop):
-            raise StoreError(f"bytes {start} to {stop} lie outside the recording of {found.bytes} bytes")
-        chunks = self._blobs.get(blob_key(found.session_id, utterance), start, stop)
-        return Audio("audio/flac", found.bytes, start, stop, found.sha256, chunks)
+            raise StoreError(f"bytes {start} to {stop} lie outside the recording of {size} bytes")
+        chunks = self._blobs.get(blob_key(found.session_id, utterance, tier), start, stop)
+        return Audio("audio/flac", size, start, stop, sha256, chunks)
+
+
+def _utterance(row: Any) -> Utterance:
+    own = {name: value for name, value in row.items() if not name.startswith("hq_")}
+    return Utterance(**own, hq=rendering_of(row))

@@ -10,7 +10,7 @@ import soundfile  # type: ignore[import-untyped]
 
 from kuaimei.audio.pcm import Pcm
 
-__all__ = ["Flac", "encode", "pieces"]
+__all__ = ["Flac", "encode", "pieces", "write"]
 
 _BLOCK = 65_536
 _SEARCH_S = 5.0
@@ -58,6 +58,23 @@ def encode(pcm: Path, rate: int, path: Path) -> Flac | None:
                 left -= len(data) // 2
     except soundfile.LibsndfileError as error:
         raise OSError(f"{path.name} cannot be written: {error}") from error
+    return _known(path, samples, rate)
+
+
+def write(pcm: Pcm, rate: int, path: Path) -> Flac:
+    """Compress ``pcm``, which is in memory as a whole, into ``path``. Blocks.
+
+    Raises:
+        OSError: If it cannot be written (the disk is full).
+    """
+    try:
+        soundfile.write(path, pcm, rate, "PCM_16", format="FLAC")
+    except soundfile.LibsndfileError as error:
+        raise OSError(f"{path.name} cannot be written: {error}") from error
+    return _known(path, len(pcm), rate)
+
+
+def _known(path: Path, samples: int, rate: int) -> Flac:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

@@ -26,7 +26,7 @@ from kuaimei.errors import StoreError
 from kuaimei.store import flac, tables
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
-from kuaimei.store.records import Record
+from kuaimei.store.records import Record, Tier
 from kuaimei.store.spool import Spool, SpoolWriter
 
 __all__ = ["Item", "Keeper", "blob_key"]
@@ -42,9 +42,9 @@ _ITEMS_MAX = 2000
 to the next start."""
 
 
-def blob_key(session: str, utterance: str) -> str:
+def blob_key(session: str, utterance: str, tier: Tier = "fast") -> str:
     """Where the recording of an utterance lies."""
-    return f"{session}/{utterance}.flac"
+    return f"{session}/{utterance}{'.hq' if tier == 'hq' else ''}.flac"
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +55,7 @@ class Item:
         run: Id of the run whose row it is.
         client: For the row of its session, should that have to be made.
         wants_transcript: Recognition will not come by itself: a job is to do it.
+        asked_hq: A second rendering of the reply has been asked for.
         gone: Deleted by its owner, or by somebody else; nothing of it may be written again.
     """
 
@@ -63,6 +64,7 @@ class Item:
     run: str
     client: dict[str, Any] = field(default_factory=dict)
     wants_transcript: bool = False
+    asked_hq: bool = False
     gone: bool = False
     dirty: bool = False
     put_away: bool = False
@@ -76,6 +78,7 @@ class Keeper:
 
     Args:
         ask_transcript: Defers a durable job that recognises the utterance of the id given.
+        ask_hq: Has a reply rendered a second time, or not after all, as its record says.
 
     Attributes:
         failures: Attempts that failed.
@@ -87,12 +90,14 @@ class Keeper:
         blobs: Blobs,
         writer: SpoolWriter,
         ask_transcript: Callable[[str], Awaitable[None]],
+        ask_hq: Callable[[Record], Awaitable[None]],
     ) -> None:
         self.failures = 0
         self._database = database
         self._blobs = blobs
         self._writer = writer
         self._ask_transcript = ask_transcript
+        self._ask_hq = ask_hq
         self._items: set[Item] = set()
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._sessions: set[str] = set()
@@ -215,6 +220,9 @@ class Keeper:
             if item.wants_transcript and record.speaker == "user" and item.audio is not None:
                 await self._ask_transcript(record.id)
                 item.wants_transcript = False
+            if item.asked_hq != (record.wants_hq and item.audio is not None):
+                await self._ask_hq(record)
+                item.asked_hq = record.wants_hq
             self._writer.post(item.spool.remove)
 
     async def _insert(self, item: Item) -> None:

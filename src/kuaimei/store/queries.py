@@ -6,12 +6,15 @@ from typing import Any, TypeAlias
 from sqlalchemy import Select, TextClause, and_, func, literal_column, or_, select, text
 
 from kuaimei.store.records import Record
+from kuaimei.store.renderings import rendering_columns
+from kuaimei.store.tables import renderings as renderings_table
 from kuaimei.store.tables import sessions as sessions_table
 from kuaimei.store.tables import turns as turns_table
 from kuaimei.store.tables import utterances as utterances_table
 
 __all__ = [
     "Matches",
+    "being_rendered",
     "jobs_of_session",
     "jobs_of_utterance",
     "last_turn",
@@ -25,7 +28,13 @@ __all__ = [
 
 Matches: TypeAlias = Callable[[Record], bool]
 
-_UTTERANCE = [column for column in utterances_table.c if column.name not in {"blob_key", "run"}]
+_UTTERANCE = [
+    *(column for column in utterances_table.c if column.name not in {"blob_key", "run"}),
+    *rendering_columns(),
+]
+_WITH_HQ = utterances_table.outerjoin(
+    renderings_table, renderings_table.c.utterance_id == utterances_table.c.id
+)
 
 
 def utterances(session: str) -> Select[Any]:
@@ -33,6 +42,7 @@ def utterances(session: str) -> Select[Any]:
     table = utterances_table
     return (
         select(*_UTTERANCE)
+        .select_from(_WITH_HQ)
         .where(table.c.session_id == session)
         # Within a turn the user first: a reply is never answered by its own question.
         .order_by(table.c.turn, table.c.speaker.desc(), table.c.started_at, table.c.id)
@@ -41,7 +51,7 @@ def utterances(session: str) -> Select[Any]:
 
 def utterance(utterance: str) -> Select[Any]:
     """One of them."""
-    return select(*_UTTERANCE).where(utterances_table.c.id == utterance)
+    return select(*_UTTERANCE).select_from(_WITH_HQ).where(utterances_table.c.id == utterance)
 
 
 def turns(session: str) -> Select[Any]:
@@ -108,6 +118,16 @@ def jobs_of_utterance(utterance: str) -> TextClause:
     return text(
         "delete from procrastinate_jobs where status <> 'doing' and args->>'subject' = :utterance"
     ).bindparams(utterance=utterance)
+
+
+def being_rendered(session: str) -> Select[Any]:
+    """Ids of a session's replies whose second rendering is not done."""
+    table = renderings_table
+    return (
+        select(table.c.utterance_id)
+        .join(utterances_table, utterances_table.c.id == table.c.utterance_id)
+        .where((utterances_table.c.session_id == session) & table.c.state.in_(("queued", "rendering")))
+    )
 
 
 def _summaries() -> Select[Any]:

@@ -7,9 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kuaimei.store.ids import new_id
 
-__all__ = ["Record", "Speaker", "State"]
+__all__ = ["Record", "Speaker", "State", "Tier"]
 
 Speaker: TypeAlias = Literal["user", "assistant"]
+
+Tier: TypeAlias = Literal["fast", "hq"]
+"""Of a reply: as it was spoken, or as it was rendered afterwards."""
 
 State: TypeAlias = Literal["recording", "stored", "recovered", "empty"]
 """recording: still coming in; stored: audio complete; recovered: saved from a process that died;

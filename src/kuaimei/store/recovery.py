@@ -54,7 +54,8 @@ async def recover(
         row = rows.get(record.id)
         if record.state == "recording":
             record.state = "recovered"
-            record.interrupted |= record.speaker == "assistant" and not record.ended
+            if record.speaker == "assistant" and not record.ended:
+                record.interrupted = record.wants_hq = True
         record.ended = True
         transcript = record.transcript if row is None or row.transcript is None else row.transcript
         item.wants_transcript = record.speaker == "user" and transcript is None

@@ -3,11 +3,15 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
-from kuaimei.store.records import Speaker, State
+from kuaimei.errors import NotFound
+from kuaimei.store.records import Speaker, State, Tier
 
-__all__ = ["Audio", "Health", "Session", "Statistics", "Turn", "Utterance"]
+__all__ = ["Audio", "Boundary", "Health", "Rendering", "Session", "Statistics", "Turn", "Utterance"]
+
+
+RenderingState: TypeAlias = Literal["queued", "rendering", "ready", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,41 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Boundary:
+    """Where in a rendering one clause of the fast tier is.
+
+    Attributes:
+        index: Of the clause, as `kuaimei.dialogue.events.ClauseReady` counts them.
+    """
+
+    index: int
+    start_ms: float
+    end_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """A reply rendered a second time, beautifully, or on its way there.
+
+    Attributes:
+        engine: Name and version of what rendered it; empty: nothing is there yet.
+        bytes: Of the file, as ``duration_ms``, ``sample_rate`` and ``sha256``; None: there is none.
+        clauses: In their order, without gaps.
+        error: Why it failed, also while it is going to be tried again.
+    """
+
+    state: RenderingState
+    voice: str
+    engine: str
+    duration_ms: float | None
+    sample_rate: int | None
+    bytes: int | None
+    sha256: str | None
+    clauses: tuple[Boundary, ...]
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """One utterance of either side; see `kuaimei.store.tables` for what is null when.
 
@@ -42,6 +81,7 @@ class Utterance:
         transcript: None while unknown.
         heard_ms: How much of a reply was played.
         heard_text: The words within that, if it was interrupted.
+        hq: Its second rendering; None: it gets none.
     """
 
     id: str
@@ -62,6 +102,7 @@ class Utterance:
     interrupted: bool
     voice: str
     engine: str
+    hq: Rendering | None = None
 
     @property
     def words(self) -> str:
@@ -69,6 +110,19 @@ class Utterance:
         cut = self.interrupted and self.heard_text is not None
         words = (self.heard_text if cut else self.transcript) or ""
         return words.strip() if self.is_turn else ""
+
+    def file(self, tier: Tier = "fast") -> tuple[int, str]:
+        """Size in bytes and SHA-256 of its recording, or of its second rendering.
+
+        Raises:
+            NotFound: If there is none (yet).
+        """
+        file = self if tier == "fast" else self.hq
+        if file is None:
+            raise NotFound(f"utterance {self.id} was not rendered a second time")
+        if file.bytes is None or file.sha256 is None:
+            raise NotFound(f"utterance {self.id} has no recording (it is {file.state})")
+        return file.bytes, file.sha256
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,11 @@ from kuaimei.store.database import Database, open_database
 from kuaimei.store.ids import check_id, new_id
 from kuaimei.store.jobs import Job, Jobs
 from kuaimei.store.keeper import Item, Keeper, blob_key
+from kuaimei.store.preferences import Preferences
 from kuaimei.store.recorder import Recorder
 from kuaimei.store.records import Record
 from kuaimei.store.recovery import recover
+from kuaimei.store.renderings import HQ_JOB, Renderings
 from kuaimei.store.rows import Health, Statistics
 from kuaimei.store.spool import Run, SpoolWriter, forget
 from kuaimei.store.transcription import Transcriber
@@ -39,17 +41,31 @@ _CLOSE_WAIT_S = 10.0
 
 
 class Store(Archive):
-    """Open by `open_store`; all methods may be called by any task of its event loop."""
+    """Open by `open_store`; all methods may be called by any task of its event loop.
+
+    Attributes:
+        renderings: The second tier of replies.
+        preferences: What listeners preferred.
+    """
 
     def __init__(
-        self, database: Database, blobs: Blobs, spools: Path, run: Run, writer: SpoolWriter, jobs: Jobs
+        self,
+        database: Database,
+        blobs: Blobs,
+        spools: Path,
+        run: Run,
+        writer: SpoolWriter,
+        jobs: Jobs,
+        renderings: Renderings,
     ) -> None:
         super().__init__(database, blobs)
         self._spools = spools
         self._run = run
         self._writer = writer
         self._jobs = jobs
-        self._keeper = Keeper(database, blobs, writer, self._ask_transcript)
+        self.renderings = renderings
+        self.preferences = Preferences(database)
+        self._keeper = Keeper(database, blobs, writer, self._ask_transcript, self._ask_hq)
         self._recorders: set[Recorder] = set()
         self._recovering: set[asyncio.Task[None]] = set()
 
@@ -171,6 +187,10 @@ class Store(Archive):
         for recorder in [recorder for recorder in self._recorders if recorder.session == session]:
             recorder.stop()
         existed = await self._forget(lambda record: record.session == session)
+        async with self._database.begin() as connection:
+            pending = list(await connection.scalars(queries.being_rendered(session)))
+        for utterance in pending:
+            await self._jobs.cancel(HQ_JOB, utterance)
         await self._blobs.delete([key async for key in self._blobs.keys(session)])
         async with self._database.begin() as connection:
             await connection.execute(queries.jobs_of_session(session))
@@ -178,6 +198,8 @@ class Store(Archive):
                 delete(tables.sessions).where(tables.sessions.c.id == session).returning(tables.sessions.c.id)
             )
             existed |= gone.first() is not None
+        # What was put there meanwhile; whoever puts one from now on finds no row and takes it away again.
+        await self._blobs.delete([key async for key in self._blobs.keys(session)])
         self._keeper.forget_session(session)
         if not existed:
             raise NotFound(f"no session {session} is kept")
@@ -195,10 +217,12 @@ class Store(Archive):
         async with self._database.begin() as connection:
             session = await connection.scalar(select(table.c.session_id).where(table.c.id == utterance))
         if session is not None:
+            await self._jobs.cancel(HQ_JOB, utterance)
             await self._blobs.delete([blob_key(session, utterance)])
             async with self._database.begin() as connection:
                 await connection.execute(queries.jobs_of_utterance(utterance))
                 await connection.execute(delete(table).where(table.c.id == utterance))
+            await self._blobs.delete([blob_key(session, utterance, "hq")])
         elif not existed:
             raise NotFound(f"no utterance {utterance} is kept")
 
@@ -240,6 +264,14 @@ class Store(Archive):
 
     async def _ask_transcript(self, utterance: str) -> None:
         await self._jobs.defer(_TRANSCRIBE, utterance)
+
+    async def _ask_hq(self, record: Record) -> None:
+        if not record.wants_hq:
+            await self.renderings.cancel(record.id)
+        elif (text := record.transcript or "").strip():
+            await self.renderings.ask(
+                record.id, voice=record.voice, text=text, speed=record.speed, clauses=record.clauses
+            )
 
     async def _transcribe(self, transcriber: Transcriber, utterance: str) -> None:
         try:
@@ -344,7 +376,9 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         stack.push_async_callback(asyncio.to_thread, run.close)
         writer = SpoolWriter()
         stack.push_async_callback(asyncio.to_thread, writer.close)
-        store = Store(database, blobs, spools, run, writer, jobs)
+        two_tiers = settings.rendering.hq != "none"
+        renderings = Renderings(database, blobs, jobs, run.folder, enabled=two_tiers)
+        store = Store(database, blobs, spools, run, writer, jobs, renderings)
         stack.push_async_callback(store._close)
         await store._recover()
         yield store

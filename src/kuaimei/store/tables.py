@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-__all__ = ["metadata", "sessions", "turns", "utterances", "voices"]
+__all__ = ["metadata", "preferences", "renderings", "sessions", "turns", "utterances", "voices"]
 
 metadata = MetaData()
 
@@ -68,6 +68,28 @@ turns = Table(
     Column("failures", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
 )
 
+renderings = Table(
+    "renderings",
+    metadata,
+    Column("utterance_id", Text, ForeignKey("utterances.id", ondelete="CASCADE"), primary_key=True),
+    Column("voice", Text, nullable=False),
+    Column("speed", Float, nullable=False),
+    Column("text_sha256", Text, nullable=False),
+    Column("engine", Text, nullable=False, server_default=""),
+    Column("spoken", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("took_s", Float),
+    Column("duration_ms", Float),
+    Column("sample_rate", Integer),
+    Column("bytes", BigInteger),
+    Column("sha256", Text),
+    Column("clauses", JSONB(none_as_null=True)),
+    Column("error", Text),
+)
+"""``spoken`` are the clauses of the fast tier, ``clauses`` where they are in the rendering."""
+
 voices = Table(
     "voices",
     metadata,
@@ -89,3 +111,25 @@ voices = Table(
     Index("voices_newest", "owner", "created_at", "id"),
 )
 """``similarity`` is the last that was measured of the voice as it speaks now, not while it was learning."""
+
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("first", Text, nullable=False),
+    Column("second", Text, nullable=False),
+    Column("swapped", Boolean, nullable=False),
+    Column("utterance_id", Text, ForeignKey("utterances.id", ondelete="CASCADE")),
+    Column("first_voice", Text, ForeignKey("voices.id", ondelete="CASCADE")),
+    Column("second_voice", Text, ForeignKey("voices.id", ondelete="CASCADE")),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("choice", Text),
+    Column("remark", Text, nullable=False, server_default=""),
+    Column("judged_at", DateTime(timezone=True)),
+    Index("preferences_newest", "owner", "created_at", "id"),
+    Index("preferences_of_utterance", "utterance_id"),
+)
+"""``first`` and ``second`` name what was compared; cloned voices among them stand in ``first_voice`` and
+``second_voice`` too, so that a judgement goes with its voice."""

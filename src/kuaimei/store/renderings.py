@@ -1,0 +1,345 @@
+"""The second tier: replies that are to be rendered once more, beautifully, and those that are.
+
+A row for each such reply, keyed by what makes the rendering what it is: voice, pace, text, and in the end
+the version of the engine. Asked for twice it is made once; exactly one rendering of a reply is kept, as
+a blob beside its recording. The work is a durable job; what does it is `kuaimei.rendering.renderer`.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import and_, case, func, literal, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.store import flac
+from kuaimei.store.blobs import Blobs
+from kuaimei.store.database import Database
+from kuaimei.store.jobs import Jobs
+from kuaimei.store.keeper import blob_key
+from kuaimei.store.rows import Boundary, Rendering
+from kuaimei.store.tables import renderings, utterances
+
+__all__ = ["HQ_JOB", "Order", "Renderings", "digest_of", "rendering_columns", "rendering_of"]
+
+HQ_JOB: Final = "hq"
+"""Name of the durable job; its subject is the utterance."""
+_PRIORITY: Final = -10
+"""Behind whatever else waits for the same worker."""
+_PUBLIC: Final = (
+    "state",
+    "voice",
+    "engine",
+    "duration_ms",
+    "sample_rate",
+    "bytes",
+    "sha256",
+    "clauses",
+    "error",
+)
+_FILE: Final = ("duration_ms", "sample_rate", "bytes", "sha256", "clauses", "took_s")
+"""What is known once there is a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be rendered.
+
+    Attributes:
+        text: The whole reply as it is shown.
+        clauses: Those the fast tier spoke, in their order; empty if nobody knows.
+        attempts: So many times it was begun, this one included.
+        engine: Version of the engine that made the rendering that is there; empty: there is none.
+    """
+
+    utterance: str
+    session: str
+    turn: int
+    voice: str
+    speed: float
+    text: str
+    clauses: tuple[str, ...]
+    attempts: int
+    engine: str
+
+
+class Renderings:
+    """Asked for, made, kept.
+
+    Args:
+        folder: For files that are being written.
+        enabled: False: nothing is asked for.
+    """
+
+    def __init__(
+        self, database: Database, blobs: Blobs, jobs: Jobs, folder: Path, *, enabled: bool = True
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._jobs = jobs
+        self._folder = folder
+        self._enabled = enabled
+
+    async def ask(
+        self,
+        utterance: str,
+        *,
+        voice: str,
+        text: str,
+        speed: float = 1.0,
+        clauses: Sequence[str] = (),
+        again: bool = False,
+    ) -> None:
+        """Have the reply rendered, unless that is done or asked for already.
+
+        Args:
+            utterance: Id of the reply, whose row is there.
+            voice: In which it was spoken.
+            text: All of it.
+            speed: 1.0 is the voice's own pace.
+            clauses: As the fast tier spoke them: their boundaries are told of the rendering, too.
+            again: Also if it is done: an engine of the same version will not do it twice.
+
+        Raises:
+            StoreError: If the database is away.
+            IntegrityError: If there is no such utterance.
+        """
+        if not self._enabled:
+            return
+        key = {"voice": voice, "speed": speed, "text_sha256": digest_of(text)}
+        table = renderings
+        added = insert(table).values(utterance_id=utterance, **key, spoken=list(clauses), state="queued")
+        same = and_(*(table.c[name] == value for name, value in key.items()))
+        stale = or_(
+            ~same, table.c.state.in_(("failed", "cancelled")), literal(again) & (table.c.state == "ready")
+        )
+        # What is there is kept until something better is: unless it says something else.
+        emptied = {name: case((same, table.c[name]), else_=None) for name in _FILE}
+        emptied["engine"] = case((same, table.c.engine), else_="")
+        queued = added.on_conflict_do_update(
+            index_elements=["utterance_id"],
+            set_={
+                **key,
+                **emptied,
+                "spoken": added.excluded.spoken,
+                "state": "queued",
+                "attempts": 0,
+                "error": None,
+                "asked_at": func.now(),
+            },
+            where=stale,
+        )
+        async with self._database.begin() as connection:
+            await connection.execute(queued)
+            state = await connection.scalar(select(table.c.state).where(table.c.utterance_id == utterance))
+        if state in ("queued", "rendering"):
+            await self._jobs.defer(HQ_JOB, utterance, priority=_PRIORITY)
+
+    async def cancel(self, utterance: str) -> None:
+        """Nobody wants it: what is being done for it ends, and what was made goes.
+
+        Raises:
+            StoreError: If the database is away, or the blob cannot be deleted.
+        """
+        await self._jobs.cancel(HQ_JOB, utterance)
+        table = renderings
+        async with self._database.begin() as connection:
+            gone = await connection.execute(
+                update(table)
+                .where((table.c.utterance_id == utterance) & (utterances.c.id == table.c.utterance_id))
+                .values(state="cancelled", engine="", error=None, **dict.fromkeys(_FILE))
+                .returning(utterances.c.session_id)
+            )
+            session = gone.scalar()
+        if session is not None:
+            await self._blobs.delete([blob_key(session, utterance, "hq")])
+
+    async def begin(self, utterance: str) -> Order | None:
+        """Take up the work; None: nothing is to be done any more.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        table = renderings
+        async with self._database.begin() as connection:
+            begun = await connection.execute(
+                update(table)
+                .where(
+                    (table.c.utterance_id == utterance)
+                    & (utterances.c.id == table.c.utterance_id)
+                    & table.c.state.in_(("queued", "rendering"))
+                )
+                .values(state="rendering", attempts=table.c.attempts + 1)
+                .returning(
+                    *(
+                        table.c[name]
+                        for name in ("voice", "speed", "text_sha256", "spoken", "attempts", "engine")
+                    ),
+                    utterances.c.session_id,
+                    utterances.c.turn,
+                    utterances.c.transcript,
+                )
+            )
+            row = begun.first()
+        if row is None:
+            return None
+        said = row.transcript or ""
+        return Order(
+            utterance=utterance,
+            session=row.session_id,
+            turn=row.turn,
+            voice=row.voice,
+            speed=row.speed,
+            text=said,
+            clauses=tuple(row.spoken),
+            attempts=row.attempts,
+            # Should the words have changed since, what is there says something else.
+            engine=row.engine if digest_of(said) == row.text_sha256 else "",
+        )
+
+    async def wanted(self, utterance: str) -> bool:
+        """False: its reply was deleted, or it was called off.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        table = renderings
+        async with self._database.begin() as connection:
+            state = await connection.scalar(select(table.c.state).where(table.c.utterance_id == utterance))
+        return state == "rendering"
+
+    async def outranked(self) -> bool:
+        """Something that was said waits to be recognised: that goes first.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        waiting = text(
+            "select exists (select from procrastinate_jobs where task_name = 'transcribe' and "
+            "status in ('todo', 'doing') and coalesce(scheduled_at, now()) <= now())"
+        )
+        async with self._database.begin() as connection:
+            return bool(await connection.scalar(waiting))
+
+    async def keep(
+        self, order: Order, pcm: Pcm, rate: int, *, engine: str, clauses: Sequence[Boundary], took_s: float
+    ) -> Rendering | None:
+        """The rendering is done: keep it, in the place of an earlier one.
+
+        Args:
+            order: What was rendered.
+            pcm: All of it.
+            rate: In Hz.
+            engine: Version of what rendered it.
+            clauses: Where its clauses begin and end.
+            took_s: Time it took.
+
+        Returns:
+            None if nobody wants it any more; nothing of it is left then.
+
+        Raises:
+            StoreError: If it could not be kept; the disk being full is OSError.
+        """
+        path = self._folder / f"{order.utterance}.hq.job"
+        key = blob_key(order.session, order.utterance, "hq")
+        try:
+            audio = await asyncio.to_thread(flac.write, pcm, rate, path)
+            await self._blobs.put(key, audio.path)
+        finally:
+            await asyncio.to_thread(path.unlink, True)
+        table = renderings
+        async with self._database.begin() as connection:
+            kept = await connection.execute(
+                update(table)
+                .where((table.c.utterance_id == order.utterance) & (table.c.state == "rendering"))
+                .values(
+                    state="ready",
+                    text_sha256=digest_of(order.text),
+                    engine=engine,
+                    duration_ms=audio.duration_ms,
+                    sample_rate=rate,
+                    bytes=audio.size,
+                    sha256=audio.sha256,
+                    clauses=[asdict(clause) for clause in clauses],
+                    error=None,
+                    took_s=took_s,
+                )
+                .returning(*rendering_columns())
+            )
+            row = kept.first()
+        if row is None:
+            await self._blobs.delete([key])
+            return None
+        return rendering_of(row._mapping)
+
+    async def settle(self, order: Order) -> None:
+        """What is there is what would be made: it is ready.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        await self._end(order.utterance, state="ready", error=None)
+
+    async def fail(self, order: Order, why: str, *, final: bool) -> None:
+        """It did not succeed.
+
+        Args:
+            order: What was to be rendered.
+            why: One sentence.
+            final: False: it will be tried again.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        await self._end(order.utterance, state="failed" if final else "queued", error=why)
+
+    async def waiting_since(self) -> timedelta | None:
+        """How long the oldest that is not done has been waiting; None: none is.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        table = renderings
+        oldest = select(func.now() - func.min(table.c.asked_at)).where(
+            table.c.state.in_(("queued", "rendering"))
+        )
+        async with self._database.begin() as connection:
+            age: timedelta | None = await connection.scalar(oldest)
+            return age
+
+    async def _end(self, utterance: str, **values: Any) -> None:
+        table = renderings
+        async with self._database.begin() as connection:
+            await connection.execute(
+                update(table)
+                .where((table.c.utterance_id == utterance) & (table.c.state == "rendering"))
+                .values(**values)
+            )
+
+
+def digest_of(text: str) -> str:
+    """SHA-256 of a text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def rendering_columns() -> list[Any]:
+    """What of a row is for the world, labelled so that it can stand beside the columns of an utterance."""
+    return [renderings.c[name].label(f"hq_{name}") for name in _PUBLIC]
+
+
+def rendering_of(row: Mapping[Any, Any]) -> Rendering | None:
+    """The rendering in a row with `rendering_columns`; None if there is none.
+
+    Args:
+        row: Its mapping.
+    """
+    if row["hq_state"] is None:
+        return None
+    values = {name: row[f"hq_{name}"] for name in _PUBLIC}
+    values["clauses"] = tuple(Boundary(**clause) for clause in values["clauses"] or ())
+    return Rendering(**values)
