@@ -15,6 +15,7 @@ LIMIT: Final = 6000
 """Characters of a transcript: ten minutes of fast speech."""
 _OTHER: Final = 0.3
 _DOUBTFUL: Final = 0.12
+_CLOSING: Final = re.compile(r"[。！？!?…，,；;：:、.」』”’)）]*")
 
 
 @dataclass(frozen=True, slots=True)
