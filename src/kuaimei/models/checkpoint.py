@@ -6,6 +6,7 @@ here only the handful that a dictionary of tensors needs is known, and everythin
 """
 
 import io
+import math
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -63,6 +64,8 @@ class _Tensor:
         data = self.storage.data
         if data is None:
             raise ValueError("a tensor has no storage")
+        if math.prod(self.shape) > len(data):
+            raise ValueError("a tensor reaches beyond its storage")
         last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.stride, strict=True))
         if min((self.offset, *self.shape, *self.stride), default=0) < 0 or last >= max(len(data), 1):
             raise ValueError("a tensor reaches beyond its storage")
