@@ -33,10 +33,10 @@ class Blobs:
         except (BaseError, ValueError, OSError) as error:
             raise StoreError(f"recordings cannot be kept in {self.place}: {error}") from error
 
-    async def put(self, key: str, path: Path) -> None:
-        """Keep the file ``path`` as ``key``; what was there before is replaced, atomically."""
+    async def put(self, key: str, content: Path | bytes) -> None:
+        """Keep ``content`` (or the file there) as ``key``; what was there before is replaced, atomically."""
         try:
-            await obstore.put_async(self._store, key, path)
+            await obstore.put_async(self._store, key, content)
         except (BaseError, OSError) as error:
             raise StoreError(f"the recording {key} cannot be put away: {_brief(error)}") from error
 
@@ -56,6 +56,20 @@ class Blobs:
             raise NotFound(f"the recording {key} is gone from {self.place}") from error
         except (BaseError, OSError) as error:
             raise StoreError(f"the recording {key} cannot be read: {_brief(error)}") from error
+
+    async def read(self, key: str) -> bytes:
+        """All of ``key``, which is small.
+
+        Raises:
+            NotFound: If there is no such blob.
+        """
+        try:
+            result = await obstore.get_async(self._store, key)
+            return bytes(await result.bytes_async())
+        except FileNotFoundError as error:
+            raise NotFound(f"{key} is gone from {self.place}") from error
+        except (BaseError, OSError) as error:
+            raise StoreError(f"{key} cannot be read: {_brief(error)}") from error
 
     async def delete(self, keys: list[str]) -> None:
         """Delete; what is not there is fine."""

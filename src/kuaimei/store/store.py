@@ -29,6 +29,7 @@ from kuaimei.store.renderings import HQ_JOB, Renderings
 from kuaimei.store.rows import Health, Statistics
 from kuaimei.store.spool import Run, SpoolWriter, forget
 from kuaimei.store.transcription import Transcriber
+from kuaimei.store.voices import VoiceShelf
 
 __all__ = ["Store", "open_store"]
 
@@ -68,6 +69,7 @@ class Store(Archive):
         self._keeper = Keeper(database, blobs, writer, self._ask_transcript, self._ask_hq)
         self._recorders: set[Recorder] = set()
         self._recovering: set[asyncio.Task[None]] = set()
+        self.voices = VoiceShelf(database, blobs)
 
     def describe(self) -> str:
         """Where things are kept, in one line."""

@@ -47,9 +47,7 @@ def compare(given: str, heard: str, language: Literal["zh", "en"]) -> Agreement:
         # Closing marks belong to the words before them.
         closing = _CLOSING.match(given, marks[last - 1][1])
         text = given[marks[first][0] : closing.end() if closing else marks[last - 1][1]]
-    return Agreement(
-        judged("transcript", verdict, 100.0 * rate, "%"), (text + (closing[0] if closing else "")).strip()
-    )
+    return Agreement(judged("transcript", verdict, 100.0 * rate, "%"), text.strip())
 
 
 def _placed(text: str, language: Literal["zh", "en"]) -> tuple[list[str], list[tuple[int, int]]]:

@@ -1,0 +1,154 @@
+"""Cloned voices as rows and files; what their fields mean is the business of `kuaimei.voices`."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from kuaimei.errors import NotFound
+from kuaimei.store.blobs import Blobs
+from kuaimei.store.database import Database
+from kuaimei.store.ids import check_id
+from kuaimei.store.tables import voices as table
+
+__all__ = ["VoiceRow", "VoiceShelf"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceRow:
+    """A row of the table ``voices``."""
+
+    id: str
+    owner: str
+    name: str
+    created_at: datetime
+    language: str | None
+    state: str
+    stage: str
+    error: str | None
+    transcript: str | None
+    duration_s: float
+    checks: list[dict[str, Any]]
+    pitch: dict[str, Any] | None
+    consent: dict[str, Any]
+    learning: dict[str, Any]
+    similarity: float | None
+
+
+class VoiceShelf:
+    """Keeps voices: a row each, and files under ``voices/ID/``."""
+
+    def __init__(self, database: Database, blobs: Blobs) -> None:
+        self._database = database
+        self._blobs = blobs
+
+    async def add(self, voice: str, **columns: Any) -> VoiceRow:
+        """A new row.
+
+        Raises:
+            StoreError: If ``voice`` cannot be an id, or the database is away.
+        """
+        query = insert(table).values(id=check_id(voice), **columns).returning(*table.c)
+        async with self._database.begin() as connection:
+            return VoiceRow(**(await connection.execute(query)).one()._mapping)
+
+    async def all(self, owner: str | None = None) -> Sequence[VoiceRow]:
+        """The newest first; None: of every owner.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        query: Select[Any] = select(*table.c).order_by(table.c.created_at.desc(), table.c.id.desc())
+        if owner is not None:
+            query = query.where(table.c.owner == owner)
+        async with self._database.begin() as connection:
+            return [VoiceRow(**row._mapping) for row in await connection.execute(query)]
+
+    async def get(self, voice: str) -> VoiceRow:
+        """One of them.
+
+        Raises:
+            NotFound: If there is none of that id.
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            row = (await connection.execute(select(*table.c).where(table.c.id == voice))).first()
+        return VoiceRow(**_found(row, voice)._mapping)
+
+    async def change(self, voice: str, **columns: Any) -> VoiceRow:
+        """Set ``columns``.
+
+        Raises:
+            NotFound: If there is none of that id (any more).
+            StoreError: If the database is away.
+        """
+        query = update(table).where(table.c.id == voice).values(**columns).returning(*table.c)
+        async with self._database.begin() as connection:
+            row = (await connection.execute(query)).first()
+        return VoiceRow(**_found(row, voice)._mapping)
+
+    async def remove(self, voice: str) -> bool:
+        """Row and files, really gone; False if there was no row.
+
+        Raises:
+            StoreError: If a part could not be deleted; ask again.
+        """
+        query = delete(table).where(table.c.id == check_id(voice)).returning(table.c.id)
+        async with self._database.begin() as connection:
+            existed = (await connection.execute(query)).first() is not None
+        await self._blobs.delete([key async for key in self._blobs.keys(f"voices/{voice}")])
+        return existed
+
+    async def put_file(self, voice: str, name: str, content: bytes) -> None:
+        """Keep ``content`` as the voice's file ``name``, replacing it atomically.
+
+        If the voice is gone (by now), so is the file.
+
+        Raises:
+            NotFound: If there is no such voice (any more).
+            StoreError: If the file cannot be kept.
+        """
+        key = f"voices/{check_id(voice)}/{name}"
+        # An upload that is cut off may still arrive: it is let through, and then looked at.
+        await _to_the_end(self._put(voice, key, content))
+
+    async def _put(self, voice: str, key: str, content: bytes) -> None:
+        await self._blobs.put(key, content)
+        try:
+            await self.get(voice)
+        except NotFound:
+            await self._blobs.delete([key])
+            raise
+
+    async def file(self, voice: str, name: str) -> bytes:
+        """The voice's file ``name``.
+
+        Raises:
+            NotFound: If there is none.
+            StoreError: If it cannot be read.
+        """
+        return await self._blobs.read(f"voices/{check_id(voice)}/{name}")
+
+
+def _found(row: T | None, voice: str) -> T:
+    if row is None:
+        raise NotFound(f"no voice {voice[:80]} is kept")
+    return row
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do ``work`` even if the caller is cancelled meanwhile, who hears of that afterwards."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        if not task.cancelled():
+            task.exception()  # nobody waits for it any more
+        raise
