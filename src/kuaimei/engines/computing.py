@@ -13,8 +13,17 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-async def compute(lane: Lane, ticket: Ticket, units: int, function: Callable[[*Ts], T], *args: *Ts) -> T:
+async def compute(
+    lane: Lane,
+    ticket: Ticket,
+    units: int,
+    function: Callable[[*Ts], T],
+    *args: *Ts,
+    give_way: Callable[[], None] | None = None,
+) -> T:
     """Run ``function(*args)`` in a thread while holding ``units`` of ``lane``.
+
+    ``give_way`` is called when a more important request has to wait: ``function`` should end soon.
 
     Cancelling lets the caller go at once; a thread cannot be stopped, so the units stay lent until it
     has finished, and nobody computes on cores that are not free.
@@ -26,7 +35,7 @@ async def compute(lane: Lane, ticket: Ticket, units: int, function: Callable[[*T
 
     async def run() -> T:
         nonlocal begun
-        async with lane.slot(ticket, units):
+        async with lane.slot(ticket, units, give_way=give_way):
             begun = True
             return await asyncio.get_running_loop().run_in_executor(None, function, *args)
 

@@ -1,12 +1,16 @@
 """ONNX networks on this machine's cores."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kuaimei.engines.importing import importing
 from kuaimei.errors import WeightsError
 
-__all__ = ["Session", "open_session"]
+__all__ = ["Session", "StoppableSession", "open_session"]
 
 
 class Session(Protocol):
@@ -17,10 +21,27 @@ class Session(Protocol):
         ...
 
 
-def open_session(path: Path, *, threads: int) -> Session:
+class StoppableSession(Session, Protocol):
+    """… of which a run can be ended from another thread, between two operations of the network."""
+
+    def run(
+        self, output_names: list[str] | None, input_feed: dict[str, Any], run_options: Any = None
+    ) -> list[Any]:
+        """Outputs for the inputs given by name; ``run_options`` is an ``onnxruntime.RunOptions``."""
+        ...
+
+
+def open_session(
+    path: Path, *, threads: int, replaced: Mapping[str, NDArray[np.float32]] | None = None
+) -> StoppableSession:
     """Load the network at ``path`` for ``threads`` threads.
 
     The memory arena is off: it never gives back what the longest input once took.
+
+    Args:
+        path: Of an ONNX file.
+        threads: That compute one input.
+        replaced: Constants of the network (initialisers, by name) to take instead of the file's.
 
     Raises:
         WeightsError: If the file is missing or is no ONNX network.
@@ -37,10 +58,27 @@ def open_session(path: Path, *, threads: int) -> Session:
     options.log_severity_level = 3
     if not path.is_file():
         raise WeightsError(f"there is no network at {path}; run: kuaimei models pull")
+    kept = {name: onnxruntime.OrtValue.ortvalue_from_numpy(value) for name, value in (replaced or {}).items()}
+    for name, value in kept.items():
+        options.add_initializer(name, value)
     try:
-        session: Session = onnxruntime.InferenceSession(
+        session: StoppableSession = onnxruntime.InferenceSession(
             str(path), sess_options=options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # its exception classes are not public and share no base of their own
         raise WeightsError(f"{path} is not a readable ONNX network; run: kuaimei models verify") from error
-    return session
+    return _WithConstants(session, kept) if kept else session
+
+
+class _WithConstants:
+    """A session reads constants that it was given where they lie: they have to live as long as it does."""
+
+    def __init__(self, session: StoppableSession, constants: Mapping[str, object]) -> None:
+        self._session = session
+        self._constants = constants
+
+    def run(
+        self, output_names: list[str] | None, input_feed: dict[str, Any], run_options: Any = None
+    ) -> list[Any]:
+        """See `StoppableSession.run`."""
+        return self._session.run(output_names, input_feed, run_options)

@@ -8,11 +8,12 @@ another machine has a lane of its own.
 Order: by priority; within a priority the sessions take turns; within a session first come, first
 served. A request that does not fit behind ``limit`` others, or whose deadline passes while it
 waits, fails with `QueueFull`; where the queue is full of less important ones, the latest of the least
-important gives up its place. Nothing is pre-empted: steps are kept short instead.
+important gives up its place. Nothing is pre-empted, steps are kept short instead; what is too long for
+that says how it can be made to give way.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -49,6 +50,7 @@ class Lane:
         self._arrivals = count()
         self._grants = count()
         self._served: dict[str, int] = {}  # session -> number of its latest grant
+        self._yielding: dict[object, tuple[Ticket, Callable[[], None]]] = {}
 
     @property
     def depth(self) -> int:
@@ -61,17 +63,28 @@ class Lane:
         return self.capacity - self._free
 
     @asynccontextmanager
-    async def slot(self, ticket: Ticket, units: int = 1) -> AsyncIterator[None]:
+    async def slot(
+        self, ticket: Ticket, units: int = 1, *, give_way: Callable[[], None] | None = None
+    ) -> AsyncIterator[None]:
         """Hold ``units`` (capped at the capacity) for the length of the block.
+
+        Args:
+            ticket: Of the request.
+            units: To be lent.
+            give_way: Called, once, when a more important request has to wait: the block should end soon.
 
         Raises:
             QueueFull: If too many wait that are as important, or the ticket's deadline passes first.
         """
         units = min(units, self.capacity)
         await self._acquire(ticket, units)
+        holding = object()
+        if give_way is not None:
+            self._yielding[holding] = ticket, give_way
         try:
             yield
         finally:
+            self._yielding.pop(holding, None)
             self._free += units
             self._grant()
 
@@ -85,6 +98,7 @@ class Lane:
         try:
             if waiting.granted.done():
                 return
+            self._press(ticket)
             async with asyncio.timeout_at(ticket.deadline):
                 await waiting.granted
         except TimeoutError:
@@ -93,6 +107,13 @@ class Lane:
         except asyncio.CancelledError:
             self._withdraw(waiting)
             raise
+
+    def _press(self, ticket: Ticket) -> None:
+        """Ask the less important ones that can to give way."""
+        for holding, (theirs, give_way) in tuple(self._yielding.items()):
+            if theirs.rank > ticket.rank:
+                del self._yielding[holding]
+                give_way()
 
     def _make_place(self, ticket: Ticket) -> None:
         refusal = QueueFull(f"{self.name}: {self.limit} requests are waiting already; try again later")

@@ -83,13 +83,8 @@ class OpenVino:
 
     def render(self, utterance: Utterance, *, alone: bool) -> NDArray[np.float32]:
         """See `Runtime.render`."""
-        feed = {
-            "input_ids": utterance.tokens[np.newaxis],
-            "style": utterance.style,
-            "speed": np.array([utterance.speed], np.float32),
-        }
         with (self._wide if alone else self._narrow).one() as chain:
-            return chain.run(feed)
+            return chain.run(utterance.inputs("input_ids"))
 
     def close(self) -> None:
         """See `Runtime.close`."""

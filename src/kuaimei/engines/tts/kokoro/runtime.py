@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,11 @@ class Utterance:
     tokens: NDArray[np.int64]
     style: NDArray[np.float32]
     speed: float
+
+    def inputs(self, tokens: str) -> dict[str, NDArray[Any]]:
+        """As the network takes them, which calls the first one ``tokens`` or otherwise."""
+        speed = np.array([self.speed], np.float32)
+        return {tokens: self.tokens[np.newaxis], "style": self.style, "speed": speed}
 
 
 class Runtime(Protocol):
@@ -65,12 +70,7 @@ class OnnxRuntime:
         session = self._wide if alone else self._narrow
         if session is None:
             raise RuntimeError("the synthesiser is closed")
-        feed = {
-            "tokens": utterance.tokens[np.newaxis],
-            "style": utterance.style,
-            "speed": np.array([utterance.speed], np.float32),
-        }
-        audio: NDArray[np.float32] = session.run(None, feed)[0].reshape(-1)
+        audio: NDArray[np.float32] = session.run(None, utterance.inputs("tokens"))[0].reshape(-1)
         return audio
 
     def close(self) -> None:

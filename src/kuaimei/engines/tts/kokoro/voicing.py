@@ -1,0 +1,123 @@
+"""From words in a voice to finished sound: what the fast and the beautiful Kokoro have in common."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.audio.loudness import level
+from kuaimei.audio.pcm import EMPTY, Pcm, from_float
+from kuaimei.audio.silence import silence, trim_silence
+from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
+from kuaimei.engines.tts.kokoro.weights import Alphabet, Voices
+from kuaimei.errors import EngineError
+
+__all__ = ["Network", "Stopped", "Styles", "Voicing"]
+
+Network: TypeAlias = Callable[[Utterance], NDArray[np.float32]]
+"""Renders one piece: samples at `RATE`."""
+Styles: TypeAlias = Callable[[int], NDArray[np.float32]]
+"""Of one voice: number of phonemes to style."""
+
+_PAUSES_MS: Final = (("。！？!?…", 260.0), ("；：;:—", 180.0), ("，、,", 110.0), (".", 260.0))
+"""Silence after a clause, by the mark it ends with."""
+_RUNNING_ON_MS: Final = 15.0
+"""Silence after a clause that was cut in the middle of a sentence."""
+
+
+class Stopped(Exception):
+    """A network was told to stop in the middle of a piece."""
+
+
+class Voicing:
+    """The voices at hand, and text in one of them to sound, whatever computes the network.
+
+    Args:
+        alphabet: Phonemes to numbers.
+        voices: Those at hand.
+        phonemes: Text to phonemes.
+    """
+
+    def __init__(self, alphabet: Alphabet, voices: Voices, phonemes: Callable[[str], str]) -> None:
+        self._alphabet = alphabet
+        self._stock = voices
+        self._voices = voices  # replaced as a whole: whoever is speaking keeps those it began with
+        self._phonemes = phonemes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The default first, those that were put last."""
+        return self._voices.names
+
+    @property
+    def stock(self) -> Mapping[str, NDArray[np.float32]]:
+        """See `kuaimei.engines.protocols.VoiceBank`."""
+        return self._stock.tables
+
+    def put(self, voice_id: str, style: NDArray[np.float32]) -> None:
+        """See `kuaimei.engines.protocols.VoiceBank.put_voice`."""
+        if voice_id in self._stock.tables:
+            raise EngineError(f"{voice_id} is a voice that Kokoro came with; it cannot be replaced")
+        try:
+            self._voices = self._voices.with_voice(voice_id, style)
+        except ValueError as error:
+            raise EngineError(f"the voice {voice_id} cannot be spoken: {error}") from error
+
+    def drop(self, voice_id: str) -> None:
+        """See `kuaimei.engines.protocols.VoiceBank.drop_voice`."""
+        if voice_id not in self._stock.tables:
+            self._voices = self._voices.without(voice_id)
+
+    def styles(self, voice_id: str = "") -> Styles:
+        """Of a voice as it is now; empty: of the default one.
+
+        Raises:
+            EngineError: If there is no such voice.
+        """
+        voices = self._voices
+        voice = voice_id or voices.names[0]
+        if voice not in voices.tables:
+            raise EngineError(f"no voice is called {voice!r}; there are: {', '.join(voices.names)}")
+        return partial(voices.style, voice)
+
+    def tokens(self, text: str) -> tuple[int, ...]:
+        """See `kuaimei.engines.protocols.VoiceBank`."""
+        try:
+            return self._alphabet.tokens(self._phonemes(text))
+        except Exception as error:  # whatever reads text
+            raise EngineError(f"{text[:40]!r} cannot be read: {error}") from error
+
+    def speak(self, clause: str, styles: Styles, speed: float, network: Network) -> Pcm:
+        """A clause trimmed and levelled, with the pause its punctuation asks for; to be called in a thread.
+
+        Raises:
+            EngineError: If the network failed.
+            Stopped: If it was told to stop.
+        """
+        try:
+            tokens = self._alphabet.tokens(self._phonemes(clause))
+            parts = []
+            for piece in self._alphabet.pieces(tokens):
+                padded = np.array([0, *piece, 0], np.int64)
+                samples = network(Utterance(padded, styles(len(piece)), speed))
+                parts.append(trim_silence(from_float(samples), RATE))
+        except Stopped:
+            raise
+        except Exception as error:  # whatever a runtime throws
+            raise EngineError(f"the synthesiser failed on {clause[:40]!r}: {error}") from error
+        if not any(len(part) for part in parts):
+            return EMPTY
+        return np.concatenate([level(np.concatenate(parts), RATE), silence(_pause_ms(clause) / speed, RATE)])
+
+
+def _pause_ms(clause: str) -> float:
+    """Silence after ``clause`` by the last mark in it that nothing spoken follows."""
+    for char in reversed(clause.rstrip()):
+        if char.isalnum():
+            return _RUNNING_ON_MS
+        for marks, pause_ms in _PAUSES_MS:
+            if char in marks:
+                return pause_ms
+    return _RUNNING_ON_MS
