@@ -3,13 +3,18 @@ import "./app/tokens.css";
 
 import { MantineProvider } from "@mantine/core";
 import { useColorScheme } from "@mantine/hooks";
-import { StrictMode } from "react";
+import { lazy, StrictMode, Suspense } from "react";
 import { createRoot } from "react-dom/client";
 
 import { App } from "./app/App";
 import { usePreferences } from "./app/preferences";
 import { theme } from "./app/theme";
 import { InLanguage } from "./i18n";
+
+const Listening = lazy(() => import("./features/listening/Listening"));
+
+/** The server gives the same page at both addresses. */
+const listening = location.pathname === "/listen";
 
 function Page() {
   const { locale, scheme } = usePreferences();
@@ -22,7 +27,13 @@ function Page() {
       forceColorScheme={scheme === "auto" ? system : scheme}
     >
       <InLanguage locale={locale}>
-        <App />
+        {listening ? (
+          <Suspense fallback={null}>
+            <Listening />
+          </Suspense>
+        ) : (
+          <App />
+        )}
       </InLanguage>
     </MantineProvider>
   );

@@ -24,6 +24,8 @@ FOLDER = Path(__file__).parent / "page"
 
 _POLICY = "csp.txt"
 _INDEX = "index.html"
+_LISTEN = "/listen"
+"""The same file: its script sees at which address it is."""
 _HASHED = "assets/"
 """Files whose names change with their contents."""
 _STRICT = (
@@ -105,8 +107,10 @@ def _found(folder: Path) -> Iterator[tuple[str, Path]]:
         return
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        if file.is_file() and name != _POLICY:
-            yield ("/" if name == _INDEX else f"/{name}"), file
+        if name == _INDEX:
+            yield from (("/", file), (_LISTEN, file))
+        elif file.is_file() and name != _POLICY:
+            yield f"/{name}", file
 
 
 def _read(path: str, file: Path) -> _File:

@@ -10,6 +10,8 @@ export class Refused extends Error {
   constructor(
     readonly status: number,
     message: string,
+    /** In the server's words; empty where it gave none. */
+    readonly code = "",
   ) {
     super(message);
   }
@@ -37,7 +39,7 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
   if (key) headers.set("Authorization", `Bearer ${key}`);
   const response = await fetch(path, { ...init, headers });
   if (response.status === 401) throw new NeedsKey("an API key is needed");
-  if (!response.ok) throw new Refused(response.status, await told(response));
+  if (!response.ok) throw await refused(response);
   return response;
 }
 
@@ -45,11 +47,11 @@ export async function getJson<T>(path: string, init: RequestInit = {}): Promise<
   return (await (await request(path, init)).json()) as T;
 }
 
-async function told(response: Response): Promise<string> {
+async function refused(response: Response): Promise<Refused> {
   try {
-    const body = (await response.json()) as { error?: { message?: string } };
-    return body.error?.message ?? response.statusText;
+    const { error } = (await response.json()) as { error?: { message?: string; code?: string | null } };
+    return new Refused(response.status, error?.message ?? response.statusText, error?.code ?? "");
   } catch {
-    return response.statusText;
+    return new Refused(response.status, response.statusText);
   }
 }

@@ -37,13 +37,6 @@ export interface Turn {
   failures: { stage?: string; kind?: string; message?: string }[];
 }
 
-export interface Voice {
-  id: string;
-  name: string;
-  language: string;
-  sample: string;
-}
-
 interface List<T> {
   data: T[];
   has_more?: boolean;
@@ -167,23 +160,6 @@ export async function probe(): Promise<Found> {
 function probeProblem(error: unknown): Problem {
   if (error instanceof NeedsKey) return "key";
   return error instanceof Refused ? "failed" : "offline";
-}
-
-interface RawVoice {
-  id: string;
-  name: string;
-  language: string | null;
-  sample: string;
-}
-
-export async function listVoices(): Promise<Voice[]> {
-  const raw = await getJson<List<RawVoice>>("/api/voices");
-  return raw.data.map((voice) => ({
-    id: voice.id,
-    name: voice.name,
-    language: voice.language ?? "",
-    sample: voice.sample,
-  }));
 }
 
 /** A recording or sample, to be played here. */

@@ -1,3 +1,5 @@
+import { enListen } from "./listen";
+import { enOwnVoice } from "./own-voice";
 import { enTiers } from "./tiers";
 import type { Words } from "./words";
 
@@ -108,16 +110,15 @@ export const en: Words = {
     failed: "The voices cannot be read right now.",
     speed: "Speed",
     times: (n) => `${n}×`,
-    own: "A voice of your own",
-    ownComing: "Coming",
-    ownBody: "Upload a short recording and kuaimei learns that voice. This is still being built; nothing can be uploaded yet.",
     zh: "Chinese",
     en: "English",
     other: "Other",
     female: "female",
     male: "male",
   },
+  own: enOwnVoice,
   tiers: enTiers,
+  listen: enListen,
   settings: {
     title: "Settings",
     appearance: "Appearance",

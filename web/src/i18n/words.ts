@@ -1,4 +1,6 @@
 import type { Problem } from "../realtime/problems";
+import type { ListenWords } from "./listen";
+import type { OwnVoiceWords } from "./own-voice";
 import type { TierWords } from "./tiers";
 
 type Phrase = (value: string) => string;
@@ -95,9 +97,6 @@ export interface Words {
     | "sampleFailed"
     | "failed"
     | "speed"
-    | "own"
-    | "ownComing"
-    | "ownBody"
     | "female"
     | "male"
     | "zh"
@@ -105,7 +104,9 @@ export interface Words {
     | "other",
     string
   > & { sample: Phrase; times: Phrase };
+  own: OwnVoiceWords;
   tiers: TierWords;
+  listen: ListenWords;
   settings: Record<
     | "title"
     | "appearance"

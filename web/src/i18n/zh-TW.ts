@@ -1,3 +1,5 @@
+import { zhListen } from "./listen";
+import { zhOwnVoice } from "./own-voice";
 import { zhTiers } from "./tiers";
 import type { Words } from "./words";
 
@@ -108,16 +110,15 @@ export const zhTW: Words = {
     failed: "聲音清單暫時讀不到。",
     speed: "語速",
     times: (n) => `${n} 倍`,
-    own: "用你自己的聲音",
-    ownComing: "即將推出",
-    ownBody: "上傳一小段錄音，讓快美學會那個聲音。這項功能還在製作中，現在還不能上傳。",
     zh: "中文",
     en: "英文",
     other: "其他",
     female: "女聲",
     male: "男聲",
   },
+  own: zhOwnVoice,
   tiers: zhTiers,
+  listen: zhListen,
   settings: {
     title: "設定",
     appearance: "外觀",

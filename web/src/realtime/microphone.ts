@@ -7,14 +7,18 @@ export class NoMicrophone extends Error {
   }
 }
 
-/** Ask for the microphone. */
-export async function openMicrophone(deviceId: string): Promise<MediaStream> {
+/**
+ * Ask for the microphone.
+ *
+ * @param plain As it is: what takes noise away takes some of the voice with it.
+ */
+export async function openMicrophone(deviceId: string, plain = false): Promise<MediaStream> {
   if (!window.isSecureContext) throw new NoMicrophone("insecure");
   if (!navigator.mediaDevices?.getUserMedia) throw new NoMicrophone("unsupported");
   const audio: MediaTrackConstraints = {
-    echoCancellation: true,
-    noiseSuppression: true,
-    autoGainControl: true,
+    echoCancellation: !plain,
+    noiseSuppression: !plain,
+    autoGainControl: !plain,
     channelCount: 1,
     ...(deviceId ? { deviceId: { ideal: deviceId } } : {}),
   };

@@ -3,7 +3,7 @@ import { getSession, listTurns, listUtterances } from "../../api/rest";
 import { srt } from "./subtitles";
 
 /** Give the person a file. */
-function save(blob: Blob, name: string): void {
+export function save(blob: Blob, name: string): void {
   const url = URL.createObjectURL(blob);
   const link = document.createElement("a");
   link.href = url;

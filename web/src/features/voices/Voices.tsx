@@ -1,15 +1,22 @@
-import { ActionIcon, Badge, Radio, Slider } from "@mantine/core";
-import { IconMicrophone2, IconPlayerPlayFilled, IconPlayerStopFilled } from "@tabler/icons-react";
-import { useEffect, useState } from "react";
+import { Button, Radio, Slider } from "@mantine/core";
+import { useDisclosure } from "@mantine/hooks";
+import { IconPlus } from "@tabler/icons-react";
+import { lazy, Suspense, useEffect, useState } from "react";
 
-import { getStatus, listVoices, type Voice } from "../../api/rest";
+import { getStatus } from "../../api/rest";
+import type { Voice } from "../../api/voices";
 import { client, useClient } from "../../app/client";
 import { prefer, usePreferences } from "../../app/preferences";
 import { useWords } from "../../i18n";
+import { ClonedVoice } from "./ClonedVoice";
 import { byLanguage } from "./languages";
 import { nameOf } from "./names";
+import { PlayButton } from "./PlayButton";
 import { useSample } from "./useSample";
+import { useVoices } from "./useVoices";
 import classes from "./Voices.module.css";
+
+const AddVoice = lazy(() => import("./AddVoice"));
 
 /** Who answers, and how fast. */
 export function Voices() {
@@ -17,10 +24,10 @@ export function Voices() {
   const { voice, speed } = usePreferences();
   const inForce = useClient().session.voice;
   const [usual, setUsual] = useState("");
-  const [voices, setVoices] = useState<Voice[] | "failed" | null>(null);
+  const voices = useVoices();
   const sample = useSample();
+  const [adding, setAdding] = useDisclosure(false);
   useEffect(() => {
-    listVoices().then(setVoices, () => setVoices("failed"));
     getStatus().then(
       (status) => setUsual(status.voice),
       () => undefined, // then none is marked until one is chosen
@@ -31,6 +38,25 @@ export function Voices() {
     prefer({ voice: id });
     client.refit();
   };
+  const stock = voices.list.filter((one) => one.cloned === null);
+  const cloned = voices.list.filter((one) => one.cloned !== null).sort(newestFirst);
+  const gone = (id: string) => {
+    void voices.refresh(id);
+    if (id === chosen) choose(usual === id ? (stock[0]?.id ?? "") : usual);
+  };
+  if (adding) {
+    return (
+      <Suspense fallback={null}>
+        <AddVoice
+          onAdded={(added) => {
+            voices.put(added);
+            setAdding.close();
+          }}
+          onBack={setAdding.close}
+        />
+      </Suspense>
+    );
+  }
   return (
     <div className={classes.voices}>
       <h3 id="speed">{words.voices.speed}</h3>
@@ -47,27 +73,45 @@ export function Voices() {
         onChangeEnd={() => client.refit()}
         className={classes.slider}
       />
-      {voices === "failed" ? (
+      {voices.state === "failed" ? (
         <p className={classes.note}>{words.voices.failed}</p>
       ) : (
         <Radio.Group value={chosen} onChange={choose} label={words.voices.pick}>
-          {byLanguage(voices ?? []).map(([language, found]) => (
+          <section className={classes.own} aria-labelledby="own-voices">
+            <div className={classes.ownHead}>
+              <h4 id="own-voices">{words.own.title}</h4>
+              <Button size="compact-sm" variant="light" leftSection={<IconPlus size={15} />} onClick={setAdding.open}>
+                {words.own.add}
+              </Button>
+            </div>
+            {cloned.length === 0 && voices.state === "ready" && <p className={classes.note}>{words.own.none}</p>}
+            <ul className={classes.list}>
+              {cloned.map((one) => (
+                <ClonedVoice
+                  key={one.id}
+                  voice={one}
+                  chosen={one.id === chosen}
+                  sample={sample}
+                  onChanged={() => void voices.refresh(one.id)}
+                  onDeleted={() => gone(one.id)}
+                />
+              ))}
+            </ul>
+          </section>
+          {byLanguage(stock).map(([language, found]) => (
             <section key={language}>
               <h4>{words.voices[language]}</h4>
               <ul className={classes.list}>
                 {found.map((one) => (
                   <li key={one.id} className={classes.row} data-chosen={one.id === chosen || undefined}>
                     <Radio value={one.id} label={<Name voice={one} />} className={classes.radio} />
-                    <ActionIcon
-                      variant="light"
-                      radius="xl"
-                      size={32}
-                      loading={sample.loading === one.id}
-                      aria-label={sample.playing === one.id ? words.voices.stopSample : words.voices.sample(nameOf(one.name).name)}
-                      onClick={() => sample.toggle(one)}
-                    >
-                      {sample.playing === one.id ? <IconPlayerStopFilled size={14} /> : <IconPlayerPlayFilled size={14} />}
-                    </ActionIcon>
+                    <PlayButton
+                      sample={sample}
+                      id={one.id}
+                      audio={one.sample}
+                      label={words.voices.sample(nameOf(one.name).name)}
+                      stop={words.voices.stopSample}
+                    />
                   </li>
                 ))}
               </ul>
@@ -80,17 +124,12 @@ export function Voices() {
           {words.voices.sampleFailed}
         </p>
       )}
-      <section className={classes.own} aria-labelledby="own-voice">
-        <IconMicrophone2 size={24} stroke={1.5} aria-hidden="true" />
-        <div>
-          <h3 id="own-voice">
-            {words.voices.own} <Badge variant="light">{words.voices.ownComing}</Badge>
-          </h3>
-          <p>{words.voices.ownBody}</p>
-        </div>
-      </section>
     </div>
   );
+}
+
+function newestFirst(one: Voice, other: Voice): number {
+  return (other.cloned?.createdAt ?? "").localeCompare(one.cloned?.createdAt ?? "");
 }
 
 function Name({ voice }: { voice: Voice }) {

@@ -1,4 +1,4 @@
-import type { Voice } from "../../api/rest";
+import type { Voice } from "../../api/voices";
 
 export type Group = "zh" | "en" | "other";
 

@@ -1,12 +1,13 @@
 import { useEffect, useRef, useState } from "react";
 
-import { getSound, type Voice } from "../../api/rest";
+import { getSound } from "../../api/rest";
 
-interface Sample {
+export interface Sample {
+  /** By the keys given to `toggle`. */
   playing: string | null;
   loading: string | null;
   failed: boolean;
-  toggle: (voice: Voice) => void;
+  toggle: (key: string, audio: string) => void;
 }
 
 /** One sample at a time. */
@@ -31,25 +32,25 @@ export function useSample(): Sample {
     URL.revokeObjectURL(url.current);
   }, []);
 
-  const play = async (voice: Voice) => {
+  const play = async (key: string, from: string) => {
     stop();
     setFailed(false);
     const mine = asked.current;
-    setLoading(voice.id);
+    setLoading(key);
     try {
-      const blob = await getSound(voice.sample);
+      const blob = await getSound(from);
       if (mine !== asked.current) return;
       url.current = URL.createObjectURL(blob);
       const audio = new Audio(url.current);
       element.current = audio;
       audio.onended = stop;
       await audio.play();
-      setPlaying(voice.id);
+      setPlaying(key);
     } catch {
       if (mine === asked.current) setFailed(true);
     } finally {
       if (mine === asked.current) setLoading(null);
     }
   };
-  return { playing, loading, failed, toggle: (voice) => (playing === voice.id ? stop() : void play(voice)) };
+  return { playing, loading, failed, toggle: (key, from) => (playing === key ? stop() : void play(key, from)) };
 }

@@ -1,0 +1,58 @@
+/** Blind listening: two clips, a choice, and what came of many. */
+
+import { getJson, request } from "./http";
+
+export type PairKind = "tiers" | "voices";
+export type Choice = "a" | "b" | "same";
+
+export interface Trial {
+  id: string;
+  kind: PairKind;
+  text: string;
+  a: string;
+  b: string;
+}
+
+export interface Judgement {
+  id: string;
+  kind: PairKind;
+  choice: Choice;
+  preferred: string | null;
+  a: string;
+  b: string;
+}
+
+export interface Pair {
+  kind: PairKind;
+  first: string;
+  second: string;
+  first_preferred: number;
+  second_preferred: number;
+  same: number;
+  share: number | null;
+  low: number | null;
+  high: number | null;
+}
+
+export interface Results {
+  judged: number;
+  pairs: Pair[];
+}
+
+export const RESULTS_CSV = "/api/listening/results.csv";
+
+export const nextTrial = (kind: PairKind | null): Promise<Trial> =>
+  getJson(`/api/listening/next${kind ? `?kind=${kind}` : ""}`, { cache: "no-store" });
+
+export const judge = (trial: string, choice: Choice, remark: string): Promise<Judgement> =>
+  getJson(`/api/listening/${trial}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ choice, remark }),
+  });
+
+export const getResults = (): Promise<Results> => getJson("/api/listening/results", { cache: "no-store" });
+
+export async function forgetResults(): Promise<void> {
+  await request("/api/listening/results", { method: "DELETE" });
+}
