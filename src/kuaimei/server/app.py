@@ -18,6 +18,7 @@ from kuaimei.server.realtime.reception import Reception
 from kuaimei.server.rest import (
     chat,
     health,
+    listening,
     models,
     recordings,
     sessions,
@@ -59,7 +60,20 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
     app.state.page = page = page or Page()
     app.state.samples = _samples(house)
     app.state.decoding = Gate("transcriptions", running=2, waiting=16)
-    rooms = (ws, calls, speech, transcriptions, chat, models, sessions, recordings, voices, status, health)
+    rooms = (
+        ws,
+        calls,
+        speech,
+        transcriptions,
+        chat,
+        models,
+        sessions,
+        recordings,
+        voices,
+        listening,
+        status,
+        health,
+    )
     for room in rooms:
         app.include_router(room.router)
     app.include_router(pages.router)

@@ -12,13 +12,54 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Message
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
+from kuaimei.store.preferences import Choice, Kind, Tally, Trial
+from kuaimei.store.records import Tier
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
 
-__all__ = ["Archive", "House"]
+__all__ = ["Archive", "House", "Preferences"]
+
+
+class Preferences(Protocol):
+    """What listeners preferred (`kuaimei.store.preferences.Preferences`, whose words apply)."""
+
+    async def comparable_reply(self, owner: str) -> str | None:
+        """A reply of which both tiers are there whole."""
+        ...
+
+    async def begin(
+        self, owner: str, kind: Kind, first: str, second: str, *, swapped: bool, utterance: str | None = None
+    ) -> Trial:
+        """A new trial; `NotFound` if what it is about is gone."""
+        ...
+
+    async def trial(self, trial: str, owner: str) -> Trial:
+        """One of this owner's; `NotFound` if there is none."""
+        ...
+
+    async def judge(self, trial: str, owner: str, choice: Choice, remark: str = "") -> Trial | None:
+        """Note what was chosen; None: that was done already."""
+        ...
+
+    async def judged(self, owner: str) -> Sequence[Trial]:
+        """All judgements, oldest first."""
+        ...
+
+    async def tallies(self, owner: str) -> Sequence[Tally]:
+        """Judgements by pair."""
+        ...
+
+    async def forget(self, owner: str) -> None:
+        """All of the owner's are gone."""
+        ...
 
 
 class Archive(Protocol):
     """What is kept of earlier conversations (`kuaimei.store.Store`, whose words apply)."""
+
+    @property
+    def preferences(self) -> Preferences:
+        """What listeners preferred."""
+        ...
 
     async def health(self) -> Health:
         """Whether database and recordings can be used now."""
@@ -62,7 +103,9 @@ class Archive(Protocol):
         """Number of the latest turn; 0 if there is none."""
         ...
 
-    async def open_audio(self, utterance: str, start: int = 0, end: int | None = None) -> Audio:
+    async def open_audio(
+        self, utterance: str, start: int = 0, end: int | None = None, *, tier: Tier = "fast"
+    ) -> Audio:
         """The recording as FLAC, or a part of its bytes; `NotFound` if there is none."""
         ...
 

@@ -16,7 +16,7 @@ from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineUnavailable
 from kuaimei.server.limits import Gate
 
-__all__ = ["Samples", "language_of"]
+__all__ = ["Samples", "language_of", "sentence_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +38,11 @@ def language_of(voice: str) -> str:
     if mark and len(head) == 2 and head[1] in "fm":
         return {"z": "zh", "a": "en", "b": "en"}.get(head[0], "")
     return ""
+
+
+def sentence_of(voice: str) -> str:
+    """What the sample of ``voice`` says."""
+    return _SENTENCES.get(language_of(voice)) or _SENTENCES["zh"]
 
 
 class Samples:
@@ -62,7 +67,7 @@ class Samples:
         Raises:
             EngineError: If it cannot be spoken; `QueueFull` if too many are being made.
         """
-        text = _SENTENCES.get(language_of(voice)) or _SENTENCES["zh"]
+        text = sentence_of(voice)
         path = self._folder / f"{sha256(f'{self._engine}|{voice}|{text}'.encode()).hexdigest()[:32]}.mp3"
         if (data := await asyncio.to_thread(_read, path)) is not None:
             return data

@@ -24,6 +24,7 @@ from kuaimei.models.source import Source
 from kuaimei.server import create_app, make_server
 from kuaimei.server.page import Page
 from kuaimei.settings import DialogueSettings, ServerSettings, Settings
+from kuaimei.store.records import Tier
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
 from tests.fakes import (
     FakeCaptioner,
@@ -32,6 +33,7 @@ from tests.fakes import (
     FakeSynthesizer,
     fake_engines,
 )
+from tests.integration.server.preferring import MemoryPreferences
 
 __all__ = [
     "KEY",
@@ -66,6 +68,7 @@ class MemoryArchive:
     said: dict[str, list[Utterance]] = field(default_factory=dict)
     sound: dict[str, bytes] = field(default_factory=dict)
     away: bool = False
+    preferences: MemoryPreferences = field(default_factory=MemoryPreferences)
 
     def put(
         self, session: str, *texts: str, sound: bytes = b"", client: dict[str, Any] | None = None
@@ -148,7 +151,9 @@ class MemoryArchive:
     async def last_turn(self, session: str) -> int:
         return max((u.turn for u in self.said.get(session, [])), default=0)
 
-    async def open_audio(self, utterance: str, start: int = 0, end: int | None = None) -> Audio:
+    async def open_audio(
+        self, utterance: str, start: int = 0, end: int | None = None, *, tier: Tier = "fast"
+    ) -> Audio:
         data = self.sound[utterance]
         stop = len(data) if end is None else end
 
