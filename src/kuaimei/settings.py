@@ -27,6 +27,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "StoreSettings",
+    "VoiceSettings",
     "usable_cores",
 ]
 
@@ -131,6 +132,29 @@ class RenderingSettings(_Section):
     """Memory lent to models that are loaded on demand; what was not used for longest goes first."""
     idle_s: float = Field(300.0, ge=0)
     """A model loaded on demand that nobody used for so long is unloaded."""
+
+
+class VoiceSettings(_Section):
+    """How voices are cloned."""
+
+    learn: Literal["decoder", "style", "none"] = "decoder"
+    """How far a new voice is learned by itself: ``style`` takes minutes and serves both tiers, ``decoder``
+    a quarter of an hour more and serves the beautiful one."""
+    python: str = ""
+    """Interpreter of the environment for learning; empty: that of ``.venv-clone``, made by ``make setup``."""
+    threads: int = Field(1, ge=1)
+    """Cores that learning may use while nobody is talking."""
+    style_s: float = Field(330.0, gt=0)
+    """Seconds of computing for the style."""
+    decoder_s: float = Field(840.0, gt=0)
+    """… and for the decoder."""
+    cloned_similarity: float = Field(0.7, gt=0, lt=1)
+    """Measured similarity from which a voice is called cloned, not merely similar."""
+    retention_days: float = Field(0.0, ge=0)
+    """Voices older than this are deleted with everything derived from them; 0: kept until somebody does."""
+    max_voices: int = Field(200, ge=1)
+    max_upload_mb: int = Field(128, ge=1)
+    """Ten minutes of uncompressed stereo have 115 MB."""
 
 
 _ICE_URL = re.compile(r"stuns?:[^?:\s]+(:\d+)?|turns?:[^?:\s]+(:\d+)?(\?transport=(udp|tcp))?")
