@@ -1,0 +1,57 @@
+"""What of a voice can be measured in its sound besides who it is: its colour, and mel spectra to imitate."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+__all__ = ["MelBank", "colour", "mel_bank"]
+
+_QUIETEST: Final = 7.0
+"""Frames more than this below the loudest (in log power: 30 dB) say nothing about the voice."""
+_FLOOR: Final = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class MelBank:
+    """A short-time spectrum seen through mel bands.
+
+    Attributes:
+        bands: Shape ``(bands, fft // 2 + 1)``.
+        window: Shape ``(fft,)``.
+        hop: Samples from frame to frame.
+    """
+
+    bands: torch.Tensor
+    window: torch.Tensor
+    hop: int
+
+    def power(self, samples: torch.Tensor) -> torch.Tensor:
+        """Power in each band, shape ``(bands, frames)``."""
+        size = self.window.shape[0]
+        spectrum = torch.stft(samples, size, self.hop, size, window=self.window, return_complex=True)
+        return self.bands @ (spectrum.real.square() + spectrum.imag.square())
+
+
+def mel_bank(rate: int, size: int, hop: int, bands: int, highest_hz: float, device: torch.device) -> MelBank:
+    """Triangles of equal area, evenly spaced on the mel scale (O'Shaughnessy 1987) up to ``highest_hz``."""
+    top = 2595.0 * torch.log10(torch.tensor(1.0 + highest_hz / 700.0))
+    edges = 700.0 * (10.0 ** (torch.linspace(0.0, float(top), bands + 2) / 2595.0) - 1.0)
+    places = torch.linspace(0.0, rate / 2.0, size // 2 + 1)
+    below, peak, above = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    rising, falling = (places - below) / (peak - below), (above - places) / (above - peak)
+    triangles = torch.minimum(rising, falling).clamp(min=0.0) * (2.0 / (above - below))
+    return MelBank(triangles.to(device), torch.hann_window(size, device=device), hop)
+
+
+def colour(samples: torch.Tensor, bank: MelBank) -> torch.Tensor:
+    """Long-term spectrum: mean (level removed) and spread of each band's log power while there is speech.
+
+    Returns:
+        Shape ``(2 * bands,)``.
+    """
+    power = torch.log(bank.power(samples) + _FLOOR)
+    loudness = torch.logsumexp(power, 0)
+    spoken = power[:, loudness > loudness.max() - _QUIETEST]
+    mean = spoken.mean(1)
+    return torch.cat([mean - mean.mean(), spoken.std(1)])

@@ -1,0 +1,197 @@
+"""Decoder adaptation: the vocoder itself learns the voice, as a small change to its weights.
+
+Two teachers take turns. The reference, aligned with its text: given its phonemes, pitch and loudness the
+vocoder must sound like it, in log-mel spectra of three resolutions (Yamamoto et al. 2020). And new sentences,
+said as the learned style says them: speaker encoders must hear the reference's speaker in them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kuaimei.engines.tts.kokoro.difference import Difference
+from kuaimei.voices.learning.acoustics import MelBank, mel_bank
+from kuaimei.voices.learning.kokoro import FRAME, RATE, Kokoro, Text
+from kuaimei.voices.learning.likeness import Likenesses
+from kuaimei.voices.learning.lowrank import LowRank
+from kuaimei.voices.learning.style import schedule
+from kuaimei.voices.learning.teacher import Teacher
+
+__all__ = ["DECODER_WEIGHTS", "DecoderLearner", "DecoderWeights"]
+
+_RESOLUTIONS: Final = ((512, 128, 50), (1024, 256, 80), (2048, 512, 120))
+"""Window and hop in samples, and bands."""
+_FLOOR: Final = 1e-4
+_SEED: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderWeights:
+    """What counts how much, and how fast.
+
+    Attributes:
+        iterations: After which more gain nothing.
+        rank: Of the changes.
+        rate: Of Adam for matrices.
+        vector_rate: Of Adam for vectors.
+        style_rate: Of Adam for the half of the style that colours the sound.
+        frames: Of the reference in one iteration, 25 ms each.
+        encoders: Of one minus the cosine on new sentences, by encoder.
+        colour: Of the distance in long-term spectrum on new sentences.
+        clip: Largest norm of a gradient.
+    """
+
+    iterations: int
+    rank: int
+    rate: float
+    vector_rate: float
+    style_rate: float
+    frames: int
+    encoders: Mapping[str, float]
+    colour: float
+    clip: float
+
+
+DECODER_WEIGHTS: Final = DecoderWeights(
+    iterations=240,
+    rank=16,
+    rate=3e-4,
+    vector_rate=1e-3,
+    style_rate=3e-3,
+    frames=64,
+    encoders={"ge2e": 0.5, "campplus": 1.0},
+    colour=0.2,
+    clip=5.0,
+)
+
+
+class DecoderLearner:
+    """Learns the decoder; see `kuaimei.voices.learning.loop.Learner`.
+
+    Args:
+        kokoro: The network.
+        likenesses: Measures against the reference.
+        teacher: The reference aligned with its text.
+        lines: Sentences to practise on.
+        style: As learned before, shape ``(256,)``.
+        bandwidth_hz: Above this there is nothing in the reference.
+        weights: What counts how much.
+    """
+
+    def __init__(
+        self,
+        kokoro: Kokoro,
+        likenesses: Likenesses,
+        teacher: Teacher,
+        lines: Sequence[Text],
+        style: NDArray[np.float32],
+        bandwidth_hz: float,
+        weights: DecoderWeights = DECODER_WEIGHTS,
+    ) -> None:
+        self._kokoro = kokoro
+        self._likenesses = likenesses
+        self._teacher = teacher
+        self._weights = weights
+        self._banks: list[MelBank] = [
+            mel_bank(RATE, size, hop, bands, bandwidth_hz, kokoro.device) for size, hop, bands in _RESOLUTIONS
+        ]
+        whole = torch.from_numpy(style).to(kokoro.device)
+        self._sound = whole[:128].clone().requires_grad_(True)
+        self._prosody = whole[128:].clone()
+        with torch.no_grad():
+            self._lines = [(text, kokoro.prosody(text, self._prosody)) for text in lines]
+        self._change = LowRank(_learnable(kokoro.vocoder.weights), weights.rank, _SEED)
+        self._groups = (
+            ([self._sound], weights.style_rate),
+            (self._change.matrices, weights.rate),
+            (self._change.vectors, weights.vector_rate),
+        )
+        self._adam = torch.optim.Adam(
+            [{"params": tensors, "lr": rate} for tensors, rate in self._groups], betas=(0.8, 0.99)
+        )
+        self.iterations = weights.iterations
+
+    @property
+    def style(self) -> NDArray[np.float32]:
+        """As learned so far, shape ``(256,)``."""
+        style: NDArray[np.float32] = torch.cat([self._sound.detach(), self._prosody]).cpu().numpy()
+        return style
+
+    def difference(self, initialisers: Mapping[str, str]) -> Difference:
+        """The change as learned so far, by ONNX initialiser."""
+        return self._change.difference(initialisers)
+
+    def iterate(self, iteration: int, fraction: float) -> Mapping[str, float]:
+        """A piece of the reference, or a new sentence: then its similarity to the reference by encoder."""
+        for group, (_, rate) in zip(self._adam.param_groups, self._groups, strict=True):
+            group["lr"] = rate * schedule(iteration, fraction)
+        changed = self._change.weights()
+        with self._kokoro.vocoder.replaced(changed):
+            loss, similarity = self._imitate(iteration) if iteration % 2 == 0 else self._speak(iteration)
+        self._adam.zero_grad()
+        loss.backward()
+        learned = [tensor for tensors, _ in self._groups for tensor in tensors if tensor.grad is not None]
+        if torch.isfinite(torch.nn.utils.clip_grad_norm_(learned, self._weights.clip)):
+            self._adam.step()
+        return similarity
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {
+            "sound": self._sound.detach().cpu(),
+            "prosody": self._prosody.cpu(),
+            "change": self._change.state(),
+            "adam": self._adam.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        with torch.no_grad():
+            self._sound.copy_(state["sound"])
+            self._prosody.copy_(state["prosody"])
+        self._change.restore(state["change"])
+        self._adam.load_state_dict(state["adam"])
+
+    def _imitate(self, iteration: int) -> tuple[torch.Tensor, Mapping[str, float]]:
+        """Distance from a piece of the reference, chosen by the iteration's number alone."""
+        count = min(self._weights.frames, self._teacher.frames)
+        random = np.random.default_rng([_SEED, iteration])
+        first = int(random.integers(0, self._teacher.frames - count + 1))
+        piece = slice(first, first + count)
+        fine = slice(2 * first, 2 * (first + count))
+        samples = self._kokoro.vocoder(
+            self._teacher.spoken[piece], self._teacher.pitch[fine], self._teacher.loudness[fine], self._sound
+        )
+        target = self._teacher.samples[first * FRAME : (first + count) * FRAME]
+        loss = torch.stack(
+            [(_logs(bank, samples) - _logs(bank, target)).abs().mean() for bank in self._banks]
+        ).mean()
+        return loss, {}
+
+    def _speak(self, iteration: int) -> tuple[torch.Tensor, Mapping[str, float]]:
+        text, said = self._lines[(iteration // 2) % len(self._lines)]
+        likeness = self._likenesses(self._kokoro.sound(text, said, self._sound), None)
+        loss = self._weights.colour * likeness.colour
+        for name, similarity in likeness.similarity.items():
+            loss = loss + self._weights.encoders.get(name, 1.0) * (1.0 - similarity)
+        return loss, {name: float(value.detach()) for name, value in likeness.similarity.items()}
+
+
+def _logs(bank: MelBank, samples: torch.Tensor) -> torch.Tensor:
+    return torch.log(bank.power(samples).clamp(min=1e-9).sqrt() + _FLOOR)
+
+
+def _learnable(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What may change: convolutions and styles' affine layers; not the source, nor the snakes' frequency."""
+    return {
+        name: weight
+        for name, weight in weights.items()
+        if name.endswith((".weight", ".bias"))
+        and not name.endswith(("norm.weight", "norm.bias", "pool.weight", "pool.bias"))
+        and "m_source" not in name
+        and not name.startswith(("F0_conv", "N_conv"))
+    }

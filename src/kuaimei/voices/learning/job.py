@@ -1,0 +1,113 @@
+"""What a learning process is given: a folder with ``job.json`` and the files it names.
+
+Read with the standard library alone: the environment for learning holds what learning needs and no more.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from kuaimei.errors import SettingsError
+
+__all__ = ["DECODER_FILE", "STYLE_FILE", "Job", "Step", "read_job"]
+
+Step = Literal["style", "decoder"]
+
+STYLE_FILE: Final = "style.out.npy"
+"""The style learned, shape ``(256,)`` float32."""
+DECODER_FILE: Final = "decoder.npz"
+"""The difference of the decoder to the stock weights (`kuaimei.engines.tts.kokoro.difference`)."""
+_LONGEST: Final = 508
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One step of learning one voice.
+
+    Attributes:
+        folder: Where its files lie, and its checkpoints.
+        step: What to learn: the style, or the decoder on top of a learned style.
+        reference: Mono recording of the voice.
+        reference_tokens: What is said in it as Kokoro's tokens; None if unknown: then no decoder is learned.
+        lines: Sentences to practise on, as Kokoro's tokens.
+        style: ``.npy`` of shape ``(256,)``: where to begin.
+        weights: Kokoro's fp32 ONNX file.
+        encoders: Weights of the speaker encoders by name.
+        threads: To compute with.
+        seconds: Of computing (not of waiting) that it may take.
+        device: ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    folder: Path
+    step: Step
+    reference: Path
+    reference_tokens: tuple[int, ...] | None
+    lines: tuple[tuple[int, ...], ...]
+    style: Path
+    weights: Path
+    encoders: Mapping[str, Path]
+    threads: int
+    seconds: float
+    device: str
+
+
+def read_job(folder: Path) -> Job:
+    """The job in ``folder``; names of files in it are relative to the folder.
+
+    Raises:
+        SettingsError: If it is not a job.
+    """
+    try:
+        given = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        job = _parse(folder, given)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SettingsError(
+            f"{folder.name}/job.json is not a job for learning a voice ({error!r})"
+        ) from error
+    for path in (job.reference, job.style, job.weights, *job.encoders.values()):
+        if not path.exists():
+            raise SettingsError(f"{path.name}, which the job needs, is missing")
+    return job
+
+
+def _parse(folder: Path, given: Mapping[str, Any]) -> Job:
+    step: Step = given["step"]
+    if step not in get_args(Step):
+        raise ValueError(f"there is no step {step!r}")
+    device = given.get("device", "auto")
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"there is no device {device!r}")
+    said = given.get("reference_tokens")
+    if step == "decoder" and not said:
+        raise ValueError("the decoder cannot be learned without knowing what is said in the reference")
+    lines = tuple(_tokens(line) for line in given["lines"])
+    if not lines:
+        raise ValueError("there are no sentences to practise on")
+    encoders = {str(name): folder / path for name, path in given["encoders"].items()}
+    if not encoders:
+        raise ValueError("there is no speaker encoder")
+    threads, seconds = int(given.get("threads", 1)), float(given["seconds"])
+    if threads < 1 or not seconds > 0:
+        raise ValueError("threads and seconds must be positive")
+    return Job(
+        folder=folder,
+        step=step,
+        reference=folder / given["reference"],
+        reference_tokens=_tokens(said) if said else None,
+        lines=lines,
+        style=folder / given["style"],
+        weights=folder / given["weights"],
+        encoders=encoders,
+        threads=threads,
+        seconds=seconds,
+        device=device,
+    )
+
+
+def _tokens(given: Any) -> tuple[int, ...]:
+    tokens = tuple(int(token) for token in given)
+    if not 0 < len(tokens) <= _LONGEST:
+        raise ValueError(f"an utterance has 1 to {_LONGEST} tokens, not {len(tokens)}")
+    return tokens

@@ -1,0 +1,143 @@
+"""Style inversion: the 256 numbers with which Kokoro sounds most like the reference.
+
+They are sought by gradient descent through the frozen network, in units of how much each of them varies among
+the stock voices: that makes one rate right for all, and the distance from the start a measure of how far from
+the voices it was trained on the network is led (where it begins to slur).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kuaimei.voices.learning.kokoro import Kokoro, Text
+from kuaimei.voices.learning.likeness import Likenesses
+
+__all__ = ["STYLE", "STYLE_WEIGHTS", "StyleLearner", "StyleWeights", "schedule", "stock_spread"]
+
+STYLE: Final = 256
+"""Numbers in a style: the first half colours the sound, the second leads the prosody."""
+_TYPICAL: Final = 0.14
+"""Spread of a number of the style where there are no stock voices to measure it on: their mean."""
+_ROWS: Final = slice(30, 90)
+"""Of a voice's table, which has a row for each length: those of sentences."""
+_WARM_UP: Final = 5
+_CLIP: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class StyleWeights:
+    """What counts how much, and how fast.
+
+    Attributes:
+        iterations: After which more gain nothing.
+        rate: Of Adam, in units of the stock voices' spread.
+        encoders: Of one minus the cosine, by encoder.
+        pitch: Of the distance in mean and spread of log F0.
+        colour: Of the distance in long-term spectrum.
+        pull: Towards the start, of the mean square distance.
+    """
+
+    iterations: int
+    rate: float
+    encoders: Mapping[str, float]
+    pitch: float
+    colour: float
+    pull: float
+
+
+STYLE_WEIGHTS: Final = StyleWeights(
+    iterations=150, rate=0.05, encoders={"ge2e": 1.0, "campplus": 1.0}, pitch=0.3, colour=0.2, pull=0.002
+)
+
+
+class StyleLearner:
+    """Learns a style; see `kuaimei.voices.learning.loop.Learner`.
+
+    Args:
+        kokoro: The network.
+        likenesses: Measures against the reference.
+        lines: Sentences to practise on.
+        start: Shape ``(256,)``.
+        spread: Of each number among the stock voices, shape ``(256,)``.
+        weights: What counts how much.
+    """
+
+    def __init__(
+        self,
+        kokoro: Kokoro,
+        likenesses: Likenesses,
+        lines: Sequence[Text],
+        start: NDArray[np.float32],
+        spread: NDArray[np.float32],
+        weights: StyleWeights = STYLE_WEIGHTS,
+    ) -> None:
+        self._kokoro = kokoro
+        self._likenesses = likenesses
+        self._lines = lines
+        self._weights = weights
+        self._start = torch.from_numpy(start).to(kokoro.device)
+        self._spread = torch.from_numpy(spread).to(kokoro.device)
+        self._away = torch.zeros(STYLE, device=kokoro.device, requires_grad=True)
+        self._adam = torch.optim.Adam([self._away], lr=weights.rate, betas=(0.9, 0.98))
+        self.iterations = weights.iterations
+
+    @property
+    def style(self) -> NDArray[np.float32]:
+        """As learned so far, shape ``(256,)``."""
+        style: NDArray[np.float32] = self._style().detach().cpu().numpy().astype(np.float32)
+        return style
+
+    def iterate(self, iteration: int, fraction: float) -> Mapping[str, float]:
+        """One sentence; its similarity to the reference by encoder."""
+        for group in self._adam.param_groups:
+            group["lr"] = self._weights.rate * schedule(iteration, fraction)
+        text = self._lines[iteration % len(self._lines)]
+        samples, said = self._kokoro.say(text, self._style())
+        likeness = self._likenesses(samples, said.pitch)
+        loss = self._weights.pull * self._away.square().mean()
+        for name, similarity in likeness.similarity.items():
+            loss = loss + self._weights.encoders.get(name, 1.0) * (1.0 - similarity)
+        loss = loss + self._weights.pitch * likeness.pitch + self._weights.colour * likeness.colour
+        self._adam.zero_grad()
+        loss.backward()
+        if torch.isfinite(self._away.grad).all():
+            torch.nn.utils.clip_grad_norm_([self._away], _CLIP)
+            self._adam.step()
+        return {name: float(value.detach()) for name, value in likeness.similarity.items()}
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {
+            "away": self._away.detach().cpu(),
+            "start": self._start.cpu(),
+            "adam": self._adam.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        with torch.no_grad():
+            self._away.copy_(state["away"])
+            self._start.copy_(state["start"])
+        self._adam.load_state_dict(state["adam"])
+
+    def _style(self) -> torch.Tensor:
+        return self._start + self._spread * self._away
+
+
+def schedule(iteration: int, fraction: float) -> float:
+    """Share of the full learning rate: up in a few steps, down to nothing over the second half."""
+    return min(1.0, (iteration + 1) / _WARM_UP) * min(1.0, (1.0 - fraction) / 0.5 + 0.03)
+
+
+def stock_spread(voices: Path) -> NDArray[np.float32]:
+    """Standard deviation of each number among the styles of the stock voices there, shape ``(256,)``."""
+    tables = [np.fromfile(path, "<f4").reshape(-1, STYLE)[_ROWS] for path in sorted(voices.glob("*.bin"))]
+    if len(tables) < 3:
+        return np.full(STYLE, _TYPICAL, np.float32)
+    spread: NDArray[np.float32] = np.stack([table.mean(0) for table in tables]).std(0).astype(np.float32)
+    return spread
