@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kuaimei.engines.tts.kokoro.difference import Difference
+from kuaimei.models.difference import Difference
 from kuaimei.voices.learning.acoustics import MelBank, mel_bank
 from kuaimei.voices.learning.kokoro import FRAME, RATE, Kokoro, Text
 from kuaimei.voices.learning.likeness import Likenesses

@@ -10,8 +10,8 @@ import soxr  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
 
-from kuaimei.engines.tts.kokoro.difference import save_difference
 from kuaimei.errors import AudioError, SettingsError, WeightsError
+from kuaimei.models.difference import save_difference
 from kuaimei.voices.learning.checkpoint import replace_file
 from kuaimei.voices.learning.decoder import DecoderLearner
 from kuaimei.voices.learning.encoders import load_campplus, load_ge2e

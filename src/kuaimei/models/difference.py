@@ -1,0 +1,111 @@
+"""A voice's own decoder, kept as a small difference to Kokoro's stock weights.
+
+For each weight that was learned the file has two thin matrices whose product is added to it (Hu et al. 2021,
+"LoRA"), or for vectors the difference itself, all in half precision: a few megabytes instead of 150.
+"""
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.errors import WeightsError
+
+__all__ = ["Change", "Difference", "load_difference", "save_difference"]
+
+_FORMAT: Final = 1
+_LARGEST: Final = 64 << 20
+"""Bytes that the file's arrays may have: they come from a folder that others may write to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is added to one weight.
+
+    Attributes:
+        left: Shape ``(rows, rank)``; of a vector's change ``(n, 1)``.
+        right: Shape ``(rank, columns)``; of a vector's change ``(1, 1)``.
+    """
+
+    left: NDArray[np.float32]
+    right: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is added to the stock weights.
+
+    Attributes:
+        changes: By ONNX initialiser of Kokoro's fp32 network.
+    """
+
+    changes: Mapping[str, Change]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The initialisers that change."""
+        return tuple(self.changes)
+
+    def apply(self, name: str, stock: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The voice's own weight in the place of ``stock``; itself if nothing is changed in it.
+
+        Raises:
+            WeightsError: If the difference was learned for weights of another shape.
+        """
+        change = self.changes.get(name)
+        if change is None:
+            return stock
+        added = change.left @ change.right
+        if added.size != stock.size or len(added) != len(stock):
+            raise WeightsError(
+                f"the voice was learned for another version of Kokoro ({name} differs); learn it anew"
+            )
+        changed: NDArray[np.float32] = stock + added.reshape(stock.shape)
+        return changed
+
+
+def save_difference(file: IO[bytes], difference: Difference) -> None:
+    """Write it as ``.npz``."""
+    arrays: dict[str, NDArray[Any]] = {
+        "format": np.array(_FORMAT),
+        "names": np.array(difference.names, dtype=np.str_),
+    }
+    for at, change in enumerate(difference.changes.values()):
+        arrays[f"{at}.left"] = change.left.astype(np.float16)
+        arrays[f"{at}.right"] = change.right.astype(np.float16)
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type] # its stub takes the names for options
+
+
+def load_difference(path: Path) -> Difference:
+    """Read what `save_difference` wrote.
+
+    Raises:
+        WeightsError: If it is missing, damaged or of another kind.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > _LARGEST:
+                raise ValueError("too large")
+        with np.load(path, allow_pickle=False) as arrays:
+            if int(arrays["format"]) != _FORMAT:
+                raise ValueError("another format")
+            changes = {
+                str(name): _change(arrays[f"{at}.left"], arrays[f"{at}.right"])
+                for at, name in enumerate(arrays["names"])
+            }
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path.name} is not a learned decoder ({error}); learn the voice anew") from error
+    return Difference(changes)
+
+
+def _change(left: NDArray[Any], right: NDArray[Any]) -> Change:
+    left, right = left.astype(np.float32), right.astype(np.float32)
+    if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0]:
+        raise ValueError("its matrices do not fit")
+    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+        raise ValueError("its numbers are not finite")
+    return Change(left, right)
