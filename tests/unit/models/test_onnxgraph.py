@@ -9,7 +9,8 @@ from kuaimei.models.onnxgraph import Graph
 
 def test_what_is_written_computes_what_was_meant_and_keeps_its_names(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    weights = {"layer.weight": rng.standard_normal((3, 5)), "unused": np.zeros(400, np.float32)}
+    layer = rng.standard_normal((3, 5))
+    weights = {"layer.weight": layer, "unused": np.zeros(400)}
     graph = Graph("small", weights)
     product = graph.node("Gemm", "x", graph.weight("layer.weight"), alpha=0.5, transB=1)
 
@@ -20,11 +21,11 @@ def test_what_is_written_computes_what_was_meant_and_keeps_its_names(tmp_path: P
     x = rng.standard_normal((4, 5)).astype(np.float32)
     found = open_session(path, threads=1).run(["sum", "product"], {"x": x})
 
-    expected = 0.5 * x @ weights["layer.weight"].T.astype(np.float32)
+    expected = 0.5 * x @ layer.T.astype(np.float32)
     np.testing.assert_allclose(found[0], expected + np.array([1.0, 2.0, 3.0]), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found[1], expected, rtol=1e-5, atol=1e-6)
     tensors = read_onnx(path).tensors
-    np.testing.assert_array_equal(tensors["layer.weight"], weights["layer.weight"].astype(np.float32))
+    np.testing.assert_array_equal(tensors["layer.weight"], layer.astype(np.float32))
     assert "unused" not in tensors
 
 
