@@ -2,6 +2,7 @@
 
 __all__ = [
     "AudioError",
+    "Conflict",
     "EngineError",
     "EngineUnavailable",
     "KuaimeiError",
@@ -59,6 +60,12 @@ class StoreError(KuaimeiError):
     """The database or the blob store refused an operation."""
 
     kind = "store"
+
+
+class Conflict(KuaimeiError):
+    """What was asked for does not go with how things are now."""
+
+    kind = "conflict"
 
 
 class NotFound(StoreError):

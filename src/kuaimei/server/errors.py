@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from kuaimei.errors import (
     AudioError,
+    Conflict,
     EngineError,
     EngineUnavailable,
     KuaimeiError,
@@ -70,6 +71,8 @@ def with_status(error: KuaimeiError) -> ApiError:
         status = 400
     elif isinstance(error, NotFound):
         status = 404
+    elif isinstance(error, Conflict):
+        status = 409
     elif isinstance(error, QueueFull):
         status, headers = 503, {"Retry-After": "1"}
     elif isinstance(error, EngineUnavailable | StoreError):

@@ -135,6 +135,14 @@ class VoiceShelf:
         """
         return await self._blobs.read(f"voices/{check_id(voice)}/{name}")
 
+    async def drop_file(self, voice: str, name: str) -> None:
+        """Delete the voice's file ``name``; not there is fine.
+
+        Raises:
+            StoreError: If it cannot be deleted.
+        """
+        await self._blobs.delete([f"voices/{check_id(voice)}/{name}"])
+
 
 def _found(row: T | None, voice: str) -> T:
     if row is None:

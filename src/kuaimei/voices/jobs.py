@@ -1,0 +1,241 @@
+"""The durable job that learns a voice, step by step; it may be cut off anywhere and goes on from there."""
+
+import asyncio
+import json
+import logging
+import shutil
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]
+
+from kuaimei.engines.computing import compute
+from kuaimei.engines.types import Language, Priority, Ticket
+from kuaimei.errors import EngineError, KuaimeiError, NotFound, StoreError
+from kuaimei.store.voices import VoiceRow
+from kuaimei.voices.files import DECODER, REFERENCE, STYLE, read_flac, read_style, style_bytes, write
+from kuaimei.voices.judging import likeness
+from kuaimei.voices.lines import PRACTISED
+from kuaimei.voices.process import Learned, LearnerDied, LearningFailed, Progress, run_learner
+from kuaimei.voices.speech import RATE
+from kuaimei.voices.state import LEARNING, Course, next_step
+from kuaimei.voices.types import Step
+from kuaimei.voices.workroom import Workroom
+
+__all__ = ["learn"]
+
+_log = logging.getLogger(__name__)
+
+_DEATHS: Final = 3
+"""So often a step is begun again from its checkpoint before it is given up."""
+_TELL_S: Final = 1.0
+"""The row is written at most so often."""
+_TICKET: Final = Ticket(session="voices", priority=Priority.BACKGROUND)
+_LOSS: Final = "campplus"
+
+
+async def learn(room: Workroom, voice: str) -> None:
+    """Do all that is still to be learned of the voice; nothing if it is gone, or was cancelled.
+
+    Raises:
+        KuaimeiError: If something was away that may come back.
+    """
+    shelf = room.store.voices
+    try:
+        while True:
+            row = await shelf.get(voice)
+            course = Course(**row.learning)
+            if row.state != "ready" or course.state not in LEARNING:
+                return
+            if hindrance := room.hindrance():
+                await _note(room, voice, course, state="unavailable", error=hindrance, eta_s=None)
+                return
+            await room.quiet.wait()
+            try:
+                learned = await _step(room, row, course)
+                course = await _keep(room, row, course, learned)
+            except (LearningFailed, LearnerDied) as error:
+                _log.warning("learning the voice %s failed: %s", voice, error)
+                await _note(room, voice, course, state="failed", error=str(error), eta_s=None)
+                await room.in_thread(partial(shutil.rmtree, room.job_folder(voice), True))
+                return
+            if course.state == "done":
+                return
+    except NotFound:  # deleted meanwhile
+        if room.bank is not None:
+            room.bank.drop_voice(voice)
+        await room.in_thread(partial(shutil.rmtree, room.job_folder(voice), True))
+        await room.in_thread(partial(shutil.rmtree, room.local_folder(voice), True))
+
+
+async def _step(room: Workroom, row: VoiceRow, course: Course) -> Learned:
+    folder = room.job_folder(row.id) / course.step
+    await _lay_out(room, row, course.step, folder)
+    python = room.python()
+    if python is None:
+        raise LearningFailed(room.hindrance())
+    teller = _Teller(room, row.id, course.model_copy(update={"state": "running", "error": None}))
+    try:
+        for deaths in range(1, _DEATHS + 1):
+            try:
+                return await run_learner(
+                    folder,
+                    python,
+                    room.quiet,
+                    threads=room.settings.voices.threads,
+                    progress=teller.progress,
+                    held=teller.held,
+                )
+            except LearnerDied as error:
+                if deaths == _DEATHS:
+                    raise
+                _log.warning("learning the voice %s goes on from its checkpoint: %s", row.id, error)
+        raise AssertionError  # the loop returns or raises
+    finally:
+        await teller.close()
+
+
+async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> None:
+    """Write what the process is given, unless it lies there already: then its checkpoints do, too."""
+    if await asyncio.to_thread((folder / "job.json").is_file):
+        return
+    shelf, bank = room.store.voices, room.bank
+    if bank is None or room.weights is None:
+        raise LearningFailed(room.hindrance())
+    language: Language = "en" if row.language == "en" else "zh"
+
+    def tokens() -> tuple[list[int] | None, list[list[int]]]:
+        lines = [list(bank.tokens(line)) for line in PRACTISED[language]]
+        return list(bank.tokens(row.transcript)) if row.transcript else None, lines
+
+    said, lines = await compute(room.cores, _TICKET, 1, tokens)
+    if step == "decoder" and not said:
+        raise LearningFailed("the decoder cannot be learned before the transcript of the reference is known")
+    settings = room.settings.voices
+    job = {
+        "step": step,
+        "reference": "reference.wav",
+        "reference_tokens": said,
+        "lines": lines,
+        "style": STYLE,
+        "weights": str(room.weights),
+        "encoders": {name: str(path) for name, path in room.losses().items()},
+        "threads": settings.threads,
+        "seconds": settings.style_s if step == "style" else settings.decoder_s,
+        "device": "auto",
+    }
+    pcm = await asyncio.to_thread(read_flac, await shelf.file(row.id, REFERENCE))
+    style = await shelf.file(row.id, STYLE)
+
+    def lay_out() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / "reference.wav", pcm, RATE, "PCM_16")
+        write(folder / STYLE, style)
+        write(folder / "job.json", json.dumps(job).encode())  # the last: then all is there
+
+    await room.in_thread(lay_out)
+
+
+async def _keep(room: Workroom, row: VoiceRow, course: Course, learned: Learned) -> Course:
+    """Speak as was learned from now on, and note how like it is."""
+    shelf = room.store.voices
+    try:
+        style = read_style(await asyncio.to_thread(learned.style.read_bytes))
+        decoder = None if learned.decoder is None else await asyncio.to_thread(learned.decoder.read_bytes)
+    except (OSError, StoreError) as error:
+        raise LearningFailed(f"what was learned cannot be read: {error}") from error
+    local = room.local_folder(row.id) / DECODER
+    if decoder is None:
+        # A decoder belongs to the style that it was learned with.
+        await shelf.drop_file(row.id, DECODER)
+        await room.in_thread(partial(local.unlink, missing_ok=True))
+    else:
+        await shelf.put_file(row.id, DECODER, decoder)
+        await room.in_thread(partial(write, local, decoder))
+    await shelf.put_file(row.id, STYLE, style_bytes(style))
+    if room.bank is not None:
+        room.bank.put_voice(row.id, style)
+    room.tell(row.id)
+    measured = None
+    with suppress(EngineError):
+        measured = await likeness(room, row, None if decoder is None else local)
+    if measured is None:
+        measured = learned.similarity.get(_LOSS)
+    step = course.step
+    done = step == course.target or step == "decoder"
+    course = course.model_copy(
+        update={
+            "step": step if done else next_step(step),
+            "state": "done" if done else "waiting",
+            "progress": 1.0 if done else 0.0,
+            "similarity": _bounded(measured),
+            "eta_s": None,
+            "error": None,
+            "reached": step,
+        }
+    )
+    similarity = _bounded(measured)
+    await shelf.change(row.id, learning=course.model_dump(mode="json"), similarity=similarity)
+    await room.in_thread(partial(shutil.rmtree, room.job_folder(row.id) / step, True))
+    return course
+
+
+async def _note(room: Workroom, voice: str, course: Course, **changed: Any) -> None:
+    changed_course = course.model_copy(update=changed)
+    await room.store.voices.change(voice, learning=changed_course.model_dump(mode="json"))
+
+
+def _bounded(cosine: float | None) -> float | None:
+    return None if cosine is None else round(float(np.clip(cosine, 0.0, 1.0)), 4)
+
+
+class _Teller:
+    """Writes the latest news into the row, at most once a second."""
+
+    def __init__(self, room: Workroom, voice: str, course: Course) -> None:
+        self._room = room
+        self._voice = voice
+        self._course = course
+        self._news = asyncio.Event()
+        self._news.set()
+        self._over = asyncio.Event()
+        self._telling = asyncio.ensure_future(self._tell())
+
+    def progress(self, news: Progress) -> None:
+        """How far it is."""
+        similarity = _bounded(news.similarity.get(_LOSS))
+        self._change(progress=news.fraction, eta_s=news.eta_s, similarity=similarity)
+
+    def held(self, held: bool) -> None:
+        """It is stopped, or goes on."""
+        self._change(state="paused" if held else "running")
+
+    def _change(self, **changed: Any) -> None:
+        self._course = self._course.model_copy(update=changed)
+        self._news.set()
+
+    async def close(self) -> None:
+        """Nothing is written any more when this returns."""
+        self._over.set()
+        self._news.set()
+        await asyncio.gather(self._telling, return_exceptions=True)
+
+    async def _tell(self) -> None:
+        with suppress(NotFound):
+            while True:
+                await self._news.wait()
+                if self._over.is_set():
+                    return
+                self._news.clear()
+                try:
+                    await _note(self._room, self._voice, self._course)
+                except NotFound:
+                    raise
+                except KuaimeiError as error:  # the database is away: what comes next is news enough
+                    _log.warning("how far learning %s is cannot be noted: %s", self._voice, error)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_TELL_S):
+                        await self._over.wait()

@@ -1,0 +1,239 @@
+"""The cloned voices of the house: added, listed, changed, learned, deleted."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from kuaimei.engines.types import Language
+from kuaimei.errors import Conflict, KuaimeiError, NotFound
+from kuaimei.store.ids import new_id
+from kuaimei.store.jobs import Job
+from kuaimei.store.voices import VoiceRow
+from kuaimei.voices.files import DECODER, JUDGE, REFERENCE, flac
+from kuaimei.voices.jobs import learn
+from kuaimei.voices.speech import RATE
+from kuaimei.voices.state import LEARNING, STEPS, Course, next_step, to_voice
+from kuaimei.voices.types import Consent, Step, Voice
+from kuaimei.voices.upkeep import LEARN, PREPARE, SOON, Upkeep
+from kuaimei.voices.workroom import Workroom
+
+__all__ = ["VoiceLibrary", "open_library"]
+
+
+class VoiceLibrary:
+    """Open by `open_library`; used on the event loop only."""
+
+    def __init__(self, room: Workroom) -> None:
+        self.room = room
+        self.upkeep = Upkeep(room)
+
+    # What there is.
+
+    async def voices(self, owner: str) -> Sequence[Voice]:
+        """All of this owner's, the newest first.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        return [self._voice(row) for row in await self.room.store.voices.all(owner)]
+
+    async def voice(self, voice: str, owner: str) -> Voice:
+        """One of them.
+
+        Raises:
+            NotFound: If there is none, or it is somebody else's: that it exists is nobody's business.
+            StoreError: If the database is away.
+        """
+        return self._voice(await self._owned(voice, owner))
+
+    async def reference(self, voice: str, owner: str) -> bytes:
+        """The part of the recording that the voice was made of, as FLAC.
+
+        Raises:
+            NotFound: If there is no such voice of this owner's.
+            StoreError: If it cannot be read.
+        """
+        await self._owned(voice, owner)
+        return await self.room.store.voices.file(voice, REFERENCE)
+
+    def decoder(self, voice: str) -> Path | None:
+        """Difference of the voice's own decoder to the stock one; None: it speaks with the stock one."""
+        path = self.room.local_folder(voice) / DECODER
+        return path if path.is_file() else None
+
+    # Adding and changing.
+
+    async def enrol(
+        self,
+        file: Path | bytes,
+        *,
+        name: str,
+        consent: Consent,
+        owner: str,
+        transcript: str = "",
+        language: Language | None = None,
+        strict: bool = True,
+    ) -> Voice:
+        """A new voice from the audio ``file``; it is being prepared when this returns.
+
+        Raises:
+            AudioError: If the file cannot be decoded.
+            ReferenceRefused: If a check refuses it. Nothing is kept.
+            Conflict: If there are as many voices as are allowed.
+            KuaimeiError: If something needed is away.
+        """
+        shelf, settings = self.room.store.voices, self.room.settings.voices
+        if len(await shelf.all(owner)) >= settings.max_voices:
+            raise Conflict(f"there are {settings.max_voices} voices already; delete one first")
+        found = await self.room.examiner.examine(
+            file, transcript=transcript, language=language, strict=strict
+        )
+        reference = await asyncio.to_thread(flac, found.pcm)
+        judge = await asyncio.to_thread(flac, found.judge) if len(found.judge) else None
+        voice = new_id("voice")
+        row = await shelf.add(
+            voice,
+            owner=owner,
+            name=name,
+            language=found.language,
+            state="preparing",
+            stage="listening",
+            transcript=found.transcript,
+            duration_s=round(len(found.pcm) / RATE, 3),
+            checks=[check.model_dump(mode="json") for check in found.checks],
+            pitch=None if found.pitch is None else found.pitch.model_dump(mode="json"),
+            consent=consent.model_dump(mode="json"),
+            learning=Course().model_dump(mode="json"),
+        )
+        try:
+            await shelf.put_file(voice, REFERENCE, reference)
+            if judge is not None:
+                await shelf.put_file(voice, JUDGE, judge)
+            await self.room.store.defer(PREPARE, voice, priority=SOON)
+        except BaseException:
+            with suppress(KuaimeiError):
+                await self.upkeep.erase(voice)
+            raise
+        return self._voice(row)
+
+    async def change(
+        self, voice: str, owner: str, *, name: str | None = None, transcript: str | None = None
+    ) -> Voice:
+        """Rename it, or correct what is said in its reference; None: as it is.
+
+        Raises:
+            NotFound: If there is no such voice of this owner's.
+            StoreError: If the database is away.
+        """
+        row = await self._owned(voice, owner)
+        given = {"name": name, "transcript": transcript}
+        columns = {key: value for key, value in given.items() if value is not None}
+        if "transcript" in columns and Course(**row.learning).state not in LEARNING:
+            # What lies ready to go on from was made with the text as it was.
+            await self.room.in_thread(partial(shutil.rmtree, self.room.job_folder(voice), True))
+        return self._voice(await self.room.store.voices.change(voice, **columns) if columns else row)
+
+    # Learning.
+
+    async def learn(self, voice: str, owner: str, step: Step | None = None) -> Voice:
+        """Learn the voice further: up to ``step``, or as far as the settings say. What runs goes on.
+
+        A step that was reached before is learned again if it is named.
+
+        Raises:
+            NotFound: If there is no such voice of this owner's.
+            Conflict: If it is not ready, or all of it is learned already.
+        """
+        row = await self._owned(voice, owner)
+        if row.state != "ready":
+            raise Conflict(f"the voice is {row.state}; only one that is ready can be learned")
+        course = Course(**row.learning)
+        if course.state in LEARNING:
+            return self._voice(row)
+        configured = self.room.settings.voices.learn
+        target: Step = step or ("decoder" if configured == "none" else configured)
+        if target == "predicted":
+            raise Conflict("there is nothing to learn of that; the steps are style and decoder")
+        done = STEPS.index(course.reached)
+        if step is None and done >= STEPS.index(target):
+            raise Conflict("the voice has been learned; name a step to learn it again")
+        first = next_step(course.reached) if done < STEPS.index(target) else target
+        course = Course(step=first, state="waiting", target=target, reached=course.reached)
+        if hindrance := self.room.hindrance():
+            course = course.model_copy(update={"state": "unavailable", "error": hindrance})
+        row = await self.room.store.voices.change(voice, learning=course.model_dump(mode="json"))
+        if course.state == "waiting":
+            await self.room.store.defer(LEARN, voice)
+        return self._voice(row)
+
+    async def stop_learning(self, voice: str, owner: str) -> Voice:
+        """Stop; what was learned so far of the step is kept, to go on from.
+
+        Raises:
+            NotFound: If there is no such voice of this owner's.
+            StoreError: If the database is away.
+        """
+        row = await self._owned(voice, owner)
+        if Course(**row.learning).state not in LEARNING:
+            return self._voice(row)
+        await self.room.store.cancel_job(LEARN, voice)
+        course = Course(**(await self._owned(voice, owner)).learning)
+        if course.state in LEARNING:
+            course = course.model_copy(update={"state": "cancelled", "eta_s": None})
+            row = await self.room.store.voices.change(voice, learning=course.model_dump(mode="json"))
+        return self._voice(row)
+
+    # Deleting.
+
+    async def delete(self, voice: str, owner: str) -> None:
+        """The voice and everything derived from it, whatever is being done with it: really gone.
+
+        Raises:
+            NotFound: If there is no such voice of this owner's.
+            StoreError: If a part could not be deleted; ask again.
+        """
+        await self._owned(voice, owner)
+        await self.upkeep.erase(voice)
+
+    # What goes on by itself.
+
+    @property
+    def jobs(self) -> Mapping[str, Job]:
+        """For `kuaimei.store.Store.run_jobs`; those in `apart` take long."""
+        return {PREPARE: self.upkeep.prepare, LEARN: partial(learn, self.room)}
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Nobody waits behind these."""
+        return (PREPARE, LEARN)
+
+    async def _owned(self, voice: str, owner: str) -> VoiceRow:
+        row = await self.room.store.voices.get(voice)
+        if row.owner != owner:
+            raise NotFound(f"no voice {voice[:80]} is kept")
+        return row
+
+    def _voice(self, row: VoiceRow) -> Voice:
+        return to_voice(row, self.room.settings.voices.cloned_similarity)
+
+
+@asynccontextmanager
+async def open_library(room: Workroom) -> AsyncIterator[VoiceLibrary]:
+    """The library, with all its voices in the synthesiser; tended while it is open.
+
+    Raises:
+        StoreError: If the database is away.
+    """
+    library = VoiceLibrary(room)
+    await library.upkeep.expire(datetime.now(UTC))
+    await library.upkeep.restore()
+    tending = asyncio.ensure_future(library.upkeep.tend())
+    try:
+        yield library
+    finally:
+        tending.cancel()
+        await asyncio.gather(tending, return_exceptions=True)

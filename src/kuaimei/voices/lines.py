@@ -1,0 +1,61 @@
+"""What a voice practises on and is judged by: sentences of everyday talk with all sounds and tones."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from kuaimei.engines.types import Language
+
+__all__ = ["JUDGED", "PRACTISED", "READ_ALOUD"]
+
+PRACTISED: Final[Mapping[Language, Sequence[str]]] = {
+    "zh": (
+        "你今天過得怎麼樣？",
+        "我想先喝一杯熱茶。",
+        "外面下雨了，記得帶傘。",
+        "這條路一直走就到車站。",
+        "他們昨天去了哪裡玩？",
+        "真的嗎？那太好了！",
+        "請把窗戶關起來，謝謝。",
+        "春天的花開得特別漂亮。",
+    ),
+    "en": (
+        "How are you doing today?",
+        "I would like a cup of tea.",
+        "It is raining, so take a coat.",
+        "Just follow this road north.",
+        "Where did they go yesterday?",
+        "Really? That is wonderful!",
+        "Please close the window, thanks.",
+        "Choose whichever you enjoy.",
+    ),
+}
+"""Short ones: learning goes through each many times."""
+
+JUDGED: Final[Mapping[Language, Sequence[str]]] = {
+    "zh": (
+        "早安，昨晚睡得好不好？我幫你準備了早餐。",
+        "這個問題我需要再想一想，下午給你答覆。",
+        "他小時候住在海邊，每天都去游泳。",
+        "請問到圖書館應該搭哪一路公車？",
+    ),
+    "en": (
+        "Good morning, did you sleep well? I have made some breakfast.",
+        "I need to think about this question and will answer in the afternoon.",
+        "He grew up by the sea and used to swim every day.",
+        "Could you tell me which bus goes to the library?",
+    ),
+}
+"""Never practised on."""
+
+READ_ALOUD: Final[Mapping[Language, str]] = {
+    "zh": (
+        "你好，我正在錄一段自己的聲音。窗外的陽光很溫暖，街上的人來來往往。"
+        "等一下我要去買杯咖啡，再慢慢走回家。希望今天你也過得開心，我們改天再聊！"
+    ),
+    "en": (
+        "Hello, I am recording a little of my own voice. The sun outside is warm, and people are passing "
+        "by in the street. Soon I will get a cup of coffee and walk home slowly. I hope you are having a "
+        "good day as well; let us talk again soon!"
+    ),
+}
+"""For whoever records a reference: some fifteen seconds."""

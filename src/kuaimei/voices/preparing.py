@@ -1,0 +1,95 @@
+"""From a reference that is kept to a voice that speaks: seconds, without torch."""
+
+import asyncio
+import logging
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.engines.computing import compute
+from kuaimei.engines.types import Language, Priority, Ticket
+from kuaimei.errors import EngineError, NotFound
+from kuaimei.store.voices import VoiceRow
+from kuaimei.voices.beginning import nearest_by_pitch, one_style
+from kuaimei.voices.files import REFERENCE, STYLE, read_flac, style_bytes
+from kuaimei.voices.state import Course
+from kuaimei.voices.types import Pitch
+from kuaimei.voices.workroom import Workroom
+
+__all__ = ["prepare"]
+
+_log = logging.getLogger(__name__)
+
+
+async def prepare(room: Workroom, voice: str) -> VoiceRow | None:
+    """Make the voice of that id ready to speak; None if it is gone, or there is nothing to do.
+
+    Raises:
+        KuaimeiError: If something was away that may come back; the voice is as it was.
+    """
+    shelf = room.store.voices
+    try:
+        row = await shelf.get(voice)
+        if row.state != "preparing":
+            return None
+        try:
+            pcm = await asyncio.to_thread(read_flac, await shelf.file(voice, REFERENCE))
+        except NotFound:
+            lost = "its recording was lost before it was kept; delete the voice and add it again"
+            await shelf.change(voice, state="failed", stage="", error=lost)
+            return None
+        if row.transcript is None:
+            await shelf.change(voice, stage="listening")
+            row = await _write_down(room, row, pcm)
+        await shelf.change(voice, stage="predicting")
+        style = await _first_style(room, row, pcm)
+        await shelf.put_file(voice, STYLE, style_bytes(style))
+        if room.bank is not None:
+            room.bank.put_voice(voice, style)
+        row = await shelf.change(
+            voice, state="ready", stage="", error=None, learning=_course(room).model_dump(mode="json")
+        )
+    except NotFound:  # deleted meanwhile
+        if room.bank is not None:
+            room.bank.drop_voice(voice)
+        return None
+    room.tell(voice)
+    return row
+
+
+def _course(room: Workroom) -> Course:
+    """What will be learned of a new voice."""
+    target = room.settings.voices.learn
+    if target == "none":
+        return Course(state="done", progress=1.0)
+    if hindrance := room.hindrance():
+        return Course(state="unavailable", error=hindrance, progress=1.0, target=target)
+    return Course(step="style", state="waiting", target=target)
+
+
+async def _write_down(room: Workroom, row: VoiceRow, pcm: Pcm) -> VoiceRow:
+    language: Language | None = row.language  # type: ignore[assignment]
+    try:
+        text, spoken = await room.examiner.hear(pcm, language)
+    except EngineError as error:
+        # The voice can do without; its owner can write it down.
+        _log.warning("what is said in the reference of %s could not be heard: %s", row.id, error)
+        return row
+    return await room.store.voices.change(row.id, transcript=text, language=language or spoken)
+
+
+async def _first_style(room: Workroom, row: VoiceRow, pcm: Pcm) -> NDArray[np.float32]:
+    ticket = Ticket(session="voices", priority=Priority.BACKGROUND)
+    return await compute(room.cores, ticket, 1, partial(_predicted, room, row, pcm))
+
+
+def _predicted(room: Workroom, row: VoiceRow, pcm: Pcm) -> NDArray[np.float32]:
+    """In a thread."""
+    if room.bank is None:
+        return np.zeros(256, np.float32)
+    pitch = None if row.pitch is None else Pitch(**row.pitch)
+    language: Language | None = row.language  # type: ignore[assignment]
+    stock = room.bank.stock
+    return one_style(stock[nearest_by_pitch(stock, pitch, language)])

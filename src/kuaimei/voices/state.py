@@ -1,0 +1,58 @@
+"""Between the rows of the store and the types at the boundary."""
+
+from typing import Final
+
+from kuaimei.store.voices import VoiceRow
+from kuaimei.voices.types import Learning, LearningState, Step, Voice
+
+__all__ = ["LEARNING", "STEPS", "Course", "next_step", "to_voice"]
+
+STEPS: Final[tuple[Step, ...]] = ("predicted", "style", "decoder")
+LEARNING: Final[tuple[LearningState, ...]] = ("waiting", "running", "paused")
+"""There is a job for it."""
+
+
+class Course(Learning):
+    """How learning goes, as it is kept.
+
+    Attributes:
+        target: The step after which it ends.
+        reached: The last step whose result is in use.
+    """
+
+    target: Step = "predicted"
+    reached: Step = "predicted"
+
+    def told(self) -> Learning:
+        """What clients see of it."""
+        return Learning(**self.model_dump(include=set(Learning.model_fields)))
+
+
+def next_step(step: Step) -> Step:
+    """What is learned after ``step``."""
+    return STEPS[min(STEPS.index(step) + 1, len(STEPS) - 1)]
+
+
+def to_voice(row: VoiceRow, cloned_similarity: float) -> Voice:
+    """The voice in ``row``; called cloned from that measured similarity on."""
+    cloned = row.similarity is not None and row.similarity >= cloned_similarity
+    return Voice.model_validate(
+        {
+            "id": row.id,
+            "owner": row.owner,
+            "name": row.name,
+            "created_at": row.created_at,
+            "language": row.language,
+            "state": row.state,
+            "stage": row.stage,
+            "error": row.error,
+            "transcript": row.transcript,
+            "duration_s": row.duration_s,
+            "checks": row.checks,
+            "pitch": row.pitch,
+            "consent": row.consent,
+            "learning": Course(**row.learning).told(),
+            "similarity": row.similarity,
+            "label": "cloned" if cloned else "similar",
+        }
+    )

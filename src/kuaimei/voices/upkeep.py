@@ -1,0 +1,144 @@
+"""What goes on by itself: voices are taken up again after a start, followed, and deleted when old."""
+
+import asyncio
+import logging
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+
+from kuaimei.errors import KuaimeiError, NotFound
+from kuaimei.store.voices import VoiceRow
+from kuaimei.voices.files import DECODER, STYLE, read_style, write
+from kuaimei.voices.preparing import prepare
+from kuaimei.voices.state import LEARNING, Course
+from kuaimei.voices.workroom import Workroom
+
+__all__ = ["LEARN", "PREPARE", "SOON", "Upkeep"]
+
+_log = logging.getLogger(__name__)
+
+PREPARE: Final = "prepare_voice"
+LEARN: Final = "learn_voice"
+"""Names of the durable jobs; their subject is a voice."""
+SOON: Final = 5
+"""Priority: somebody waits for the voice."""
+_TEND_S: Final = 60.0
+
+
+class Upkeep:
+    """Keeps what the synthesiser speaks in line with what is kept."""
+
+    def __init__(self, room: Workroom) -> None:
+        self.room = room
+        self._put: set[str] = set()
+
+    async def prepare(self, voice: str) -> None:
+        """The job that makes a new voice speak, and then has it learned."""
+        row = await prepare(self.room, voice)
+        if row is not None:
+            self._put.add(voice)
+            if Course(**row.learning).state == "waiting":
+                await self.room.store.defer(LEARN, voice)
+
+    async def restore(self) -> None:
+        """Speak in all voices that are kept, and go on with what was left undone.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        for row in await self.room.store.voices.all():
+            await self._restore(row)
+
+    async def _restore(self, row: VoiceRow) -> None:
+        course = Course(**row.learning)
+        if row.state == "preparing":
+            await self.room.store.defer(PREPARE, row.id, priority=SOON)
+        if row.state != "ready":
+            return
+        await self._take(row)
+        wanted = course.state == "unavailable" and not self.room.hindrance()
+        if wanted or course.state in LEARNING:
+            step = "style" if course.step == "predicted" else course.step
+            course = course.model_copy(update={"state": "waiting", "step": step, "error": None})
+            if wanted:
+                course = course.model_copy(update={"progress": 0.0})
+            with suppress(NotFound):
+                await self.room.store.voices.change(row.id, learning=course.model_dump(mode="json"))
+                await self.room.store.defer(LEARN, row.id)
+
+    async def _take(self, row: VoiceRow) -> None:
+        """Its files to where the engines have them."""
+        shelf = self.room.store.voices
+        try:
+            style = read_style(await shelf.file(row.id, STYLE))
+            if self.room.bank is not None:
+                self.room.bank.put_voice(row.id, style)
+            self._put.add(row.id)
+            local = self.room.local_folder(row.id) / DECODER
+            if Course(**row.learning).reached == "decoder" and not local.is_file():
+                data = await shelf.file(row.id, DECODER)
+                await self.room.in_thread(partial(write, local, data))
+        except KuaimeiError as error:
+            _log.warning("the voice %s cannot be spoken: %s", row.name, error)
+
+    async def tend(self) -> None:
+        """Until cancelled: delete what is too old, and follow what other processes add and delete."""
+        while True:
+            await asyncio.sleep(_TEND_S)
+            try:
+                await self.expire(datetime.now(UTC))
+                await self.follow()
+            except KuaimeiError as error:
+                _log.warning("the voices cannot be tended now: %s", error)
+
+    async def expire(self, now: datetime) -> int:
+        """Delete voices that are older than they may become; how many that were.
+
+        Raises:
+            StoreError: If a part could not be deleted.
+        """
+        days = self.room.settings.voices.retention_days
+        if not days:
+            return 0
+        old = [r for r in await self.room.store.voices.all() if r.created_at < now - timedelta(days=days)]
+        for row in old:
+            await self.erase(row.id)
+        return len(old)
+
+    async def follow(self) -> None:
+        """Speak in the voices that are kept, and in no other.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        ready = {row.id: row for row in await self.room.store.voices.all() if row.state == "ready"}
+        for voice in self._put - ready.keys():
+            self._forget(voice)
+        for voice in ready.keys() - self._put:
+            await self._take(ready[voice])
+
+    async def erase(self, voice: str) -> None:
+        """The voice and everything derived from it, whatever is being done with it: really gone.
+
+        Raises:
+            StoreError: If a part could not be deleted; ask again.
+        """
+        store = self.room.store
+        for job in (LEARN, PREPARE):
+            await store.cancel_job(job, voice)
+        self._forget(voice)
+        for folder in (self.room.job_folder(voice), self.room.local_folder(voice)):
+            await self.room.in_thread(partial(shutil.rmtree, folder, True))
+        await store.voices.remove(voice)
+        # Asked for while the row was still there.
+        for job in (LEARN, PREPARE):
+            await store.cancel_job(job, voice)
+        self._forget(voice)
+
+    def _forget(self, voice: str) -> None:
+        self._put.discard(voice)
+        if self.room.bank is not None:
+            self.room.bank.drop_voice(voice)
+        self.room.tell(voice)

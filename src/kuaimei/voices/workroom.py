@@ -1,0 +1,125 @@
+"""What enrolling and learning a voice use of the house."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias
+
+import kuaimei
+from kuaimei.audio.pcm import Pcm
+from kuaimei.engines.protocols import Synthesizer, VoiceBank
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
+from kuaimei.rendering.quiet import Quiet
+from kuaimei.settings import Settings
+from kuaimei.store.voices import VoiceShelf
+from kuaimei.voices.enrolment import Examiner
+
+__all__ = ["Speak", "VoiceStore", "Workroom"]
+
+_ENVIRONMENT: Final = ".venv-clone"
+_LOSSES: Final = ("ge2e", "campplus")
+"""Encoders that learning goes through; ERes2Net is never one of them."""
+_JUDGE: Final = "eres2net"
+
+Speak: TypeAlias = Callable[[str, str, Path | None], Awaitable[tuple[Pcm, int]]]
+"""Speaks in a voice (id) a text with the beautiful tier's decoder (None: the stock one); samples and rate."""
+
+
+class VoiceStore(Protocol):
+    """Of `kuaimei.store.Store`, whose words apply."""
+
+    voices: VoiceShelf
+
+    async def defer(self, name: str, subject: str, *, priority: int = 0) -> None:
+        """Have a job done."""
+        ...
+
+    async def cancel_job(self, name: str, subject: str) -> None:
+        """Forget it, ending it where it is being done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workroom:
+    """See the module.
+
+    Attributes:
+        synthesizer: Speaks in the voices; learns them if it is a `VoiceBank`.
+        weights: Kokoro's fp32 ONNX file, which learning starts from; None: there is none.
+        speak_hq: The beautiful tier, to judge its decoder by; None: what the learning process says counts.
+        changed: Told the id of a voice that sounds different from now on.
+    """
+
+    settings: Settings
+    store: VoiceStore
+    examiner: Examiner
+    synthesizer: Synthesizer
+    quiet: Quiet
+    cores: Lane
+    weights: Path | None = None
+    speak_hq: Speak | None = None
+    changed: list[Callable[[str], None]] = field(default_factory=list)
+
+    @property
+    def bank(self) -> VoiceBank | None:
+        """The synthesiser, if it can learn voices."""
+        return self.synthesizer if isinstance(self.synthesizer, VoiceBank) else None
+
+    def python(self) -> Path | None:
+        """Interpreter of the environment for learning; None: it is not installed."""
+        if given := self.settings.voices.python:
+            path = Path(given).expanduser()
+            return path if path.is_file() else None
+        places = (Path(kuaimei.__file__).parents[2], Path.cwd(), self.settings.home)
+        found = (place / _ENVIRONMENT / "bin" / "python" for place in places)
+        return next((path for path in found if path.is_file()), None)
+
+    def losses(self) -> dict[str, Path]:
+        """Weights of the encoders that learning goes through, by name; those that are installed."""
+        files = {name: self.settings.weights_dir / name / "model.onnx" for name in _LOSSES}
+        return {name: path for name, path in files.items() if path.is_file()}
+
+    def hindrance(self) -> str:
+        """Why nothing can be learned here, and what to do, in one sentence; empty if it can."""
+        if self.bank is None:
+            return "the speech engine in use cannot learn voices: set KUAIMEI_TTS=kokoro"
+        if self.weights is None or not self.weights.is_file():
+            return "the network that learning starts from is missing; run: kuaimei models pull kokoro"
+        if missing := [name for name in _LOSSES if name not in self.losses()]:
+            return f"speaker encoders are missing; run: kuaimei models pull {' '.join(missing)}"
+        if self.python() is None:
+            return "the environment for learning is not installed; run: make setup (without SLIM)"
+        return ""
+
+    def encoder(self, name: str = "ge2e") -> SpeakerEncoder | None:
+        """A speaker encoder, loaded; None: not installed. Blocks for a moment; let go of it after use."""
+        folder = self.settings.weights_dir / name
+        return open_encoder(folder) if (folder / "model.onnx").is_file() else None
+
+    def judge(self) -> SpeakerEncoder | None:
+        """The encoder that is in no loss."""
+        return self.encoder(_JUDGE)
+
+    def job_folder(self, voice: str) -> Path:
+        """Where learning the voice keeps what it needs and its checkpoints."""
+        return self.settings.home / "learning" / voice
+
+    def local_folder(self, voice: str) -> Path:
+        """Where the files of the voice lie that engines read from disk."""
+        return self.settings.home / "voices" / voice
+
+    def tell(self, voice: str) -> None:
+        """The voice sounds different from now on."""
+        for told in self.changed:
+            told(voice)
+
+    async def in_thread(self, function: Callable[[], None]) -> None:
+        """Small work with files, to its end even if the caller is cancelled."""
+        task = asyncio.ensure_future(asyncio.to_thread(function))
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait((task,))
+            raise
