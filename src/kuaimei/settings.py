@@ -128,6 +128,8 @@ class RenderingSettings(_Section):
     hq: str = ""
     """What renders: a name in the catalogue, a path or a base URL, as for ``tts``; empty: the same as
     ``tts``; ``none``: replies are rendered once, fast."""
+    hq_voice: str = ""
+    """Voice of what renders for replies in a voice that it does not know; empty: those keep the fast one."""
     memory_mb: int = Field(2048, ge=1)
     """Memory lent to models that are loaded on demand; what was not used for longest goes first."""
     idle_s: float = Field(300.0, ge=0)
@@ -232,6 +234,7 @@ class Settings(BaseSettings):
     engines: EngineSettings = EngineSettings()
     store: StoreSettings = StoreSettings()
     rendering: RenderingSettings = RenderingSettings()
+    voices: VoiceSettings = VoiceSettings()
     server: ServerSettings = ServerSettings()
 
     @classmethod
