@@ -153,3 +153,39 @@ async def test_a_guess_that_has_become_certain_moves_up_where_it_waits() -> None
     claim.certain = True
     await working
     assert served == ["holds", "guess", "copy", "a", "b"]
+
+
+@virtually
+async def test_who_can_gives_way_to_the_more_important_and_only_to_them() -> None:
+    lane, asked = Lane("x"), list[str]()
+
+    async def patient(name: str, priority: Priority) -> None:
+        stop = asyncio.Event()
+
+        def give_way() -> None:
+            asked.append(name)
+            stop.set()
+
+        async with lane.slot(ticket(name, priority), give_way=give_way):
+            await asyncio.wait_for(stop.wait(), 100.0)
+
+    rendering = asyncio.ensure_future(patient("rendering", Priority.BACKGROUND))
+    await asyncio.sleep(1.0)
+    equal = asyncio.ensure_future(hold(lane, ticket("equal", Priority.BACKGROUND), []))
+    await asyncio.sleep(1.0)
+    assert asked == []
+    served = list[str]()
+    await asyncio.gather(*(hold(lane, ticket(name), served) for name in ("live", "second")))
+    assert asyncio.get_running_loop().time() == pytest.approx(START + 4.0)
+    await asyncio.gather(rendering, equal)
+    assert asked == ["rendering"]
+    assert (lane.busy, lane.depth) == (0, 0)
+    # A core is free: nobody has to give way.
+    wide, rest = Lane("x", 2), asyncio.Event()
+    async with wide.slot(ticket("background", Priority.BACKGROUND), give_way=rest.set):
+        async with wide.slot(ticket("live")):
+            assert not rest.is_set()
+        async with asyncio.timeout(10.0):
+            all_cores = asyncio.ensure_future(hold(wide, ticket("live"), [], units=2))
+            await rest.wait()
+    await all_cores

@@ -1,0 +1,222 @@
+"""The beautiful Kokoro: whole sentences by the exact network, with a voice's own decoder if it has one.
+
+The same voices and the same reading as the fast one's. It is patient: one core, one sentence after the
+other, and it stops in the middle of one whenever somebody who is more important needs the cores.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.engines.computing import compute
+from kuaimei.engines.inference import Run, StoppableSession, open_session
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.tts.kokoro.difference import load_difference
+from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
+from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
+from kuaimei.engines.tts.kokoro.voicing import Stopped, Styles, Voicing
+from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices
+from kuaimei.engines.types import TTSReq
+from kuaimei.engines.workshop import Workshop
+from kuaimei.errors import WeightsError
+from kuaimei.models.onnxfile import read_onnx
+from kuaimei.models.source import Source
+from kuaimei.text.clauses import ClauseCutter, ClauseSizes, speech_length
+
+__all__ = ["MEMORY_MB", "HqNetwork", "HqRuntime", "KokoroHq", "open_hq", "sentences"]
+
+MEMORY_MB: Final = 1100.0
+"""What the network takes with the longest sentence in work; measured, see `docs/benchmarks.md`."""
+
+_SIZES: Final = ClauseSizes(sentence=12, pause=48, word_min=48, word_max=60, limit=64, quoted=48)
+"""A sentence is one breath: words at a seam know nothing of each other. A Chinese character has some 4.4
+phonemes, and Kokoro, trained on shorter texts, hurries through more than 300 to 400 of them."""
+_SHORTEST: Final = 6.0
+"""A leftover under so many spoken characters joins the sentence before it: the network is bad at those."""
+
+
+class HqRuntime(Protocol):
+    """Renders a piece on one core, and can be stopped."""
+
+    def render(self, utterance: Utterance, run: Run | None = None) -> NDArray[np.float32]:
+        """Samples at `RATE`, shape ``(m,)``.
+
+        Raises:
+            Stopped: If ``run`` was stopped.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the network; nothing can be rendered afterwards."""
+        ...
+
+
+class HqNetwork:
+    """Kokoro's fp32 network on one core.
+
+    Args:
+        path: ``fp32.onnx``.
+        replaced: Constants by name, to take instead of the file's.
+
+    Raises:
+        WeightsError: If the file is missing or damaged.
+    """
+
+    def __init__(self, path: Path, replaced: Mapping[str, NDArray[np.float32]] | None = None) -> None:
+        self._session: StoppableSession | None = open_session(path, threads=1, replaced=replaced)
+
+    def render(self, utterance: Utterance, run: Run | None = None) -> NDArray[np.float32]:
+        """See `HqRuntime.render`."""
+        if self._session is None:
+            raise RuntimeError("the synthesiser is closed")
+        try:
+            inputs, options = utterance.inputs("input_ids"), run.options if run is not None else None
+            audio: NDArray[np.float32] = self._session.run(None, inputs, options)[0]
+        except Exception:  # its exception classes are not public
+            if run is not None and run.stopped:
+                raise Stopped from None
+            raise
+        return audio.reshape(-1)
+
+    def close(self) -> None:
+        """See `HqRuntime.close`."""
+        self._session = None
+
+
+class KokoroHq:
+    """See the module's text.
+
+    Args:
+        network: Computes.
+        voicing: Voices, and text to sound.
+        cores: The lane that lends cores.
+
+    Attributes:
+        given_way: How often a sentence was broken off for somebody more important.
+    """
+
+    sample_rate = RATE
+
+    def __init__(self, network: HqRuntime, voicing: Voicing, cores: Lane) -> None:
+        self._network = network
+        self._voicing = voicing
+        self._cores = cores
+        self.given_way = 0
+
+    @property
+    def voices(self) -> Sequence[str]:
+        """Ids of the voices at hand; the first is the default."""
+        return self._voicing.names
+
+    def put_voice(self, voice_id: str, style: NDArray[np.float32]) -> None:
+        """See `kuaimei.engines.protocols.VoiceBank`."""
+        self._voicing.put(voice_id, style)
+
+    def drop_voice(self, voice_id: str) -> None:
+        """See `kuaimei.engines.protocols.VoiceBank`."""
+        self._voicing.drop(voice_id)
+
+    async def stream(self, req: TTSReq) -> AsyncGenerator[Pcm, None]:
+        """``req.text`` spoken, in one piece for each of its `sentences` that has something to say in it.
+
+        Raises:
+            EngineError: If the voice is unknown or synthesis failed; `QueueFull` if there was no place or
+                time for it.
+        """
+        styles = self._voicing.styles(req.voice_id)
+        for sentence in sentences(req.text):
+            pcm = await self._speak(sentence, styles, req)
+            if len(pcm):
+                yield pcm
+
+    def close(self) -> None:
+        """Let go of the network."""
+        self._network.close()
+
+    async def _speak(self, sentence: str, styles: Styles, req: TTSReq) -> Pcm:
+        while True:
+            run = Run()
+            try:
+                return await compute(
+                    self._cores,
+                    req.ticket,
+                    1,
+                    self._render,
+                    sentence,
+                    styles,
+                    req.speed,
+                    run,
+                    give_way=run.stop,
+                )
+            except Stopped:
+                self.given_way += 1
+            finally:
+                run.stop()  # nobody may wait for it any more, and its core is wanted back
+
+    def _render(self, sentence: str, styles: Styles, speed: float, run: Run) -> Pcm:
+        """One sentence, in a thread."""
+
+        def network(utterance: Utterance) -> NDArray[np.float32]:
+            return self._network.render(utterance, run)
+
+        return self._voicing.speak(sentence, styles, speed, network)
+
+
+@asynccontextmanager
+async def open_hq(
+    workshop: Workshop, source: Source, difference: Path | None = None
+) -> AsyncIterator[KokoroHq]:
+    """The beautiful Kokoro from the folder ``source.path``.
+
+    Args:
+        workshop: Its cores are shared with the live engines.
+        source: Of Kokoro's weights.
+        difference: File of a voice's own decoder; None: the stock one.
+
+    Raises:
+        WeightsError: If something is missing or damaged, or the difference is to other weights.
+        SettingsError: If the user's lexicon has a bad line.
+    """
+    folder = source.path
+    if folder is None or not folder.is_dir():
+        raise WeightsError(f"there is no folder of Kokoro's at {folder}; run: kuaimei models pull kokoro")
+    path = folder / "fp32.onnx"
+
+    def load() -> tuple[HqNetwork, Voicing]:
+        network = HqNetwork(path, _replaced(path, difference) if difference is not None else None)
+        phonemes: Callable[[str], str] = load_phonemes(workshop.settings.home / "lexicon.toml")
+        return network, Voicing(load_alphabet(folder), load_voices(folder), phonemes)
+
+    network, voicing = await asyncio.to_thread(load)
+    engine = KokoroHq(network, voicing, workshop.cores)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def sentences(text: str) -> list[str]:
+    """``text`` in pieces of one breath, mostly sentences; together they are exactly ``text``."""
+    cutter = ClauseCutter(first=_SIZES, following=_SIZES)
+    pieces = [*cutter.push(text), *cutter.flush()]
+    if len(pieces) > 1 and speech_length(pieces[-1]) < _SHORTEST:
+        pieces[-2:] = ["".join(pieces[-2:])]
+    return pieces
+
+
+def _replaced(path: Path, difference: Path) -> dict[str, NDArray[np.float32]]:
+    change = load_difference(difference)
+    stock = read_onnx(path).tensors
+    unknown = next((name for name in change.names if name not in stock), None)
+    if unknown is not None:
+        raise WeightsError(
+            f"the voice was learned for another version of Kokoro ({unknown} is not in {path.name}); "
+            "learn it anew"
+        )
+    return {name: np.ascontiguousarray(change.apply(name, stock[name])) for name in change.names}
