@@ -1,6 +1,6 @@
 import { ActionIcon, Button, Checkbox, Progress, SegmentedControl, TextInput } from "@mantine/core";
 import { IconArrowLeft } from "@tabler/icons-react";
-import { useEffect, useRef, useState, type FormEvent } from "react";
+import { useEffect, useLayoutEffect, useRef, useState, type FormEvent } from "react";
 
 import { NeedsKey } from "../../api/http";
 import { addVoice, ReferenceRefused, type Check, type Voice } from "../../api/voices";
@@ -35,7 +35,7 @@ export default function AddVoice({ onAdded, onBack }: Props) {
   const aborting = useRef<AbortController | null>(null);
   const told = useRef<HTMLDivElement>(null);
   const title = useRef<HTMLHeadingElement>(null);
-  useEffect(() => title.current?.focus(), []);
+  useLayoutEffect(() => title.current?.focus(), []); // before anybody can put it elsewhere
   useEffect(() => () => aborting.current?.abort(), []);
   useEffect(() => {
     if (state.kind === "refused") told.current?.scrollIntoView({ block: "nearest" });

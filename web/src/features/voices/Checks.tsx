@@ -5,6 +5,8 @@ import { usePreferences } from "../../app/preferences";
 import { useWords } from "../../i18n";
 import classes from "./Checks.module.css";
 
+/** Units that say something to who is no engineer. */
+const FOR_PEOPLE: ReadonlySet<string> = new Set(["s", "%", "dB", "dBFS"]);
 const ICONS = { ok: IconCircleCheck, warning: IconAlertTriangle, refused: IconCircleX };
 
 /** What was found in a recording: for each thing a verdict, and what to do. */
@@ -24,7 +26,7 @@ export function Checks({ checks }: { checks: readonly Check[] }) {
               <div>
                 <p>
                   <strong>{own.kinds[check] ?? check}</strong> <span className={classes.verdict}>{own[verdict]}</span>{" "}
-                  {value !== null && <small>{`${Math.round(value * 100) / 100} ${unit}`.trim()}</small>}
+                  {value !== null && FOR_PEOPLE.has(unit) && <small>{`${Math.round(value * 10) / 10} ${unit}`}</small>}
                 </p>
                 <p className={classes.advice}>{english ? advice.en : advice.zh}</p>
               </div>
