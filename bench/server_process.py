@@ -1,4 +1,4 @@
-"""The server as ``kuaimei serve`` runs it: a process and data folder of its own, the weights that are there."""
+"""The server as ``kuaimei serve`` runs it: process and data folder of its own, the weights that are there."""
 
 import os
 import shutil

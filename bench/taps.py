@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import Pcm
 
-__all__ = ["RATE", "SCRIPT", "Recorded", "correlation", "kept_reply", "recorded"]
+__all__ = ["RATE", "SCRIPT", "Recorded", "correlation", "kept", "kept_audio", "kept_reply", "recorded"]
 
 RATE = 24_000
 """Of what is recorded, in Hz."""
@@ -38,21 +38,32 @@ async def recorded(page: Any) -> Recorded:
     return Recorded(*(np.frombuffer(base64.b64decode(one), "<i2") for one in both))
 
 
-async def kept_reply(page: Any, number: int = -1) -> Pcm:
-    """One of the replies of the page's conversation (the latest) as the server keeps it, at `RATE`.
+async def kept(page: Any, replies: int = 1) -> list[dict[str, Any]]:
+    """The utterances of the page's conversation as the server keeps them, once so many replies are safe.
 
     Raises:
-        RuntimeError: If nothing of it is kept.
+        RuntimeError: If they are not, after 20 s.
     """
     session = next(iter(re.findall(r"sess_\w+", page.url)), "")
     for _ in range(_TRIES):
         answer = await page.request.get(f"{_origin(page)}/api/sessions/{session}/utterances")
-        replies = [one for one in (await answer.json()).get("data", []) if one["speaker"] == "assistant"]
-        if replies and replies[number]["bytes"]:
-            audio = await page.request.get(f"{_origin(page)}/api/recordings/{replies[number]['id']}/audio")
-            return await decode(await audio.body(), RATE)
+        found: list[dict[str, Any]] = (await answer.json()).get("data", [])
+        if sum(one["speaker"] == "assistant" and bool(one["bytes"]) for one in found) >= replies:
+            return found
         await asyncio.sleep(0.5)
-    raise RuntimeError(f"no reply of {session or page.url} is kept")
+    raise RuntimeError(f"{replies} replies of {session or page.url} are not kept")
+
+
+async def kept_audio(page: Any, utterance: str) -> Pcm:
+    """The recording of an utterance, at `RATE`."""
+    audio = await page.request.get(f"{_origin(page)}/api/recordings/{utterance}/audio")
+    return await decode(await audio.body(), RATE)
+
+
+async def kept_reply(page: Any) -> Pcm:
+    """The latest reply of the page's conversation as the server keeps it, at `RATE`."""
+    replies = [one for one in await kept(page) if one["speaker"] == "assistant"]
+    return await kept_audio(page, replies[-1]["id"])
 
 
 def _origin(page: Any) -> str:
