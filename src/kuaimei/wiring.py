@@ -3,29 +3,45 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
+import numpy as np
+
+from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Observer
 from kuaimei.dialogue.manner import Manner
+from kuaimei.dialogue.streams import closing
 from kuaimei.engines.asr import open_captioner, open_recognizer
 from kuaimei.engines.llm import open_language_model
+from kuaimei.engines.protocols import Recognizer, Synthesizer, VoiceActivityDetector
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.turn import open_turn_detector
-from kuaimei.engines.types import LLMReq, Message
+from kuaimei.engines.types import LLMReq, Message, Priority, Ticket, TTSReq
 from kuaimei.engines.vad import open_vad
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import KuaimeiError
 from kuaimei.models.resolve import resolve, roles
 from kuaimei.models.source import Role, Source
+from kuaimei.rendering.choosing import HqEngines
+from kuaimei.rendering.quiet import Quiet
+from kuaimei.rendering.renderer import Renderer
+from kuaimei.rendering.residency import Residency
+from kuaimei.rendering.tier import HqTier
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store, transcribe_with
+from kuaimei.store.jobs import Job
+from kuaimei.store.renderings import HQ_JOB
 from kuaimei.text import clauses
+from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.library import VoiceLibrary, open_library
+from kuaimei.voices.workroom import Speak, Workroom, speaker_encoder
 
-__all__ = ["PARTS", "House", "Progress", "open_house", "open_one", "sources"]
+__all__ = ["PARTS", "House", "Progress", "open_house", "open_one", "sources", "voice_room"]
 
 T = TypeVar("T")
 
@@ -48,6 +64,9 @@ class House:
         store: None if nothing is to be kept.
         loaded: What plays each role.
         lanes: The queues of the engines, for metrics.
+        quiet: Knows when nobody is talking or being answered.
+        hq: What renders replies a second time; None: nothing does.
+        voices: The cloned ones; None if nothing is to be kept.
     """
 
     settings: Settings
@@ -55,6 +74,9 @@ class House:
     store: Store | None
     loaded: tuple[Source, ...]
     lanes: tuple[Lane, ...]
+    quiet: Quiet = field(default_factory=Quiet)
+    hq: HqTier | None = None
+    voices: VoiceLibrary | None = None
 
     @asynccontextmanager
     async def converse(
@@ -68,7 +90,9 @@ class House:
     ) -> AsyncIterator[Conversation]:
         """One conversation, recorded if there is a store; closed with the block."""
         async with AsyncExitStack() as stack:
-            watching = list(observers)
+            watch = self.quiet.watch(session)
+            stack.callback(watch.close)
+            watching: list[Observer] = [watch, *observers]
             if self.store is not None:
                 recorder = self.store.recorder(session, voice=self.settings.voice, engine=self._named("tts"))
                 stack.push_async_callback(recorder.close)
@@ -103,6 +127,12 @@ def sources(settings: Settings) -> dict[Role, Source]:
     }
 
 
+def _second(settings: Settings) -> Source | None:
+    """What renders replies a second time."""
+    value = settings.rendering.hq or settings.tts
+    return None if value == _NONE else resolve("tts", value, settings.weights_dir)
+
+
 def _workshop(settings: Settings) -> Workshop:
     return Workshop(settings=settings, cores=Lane("cores", settings.engines.cores))
 
@@ -121,6 +151,8 @@ async def open_house(
     """
     workshop = _workshop(settings)
     found = sources(settings)
+    second = _second(settings)
+    quiet, hq, voices = Quiet(), None, None
     async with AsyncExitStack() as stack:
 
         async def opened(name: str, context: AbstractAsyncContextManager[T]) -> T:
@@ -168,7 +200,28 @@ async def open_house(
                 language=None if language == "auto" else language,
                 hotwords=settings.dialogue.hotwords,
             )
-            jobs = asyncio.ensure_future(kept.run_jobs(transcribe=transcriber))
+            others: dict[str, Job] = {}
+            engines_for = None
+            if second is not None:
+                memory = Residency(settings.rendering.memory_mb, settings.rendering.idle_s)
+                hq = HqTier(await stack.enter_async_context(memory))
+                engines_for = HqEngines(workshop, second, kept.voices.file)
+                others[HQ_JOB] = Renderer(
+                    kept.renderings, engines_for, hq.residency, quiet, hq.announcements, hq.counts
+                )
+            room = voice_room(
+                workshop,
+                found["tts"],
+                kept,
+                quiet,
+                vad=vad.result(),
+                recognizer=asr.result(),
+                synthesizer=tts.result(),
+                speak_hq=None if hq is None or engines_for is None else partial(_say_hq, hq, engines_for),
+            )
+            voices = await stack.enter_async_context(open_library(room))
+            others.update(voices.jobs)
+            jobs = asyncio.ensure_future(kept.run_jobs(others, transcribe=transcriber, apart=tuple(others)))
             stack.push_async_callback(_stop, jobs)
         yield House(
             settings=settings,
@@ -176,6 +229,9 @@ async def open_house(
             store=kept,
             loaded=tuple(found.values()),
             lanes=(workshop.cores, *(lane for lane in own if isinstance(lane, Lane))),
+            quiet=quiet,
+            hq=hq,
+            voices=voices,
         )
 
 
@@ -186,6 +242,53 @@ async def open_one(
     """A single engine, for a command that needs no more."""
     async with opener(_workshop(settings), sources(settings)[role]) as engine:
         yield engine
+
+
+def voice_room(
+    workshop: Workshop,
+    source: Source,
+    store: Store,
+    quiet: Quiet,
+    *,
+    vad: Callable[[], VoiceActivityDetector],
+    recognizer: Recognizer,
+    synthesizer: Synthesizer,
+    speak_hq: Speak | None = None,
+) -> Workroom:
+    """What enrolling and learning voices use of a house.
+
+    Args:
+        source: Of the synthesiser's weights.
+    """
+    settings = workshop.settings
+    encoder = partial(speaker_encoder, settings)
+    return Workroom(
+        settings=settings,
+        store=store,
+        examiner=Examiner(vad, recognizer, encoder, workshop.cores),
+        synthesizer=synthesizer,
+        quiet=quiet,
+        cores=workshop.cores,
+        weights=None if source.path is None else source.path / "fp32.onnx",
+        speak_hq=speak_hq,
+    )
+
+
+async def _say_hq(
+    hq: HqTier, engines: HqEngines, voice: str, texts: Sequence[str]
+) -> Sequence[tuple[Pcm, int]]:
+    """``texts`` as the second tier says them in ``voice``, behind everyone who is talking."""
+    engine = await engines(voice)
+    said = []
+    async with hq.residency.use(engine.key, engine.memory_mb, engine.open) as synthesizer:
+        name = engine.prepare(synthesizer)
+        for text in texts:
+            ticket = Ticket(session="voices", priority=Priority.BACKGROUND)
+            request = TTSReq(text=text, voice_id=name, mode="hq", ticket=ticket)
+            async with closing(synthesizer.stream(request)) as stream:
+                pieces = [EMPTY, *[pcm async for pcm in stream]]
+            said.append((np.concatenate(pieces), synthesizer.sample_rate))
+    return said
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -51,7 +51,7 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     server = house.settings.server
-    metrics = Metrics(house.lanes)
+    metrics = Metrics(house.lanes, house.hq)
     app.state.house = house
     app.state.metrics = metrics
     app.state.admission = Admission(server.max_sessions, server.max_waiting, metrics.sessions)

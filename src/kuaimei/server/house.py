@@ -11,6 +11,7 @@ from kuaimei.dialogue.manner import Manner
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Message
 from kuaimei.models.source import Source
+from kuaimei.rendering.tier import HqTier
 from kuaimei.settings import Settings
 from kuaimei.store.preferences import Choice, Kind, Tally, Trial
 from kuaimei.store.records import Tier
@@ -138,6 +139,11 @@ class House(Protocol):
     @property
     def store(self) -> Archive | None:
         """None if nothing is kept."""
+        ...
+
+    @property
+    def hq(self) -> HqTier | None:
+        """The second tier; None: replies are rendered once."""
         ...
 
     @property

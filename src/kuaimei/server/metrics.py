@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -23,6 +23,7 @@ from kuaimei.dialogue.events import (
     TurnTiming,
 )
 from kuaimei.engines.scheduling import Lane
+from kuaimei.rendering.tier import HqTier
 from kuaimei.store.rows import Statistics
 
 __all__ = ["Metrics"]
@@ -45,6 +46,38 @@ class _Lanes(Collector):
             depth.add_metric([lane.name], lane.depth)
             busy.add_metric([lane.name], lane.busy)
         return iter((depth, busy))
+
+
+class _Second(Collector):
+    """The second tier, and the models loaded on demand; read when asked, too."""
+
+    def __init__(self, tier: HqTier) -> None:
+        self._tier = tier
+
+    def collect(self) -> Iterator[Metric]:
+        counts, models = self._tier.counts, self._tier.residency.counters
+        replies = CounterMetricFamily(
+            "kuaimei_hq_replies", "Replies rendered a second time, by what came of it", labels=["outcome"]
+        )
+        for outcome in ("ready", "dropped", "retried", "failed"):
+            replies.add_metric([outcome], getattr(counts, outcome))
+        yield replies
+        for name, text, value in (
+            ("hq_audio_seconds", "Audio of second renderings", counts.audio_s),
+            ("hq_render_seconds", "Time spent on rendering them, queueing included", counts.render_s),
+            ("hq_waited_seconds", "Time they waited for the house to be quiet", counts.waited_s),
+            ("models_loaded", "Models loaded on demand", models.loads),
+            ("models_hits", "Uses of a model that was loaded already", models.hits),
+            ("models_evicted", "Models put out for others", models.evictions),
+            ("models_unloaded", "Models let go because nobody had needed them for long", models.unloads),
+            ("models_failed", "Loads that failed", models.failures),
+            ("models_load_seconds", "Time spent on loading them", models.load_s),
+        ):
+            yield CounterMetricFamily(f"kuaimei_{name}", text, value=value)
+        memory = "Memory counted for models loaded on demand"
+        yield GaugeMetricFamily(
+            "kuaimei_models_memory_bytes", memory, value=self._tier.residency.taken_mb * 1024 * 1024
+        )
 
 
 class _Store:
@@ -98,18 +131,21 @@ class Metrics:
 
     Args:
         lanes: The engines' queues.
+        hq: The second tier; None: there is none.
 
     Attributes:
         registry: What ``/metrics`` shows.
         store: Gauges of what is kept.
     """
 
-    def __init__(self, lanes: Sequence[Lane] = ()) -> None:
+    def __init__(self, lanes: Sequence[Lane] = (), hq: HqTier | None = None) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         registry.register(_Lanes(lanes))
+        if hq is not None:
+            registry.register(_Second(hq))
         self.store = _Store(registry)
 
         def seconds(name: str, text: str) -> Histogram:

@@ -21,11 +21,13 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Message
 from kuaimei.errors import NotFound, StoreError
 from kuaimei.models.source import Source
+from kuaimei.rendering.tier import HqTier
 from kuaimei.server import create_app, make_server
 from kuaimei.server.page import Page
 from kuaimei.settings import DialogueSettings, ServerSettings, Settings
 from kuaimei.store.records import Tier
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
+from kuaimei.voices.library import VoiceLibrary
 from tests.fakes import (
     FakeCaptioner,
     FakeLanguageModel,
@@ -192,6 +194,8 @@ class TestHouse:
         Source("tts", "kokoro", "kokoro", licence="Apache-2.0"),
         Source("vad", "silero", "silero"),
     )
+    hq: HqTier | None = None
+    voices: VoiceLibrary | None = None
     lanes: Sequence[Lane] = field(default_factory=lambda: (Lane("cores", 2),))
     events: dict[str, list[Event]] = field(default_factory=dict)
     conversations: dict[str, Conversation] = field(default_factory=dict)

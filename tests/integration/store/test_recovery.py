@@ -25,10 +25,12 @@ ROOT = Path(__file__).parents[3]
 
 
 @asynccontextmanager
-async def victim(settings: Settings, what: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def victim(
+    settings: Settings, what: str, module: str = "tests.integration.store.victim"
+) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.integration.store.victim"),
+        *(sys.executable, "-m", module),
         *(str(settings.home), settings.store.database_url, what),
         stdout=asyncio.subprocess.PIPE,
         env=environment,

@@ -29,15 +29,19 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.dialogue.manner import Manner
 from kuaimei.engines.llm.history import estimate_tokens
+from kuaimei.rendering.announcements import Ready
 from kuaimei.server.realtime.config import SessionConfig
 from kuaimei.server.realtime.items import Items, user_audio_item
 from kuaimei.server.realtime.outbox import Outbox
 from kuaimei.server.realtime.playback import EventPlayback, Playback
 from kuaimei.server.realtime.protocol import ServerEvent, new_id
 from kuaimei.server.realtime.replies import Ending, Reply
+from kuaimei.server.tiers import address, clauses_body
 
 __all__ = ["Gateway"]
 
+_REPLIES_KEPT = 200
+"""Replies that can be named when their second rendering is ready, minutes later."""
 _TURNS_KEPT = 16
 """Turns of which something is remembered that did not come to their end."""
 
@@ -66,6 +70,7 @@ class Gateway:
         self._ended: dict[int, float] = {}
         self._started_ms: dict[int, float] = {}
         self._unfinished: int | None = None
+        self._replied: dict[int, tuple[str, str]] = {}  # turn -> response, item
         self.config = config
         self.items = Items()
         self.playback: Playback = playback or EventPlayback(outbox)
@@ -106,11 +111,30 @@ class Gateway:
             prompt_tokens=self._prompt_tokens(manner),
         )
         self._reply.create()
+        self._replied[turn] = self._reply.id, self._reply.item_id
+        while len(self._replied) > _REPLIES_KEPT:
+            del self._replied[next(iter(self._replied))]
         return self._reply
 
     def cancel_reply(self) -> None:
         """The client stopped the response, before anything of it came out."""
         self._close("cancelled", "client_cancelled")
+
+    def hq_ready(self, ready: Ready) -> None:
+        """A reply's second rendering is there; one from before this connection goes by its own id."""
+        response, item = self._replied.get(ready.turn, (None, ready.utterance))
+        self.say(
+            {
+                "type": "kuaimei.reply.hq_ready",
+                "turn": ready.turn,
+                "response_id": response,
+                "item_id": item,
+                "recording": ready.utterance,
+                "audio": address(ready.utterance, "hq"),
+                "duration_ms": ready.rendering.duration_ms,
+                "clauses": clauses_body(ready.rendering),
+            }
+        )
 
     def __call__(self, event: Event) -> None:
         """Tell the client of one step."""

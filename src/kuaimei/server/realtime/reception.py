@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Coroutine, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,10 +167,16 @@ class Reception:
                 except ProtocolError as error:  # told, and the house's own model answers
                     gateway.say(error_event(error))
             transport.join(conversation)
-            return await _first_of(
-                converse(transport, commands, gateway, activity, held),
-                activity.lapse(self._house.settings.server.idle_timeout_s),
-            )
+            with self._rendered(visit.session, gateway):
+                return await _first_of(
+                    converse(transport, commands, gateway, activity, held),
+                    activity.lapse(self._house.settings.server.idle_timeout_s),
+                )
+
+    def _rendered(self, session: str, gateway: Gateway) -> AbstractContextManager[None]:
+        """For the length of the block the client hears of its replies' second renderings."""
+        hq = self._house.hq
+        return hq.announcements.listening(session, gateway.hq_ready) if hq is not None else nullcontext()
 
     async def _take_over(self, session: str) -> None:
         """Until nobody has the session."""

@@ -2,13 +2,14 @@
 
 import json
 import zipfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from kuaimei.audio.sink import Sink
 from kuaimei.dialogue.streams import closing
 from kuaimei.errors import NotFound
 from kuaimei.server.house import Archive
+from kuaimei.store.records import Tier
 from kuaimei.store.rows import Utterance
 
 __all__ = ["export"]
@@ -23,7 +24,7 @@ async def export(
         store: Gives the recordings.
         session: Name of the folder in the file.
         data: Becomes ``session.json``.
-        utterances: Become ``transcript.txt``, and a recording each where there is one.
+        utterances: Become ``transcript.txt``, and a recording each where there is one, or two.
     """
     sink = Sink()
     with zipfile.ZipFile(sink, "w") as file:  # type: ignore[call-overload]
@@ -31,14 +32,13 @@ async def export(
         file.writestr(f"{session}/session.json", text, zipfile.ZIP_DEFLATED)
         file.writestr(f"{session}/transcript.txt", _transcript(utterances), zipfile.ZIP_DEFLATED)
         yield sink.take()
-        for utterance in utterances:
-            if not utterance.bytes:
-                continue
+        for utterance, tier in _recordings(utterances):
             try:
-                audio = await store.open_audio(utterance.id)
+                audio = await store.open_audio(utterance.id, tier=tier)
             except NotFound:
                 continue  # deleted meanwhile
-            name = f"{session}/{utterance.turn:04}_{utterance.speaker}_{utterance.id}.flac"
+            ending = "hq.flac" if tier == "hq" else "flac"
+            name = f"{session}/{utterance.turn:04}_{utterance.speaker}_{utterance.id}.{ending}"
             info = zipfile.ZipInfo(name, utterance.started_at.timetuple()[:6])
             info.file_size = audio.content_length  # tells whether a ZIP64 entry is needed
             with file.open(info, "w") as entry:
@@ -47,6 +47,14 @@ async def export(
                         entry.write(chunk)
                         yield sink.take()
     yield sink.take()
+
+
+def _recordings(utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, Tier]]:
+    for utterance in utterances:
+        if utterance.bytes:
+            yield utterance, "fast"
+        if utterance.hq is not None and utterance.hq.bytes:
+            yield utterance, "hq"
 
 
 def _transcript(utterances: Sequence[Utterance]) -> str:

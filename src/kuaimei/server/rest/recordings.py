@@ -8,10 +8,10 @@ from fastapi import APIRouter, Header
 from starlette.responses import Response, StreamingResponse
 
 from kuaimei.dialogue.streams import closing
-from kuaimei.errors import NotFound
 from kuaimei.server.errors import ApiError
 from kuaimei.server.rest.common import Kept, Owner
 from kuaimei.server.rest.sessions import owned, utterance_body
+from kuaimei.store.records import Tier
 
 __all__ = ["byte_range", "router"]
 
@@ -59,27 +59,27 @@ async def get_audio(
     utterance: str,
     store: Kept,
     owner: Owner,
+    tier: Tier = "fast",
     range_: Annotated[str | None, Header(alias="range")] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """The sound, as FLAC."""
+    """The sound, as FLAC; of a reply ``tier`` chooses between the two renderings."""
     found = await store.utterance(utterance)
     await owned(store, found.session_id, owner)
-    if found.bytes is None:
-        raise NotFound(f"utterance {utterance} has no recording (it is {found.state})")
+    size, sha256 = found.file(tier)
     headers = {
         "Accept-Ranges": "bytes",
-        "ETag": f'"{found.sha256}"',
+        "ETag": f'"{sha256}"',
         "Cache-Control": "private, max-age=3600",
     }
     if if_none_match == headers["ETag"]:
         return Response(status_code=304, headers=headers)
-    part = byte_range(range_, found.bytes)
-    start, end = part or (0, found.bytes)
-    audio = await store.open_audio(utterance, start, end)
+    part = byte_range(range_, size)
+    start, end = part or (0, size)
+    audio = await store.open_audio(utterance, start, end, tier=tier)
     headers["Content-Length"] = str(audio.content_length)
     if part is not None:
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.bytes}"
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     # A recording that is gone after all can still be told as an error.
     first = await anext(aiter(audio.chunks), b"")
     body = _bytes(first, audio.chunks)

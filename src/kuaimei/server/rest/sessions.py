@@ -13,6 +13,7 @@ from kuaimei.server.house import Archive
 from kuaimei.server.rest.common import Kept, Owner
 from kuaimei.server.rest.export import export
 from kuaimei.server.security import owner_of
+from kuaimei.server.tiers import address, hq_body
 from kuaimei.store.rows import Session, Utterance
 
 __all__ = ["owned", "router", "utterance_body"]
@@ -41,8 +42,12 @@ def _body(session: Session) -> dict[str, Any]:
 
 def utterance_body(utterance: Utterance) -> dict[str, Any]:
     """An utterance as clients see it."""
-    audio = f"/api/recordings/{utterance.id}/audio" if utterance.bytes else None
-    return {"object": "kuaimei.utterance", **asdict(utterance), "audio": audio}
+    return {
+        "object": "kuaimei.utterance",
+        **asdict(utterance),
+        "audio": address(utterance.id) if utterance.bytes else None,
+        "hq": hq_body(utterance.id, utterance.hq),
+    }
 
 
 @router.get("")

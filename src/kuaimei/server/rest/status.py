@@ -46,6 +46,7 @@ async def get_status(request: Request, house: InHouse, owner: Owner) -> dict[str
         "voice": house.settings.voice or voices[0],
         "models": [{"role": s.role, "name": model_id(s), "licence": s.licence or None} for s in house.loaded],
         "kept": house.store is not None,
+        "hq": house.hq is not None,
         "limits": {
             "event_characters": FRAME_LIMIT,
             "instructions_characters": INSTRUCTIONS_LIMIT,

@@ -25,10 +25,12 @@ from kuaimei.dialogue.events import (
     TurnTimed,
     TurnTiming,
 )
+from kuaimei.rendering.announcements import Ready
 from kuaimei.server.realtime.config import SessionConfig
 from kuaimei.server.realtime.gateway import Gateway
 from kuaimei.server.realtime.outbox import Outbox
 from kuaimei.settings import DialogueSettings, Settings
+from kuaimei.store.rows import Boundary, Rendering
 from tests.fakes import fake_engines, play, said, silence
 
 SECOND = np.ones(24_000, np.int16)
@@ -236,3 +238,39 @@ def test_a_whole_conversation_with_a_barge_in(
     assert len(captions) > 5
     assert len([e for e in events if e["type"] == "kuaimei.turn.timing"]) == 2
     assert not [e for e in events if e["type"] == "error"]
+
+
+def test_the_second_rendering_is_told_of_the_reply_it_belongs_to() -> None:
+    gateway = make_gateway()
+    clauses = (Boundary(0, 0.0, 800.0), Boundary(1, 800.0, 2000.0))
+    rendering = Rendering("ready", "one", "kokoro 1", 2000.0, 24_000, 5000, "ab", clauses, None)
+    begun(gateway)
+    gateway(ReplyFinished(1, 1.0, "reply_1", "好", 1000.0))
+    reply = gateway.reply
+    assert reply is not None
+    gateway(ReplyStarted(2, 2.0, "reply_2"))  # the conversation has gone on
+    waiting(gateway)
+    gateway.hq_ready(Ready("sess_1", 1, "utt_a", rendering))
+    (told,) = waiting(gateway)
+    del told["event_id"]
+    assert told == {
+        "type": "kuaimei.reply.hq_ready",
+        "turn": 1,
+        "response_id": reply.id,
+        "item_id": reply.item_id,
+        "recording": "utt_a",
+        "audio": "/api/recordings/utt_a/audio?tier=hq",
+        "duration_ms": 2000.0,
+        "clauses": [
+            {"index": 0, "start_ms": 0.0, "end_ms": 800.0},
+            {"index": 1, "start_ms": 800.0, "end_ms": 2000.0},
+        ],
+    }
+
+
+def test_the_second_rendering_of_a_reply_from_before_goes_by_its_own_id() -> None:
+    gateway = make_gateway()
+    rendering = Rendering("ready", "one", "kokoro 1", 2000.0, 24_000, 5000, "ab", (), None)
+    gateway.hq_ready(Ready("sess_1", 7, "utt_b", rendering))
+    (told,) = waiting(gateway)
+    assert (told["response_id"], told["item_id"]) == (None, "utt_b")

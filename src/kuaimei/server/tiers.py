@@ -1,0 +1,35 @@
+"""The second rendering of a reply, as clients see it."""
+
+from dataclasses import asdict
+from typing import Any
+
+from kuaimei.store.records import Tier
+from kuaimei.store.rows import Rendering
+
+__all__ = ["address", "clauses_body", "hq_body"]
+
+
+def address(utterance: str, tier: Tier = "fast") -> str:
+    """Where a recording can be heard."""
+    path = f"/api/recordings/{utterance}/audio"
+    return path if tier == "fast" else f"{path}?tier={tier}"
+
+
+def clauses_body(rendering: Rendering) -> list[dict[str, Any]]:
+    """Where in it the clauses of the fast tier are."""
+    return [asdict(clause) for clause in rendering.clauses]
+
+
+def hq_body(utterance: str, rendering: Rendering | None) -> dict[str, Any] | None:
+    """What is known of it; None: the reply gets none. There may be audio while a newer one is being made."""
+    if rendering is None:
+        return None
+    return {
+        "state": rendering.state,
+        "audio": address(utterance, "hq") if rendering.bytes else None,
+        "duration_ms": rendering.duration_ms,
+        "clauses": clauses_body(rendering),
+        "voice": rendering.voice,
+        "engine": rendering.engine or None,
+        "error": rendering.error,
+    }
