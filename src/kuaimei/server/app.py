@@ -60,6 +60,9 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
     app.state.page = page = page or Page()
     app.state.samples = _samples(house)
     app.state.decoding = Gate("transcriptions", running=2, waiting=16)
+    app.state.enrolling = Gate("new voices", running=1, waiting=8)
+    if house.voices is not None:
+        house.voices.room.changed.append(app.state.samples.forget)
     rooms = (
         ws,
         calls,
@@ -80,8 +83,11 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
     for path in page.paths - {"/"}:
         app.add_route(path, pages.file, methods=["GET"], include_in_schema=False)
     install_error_handlers(app)
-    files = frozenset({transcriptions.PATH})
-    app.add_middleware(BodyLimit, files=files, file_limit=server.max_body_mb * 1024 * 1024)
+    files_mb = {
+        transcriptions.PATH: server.max_body_mb,
+        voices.PATH: house.settings.voices.max_upload_mb,
+    }
+    app.add_middleware(BodyLimit, files={path: mb * 1024 * 1024 for path, mb in files_mb.items()})
     # The outermost: nothing is read from strangers.
     app.add_middleware(Guard, settings=server, open_paths=page.paths)
     return app

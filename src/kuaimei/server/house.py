@@ -16,6 +16,7 @@ from kuaimei.settings import Settings
 from kuaimei.store.preferences import Choice, Kind, Tally, Trial
 from kuaimei.store.records import Tier
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
+from kuaimei.voices.library import VoiceLibrary
 
 __all__ = ["Archive", "House", "Preferences"]
 
@@ -144,6 +145,11 @@ class House(Protocol):
     @property
     def hq(self) -> HqTier | None:
         """The second tier; None: replies are rendered once."""
+        ...
+
+    @property
+    def voices(self) -> VoiceLibrary | None:
+        """The cloned ones; None if nothing is kept."""
         ...
 
     @property

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from starlette.exceptions import HTTPException
@@ -23,21 +23,19 @@ class BodyLimit:
 
     Args:
         app: What lies behind.
-        files: Paths that take files.
-        file_limit: Bytes of a body there; elsewhere 2 MiB.
+        files: Paths that take files, and how many bytes a body may have there; elsewhere 2 MiB.
     """
 
-    def __init__(self, app: ASGIApp, files: frozenset[str], file_limit: int) -> None:
+    def __init__(self, app: ASGIApp, files: Mapping[str, int]) -> None:
         self._app = app
         self._files = files
-        self._file_limit = file_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let through or refuse."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._file_limit if scope["path"] in self._files else _JSON_LIMIT
+        limit = self._files.get(scope["path"], _JSON_LIMIT)
         announced = next((v for k, v in scope["headers"] if k == b"content-length"), b"")
         if announced.isdigit() and int(announced) > limit:
             await _drain(receive)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -40,9 +41,9 @@ def language_of(voice: str) -> str:
     return ""
 
 
-def sentence_of(voice: str) -> str:
-    """What the sample of ``voice`` says."""
-    return _SENTENCES.get(language_of(voice)) or _SENTENCES["zh"]
+def sentence_of(voice: str, language: str = "") -> str:
+    """What the sample of ``voice`` says; ``language`` where its name does not tell."""
+    return _SENTENCES.get(language or language_of(voice)) or _SENTENCES["zh"]
 
 
 class Samples:
@@ -61,22 +62,39 @@ class Samples:
         self._gate = Gate("samples of voices", running=1, waiting=64)
         self._making: dict[str, asyncio.Task[bytes]] = {}
 
-    async def sample(self, voice: str) -> bytes:
+    async def sample(self, voice: str, language: str = "") -> bytes:
         """A sentence in ``voice`` (one of the synthesiser's), as MP3.
+
+        Args:
+            voice: Its id.
+            language: It speaks, where its id does not tell.
 
         Raises:
             EngineError: If it cannot be spoken; `QueueFull` if too many are being made.
         """
-        text = sentence_of(voice)
-        path = self._folder / f"{sha256(f'{self._engine}|{voice}|{text}'.encode()).hexdigest()[:32]}.mp3"
+        text = sentence_of(voice, language)
+        path = self._path(voice, text)
         if (data := await asyncio.to_thread(_read, path)) is not None:
             return data
         making = self._making.get(voice)
         if making is None:
             making = asyncio.ensure_future(self._make(voice, text, path))
             self._making[voice] = making
-            making.add_done_callback(lambda _: self._making.pop(voice, None))
+            making.add_done_callback(partial(self._made, voice))
         return await asyncio.shield(making)
+
+    def forget(self, voice: str) -> None:
+        """The voice sounds different from now on, or is gone: its sample is to be made anew."""
+        self._making.pop(voice, None)
+        for text in _SENTENCES.values():
+            self._path(voice, text).unlink(missing_ok=True)
+
+    def _made(self, voice: str, task: "asyncio.Task[bytes]") -> None:
+        if self._making.get(voice) is task:
+            del self._making[voice]
+
+    def _path(self, voice: str, text: str) -> Path:
+        return self._folder / f"{sha256(f'{self._engine}|{voice}|{text}'.encode()).hexdigest()[:32]}.mp3"
 
     async def _make(self, voice: str, text: str, path: Path) -> bytes:
         async with self._gate.enter():
@@ -91,10 +109,14 @@ class Samples:
                 raise EngineUnavailable(f"the voice {voice} was not ready within {_TIMEOUT_S:g} s") from None
         rate = self._synthesizer.sample_rate
         data = await asyncio.to_thread(encode, np.concatenate(pieces), rate, "mp3")
+        if self._making.get(voice) is not asyncio.current_task():
+            return data  # forgotten meanwhile: this is how it sounded before
         try:
             await asyncio.to_thread(_keep, path, data)
         except OSError as error:  # it is made again next time
             _log.warning("the sample of %s cannot be kept: %s", voice, error)
+        if self._making.get(voice) is not asyncio.current_task():
+            await asyncio.to_thread(path.unlink, True)
         return data
 
 

@@ -68,7 +68,6 @@ async def learn(room: Workroom, voice: str) -> None:
         if room.bank is not None:
             room.bank.drop_voice(voice)
         await room.in_thread(partial(shutil.rmtree, room.job_folder(voice), True))
-        await room.in_thread(partial(shutil.rmtree, room.local_folder(voice), True))
 
 
 async def _step(room: Workroom, row: VoiceRow, course: Course) -> Learned:
@@ -147,21 +146,18 @@ async def _keep(room: Workroom, row: VoiceRow, course: Course, learned: Learned)
         decoder = None if learned.decoder is None else await asyncio.to_thread(learned.decoder.read_bytes)
     except (OSError, StoreError) as error:
         raise LearningFailed(f"what was learned cannot be read: {error}") from error
-    local = room.local_folder(row.id) / DECODER
     if decoder is None:
         # A decoder belongs to the style that it was learned with.
         await shelf.drop_file(row.id, DECODER)
-        await room.in_thread(partial(local.unlink, missing_ok=True))
     else:
         await shelf.put_file(row.id, DECODER, decoder)
-        await room.in_thread(partial(write, local, decoder))
     await shelf.put_file(row.id, STYLE, style_bytes(style))
     if room.bank is not None:
         room.bank.put_voice(row.id, style)
     room.tell(row.id)
     measured = None
     with suppress(EngineError):
-        measured = await likeness(room, row, None if decoder is None else local)
+        measured = await likeness(room, row, hq=decoder is not None)
     if measured is None:
         measured = learned.similarity.get(_LOSS)
     step = course.step

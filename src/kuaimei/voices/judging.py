@@ -2,15 +2,13 @@
 
 import asyncio
 from contextlib import aclosing
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.engines.computing import compute
-from kuaimei.engines.speaker import SpeakerEncoder
-from kuaimei.engines.types import Language, Priority, Ticket, TTSReq
+from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import NotFound
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.files import JUDGE, read_flac
@@ -18,18 +16,18 @@ from kuaimei.voices.lines import JUDGED
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.workroom import Workroom
 
-__all__ = ["likeness"]
+__all__ = ["likeness", "spoken"]
 
 _TICKET: Final = Ticket(session="voices", priority=Priority.BACKGROUND)
 
 
-async def likeness(room: Workroom, row: VoiceRow, decoder: Path | None) -> float | None:
+async def likeness(room: Workroom, row: VoiceRow, *, hq: bool) -> float | None:
     """Mean cosine (ERes2Net) of sentences never practised with speech never learned from.
 
     Args:
         room: What may be used.
         row: The voice; the synthesiser has it.
-        decoder: Its own decoder, if it has one: then the beautiful tier speaks.
+        hq: As the beautiful tier speaks it.
 
     Returns:
         None if the encoder is not installed, no speech was held out, or the voice cannot be heard so.
@@ -37,34 +35,32 @@ async def likeness(room: Workroom, row: VoiceRow, decoder: Path | None) -> float
     Raises:
         KuaimeiError: If the voice could not be spoken.
     """
+    if hq and room.speak_hq is None:
+        return None
     try:
         held_out = await asyncio.to_thread(read_flac, await room.store.voices.file(row.id, JUDGE))
     except NotFound:
         return None
-    if decoder is not None and room.speak_hq is None:
-        return None
     encoder = await asyncio.to_thread(room.judge)
     if encoder is None:
         return None
-    language: Language = "en" if row.language == "en" else "zh"
+    lines = JUDGED["en" if row.language == "en" else "zh"]
+    await room.quiet.wait()
+    if hq and room.speak_hq is not None:
+        said = await room.speak_hq(row.id, lines)
+    else:
+        said = [await spoken(room, row.id, line) for line in lines]
     owner = await compute(room.cores, _TICKET, 1, encoder.embed, held_out, RATE)
-    cosines = []
-    for line in JUDGED[language]:
-        await room.quiet.wait()
-        pcm, rate = await _spoken(room, row.id, line, decoder)
-        cosines.append(float(await _embedded(room, encoder, pcm, rate) @ owner))
-    return float(np.mean(cosines))
+    heard = [await compute(room.cores, _TICKET, 1, encoder.embed, pcm, rate) for pcm, rate in said]
+    return float(np.mean([one @ owner for one in heard]))
 
 
-async def _embedded(
-    room: Workroom, encoder: SpeakerEncoder, pcm: Pcm, rate: int
-) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    return await compute(room.cores, _TICKET, 1, encoder.embed, pcm, rate)
+async def spoken(room: Workroom, voice: str, text: str) -> tuple[Pcm, int]:
+    """``text`` in ``voice`` by the fast tier, behind everyone who is talking; samples and rate.
 
-
-async def _spoken(room: Workroom, voice: str, text: str, decoder: Path | None) -> tuple[Pcm, int]:
-    if decoder is not None and room.speak_hq is not None:
-        return await room.speak_hq(voice, text, decoder)
+    Raises:
+        EngineError: If synthesis failed.
+    """
     request = TTSReq(text=text, voice_id=voice, ticket=_TICKET)
     pieces = [EMPTY]
     async with aclosing(room.synthesizer.stream(request)) as stream:  # type: ignore[type-var]

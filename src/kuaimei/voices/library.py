@@ -13,7 +13,7 @@ from kuaimei.errors import Conflict, KuaimeiError, NotFound
 from kuaimei.store.ids import new_id
 from kuaimei.store.jobs import Job
 from kuaimei.store.voices import VoiceRow
-from kuaimei.voices.files import DECODER, JUDGE, REFERENCE, flac
+from kuaimei.voices.files import JUDGE, REFERENCE, flac
 from kuaimei.voices.jobs import learn
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import LEARNING, STEPS, Course, next_step, to_voice
@@ -59,11 +59,6 @@ class VoiceLibrary:
         """
         await self._owned(voice, owner)
         return await self.room.store.voices.file(voice, REFERENCE)
-
-    def decoder(self, voice: str) -> Path | None:
-        """Difference of the voice's own decoder to the stock one; None: it speaks with the stock one."""
-        path = self.room.local_folder(voice) / DECODER
-        return path if path.is_file() else None
 
     # Adding and changing.
 

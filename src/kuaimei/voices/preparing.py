@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from functools import partial
+from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +13,26 @@ from kuaimei.engines.computing import compute
 from kuaimei.engines.types import Language, Priority, Ticket
 from kuaimei.errors import EngineError, NotFound
 from kuaimei.store.voices import VoiceRow
-from kuaimei.voices.beginning import nearest_by_pitch, one_style
+from kuaimei.voices.beginning import nearest_by_pitch
 from kuaimei.voices.files import REFERENCE, STYLE, read_flac, style_bytes
+from kuaimei.voices.judging import spoken
+from kuaimei.voices.prediction import choose_style, predict_style, style_of
+from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import Course
 from kuaimei.voices.types import Pitch
-from kuaimei.voices.workroom import Workroom
+from kuaimei.voices.workroom import Workroom, speaker_encoder
 
 __all__ = ["prepare"]
 
 _log = logging.getLogger(__name__)
+
+_STYLE: Final = 256
+_ENCODERS: Final = ("ge2e", "campplus")
+_TICKET: Final = Ticket(session="voices", priority=Priority.BACKGROUND)
+_TRIED: Final[Mapping[Language, str]] = {
+    "zh": "早安，今天想聊些什麼呢？",
+    "en": "Good morning, what shall we talk about?",
+}
 
 
 async def prepare(room: Workroom, voice: str) -> VoiceRow | None:
@@ -81,15 +93,27 @@ async def _write_down(room: Workroom, row: VoiceRow, pcm: Pcm) -> VoiceRow:
 
 
 async def _first_style(room: Workroom, row: VoiceRow, pcm: Pcm) -> NDArray[np.float32]:
-    ticket = Ticket(session="voices", priority=Priority.BACKGROUND)
-    return await compute(room.cores, ticket, 1, partial(_predicted, room, row, pcm))
-
-
-def _predicted(room: Workroom, row: VoiceRow, pcm: Pcm) -> NDArray[np.float32]:
-    """In a thread."""
-    if room.bank is None:
-        return np.zeros(256, np.float32)
+    """The closest of what can be had without learning; the voice tries the candidates on."""
+    bank = room.bank
+    if bank is None:
+        return np.zeros(_STYLE, np.float32)
     pitch = None if row.pitch is None else Pitch(**row.pitch)
-    language: Language | None = row.language  # type: ignore[assignment]
-    stock = room.bank.stock
-    return one_style(stock[nearest_by_pitch(stock, pitch, language)])
+    language: Language = "en" if row.language == "en" else "zh"
+    encoders = [
+        one
+        for name in _ENCODERS
+        if (one := await asyncio.to_thread(speaker_encoder, room.settings, name)) is not None
+    ]
+    if not encoders or encoders[0].name != _ENCODERS[0]:
+        return style_of(bank.stock[nearest_by_pitch(bank.stock, pitch, language)])
+    heard = [(one, await compute(room.cores, _TICKET, 1, one.embed, pcm, RATE)) for one in encoders]
+
+    async def speak(style: NDArray[np.float32]) -> tuple[Pcm, int]:
+        bank.put_voice(row.id, style)
+        return await spoken(room, row.id, _TRIED[language])
+
+    try:
+        return (await choose_style(heard[0][1], heard, pitch, bank.stock, speak)).style
+    except EngineError as error:
+        _log.warning("the voice %s begins with a guess: %s", row.id, error)
+        return predict_style(heard[0][1], pitch, bank.stock).style

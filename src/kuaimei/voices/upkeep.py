@@ -10,7 +10,7 @@ from typing import Final
 
 from kuaimei.errors import KuaimeiError, NotFound
 from kuaimei.store.voices import VoiceRow
-from kuaimei.voices.files import DECODER, STYLE, read_style, write
+from kuaimei.voices.files import STYLE, read_style
 from kuaimei.voices.preparing import prepare
 from kuaimei.voices.state import LEARNING, Course
 from kuaimei.voices.workroom import Workroom
@@ -69,17 +69,13 @@ class Upkeep:
                 await self.room.store.defer(LEARN, row.id)
 
     async def _take(self, row: VoiceRow) -> None:
-        """Its files to where the engines have them."""
+        """Have the synthesiser speak in it."""
         shelf = self.room.store.voices
         try:
             style = read_style(await shelf.file(row.id, STYLE))
             if self.room.bank is not None:
                 self.room.bank.put_voice(row.id, style)
             self._put.add(row.id)
-            local = self.room.local_folder(row.id) / DECODER
-            if Course(**row.learning).reached == "decoder" and not local.is_file():
-                data = await shelf.file(row.id, DECODER)
-                await self.room.in_thread(partial(write, local, data))
         except KuaimeiError as error:
             _log.warning("the voice %s cannot be spoken: %s", row.name, error)
 
@@ -129,8 +125,7 @@ class Upkeep:
         for job in (LEARN, PREPARE):
             await store.cancel_job(job, voice)
         self._forget(voice)
-        for folder in (self.room.job_folder(voice), self.room.local_folder(voice)):
-            await self.room.in_thread(partial(shutil.rmtree, folder, True))
+        await self.room.in_thread(partial(shutil.rmtree, self.room.job_folder(voice), True))
         await store.voices.remove(voice)
         # Asked for while the row was still there.
         for job in (LEARN, PREPARE):

@@ -1,7 +1,7 @@
 """What enrolling and learning a voice use of the house."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
@@ -16,15 +16,15 @@ from kuaimei.settings import Settings
 from kuaimei.store.voices import VoiceShelf
 from kuaimei.voices.enrolment import Examiner
 
-__all__ = ["Speak", "VoiceStore", "Workroom"]
+__all__ = ["Speak", "VoiceStore", "Workroom", "speaker_encoder"]
 
 _ENVIRONMENT: Final = ".venv-clone"
 _LOSSES: Final = ("ge2e", "campplus")
 """Encoders that learning goes through; ERes2Net is never one of them."""
 _JUDGE: Final = "eres2net"
 
-Speak: TypeAlias = Callable[[str, str, Path | None], Awaitable[tuple[Pcm, int]]]
-"""Speaks in a voice (id) a text with the beautiful tier's decoder (None: the stock one); samples and rate."""
+Speak: TypeAlias = Callable[[str, Sequence[str]], Awaitable[Sequence[tuple[Pcm, int]]]]
+"""Says texts in a voice (its id) as the beautiful tier does; of each the samples and their rate."""
 
 
 class VoiceStore(Protocol):
@@ -93,22 +93,13 @@ class Workroom:
             return "the environment for learning is not installed; run: make setup (without SLIM)"
         return ""
 
-    def encoder(self, name: str = "ge2e") -> SpeakerEncoder | None:
-        """A speaker encoder, loaded; None: not installed. Blocks for a moment; let go of it after use."""
-        folder = self.settings.weights_dir / name
-        return open_encoder(folder) if (folder / "model.onnx").is_file() else None
-
     def judge(self) -> SpeakerEncoder | None:
-        """The encoder that is in no loss."""
-        return self.encoder(_JUDGE)
+        """The encoder that is in no loss; see `speaker_encoder`."""
+        return speaker_encoder(self.settings, _JUDGE)
 
     def job_folder(self, voice: str) -> Path:
         """Where learning the voice keeps what it needs and its checkpoints."""
         return self.settings.home / "learning" / voice
-
-    def local_folder(self, voice: str) -> Path:
-        """Where the files of the voice lie that engines read from disk."""
-        return self.settings.home / "voices" / voice
 
     def tell(self, voice: str) -> None:
         """The voice sounds different from now on."""
@@ -123,3 +114,9 @@ class Workroom:
         except asyncio.CancelledError:
             await asyncio.wait((task,))
             raise
+
+
+def speaker_encoder(settings: Settings, name: str = "ge2e") -> SpeakerEncoder | None:
+    """A speaker encoder, loaded; None: not installed. Blocks for a moment; let go of it after use."""
+    folder = settings.weights_dir / name
+    return open_encoder(folder) if (folder / "model.onnx").is_file() else None

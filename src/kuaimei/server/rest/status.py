@@ -13,7 +13,7 @@ from kuaimei.server.realtime.items import TEXT_LIMIT
 from kuaimei.server.realtime.session import FRAME_LIMIT
 from kuaimei.server.rest.common import InHouse, Owner
 from kuaimei.server.rest.speech import INPUT_LIMIT
-from kuaimei.server.rest.voices import voice_bodies
+from kuaimei.server.rest.voices import stock_voices, voice_bodies
 
 __all__ = ["router"]
 
@@ -42,7 +42,7 @@ async def get_status(request: Request, house: InHouse, owner: Owner) -> dict[str
             "max_waiting": admission.limit,
         },
         "transports": {"webrtc": webrtc, "websocket": {"available": True, "url": "/v1/realtime"}},
-        "voices": voice_bodies(voices),
+        "voices": voice_bodies(stock_voices(house)),
         "voice": house.settings.voice or voices[0],
         "models": [{"role": s.role, "name": model_id(s), "licence": s.licence or None} for s in house.loaded],
         "kept": house.store is not None,

@@ -1,46 +1,232 @@
-"""``/api/voices``: which there are, and how they sound."""
+"""``/api/voices``: which there are, how they sound; cloned ones are added, changed, learned, deleted."""
 
+import asyncio
+import shutil
+import tempfile
 from collections.abc import Sequence
-from typing import Any
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
+from fastapi import APIRouter, Depends, File, Form, Header, Request, UploadFile
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
 
+from kuaimei.engines.protocols import VoiceBank
 from kuaimei.errors import NotFound
-from kuaimei.server.rest.common import InHouse
+from kuaimei.server.errors import ApiError, error_body
+from kuaimei.server.house import House
+from kuaimei.server.limits import Gate
+from kuaimei.server.rest.common import InHouse, Owner
+from kuaimei.server.rest.recordings import byte_range
 from kuaimei.server.samples import Samples, language_of
+from kuaimei.voices.consent import STATEMENTS
+from kuaimei.voices.enrolment import ReferenceRefused
+from kuaimei.voices.library import VoiceLibrary
+from kuaimei.voices.lines import READ_ALOUD
+from kuaimei.voices.transcript import LIMIT as TRANSCRIPT_LIMIT
+from kuaimei.voices.types import Consent, Voice
 
-__all__ = ["router", "voice_bodies"]
+__all__ = ["PATH", "cloned_body", "router", "stock_voices", "voice_bodies"]
 
-router = APIRouter(prefix="/api/voices")
+PATH = "/api/voices"
+router = APIRouter(prefix=PATH)
+
+NAME_LIMIT = 80
+"""Characters."""
+_CONSENT_LIMIT = 2000
+_PIECE = 1 << 20
+
+
+def stock_voices(house: House) -> Sequence[str]:
+    """Those that the synthesiser came with."""
+    synthesizer = house.engines.synthesizer
+    return tuple(synthesizer.stock) if isinstance(synthesizer, VoiceBank) else synthesizer.voices
 
 
 def voice_bodies(voices: Sequence[str]) -> list[dict[str, Any]]:
-    """The voices as clients see them; ``language`` is a guess, null where there is none."""
+    """Stock voices as clients see them; ``language`` is a guess, null where there is none."""
     return [
         {
             "object": "kuaimei.voice",
             "id": voice,
             "name": voice,
+            "kind": "stock",
             "language": language_of(voice) or None,
-            "sample": f"/api/voices/{quote(voice, safe='')}/sample",
+            "sample": f"{PATH}/{quote(voice, safe='')}/sample",
         }
         for voice in voices
     ]
 
 
+def cloned_body(voice: Voice) -> dict[str, Any]:
+    """A cloned voice as clients see it."""
+    told = voice.model_dump(mode="json", exclude={"owner", "similarity"})
+    return {
+        "object": "kuaimei.voice",
+        "kind": "cloned",
+        **told,
+        "sample": f"{PATH}/{voice.id}/sample",
+        "reference": f"{PATH}/{voice.id}/reference",
+    }
+
+
+def _library(house: InHouse) -> VoiceLibrary:
+    if house.voices is None:
+        raise ApiError("no voices are kept here: KUAIMEI_STORE__KEEP is off", status=404, code="not_kept")
+    return house.voices
+
+
+Library: TypeAlias = Annotated[VoiceLibrary, Depends(_library)]
+
+
 @router.get("")
-async def list_voices(house: InHouse) -> dict[str, Any]:
-    """All of them; the first is the synthesiser's own choice."""
-    return {"object": "list", "data": voice_bodies(house.engines.synthesizer.voices)}
+async def list_voices(house: InHouse, owner: Owner) -> dict[str, Any]:
+    """All of them: the stock ones, of which the first is the synthesiser's own choice, then the newest."""
+    data = voice_bodies(stock_voices(house))
+    if house.voices is not None:
+        data += [cloned_body(voice) for voice in await house.voices.voices(owner)]
+    return {"object": "list", "data": data}
+
+
+@router.get("/texts")
+async def get_texts() -> dict[str, Any]:
+    """What to declare when a voice is added, and what to read aloud for it, in each language."""
+    return {"object": "kuaimei.voice.texts", "consent": STATEMENTS, "read_aloud": READ_ALOUD}
+
+
+@router.post("", status_code=201)
+async def add_voice(
+    request: Request,
+    library: Library,
+    owner: Owner,
+    file: Annotated[UploadFile, File()],
+    name: Annotated[str, Form(min_length=1, max_length=NAME_LIMIT)],
+    consent_speaker: Annotated[str, Form(min_length=1, max_length=200)],
+    consent_statement: Annotated[str, Form(min_length=1, max_length=_CONSENT_LIMIT)],
+    transcript: Annotated[str, Form(max_length=TRANSCRIPT_LIMIT)] = "",
+    language: Annotated[Literal["", "zh", "en"], Form()] = "",
+) -> Response:
+    """Clone the voice in ``file``; decoded and checked by the answer, ready to speak within seconds."""
+    consent = Consent(
+        speaker=_text(consent_speaker, "consent_speaker"),
+        statement=_text(consent_statement, "consent_statement"),
+        at=datetime.now(UTC),
+    )
+    title = _text(name, "name")
+    gate: Gate = request.app.state.enrolling
+    async with gate.enter():
+        path = await asyncio.to_thread(_to_disk, file)
+        try:
+            voice = await library.enrol(
+                path,
+                name=title,
+                consent=consent,
+                owner=owner,
+                transcript=transcript,
+                language=language or None,
+            )
+        except ReferenceRefused as error:
+            body = error_body(str(error), 422, code=error.kind, param="file")
+            body["error"]["checks"] = [check.model_dump(mode="json") for check in error.checks]
+            return JSONResponse(body, status_code=422)
+        finally:
+            await asyncio.to_thread(path.unlink, True)
+    return JSONResponse(cloned_body(voice), status_code=201)
+
+
+@router.get("/{voice}")
+async def get_voice(voice: str, house: InHouse, owner: Owner) -> dict[str, Any]:
+    """One of them."""
+    if voice in stock_voices(house):
+        return voice_bodies([voice])[0]
+    return cloned_body(await _library(house).voice(voice, owner))
+
+
+class _Change(BaseModel):
+    name: str | None = Field(default=None, min_length=1, max_length=NAME_LIMIT)
+    transcript: str | None = Field(default=None, max_length=TRANSCRIPT_LIMIT)
+
+
+@router.patch("/{voice}")
+async def change_voice(voice: str, change: _Change, library: Library, owner: Owner) -> dict[str, Any]:
+    """Rename it, or correct what is said in its reference."""
+    name = None if change.name is None else _text(change.name, "name")
+    transcript = None if change.transcript is None else " ".join(change.transcript.split())
+    return cloned_body(await library.change(voice, owner, name=name, transcript=transcript))
+
+
+@router.delete("/{voice}", status_code=204)
+async def delete_voice(voice: str, library: Library, owner: Owner) -> Response:
+    """Really gone: the recording, everything derived from it, and whatever is being done with it."""
+    await library.delete(voice, owner)
+    return Response(status_code=204)
+
+
+class _Learn(BaseModel):
+    step: Literal["style", "decoder"] | None = None
+
+
+@router.post("/{voice}/learn")
+async def learn_voice(
+    voice: str, library: Library, owner: Owner, wish: _Learn | None = None
+) -> dict[str, Any]:
+    """Learn it further, in the background."""
+    return cloned_body(await library.learn(voice, owner, wish.step if wish else None))
+
+
+@router.post("/{voice}/learn/cancel")
+async def stop_learning(voice: str, library: Library, owner: Owner) -> dict[str, Any]:
+    """Stop learning it; to learn it again goes on from there."""
+    return cloned_body(await library.stop_learning(voice, owner))
+
+
+@router.get("/{voice}/reference")
+async def get_reference(
+    voice: str,
+    library: Library,
+    owner: Owner,
+    range_: Annotated[str | None, Header(alias="range")] = None,
+) -> Response:
+    """The part of the recording that it was made of, as FLAC."""
+    data = await library.reference(voice, owner)
+    headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-store"}
+    part = byte_range(range_, len(data))
+    if part is None:
+        return Response(data, media_type="audio/flac", headers=headers)
+    start, end = part
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
+    return Response(data[start:end], status_code=206, media_type="audio/flac", headers=headers)
 
 
 @router.get("/{voice}/sample")
-async def get_sample(voice: str, request: Request, house: InHouse) -> Response:
+async def get_sample(voice: str, request: Request, house: InHouse, owner: Owner) -> Response:
     """A sentence in that voice, as MP3; made when it is asked for the first time."""
-    if voice not in house.engines.synthesizer.voices:
-        raise NotFound(f"no voice is called {voice[:80]!r}; see /api/voices")
     samples: Samples = request.app.state.samples
-    headers = {"Cache-Control": "private, max-age=86400"}
-    return Response(await samples.sample(voice), media_type="audio/mpeg", headers=headers)
+    if voice in stock_voices(house):
+        headers = {"Cache-Control": "private, max-age=86400"}
+        return Response(await samples.sample(voice), media_type="audio/mpeg", headers=headers)
+    if house.voices is None:
+        raise NotFound(f"no voice is called {voice[:80]!r}; see /api/voices")
+    found = await house.voices.voice(voice, owner)
+    if voice not in house.engines.synthesizer.voices:
+        raise ApiError(f"the voice is {found.state}: it cannot be heard yet", status=409, code="not_ready")
+    # It sounds different when more of it is learned.
+    headers = {"Cache-Control": "private, no-store"}
+    data = await samples.sample(voice, found.language or "")
+    return Response(data, media_type="audio/mpeg", headers=headers)
+
+
+def _text(given: str, param: str) -> str:
+    """In one line; it must say something."""
+    if text := " ".join(given.split()):
+        return text
+    raise ApiError(f"{param} is empty", code="invalid_value", param=param)
+
+
+def _to_disk(upload: UploadFile) -> Path:
+    with tempfile.NamedTemporaryFile(prefix="kuaimei-voice-", delete=False) as file:
+        upload.file.seek(0)
+        shutil.copyfileobj(upload.file, file, _PIECE)
+        return Path(file.name)
