@@ -91,7 +91,7 @@ class HqEngines:
                 version=self._version(source.name, network),
                 memory_mb=MEMORY_MB,
                 open=partial(open_hq, self._workshop, source),
-                prepare=partial(_known, voice, self._substitute),
+                prepare=partial(_forgotten if _cloned(voice) else _known, voice, self._substitute),
             )
         own = f" {voice}" if learned.decoder is not None else ""
         return HqEngine(
@@ -120,7 +120,7 @@ class HqEngines:
 
     async def _learned(self, voice: str) -> _Learned | None:
         """None: it is no cloned voice, or is gone."""
-        if not voice.startswith(_CLONED):
+        if not _cloned(voice):
             return None
         try:
             style = await self._voice_file(voice, STYLE_FILE)
@@ -133,10 +133,12 @@ class HqEngines:
         try:
             table: NDArray[np.float32] = np.load(io.BytesIO(style), allow_pickle=False).astype(np.float32)
         except (ValueError, EOFError, OSError) as error:
-            raise WeightsError(
-                f"the style of {voice} cannot be read ({error}); learn the voice anew"
-            ) from error
+            raise WeightsError(f"the style of {voice} is damaged; learn the voice anew") from error
         return _Learned(table, decoder, hashlib.sha256(style + b"|" + (decoder or b"")).hexdigest()[:16])
+
+
+def _cloned(voice: str) -> bool:
+    return voice.startswith(_CLONED)
 
 
 def _size(folder: Path | None) -> str:
@@ -156,6 +158,13 @@ def _known(voice: str, substitute: str, synthesizer: Synthesizer) -> str:
         f"what renders beautifully knows no voice {voice!r}: set KUAIMEI_RENDERING__HQ_VOICE to one of "
         f"{', '.join(synthesizer.voices[:12])}"
     )
+
+
+def _forgotten(voice: str, substitute: str, synthesizer: Synthesizer) -> str:
+    """A cloned voice that is gone: an engine that spoke in it shall not, though it still could."""
+    if isinstance(synthesizer, KokoroHq):
+        synthesizer.drop_voice(voice)
+    return _known(voice, substitute, synthesizer)
 
 
 def _taught(voice: str, style: NDArray[np.float32], synthesizer: Synthesizer) -> str:
