@@ -1,0 +1,229 @@
+"""A voice at once: the Kokoro style of somebody who has just been heard, without learning anything.
+
+A ridge regression, fitted offline on Kokoro's own speech (``scripts/fit_styles.py``), leads from how
+somebody sounds (GE2E) and their pitch to a style: 256 numbers, the first half sound, the second prosody.
+Its result, 80 KB, is part of the package, with how good it was on voices that were not in the fit. It knows
+only what Kokoro's voices span; where a stock voice is closer, that one is taken.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import as_file, files
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.engines.speaker import SpeakerEncoder
+from kuaimei.errors import EngineError
+
+__all__ = [
+    "Origin",
+    "PitchLike",
+    "Prediction",
+    "Speak",
+    "Styles",
+    "choose_style",
+    "inputs",
+    "load_styles",
+    "nearest_stock",
+    "predict_style",
+    "style_of",
+]
+
+Floats: TypeAlias = NDArray[np.float32]
+Origin: TypeAlias = Literal["predicted", "between", "nearest"]
+Speak: TypeAlias = Callable[[Floats], Awaitable[tuple[Pcm, int]]]
+"""Says one short sentence in a style, shape ``(256,)``; samples and rate."""
+
+_ROWS: Final = slice(20, 60)
+"""Rows of a voice's table that stand for it: sentences of so many phonemes are the usual ones."""
+
+
+class PitchLike(Protocol):
+    """What is asked of somebody's pitch: `kuaimei.audio.pitch.PitchSummary`, or the public `Pitch`."""
+
+    @property
+    def mean_hz(self) -> float:
+        """Geometric mean."""
+        ...
+
+    @property
+    def log_sd(self) -> float:
+        """Standard deviation of ln F0."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A style to begin with.
+
+    Attributes:
+        style: Shape ``(256,)`` float32, for texts of any length.
+        nearest: The stock voice that sounds most alike.
+        similarity: Cosine by GE2E with the reference: of speech in this style where it was listened to
+            (`choose_style`), of the nearest stock voice otherwise.
+        origin: Where the style comes from; ``between`` is half-way from the nearest voice to the prediction.
+    """
+
+    style: Floats
+    nearest: str
+    similarity: float
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Styles:
+    """What was fitted.
+
+    Attributes:
+        names: Of the stock voices.
+        embeddings: Theirs by GE2E, shape ``(voices, 256)``, length 1.
+        pitch: Theirs: ln of the mean in Hz, and standard deviation of ln F0; shape ``(voices, 2)``.
+        weights: From `inputs` to the style's coordinates, shape ``(inputs, axes)``.
+        axes: Principal axes of the styles, shape ``(axes, 256)``.
+        mean: Of the styles, shape ``(256,)``.
+        centre: Of the inputs, shape ``(inputs,)``.
+        limits: Standard deviation of each coordinate among the stock voices, shape ``(axes,)``.
+        facts: When and how it was fitted, and how good it was.
+    """
+
+    names: tuple[str, ...]
+    embeddings: Floats
+    pitch: Floats
+    weights: Floats
+    axes: Floats
+    mean: Floats
+    centre: Floats
+    limits: Floats
+    facts: Mapping[str, Any]
+
+
+@cache
+def load_styles() -> Styles:
+    """What comes with this package."""
+    with as_file(files("kuaimei.voices").joinpath("data", "styles.npz")) as path, np.load(path) as data:
+        arrays = {name: data[name].astype(np.float32) for name in data.files if data[name].dtype.kind == "f"}
+        lengths = np.linalg.norm(arrays["embeddings"], axis=1, keepdims=True)
+        arrays["embeddings"] /= lengths  # half precision has rounded them
+        return Styles(
+            names=tuple(str(name) for name in data["names"]), facts=json.loads(str(data["facts"])), **arrays
+        )
+
+
+def style_of(table: Floats) -> Floats:
+    """One style for a voice's whole table, shape ``(510, 256)`` → ``(256,)``; a style is left as it is."""
+    whole = (
+        table if table.ndim == 1 else table[_ROWS if len(table) >= _ROWS.stop else slice(None)].mean(axis=0)
+    )
+    return whole.astype(np.float32)
+
+
+def inputs(embedding: Floats, log_mean: float, log_sd: float) -> Floats:
+    """What the regression takes: the embedding, and the pitch on a scale like its.
+
+    Args:
+        embedding: By GE2E, shape ``(256,)``.
+        log_mean: ln of the mean pitch in Hz.
+        log_sd: Standard deviation of ln F0.
+
+    Returns:
+        Shape ``(258,)``.
+    """
+    return np.concatenate([embedding, [0.5 * (log_mean - 5.1), 0.5 * (log_sd - 0.2)]]).astype(np.float32)
+
+
+def nearest_stock(embedding: Floats, stock: Mapping[str, Floats] | None = None) -> tuple[str, float]:
+    """The stock voice that sounds most like ``embedding`` (GE2E, shape ``(256,)``), and the cosine.
+
+    Args:
+        embedding: Of the reference.
+        stock: Embedding of each voice to choose from; None: of all stock voices, as shipped.
+
+    Raises:
+        EngineError: If there is none to choose from.
+    """
+    if stock is None:
+        styles = load_styles()
+        stock = dict(zip(styles.names, styles.embeddings, strict=True))
+    if not stock:
+        raise EngineError("there is no stock voice to compare with; run: kuaimei models pull kokoro")
+    cosines = {name: float(one @ embedding) for name, one in stock.items()}
+    name = max(cosines, key=cosines.__getitem__)
+    return name, cosines[name]
+
+
+def predict_style(embedding: Floats, pitch: PitchLike | None, stock: Mapping[str, Floats]) -> Prediction:
+    """The style of somebody who sounds like ``embedding``; takes a millisecond.
+
+    Args:
+        embedding: Of the reference by GE2E, shape ``(256,)``.
+        pitch: Of the reference; None: that of the nearest stock voice.
+        stock: Tables of the stock voices at hand, shape ``(510, 256)``.
+
+    Raises:
+        EngineError: If no voice at hand is a stock voice.
+    """
+    return _candidates(embedding, pitch, stock)[0]
+
+
+async def choose_style(
+    embedding: Floats,
+    reference: Sequence[tuple[SpeakerEncoder, Floats]],
+    pitch: PitchLike | None,
+    stock: Mapping[str, Floats],
+    speak: Speak,
+) -> Prediction:
+    """As `predict_style`, but the candidates are listened to and the closest one is taken.
+
+    Three short sentences are spoken: in the predicted style, in the nearest stock voice, and half-way.
+
+    Args:
+        embedding: Of the reference by GE2E.
+        reference: Encoders to choose by and what they hear in the reference, GE2E first; a second one
+            (CAM++) makes the choice sounder. Never the judge.
+        pitch: Of the reference.
+        stock: Tables of the stock voices at hand.
+        speak: Says a short sentence in a style.
+
+    Raises:
+        EngineError: If no voice at hand is a stock voice, or synthesis failed.
+    """
+    best: Prediction | None = None
+    most = -np.inf
+    for candidate in _candidates(embedding, pitch, stock):
+        pcm, rate = await speak(candidate.style)
+        cosines = [
+            float(await asyncio.to_thread(encoder.embed, pcm, rate) @ wanted) for encoder, wanted in reference
+        ]
+        if best is None or sum(cosines) > most:
+            best, most = replace(candidate, similarity=cosines[0]), sum(cosines)
+    assert best is not None  # noqa: S101 - there are always three
+    return best
+
+
+def _candidates(
+    embedding: Floats, pitch: PitchLike | None, stock: Mapping[str, Floats]
+) -> tuple[Prediction, Prediction, Prediction]:
+    """Predicted, half-way and nearest."""
+    styles = load_styles()
+    known = {name: one for name, one in zip(styles.names, styles.embeddings, strict=True) if name in stock}
+    nearest, similarity = nearest_stock(embedding, known)
+    if pitch is None:
+        log_mean, log_sd = (float(one) for one in styles.pitch[styles.names.index(nearest)])
+    else:
+        log_mean, log_sd = float(np.log(pitch.mean_hz)), pitch.log_sd
+    coordinates = (inputs(embedding, log_mean, log_sd) - styles.centre) @ styles.weights
+    # A voice unlike any in the fit must not lead out of what the network knows how to say.
+    coordinates = np.clip(coordinates, -2.5 * styles.limits, 2.5 * styles.limits)
+    predicted = (styles.mean + coordinates @ styles.axes).astype(np.float32)
+    own = style_of(stock[nearest])
+    return (
+        Prediction(predicted, nearest, similarity, "predicted"),
+        Prediction((0.5 * (predicted + own)).astype(np.float32), nearest, similarity, "between"),
+        Prediction(own, nearest, similarity, "nearest"),
+    )
