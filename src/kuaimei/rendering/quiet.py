@@ -3,6 +3,9 @@
 The queue of the cores (`kuaimei.engines.scheduling`) puts live requests first, but what has begun there
 is finished, and a process of its own (learning a voice) is in no queue of ours at all. So both are told
 when a conversation needs the machine: the one waits between two sentences, the other is stopped.
+
+Once a reply is made, the machine has nothing more to do for it, though it goes on being heard: what is
+rendered meanwhile may still replace the rest of it.
 """
 
 import asyncio
@@ -12,10 +15,12 @@ from typing import Final
 
 from kuaimei.dialogue.events import (
     Event,
+    ReplyFinished,
     SpeechDropped,
     SpeechStarted,
     StateChanged,
     TurnEnded,
+    UserText,
 )
 
 __all__ = ["Quiet", "Watch"]
@@ -116,6 +121,7 @@ class Watch:
         self._need = need
         self._talking = False
         self._answering = False
+        self._turn = 0  # the latest one that may want an answer
         self._closed = False
 
     def __call__(self, event: Event) -> None:
@@ -123,10 +129,18 @@ class Watch:
         match event:
             case SpeechStarted():
                 self._talking = True
-            case SpeechDropped() | TurnEnded():
+            case SpeechDropped():
                 self._talking = False
-            case StateChanged(state=state):
-                self._answering = state != "listening"
+            case TurnEnded(turn=turn):
+                self._talking, self._answering, self._turn = False, True, turn
+            case UserText(turn=turn):
+                self._turn = turn
+            case StateChanged(state="thinking"):
+                self._answering = True
+            case StateChanged(state="listening"):
+                self._answering = False
+            case ReplyFinished(turn=turn) if turn >= self._turn:
+                self._answering = False
             case _:
                 return
         if not self._closed:

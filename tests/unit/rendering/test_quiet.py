@@ -3,7 +3,14 @@ import asyncio
 import pytest
 
 from kuaimei.dialogue.conversation import Conversation
-from kuaimei.dialogue.events import SpeechDropped, SpeechStarted, StateChanged, TurnEnded
+from kuaimei.dialogue.events import (
+    ReplyFinished,
+    ReplyStarted,
+    SpeechDropped,
+    SpeechStarted,
+    StateChanged,
+    TurnEnded,
+)
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import DialogueSettings
 from tests.fakes import FakeLanguageModel, fake_engines, play, said, silence
@@ -135,3 +142,46 @@ async def test_a_whole_conversation_from_the_first_word_to_the_last_sound() -> N
     await quiet.wait()
     assert [busy for _, busy in spans] == [False, True, False, True, False]
     assert 0.3 < spans[1][0] < 1.0
+
+
+@virtually
+async def test_a_reply_that_is_made_needs_the_machine_no_more_though_it_is_still_heard() -> None:
+    quiet = Quiet(settle_s=0.2)
+    watch = quiet.watch("s")
+    playing: list[float] = []
+    made: list[float] = []
+
+    def note(event: object) -> None:
+        if isinstance(event, StateChanged) and event.state == "listening":
+            playing.append(now())
+        if isinstance(event, ReplyFinished):
+            made.append(now())
+
+    engines = fake_engines(language_model=FakeLanguageModel("今天是晴天，適合出門走走散散步。"))
+    async with Conversation(engines, DialogueSettings(), "s", [watch, note]) as c:
+        await play(c, silence(400), said("今天天氣怎麼樣"), silence(1500))
+        await quiet.wait()
+        assert now() == pytest.approx(made[0] + 0.2, abs=0.05)
+        await c.idle()
+        assert playing[-1] > made[0] + 1.0
+        assert not quiet.busy
+    watch.close()
+
+
+@virtually
+async def test_the_end_of_an_earlier_reply_is_not_that_of_the_next() -> None:
+    """Where a reply may not be interrupted, the next one is prepared while it is spoken."""
+    quiet = Quiet(settle_s=0.1)
+    watch = quiet.watch("s")
+    watch(TurnEnded(1, now(), now(), 0.0, "silence"))
+    watch(StateChanged(1, now(), "thinking"))
+    watch(ReplyStarted(1, now(), "reply_1"))
+    watch(StateChanged(1, now(), "speaking"))
+    watch(SpeechStarted(1, now(), 0.0))
+    watch(TurnEnded(2, now(), now(), 0.0, "silence"))
+    watch(ReplyFinished(1, now(), "reply_1", "好", 100.0))
+    await asyncio.sleep(1.0)
+    assert quiet.busy
+    watch(ReplyFinished(2, now(), "reply_2", "好", 100.0))
+    await asyncio.sleep(1.0)
+    assert not quiet.busy
