@@ -154,8 +154,8 @@ async def _talk(
             "([sound, rate]) => window.say(sound, rate)", [base64.b64encode(to_bytes(pcm)).decode(), rate]
         )
         begun = time.monotonic()
-        reply = page.locator("li[data-side=assistant]").nth(number)
-        await reply.locator("[data-timing]").wait_for(timeout=_PATIENCE_MS)
+        line = page.locator("li[data-side=assistant]").nth(number)
+        await line.locator("[data-timing]").wait_for(timeout=_PATIENCE_MS)
         await page.locator("[data-talk][data-mood=listening]").wait_for(timeout=_PATIENCE_MS)
         waited.append(round(time.monotonic() - begun, 1))
         note(f"{person}: answered after {waited[-1]} s")
