@@ -65,7 +65,7 @@ async def test_a_recording_with_consent_becomes_a_voice_that_answers(open_browse
         await page.get_by_role("textbox", name="名稱").fill("媽媽")
         await page.get_by_role("textbox", name="這是誰的聲音").fill("王美美")
         await expect(send).to_be_disabled()  # not without consent
-        await expect(page.get_by_label("同意的內容")).to_contain_text("王美美同意")
+        await expect(page.get_by_label("同意的內容")).to_contain_text("說話的人已經同意")
         assert await axe_findings(page) == []
         await page.get_by_role("checkbox", name="我確認說話的人已經同意").check()
         await send.click()
@@ -77,7 +77,7 @@ async def test_a_recording_with_consent_becomes_a_voice_that_answers(open_browse
         assert cloning.uploads[0]["file"] == _FILE["buffer"]
         assert cloning.uploads[0]["name"].decode() == "媽媽"
         assert cloning.uploads[0]["consent_speaker"].decode() == "王美美"
-        assert "王美美同意" in cloning.uploads[0]["consent_statement"].decode()
+        assert "說話的人已經同意" in cloning.uploads[0]["consent_statement"].decode()
 
         cloning.voices["voice_new"] |= {"state": "ready", "stage": "", "transcript": "你好，我是媽媽。"}
         await expect(voice).to_have_attribute("data-state", "ready", timeout=15_000)
@@ -126,7 +126,7 @@ async def test_a_recording_made_at_the_page(open_browser: OpenBrowser) -> None:
     ):
         await page.get_by_role("button", name="新增聲音").click()
         await page.get_by_text("現在錄音", exact=True).click()
-        await expect(page.get_by_text("昨天傍晚我走過河邊")).to_be_visible()
+        await expect(page.get_by_text("我正在錄一段自己的聲音")).to_be_visible()
         await page.get_by_role("button", name="開始錄音").click()
         await expect(page.get_by_text("錄音中 0:02")).to_be_visible(timeout=15_000)
         await page.get_by_role("button", name="錄好了").click()
@@ -238,5 +238,5 @@ async def test_all_of_it_can_be_done_without_a_mouse(open_browser: OpenBrowser, 
         await page.keyboard.press("Enter")
         await expect(page.locator("[data-voice=voice_new]")).to_be_visible()
         assert cloning.uploads[0]["consent_speaker"] == b"Amy"
-        assert b"Amy agrees" in cloning.uploads[0]["consent_statement"]
+        assert b"has agreed" in cloning.uploads[0]["consent_statement"]
         visitor.at_ease()

@@ -91,7 +91,7 @@ export function linesOf(utterances: readonly Utterance[], turns: readonly Turn[]
 
 /** What there is, or is being made, of a beautiful rendering. */
 export function hqOf({ hq }: Utterance): Hq | null {
-  return hq && hq.state !== "cancelled" ? { state: hq.state, audio: hq.state === "ready" ? hq.audio : null } : null;
+  return hq && hq.state !== "cancelled" ? { state: hq.state, audio: hq.audio } : null;
 }
 
 function complete(timing: Partial<Timing>): Timing {

@@ -102,6 +102,14 @@ export async function listVoices(): Promise<Voice[]> {
   return (await getJson<{ data: RawVoice[] }>("/api/voices", { cache: "no-store" })).data.map(voiceOf);
 }
 
+/** What to declare when a voice is added, and what to read aloud for it. */
+export interface Texts {
+  consent: { zh: string; en: string };
+  read_aloud: { zh: string; en: string };
+}
+
+export const getTexts = (): Promise<Texts> => getJson("/api/voices/texts");
+
 export async function getVoice(id: string): Promise<Voice> {
   return voiceOf(await getJson<RawVoice>(`/api/voices/${id}`, { cache: "no-store" }));
 }

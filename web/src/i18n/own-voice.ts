@@ -17,7 +17,6 @@ export interface OwnVoiceWords
     | "another"
     | "tooBig"
     | "aloud"
-    | "aloudText"
     | "recordHint"
     | "start"
     | "stop"
@@ -81,14 +80,6 @@ export interface OwnVoiceWords
   agreed: Phrase;
 }
 
-const zhStatement = (speaker: string) =>
-  `${speaker}同意把自己的聲音交給這台伺服器學習與合成，並知道可以隨時要求刪除。`;
-const enStatement = (speaker: string) =>
-  `${speaker} agrees that this server learns and speaks in their voice, and knows that it can be deleted at any time.`;
-
-/** What is agreed to, word for word: kept with the voice. */
-export const STATEMENTS = { "zh-TW": zhStatement, en: enStatement } as const;
-
 export const zhOwnVoice: OwnVoiceWords = {
   title: "複製的聲音",
   none: "給快美一小段錄音，它就能用那個聲音回答。",
@@ -104,8 +95,6 @@ export const zhOwnVoice: OwnVoiceWords = {
   another: "換一個檔案",
   tooBig: "這個檔案太大了，請先剪出 10 分鐘以內的一段。",
   aloud: "請唸出這段文字",
-  aloudText:
-    "昨天傍晚我走過河邊的市場，聞到剛出爐的麵包香。老闆笑著問我要不要嚐一口，我說好啊，那就來兩個吧！回家路上忽然下起雨，幸好帶了傘。",
   recordHint: "用平常說話的語氣，離麥克風一個手掌遠，周圍安靜一點。大約 15 秒就夠。",
   start: "開始錄音",
   stop: "錄好了",
@@ -191,8 +180,6 @@ export const enOwnVoice: OwnVoiceWords = {
   another: "Choose another file",
   tooBig: "This file is too large: cut out a part of up to 10 minutes first.",
   aloud: "Please read this aloud",
-  aloudText:
-    "Yesterday evening I walked past the market by the river and smelled fresh bread. The baker smiled and asked if I would like a taste. Sure, I said, give me two! On the way home it began to rain, but I had an umbrella.",
   recordHint: "Speak as you usually do, a hand’s width from the microphone, somewhere quiet. About 15 seconds are enough.",
   start: "Start recording",
   stop: "Done",

@@ -13,6 +13,7 @@ const FAST = [
 ];
 const READY: HqReady = {
   type: "kuaimei.reply.hq_ready",
+  turn: 1,
   response_id: "r",
   item_id: "a",
   recording: "utt",

@@ -49,7 +49,9 @@ interface OfReply {
 /** The beautiful rendering of a reply can be heard. */
 export interface HqReady {
   type: "kuaimei.reply.hq_ready";
-  response_id: string;
+  turn: number;
+  /** Null for a reply of an earlier connection; its item is then the kept utterance. */
+  response_id: string | null;
   item_id: string;
   /** Of the kept utterance. */
   recording: string;

@@ -10,7 +10,7 @@ export interface Clause {
 /** The beautiful rendering of a reply. */
 export interface Hq {
   state: "queued" | "rendering" | "ready" | "failed" | "cancelled";
-  /** Its address, once it is ready. */
+  /** Its address; there may be one while a newer rendering is being made. */
   audio: string | null;
 }
 
@@ -268,7 +268,7 @@ function recordings(state: SessionState, found: readonly Recording[]): SessionSt
     used.add(match.audio);
     // What was asked for before the rendering was ready may be answered after it is.
     const hq = line.hq?.state === "ready" ? line.hq : match.hq;
-    const known = line.audio === match.audio && line.hq?.state === hq?.state;
+    const known = line.audio === match.audio && line.hq?.state === hq?.state && line.hq?.audio === hq?.audio;
     return known ? line : { ...line, audio: match.audio, hq, turn };
   });
   return { ...state, lines };

@@ -3,11 +3,10 @@ import { IconArrowLeft } from "@tabler/icons-react";
 import { useEffect, useLayoutEffect, useRef, useState, type FormEvent } from "react";
 
 import { NeedsKey } from "../../api/http";
-import { addVoice, ReferenceRefused, type Check, type Voice } from "../../api/voices";
+import { addVoice, getTexts, ReferenceRefused, type Check, type Texts, type Voice } from "../../api/voices";
 import { client } from "../../app/client";
 import { usePreferences } from "../../app/preferences";
 import { useWords } from "../../i18n";
-import { STATEMENTS } from "../../i18n/own-voice";
 import classes from "./AddVoice.module.css";
 import { Checks } from "./Checks";
 import { DropFile, type Chosen } from "./DropFile";
@@ -41,8 +40,17 @@ export default function AddVoice({ onAdded, onBack }: Props) {
     if (state.kind === "refused") told.current?.scrollIntoView({ block: "nearest" });
   }, [state.kind]);
 
-  const statement = STATEMENTS[locale](speaker.trim() || "…");
-  const complete = chosen !== null && name.trim() !== "" && speaker.trim() !== "" && agreed;
+  const [texts, setTexts] = useState<Texts | null>(null);
+  useEffect(() => {
+    getTexts().then(setTexts, (error: unknown) => {
+      if (error instanceof NeedsKey) client.needKey();
+      setState({ kind: "refused", message: error instanceof Error ? error.message : "", checks: [] });
+    });
+  }, []);
+
+  const language = locale === "en" ? "en" : "zh";
+  const statement = texts?.consent[language] ?? "";
+  const complete = statement !== "" && chosen !== null && name.trim() !== "" && speaker.trim() !== "" && agreed;
   const sending = state.kind === "sending";
   const take = (next: Chosen | null) => {
     setChosen(next);
@@ -88,7 +96,7 @@ export default function AddVoice({ onAdded, onBack }: Props) {
           { value: "record", label: own.record },
         ]}
       />
-      {way === "upload" ? <DropFile chosen={chosen} onChosen={take} /> : <RecordVoice chosen={chosen} onChosen={take} />}
+      {way === "upload" ? <DropFile chosen={chosen} onChosen={take} /> : <RecordVoice text={texts?.read_aloud[language] ?? ""} chosen={chosen} onChosen={take} />}
       <TextInput
         required
         label={own.name}

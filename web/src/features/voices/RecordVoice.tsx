@@ -10,12 +10,14 @@ import { Preview } from "./Preview";
 import { useTaking } from "./useTaking";
 
 interface Props {
+  /** To be read aloud. */
+  text: string;
   chosen: Chosen | null;
   onChosen: (chosen: Chosen | null) => void;
 }
 
 /** A recording made here and now, of a text to be read aloud. */
-export function RecordVoice({ chosen, onChosen }: Props) {
+export function RecordVoice({ text, chosen, onChosen }: Props) {
   const own = useWords().own;
   const taking = useTaking((file) => onChosen({ file, name: "recording.wav" }));
   const meter = useRef<HTMLSpanElement>(null);
@@ -33,7 +35,7 @@ export function RecordVoice({ chosen, onChosen }: Props) {
   return (
     <div className={classes.record}>
       <p>{own.aloud}</p>
-      <blockquote className={classes.aloud}>{own.aloudText}</blockquote>
+      <blockquote className={classes.aloud}>{text}</blockquote>
       <small>{own.recordHint}</small>
       {recording && (
         <p className={classes.taking} role="status">

@@ -41,7 +41,7 @@ export function Voices() {
   const stock = voices.list.filter((one) => one.cloned === null);
   const cloned = voices.list.filter((one) => one.cloned !== null).sort(newestFirst);
   const gone = (id: string) => {
-    void voices.refresh(id);
+    voices.drop(id);
     if (id === chosen) choose(usual === id ? (stock[0]?.id ?? "") : usual);
   };
   if (adding) {

@@ -12,6 +12,8 @@ export interface Voices {
   /** Look at one of them again, or at one that is new. */
   refresh: (id: string) => Promise<void>;
   put: (voice: Voice) => void;
+  /** It was deleted here. */
+  drop: (id: string) => void;
 }
 
 /** All voices; those that are being prepared or learned are looked at again and again. */
@@ -33,18 +35,19 @@ export function useVoices(): Voices {
       return there ? known.map((one) => (one.id === voice.id ? voice : one)) : [...known, voice];
     });
   }, []);
+  const drop = useCallback((id: string) => setList((known) => known.filter((one) => one.id !== id)), []);
   const refresh = useCallback(
     async (id: string) => {
       try {
         put(await getVoice(id));
       } catch (error) {
         // Anything else may be over the next time.
-        if (error instanceof Refused && error.status === 404) setList((known) => known.filter((one) => one.id !== id));
+        if (error instanceof Refused && error.status === 404) drop(id);
       }
     },
-    [put],
+    [put, drop],
   );
   const moving = list.filter(isMoving);
   usePolling(moving.length > 0, POLL_MS, () => moving.forEach(({ id }) => void refresh(id)));
-  return { list, state, refresh, put };
+  return { list, state, refresh, put, drop };
 }
