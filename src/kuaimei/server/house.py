@@ -115,6 +115,10 @@ class Archive(Protocol):
         """Give it a title; `NotFound` if there is none."""
         ...
 
+    async def render_again(self, utterance: str) -> None:
+        """Have a reply rendered a second time by what renders now; `NotFound` if it is none."""
+        ...
+
     async def delete_session(self, session: str) -> None:
         """All of it, really gone; `NotFound` if there is none."""
         ...

@@ -7,9 +7,9 @@ a blob beside its recording. The work is a durable job; what does it is `kuaimei
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,8 +29,8 @@ __all__ = ["HQ_JOB", "Order", "Renderings", "digest_of", "rendering_columns", "r
 
 HQ_JOB: Final = "hq"
 """Name of the durable job; its subject is the utterance."""
-_PRIORITY: Final = -10
-"""Behind whatever else waits for the same worker."""
+_EPOCH_S: Final = 1_767_225_600
+"""2026-01-01 in Unix time: seconds since then fit into the 32 bits of a priority until 2094."""
 _PUBLIC: Final = (
     "state",
     "voice",
@@ -138,7 +138,24 @@ class Renderings:
             await connection.execute(queued)
             state = await connection.scalar(select(table.c.state).where(table.c.utterance_id == utterance))
         if state in ("queued", "rendering"):
-            await self._jobs.defer(HQ_JOB, utterance, priority=_PRIORITY)
+            # The latest first: that one may still be heard, and whoever is there looks at it.
+            await self._jobs.defer(HQ_JOB, utterance, priority=int(time.time()) - _EPOCH_S)
+
+    async def again(self, utterance: str, *, voice: str, text: str) -> None:
+        """Have a reply rendered by what renders now; one whose rendering failed or was never asked for, too.
+
+        Raises:
+            StoreError: If the database is away.
+            IntegrityError: If there is no such utterance.
+        """
+        table = renderings
+        async with self._database.begin() as connection:
+            known = await connection.execute(
+                select(table.c.speed, table.c.spoken).where(table.c.utterance_id == utterance)
+            )
+            row = known.first()
+        speed, clauses = (row.speed, row.spoken) if row is not None else (1.0, ())
+        await self.ask(utterance, voice=voice, text=text, speed=speed, clauses=clauses, again=True)
 
     async def cancel(self, utterance: str) -> None:
         """Nobody wants it: what is being done for it ends, and what was made goes.
@@ -297,20 +314,6 @@ class Renderings:
             StoreError: If the database is away.
         """
         await self._end(order.utterance, state="failed" if final else "queued", error=why)
-
-    async def waiting_since(self) -> timedelta | None:
-        """How long the oldest that is not done has been waiting; None: none is.
-
-        Raises:
-            StoreError: If the database is away.
-        """
-        table = renderings
-        oldest = select(func.now() - func.min(table.c.asked_at)).where(
-            table.c.state.in_(("queued", "rendering"))
-        )
-        async with self._database.begin() as connection:
-            age: timedelta | None = await connection.scalar(oldest)
-            return age
 
     async def _end(self, utterance: str, **values: Any) -> None:
         table = renderings

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.errors import NotFound, StoreError
@@ -175,6 +176,22 @@ class Store(Archive):
             )
             if named.first() is None:
                 raise NotFound(f"no session {session} is kept")
+
+    async def render_again(self, utterance: str) -> None:
+        """Have a reply rendered a second time by what renders now, unless that is under way.
+
+        Raises:
+            NotFound: If there is none of that id, or it was never spoken.
+            StoreError: If the database is away.
+        """
+        found = await self.utterance(utterance)
+        said = (found.transcript or "").strip()
+        if found.speaker != "assistant" or found.bytes is None or not said:
+            raise NotFound(f"utterance {utterance} is no reply that was spoken")
+        try:
+            await self.renderings.again(utterance, voice=found.voice, text=found.transcript or "")
+        except IntegrityError:
+            raise NotFound(f"no utterance {utterance} is kept") from None
 
     # Deleting.
 

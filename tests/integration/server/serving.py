@@ -169,6 +169,11 @@ class MemoryArchive:
         kept = await self.session(session)
         self.kept[session] = replace(kept, title=title.strip())
 
+    async def render_again(self, utterance: str) -> None:
+        found = await self.utterance(utterance)
+        if found.speaker != "assistant":
+            raise NotFound(f"utterance {utterance} is no reply that was spoken")
+
     async def delete_session(self, session: str) -> None:
         del self.kept[session]
         for utterance in self.said.pop(session, []):

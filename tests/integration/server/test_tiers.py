@@ -134,6 +134,22 @@ async def test_both_renderings_are_taken_along(http: httpx.AsyncClient) -> None:
         ]
 
 
+async def test_a_reply_can_be_rendered_again(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/api/recordings/utt_sess_a_1/hq")
+    assert (answer.status_code, answer.json()["id"]) == (202, "utt_sess_a_1")
+    assert (await http.post("/api/recordings/utt_sess_a_0/hq")).status_code == 404
+    assert (await http.post("/api/recordings/utt_sess_else_1/hq")).status_code == 404
+    archive = TwoTiers()
+    archive.put("sess_a", "問", "答", sound=FAST)
+    async with (
+        serving(TestHouse(store=archive)) as plain,
+        httpx.AsyncClient(base_url=plain.url) as client,
+    ):
+        refused = await client.post("/api/recordings/utt_sess_a_1/hq")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "one_tier")
+        assert (await client.get("/api/status")).json()["hq"] is False
+
+
 async def test_the_client_hears_of_it_and_nobody_else_does(served: Served) -> None:
     hq = served.house.hq
     assert hq is not None

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,9 +22,9 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.errors import NotFound
 from kuaimei.settings import RenderingSettings, Settings
-from kuaimei.store import Recorder, Store, Utterance, open_store
+from kuaimei.store import Recorder, Store, Transcript, Utterance, open_store
 from kuaimei.store.rows import Boundary, Rendering
-from tests.integration.store.talking import REPLY_RATE, answer, now, recording, sound, take_turn
+from tests.integration.store.talking import REPLY_RATE, answer, eventually, now, recording, sound, take_turn
 
 RATE = 24_000
 
@@ -282,3 +283,61 @@ async def test_deleting_ends_the_job_that_is_being_done(settings: Settings) -> N
         assert ended.is_set()
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_the_latest_reply_is_rendered_first(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter((1_800_000_000.0, 1_800_000_007.0, 1_800_000_003.0))
+    clock = SimpleNamespace(time=lambda: next(times))
+    monkeypatch.setattr("kuaimei.store.renderings.time", clock)
+    taken: list[str] = []
+
+    async def take(utterance: str) -> None:
+        taken.append(utterance)
+
+    async def transcribe(*_: object) -> Transcript:
+        return Transcript("好", "zh")
+
+    async with open_store(settings) as store:
+        asked = []
+        for number in range(3):
+            recorder = store.recorder(f"sess_{number}")
+            answer(recorder, 1, "好。", sound(2400))
+            await recorder.close()
+            asked.append((await the_reply(store, f"sess_{number}")).id)
+        jobs = store.run_jobs({"hq": take}, transcribe=transcribe, apart=("hq",))
+        working = asyncio.ensure_future(jobs)
+
+        async def all_taken() -> bool:
+            return len(taken) == 3
+
+        await eventually(all_taken)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+    assert taken == [asked[1], asked[2], asked[0]]
+
+
+async def test_a_reply_is_rendered_again_when_its_owner_asks(settings: Settings) -> None:
+    async with open_store(settings) as store:
+        recorder = store.recorder("sess_a", voice="zf_a")
+        take_turn(recorder, 1, "說", sound(8000), "好。", sound(24_000))
+        await recorder.close()
+        user, reply = await store.utterances("sess_a")
+        with pytest.raises(NotFound):
+            await store.render_again(user.id)
+        with pytest.raises(NotFound):
+            await store.render_again("utt_nobody")
+        await render(store, reply.id, sound(1000, 1))
+        await store.render_again(reply.id)
+        again = await the_reply(store)
+        assert again.hq is not None
+        assert again.hq.state == "queued"
+        np.testing.assert_array_equal(await heard(store, reply.id), sound(1000, 1))  # until there is a newer
+        await render(store, reply.id, sound(1200, 2), "kokoro 2")
+        np.testing.assert_array_equal(await heard(store, reply.id), sound(1200, 2))
+        await store.renderings.cancel(reply.id)
+        await store.render_again(reply.id)
+        order = await store.renderings.begin(reply.id)
+        assert order is not None
+        assert (order.engine, order.clauses) == ("", ("好。",))

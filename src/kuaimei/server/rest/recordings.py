@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from kuaimei.dialogue.streams import closing
 from kuaimei.server.errors import ApiError
-from kuaimei.server.rest.common import Kept, Owner
+from kuaimei.server.rest.common import InHouse, Kept, Owner
 from kuaimei.server.rest.sessions import owned, utterance_body
 from kuaimei.store.records import Tier
 
@@ -85,6 +85,22 @@ async def get_audio(
     body = _bytes(first, audio.chunks)
     status = 200 if part is None else 206
     return StreamingResponse(body, status_code=status, media_type=audio.media_type, headers=headers)
+
+
+@router.post("/{utterance}/hq", status_code=202)
+async def render_again(utterance: str, house: InHouse, store: Kept, owner: Owner) -> dict[str, Any]:
+    """Have a reply rendered by what renders now: its rendering failed, or its voice has learned since.
+
+    Where nothing would change nothing is done; what is there can be heard until the new one is ready.
+    """
+    found = await store.utterance(utterance)
+    await owned(store, found.session_id, owner)
+    if house.hq is None:
+        raise ApiError(
+            "replies are rendered once here: KUAIMEI_RENDERING__HQ is none", status=409, code="one_tier"
+        )
+    await store.render_again(utterance)
+    return utterance_body(await store.utterance(utterance))
 
 
 @router.delete("/{utterance}", status_code=204)
