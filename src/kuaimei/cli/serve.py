@@ -12,9 +12,9 @@ import typer
 from kuaimei import __version__
 from kuaimei.cli import console
 from kuaimei.cli.setup import prepare
-from kuaimei.errors import SettingsError
 from kuaimei.models.source import Source
 from kuaimei.server import Doorway, create_app, make_server
+from kuaimei.server.listening import address_of, listen
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.wiring import PARTS, open_house
 
@@ -44,7 +44,7 @@ def serve(
 
 async def _serve(settings: Settings) -> None:
     """Listen at once, showing the page while the models are loaded; end with a signal or a failure."""
-    with _listen(settings.server) as listening:
+    with listen(settings.server) as listening:
         door = Doorway(settings, expecting=PARTS)
         server = make_server(door, settings.server)
         serving = asyncio.ensure_future(server.serve(sockets=[listening]))
@@ -87,21 +87,8 @@ async def _live(
             console.note(_loaded(source))
         kept = house.store.describe() if house.store is not None else "nothing said is kept"
         console.note(f"  store     {kept}")
-        bound = listening.getsockname()
-        address = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        console.note(f"Ready after {time.monotonic() - started:.1f} s. Open http://{address}:{bound[1]}")
+        console.note(f"Ready after {time.monotonic() - started:.1f} s. Open {address_of(listening)}")
         await asyncio.shield(serving)
-
-
-def _listen(server: ServerSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    try:
-        return socket.create_server((server.host, server.port), family=family, backlog=128)
-    except OSError as error:
-        raise SettingsError(
-            f"cannot listen on {server.host} port {server.port} ({error.strerror}): "
-            "choose another with --port, or stop what is using it"
-        ) from None
 
 
 def _loaded(source: Source) -> str:

@@ -54,6 +54,7 @@ class _Resident:
     memory_mb: float
     ready: asyncio.Future[None]
     leave: asyncio.Event
+    keeper: asyncio.Task[None] | None = None
     thing: Any = None
     users: int = 0
     used: int = 0
@@ -155,6 +156,15 @@ class Residency:
         finally:
             self._release(resident)
 
+    async def unload(self, key: str) -> bool:
+        """Let a model go now, and wait until it has; False if it is in use or not there."""
+        resident = self._residents.get(key)
+        if resident is None or resident.users or not resident.ready.done() or resident.keeper is None:
+            return False
+        self._unload(resident)
+        await asyncio.wait({resident.keeper})
+        return True
+
     async def close(self) -> None:
         """Turn away who waits and let go of everything, used or not; idempotent."""
         self._closed = True
@@ -229,7 +239,7 @@ class Residency:
         resident = _Resident(waiting.key, waiting.memory_mb, loop.create_future(), asyncio.Event())
         self._residents[waiting.key] = resident
         self._taken_mb += resident.memory_mb
-        keeper = loop.create_task(self._keep(resident, waiting.opener))
+        resident.keeper = keeper = loop.create_task(self._keep(resident, waiting.opener))
         self._keepers.add(keeper)
         keeper.add_done_callback(self._keepers.discard)
         return resident
@@ -245,7 +255,7 @@ class Residency:
                 told = error if isinstance(error, Exception) else _closing()
                 resident.ready.set_exception(told)
                 resident.ready.exception()  # it may be that nobody waits for it any more
-            else:
+            elif isinstance(error, Exception):
                 _log.exception("%s failed while it was let go", resident.key)
             if not isinstance(error, Exception):
                 raise

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -19,7 +20,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kuaimei.server.errors import error_body
 from kuaimei.settings import ServerSettings
-from kuaimei.store.rows import Session
+
+if TYPE_CHECKING:
+    from kuaimei.store.rows import Session
 
 __all__ = ["OWNER", "Guard", "key_of", "owner_of"]
 
@@ -44,7 +47,7 @@ def key_of(headers: Headers, subprotocols: Iterable[str] = ()) -> str:
     return ""
 
 
-def owner_of(session: Session) -> str:
+def owner_of(session: "Session") -> str:
     """Who may see and go on with ``session``; those begun elsewhere (the command line) are the one user's."""
     owner: str = session.client.get("owner", OWNER)
     return owner

@@ -1,12 +1,10 @@
 """Serving the application with uvicorn, with the bounds that the realtime protocol needs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import uvicorn
 from starlette.types import ASGIApp
 
 from kuaimei.server.doorway import Doorway
+from kuaimei.server.listening import PatientServer
 from kuaimei.server.realtime.session import FRAME_LIMIT
 from kuaimei.settings import ServerSettings
 
@@ -37,13 +35,4 @@ def make_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
-    return _Server(config)
-
-
-class _Server(uvicorn.Server):
-    """Signals are the command's business: the house behind the server has to be closed as well."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave them as they are."""
-        yield
+    return PatientServer(config)

@@ -199,6 +199,21 @@ async def test_who_gives_up_while_it_loads_leaves_it_to_the_others() -> None:
 
 
 @virtually
+async def test_let_go_at_once_if_nobody_uses_it() -> None:
+    shelf = Shelf(close_s=1.0)
+    async with Residency(100.0) as residency:
+        assert not await residency.unload("a")
+        using = asyncio.ensure_future(use(residency, shelf, "a", 5.0))
+        await asyncio.sleep(2.0)
+        assert not await residency.unload("a")
+        await using
+        assert await residency.unload("a")
+        assert (shelf.loaded, residency.taken_mb, now()) == ([], 0.0, 7.0)
+        assert residency.counters.unloads == 1
+        await use(residency, shelf, "a")
+
+
+@virtually
 async def test_closing_turns_away_who_waits() -> None:
     shelf = Shelf()
     residency = Residency(100.0)

@@ -1,0 +1,102 @@
+"""``kuaimei worker``: one speech engine, for houses on this box or others."""
+
+import asyncio
+import math
+import signal
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from kuaimei import __version__
+from kuaimei.cli import console
+from kuaimei.errors import KuaimeiError
+from kuaimei.server.listening import PatientServer, address_of, listen
+from kuaimei.settings import ServerSettings, Settings
+from kuaimei.workers.app import create_worker
+from kuaimei.workers.engines import CARDS, card
+from kuaimei.workers.references import References
+from kuaimei.workers.types import Card, Options
+from kuaimei.workers.worker import Worker
+
+__all__ = ["worker"]
+
+_SHUTDOWN_S = 10
+
+
+def worker(
+    engine: Annotated[str, typer.Option(help="Which; without it, those that there are are listed.")] = "",
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; beyond loopback a key is needed.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8001,
+    model: Annotated[str, typer.Option(help="Folder or name of the weights, if not the usual ones.")] = "",
+    device: Annotated[str, typer.Option(help="cuda, cuda:1, cpu; otherwise a graphics card if any.")] = "",
+    idle_s: Annotated[
+        float, typer.Option(min=0.0, help="Let go of the engine after so long; 0: never.")
+    ] = 0.0,
+    load: Annotated[bool, typer.Option(help="Load the engine at once, not at the first request.")] = True,
+    accept_licence: Annotated[bool, typer.Option(help="The weights' licence allows your use.")] = False,
+) -> None:
+    """Serve one speech engine over /v1/audio/speech, as a process of its own; Ctrl+C stops it."""
+    if not engine:
+        rows: list[list[object]] = [
+            [one.name, one.package, one.licence.weights, "yes" if one.licence.commercial else "no"]
+            for one in CARDS.values()
+        ]
+        console.print_table(["engine", "package", "licence of the weights", "commercial use"], rows)
+        return
+    found = card(engine, licence_accepted=accept_licence)
+    settings = console.settings_from()
+    server = ServerSettings(**{**dict(settings.server), "port": port, "host": host or settings.server.host})
+    settings = Settings(**{**dict(settings), "server": server})
+    options = Options(
+        settings, model=model, device=device, progress=lambda stage: console.note(f"  loading: {stage}")
+    )
+    asyncio.run(_serve(found, options, idle_s or math.inf, load))
+
+
+async def _serve(found: Card, options: Options, idle_s: float, load: bool) -> None:
+    """Listen at once, telling how far loading is; end with a signal or a failure to load."""
+    server, licence = options.settings.server, found.licence
+    with listen(server) as listening, tempfile.TemporaryDirectory(prefix="kuaimei-worker-") as folder:
+        console.note(f"快美 kuaimei {__version__}: {found.name}")
+        console.note(f"  weights   {licence.weights}, from {licence.source}; code: {licence.code}")
+        serving_worker = Worker(found, options, idle_s)
+        app = create_worker(serving_worker, References(Path(folder)), server)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=_SHUTDOWN_S,
+        )
+        running = PatientServer(config)
+
+        def stop() -> None:
+            running.force_exit = running.should_exit  # asked twice, it does not wait for anybody
+            running.should_exit = True
+
+        serving = asyncio.ensure_future(running.serve(sockets=[listening]))
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop)
+        loading = asyncio.ensure_future(_load(serving_worker, load))
+        try:
+            await asyncio.wait({serving, loading}, return_when=asyncio.FIRST_COMPLETED)
+            if loading.done() and not loading.cancelled() and not loading.exception():
+                console.note(f"Ready. It speaks at {address_of(listening)}/v1")
+                await serving
+        finally:
+            running.should_exit = True
+            loading.cancel()
+            await asyncio.gather(serving, loading, return_exceptions=True)
+        if not loading.cancelled() and isinstance(error := loading.exception(), KuaimeiError):
+            raise error
+
+
+async def _load(serving: Worker, load: bool) -> None:
+    if load:
+        await serving.load("fast")

@@ -1,0 +1,238 @@
+"""``/v1/audio/speech`` for one engine, and what a house needs to know of the box it runs on."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Annotated, Any, Final, Literal, TypeAlias
+from uuid import uuid4
+
+from fastapi import Depends, FastAPI, Form, Request, UploadFile
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, StreamingResponse
+
+from kuaimei import __version__
+from kuaimei.audio.encode import CONTENT_TYPES, StreamEncoder
+from kuaimei.engines.types import Priority, Ticket
+from kuaimei.server.errors import ApiError, install_error_handlers
+from kuaimei.server.limits import BodyLimit
+from kuaimei.server.security import Guard
+from kuaimei.settings import ServerSettings
+from kuaimei.workers.references import References
+from kuaimei.workers.types import Mode, Reference, Speech
+from kuaimei.workers.worker import Worker
+
+__all__ = ["create_worker"]
+
+_FILE_LIMIT: Final = 25 * 1024 * 1024
+_INPUT_LIMIT: Final = 4096
+"""Characters, as the OpenAI dialect has it."""
+_DATA_URL: Final = "data:"
+
+
+class _Voice(BaseModel):
+    id: str
+
+
+class SpeechRequest(BaseModel):
+    """As the OpenAI dialect has it, and what voices that are lent need.
+
+    Attributes:
+        voice: One of the engine's own, the id that ``/v1/voices`` gave, or audio as a ``data:`` URL.
+        transcript: What is said in that audio.
+        instructions: How to say it.
+        mode: ``hq`` may take its time.
+        stream: False: the audio is sent when all of it is there.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    input: str = Field(min_length=1, max_length=_INPUT_LIMIT)
+    model: str = ""
+    voice: str | _Voice = ""
+    transcript: str = Field(default="", max_length=2000)
+    instructions: str = Field(default="", max_length=500)
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    speed: float = Field(default=1.0, ge=0.5, le=2.0)
+    mode: Mode = "fast"
+    stream: bool = True
+
+
+def create_worker(worker: Worker, references: References, server: ServerSettings) -> FastAPI:
+    """An application that serves ``worker``; closes it at its end."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await worker.close()
+
+    app = FastAPI(
+        title=f"快美 kuaimei worker: {worker.card.name}",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.worker = worker
+    app.state.references = references
+    app.get("/healthz")(_healthz)
+    app.get("/v1/models")(_models)
+    app.post("/v1/load")(_load)
+    app.post("/v1/unload")(_unload)
+    app.get("/v1/voices")(_list_voices)
+    app.post("/v1/voices", status_code=201)(_lend_voice)
+    app.delete("/v1/voices/{voice}")(_drop_voice)
+    app.post("/v1/audio/speech")(_speak)
+    install_error_handlers(app)
+    app.add_middleware(BodyLimit, files={"/v1/voices": _FILE_LIMIT, "/v1/audio/speech": _FILE_LIMIT})
+    # The outermost: nothing is read from strangers.
+    app.add_middleware(Guard, settings=server)
+    return app
+
+
+def _worker(request: Request) -> Worker:
+    worker: Worker = request.app.state.worker
+    return worker
+
+
+def _references(request: Request) -> References:
+    references: References = request.app.state.references
+    return references
+
+
+_TheWorker: TypeAlias = Annotated[Worker, Depends(_worker)]
+_Lent: TypeAlias = Annotated[References, Depends(_references)]
+
+
+class _ModeRequest(BaseModel):
+    mode: Mode = "fast"
+
+
+async def _healthz(worker: _TheWorker) -> JSONResponse:
+    """It runs; how far its engine is."""
+    return JSONResponse(worker.describe(), 503 if worker.state == "failed" else 200)
+
+
+async def _models(worker: _TheWorker) -> dict[str, Any]:
+    """Its engine."""
+    model = {"id": worker.card.name, "object": "model", "created": 0, "owned_by": "kuaimei"}
+    return {"object": "list", "data": [model]}
+
+
+async def _load(worker: _TheWorker, request: _ModeRequest | None = None) -> dict[str, Any]:
+    """Load the engine, and answer when it is there."""
+    await worker.load((request or _ModeRequest()).mode)
+    return worker.describe()
+
+
+async def _unload(worker: _TheWorker) -> dict[str, Any]:
+    """Let go of the engine."""
+    if not await worker.unload():
+        raise ApiError("the engine is speaking; try again later", status=409, code="in_use")
+    return worker.describe()
+
+
+async def _list_voices(worker: _TheWorker, lent: _Lent) -> dict[str, Any]:
+    """The engine's own (once it was loaded) and those that were lent."""
+    own = [{"id": voice, "object": "kuaimei.voice", "kind": "stock"} for voice in worker.voices]
+    theirs = [{"id": voice, "object": "kuaimei.voice", "kind": "reference"} for voice in lent.ids]
+    return {"object": "list", "data": [*own, *theirs]}
+
+
+async def _lend_voice(
+    worker: _TheWorker, lent: _Lent, file: UploadFile, transcript: Annotated[str, Form(max_length=2000)] = ""
+) -> dict[str, Any]:
+    """Lend a voice: audio of any common format, and what is said in it. The same gets the same id."""
+    return {"id": await _lend(worker, lent, await file.read(), transcript), "object": "kuaimei.voice"}
+
+
+async def _drop_voice(voice: str, lent: _Lent) -> dict[str, Any]:
+    """Take a voice back."""
+    return {"id": voice, "object": "kuaimei.voice.deleted", "deleted": lent.drop(voice)}
+
+
+async def _speak(request: SpeechRequest, worker: _TheWorker, lent: _Lent) -> StreamingResponse:
+    """Speak ``input``; the first bytes leave as soon as there are any."""
+    card = worker.card
+    if request.model not in {"", card.name, "kuaimei"}:
+        told = f"no model here is called {request.model[:80]!r}; there is: {card.name}"
+        raise ApiError(told, status=404, code="model_not_found", param="model")
+    if request.instructions and not card.instructions:
+        told = f"{card.name} does not listen to instructions; leave them out"
+        raise ApiError(told, code="instructions_unsupported", param="instructions")
+    stream = _encoded(worker, request, await _asked(request, worker, lent))
+    # What goes wrong before the first byte can still be told as an error.
+    first = await anext(stream)
+    if not request.stream:
+        async with aclosing(stream):
+            first += b"".join([data async for data in stream])
+    return StreamingResponse(_whole(first, stream), media_type=CONTENT_TYPES[request.response_format])
+
+
+async def _asked(request: SpeechRequest, worker: Worker, lent: References) -> Speech:
+    voice = request.voice if isinstance(request.voice, str) else request.voice.id
+    reference: Reference | None = None
+    if voice.startswith(_DATA_URL):
+        voice = await _lend(worker, lent, _bytes_of(voice), request.transcript)
+    if worker.card.references:
+        reference = lent.get(voice)
+    if voice.startswith("ref_") and reference is None:
+        told = f"the voice {voice[:40]!r} is not here (any more); lend it again by POST /v1/voices"
+        raise ApiError(told, status=404, code="voice_not_found", param="voice")
+    return Speech(
+        text=request.input,
+        voice="" if reference is not None else voice,
+        reference=reference,
+        speed=request.speed,
+        instructions=request.instructions,
+        ticket=Ticket(session=f"request_{uuid4().hex[:12]}", priority=_PRIORITY[request.mode]),
+    )
+
+
+_PRIORITY: Final = {"fast": Priority.LIVE, "hq": Priority.BACKGROUND}
+
+
+async def _lend(worker: Worker, lent: References, data: bytes, transcript: str) -> str:
+    card = worker.card
+    if not card.references:
+        told = f"{card.name} cannot speak in the voice of a reference"
+        raise ApiError(told, code="references_unsupported", param="voice")
+    if card.transcript and not transcript.strip():
+        told = f"{card.name} needs to know what is said in the reference: send its transcript"
+        raise ApiError(told, code="transcript_missing", param="transcript")
+    return await lent.add(data, transcript)
+
+
+def _bytes_of(url: str) -> bytes:
+    """Of ``data:audio/…;base64,…``."""
+    head, comma, data = url.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise ApiError("a reference is sent as data:audio/…;base64,…", param="voice")
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error:
+        raise ApiError("the reference is not proper base64", param="voice") from None
+
+
+async def _encoded(worker: Worker, request: SpeechRequest, speech: Speech) -> AsyncGenerator[bytes, None]:
+    async with worker.use(request.mode) as speaker:
+        if speech.reference is None and not speaker.voices:
+            told = f"{worker.card.name} has no voices of its own: lend it one by POST /v1/voices"
+            raise ApiError(told, code="voice_missing", param="voice")
+        if speech.voice and speech.voice not in speaker.voices:
+            told = f"no voice is called {speech.voice[:80]!r}; there are: {', '.join(speaker.voices)}"
+            raise ApiError(told, code="voice_not_found", param="voice")
+        encoder = await asyncio.to_thread(StreamEncoder, request.response_format, speaker.sample_rate)
+        async with aclosing(speaker.stream(speech)) as pieces:  # type: ignore[type-var]
+            async for pcm in pieces:
+                if data := await asyncio.to_thread(encoder.push, pcm):
+                    yield data
+        yield await asyncio.to_thread(encoder.finish)
+
+
+async def _whole(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(rest) as pieces:
+        yield first
+        async for data in pieces:
+            yield data

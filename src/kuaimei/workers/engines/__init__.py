@@ -1,0 +1,29 @@
+"""The engines that can be served: one file each. None imports its package before it is opened."""
+
+from collections.abc import Mapping
+
+from kuaimei.errors import SettingsError
+from kuaimei.workers.engines import kokoro
+from kuaimei.workers.types import Card
+
+__all__ = ["CARDS", "card"]
+
+CARDS: Mapping[str, Card] = {engine.CARD.name: engine.CARD for engine in (kokoro,)}
+
+
+def card(name: str, *, licence_accepted: bool = False) -> Card:
+    """The engine called ``name``.
+
+    Raises:
+        SettingsError: If there is none, or its licence has to be accepted first.
+    """
+    found = CARDS.get(name)
+    if found is None:
+        raise SettingsError(f"no engine to serve is called {name!r}; there are: {', '.join(CARDS)}")
+    licence = found.licence
+    if not licence.commercial and not licence_accepted:
+        raise SettingsError(
+            f"the weights of {name} ({licence.source}) may not be used commercially ({licence.weights}): "
+            "read their licence, and say --accept-licence if your use is allowed"
+        )
+    return found

@@ -1,0 +1,73 @@
+"""Kokoro, so that a second box can speak for the first; its beautiful form for ``hq``."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.engines.protocols import Synthesizer
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.types import TTSReq
+from kuaimei.engines.workshop import Workshop
+from kuaimei.models.resolve import resolve
+from kuaimei.models.source import Source
+from kuaimei.workers.types import Card, Licence, Options, Speaker, Speech
+
+__all__ = ["CARD"]
+
+
+class _Kokoro:
+    def __init__(self, synthesizer: Synthesizer) -> None:
+        self._synthesizer = synthesizer
+
+    @property
+    def sample_rate(self) -> int:
+        return self._synthesizer.sample_rate
+
+    @property
+    def voices(self) -> Sequence[str]:
+        return self._synthesizer.voices
+
+    async def stream(self, speech: Speech) -> AsyncGenerator[Pcm, None]:
+        req = TTSReq(text=speech.text, voice_id=speech.voice, speed=speech.speed, ticket=speech.ticket)
+        async with aclosing(self._synthesizer.stream(req)) as pieces:  # type: ignore[type-var]
+            async for pcm in pieces:
+                yield pcm
+
+
+@asynccontextmanager
+async def _open_fast(options: Options) -> AsyncIterator[Speaker]:
+    from kuaimei.engines.tts import open_synthesizer
+
+    options.progress("network and dictionaries")
+    async with open_synthesizer(_workshop(options), _source(options)) as synthesizer:
+        yield _Kokoro(synthesizer)
+
+
+@asynccontextmanager
+async def _open_hq(options: Options) -> AsyncIterator[Speaker]:
+    from kuaimei.engines.tts.kokoro.hq import open_hq
+
+    options.progress("network and dictionaries")
+    async with open_hq(_workshop(options), _source(options)) as synthesizer:
+        yield _Kokoro(synthesizer)
+
+
+def _workshop(options: Options) -> Workshop:
+    cores = options.settings.engines.cores
+    return Workshop(options.settings, Lane("cores", cores))
+
+
+def _source(options: Options) -> Source:
+    return resolve("tts", options.model or "kokoro", options.settings.weights_dir)
+
+
+CARD = Card(
+    name="kokoro",
+    package="kuaimei itself",
+    licence=Licence(
+        code="Apache-2.0", weights="Apache-2.0", commercial=True, source="kuaimei models pull kokoro"
+    ),
+    openers={"fast": _open_fast, "hq": _open_hq},
+    memory_mb=1100.0,
+    references=False,
+)

@@ -1,0 +1,123 @@
+"""The one engine of this process: loaded on demand or on command, and let go of when nobody needs it."""
+
+import math
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+from kuaimei.errors import KuaimeiError
+from kuaimei.rendering.residency import Residency
+from kuaimei.workers.types import Card, Mode, Options, Speaker
+
+__all__ = ["State", "Worker"]
+
+State: TypeAlias = Literal["unloaded", "loading", "ready", "failed"]
+
+
+@dataclass(slots=True)
+class _Loading:
+    state: State = "unloaded"
+    stage: str = ""
+    since: float = 0.0
+    took_s: float | None = None
+    error: str = ""
+
+
+class Worker:
+    """See the module's text.
+
+    Args:
+        card: The engine.
+        options: How to open it.
+        idle_s: Not needed for so long, it is let go; infinite: never.
+    """
+
+    def __init__(self, card: Card, options: Options, idle_s: float = math.inf) -> None:
+        self.card = card
+        self._options = options
+        # A year: timers of event loops are not made for ever.
+        self._residency = Residency(math.inf, min(idle_s, 366 * 86_400.0))
+        self._loading: dict[Mode, _Loading] = {mode: _Loading() for mode in card.openers}
+        self.voices: Sequence[str] = ()
+
+    @property
+    def state(self) -> State:
+        """Of the mode that is nearest to speaking."""
+        order: tuple[State, ...] = ("ready", "loading", "failed", "unloaded")
+        return min((self._state(mode) for mode in self._loading), key=order.index)
+
+    def mode(self, wanted: Mode) -> Mode:
+        """``wanted``, or the only one there is."""
+        return wanted if wanted in self.card.openers else "fast"
+
+    def use(self, wanted: Mode) -> AbstractAsyncContextManager[Speaker]:
+        """The open engine for the length of the block, loaded if need be.
+
+        Raises:
+            KuaimeiError: If it cannot be loaded.
+        """
+        mode = self.mode(wanted)
+        return self._residency.use(mode, self.card.memory_mb, lambda: self._open(mode))
+
+    async def load(self, wanted: Mode) -> None:
+        """Have it there.
+
+        Raises:
+            KuaimeiError: If it cannot be loaded.
+        """
+        async with self.use(wanted):
+            pass
+
+    async def unload(self) -> bool:
+        """Let go of everything that is not in use; False if something is."""
+        done = [await self._residency.unload(mode) for mode in tuple(self._residency.residents)]
+        return all(done)
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await self._residency.close()
+
+    def describe(self) -> dict[str, Any]:
+        """For whoever asks how it is."""
+        return {
+            "status": self.state,
+            "engine": self.card.name,
+            "modes": {mode: self._told(mode) for mode in self._loading},
+        }
+
+    def _state(self, mode: Mode) -> State:
+        known = self._loading[mode].state
+        return "unloaded" if known == "ready" and mode not in self._residency.residents else known
+
+    def _told(self, mode: Mode) -> dict[str, Any]:
+        loading, state = self._loading[mode], self._state(mode)
+        return {
+            "state": state,
+            "stage": loading.stage if state == "loading" else None,
+            "loading_s": round(time.monotonic() - loading.since, 1) if state == "loading" else None,
+            "load_s": loading.took_s,
+            "error": loading.error or None,
+        }
+
+    @asynccontextmanager
+    async def _open(self, mode: Mode) -> AsyncIterator[Speaker]:
+        loading = self._loading[mode] = _Loading("loading", "starting", time.monotonic())
+
+        def progress(stage: str) -> None:
+            loading.stage = stage
+            self._options.progress(stage)
+
+        try:
+            async with self.card.openers[mode](replace(self._options, progress=progress)) as speaker:
+                loading.took_s = round(time.monotonic() - loading.since, 2)
+                loading.state = "ready"
+                self.voices = tuple(speaker.voices)
+                yield speaker
+        except BaseException as error:
+            if loading.state == "loading":
+                loading.state = "failed"
+                loading.error = str(error) if isinstance(error, KuaimeiError) else "the log says what"
+            raise
+        loading.state = "unloaded"
