@@ -122,14 +122,13 @@ class Upkeep:
             StoreError: If a part could not be deleted; ask again.
         """
         store = self.room.store
-        for job in (LEARN, PREPARE):
+        # In this order: preparing a voice has it learned.
+        for job in (PREPARE, LEARN):
             await store.cancel_job(job, voice)
-        self._forget(voice)
-        await self.room.in_thread(partial(shutil.rmtree, self.room.job_folder(voice), True))
         await store.voices.remove(voice)
         # Asked for while the row was still there.
-        for job in (LEARN, PREPARE):
-            await store.cancel_job(job, voice)
+        await store.cancel_job(LEARN, voice)
+        await self.room.in_thread(partial(shutil.rmtree, self.room.job_folder(voice), True))
         self._forget(voice)
 
     def _forget(self, voice: str) -> None:

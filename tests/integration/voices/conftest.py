@@ -1,0 +1,14 @@
+"""One PostgreSQL for all tests of voices, as for those of the store."""
+
+import pytest
+
+from kuaimei.voices import jobs
+from tests.integration.store.conftest import cluster, folder, made, settings
+
+__all__ = ["cluster", "folder", "made", "settings"]
+
+
+@pytest.fixture(autouse=True)
+def told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """News is written when it comes: nobody has to wait a second for it."""
+    monkeypatch.setattr(jobs, "_TELL_S", 0.02)

@@ -1,0 +1,326 @@
+"""The life of a cloned voice, with a real database and a learning process that does as it is told."""
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kuaimei.audio.encode import encode
+from kuaimei.audio.pcm import from_float
+from kuaimei.dialogue.events import SpeechStarted, TurnEnded
+from kuaimei.errors import AudioError, Conflict, NotFound
+from kuaimei.settings import Settings
+from kuaimei.voices.enrolment import ReferenceRefused
+from kuaimei.voices.speech import RATE
+from kuaimei.voices.types import Voice
+from tests.integration.voices.living import CONSENT, TEXT, Living, audio, eventually, living, speech
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+async def dead(pid: int) -> None:
+    await eventually(lambda: _so(not alive(pid)))
+
+
+async def _so(holds: bool) -> bool:
+    return holds
+
+
+def running(voice: Voice) -> bool:
+    return voice.learning.state == "running" and voice.learning.progress > 0.3
+
+
+async def hanging(house: Living, **more: Any) -> Voice:
+    """A voice of which the style is being learned, without end."""
+    house.order(style=[["progress", 0.2], ["progress", 0.4], ["hang", 0]])
+    voice = await house.add(**more)
+    return await house.until(voice.id, running)
+
+
+async def test_added_it_speaks_and_is_learned_to_the_end(settings: Settings) -> None:
+    async with living(settings) as house:
+        house.order(style=[["progress", 0.5], ["done", 0.6]], decoder=[["done", 0.8]])
+        told: list[str] = []
+        house.library.room.changed.append(told.append)
+        voice = await house.add()
+        assert voice.state == "ready"
+        assert (voice.transcript, voice.language) == (TEXT, "zh")
+        assert voice.pitch is not None
+        assert voice.pitch.mean_hz == pytest.approx(200, rel=0.05)
+        assert voice.duration_s == pytest.approx(8.74, abs=0.2)
+        assert {check.check for check in voice.checks} >= {"speech", "noise", "clipping"}
+        assert voice.id in house.bank.voices
+        learned = await house.until(voice.id, lambda v: v.learning.state == "done")
+        assert (learned.learning.step, learned.learning.progress) == ("decoder", 1.0)
+        assert (learned.similarity, learned.label) == (0.8, "cloned")
+        assert house.bank.learned[voice.id].tolist() == [2.0] * 256  # each step added one
+        assert [run["step"] for run in house.runs] == ["style", "decoder"]
+        job = house.runs[1]["said"]
+        assert job["reference_tokens"] == list(house.bank.tokens(TEXT))
+        assert len(job["lines"]) == 8
+        assert set(job["encoders"]) == {"ge2e", "campplus"}
+        assert told == [voice.id] * 3
+        lying = [name.rpartition("/")[2] for name in house.files()]
+        assert {"reference.flac", "style.npy", "decoder.npz"} <= set(lying)
+        assert not list((settings.home / "learning").rglob("*.json"))
+        with pytest.raises(Conflict, match="has been learned"):
+            await house.library.learn(voice.id, "local")
+        await house.library.delete(voice.id, "local")
+        assert house.files() == []
+        assert voice.id not in house.bank.voices
+        with pytest.raises(NotFound):
+            await house.voice(voice.id)
+    async with living(settings) as house:
+        assert list(await house.library.voices("local")) == []
+
+
+async def test_after_a_restart_it_speaks_as_it_was_learned(settings: Settings) -> None:
+    async with living(settings, learn="style") as house:
+        voice = await house.add()
+        learned = await house.until(voice.id, lambda v: v.learning.state == "done")
+        assert learned.learning.step == "style"
+    async with living(settings, learn="style") as house:
+        assert house.bank.learned[voice.id].tolist() == [1.0] * 256
+        assert (await house.voice(voice.id)).learning.state == "done"
+        again = await house.library.learn(voice.id, "local", "style")
+        assert again.learning.state == "waiting"
+        await house.until(voice.id, lambda v: v.learning.state == "done")
+        assert house.bank.learned[voice.id].tolist() == [2.0] * 256
+
+
+async def test_enrolled_by_a_process_that_ended_it_is_prepared_by_the_next(settings: Settings) -> None:
+    async with living(settings, working=False) as house:
+        voice = await house.library.enrol(audio(4.0), name="a", consent=CONSENT, owner="local")
+        assert voice.state == "preparing"
+    async with living(settings, learn="none") as house:
+        voice = await house.until(voice.id, lambda v: v.state == "ready")
+        assert voice.learning.state == "done"
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"%PDF-1.7\n" + b"1 0 obj << >> endobj\n" * 400, "not in an audio format"),
+        (encode(from_float(np.zeros(RATE * 5)), RATE, "flac"), "Less than 3 seconds"),
+        (encode(from_float(np.zeros(8000 * 7200)), 8000, "flac"), "longer than 600 s"),  # 2 h in 50 kB
+        (audio(0.6, 0.9), "Less than 3 seconds"),
+        (encode(from_float(np.clip(speech(4.0) / 1500.0, -0.5, 0.5)), RATE, "flac"), "clipped"),
+    ],
+    ids=["pdf", "silence", "bomb", "short", "clipped"],
+)
+async def test_what_cannot_be_used_is_refused_in_a_sentence_and_nothing_is_kept(
+    settings: Settings, data: bytes, error: str
+) -> None:
+    async with living(settings) as house:
+        with pytest.raises(AudioError, match=error):
+            await house.add(data)
+        assert list(await house.library.voices("local")) == []
+        assert house.files() == []
+        assert await house.store._jobs.counts() == {}
+
+
+async def test_a_text_that_is_not_said_is_refused_and_a_longer_one_is_cut(settings: Settings) -> None:
+    async with living(settings, learn="none") as house:
+        with pytest.raises(ReferenceRefused, match="not what is said") as refused:
+            await house.add(transcript="完全不一樣的另外一段話，跟錄音沒有關係。")
+        assert refused.value.checks[-1].verdict == "refused"
+        assert house.files() == []
+        voice = await house.add(transcript="大家好。今天天气很好，我們去散步！等一下再吃飯。")
+        assert voice.transcript == "今天天气很好，我們去散步！"
+        corrected = await house.library.change(voice.id, "local", name="阿姨", transcript="今天天氣很好")
+        assert (corrected.name, corrected.transcript) == ("阿姨", "今天天氣很好")
+
+
+async def test_it_speaks_although_learning_failed(settings: Settings) -> None:
+    async with living(settings) as house:
+        house.order(style=[["noise", "Traceback"], ["noise", '{"event": 3}'], ["fail", "不行 because"]])
+        voice = await house.add()
+        failed = await house.until(voice.id, lambda v: v.learning.state == "failed")
+        assert failed.learning.error == "不行 because"
+        assert failed.state == "ready"
+        house.order()
+        await house.library.learn(voice.id, "local", "style")
+        await house.until(voice.id, lambda v: v.learning.state == "done")
+
+
+async def test_a_process_that_dies_is_begun_again_where_it_was(settings: Settings) -> None:
+    async with living(settings, learn="style") as house:
+        deaths = [["die", signal.SIGKILL], ["die", signal.SIGSEGV]]
+        house.order(style=[["progress", 0.5], *deaths, ["done", 0.5]])
+        voice = await house.add()
+        await house.until(voice.id, lambda v: v.learning.state == "done")
+        assert [run["from"] for run in house.runs] == [0, 2, 3]
+
+
+async def test_one_that_dies_again_and_again_is_given_up(settings: Settings) -> None:
+    async with living(settings, learn="style") as house:
+        house.order(style=[["die", signal.SIGKILL]] * 5)
+        voice = await house.add()
+        failed = await house.until(voice.id, lambda v: v.learning.state == "failed")
+        assert "memory" in (failed.learning.error or "")
+        assert len(house.runs) == 3
+
+
+async def test_cancelled_it_stops_and_goes_on_when_asked(settings: Settings) -> None:
+    async with living(settings, learn="style") as house:
+        voice = await hanging(house)
+        assert voice.learning.similarity == 0.2
+        assert voice.label == "similar"
+        (run,) = house.runs
+        stopped = await house.library.stop_learning(voice.id, "local")
+        assert stopped.learning.state == "cancelled"
+        assert not alive(run["pid"])
+        house.order(style=[["progress", 0.2], ["progress", 0.4], ["done", 0.7]])
+        await house.library.learn(voice.id, "local")
+        learned = await house.until(voice.id, lambda v: v.learning.state == "done")
+        assert house.runs[1]["from"] == 2
+        assert learned.label == "cloned"
+
+
+async def test_deleted_while_it_is_learned_nothing_is_left(settings: Settings) -> None:
+    async with living(settings) as house:
+        voice = await hanging(house)
+        (run,) = house.runs
+        await house.library.delete(voice.id, "local")
+        assert not alive(run["pid"])
+        assert house.files() == []
+        assert await house.store._jobs.counts() == {}
+        assert voice.id not in house.bank.voices
+        assert list(await house.library.voices("local")) == []
+
+
+async def test_deleted_at_any_moment_nothing_is_left(settings: Settings) -> None:
+    async with living(settings) as house:
+        for count in range(5):
+            added = await house.library.enrol(audio(4.0), name="a", consent=CONSENT, owner="local")
+            for _ in range(5 * count):  # a little later each time
+                await asyncio.sleep(0.01)
+            await house.library.delete(added.id, "local")
+        assert house.files() == []
+        assert await house.store._jobs.counts() == {}
+        assert not house.bank.learned
+        for run in house.runs:
+            await dead(run["pid"])
+
+
+async def test_it_is_held_while_somebody_talks(settings: Settings) -> None:
+    async with living(settings, learn="style") as house:
+        voice = await hanging(house)
+        (run,) = house.runs
+        stat = Path(f"/proc/{run['pid']}/stat")
+        watch = house.quiet.watch("sess")
+        watch(SpeechStarted(1, 0.0, 0.0))
+        await eventually(lambda: _so(stat.read_text().rpartition(")")[2].split()[0] == "T"))
+        await house.until(voice.id, lambda v: v.learning.state == "paused")
+        watch(TurnEnded(1, 0.0, 0.0, 0.0, "silence"))
+        watch.close()
+        await house.until(voice.id, lambda v: v.learning.state == "running")
+        assert alive(run["pid"])
+        watch = house.quiet.watch("sess")
+        watch(SpeechStarted(2, 0.0, 0.0))
+        await house.until(voice.id, lambda v: v.learning.state == "paused")
+        await house.library.delete(voice.id, "local")  # a stopped process ends all the same
+        assert not alive(run["pid"])
+
+
+async def test_a_server_that_stops_ends_learning_and_the_next_goes_on(settings: Settings) -> None:
+    async with living(settings, learn="style") as house:
+        voice = await hanging(house)
+        (run,) = house.runs
+    assert not alive(run["pid"])
+    async with living(settings, learn="style") as house:
+        house.order(style=[["progress", 0.2], ["progress", 0.4], ["done", 0.7]])
+        await house.until(voice.id, lambda v: v.learning.state == "done")
+        assert house.runs[-1]["from"] == 2
+
+
+async def test_a_server_that_is_killed_leaves_no_orphan_and_the_next_goes_on(settings: Settings) -> None:
+    victim = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "import sys; from tests.integration.voices.victim import main; main(*sys.argv[1:])",
+        str(settings.home),
+        settings.store.database_url,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    assert victim.stdout is not None
+    told = await victim.stdout.readline()
+    victim.kill()
+    await victim.wait()
+    voice, pid = told.decode().split()
+    await dead(int(pid))
+    async with living(settings, learn="style") as house:
+        house.order(style=[["progress", 0.2], ["progress", 0.4], ["done", 0.7]])
+        await house.until(voice, lambda v: v.learning.state == "done")
+        assert [run["from"] for run in house.runs] == [0, 2]
+
+
+async def test_where_it_cannot_be_learned_it_is_said_and_learned_once_it_can(settings: Settings) -> None:
+    async with living(settings, installed=False) as house:
+        voice = await house.add()
+        assert voice.learning.state == "unavailable"
+        assert "make setup" in (voice.learning.error or "")
+        assert (await house.library.learn(voice.id, "local")).learning.state == "unavailable"
+    async with living(settings) as house:
+        await house.until(voice.id, lambda v: v.learning.state == "done")
+
+
+async def test_what_is_somebody_elses_is_not_there(settings: Settings) -> None:
+    async with living(settings, learn="none") as house:
+        voice = await house.add()
+        library = house.library
+        assert list(await library.voices("other")) == []
+        for attempt in (
+            library.voice(voice.id, "other"),
+            library.reference(voice.id, "other"),
+            library.change(voice.id, "other", name="x"),
+            library.learn(voice.id, "other"),
+            library.stop_learning(voice.id, "other"),
+            library.delete(voice.id, "other"),
+        ):
+            with pytest.raises(NotFound):
+                await attempt
+        assert (await house.voice(voice.id)).name == "媽媽"
+        assert (await library.reference(voice.id, "local"))[:4] == b"fLaC"
+
+
+async def test_no_more_than_allowed(settings: Settings) -> None:
+    async with living(settings, learn="none", max_voices=1) as house:
+        await house.add()
+        with pytest.raises(Conflict, match="delete one"):
+            await house.add()
+
+
+async def test_old_ones_are_deleted(settings: Settings) -> None:
+    async with living(settings, learn="none", retention_days=30.0) as house:
+        await house.add()
+        assert await house.library.upkeep.expire(datetime.now(UTC) + timedelta(days=29)) == 0
+        assert await house.library.upkeep.expire(datetime.now(UTC) + timedelta(days=31)) == 1
+        assert house.files() == []
+
+
+async def test_what_another_process_adds_and_deletes_is_followed(settings: Settings) -> None:
+    async with living(settings, learn="none") as one, living(settings, learn="none", working=False) as other:
+        voice = await one.add()
+        assert voice.id not in other.bank.voices
+        await other.library.upkeep.follow()
+        assert voice.id in other.bank.voices
+        await one.library.delete(voice.id, "local")
+        await other.library.upkeep.follow()
+        assert voice.id not in other.bank.voices
+
+
+def test_pid_of_this_process_is_alive() -> None:
+    assert alive(os.getpid())
