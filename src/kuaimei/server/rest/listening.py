@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from kuaimei.judging.preference import wilson
-from kuaimei.server.errors import ApiError
 from kuaimei.server.blind import Listening, Side
+from kuaimei.server.errors import ApiError
 from kuaimei.server.rest.common import InHouse, Kept, Owner
 from kuaimei.store.preferences import Choice, Kind, Tally, Trial
 
