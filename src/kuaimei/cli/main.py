@@ -12,8 +12,8 @@ from kuaimei.errors import KuaimeiError
 
 __all__ = ["main"]
 
-_COMMANDS = ("setup", "serve", "talk", "say", "hear", "doctor")
-_GROUPS = ("models",)
+_COMMANDS = ("setup", "serve", "talk", "say", "hear", "doctor", "worker")
+_GROUPS = ("models", "bench")
 
 
 def _version(show: bool) -> None:

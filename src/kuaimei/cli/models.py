@@ -1,6 +1,7 @@
 """``kuaimei models``: what weights there are, fetching them, checking them."""
 
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from kuaimei.models.resolve import plan
 from kuaimei.models.shelf import Shelf
 from kuaimei.settings import Settings
 
-__all__ = ["app", "pull_missing"]
+__all__ = ["app", "pull_missing", "pull_named"]
 
 app = typer.Typer(no_args_is_help=True, help="The weights: what there is, fetch it, check it.")
 
@@ -36,6 +37,17 @@ def pull_missing(settings: Settings) -> list[Entry]:
     """
     shelf = Shelf(settings.weights_dir)
     missing = [entry for entry in plan(settings) if shelf.problem(entry)]
+    return _pull(settings, missing, complete=False) if missing else []
+
+
+def pull_named(settings: Settings, names: Iterable[str]) -> list[Entry]:
+    """Fetch those of the models in ``names`` that are not there; those that came.
+
+    Raises:
+        WeightsError: If one could not be had.
+    """
+    shelf = Shelf(settings.weights_dir)
+    missing = [entry for entry in map(load_catalog().entry, names) if shelf.problem(entry)]
     return _pull(settings, missing, complete=False) if missing else []
 
 

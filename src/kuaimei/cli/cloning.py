@@ -1,0 +1,263 @@
+"""Judging cloned voices: each reference, engine, tier and step of learning."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.audio.decode import decode
+from kuaimei.cli.fitting import Fitter, open_fitter
+from kuaimei.engines.asr import open_recognizer
+from kuaimei.engines.protocols import VoiceBank
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
+from kuaimei.engines.tts import open_synthesizer
+from kuaimei.engines.tts.kokoro.hq import open_hq
+from kuaimei.engines.types import Language
+from kuaimei.engines.vad import open_vad
+from kuaimei.engines.workshop import Workshop
+from kuaimei.errors import KuaimeiError, SettingsError
+from kuaimei.judging.halves import halves
+from kuaimei.judging.learned import Learned, LearnedFolder
+from kuaimei.judging.naturalness import Dnsmos, load_dnsmos
+from kuaimei.judging.panel import Panel, Subject
+from kuaimei.judging.references import Reference
+from kuaimei.judging.report import Finding, Stage, Tier
+from kuaimei.judging.sentences import FIFTY, HELD_OUT, LONG
+from kuaimei.judging.similarity import nearest
+from kuaimei.judging.speaking import Speaker, Spoken, speak_all, time_speech
+from kuaimei.models.source import Source
+from kuaimei.settings import Settings
+from kuaimei.voices.prediction import load_styles
+from kuaimei.voices.speech import RATE
+from kuaimei.voices.types import Step
+from kuaimei.wiring import sources
+
+__all__ = ["ENCODERS", "Plan", "judge_all"]
+
+ENCODERS: Final = ("eres2net", "ge2e", "campplus")
+"""The judge first; the others are losses, and shown beside it."""
+
+_NATIVE: Final[Mapping[Language, tuple[str, ...]]] = {"zh": ("z",), "en": ("a", "b")}
+"""First letters of the stock voices that speak a language."""
+_JUDGED: Final = "voice_judged"
+"""Id of the voice that is being judged, in the engines."""
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be judged.
+
+    Attributes:
+        references: One for each speaker.
+        steps: Of learning, in their order; empty: all that can be learned here.
+        tiers: Which renderings.
+        long: Take error rates from the long text, too.
+        reuse: Folder of what was learned; None: nothing is kept.
+    """
+
+    references: Sequence[Reference]
+    steps: Sequence[Step]
+    tiers: Sequence[Tier]
+    long: bool
+    reuse: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Voice:
+    """What is put into the engines.
+
+    Attributes:
+        step: None of it for a stock voice.
+        name: Id in the engines.
+    """
+
+    step: Stage
+    name: str
+    learned: Learned | None = None
+
+
+async def judge_all(
+    settings: Settings, plan: Plan, note: Note, failed: Callable[[str, KuaimeiError], None]
+) -> AsyncGenerator[Finding, None]:
+    """Every finding as soon as there is one.
+
+    Args:
+        settings: The user's.
+        plan: What is to be judged.
+        note: Told how far it is.
+        failed: Told the reference that cannot be used or learned, and why; the others are judged.
+
+    Raises:
+        WeightsError: If weights are missing.
+        SettingsError: If the synthesiser cannot learn voices.
+    """
+    async with _bench(settings, plan, note) as bench:
+        for reference in plan.references:
+            try:
+                async with aclosing(bench.judge(reference)) as findings:
+                    async for finding in findings:
+                        yield finding
+            except KuaimeiError as error:
+                failed(reference.name, error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """Everything open.
+
+    Attributes:
+        source: Of what speaks.
+        fast: The synthesiser of conversations.
+        bank: The same, as it learns voices.
+    """
+
+    plan: Plan
+    panel: Panel
+    workshop: Workshop
+    source: Source
+    fast: Speaker
+    bank: VoiceBank
+    fitter: Fitter
+    note: Note
+
+    async def judge(self, reference: Reference) -> AsyncGenerator[Finding, None]:
+        """Everything about one speaker."""
+        pcm = await decode(reference.path, RATE)
+        seen, unseen, at_s = halves(pcm, RATE)
+        self.note(
+            f"{reference.name}: fitted on the first {at_s:.1f} s, "
+            f"judged by the other {len(unseen) / RATE:.1f} s"
+        )
+        subject: Subject | None = None
+        steps = self.fitter.fit(reference.name, seen, reference.transcript, self.plan.steps)
+        async with aclosing(steps) as results:
+            async for step, learned in results:
+                if subject is None:
+                    met = await self.panel.meet(reference.name, learned.language, seen, unseen, RATE)
+                    stock = self._nearest(met)
+                    subject = met
+                    for tier in self.plan.tiers:
+                        finding, embedded = await self._tier(met, _Voice("stock", stock), tier)
+                        subject = replace(
+                            subject,
+                            stock={**subject.stock, tier: embedded},
+                            stock_errors={**subject.stock_errors, tier: finding.error_rate},
+                        )
+                        yield finding
+                for tier in self.plan.tiers:
+                    yield (await self._tier(subject, _Voice(step, _JUDGED, learned), tier))[0]
+
+    async def _tier(
+        self, subject: Subject, voice: _Voice, tier: Tier
+    ) -> tuple[Finding, Mapping[str, NDArray[np.float32]]]:
+        self.note(f"{subject.name}: {voice.step}, {tier} …")
+        async with self._speaker(voice, tier) as speaker:
+            language = subject.language
+            spoken = await speak_all(speaker, HELD_OUT[language], voice.name, tier)
+            long: Spoken | None = None
+            if self.plan.long:
+                long = await speak_all(speaker, LONG[language], voice.name, tier)
+            speed = await time_speech(speaker, FIFTY[language], voice.name, tier)
+        embedded = await self.panel.embeddings(spoken)
+        finding = await self.panel.judge_voice(
+            subject,
+            spoken,
+            embedded,
+            long=long,
+            engine=self.source.name,
+            tier=tier,
+            step=voice.step,
+            speaks_as=voice.name,
+            speed=speed,
+            learned_s=0.0 if voice.learned is None else voice.learned.took_s,
+        )
+        return finding, embedded
+
+    @asynccontextmanager
+    async def _speaker(self, voice: _Voice, tier: Tier) -> AsyncIterator[Speaker]:
+        """What speaks, with the voice in it."""
+        learned = voice.learned
+        if tier == "fast":
+            if learned is not None:
+                self.bank.put_voice(voice.name, learned.style)
+            try:
+                yield self.fast
+            finally:
+                if learned is not None:
+                    self.bank.drop_voice(voice.name)
+            return
+        decoder = None if learned is None else learned.decoder
+        async with open_hq(self.workshop, self.source, decoder) as beautiful:
+            if learned is not None:
+                beautiful.put_voice(voice.name, learned.style)
+            yield beautiful
+
+    def _nearest(self, subject: Subject) -> str:
+        """The stock voice most like the half that is fitted to, of those that speak the language."""
+        styles = load_styles()
+        native = {
+            name: embedding
+            for name, embedding in zip(styles.names, styles.embeddings, strict=True)
+            if name.startswith(_NATIVE[subject.language]) and name in self.bank.stock
+        }
+        if not native:
+            raise SettingsError("there are no stock voices of that language; run: kuaimei models pull kokoro")
+        return nearest(subject.seen["ge2e"], native)[0]
+
+
+@asynccontextmanager
+async def _bench(settings: Settings, plan: Plan, note: Note) -> AsyncIterator[_Bench]:
+    found = sources(settings)
+    workshop = Workshop(settings, Lane("cores", settings.engines.cores))
+    source = found["tts"]
+    weights = None if source.path is None else source.path / "fp32.onnx"
+    encoders, dnsmos = await asyncio.to_thread(_judges, settings)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        fast = await enter(open_synthesizer(workshop, source))
+        if source.engine != "kokoro" or not isinstance(fast, VoiceBank):
+            raise SettingsError(
+                f"{source.name} cannot learn voices here: set KUAIMEI_TTS=kokoro, "
+                "or judge it on its own machine"
+            )
+        recognizer = await enter(open_recognizer(workshop, found["asr"]))
+        vad = await enter(open_vad(workshop, found["vad"]))
+        house = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kuaimei-bench-")))
+        fitter = await enter(
+            open_fitter(
+                settings,
+                workshop,
+                fast,
+                recognizer,
+                vad,
+                home=house,
+                weights=weights,
+                kept=LearnedFolder(plan.reuse or house / "learned"),
+                note=note,
+            )
+        )
+        if not plan.steps:
+            plan = replace(plan, steps=_as_far_as_possible(fitter.hindrance, note))
+        panel = Panel(encoders, dnsmos, recognizer)
+        yield _Bench(plan, panel, workshop, source, fast, fast, fitter, note)
+
+
+def _as_far_as_possible(hindrance: str, note: Note) -> tuple[Step, ...]:
+    if hindrance:
+        note(f"Only what needs no learning is judged: {hindrance}.")
+        return ("predicted",)
+    return ("predicted", "style", "decoder")
+
+
+def _judges(settings: Settings) -> tuple[dict[str, SpeakerEncoder], Dnsmos]:
+    folder = settings.weights_dir
+    return {name: open_encoder(folder / name) for name in ENCODERS}, load_dnsmos(folder / "dnsmos")

@@ -1,0 +1,190 @@
+"""The product's own way from a recording to a learned voice, in a house of its own for measurements."""
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import soundfile  # type: ignore[import-untyped]
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.engines.protocols import Recognizer, Synthesizer, VoiceActivityDetector
+from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
+from kuaimei.engines.types import Language
+from kuaimei.engines.workshop import Workshop
+from kuaimei.errors import EngineError, NotFound
+from kuaimei.judging.learned import Learned, LearnedFolder
+from kuaimei.rendering.quiet import Quiet
+from kuaimei.settings import RenderingSettings, Settings, StoreSettings
+from kuaimei.store import open_store, transcribe_with
+from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.files import DECODER, STYLE, read_style
+from kuaimei.voices.library import VoiceLibrary, open_library
+from kuaimei.voices.speech import RATE
+from kuaimei.voices.types import Consent, Step, Voice
+from kuaimei.voices.workroom import Workroom
+
+__all__ = ["Fitter", "open_fitter"]
+
+_OWNER: Final = "local"
+_LOOK_S: Final = 1.0
+_STATEMENT: Final = "kept for the length of a measurement"
+"""A measurement's house is thrown away with the voices in it."""
+
+Note = Callable[[str], None]
+
+
+class Fitter:
+    """Learns voices as the server does, one after the other.
+
+    Args:
+        library: Of a house of its own.
+        kept: Where results are put, and looked for first.
+        note: Told how far it is.
+    """
+
+    def __init__(self, library: VoiceLibrary, kept: LearnedFolder, note: Note) -> None:
+        self._library = library
+        self._kept = kept
+        self._note = note
+
+    @property
+    def hindrance(self) -> str:
+        """Why nothing can be learned here, and what to do; empty if it can."""
+        return self._library.room.hindrance()
+
+    async def fit(
+        self, name: str, pcm: Pcm, transcript: str, steps: Sequence[Step]
+    ) -> AsyncGenerator[tuple[Step, Learned], None]:
+        """What each of ``steps`` makes of ``pcm`` (at `kuaimei.voices.speech.RATE`), one after the other.
+
+        Raises:
+            KuaimeiError: If the voice cannot be made, or a step cannot be learned.
+        """
+        key = self._kept.key(name, pcm, transcript)
+        voice: Voice | None = None
+        try:
+            for step in steps:
+                found = await asyncio.to_thread(self._kept.find, key, step)
+                if found is None:
+                    if voice is None:  # a step that was kept without those before it: they are learned anew
+                        voice = await self._enrol(name, pcm, transcript)
+                    found = await self._learn(key, voice, step)
+                else:
+                    self._note(f"{name}: {step} was learned before ({found.took_s:.0f} s)")
+                yield step, found
+        finally:
+            if voice is not None:
+                with suppress(NotFound):
+                    await self._library.delete(voice.id, _OWNER)
+
+    async def _enrol(self, name: str, pcm: Pcm, transcript: str) -> Voice:
+        file = io.BytesIO()
+        await asyncio.to_thread(partial(soundfile.write, file, pcm, RATE, "PCM_16", format="WAV"))
+        consent = Consent(speaker=name, statement=_STATEMENT, at=datetime.now(UTC))
+        voice = await self._library.enrol(
+            file.getvalue(), name=name, consent=consent, owner=_OWNER, transcript=transcript, strict=False
+        )
+        for check in voice.checks:
+            if check.verdict != "ok":
+                self._note(f"{name}: {check.advice['en']}")
+        while voice.state == "preparing":
+            await asyncio.sleep(_LOOK_S)
+            voice = await self._library.voice(voice.id, _OWNER)
+        if voice.state == "failed":
+            raise EngineError(f"{name}: {voice.error}")
+        return voice
+
+    async def _learn(self, key: str, voice: Voice, step: Step) -> Learned:
+        started = time.monotonic()
+        if step != "predicted":
+            voice = await self._library.learn(voice.id, _OWNER, step)
+            told = -1
+            while voice.learning.state in ("waiting", "running", "paused"):
+                await asyncio.sleep(_LOOK_S)
+                voice = await self._library.voice(voice.id, _OWNER)
+                learning = voice.learning
+                if (tenth := int(10 * learning.progress)) != told:
+                    told = tenth
+                    like = "" if learning.similarity is None else f", similarity {learning.similarity:.3f}"
+                    self._note(f"{voice.name}: {learning.step} {100 * learning.progress:.0f} %{like}")
+            if voice.learning.state != "done":
+                raise EngineError(f"{voice.name}: {step} was not learned: {voice.learning.error}")
+        took_s = 0.0 if step == "predicted" else time.monotonic() - started
+        shelf = self._library.room.store.voices
+        style = read_style(await shelf.file(voice.id, STYLE))
+        decoder = None
+        if step == "decoder":
+            decoder = await shelf.file(voice.id, DECODER)
+        language: Language = voice.language or "zh"
+        keep = partial(self._kept.keep, language=language, took_s=took_s)
+        return await asyncio.to_thread(keep, key, step, style, decoder)
+
+
+@asynccontextmanager
+async def open_fitter(
+    settings: Settings,
+    workshop: Workshop,
+    synthesizer: Synthesizer,
+    recognizer: Recognizer,
+    vad: Callable[[], VoiceActivityDetector],
+    *,
+    home: Path,
+    weights: Path | None,
+    kept: LearnedFolder,
+    note: Note,
+) -> AsyncIterator[Fitter]:
+    """A store in ``home`` with a library on it, and its jobs done.
+
+    Args:
+        settings: The user's.
+        workshop: Its cores.
+        synthesizer: Speaks in the voices.
+        recognizer: Hears what is said in a reference.
+        vad: Makes a detector of speech.
+        home: Nothing of it touches the user's own voices and conversations.
+        weights: Kokoro's fp32 network.
+        kept: Where results go.
+        note: Told how far learning is.
+
+    Raises:
+        KuaimeiError: If the store cannot be opened.
+    """
+    own = settings.model_copy(
+        update={
+            "home": home,
+            "store": StoreSettings(),
+            "rendering": RenderingSettings(hq="none"),
+            "voices": settings.voices.model_copy(update={"learn": "none", "retention_days": 0.0}),
+        }
+    )
+    own.weights_dir.symlink_to(settings.weights_dir, target_is_directory=True)
+    async with open_store(own) as store:
+        room = Workroom(
+            settings=own,
+            store=store,
+            examiner=Examiner(vad, recognizer, partial(_ge2e, own.weights_dir), workshop.cores),
+            synthesizer=synthesizer,
+            quiet=Quiet(),
+            cores=workshop.cores,
+            weights=weights,
+        )
+        async with open_library(room) as library:
+            transcriber = transcribe_with(recognizer, language=None, hotwords=())
+            running = store.run_jobs(library.jobs, transcribe=transcriber, apart=library.apart)
+            jobs = asyncio.ensure_future(running)
+            try:
+                yield Fitter(library, kept, note)
+            finally:
+                jobs.cancel()
+                await asyncio.gather(jobs, return_exceptions=True)
+
+
+def _ge2e(weights_dir: Path) -> SpeakerEncoder | None:
+    folder = weights_dir / "ge2e"
+    return open_encoder(folder) if (folder / "model.onnx").is_file() else None

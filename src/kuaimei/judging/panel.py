@@ -1,0 +1,168 @@
+"""All judges of a voice together."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.audio.pitch import PitchSummary, summarise_pitch, track_pitch
+from kuaimei.engines.protocols import Recognizer
+from kuaimei.engines.speaker import SpeakerEncoder
+from kuaimei.engines.types import Language
+from kuaimei.judging.intelligibility import count_units, heard, misheard
+from kuaimei.judging.naturalness import Dnsmos
+from kuaimei.judging.pitch import compare_pitch
+from kuaimei.judging.report import Finding, Naturalness, Pitch, Similarity, Speed, Stage, Tier
+from kuaimei.judging.similarity import embed_all, likeness
+from kuaimei.judging.speaking import Spoken
+
+__all__ = ["Panel", "Subject"]
+
+_JUDGE: Final = "eres2net"
+"""In no loss, so that no voice was fitted to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A speaker, as the judges know them.
+
+    Attributes:
+        name: Of the reference's file.
+        seen: Embeddings by encoder of the half that voices are fitted to.
+        unseen: Of the other half.
+        pitch: Of the whole reference; None: hardly anything in it is voiced.
+        stock: By tier, embeddings by encoder of the sentences in the nearest stock voice, shape ``(n, d)``.
+        stock_errors: Error rate of the nearest stock voice by tier.
+    """
+
+    name: str
+    language: Language
+    seen: Mapping[str, NDArray[np.float32]]
+    unseen: Mapping[str, NDArray[np.float32]]
+    pitch: PitchSummary | None
+    stock: Mapping[Tier, Mapping[str, NDArray[np.float32]]]
+    stock_errors: Mapping[Tier, float]
+
+
+class Panel:
+    """Judges renderings; the same ears for all of them.
+
+    Args:
+        encoders: By name.
+        dnsmos: Hears how it sounds.
+        recognizer: Hears what is said.
+    """
+
+    def __init__(
+        self, encoders: Mapping[str, SpeakerEncoder], dnsmos: Dnsmos, recognizer: Recognizer
+    ) -> None:
+        self._encoders = encoders
+        self._dnsmos = dnsmos
+        self._recognizer = recognizer
+
+    @property
+    def judge(self) -> str:
+        """The encoder whose figure counts."""
+        return _JUDGE if _JUDGE in self._encoders else next(iter(self._encoders))
+
+    async def meet(self, name: str, language: Language, seen: Pcm, unseen: Pcm, rate: int) -> Subject:
+        """A speaker, of whom nothing has been rendered yet."""
+
+        def listen() -> Subject:
+            return Subject(
+                name=name,
+                language=language,
+                seen={key: encoder.embed(seen, rate) for key, encoder in self._encoders.items()},
+                unseen={key: encoder.embed(unseen, rate) for key, encoder in self._encoders.items()},
+                pitch=summarise_pitch(track_pitch(seen, rate), track_pitch(unseen, rate)),
+                stock={},
+                stock_errors={},
+            )
+
+        return await asyncio.to_thread(listen)
+
+    async def embeddings(self, spoken: Spoken) -> dict[str, NDArray[np.float32]]:
+        """Of every clip, by encoder; shape ``(n, d)``."""
+
+        def listen() -> dict[str, NDArray[np.float32]]:
+            return {
+                key: embed_all(encoder, spoken.clips, spoken.rate) for key, encoder in self._encoders.items()
+            }
+
+        return await asyncio.to_thread(listen)
+
+    async def judge_voice(
+        self,
+        subject: Subject,
+        spoken: Spoken,
+        embedded: Mapping[str, NDArray[np.float32]],
+        *,
+        long: Spoken | None = None,
+        engine: str,
+        tier: Tier,
+        step: Stage,
+        speaks_as: str,
+        speed: Speed,
+        learned_s: float = 0.0,
+    ) -> Finding:
+        """Everything about one rendering.
+
+        Args:
+            subject: Whose voice it should be.
+            spoken: The held-out sentences.
+            embedded: Theirs, see `embeddings`.
+            long: More text for the error rate; None: the sentences alone.
+            engine: What spoke.
+            tier: How.
+            step: How far the voice was learned.
+            speaks_as: Id of the voice.
+            speed: As measured.
+            learned_s: What learning this step took.
+        """
+        floor = embedded if step == "stock" else subject.stock.get(tier, {})
+        similarity = {
+            key: Similarity.of(likeness(rows, subject.unseen[key], subject.seen[key], stock=floor.get(key)))
+            for key, rows in embedded.items()
+        }
+        texts: list[str] = []
+        written: list[str] = []
+        for part in (spoken, long) if long is not None else (spoken,):
+            texts += part.texts
+            written += await heard(self._recognizer, part, subject.language)
+        errors = misheard(texts, written, subject.language)
+        stock_errors = subject.stock_errors.get(tier)
+        over = None if step == "stock" or stock_errors is None else 100.0 * (errors - stock_errors)
+        opinions, pitch = await asyncio.to_thread(self._hear, spoken, subject)
+        return Finding(
+            voice=subject.name,
+            language=subject.language,
+            engine=engine,
+            tier=tier,
+            step=step,
+            speaks_as=speaks_as,
+            sentences=len(spoken.texts),
+            characters=count_units(texts, subject.language),
+            similarity=similarity,
+            judge=self.judge,
+            error_rate=round(errors, 4),
+            error_over_stock=None if over is None else round(over, 2),
+            dnsmos=opinions,
+            pitch=pitch,
+            speed=speed,
+            learned_s=round(learned_s, 1),
+        )
+
+    def _hear(self, spoken: Spoken, subject: Subject) -> tuple[Naturalness, Pitch | None]:
+        opinions = Naturalness.of([self._dnsmos.rate(clip, spoken.rate) for clip in spoken.clips])
+        summary = _summary(spoken.clips, spoken.rate)
+        if summary is None or subject.pitch is None:
+            return opinions, None
+        return opinions, Pitch.of(summary, subject.pitch, compare_pitch(summary, subject.pitch))
+
+
+def _summary(clips: Sequence[Pcm], rate: int) -> PitchSummary | None:
+    return summarise_pitch(*(track_pitch(clip, rate) for clip in clips))

@@ -1,0 +1,191 @@
+"""What was found out about a voice: one object for each voice, engine, tier and step of learning."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+from kuaimei.audio.pitch import PitchSummary
+from kuaimei.engines.types import Language
+from kuaimei.judging.naturalness import Opinion
+from kuaimei.judging.pitch import PitchDifference
+from kuaimei.judging.similarity import Likeness
+
+__all__ = [
+    "COLUMNS",
+    "Finding",
+    "Naturalness",
+    "Pitch",
+    "Similarity",
+    "Speed",
+    "Stage",
+    "Tier",
+    "in_a_line",
+    "table_row",
+]
+
+Tier: TypeAlias = Literal["fast", "hq"]
+
+Stage: TypeAlias = Literal["stock", "predicted", "style", "decoder"]
+"""How far the voice was learned; stock: the voice of the engine's own that is most like the speaker."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Similarity(_Frozen):
+    """See `kuaimei.judging.similarity.Likeness`; cosines by one encoder."""
+
+    mean: float
+    least: float
+    ceiling: float
+    floor: float | None
+    reached: float | None
+
+    @classmethod
+    def of(cls, found: Likeness) -> "Similarity":
+        """Rounded for readers."""
+        reached = found.reached
+        return cls(
+            mean=round(found.mean, 3),
+            least=round(found.least, 3),
+            ceiling=round(found.ceiling, 3),
+            floor=None if found.floor is None else round(found.floor, 3),
+            reached=None if reached is None else round(reached, 3),
+        )
+
+
+class Naturalness(_Frozen):
+    """See `kuaimei.judging.naturalness.Opinion`; DNSMOS from 1 to 5."""
+
+    overall: float
+    signal: float
+    background: float
+    p808: float
+
+    @classmethod
+    def of(cls, opinions: Sequence[Opinion]) -> "Naturalness":
+        """Their means."""
+        count = len(opinions)
+        return cls(
+            overall=round(sum(o.overall for o in opinions) / count, 2),
+            signal=round(sum(o.signal for o in opinions) / count, 2),
+            background=round(sum(o.background for o in opinions) / count, 2),
+            p808=round(sum(o.p808 for o in opinions) / count, 2),
+        )
+
+
+class Pitch(_Frozen):
+    """Of the rendering, and how far it is from the reference (`kuaimei.judging.pitch.PitchDifference`)."""
+
+    mean_hz: float
+    log_sd: float
+    reference_mean_hz: float
+    reference_log_sd: float
+    mean_semitones: float
+    range_semitones: float
+    liveliness: float
+
+    @classmethod
+    def of(cls, spoken: PitchSummary, reference: PitchSummary, difference: PitchDifference) -> "Pitch":
+        """Rounded for readers."""
+        return cls(
+            mean_hz=round(spoken.mean_hz, 1),
+            log_sd=round(spoken.log_sd, 3),
+            reference_mean_hz=round(reference.mean_hz, 1),
+            reference_log_sd=round(reference.log_sd, 3),
+            mean_semitones=round(difference.mean_semitones, 2),
+            range_semitones=round(difference.range_semitones, 2),
+            liveliness=round(difference.liveliness, 2),
+        )
+
+
+class Speed(_Frozen):
+    """Of speaking fifty characters, models loaded; medians, in seconds.
+
+    Attributes:
+        whole_s: Until all of it is there.
+        first_audio_s: Until the first of it can be heard.
+        audio_s: How long it sounds.
+    """
+
+    whole_s: float
+    first_audio_s: float
+    audio_s: float
+
+
+class Finding(_Frozen):
+    """Everything about one voice in one tier after one step.
+
+    Attributes:
+        voice: Name of the reference's file.
+        engine: What speaks.
+        speaks_as: Id of the voice that was asked for.
+        characters: Spoken and heard again for the error rate (words, in English).
+        error_rate: Of the rendering as the recogniser hears it; characters (zh) or words (en).
+        error_over_stock: In percentage points; None for the stock voice itself.
+        learned_s: Seconds this step took to learn; 0: nothing was learned.
+        similarity: By encoder.
+        judge: The encoder that no fitting has seen: the one to quote.
+    """
+
+    voice: str
+    language: Language
+    engine: str
+    tier: Tier
+    step: Stage
+    speaks_as: str
+    sentences: int
+    characters: int
+    similarity: dict[str, Similarity]
+    judge: str
+    error_rate: float
+    error_over_stock: float | None
+    dnsmos: Naturalness
+    pitch: Pitch | None
+    speed: Speed
+    learned_s: float
+
+
+COLUMNS = [
+    *("voice", "engine", "tier", "step"),
+    *("likeness", "floor", "ceiling", "others"),
+    *("errors %", "± stock", "DNSMOS", "F0 st", "lively", "50 ch s", "first s", "learned s"),
+]
+"""Of the table for people; likeness, floor and ceiling by the judge, the other encoders beside it."""
+
+
+def table_row(finding: Finding) -> list[object]:
+    """One line of the table."""
+    judged = finding.similarity[finding.judge]
+    others: Mapping[str, Any] = {k: v for k, v in finding.similarity.items() if k != finding.judge}
+    pitch, over = finding.pitch, finding.error_over_stock
+    return [
+        finding.voice,
+        finding.engine,
+        finding.tier,
+        f"{finding.step} ({finding.speaks_as})" if finding.step == "stock" else finding.step,
+        f"{judged.mean:.3f}",
+        "–" if judged.floor is None else f"{judged.floor:.3f}",
+        f"{judged.ceiling:.3f}",
+        " ".join(f"{name} {found.mean:.3f}" for name, found in others.items()),
+        f"{100 * finding.error_rate:.1f}",
+        "–" if over is None else f"{over:+.1f}",
+        f"{finding.dnsmos.overall:.2f}",
+        "–" if pitch is None else f"{pitch.mean_semitones:+.1f}",
+        "–" if pitch is None else f"{pitch.liveliness:.2f}",
+        f"{finding.speed.whole_s:.2f}",
+        f"{finding.speed.first_audio_s:.2f}",
+        f"{finding.learned_s:.0f}",
+    ]
+
+
+def in_a_line(finding: Finding) -> str:
+    """The most important of it."""
+    judged = finding.similarity[finding.judge]
+    return (
+        f"{finding.voice}: {finding.step}, {finding.tier}: likeness {judged.mean:.3f} "
+        f"(the speaker {judged.ceiling:.3f}), errors {100 * finding.error_rate:.1f} %, "
+        f"DNSMOS {finding.dnsmos.overall:.2f}"
+    )

@@ -1,0 +1,95 @@
+"""What is judged: sentences spoken by an engine, and how long it takes."""
+
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
+
+import numpy as np
+
+from kuaimei.audio.pcm import EMPTY, Pcm
+from kuaimei.engines.types import Priority, Ticket, TTSReq
+from kuaimei.errors import EngineError
+from kuaimei.judging.report import Speed, Tier
+
+__all__ = ["Speaker", "Spoken", "speak_all", "time_speech"]
+
+Clock: TypeAlias = Callable[[], float]
+
+_TIMES: Final = 3
+
+
+class Speaker(Protocol):
+    """What is asked of an engine: see `kuaimei.engines.protocols.Synthesizer`."""
+
+    sample_rate: int
+
+    def stream(self, req: TTSReq) -> AsyncIterator[Pcm]:
+        """The text spoken."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Sentences and how they sound.
+
+    Attributes:
+        clips: One for each text.
+        rate: In Hz.
+    """
+
+    texts: tuple[str, ...]
+    clips: tuple[Pcm, ...]
+    rate: int
+
+
+async def speak_all(speaker: Speaker, texts: Sequence[str], voice: str, tier: Tier) -> Spoken:
+    """Speak ``texts`` in ``voice``, one after the other.
+
+    Raises:
+        EngineError: If the engine failed, or had nothing to say to one of them.
+    """
+    clips = []
+    for text in texts:
+        clip, _ = await _speak(speaker, text, voice, tier, time.perf_counter)
+        if not clip.any():
+            raise EngineError(f"the voice {voice} said nothing to {text[:40]!r}")
+        clips.append(clip)
+    return Spoken(tuple(texts), tuple(clips), speaker.sample_rate)
+
+
+async def time_speech(
+    speaker: Speaker, text: str, voice: str, tier: Tier, *, clock: Clock = time.perf_counter
+) -> Speed:
+    """How long ``text`` takes; medians of three times, after the models were used once."""
+    await _speak(speaker, text, voice, tier, clock)
+    first, whole, audio_s = [], [], 0.0
+    for _ in range(_TIMES):
+        started = clock()
+        clip, first_s = await _speak(speaker, text, voice, tier, clock)
+        whole.append(clock() - started)
+        first.append(first_s)
+        audio_s = len(clip) / speaker.sample_rate
+    return Speed(
+        whole_s=round(statistics.median(whole), 3),
+        first_audio_s=round(statistics.median(first), 3),
+        audio_s=round(audio_s, 2),
+    )
+
+
+async def _speak(speaker: Speaker, text: str, voice: str, tier: Tier, clock: Clock) -> tuple[Pcm, float]:
+    """The clip, and when the first of it was there in seconds."""
+    req = TTSReq(
+        text=text, voice_id=voice, mode=tier, ticket=Ticket(session="judging", priority=Priority.LIVE)
+    )
+    pieces: list[Pcm] = [EMPTY]
+    started, first_s = clock(), 0.0
+    stream: AbstractAsyncContextManager[Any] = aclosing(speaker.stream(req))
+    async with stream as chunks:
+        async for pcm in chunks:
+            if len(pieces) == 1:
+                first_s = clock() - started
+            pieces.append(pcm)
+    return np.concatenate(pieces), first_s
