@@ -18,8 +18,9 @@ _MARGIN_S: Final = 0.12
 """Of silence, kept at both ends."""
 _CLEAN_DB: Final = 30.0
 """Signal to noise beyond which more makes no difference."""
-_NOISE_WEIGHT: Final = 0.15
+_NOISE_WEIGHT: Final = 0.25
 """Seconds of speech that one dB of noise is worth."""
+_EDGE_S: Final = 0.05
 _HELD_OUT_S: Final = 2.5
 _MOST_GAIN_DB: Final = 30.0
 
@@ -77,10 +78,13 @@ def _stretches(speech: Speech, spans: Sequence[Span], longest_s: float) -> list[
 def _worth(speech: Speech, stretch: Span) -> float:
     """Seconds of speech, weighed by how densely it is spoken, less what noise takes away."""
     spoken_s = _spoken_s(speech, stretch)
-    levels = speech.levels[int(stretch.start_s / HOP_S) : int(stretch.end_s / HOP_S)]
+    inside = slice(int(stretch.start_s / HOP_S), int(stretch.end_s / HOP_S))
+    levels, paused = speech.levels[inside], speech.paused(_EDGE_S)[inside]
     if not len(levels):
         return 0.0
-    clean_db = float(np.percentile(levels, 90.0) - np.percentile(levels, 5.0))
+    # The loudest pause counts, too: a stretch may reach from a quiet place into a noisy one.
+    noise_db = np.percentile(levels[paused], 90.0) if paused.any() else np.percentile(levels, 5.0)
+    clean_db = float(np.percentile(levels, 90.0) - noise_db)
     short_s = max(0.0, SHORTEST_S - stretch.length_s)
     dense = spoken_s / stretch.length_s
     return spoken_s * dense - _NOISE_WEIGHT * max(0.0, _CLEAN_DB - clean_db) - 2.0 * short_s

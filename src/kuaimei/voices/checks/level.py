@@ -17,10 +17,11 @@ _QUIET_DBFS: Final = -40.0
 _TOO_QUIET_DBFS: Final = -52.0
 """16 bits leave some 40 dB between speech and its quantisation there."""
 _TOP: Final = 0.95
-_HIGH: Final = 0.7
+_VERY_TOP: Final = 0.98
+_HIGH: Final = 0.9
 _CLIPPED: Final = 0.03
 _BADLY_CLIPPED: Final = 0.5
-_PILED_UP: Final = 0.2
+_PILED_UP: Final = 0.33
 
 
 def check_speech(speech: Speech) -> Check:
@@ -49,8 +50,8 @@ def clipped_percent(speech: Speech) -> float:
     """Percent of samples of speech that lie at the top, where they pile up there.
 
     The amplitudes of speech thin out towards the peak (Davenport 1952: nearly exponentially): of the
-    samples above 70 % of the peak, one in fifty lies above 95 %. Clipping, even if the file was made
-    quieter or compressed afterwards, puts all that would have been higher there.
+    samples above 90 % of the peak, one in ten lies above 98 %. Clipping, even if the file was made
+    quieter or resampled afterwards, puts all that would have been higher there: half of them or more.
     """
     hop = round(RATE * HOP_S)
     size = to_float(speech.pcm[: len(speech.levels) * hop]).reshape(-1, hop)
@@ -59,5 +60,6 @@ def clipped_percent(speech: Speech) -> float:
     if peak <= 0.0:
         return 0.0
     top = int(np.count_nonzero(samples >= _TOP * peak))
+    very_top = int(np.count_nonzero(samples >= _VERY_TOP * peak))
     high = int(np.count_nonzero(samples >= _HIGH * peak))
-    return 100.0 * top / samples.size if top >= _PILED_UP * high else 0.0
+    return 100.0 * top / samples.size if very_top >= _PILED_UP * high else 0.0

@@ -1,0 +1,78 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from kuaimei.errors import StoreError
+from kuaimei.store.voices import VoiceRow
+from kuaimei.voices.beginning import nearest_by_pitch
+from kuaimei.voices.files import flac, read_flac, read_style, style_bytes
+from kuaimei.voices.state import Course, next_step, to_voice
+from kuaimei.voices.types import Pitch
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def row(similarity: float | None) -> VoiceRow:
+    return VoiceRow(
+        id="voice_a",
+        owner="local",
+        name="a",
+        created_at=NOW,
+        language="zh",
+        state="ready",
+        stage="",
+        error=None,
+        transcript="好",
+        duration_s=9.0,
+        checks=[],
+        pitch=None,
+        consent={"speaker": "b", "statement": "c", "at": NOW.isoformat()},
+        learning=Course(step="style", state="waiting", target="decoder").model_dump(mode="json"),
+        similarity=similarity,
+    )
+
+
+@pytest.mark.parametrize(("similarity", "label"), [(None, "similar"), (0.69, "similar"), (0.7, "cloned")])
+def test_it_is_called_cloned_once_that_was_measured(similarity: float | None, label: str) -> None:
+    voice = to_voice(row(similarity), 0.7)
+    assert voice.label == label
+    assert set(voice.learning.model_dump()) == {"step", "state", "progress", "similarity", "eta_s", "error"}
+
+
+def test_the_steps_follow_each_other() -> None:
+    assert [next_step(step) for step in ("predicted", "style", "decoder")] == ["style", "decoder", "decoder"]
+
+
+@pytest.mark.parametrize(
+    ("mean_hz", "language", "name"),
+    [
+        (120.0, "zh", "zm_b"),
+        (210.0, "zh", "zf_a"),
+        (120.0, "en", "am_d"),
+        (210.0, "en", "zf_a"),
+        (0.0, None, "zf_a"),
+    ],
+)
+def test_without_an_encoder_the_pitch_decides(mean_hz: float, language: str | None, name: str) -> None:
+    stock = {one: np.zeros((510, 256), np.float32) for one in ("zf_a", "zm_b", "am_d")}
+    pitch = Pitch(mean_hz=mean_hz, low_hz=1, high_hz=1, log_sd=0.1) if mean_hz else None
+    assert nearest_by_pitch(stock, pitch, language) == name  # type: ignore[arg-type]
+
+
+def test_files_come_back_as_they_were() -> None:
+    pcm = np.arange(-5000, 5000, dtype=np.int16)
+    assert np.array_equal(read_flac(flac(pcm)), pcm)
+    style = np.arange(256, dtype=np.float32)
+    assert np.array_equal(read_style(style_bytes(style)), style)
+
+
+WRONG = (np.zeros(255, np.float32), np.full(256, np.nan, np.float32))
+
+
+@pytest.mark.parametrize("data", [b"", b"\x93NUMPY", *map(style_bytes, WRONG)])
+def test_damaged_styles_are_refused(data: bytes) -> None:
+    with pytest.raises(StoreError, match="style"):
+        read_style(data)
+    with pytest.raises(StoreError, match="damaged"):
+        read_flac(data)
