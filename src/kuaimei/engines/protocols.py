@@ -14,6 +14,7 @@ __all__ = [
     "Captioner",
     "LanguageModel",
     "Recognizer",
+    "ReferenceBank",
     "Synthesizer",
     "TurnDetector",
     "VoiceActivityDetector",
@@ -158,4 +159,29 @@ class VoiceBank(Protocol):
         Raises:
             EngineError: If the text cannot be read.
         """
+        ...
+
+
+@runtime_checkable
+class ReferenceBank(Protocol):
+    """A synthesiser that speaks in the voice of a recording, without learning anything first.
+
+    They speak from the next request on; ``voices`` names them after the engine's own.
+    """
+
+    def put_reference(self, voice_id: str, audio: bytes, transcript: str) -> None:
+        """Speak as in ``audio`` when ``voice_id`` is asked for; what it was before is replaced.
+
+        Args:
+            voice_id: Not that of a voice of the engine's own.
+            audio: A file of any common format, 4 to 15 s of speech.
+            transcript: What is said in it.
+
+        Raises:
+            EngineError: If the id is that of a voice of the engine's own.
+        """
+        ...
+
+    def drop_voice(self, voice_id: str) -> None:
+        """Forget the voice; what is being spoken in it is finished. Not known is fine."""
         ...
