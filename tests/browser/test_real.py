@@ -10,6 +10,7 @@ from playwright.async_api import async_playwright, expect
 from bench.browser import arguments, microphone_file
 from bench.server_process import server_process
 from bench.taps import SCRIPT, correlation, kept_reply, recorded
+from tests.browser.conftest import OpenBrowser
 from tests.browser.room import visiting
 from tests.integration.conftest import Spoken, kokoro_source, settings, spoken
 
@@ -17,6 +18,10 @@ __all__ = ["kokoro_source", "settings", "spoken"]
 
 pytestmark = pytest.mark.models
 
+_REFERENCE = (
+    "你好，我正在錄一段自己的聲音。窗外的陽光很溫暖，街上的人來來往往。",
+    "等一下我要去買杯咖啡，再慢慢走回家。希望今天你也過得開心，我們改天再聊！",
+)
 _SENTENCE = "請問台灣最高的山是哪一座"
 
 
@@ -25,6 +30,59 @@ def origin(built_page: Path) -> Iterator[str]:
     """The server as it is run, with the small language model."""
     with server_process(KUAIMEI_LLM="qwen2.5-coder-0.5b") as address:
         yield address
+
+
+def _write(path: Path, rate: int, *parts: Pcm) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.concatenate(parts).tobytes())
+
+
+async def test_a_voice_is_given_answers_fast_and_then_beautifully(
+    open_browser: OpenBrowser, origin: str, spoken: Spoken, settings: Settings, tmp_path: Path
+) -> None:
+    if missing := [name for name in _SECOND if not (settings.weights_dir / name).exists()]:
+        pytest.skip(f"there are no weights {', '.join(missing)} in {settings.weights_dir}: run make setup")
+    reference = tmp_path / "reference.wav"
+    pause = np.zeros(ASR_RATE // 2, np.int16)
+    first, second = (spoken(text, "zm_yunxi") for text in _REFERENCE)
+    _write(reference, ASR_RATE, first, pause, second)
+    async with open_browser() as browser, visiting(browser, origin) as visitor:
+        page = visitor.page
+        await visitor.arrive()
+        await page.get_by_label("聲音", exact=True).click()
+        await page.get_by_role("button", name="新增聲音").click()
+        await page.locator("[data-drop] input[type=file]").set_input_files(reference)
+        await page.get_by_role("textbox", name="名稱").fill("雲希")
+        await page.get_by_role("textbox", name="這是誰的聲音").fill("雲希")
+        await page.get_by_role("checkbox", name="我確認說話的人已經同意").check()
+        await page.get_by_role("button", name="開始學習").click()
+        voice = page.locator("[data-voice]")
+        await expect(voice).to_have_attribute("data-state", "ready", timeout=120_000)
+        await expect(voice).to_contain_text("相似音色")
+        await expect(voice.get_by_label("錄音裡說的話")).to_have_value(re.compile("咖啡"), timeout=60_000)
+        await voice.get_by_role("radio", name="雲希").check()
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+
+        await visitor.write("請用兩句話介紹台北。")
+        reply = visitor.lines("assistant").first
+        await expect(page.locator("[data-spoken]")).to_be_visible(timeout=60_000)  # fast
+        beautiful = reply.locator("[data-tier=playing], [data-tier=ready]")
+        await expect(beautiful).to_be_visible(timeout=180_000)
+        await expect(reply).to_have_attribute("data-status", "done", timeout=120_000)
+        async with page.expect_response(lambda answer: answer.url.endswith("?tier=hq")) as heard:
+            await reply.get_by_label("重播").click(timeout=60_000)
+        assert (await heard.value).ok
+        await expect(reply.locator("[data-state=ready]")).to_be_visible(timeout=30_000)
+        await page.get_by_label("聲音", exact=True).click()
+        await page.get_by_role("button", name="「雲希」的詳細資料").click()
+        await voice.get_by_role("button", name="刪除").click()
+        await page.get_by_role("dialog", name="刪除這個聲音？").get_by_role("button", name="刪除").click()
+        await expect(voice).to_have_count(0)
+        visitor.at_ease()
 
 
 @pytest.mark.parametrize(("transport", "name"), [("auto", "WebRTC"), ("websocket", "WebSocket")])

@@ -6,6 +6,7 @@ Every run makes them; with KUAIMEI_SCREENSHOTS=1 those that the documentation sh
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from playwright.async_api import expect
 
 from kuaimei.audio.encode import encode
+from kuaimei.store.rows import Rendering
+from tests.browser.cloning import Cloning, cloned_voice
 from tests.browser.conftest import OpenBrowser
 from tests.browser.room import ANSWER, QUESTION, Visitor, axe_findings, room_engines, visiting
 from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said
@@ -43,6 +46,11 @@ DOCUMENTED = {
     "replay-desktop-en",
     "voices-desktop-zh-dark",
     "voices-phone-zh",
+    "add-voice-desktop-zh",
+    "add-voice-phone-en-dark",
+    "cloned-desktop-en",
+    "cloned-phone-zh",
+    "listen-desktop-zh",
     "settings-desktop-en",
     "denied-phone-zh",
     "sessions-phone-zh",
@@ -62,6 +70,9 @@ async def _at(
         ("sess_rain", (QUESTION, ANSWER, "那要帶外套嗎？", "早晚偏涼，帶一件薄的就好。")),
     ):
         archive.put(session, *texts, sound=sound)
+    *before, last = archive.said["sess_rain"]
+    hq = Rendering("ready", "zf_one", "kokoro", 4000.0, 24_000, len(sound), "cd" * 32, (), None)
+    archive.said["sess_rain"] = [*before, replace(last, hq=hq)]
     engines = room_engines(
         recognizer=FakeRecognizer(
             text="Will it rain in Taipei tomorrow?" if english else QUESTION, delay_s=0.1
@@ -81,6 +92,10 @@ async def _at(
         open_browser(*speech) as browser,
         visiting(browser, served.url, **given) as visitor,
     ):
+        learned = {"step": "decoder", "state": "done", "similarity": 0.83}
+        mum = cloned_voice(name="Mum" if english else "媽媽")
+        dad = cloned_voice("voice_dad", name="Dad" if english else "爸爸", label="cloned", learning=learned)
+        await Cloning(sound, {"voice_mum": mum, "voice_dad": dad}).install(visitor.context)
         yield visitor
 
 
@@ -143,13 +158,22 @@ async def test_around_the_conversation(
         await expect(page.get_by_role("dialog")).to_be_visible()
         await _picture(visitor, tmp_path, f"timing-{name}")
         await page.keyboard.press("Escape")
-        await visitor.lines("user").first.hover()
-        await visitor.lines("user").first.get_by_label("Play again" if english else "重播").click()
+        await visitor.lines("assistant").last.hover()
+        await visitor.lines("assistant").last.get_by_label("Play again" if english else "重播").click()
         await expect(page.locator("[data-state=ready] canvas").first).to_be_attached()
         await _picture(visitor, tmp_path, f"replay-{name}")
         await page.get_by_label("Voices" if english else "聲音", exact=True).click()
         await expect(page.get_by_role("radio", name="Xiaobei")).to_be_visible()
         await _picture(visitor, tmp_path, f"voices-{name}")
+        await page.locator("[data-voice=voice_mum] button[aria-expanded]").click()
+        await expect(page.locator("[data-voice=voice_mum] [data-learning]")).to_be_visible()
+        await _picture(visitor, tmp_path, f"cloned-{name}")
+        await page.get_by_role("button", name="Add a voice" if english else "新增聲音").click()
+        await expect(page.get_by_role("textbox").first).to_be_visible()
+        await expect(page.get_by_role("blockquote")).to_contain_text(
+            "the speaker has" if english else "說話的人"
+        )
+        await _picture(visitor, tmp_path, f"add-voice-{name}")
         await page.keyboard.press("Escape")
         await page.get_by_label("Settings" if english else "設定", exact=True).click()
         await expect(page.get_by_role("dialog")).to_contain_text("0.1.0")
