@@ -41,7 +41,7 @@ from kuaimei.voices.enrolment import Examiner
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.workroom import Speak, Workroom, speaker_encoder
 
-__all__ = ["PARTS", "House", "Progress", "open_house", "open_one", "sources", "voice_room"]
+__all__ = ["PARTS", "House", "Progress", "open_house", "open_one", "open_voices", "sources", "voice_room"]
 
 T = TypeVar("T")
 
@@ -272,6 +272,37 @@ def voice_room(
         weights=None if source.path is None else source.path / "fp32.onnx",
         speak_hq=speak_hq,
     )
+
+
+@asynccontextmanager
+async def open_voices(settings: Settings) -> AsyncIterator[VoiceLibrary]:
+    """The cloned voices with what is needed to add and learn them, for a command; their jobs are done.
+
+    Raises:
+        KuaimeiError: With one sentence on what is wrong and what to do.
+    """
+    workshop, found = _workshop(settings), sources(settings)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        store = await enter(open_store(settings))
+        vad = await enter(open_vad(workshop, found["vad"]))
+        recognizer = await enter(open_recognizer(workshop, found["asr"]))
+        synthesizer = await enter(open_synthesizer(workshop, found["tts"]))
+        room = voice_room(
+            workshop,
+            found["tts"],
+            store,
+            Quiet(),
+            vad=vad,
+            recognizer=recognizer,
+            synthesizer=synthesizer,
+        )
+        library = VoiceLibrary(room)
+        await library.upkeep.follow()
+        transcriber = transcribe_with(recognizer)
+        jobs = store.run_jobs(library.jobs, transcribe=transcriber, apart=library.apart)
+        stack.push_async_callback(_stop, asyncio.ensure_future(jobs))
+        yield library
 
 
 async def _say_hq(

@@ -13,7 +13,7 @@ from kuaimei.errors import KuaimeiError
 __all__ = ["main"]
 
 _COMMANDS = ("setup", "serve", "talk", "say", "hear", "doctor", "worker")
-_GROUPS = ("models", "bench")
+_GROUPS = ("models", "voices", "bench")
 
 
 def _version(show: bool) -> None:

@@ -23,7 +23,7 @@ from kuaimei.voices.process import Learned, LearnerDied, LearningFailed, Progres
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import LEARNING, Course, next_step
 from kuaimei.voices.types import Step
-from kuaimei.voices.workroom import Workroom
+from kuaimei.voices.workroom import Workroom, in_thread
 
 __all__ = ["learn"]
 
@@ -60,14 +60,14 @@ async def learn(room: Workroom, voice: str) -> None:
             except (LearningFailed, LearnerDied) as error:
                 _log.warning("learning the voice %s failed: %s", voice, error)
                 await _note(room, voice, course, state="failed", error=str(error), eta_s=None)
-                await room.in_thread(partial(shutil.rmtree, room.job_folder(voice), True))
+                await in_thread(partial(shutil.rmtree, room.job_folder(voice), True))
                 return
             if course.state == "done":
                 return
     except NotFound:  # deleted meanwhile
         if room.bank is not None:
             room.bank.drop_voice(voice)
-        await room.in_thread(partial(shutil.rmtree, room.job_folder(voice), True))
+        await in_thread(partial(shutil.rmtree, room.job_folder(voice), True))
 
 
 async def _step(room: Workroom, row: VoiceRow, course: Course) -> Learned:
@@ -135,7 +135,7 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
         write(folder / STYLE, style)
         write(folder / "job.json", json.dumps(job).encode())  # the last: then all is there
 
-    await room.in_thread(lay_out)
+    await in_thread(lay_out)
 
 
 async def _keep(room: Workroom, row: VoiceRow, course: Course, learned: Learned) -> Course:
@@ -175,7 +175,7 @@ async def _keep(room: Workroom, row: VoiceRow, course: Course, learned: Learned)
     )
     similarity = _bounded(measured)
     await shelf.change(row.id, learning=course.model_dump(mode="json"), similarity=similarity)
-    await room.in_thread(partial(shutil.rmtree, room.job_folder(row.id) / step, True))
+    await in_thread(partial(shutil.rmtree, room.job_folder(row.id) / step, True))
     return course
 
 

@@ -19,7 +19,7 @@ from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import LEARNING, STEPS, Course, next_step, to_voice
 from kuaimei.voices.types import Consent, Step, Voice
 from kuaimei.voices.upkeep import LEARN, PREPARE, SOON, Upkeep
-from kuaimei.voices.workroom import Workroom
+from kuaimei.voices.workroom import Workroom, in_thread
 
 __all__ = ["VoiceLibrary", "open_library"]
 
@@ -129,7 +129,7 @@ class VoiceLibrary:
         columns = {key: value for key, value in given.items() if value is not None}
         if "transcript" in columns and Course(**row.learning).state not in LEARNING:
             # What lies ready to go on from was made with the text as it was.
-            await self.room.in_thread(partial(shutil.rmtree, self.room.job_folder(voice), True))
+            await in_thread(partial(shutil.rmtree, self.room.job_folder(voice), True))
         return self._voice(await self.room.store.voices.change(voice, **columns) if columns else row)
 
     # Learning.

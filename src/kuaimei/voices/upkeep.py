@@ -9,13 +9,14 @@ from functools import partial
 from typing import Final
 
 from kuaimei.errors import KuaimeiError, NotFound
+from kuaimei.settings import Settings
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.files import STYLE, read_style
 from kuaimei.voices.preparing import prepare
 from kuaimei.voices.state import LEARNING, Course
-from kuaimei.voices.workroom import Workroom
+from kuaimei.voices.workroom import VoiceStore, Workroom, in_thread, job_folder
 
-__all__ = ["LEARN", "PREPARE", "SOON", "Upkeep"]
+__all__ = ["LEARN", "PREPARE", "SOON", "Upkeep", "erase_kept"]
 
 _log = logging.getLogger(__name__)
 
@@ -121,14 +122,7 @@ class Upkeep:
         Raises:
             StoreError: If a part could not be deleted; ask again.
         """
-        store = self.room.store
-        # In this order: preparing a voice has it learned.
-        for job in (PREPARE, LEARN):
-            await store.cancel_job(job, voice)
-        await store.voices.remove(voice)
-        # Asked for while the row was still there.
-        await store.cancel_job(LEARN, voice)
-        await self.room.in_thread(partial(shutil.rmtree, self.room.job_folder(voice), True))
+        await erase_kept(self.room.store, self.room.settings, voice)
         self._forget(voice)
 
     def _forget(self, voice: str) -> None:
@@ -136,3 +130,18 @@ class Upkeep:
         if self.room.bank is not None:
             self.room.bank.drop_voice(voice)
         self.room.tell(voice)
+
+
+async def erase_kept(store: VoiceStore, settings: Settings, voice: str) -> None:
+    """Rows, files and jobs of the voice, whoever is working on it; also without any engine.
+
+    Raises:
+        StoreError: If a part could not be deleted; ask again.
+    """
+    # In this order: preparing a voice has it learned.
+    for job in (PREPARE, LEARN):
+        await store.cancel_job(job, voice)
+    await store.voices.remove(voice)
+    # Asked for while the row was still there.
+    await store.cancel_job(LEARN, voice)
+    await in_thread(partial(shutil.rmtree, job_folder(settings, voice), True))

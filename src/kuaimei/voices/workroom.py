@@ -16,7 +16,7 @@ from kuaimei.settings import Settings
 from kuaimei.store.voices import VoiceShelf
 from kuaimei.voices.enrolment import Examiner
 
-__all__ = ["Speak", "VoiceStore", "Workroom", "speaker_encoder"]
+__all__ = ["Speak", "VoiceStore", "Workroom", "in_thread", "job_folder", "speaker_encoder"]
 
 _ENVIRONMENT: Final = ".venv-clone"
 _LOSSES: Final = ("ge2e", "campplus")
@@ -98,22 +98,28 @@ class Workroom:
         return speaker_encoder(self.settings, _JUDGE)
 
     def job_folder(self, voice: str) -> Path:
-        """Where learning the voice keeps what it needs and its checkpoints."""
-        return self.settings.home / "learning" / voice
+        """See `job_folder`."""
+        return job_folder(self.settings, voice)
 
     def tell(self, voice: str) -> None:
         """The voice sounds different from now on."""
         for told in self.changed:
             told(voice)
 
-    async def in_thread(self, function: Callable[[], None]) -> None:
-        """Small work with files, to its end even if the caller is cancelled."""
-        task = asyncio.ensure_future(asyncio.to_thread(function))
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait((task,))
-            raise
+
+def job_folder(settings: Settings, voice: str) -> Path:
+    """Where learning the voice keeps what it needs and its checkpoints."""
+    return settings.home / "learning" / voice
+
+
+async def in_thread(function: Callable[[], None]) -> None:
+    """Small work with files, to its end even if the caller is cancelled."""
+    task = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        raise
 
 
 def speaker_encoder(settings: Settings, name: str = "ge2e") -> SpeakerEncoder | None:

@@ -1,0 +1,230 @@
+"""``kuaimei voices``: clone a voice, hear it, learn it, delete it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from kuaimei.audio.encode import CONTENT_TYPES, encode
+from kuaimei.cli import console
+from kuaimei.errors import AudioError, Conflict, NotFound
+from kuaimei.settings import Settings
+from kuaimei.store import Store, open_store
+from kuaimei.voices.consent import STATEMENTS
+from kuaimei.voices.enrolment import ReferenceRefused
+from kuaimei.voices.judging import spoken
+from kuaimei.voices.library import VoiceLibrary
+from kuaimei.voices.lines import JUDGED
+from kuaimei.voices.state import LEARNING, to_voice
+from kuaimei.voices.types import Check, Consent, Voice
+from kuaimei.voices.upkeep import erase_kept
+from kuaimei.wiring import open_voices
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Cloned voices: add, list, hear, learn, rename, delete.")
+
+_OWNER = "local"
+_LOOK_S = 0.5
+
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
+Named = Annotated[str, typer.Argument(metavar="VOICE", help="Its id, or its name if no other has it.")]
+Step = Annotated[
+    Literal["style", "decoder"] | None,
+    typer.Option(help="Up to which step; else as is set."),
+]
+
+
+@app.command()
+def add(
+    file: Annotated[Path, typer.Argument(help="A recording of any format, best 10 to 15 s of speech.")],
+    name: Annotated[str, typer.Option(help="What to call the voice.")],
+    speaker: Annotated[str, typer.Option(help="Whose voice it is; the voice's name if not given.")] = "",
+    consent: Annotated[
+        bool, typer.Option("--consent", help="The speaker has agreed; asked for if not given.")
+    ] = False,
+    transcript: Annotated[str, typer.Option(help="What is said in it; written down if not given.")] = "",
+    language: Annotated[Literal["zh", "en"] | None, typer.Option(help="Spoken; heard if not given.")] = None,
+    learn: Annotated[
+        bool, typer.Option("--wait", help="Wait until it is learned, not only until it speaks.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Clone the voice in FILE."""
+    if not file.is_file():
+        raise AudioError(f"there is no file {file}")
+    if not consent:
+        console.note(STATEMENTS["zh"])
+        console.note(STATEMENTS["en"])
+        if not typer.confirm("同意？ Agreed?", err=True):
+            raise Conflict("without the speaker's consent no voice is copied; nothing was kept")
+    given = Consent(speaker=speaker or name, statement=STATEMENTS[language or "zh"], at=datetime.now(UTC))
+
+    async def work() -> Voice:
+        async with open_voices(console.settings_from()) as library:
+            try:
+                voice = await library.enrol(
+                    file, name=name, consent=given, owner=_OWNER, transcript=transcript, language=language
+                )
+            except ReferenceRefused as error:
+                _note_checks(error.checks)
+                raise
+            _note_checks(voice.checks)
+            return await _followed(library, voice, learned=learn)
+
+    _tell([asyncio.run(work())], as_json)
+
+
+@app.command("list")
+def list_voices(as_json: AsJson = False) -> None:
+    """What there is, the newest first."""
+
+    async def work() -> list[Voice]:
+        async with _kept() as (store, settings):
+            return await _all(store, settings)
+
+    _tell(asyncio.run(work()), as_json)
+
+
+@app.command()
+def hear(
+    voice: Named,
+    text: Annotated[str, typer.Option(help="What to say.")] = "",
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="File to write; its suffix says the format.")
+    ] = Path("voice.wav"),
+    as_json: AsJson = False,
+) -> None:
+    """Have the voice say something into a file."""
+    fmt = output.suffix.lstrip(".").lower()
+    if fmt not in CONTENT_TYPES:
+        raise AudioError(f"{output}: no such format; there are {', '.join(sorted(CONTENT_TYPES))}")
+
+    async def work() -> dict[str, Any]:
+        async with open_voices(console.settings_from()) as library:
+            found = _one(list(await library.voices(_OWNER)), voice)
+            words = text or JUDGED[found.language or "zh"][0]
+            pcm, rate = await spoken(library.room, found.id, words)
+            output.write_bytes(await asyncio.to_thread(encode, pcm, rate, fmt))
+            return {"voice": found.id, "audio_s": round(len(pcm) / rate, 3), "file": str(output)}
+
+    told = asyncio.run(work())
+    if as_json:
+        console.print_json(told)
+    else:
+        console.print_table(list(told), [list(told.values())])
+
+
+@app.command()
+def learn(voice: Named, step: Step = None, as_json: AsJson = False) -> None:
+    """Learn the voice further, and wait for it; Ctrl+C leaves it to the server, to go on with later."""
+
+    async def work() -> Voice:
+        async with open_voices(console.settings_from()) as library:
+            found = _one(list(await library.voices(_OWNER)), voice)
+            return await _followed(library, await library.learn(found.id, _OWNER, step), learned=True)
+
+    _tell([asyncio.run(work())], as_json)
+
+
+@app.command()
+def rename(
+    voice: Named, name: Annotated[str, typer.Argument(help="The new name.")], as_json: AsJson = False
+) -> None:
+    """Call it something else."""
+
+    async def work() -> Voice:
+        async with _kept() as (store, settings):
+            found = _one(await _all(store, settings), voice)
+            return _voice(await store.voices.change(found.id, name=name), settings)
+
+    _tell([asyncio.run(work())], as_json)
+
+
+@app.command()
+def delete(voice: Named, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Delete it with everything derived from it."""
+
+    async def work() -> None:
+        async with _kept() as (store, settings):
+            found = _one(await _all(store, settings), voice)
+            if not yes and not typer.confirm(f"Delete {found.name} ({found.id}) for good?", err=True):
+                raise Conflict("nothing was deleted")
+            await erase_kept(store, settings, found.id)
+            console.note(f"deleted: {found.name} ({found.id})")
+
+    asyncio.run(work())
+
+
+@asynccontextmanager
+async def _kept() -> AsyncIterator[tuple[Store, Settings]]:
+    """The store alone: most commands need no engine."""
+    settings = console.settings_from()
+    async with open_store(settings) as store:
+        yield store, settings
+
+
+async def _all(store: Store, settings: Settings) -> list[Voice]:
+    return [_voice(row, settings) for row in await store.voices.all(_OWNER)]
+
+
+def _voice(row: Any, settings: Settings) -> Voice:
+    return to_voice(row, settings.voices.cloned_similarity)
+
+
+def _one(voices: list[Voice], named: str) -> Voice:
+    found = [voice for voice in voices if voice.id == named] or [v for v in voices if v.name == named]
+    if not found:
+        raise NotFound(f"no voice is called {named!r}; see: kuaimei voices list")
+    if len(found) > 1:
+        raise Conflict(f"{len(found)} voices are called {named!r}: use an id, see: kuaimei voices list")
+    return found[0]
+
+
+async def _followed(library: VoiceLibrary, voice: Voice, *, learned: bool) -> Voice:
+    """The voice once it speaks, or is learned; tells on the way how far it is."""
+    told = ""
+    while voice.state == "preparing" or (
+        learned and voice.state == "ready" and voice.learning.state in LEARNING
+    ):
+        line = f"{voice.state} {voice.stage}".strip()
+        if voice.state == "ready":
+            line = f"{voice.learning.step}: {voice.learning.state} {voice.learning.progress:.0%}"
+            if voice.learning.similarity is not None:
+                line += f", similarity {voice.learning.similarity:.2f}"
+        if line != told:
+            console.note(told := line)
+        await asyncio.sleep(_LOOK_S)
+        voice = await library.voice(voice.id, _OWNER)
+    return voice
+
+
+def _note_checks(checks: tuple[Check, ...]) -> None:
+    for check in checks:
+        if check.verdict != "ok":
+            console.note(f"{check.verdict}: {check.check}: {check.advice['zh']} {check.advice['en']}")
+
+
+def _tell(voices: list[Voice], as_json: bool) -> None:
+    if as_json:
+        console.print_json([voice.model_dump(mode="json") for voice in voices])
+        return
+    columns = ["id", "name", "language", "state", "label", "learning", "similarity", "added"]
+    rows: list[list[object]] = [
+        [
+            voice.id,
+            voice.name,
+            voice.language,
+            voice.error or voice.state,
+            voice.label,
+            f"{voice.learning.step} {voice.learning.state}",
+            voice.similarity,
+            f"{voice.created_at:%Y-%m-%d %H:%M}",
+        ]
+        for voice in voices
+    ]
+    console.print_table(columns, rows)

@@ -1,0 +1,79 @@
+"""Voices learned for a measurement, as the server learns them; the learning process is made of orders."""
+
+from contextlib import aclosing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kuaimei.cli.fitting import Fitter
+from kuaimei.errors import AudioError, EngineError
+from kuaimei.judging.learned import Learned, LearnedFolder
+from kuaimei.settings import Settings
+from kuaimei.voices.types import Step
+from tests.integration.voices.living import TEXT, kept, living, speech
+
+STEPS: tuple[Step, ...] = ("predicted", "style", "decoder")
+
+
+async def fitted(fitter: Fitter, *steps: Step, seconds: float = 3.0) -> dict[Step, Learned]:
+    async with aclosing(fitter.fit("amy", speech(2.0, seconds), TEXT, steps)) as results:
+        return {step: learned async for step, learned in results}
+
+
+async def test_each_step_is_learned_kept_and_nothing_else_stays(settings: Settings, tmp_path: Path) -> None:
+    notes: list[str] = []
+    async with living(settings, learn="none") as house:
+        house.order(style=[["progress", 0.2], ["progress", 0.7], ["done", 0.6]], decoder=[["done", 0.8]])
+        fitter = Fitter(house.library, LearnedFolder(tmp_path / "kept"), notes.append)
+        found = await fitted(fitter, *STEPS)
+        assert list(found) == list(STEPS)
+        predicted, style, decoder = (found[step] for step in STEPS)
+        assert np.allclose(style.style, predicted.style + 1.0)
+        assert np.allclose(decoder.style, style.style + 1.0)
+        assert predicted.took_s == 0.0
+        assert style.took_s > 0.0
+        assert (predicted.decoder, style.decoder) == (None, None)
+        assert decoder.decoder is not None
+        assert np.load(decoder.decoder)["change"].tolist() == [1, 1, 1]
+        assert [run["step"] for run in house.runs] == ["style", "decoder"]
+        assert any(note.startswith("amy: ") for note in notes)
+        assert await house.library.voices("local") == []
+        assert kept(house.store_home) == []
+
+
+async def test_what_was_learned_before_is_not_learned_again(settings: Settings, tmp_path: Path) -> None:
+    async with living(settings, learn="none") as house:
+        fitter = Fitter(house.library, LearnedFolder(tmp_path / "kept"), lambda note: None)
+        first = await fitted(fitter, "predicted", "style")
+        again = await fitted(fitter, "predicted", "style")
+        assert len(house.runs) == 1
+        assert (again["style"].style == first["style"].style).all()
+        await fitted(fitter, "style", seconds=4.0)  # another recording
+        assert len(house.runs) == 2
+
+
+async def test_a_step_that_fails_says_why_and_leaves_no_voice(settings: Settings, tmp_path: Path) -> None:
+    async with living(settings, learn="none") as house:
+        house.order(style=[["fail", "the reference is too odd"]])
+        fitter = Fitter(house.library, LearnedFolder(tmp_path / "kept"), lambda note: None)
+        with pytest.raises(EngineError, match=r"amy: style was not learned: the reference is too odd"):
+            await fitted(fitter, *STEPS)
+        assert await house.library.voices("local") == []
+        assert list(await fitted(fitter, "predicted")) == ["predicted"]  # what was reached is there
+
+
+async def test_without_the_environment_nothing_is_learned(settings: Settings, tmp_path: Path) -> None:
+    async with living(settings, installed=False, learn="none") as house:
+        fitter = Fitter(house.library, LearnedFolder(tmp_path / "kept"), lambda note: None)
+        assert "make setup" in fitter.hindrance
+        with pytest.raises(EngineError, match="make setup"):
+            await fitted(fitter, "style")
+
+
+async def test_silence_is_refused(settings: Settings, tmp_path: Path) -> None:
+    async with living(settings, learn="none") as house:
+        fitter = Fitter(house.library, LearnedFolder(tmp_path / "kept"), lambda note: None)
+        with pytest.raises(AudioError):
+            async with aclosing(fitter.fit("amy", np.zeros(72_000, np.int16), "", STEPS)) as results:
+                assert [step async for step, _ in results] == []
