@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kuaimei.models.difference import Difference
 from kuaimei.voices.learning.acoustics import MelBank, mel_bank
-from kuaimei.voices.learning.kokoro import FRAME, RATE, Kokoro, Text
+from kuaimei.voices.learning.kokoro import FRAME, RATE, Kokoro, Prosody, Text
 from kuaimei.voices.learning.likeness import Likenesses
 from kuaimei.voices.learning.lowrank import LowRank
 from kuaimei.voices.learning.style import schedule
@@ -25,8 +25,10 @@ __all__ = ["DECODER_WEIGHTS", "DecoderLearner", "DecoderWeights"]
 
 _RESOLUTIONS: Final = ((512, 128, 50), (1024, 256, 80), (2048, 512, 120))
 """Window and hop in samples, and bands."""
+_MIDDLE: Final = 1
 _FLOOR: Final = 1e-4
 _SEED: Final = 20
+_MODULE: Final = "decoder."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class DecoderWeights:
         frames: Of the reference in one iteration, 25 ms each.
         encoders: Of one minus the cosine on new sentences, by encoder.
         colour: Of the distance in long-term spectrum on new sentences.
+        words: Of the distance of new sentences, band by band and freed of colour, from how the stock decoder
+            says them: an encoder of speakers does not mind if words blur.
         clip: Largest norm of a gradient.
     """
 
@@ -53,6 +57,7 @@ class DecoderWeights:
     frames: int
     encoders: Mapping[str, float]
     colour: float
+    words: float
     clip: float
 
 
@@ -65,6 +70,7 @@ DECODER_WEIGHTS: Final = DecoderWeights(
     frames=64,
     encoders={"ge2e": 0.5, "campplus": 1.0},
     colour=0.2,
+    words=0.5,
     clip=5.0,
 )
 
@@ -103,7 +109,7 @@ class DecoderLearner:
         self._sound = whole[:128].clone().requires_grad_(True)
         self._prosody = whole[128:].clone()
         with torch.no_grad():
-            self._lines = [(text, kokoro.prosody(text, self._prosody)) for text in lines]
+            self._lines = [self._line(text, whole[:128]) for text in lines]
         self._change = LowRank(_learnable(kokoro.vocoder.weights), weights.rank, _SEED)
         self._groups = (
             ([self._sound], weights.style_rate),
@@ -122,8 +128,13 @@ class DecoderLearner:
         return style
 
     def difference(self, initialisers: Mapping[str, str]) -> Difference:
-        """The change as learned so far, by ONNX initialiser."""
-        return self._change.difference(initialisers)
+        """The change as learned so far, by ONNX initialiser.
+
+        Args:
+            initialisers: The ONNX initialiser of each of Kokoro's weights.
+        """
+        own = {name: initialisers[f"{_MODULE}{name}"] for name in self._change.names}
+        return self._change.difference(own)
 
     def iterate(self, iteration: int, fraction: float) -> Mapping[str, float]:
         """A piece of the reference, or a new sentence: then its similarity to the reference by encoder."""
@@ -173,12 +184,33 @@ class DecoderLearner:
         return loss, {}
 
     def _speak(self, iteration: int) -> tuple[torch.Tensor, Mapping[str, float]]:
-        text, said = self._lines[(iteration // 2) % len(self._lines)]
-        likeness = self._likenesses(self._kokoro.sound(text, said, self._sound), None)
+        line = self._lines[(iteration // 2) % len(self._lines)]
+        samples = self._kokoro.sound(line.text, line.said, self._sound)
+        likeness = self._likenesses(samples, None)
         loss = self._weights.colour * likeness.colour
+        loss = loss + self._weights.words * (_words(self._banks[_MIDDLE], samples) - line.words).abs().mean()
         for name, similarity in likeness.similarity.items():
             loss = loss + self._weights.encoders.get(name, 1.0) * (1.0 - similarity)
         return loss, {name: float(value.detach()) for name, value in likeness.similarity.items()}
+
+    def _line(self, text: Text, sound: torch.Tensor) -> "_Line":
+        said = self._kokoro.prosody(text, self._prosody)
+        return _Line(text, said, _words(self._banks[_MIDDLE], self._kokoro.sound(text, said, sound)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A sentence to practise on, how it is said, and `_words` of the stock decoder saying it."""
+
+    text: Text
+    said: Prosody
+    words: torch.Tensor
+
+
+def _words(bank: MelBank, samples: torch.Tensor) -> torch.Tensor:
+    """What changes from frame to frame in each band, which is what words are made of."""
+    logs = _logs(bank, samples)
+    return logs - logs.mean(1, keepdim=True)
 
 
 def _logs(bank: MelBank, samples: torch.Tensor) -> torch.Tensor:

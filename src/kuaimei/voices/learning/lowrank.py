@@ -34,6 +34,11 @@ class LowRank:
             self._right[name] = right.to(weight.device).requires_grad_(weight.dim() > 1)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The weights that change."""
+        return tuple(self._stock)
+
+    @property
     def matrices(self) -> list[torch.Tensor]:
         """What learns of the changes to matrices."""
         deep = [name for name, weight in self._stock.items() if weight.dim() > 1]
@@ -52,7 +57,7 @@ class LowRank:
         }
 
     def difference(self, initialisers: Mapping[str, str]) -> Difference:
-        """The change by ONNX initialiser, for those torch names that have one."""
+        """The change by ONNX initialiser, given that of each name."""
 
         def plain(tensor: torch.Tensor) -> Any:
             return tensor.detach().cpu().numpy()
@@ -60,7 +65,6 @@ class LowRank:
         changes = {
             initialisers[name]: Change(plain(self._left[name]), plain(self._right[name]))
             for name in self._stock
-            if name in initialisers
         }
         return Difference(changes)
 
