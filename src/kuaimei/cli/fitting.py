@@ -14,7 +14,6 @@ import soundfile  # type: ignore[import-untyped]
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.protocols import Recognizer, Synthesizer, VoiceActivityDetector
-from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
 from kuaimei.engines.types import Language
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, NotFound
@@ -27,7 +26,7 @@ from kuaimei.voices.files import DECODER, STYLE, read_style
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Consent, Step, Voice
-from kuaimei.voices.workroom import Workroom
+from kuaimei.voices.workroom import Workroom, speaker_encoder
 
 __all__ = ["Fitter", "open_fitter"]
 
@@ -168,7 +167,7 @@ async def open_fitter(
         room = Workroom(
             settings=own,
             store=store,
-            examiner=Examiner(vad, recognizer, partial(_ge2e, own.weights_dir), workshop.cores),
+            examiner=Examiner(vad, recognizer, partial(speaker_encoder, own), workshop.cores),
             synthesizer=synthesizer,
             quiet=Quiet(),
             cores=workshop.cores,
@@ -183,8 +182,3 @@ async def open_fitter(
             finally:
                 jobs.cancel()
                 await asyncio.gather(jobs, return_exceptions=True)
-
-
-def _ge2e(weights_dir: Path) -> SpeakerEncoder | None:
-    folder = weights_dir / "ge2e"
-    return open_encoder(folder) if (folder / "model.onnx").is_file() else None

@@ -6,12 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kuaimei.cli import fitting
 from kuaimei.cli.fitting import Fitter
 from kuaimei.errors import AudioError, EngineError
 from kuaimei.judging.learned import Learned, LearnedFolder
 from kuaimei.settings import Settings
 from kuaimei.voices.types import Step
 from tests.integration.voices.living import TEXT, kept, living, speech
+
+
+@pytest.fixture(autouse=True)
+def watched_closely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to wait a second to learn that a step is done."""
+    monkeypatch.setattr(fitting, "_LOOK_S", 0.02)
+
 
 STEPS: tuple[Step, ...] = ("predicted", "style", "decoder")
 
