@@ -205,7 +205,7 @@ async def open_house(
             if second is not None:
                 memory = Residency(settings.rendering.memory_mb, settings.rendering.idle_s)
                 hq = HqTier(await stack.enter_async_context(memory))
-                engines_for = HqEngines(workshop, second, kept.voices.file)
+                engines_for = HqEngines(workshop, second, kept.voices)
                 others[HQ_JOB] = Renderer(
                     kept.renderings, engines_for, hq.residency, quiet, hq.announcements, hq.counts
                 )
@@ -219,6 +219,8 @@ async def open_house(
                 synthesizer=tts.result(),
                 speak_hq=None if hq is None or engines_for is None else partial(_say_hq, hq, engines_for),
             )
+            if engines_for is not None:
+                room.changed.append(engines_for.changed)
             voices = await stack.enter_async_context(open_library(room))
             others.update(voices.jobs)
             jobs = asyncio.ensure_future(kept.run_jobs(others, transcribe=transcriber, apart=tuple(others)))

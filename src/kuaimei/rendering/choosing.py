@@ -3,32 +3,35 @@
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.engines.protocols import Synthesizer
+from kuaimei.engines.protocols import ReferenceBank, Synthesizer
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.tts.kokoro.hq import MEMORY_MB, KokoroHq, open_hq
 from kuaimei.engines.workshop import Workshop
-from kuaimei.errors import EngineError, NotFound, WeightsError
+from kuaimei.errors import EngineError, NotFound, StoreError, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.rendering.renderer import HqEngine
 
-__all__ = ["DECODER_FILE", "STYLE_FILE", "HqEngines", "VoiceFile"]
+__all__ = ["HqEngines", "KeptVoice", "KeptVoices"]
 
-VoiceFile: TypeAlias = Callable[[str, str], Awaitable[bytes]]
-"""A file of a cloned voice, by the voice's id and the file's name (`kuaimei.store.voices.VoiceShelf`)."""
+_log = logging.getLogger(__name__)
 
-STYLE_FILE: Final = "style.npy"
-DECODER_FILE: Final = "decoder.npz"
+_STYLE: Final = "style.npy"
+_DECODER: Final = "decoder.npz"
+_REFERENCE: Final = "reference.flac"
+"""Files of a cloned voice, see `kuaimei.voices.files`."""
 _CLONED: Final = "voice_"
 _REVISION: Final = 1
 """Of how this house renders; a higher one makes other renderings of the same weights."""
@@ -36,20 +39,36 @@ _FAR_MB: Final = 1.0
 _UNKNOWN_MB: Final = 800.0
 """Of an engine that somebody else added and that does not say."""
 
+_Teach: TypeAlias = Callable[[Synthesizer], None]
+
+
+class KeptVoice(Protocol):
+    """A cloned voice."""
+
+    @property
+    def transcript(self) -> str | None:
+        """What is said in its reference."""
+        ...
+
+
+class KeptVoices(Protocol):
+    """The cloned voices (`kuaimei.store.voices.VoiceShelf`, whose words apply)."""
+
+    async def get(self, voice: str) -> KeptVoice:
+        """One of them; `NotFound` if there is none."""
+        ...
+
+    async def file(self, voice: str, name: str) -> bytes:
+        """The voice's file ``name``; `NotFound` if there is none."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
-class _Learned:
-    """What a cloned voice has learned.
+class _Taught:
+    """A synthesiser, as long as it is loaded, and the versions of the voices it was taught."""
 
-    Attributes:
-        style: Shape ``(256,)`` or a table.
-        decoder: File of the difference to the stock decoder; None: it speaks with that.
-        version: Of both.
-    """
-
-    style: NDArray[np.float32]
-    decoder: bytes | None
-    version: str
+    synthesizer: ref[Synthesizer]
+    voices: dict[str, str]
 
 
 class HqEngines:
@@ -58,14 +77,16 @@ class HqEngines:
     Args:
         workshop: What engines are built from.
         source: What renders, as the settings say.
-        voice_file: Where cloned voices keep what they learned.
+        kept: Cloned voices, with their recordings and what they learned.
     """
 
-    def __init__(self, workshop: Workshop, source: Source, voice_file: VoiceFile) -> None:
+    def __init__(self, workshop: Workshop, source: Source, kept: KeptVoices) -> None:
         self._workshop = workshop
         self._source = source
-        self._voice_file = voice_file
+        self._kept = kept
         self._substitute = workshop.settings.rendering.hq_voice
+        self._taught: list[_Taught] = []
+        self._looking: set[asyncio.Task[None]] = set()
 
     async def __call__(self, voice: str) -> HqEngine:
         """The engine for ``voice``.
@@ -74,71 +95,122 @@ class HqEngines:
             WeightsError: If what the voice has learned cannot be read.
             StoreError: If the place of the recordings does not answer.
         """
+        if self._source.engine == "kokoro":
+            return await self._kokoro(voice)
         source = self._source
-        if source.engine != "kokoro":
-            return HqEngine(
-                key=f"hq {source.name}",
-                version=self._version(source.name),
-                memory_mb=_FAR_MB if source.url else _UNKNOWN_MB,
-                open=partial(open_synthesizer, self._workshop, source),
-                prepare=partial(_known, voice, self._substitute),
-            )
-        network = await asyncio.to_thread(_size, source.path)
-        learned = await self._learned(voice)
-        if learned is None:
-            return HqEngine(
-                key=f"hq {source.name}",
-                version=self._version(source.name, network),
-                memory_mb=MEMORY_MB,
-                open=partial(open_hq, self._workshop, source),
-                prepare=partial(_forgotten if _cloned(voice) else _known, voice, self._substitute),
-            )
-        own = f" {voice}" if learned.decoder is not None else ""
+        reference = await self._file(voice, _REFERENCE)
+        version, teach = "", None
+        if reference is not None:
+            transcript = (await self._kept.get(voice)).transcript or ""
+            version = _version(reference, transcript.encode())
+            teach = partial(_put_reference, voice, reference, transcript)
         return HqEngine(
-            key=f"hq {source.name}{own} {learned.version if own else ''}".rstrip(),
-            version=self._version(source.name, network, learned.version),
-            memory_mb=MEMORY_MB,
-            open=partial(self._open_learned, learned.decoder),
-            prepare=partial(_taught, voice, learned.style),
+            key=f"hq {source.name}",
+            version=self._version(source.name, version),
+            memory_mb=_FAR_MB if source.url else _UNKNOWN_MB,
+            open=partial(open_synthesizer, self._workshop, source),
+            prepare=partial(self._prepare, voice, version, teach),
         )
 
-    def _version(self, *parts: str) -> str:
-        substitute = (f"else {self._substitute}",) if self._substitute else ()
-        return " ".join((*parts, f"r{_REVISION}", *substitute))
+    def changed(self, voice: str) -> None:
+        """The voice sounds different from now on, or is gone; returns at once.
+
+        What is loaded forgets a voice that is gone, and has a far server forget its recording.
+        """
+        task = asyncio.ensure_future(self._look(voice))
+        self._looking.add(task)
+        task.add_done_callback(self._looking.discard)
+
+    async def _look(self, voice: str) -> None:
+        try:
+            await self._kept.get(voice)
+        except NotFound:
+            for taught in self._taught:
+                if (synthesizer := taught.synthesizer()) is not None:
+                    _forget(synthesizer, taught.voices, voice)
+        except StoreError as error:  # it is looked at again before anything is rendered in it
+            _log.warning("whether the voice %s is kept cannot be told: %s", voice, error)
+
+    async def _kokoro(self, voice: str) -> HqEngine:
+        source = self._source
+        network = await asyncio.to_thread(_size, source.path)
+        style, decoder = await self._file(voice, _STYLE), await self._file(voice, _DECODER)
+        if style is None:
+            decoder = None  # the two were learned together
+        version = _version(style, decoder) if style is not None else ""
+        own = () if decoder is None else (voice, _version(decoder))
+        return HqEngine(
+            key=" ".join(("hq", source.name, *own)),
+            version=self._version(source.name, network, version),
+            memory_mb=MEMORY_MB,
+            open=partial(self._open_kokoro, decoder),
+            prepare=partial(
+                self._prepare,
+                voice,
+                version,
+                partial(_put_style, voice, _table(voice, style)) if style is not None else None,
+            ),
+        )
 
     @asynccontextmanager
-    async def _open_learned(self, decoder: bytes | None) -> AsyncIterator[KokoroHq]:
+    async def _open_kokoro(self, decoder: bytes | None) -> AsyncIterator[KokoroHq]:
+        if decoder is None:
+            async with open_hq(self._workshop, self._source) as engine:
+                yield engine
+            return
         with TemporaryDirectory(prefix="kuaimei-") as folder:
-            path: Path | None = None
-            if decoder is not None:
-                path = Path(folder, DECODER_FILE)
-                await asyncio.to_thread(path.write_bytes, decoder)
+            path = Path(folder, _DECODER)
+            await asyncio.to_thread(path.write_bytes, decoder)
             async with open_hq(self._workshop, self._source, path) as engine:
-                if path is not None:  # it is read by now; nothing of a voice is left lying about
-                    await asyncio.to_thread(path.unlink)
+                await asyncio.to_thread(path.unlink)  # it is read: nothing of a voice is left lying about
                 yield engine
 
-    async def _learned(self, voice: str) -> _Learned | None:
-        """None: it is no cloned voice, or is gone."""
-        if not _cloned(voice):
+    def _prepare(self, voice: str, version: str, teach: _Teach | None, synthesizer: Synthesizer) -> str:
+        """Have ``synthesizer`` know the voice; the name by which it does, or that of a substitute."""
+        known = self._knows(synthesizer)
+        if teach is None:
+            _forget(synthesizer, known, voice)  # should it be gone
+        elif teach is not None and known.get(voice) != version:
+            teach(synthesizer)
+            known[voice] = version
+        for name in (voice, self._substitute):
+            if name in synthesizer.voices:
+                return name
+        raise EngineError(
+            f"what renders beautifully knows no voice {voice!r}: set KUAIMEI_RENDERING__HQ_VOICE to one of "
+            f"{', '.join(synthesizer.voices[:12])}"
+        )
+
+    def _knows(self, synthesizer: Synthesizer) -> dict[str, str]:
+        """What ``synthesizer`` was taught: version by voice."""
+        self._taught = [taught for taught in self._taught if taught.synthesizer() is not None]
+        for taught in self._taught:
+            if taught.synthesizer() is synthesizer:
+                return taught.voices
+        self._taught.append(_Taught(ref(synthesizer), {}))
+        return self._taught[-1].voices
+
+    def _version(self, *parts: str) -> str:
+        substitute = f"else {self._substitute}" if self._substitute else ""
+        return " ".join(filter(None, (*parts, f"r{_REVISION}", substitute)))
+
+    async def _file(self, voice: str, name: str) -> bytes | None:
+        """None: it is no cloned voice, or is gone, or has no such file (yet)."""
+        if not voice.startswith(_CLONED):
             return None
         try:
-            style = await self._voice_file(voice, STYLE_FILE)
+            return await self._kept.file(voice, name)
         except NotFound:
             return None
-        try:
-            decoder: bytes | None = await self._voice_file(voice, DECODER_FILE)
-        except NotFound:
-            decoder = None
-        try:
-            table: NDArray[np.float32] = np.load(io.BytesIO(style), allow_pickle=False).astype(np.float32)
-        except (ValueError, EOFError, OSError) as error:
-            raise WeightsError(f"the style of {voice} is damaged; learn the voice anew") from error
-        return _Learned(table, decoder, hashlib.sha256(style + b"|" + (decoder or b"")).hexdigest()[:16])
 
 
-def _cloned(voice: str) -> bool:
-    return voice.startswith(_CLONED)
+def _forget(synthesizer: Synthesizer, known: dict[str, str], voice: str) -> None:
+    if known.pop(voice, None) is not None and isinstance(synthesizer, KokoroHq | ReferenceBank):
+        synthesizer.drop_voice(voice)
+
+
+def _version(*parts: bytes | None) -> str:
+    return hashlib.sha256(b"|".join(part or b"" for part in parts)).hexdigest()[:16]
 
 
 def _size(folder: Path | None) -> str:
@@ -149,26 +221,19 @@ def _size(folder: Path | None) -> str:
         return ""  # opening it will tell what is wrong
 
 
-def _known(voice: str, substitute: str, synthesizer: Synthesizer) -> str:
-    """``voice`` if the engine has it, else the one that stands in for it."""
-    for name in (voice, substitute):
-        if name in synthesizer.voices:
-            return name
-    raise EngineError(
-        f"what renders beautifully knows no voice {voice!r}: set KUAIMEI_RENDERING__HQ_VOICE to one of "
-        f"{', '.join(synthesizer.voices[:12])}"
-    )
+def _table(voice: str, data: bytes) -> NDArray[np.float32]:
+    try:
+        table: NDArray[np.float32] = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float32)
+    except (ValueError, EOFError, OSError) as error:
+        raise WeightsError(f"the style of {voice} is damaged; learn the voice anew") from error
+    return table
 
 
-def _forgotten(voice: str, substitute: str, synthesizer: Synthesizer) -> str:
-    """A cloned voice that is gone: an engine that spoke in it shall not, though it still could."""
+def _put_style(voice: str, style: NDArray[np.float32], synthesizer: Synthesizer) -> None:
     if isinstance(synthesizer, KokoroHq):
-        synthesizer.drop_voice(voice)
-    return _known(voice, substitute, synthesizer)
+        synthesizer.put_voice(voice, style)
 
 
-def _taught(voice: str, style: NDArray[np.float32], synthesizer: Synthesizer) -> str:
-    if not isinstance(synthesizer, KokoroHq):
-        raise EngineError(f"the engine cannot learn the voice {voice}")
-    synthesizer.put_voice(voice, style)
-    return voice
+def _put_reference(voice: str, audio: bytes, transcript: str, synthesizer: Synthesizer) -> None:
+    if isinstance(synthesizer, ReferenceBank):
+        synthesizer.put_reference(voice, audio, transcript)

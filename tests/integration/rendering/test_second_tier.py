@@ -68,6 +68,15 @@ class Files:
 
     files: dict[str, bytes] = field(default_factory=dict)
 
+    async def get(self, voice: str) -> "Files":
+        if not self.files:
+            raise NotFound(f"{voice} is not kept")
+        return self
+
+    @property
+    def transcript(self) -> str | None:
+        return "你好"
+
     async def file(self, voice: str, name: str) -> bytes:
         assert voice == CLONED
         if name not in self.files:
@@ -85,7 +94,7 @@ def kokoro(settings: Settings, kokoro_source: Source) -> Source:
 
 def make_engines(kokoro: Source, files: Files, **rendering: str) -> HqEngines:
     settings = Settings(rendering=RenderingSettings.model_validate(rendering))
-    return HqEngines(Workshop(settings, Lane("cores", 2)), kokoro, files.file)
+    return HqEngines(Workshop(settings, Lane("cores", 2)), kokoro, files)
 
 
 async def render(

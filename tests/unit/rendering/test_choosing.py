@@ -1,6 +1,8 @@
 """Which engine renders which voice, and what makes its rendering another one."""
 
+import asyncio
 import io
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, NotFound, WeightsError
 from kuaimei.models.source import Source
-from kuaimei.rendering.choosing import DECODER_FILE, STYLE_FILE, HqEngines
+from kuaimei.rendering.choosing import HqEngines
 from kuaimei.settings import EngineSettings, RenderingSettings, Settings
 from tests.fakes import FakeSynthesizer
 
@@ -28,7 +30,16 @@ class Files:
         self.files = {name.replace("_", "."): data for name, data in files.items()}
         self.asked: list[str] = []
 
-    async def __call__(self, voice: str, name: str) -> bytes:
+    async def get(self, voice: str) -> "Files":
+        if not self.files:
+            raise NotFound(voice)
+        return self
+
+    @property
+    def transcript(self) -> str | None:
+        return "一段話"
+
+    async def file(self, voice: str, name: str) -> bytes:
         self.asked.append(voice)
         if name not in self.files:
             raise NotFound(name)
@@ -103,4 +114,51 @@ async def test_a_voice_that_is_gone_or_damaged_is_not_spoken(kokoro: Source) -> 
         gone.prepare(FakeSynthesizer())
     with pytest.raises(WeightsError, match="anew"):
         await engines(kokoro, Files(style_npy=b"\x80\x04 not numbers"))("voice_a")
-    assert (STYLE_FILE, DECODER_FILE) == ("style.npy", "decoder.npz")
+
+
+@dataclass
+class Borrower(FakeSynthesizer):
+    """Speaks in the voices of recordings."""
+
+    references: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    put: int = 0
+
+    def put_reference(self, voice_id: str, audio: bytes, transcript: str) -> None:
+        self.references[voice_id] = audio, transcript
+        self.voices = (*self.voices, voice_id)
+        self.put += 1
+
+    def drop_voice(self, voice_id: str) -> None:
+        del self.references[voice_id]
+        self.voices = tuple(voice for voice in self.voices if voice != voice_id)
+
+
+async def test_a_far_engine_is_lent_the_recording_of_a_cloned_voice_once() -> None:
+    files = Files(reference_flac=b"sound")
+    chooser = engines(FAR, files)
+    synthesizer = Borrower()
+    for _ in range(2):
+        engine = await chooser("voice_a")
+        assert engine.prepare(synthesizer) == "voice_a"
+    assert (synthesizer.references, synthesizer.put) == ({"voice_a": (b"sound", "一段話")}, 1)
+    files.files["reference.flac"] = b"another"
+    newer = await chooser("voice_a")
+    newer.prepare(synthesizer)
+    assert synthesizer.references["voice_a"][0] == b"another"
+    assert newer.version != engine.version
+
+
+async def test_what_is_loaded_forgets_a_voice_that_is_gone() -> None:
+    files = Files(reference_flac=b"sound")
+    chooser = engines(FAR, files)
+    synthesizer = Borrower()
+    (await chooser("voice_a")).prepare(synthesizer)
+    chooser.changed("voice_a")
+    await asyncio.gather(*chooser._looking)
+    assert "voice_a" in synthesizer.references  # it only sounds different
+    files.files.clear()
+    chooser.changed("voice_a")
+    await asyncio.gather(*chooser._looking)
+    assert synthesizer.references == {}
+    with pytest.raises(EngineError):
+        (await chooser("voice_a")).prepare(synthesizer)
