@@ -161,6 +161,9 @@ async def _speak(request: SpeechRequest, worker: _TheWorker, lent: _Lent) -> Str
     if request.instructions and not card.instructions:
         told = f"{card.name} does not listen to instructions; leave them out"
         raise ApiError(told, code="instructions_unsupported", param="instructions")
+    if request.speed != 1.0 and not card.speed:
+        told = f"{card.name} has one pace; leave out the speed"
+        raise ApiError(told, code="speed_unsupported", param="speed")
     stream = _encoded(worker, request, await _asked(request, worker, lent))
     # What goes wrong before the first byte can still be told as an error.
     first = await anext(stream)
@@ -186,6 +189,7 @@ async def _asked(request: SpeechRequest, worker: Worker, lent: References) -> Sp
         reference=reference,
         speed=request.speed,
         instructions=request.instructions,
+        mode=request.mode,
         ticket=Ticket(session=f"request_{uuid4().hex[:12]}", priority=_PRIORITY[request.mode]),
     )
 

@@ -54,6 +54,7 @@ class Speech:
         voice: Of the engine's own; empty: its default.
         reference: The voice to speak in instead.
         instructions: How to say it, where the engine listens to that.
+        mode: ``hq`` may take its time.
     """
 
     text: str
@@ -61,6 +62,7 @@ class Speech:
     reference: Reference | None = None
     speed: float = 1.0
     instructions: str = ""
+    mode: Mode = "fast"
     ticket: Ticket = field(default_factory=Ticket)
 
 
@@ -154,6 +156,7 @@ class Card:
         references: Whether it speaks in the voice of a reference.
         transcript: Whether that needs to be written down, too.
         instructions: Whether it listens to how something is to be said.
+        speed: Whether it can be told to speak faster or slower.
     """
 
     name: str
@@ -164,3 +167,4 @@ class Card:
     references: bool = True
     transcript: bool = False
     instructions: bool = False
+    speed: bool = True

@@ -131,6 +131,12 @@ async def test_an_engine_without_references_says_so(tmp_path: Path) -> None:
         assert code(answer) == (400, "references_unsupported")
 
 
+async def test_an_engine_with_one_pace_says_so(tmp_path: Path) -> None:
+    async with served(Tone(), tmp_path, speed=False) as client:
+        assert code(await speak(client, speed=1.2)) == (400, "speed_unsupported")
+        assert (await speak(client, speed=1.0)).status_code == 200
+
+
 async def test_loading_is_watched_and_undone(tmp_path: Path) -> None:
     tone = Tone()
     tone.gate.clear()

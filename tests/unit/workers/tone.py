@@ -49,7 +49,7 @@ class Tone:
         finally:
             self.left_early += not done
 
-    def card(self, *, transcript: bool = True, references: bool = True, commercial: bool = True) -> Card:
+    def card(self, *, transcript: bool = True, references: bool = True, speed: bool = True) -> Card:
         @asynccontextmanager
         async def open_it(options: Options) -> AsyncIterator[Speaker]:
             options.progress("weights")
@@ -69,9 +69,10 @@ class Tone:
         return Card(
             name="tone",
             package="tests",
-            licence=Licence(code="none", weights="none", commercial=commercial, source="nowhere"),
+            licence=Licence(code="none", weights="none", commercial=True, source="nowhere"),
             openers={"fast": open_it},
             memory_mb=1.0,
             references=references,
             transcript=transcript,
+            speed=speed,
         )

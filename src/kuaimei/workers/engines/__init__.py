@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 
 from kuaimei.errors import SettingsError
-from kuaimei.workers.engines import kokoro
+from kuaimei.workers.engines import breezy, cosyvoice, f5, fish, kokoro, melo, qwen, xtts
 from kuaimei.workers.types import Card
 
 __all__ = ["CARDS", "card"]
 
-CARDS: Mapping[str, Card] = {engine.CARD.name: engine.CARD for engine in (kokoro,)}
+CARDS: Mapping[str, Card] = {
+    engine.CARD.name: engine.CARD for engine in (kokoro, f5, cosyvoice, xtts, fish, melo, breezy, qwen)
+}
 
 
 def card(name: str, *, licence_accepted: bool = False) -> Card:

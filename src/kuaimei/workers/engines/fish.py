@@ -1,0 +1,120 @@
+"""Fish-Speech / OpenAudio through the server that comes with it: it wants a process of its own anyway.
+
+Written against ``fish-speech`` 0.1.0 (OpenAudio S1), ``tools/api_server.py``: ``GET /v1/health`` and ``POST
+/v1/tts`` with the fields of ``fish_speech.utils.schema.ServeTTSRequest`` as JSON (text, format, references
+with audio in base64 and text, streaming, use_memory_cache, normalize, …), which answers with a WAV header
+and then 16-bit samples. Emotions are marks in the text: ``(sad)``. Tested against a server that keeps that
+contract.
+"""
+
+import asyncio
+import base64
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.errors import EngineError, EngineUnavailable
+from kuaimei.settings import Settings
+from kuaimei.workers.reading import simplified
+from kuaimei.workers.threaded import opened_in_a_thread
+from kuaimei.workers.types import Card, Licence, Options, Speaker, Speech
+
+__all__ = ["CARD"]
+
+_URL: Final = "http://127.0.0.1:8080"
+_HEADER: Final = 44
+"""Bytes of its WAV header; the rate is the little-endian number at 24."""
+_PATIENCE_S: Final = 120.0
+_MARK: Final = re.compile(r"[a-z][a-z -]{0,30}")
+
+
+class _Fish:
+    voices: Sequence[str] = ("default",)
+
+    def __init__(self, client: httpx.Client, settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+        self.sample_rate = 0
+        self._ask("/v1/health")
+        for _ in self._spoken({"text": "你好。"}):  # loads what it loads, and tells the rate
+            pass
+
+    def speak(self, speech: Speech) -> Iterator[NDArray[np.float32]]:
+        text = simplified(speech.text, self._settings)
+        if speech.instructions:
+            mark = speech.instructions.strip().lower().strip("()")
+            if not _MARK.fullmatch(mark):
+                raise EngineError("fish takes one emotion as instructions, like: sad, excited, whispering")
+            text = f"({mark}) {text}"
+        asked: dict[str, Any] = {"text": text}
+        if speech.reference is not None:
+            audio = base64.b64encode(speech.reference.path.read_bytes()).decode()
+            words = simplified(speech.reference.transcript, self._settings)
+            asked["references"] = [{"audio": audio, "text": words}]
+        yield from self._spoken(asked)
+
+    def _ask(self, path: str) -> None:
+        try:
+            self._client.get(path).raise_for_status()
+        except httpx.HTTPError as error:
+            raise EngineUnavailable(
+                f"there is no Fish-Speech server at {self._client.base_url}; start its tools/api_server.py"
+            ) from error
+
+    def _spoken(self, asked: dict[str, Any]) -> Iterator[NDArray[np.float32]]:
+        body = {"format": "wav", "streaming": True, "use_memory_cache": "on", "normalize": False, **asked}
+        held = b""
+        begun = False
+        try:
+            with self._client.stream("POST", "/v1/tts", json=body) as answer:
+                if answer.status_code != 200:
+                    told = answer.read().decode(errors="replace")[:200]
+                    raise EngineError(f"Fish-Speech refused (HTTP {answer.status_code}): {told}")
+                for data in answer.iter_bytes():
+                    held += data
+                    if not begun and len(held) >= _HEADER:
+                        self.sample_rate = int.from_bytes(held[24:28], "little")
+                        held, begun = held[_HEADER:], True
+                    whole = len(held) // 2 * 2 if begun else 0
+                    if whole:
+                        yield np.frombuffer(held[:whole], "<i2").astype(np.float32) / 32768.0
+                        held = held[whole:]
+        except httpx.HTTPError as error:
+            raise EngineUnavailable(f"Fish-Speech at {self._client.base_url} broke off") from error
+
+
+@asynccontextmanager
+async def _open(options: Options) -> AsyncIterator[Speaker]:
+    client = httpx.Client(base_url=options.model or _URL, timeout=_PATIENCE_S)
+
+    def make() -> _Fish:
+        options.progress("its server")
+        return _Fish(client, options.settings)
+
+    try:
+        async with opened_in_a_thread("fish", make) as speaker:
+            yield speaker
+    finally:
+        await asyncio.to_thread(client.close)
+
+
+CARD = Card(
+    name="fish",
+    package="fish-speech 0.1.0 (its API server)",
+    licence=Licence(
+        code="Apache-2.0",
+        weights="CC-BY-NC-SA-4.0",
+        commercial=False,
+        source="fishaudio/openaudio-s1-mini",
+    ),
+    openers={"fast": _open},
+    memory_mb=500.0,
+    transcript=True,
+    instructions=True,
+    speed=False,
+)
