@@ -4,12 +4,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.async_api import async_playwright, expect
 
 from bench.browser import arguments, microphone_file
 from bench.server_process import server_process
 from bench.taps import SCRIPT, correlation, kept_reply, recorded
+from kuaimei.audio.encode import encode
+from kuaimei.audio.pcm import ASR_RATE
+from kuaimei.settings import Settings
 from tests.browser.conftest import OpenBrowser
 from tests.browser.room import visiting
 from tests.integration.conftest import Spoken, kokoro_source, settings, spoken
@@ -22,22 +26,16 @@ _REFERENCE = (
     "你好，我正在錄一段自己的聲音。窗外的陽光很溫暖，街上的人來來往往。",
     "等一下我要去買杯咖啡，再慢慢走回家。希望今天你也過得開心，我們改天再聊！",
 )
+_SECOND = ("kokoro/fp32.onnx",)
+"""Weights that only the second tier needs."""
 _SENTENCE = "請問台灣最高的山是哪一座"
 
 
 @pytest.fixture(scope="module")
 def origin(built_page: Path) -> Iterator[str]:
-    """The server as it is run, with the small language model."""
-    with server_process(KUAIMEI_LLM="qwen2.5-coder-0.5b") as address:
+    """The server as it is run, with the small language model; learning a voice would take too long."""
+    with server_process(KUAIMEI_LLM="qwen2.5-coder-0.5b", KUAIMEI_VOICES__LEARN="none") as address:
         yield address
-
-
-def _write(path: Path, rate: int, *parts: Pcm) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(np.concatenate(parts).tobytes())
 
 
 async def test_a_voice_is_given_answers_fast_and_then_beautifully(
@@ -45,10 +43,10 @@ async def test_a_voice_is_given_answers_fast_and_then_beautifully(
 ) -> None:
     if missing := [name for name in _SECOND if not (settings.weights_dir / name).exists()]:
         pytest.skip(f"there are no weights {', '.join(missing)} in {settings.weights_dir}: run make setup")
-    reference = tmp_path / "reference.wav"
-    pause = np.zeros(ASR_RATE // 2, np.int16)
     first, second = (spoken(text, "zm_yunxi") for text in _REFERENCE)
-    _write(reference, ASR_RATE, first, pause, second)
+    pause = np.zeros(ASR_RATE // 2, np.int16)
+    reference = tmp_path / "reference.wav"
+    reference.write_bytes(encode(np.concatenate([first, pause, second]), ASR_RATE, "wav"))
     async with open_browser() as browser, visiting(browser, origin) as visitor:
         page = visitor.page
         await visitor.arrive()
@@ -92,9 +90,14 @@ async def test_a_whole_turn_is_heard_and_kept(
     clip = microphone_file(tmp_path / "microphone.wav", spoken(_SENTENCE))
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=arguments(clip))
+        prefer = {"transport": transport, "swap": False}  # what is heard is compared with the fast one
         try:
             async with visiting(
-                browser, origin, prefer={"transport": transport}, scripts=[SCRIPT], bypass_csp=True
+                browser,
+                origin,
+                prefer=prefer,
+                scripts=[SCRIPT],
+                bypass_csp=True,
             ) as visitor:
                 await visitor.arrive()
                 await visitor.talk.click()

@@ -137,6 +137,15 @@ describe("the beautiful rendering of a reply that is being spoken", () => {
     expect(sent).toEqual([]); // it was heard to its end
   });
 
+  it("is heard to its end, whatever is made anew meanwhile", async () => {
+    const { encore, sound, now } = await swapped();
+    encore.handle(READY);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(sound.playing).toBe(true);
+    expect(encore.item).toBe("a");
+    expect(now.hushed).toBe(1);
+  });
+
   it("takes over without a pause where there is none", async () => {
     const { encore, now } = stage();
     encore.handle(READY);

@@ -106,7 +106,8 @@ export class Encore {
 
   /** Fetch it while the fast one is still being spoken, and wait for the end of a clause. */
   private async prepare(ready: HqReady): Promise<void> {
-    if (!this.stage.wanted() || !this.sounds(ready.item_id)) return;
+    // One that is being heard is not replaced by a newer one.
+    if (this.item === ready.item_id || !this.stage.wanted() || !this.sounds(ready.item_id)) return;
     this.forget();
     const mine = this.generation;
     let sound: Sounding;
