@@ -4,6 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
+# What voices are learned in: an environment of its own, because it needs torch. `make setup SLIM=1` leaves it out.
+LEARN  := .venv-clone
+TORCH  := torch==2.13.0
+LEARNT := $(if $(SLIM),,$(LEARN)/.packages)
+
 PAGE   := $(shell find web -name node_modules -prune -o -type f -print)
 
 .PHONY: run test setup browser check format weights clean help
@@ -11,12 +16,12 @@ PAGE   := $(shell find web -name node_modules -prune -o -type f -print)
 run: $(VENV)/.run     ## set up what is missing, start the server and print its address
 	@exec $(BIN)/kuaimei serve --fetch
 
-setup: $(VENV)/.run weights  ## private environment and weights, nothing started
+setup: $(VENV)/.run weights $(LEARNT)  ## private environments and weights, nothing started (SLIM=1: none to learn voices in)
 
 weights: $(VENV)/.run
 	@$(BIN)/kuaimei setup
 
-test: $(VENV)/.dev weights browser  ## style, types and every test
+test: $(VENV)/.dev weights browser $(LEARNT)  ## style, types and every test
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
 
@@ -56,8 +61,19 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	@$(PIP) install --require-hashes --no-deps -r requirements-dev.txt
 	@touch $@
 
-clean:                ## remove the environment; weights and recordings stay
-	rm -rf $(VENV)
+# Which build of torch fits is the machine's matter (CUDA or not), so that it alone has no hash; --no-deps, because
+# kokoro asks for a text pipeline that nothing here uses.
+$(LEARN)/.packages: requirements-clone.txt | $(VENV)/bin/python
+	@echo "Installing what learns voices into $(LEARN) …"
+	@$(BIN)/python -m venv $(LEARN)
+	@$(LEARN)/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes --no-deps \
+		-r requirements-clone.txt
+	@$(LEARN)/bin/python -m pip --disable-pip-version-check --no-input -q install $(TORCH) \
+		|| { echo "torch could not be installed: SLIM=1 does without learning voices." >&2; exit 1; }
+	@touch $@
+
+clean:                ## remove the environments; weights and recordings stay
+	rm -rf $(VENV) $(LEARN)
 
 help:                 ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/'

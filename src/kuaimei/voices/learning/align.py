@@ -91,10 +91,10 @@ def align(
         Durations, summing to ``frames``; some may be 0.
     """
     path = warp(rendered, recorded)
-    edges = np.minimum(np.concatenate([[0], np.cumsum(durations)]) * per_frame, len(rendered) - 1)
-    # Where the path stands still in the rendering, the middle of its stay is the edge.
-    first = np.searchsorted(path[:, 0], edges, "left")
-    last = np.searchsorted(path[:, 0], edges, "right") - 1
-    places = np.rint((path[first, 1] + path[last, 1]) / (2.0 * per_frame)).astype(np.int64)
+    edges = np.clip(np.concatenate([[0], np.cumsum(durations)]) * per_frame, 1, len(rendered) - 1)
+    # An edge lies between where the path leaves the last frame before it and where it enters the next.
+    leaves = path[np.searchsorted(path[:, 0], edges - 1, "right") - 1, 1]
+    enters = path[np.searchsorted(path[:, 0], edges, "left"), 1]
+    places = np.rint((leaves + enters + 1) / (2.0 * per_frame)).astype(np.int64)
     places[0], places[-1] = 0, frames
     return np.diff(np.minimum(np.maximum.accumulate(places), frames))

@@ -37,6 +37,7 @@ class Job:
         encoders: Weights of the speaker encoders by name.
         threads: To compute with.
         seconds: Of computing (not of waiting) that it may take.
+        iterations: At most so many; None: as many as gain something.
         device: ``auto``, ``cpu`` or ``cuda``.
     """
 
@@ -50,6 +51,7 @@ class Job:
     encoders: Mapping[str, Path]
     threads: int
     seconds: float
+    iterations: int | None
     device: str
 
 
@@ -89,8 +91,9 @@ def _parse(folder: Path, given: Mapping[str, Any]) -> Job:
     if not encoders:
         raise ValueError("there is no speaker encoder")
     threads, seconds = int(given.get("threads", 1)), float(given["seconds"])
-    if threads < 1 or not seconds > 0:
-        raise ValueError("threads and seconds must be positive")
+    iterations = None if given.get("iterations") is None else int(given["iterations"])
+    if threads < 1 or not seconds > 0 or (iterations is not None and iterations < 1):
+        raise ValueError("threads, seconds and iterations must be positive")
     return Job(
         folder=folder,
         step=step,
@@ -102,6 +105,7 @@ def _parse(folder: Path, given: Mapping[str, Any]) -> Job:
         encoders=encoders,
         threads=threads,
         seconds=seconds,
+        iterations=iterations,
         device=device,
     )
 

@@ -46,6 +46,8 @@ def do_job(job: Job, reports: Reports, stopping: Callable[[], bool]) -> None:
     kokoro, initialisers = load_kokoro(job.weights, device)
     likenesses = Likenesses(reference, _load_encoders(job, device), device)
     learner = _learner(job, kokoro, likenesses, reference, start)
+    if job.iterations is not None:
+        learner.iterations = min(learner.iterations, job.iterations)
     similarity = learn(
         learner,
         job.folder / f"{job.step}.checkpoint",
