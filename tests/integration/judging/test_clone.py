@@ -35,13 +35,13 @@ def judges(settings: Settings) -> Path:
 
 def test_noise_sounds_worse_than_speech(judges: Path, spoken: Spoken) -> None:
     dnsmos = load_dnsmos(judges / "dnsmos")
-    clean = spoken(SAID[0])
+    clean = np.concatenate([spoken(text, "zm_yunyang") for text in SAID])
     noise = np.random.default_rng(0).normal(0, 1500, len(clean))
     noisy = np.clip(clean + noise, -32768, 32767).astype(np.int16)
     good, bad = dnsmos.rate(clean, ASR_RATE), dnsmos.rate(noisy, ASR_RATE)
-    assert good.overall > 2.8
+    assert good.overall > 2.5
     assert bad.overall < good.overall - 0.5
-    assert bad.background < good.background - 1.0
+    assert bad.background < good.background - 0.5
 
 
 async def test_a_speaker_is_cloned_and_judged(
