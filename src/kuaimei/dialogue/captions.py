@@ -8,9 +8,9 @@ import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.dialogue.tasks import Tasks
-from kuaimei.dialogue.utterance import join_pieces
 from kuaimei.engines.protocols import Captioner, CaptionStream
 from kuaimei.settings import DialogueSettings
+from kuaimei.text.joining import join_pieces
 
 __all__ = ["Captions"]
 

@@ -13,8 +13,9 @@ from kuaimei.engines.protocols import Recognizer
 from kuaimei.engines.types import Claim, Language, Priority, STTChunk, STTReq, Ticket
 from kuaimei.errors import EngineUnavailable
 from kuaimei.settings import DialogueSettings
+from kuaimei.text.joining import join_pieces
 
-__all__ = ["Transcript", "Utterance", "join_pieces"]
+__all__ = ["Transcript", "Utterance"]
 
 _TURN_WINDOW = 8 * ASR_RATE
 """What a turn detector hears at most."""
@@ -38,17 +39,6 @@ class Transcript:
     language: Language | None
     recognition_s: float
     speech_s: float
-
-
-def join_pieces(texts: list[str]) -> str:
-    """Pieces as one text: a space only between two that meet in latin letters or digits."""
-    joined = ""
-    for text in (t.strip() for t in texts):
-        if not text:
-            continue
-        ascii_meet = joined and joined[-1].isascii() and text[0].isascii()
-        joined += f" {text}" if ascii_meet else text
-    return joined
 
 
 @dataclass(slots=True)

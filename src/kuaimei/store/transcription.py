@@ -8,6 +8,7 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.protocols import Recognizer
 from kuaimei.engines.types import Language, Priority, STTReq, Ticket
 from kuaimei.store.rows import Utterance
+from kuaimei.text.joining import join_pieces
 
 __all__ = ["Transcriber", "Transcript", "transcribe_with"]
 
@@ -40,8 +41,7 @@ def transcribe_with(
                 language=spoken, prompt=said[-_PROMPT_CHARACTERS:], hotwords=hotwords, ticket=ticket
             )
             chunk = await recognizer.transcribe(piece, request)
-            between = " " if said and chunk.text and said[-1:].isascii() and chunk.text[:1].isascii() else ""
-            said += between + chunk.text
+            said = join_pieces((said, chunk.text))
             spoken = spoken or chunk.language
         return Transcript(said, spoken)
 

@@ -5,7 +5,7 @@ import pytest
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.tasks import Tasks
-from kuaimei.dialogue.utterance import Utterance, join_pieces
+from kuaimei.dialogue.utterance import Utterance
 from kuaimei.engines.types import Priority
 from kuaimei.errors import EngineError
 from kuaimei.settings import DialogueSettings
@@ -142,13 +142,6 @@ async def test_the_turn_detector_hears_eight_seconds() -> None:
     assert 8 * 16_000 <= len(u.recent()) < 8.1 * 16_000
     u.abandon()
     await tasks.close()
-
-
-def test_pieces_join_as_they_are_written() -> None:
-    assert join_pieces(["今天", "", " 很好 "]) == "今天很好"
-    assert join_pieces(["I said", "hello"]) == "I said hello"
-    assert join_pieces(["我用", "Python", "寫"]) == "我用Python寫"
-    assert join_pieces([]) == ""
 
 
 @virtually

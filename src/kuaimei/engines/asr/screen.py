@@ -7,7 +7,7 @@ import opencc
 
 from kuaimei.text.script import to_traditional
 
-__all__ = ["join", "present"]
+__all__ = ["present"]
 
 _HAN = "\u3400-\u9fff\uf900-\ufaff"
 _FULL = "，。！？；：、"
@@ -65,12 +65,3 @@ def _characters(text: str) -> str:
 @cache
 def _converter() -> opencc.OpenCC:
     return opencc.OpenCC("s2tw")
-
-
-def join(texts: list[str]) -> str:
-    """Texts of successive pieces as one: a space only where neither side is Chinese."""
-    joined = ""
-    for text in filter(None, (text.strip() for text in texts)):
-        tight = not joined or re.search(rf"[{_HAN}{_FULL}]$", joined) or re.match(rf"[{_HAN}]", text)
-        joined += text if tight else f" {text}"
-    return joined

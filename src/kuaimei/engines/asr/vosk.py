@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms, to_bytes
-from kuaimei.engines.asr.screen import join, present
+from kuaimei.engines.asr.screen import present
 from kuaimei.engines.computing import compute
 from kuaimei.engines.importing import importing
 from kuaimei.engines.protocols import CaptionStream
@@ -26,6 +26,7 @@ from kuaimei.engines.types import Language, Priority, STTChunk, Ticket
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, WeightsError
 from kuaimei.models.source import Source
+from kuaimei.text.joining import join_pieces
 
 __all__ = ["VoskCaptioner", "VoskStream", "open_vosk"]
 
@@ -88,13 +89,13 @@ class VoskStream:
                 recognizer = self._recognizer = self._make_recognizer()
             if recognizer.AcceptWaveform(to_bytes(pcm)):
                 finished = str(json.loads(recognizer.Result())["text"])
-                self._finished = join([self._finished, present(_tidy(finished))])
+                self._finished = join_pieces([self._finished, present(_tidy(finished))])
                 partial = ""
             else:
                 partial = str(json.loads(recognizer.PartialResult())["partial"])
         except Exception as error:  # Vosk raises nothing but plain exceptions
             raise EngineError(f"Vosk could not hear {duration_ms(pcm, ASR_RATE):.0f} ms of audio") from error
-        return join([self._finished, present(_tidy(partial))])
+        return join_pieces([self._finished, present(_tidy(partial))])
 
 
 class VoskCaptioner:

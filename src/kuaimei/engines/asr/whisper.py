@@ -29,13 +29,14 @@ from kuaimei.engines.asr.guards import (
     voiced_s,
 )
 from kuaimei.engines.asr.pieces import cut
-from kuaimei.engines.asr.screen import join, present
+from kuaimei.engines.asr.screen import present
 from kuaimei.engines.computing import compute
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Language, Priority, STTChunk, STTReq, Ticket
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import QueueFull, WeightsError
 from kuaimei.models.source import Source
+from kuaimei.text.joining import join_pieces
 
 __all__ = ["Decoder", "WhisperRecognizer", "open_whisper"]
 
@@ -112,7 +113,7 @@ class WhisperRecognizer:
             context = text
         spoken = sum(count for _, count in weights)
         return STTChunk(
-            text=join(texts),
+            text=join_pieces(texts),
             is_final=True,
             language=max(set(languages), key=languages.count) if languages else None,
             end_ms=duration_ms(pcm, ASR_RATE),

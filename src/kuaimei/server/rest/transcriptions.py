@@ -11,7 +11,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.dialogue.streams import closing
-from kuaimei.dialogue.utterance import join_pieces
 from kuaimei.engines.types import Language, STTChunk, STTReq
 from kuaimei.errors import EngineUnavailable, KuaimeiError
 from kuaimei.server.errors import ApiError
@@ -22,6 +21,7 @@ from kuaimei.server.rest import sse
 from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, ticket
 from kuaimei.server.rest.pieces import pieces_of
 from kuaimei.server.rest.subtitles import Segment, srt, verbose, vtt
+from kuaimei.text.joining import join_pieces
 
 __all__ = ["PATH", "router"]
 

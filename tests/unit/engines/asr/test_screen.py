@@ -1,6 +1,6 @@
 import pytest
 
-from kuaimei.engines.asr.screen import join, present
+from kuaimei.engines.asr.screen import present
 
 
 @pytest.mark.parametrize(
@@ -31,18 +31,3 @@ def test_what_is_shown(raw: str, shown: str) -> None:
 def test_what_is_shown_stays_as_it_is() -> None:
     shown = present("今天天气很好,我们去 Google 开会.")
     assert present(shown) == shown
-
-
-@pytest.mark.parametrize(
-    ("texts", "joined"),
-    [
-        (["今天，", "天氣很好。"], "今天，天氣很好。"),
-        (["Hello there.", "How are you?"], "Hello there. How are you?"),
-        (["我用", "Python"], "我用Python"),
-        (["OK", "好"], "OK好"),
-        (["", "好", ""], "好"),
-        ([], ""),
-    ],
-)
-def test_pieces_become_one_text(texts: list[str], joined: str) -> None:
-    assert join(texts) == joined
