@@ -4,12 +4,13 @@ python -m scripts.fit_styles --cache FOLDER            # writes src/kuaimei/voic
 python -m scripts.fit_styles --cache FOLDER --samples 120 --out FILE
 
 Kokoro speaks two sentences in each of its stock styles, and in mixtures and perturbations of them; every
-clip is embedded by GE2E (plain, and through two different bad microphones) and its pitch measured. A
-ridge regression then leads from there to the style, in the coordinates of the styles' principal axes. How
-good it is, is told by predicting the stock voices of which nothing was in the fit.
+clip is embedded by GE2E and CAM++ (plain, and through two different bad microphones) and its pitch measured.
+Ridge regressions then lead from there to the style, in the coordinates of the styles' principal axes: one
+from GE2E alone, one from both. How good they are, is told by predicting stock voices of which nothing was in
+the fit, and by ERes2Net, which had no part in it.
 
 Clips are kept in the cache, one file each: an interrupted run goes on where it was.
-Some 8 minutes of one core.
+Some 12 minutes of one core.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,35 +33,36 @@ from scripts.style_corpus import SEED, SENTENCES, Floats, Heard, Speaker, listen
 OUT = Path(__file__).resolve().parent.parent / "src" / "kuaimei" / "voices" / "data" / "styles.npz"
 SAMPLES = 440
 FOLDS = 9
-AXES = (12, 16, 24, 32, 40, 48)
-"""Principal axes of the styles that may be kept."""
-RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+AXES = 48
+"""Principal axes of the styles that are kept: fewer were worse."""
+RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 def judge(
     speaker: Speaker,
     heard: Sequence[Heard],
     stock: Mapping[str, Floats],
-    axes: int,
-    ridge: float,
+    ridges: Mapping[bool, float],
     judging: SpeakerEncoder,
 ) -> dict[str, float]:
     """Mean similarity to unseen stock voices, by an encoder that had no part in it.
 
     Two voices of each fold; what is said is not what the reference says.
     """
-    found: dict[str, list[float]] = {"predicted": [], "between": [], "nearest": [], "itself": []}
-    tests = {name: [h for h in heard if h.recipe.voices == (name,)] for name in stock}
+    found: dict[str, list[float]] = {
+        one: [] for one in ("predicted", "predicted_by_ge2e", "between", "nearest", "itself")
+    }
+    tests = _own(heard, stock)
     for out in folds(stock):
         seen, known = without(heard, stock, out)
-        model = fit(seen, known, axes, ridge)
+        models = {both: fit(seen, known, ridges[both], both) for both in (True, False)}
         voices = {name: _mean_embedding(tests[name]) for name in known}
         for name in sorted(out)[:2]:
             reference = tests[name][0]
             wanted = judging.embed(speaker.clip(reference.recipe), RATE)
-            predicted = model(reference.inputs()[:1])[0]
+            predicted, by_ge2e = (models[both](reference.inputs(both)[:1])[0] for both in (True, False))
             nearest = stock[nearest_stock(reference.embeddings[0], voices)[0]]
-            styles = (predicted, 0.5 * (predicted + nearest), nearest, stock[name])
+            styles = (predicted, by_ge2e, 0.5 * (predicted + nearest), nearest, stock[name])
             for kind, style in zip(found, styles, strict=True):
                 found[kind].append(float(wanted @ judging.embed(speaker.say(style, SENTENCES[1]), RATE)))
     return {kind: round(float(np.mean(values)), 3) for kind, values in found.items()}
@@ -80,19 +83,19 @@ class Fit:
         return (self.mean + coordinates @ self.axes).astype(np.float32)
 
 
-def fit(heard: Sequence[Heard], stock: Mapping[str, Floats], axes: int, ridge: float) -> Fit:
-    """Ridge regression; ``ridge`` is in units of the inputs' mean variance."""
+def fit(heard: Sequence[Heard], stock: Mapping[str, Floats], ridge: float, both: bool) -> Fit:
+    """Ridge regression, from GE2E or from both; ``ridge`` is in units of the inputs' mean variance."""
     table = np.stack(list(stock.values()))
     mean = table.mean(axis=0)
     _, spread, rows = np.linalg.svd(table - mean, full_matrices=False)
-    x = np.concatenate([one.inputs() for one in heard])
-    y = np.repeat(np.stack([(one.recipe.style - mean) @ rows[:axes].T for one in heard]), 3, axis=0)
+    x = np.concatenate([one.inputs(both) for one in heard])
+    y = np.repeat(np.stack([(one.recipe.style - mean) @ rows[:AXES].T for one in heard]), 3, axis=0)
     centre, level = x.mean(axis=0), y.mean(axis=0)
     square = (x - centre).T @ (x - centre)
     penalty = ridge * np.trace(square) / len(square) * np.eye(len(square))
     weights = np.linalg.solve(square + penalty, (x - centre).T @ (y - level)).astype(np.float32)
-    limits = (spread[:axes] / np.sqrt(len(table))).astype(np.float32)
-    return Fit(weights, rows[:axes], mean + level @ rows[:axes], centre, limits)
+    limits = (spread[:AXES] / np.sqrt(len(table))).astype(np.float32)
+    return Fit(weights, rows[:AXES], mean + level @ rows[:AXES], centre, limits)
 
 
 def folds(stock: Mapping[str, Floats]) -> list[set[str]]:
@@ -112,31 +115,43 @@ def without(
 
 def cross_validate(
     heard: Sequence[Heard], stock: Mapping[str, Floats]
-) -> tuple[int, float, dict[str, float]]:
-    """The best number of axes and ridge, and the errors, in shares of the variance of unseen stock voices."""
+) -> tuple[dict[bool, float], dict[str, float]]:
+    """The best ridge with CAM++ and without.
+
+    Returns:
+        The ridges, and the errors in shares of the variance of the unseen stock voices.
+    """
     parts = [(out, *without(heard, stock, out)) for out in folds(stock)]
-    tests = {name: [h for h in heard if h.recipe.voices == (name,)] for name in stock}
+    tests = _own(heard, stock)
     mean = np.mean(list(stock.values()), axis=0)
     total = sum(float(np.sum((stock[name] - mean) ** 2)) for name in stock)
 
-    def error(axes: int, ridge: float) -> float:
+    def error(ridge: float, both: bool) -> float:
         wrong = 0.0
         for out, seen, known in parts:
-            model = fit(seen, known, axes, ridge)
+            model = fit(seen, known, ridge, both)
             for name in out:
-                guesses = model(np.concatenate([one.inputs() for one in tests[name]]))
+                guesses = model(np.concatenate([one.inputs(both) for one in tests[name]]))
                 wrong += float(np.mean(np.sum((guesses - stock[name]) ** 2, axis=1)))
         return wrong / total
 
-    errors = {(axes, ridge): error(axes, ridge) for axes in AXES for ridge in RIDGES}
-    axes, ridge = min(errors, key=errors.__getitem__)
+    ridges, errors = {}, {}
+    for both, label in ((True, "predicted"), (False, "predicted_by_ge2e")):
+        found = {ridge: error(ridge, both) for ridge in RIDGES}
+        ridges[both] = min(found, key=found.__getitem__)
+        errors[label] = round(found[ridges[both]], 3)
     wrong = 0.0
     for out, _, known in parts:
         voices = {name: _mean_embedding(tests[name]) for name in known}
         for name in out:
             nearest, _ = nearest_stock(_mean_embedding(tests[name]), voices)
             wrong += float(np.sum((stock[nearest] - stock[name]) ** 2))
-    return axes, ridge, {"predicted": errors[axes, ridge], "nearest": wrong / total}
+    return ridges, errors | {"nearest": round(wrong / total, 3)}
+
+
+def _own(heard: Sequence[Heard], stock: Mapping[str, Floats]) -> dict[str, list[Heard]]:
+    """What was spoken in each stock voice as it is."""
+    return {name: [one for one in heard if one.recipe.voices == (name,)] for name in stock}
 
 
 def _mean_embedding(heard: Sequence[Heard]) -> Floats:
@@ -157,36 +172,39 @@ def main() -> None:
     todo = list(recipes(stock, max(args.samples, 2 * len(stock))))
     speaker = Speaker(args.cache, folder / "kokoro")
     speaker.speak_all(todo)
-    encoder = open_encoder(folder / "ge2e")
+    encoders = open_encoder(folder / "ge2e"), open_encoder(folder / "campplus")
     heard: list[Heard] = []
     for recipe in todo:
         pcm = speaker.clip(recipe)
-        one = listen(args.cache, recipe, pcm, encoder) if len(pcm) else None
+        one = listen(args.cache, recipe, pcm, *encoders) if len(pcm) else None
         heard += [one] if one else []
-    axes, ridge, errors = cross_validate(heard, stock)
-    print(f"{len(heard)} clips, {axes} axes, ridge {ridge}, errors {errors}", flush=True)
-    judged = judge(speaker, heard, stock, axes, ridge, open_encoder(folder / "eres2net"))
+    ridges, errors = cross_validate(heard, stock)
+    print(f"{len(heard)} clips, ridges {ridges}, errors {errors}", flush=True)
     facts = {
         "fitted": datetime.now(UTC).date().isoformat(),
         "clips": len(heard),
-        "axes": axes,
-        "ridge": ridge,
+        "ridge": ridges[True],
+        "ridge_by_ge2e": ridges[False],
         "style_error_of_unseen_voices": errors,
-        "eres2net_of_unseen_voices": judged,
+        "eres2net_of_unseen_voices": judge(speaker, heard, stock, ridges, open_encoder(folder / "eres2net")),
     }
     print(json.dumps(facts, indent=1))
-    whole = fit(heard, stock, axes, ridge)
-    own = {name: [h for h in heard if h.recipe.voices == (name,)] for name in stock}
-    half = {name: getattr(whole, name).astype(np.float16) for name in Fit.__slots__}
+    whole, alone = (fit(heard, stock, ridges[both], both) for both in (True, False))
+    own = _own(heard, stock)
+    arrays = {
+        "embeddings": np.stack([_mean_embedding(own[name]) for name in stock]),
+        "pitch": np.array([np.mean([one.pitch for one in own[name]], axis=0) for name in stock]),
+        "axes": whole.axes,
+        "mean": whole.mean,
+        "limits": whole.limits,
+        "weights": whole.weights,
+        "centre": whole.centre,
+        "weights_by_ge2e": alone.weights,
+        "centre_by_ge2e": alone.centre,
+    }
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        args.out,
-        names=np.array(list(stock)),
-        embeddings=np.stack([_mean_embedding(own[name]) for name in stock]).astype(np.float16),
-        pitch=np.array([np.mean([h.pitch for h in own[name]], axis=0) for name in stock], np.float16),
-        facts=np.array(json.dumps(facts)),
-        **half,
-    )
+    half: dict[str, Any] = {name: value.astype(np.float16) for name, value in arrays.items()}
+    np.savez_compressed(args.out, names=np.array(list(stock)), facts=np.array(json.dumps(facts)), **half)
     print(f"{args.out.name}: {args.out.stat().st_size} bytes")
 
 

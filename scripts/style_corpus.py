@@ -37,17 +37,24 @@ class Heard:
     """A recipe's speech, as an encoder and a pitch tracker hear it.
 
     Attributes:
-        embeddings: Plain and through bad microphones, shape ``(3, 256)``.
+        embeddings: By GE2E, plain and through bad microphones, shape ``(3, 256)``.
+        campplus: By CAM++, shape ``(3, 192)``.
         pitch: Logarithm of the mean, and standard deviation of the logarithm.
     """
 
     recipe: Recipe
     embeddings: Floats
+    campplus: Floats
     pitch: tuple[float, float]
 
-    def inputs(self) -> Floats:
-        """Of the regression, shape ``(3, 258)``."""
-        return np.stack([inputs(embedding, *self.pitch) for embedding in self.embeddings])
+    def inputs(self, both: bool) -> Floats:
+        """Of the regression, one row for each microphone; with CAM++ or without."""
+        return np.stack(
+            [
+                inputs(embedding, *self.pitch, campplus if both else None)
+                for embedding, campplus in zip(self.embeddings, self.campplus, strict=True)
+            ]
+        )
 
 
 def recipes(stock: Mapping[str, Floats], count: int) -> Iterator[Recipe]:
@@ -102,22 +109,27 @@ def _levelled(sound: NDArray[np.float64], level: float) -> Pcm:
     return from_float(np.clip(sound * (level / np.sqrt(np.mean(sound**2))), -1.0, 1.0))
 
 
-def listen(cache: Path, recipe: Recipe, pcm: Pcm, encoder: SpeakerEncoder) -> Heard | None:
+def listen(
+    cache: Path, recipe: Recipe, pcm: Pcm, ge2e: SpeakerEncoder, campplus: SpeakerEncoder
+) -> Heard | None:
     """Embed and measure a clip, once; None if nothing in it is voiced."""
     path = cache / f"{recipe.number}.heard.npz"
     if not path.is_file():
         pitch = summarise_pitch(track_pitch(pcm, RATE))
-        rng = np.random.default_rng((SEED, recipe.number))
+        takes = list(microphones(pcm, np.random.default_rng((SEED, recipe.number))))
         half = path.with_suffix(".half.npz")
         np.savez(
             half,
-            embeddings=np.stack([encoder.embed(one, RATE) for one in microphones(pcm, rng)]),
+            embeddings=np.stack([ge2e.embed(one, RATE) for one in takes]),
+            campplus=np.stack([campplus.embed(one, RATE) for one in takes]),
             pitch=(np.log(pitch.mean_hz), pitch.log_sd) if pitch else (np.nan, np.nan),
         )
         half.rename(path)
     with np.load(path) as kept:
         log_mean, log_sd = (float(one) for one in kept["pitch"])
-        return None if np.isnan(log_mean) else Heard(recipe, kept["embeddings"], (log_mean, log_sd))
+        if np.isnan(log_mean):
+            return None
+        return Heard(recipe, kept["embeddings"], kept["campplus"], (log_mean, log_sd))
 
 
 class Speaker:

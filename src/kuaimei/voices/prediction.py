@@ -1,9 +1,10 @@
 """A voice at once: the Kokoro style of somebody who has just been heard, without learning anything.
 
 A ridge regression, fitted offline on Kokoro's own speech (``scripts/fit_styles.py``), leads from how
-somebody sounds (GE2E) and their pitch to a style: 256 numbers, the first half sound, the second prosody.
-Its result, 80 KB, is part of the package, with how good it was on voices that were not in the fit. It knows
-only what Kokoro's voices span; where a stock voice is closer, that one is taken.
+somebody sounds and their pitch to a style: 256 numbers, the first half sound, the second prosody. There are
+two: from GE2E alone, and from GE2E and CAM++, which is better. Their result, some 100 KB, is part of the
+package, with how good they were on voices that were not in the fit. They know only what Kokoro's voices span;
+where a stock voice is closer, that one is taken (`choose_style`).
 """
 
 import asyncio
@@ -84,10 +85,12 @@ class Styles:
         names: Of the stock voices.
         embeddings: Theirs by GE2E, shape ``(voices, 256)``, length 1.
         pitch: Theirs: ln of the mean in Hz, and standard deviation of ln F0; shape ``(voices, 2)``.
-        weights: From `inputs` to the style's coordinates, shape ``(inputs, axes)``.
+        weights: From `inputs` with CAM++ to the style's coordinates, shape ``(450, axes)``.
+        centre: Of these inputs, shape ``(450,)``.
+        weights_by_ge2e: From `inputs` without CAM++, shape ``(258, axes)``.
+        centre_by_ge2e: Of these inputs, shape ``(258,)``.
         axes: Principal axes of the styles, shape ``(axes, 256)``.
         mean: Of the styles, shape ``(256,)``.
-        centre: Of the inputs, shape ``(inputs,)``.
         limits: Standard deviation of each coordinate among the stock voices, shape ``(axes,)``.
         facts: When and how it was fitted, and how good it was.
     """
@@ -96,9 +99,11 @@ class Styles:
     embeddings: Floats
     pitch: Floats
     weights: Floats
+    centre: Floats
+    weights_by_ge2e: Floats
+    centre_by_ge2e: Floats
     axes: Floats
     mean: Floats
-    centre: Floats
     limits: Floats
     facts: Mapping[str, Any]
 
@@ -123,18 +128,21 @@ def style_of(table: Floats) -> Floats:
     return whole.astype(np.float32)
 
 
-def inputs(embedding: Floats, log_mean: float, log_sd: float) -> Floats:
-    """What the regression takes: the embedding, and the pitch on a scale like its.
+def inputs(embedding: Floats, log_mean: float, log_sd: float, campplus: Floats | None = None) -> Floats:
+    """What a regression takes: the embeddings, and the pitch on a scale like theirs.
 
     Args:
         embedding: By GE2E, shape ``(256,)``.
         log_mean: ln of the mean pitch in Hz.
         log_sd: Standard deviation of ln F0.
+        campplus: By CAM++, shape ``(192,)``.
 
     Returns:
-        Shape ``(258,)``.
+        Shape ``(258,)``; with ``campplus`` ``(450,)``.
     """
-    return np.concatenate([embedding, [0.5 * (log_mean - 5.1), 0.5 * (log_sd - 0.2)]]).astype(np.float32)
+    pitch = np.array([log_mean - 5.1, 2.0 * (log_sd - 0.2)], np.float32)
+    parts = (embedding, pitch) if campplus is None else (embedding, pitch, campplus)
+    return np.concatenate(parts).astype(np.float32)
 
 
 def nearest_stock(embedding: Floats, stock: Mapping[str, Floats] | None = None) -> tuple[str, float]:
@@ -157,18 +165,24 @@ def nearest_stock(embedding: Floats, stock: Mapping[str, Floats] | None = None) 
     return name, cosines[name]
 
 
-def predict_style(embedding: Floats, pitch: PitchLike | None, stock: Mapping[str, Floats]) -> Prediction:
+def predict_style(
+    embedding: Floats,
+    pitch: PitchLike | None,
+    stock: Mapping[str, Floats],
+    campplus: Floats | None = None,
+) -> Prediction:
     """The style of somebody who sounds like ``embedding``; takes a millisecond.
 
     Args:
         embedding: Of the reference by GE2E, shape ``(256,)``.
         pitch: Of the reference; None: that of the nearest stock voice.
         stock: Tables of the stock voices at hand, shape ``(510, 256)``.
+        campplus: Embedding of the reference by CAM++, shape ``(192,)``, where that encoder is installed.
 
     Raises:
         EngineError: If no voice at hand is a stock voice.
     """
-    return _candidates(embedding, pitch, stock)[0]
+    return _candidates(embedding, pitch, stock, campplus)[0]
 
 
 async def choose_style(
@@ -184,8 +198,8 @@ async def choose_style(
 
     Args:
         embedding: Of the reference by GE2E.
-        reference: Encoders to choose by and what they hear in the reference, GE2E first; a second one
-            (CAM++) makes the choice sounder. Never the judge.
+        reference: Encoders to choose by and what they hear in the reference, GE2E first; with CAM++ the
+            prediction is better and the choice sounder. Never the judge.
         pitch: Of the reference.
         stock: Tables of the stock voices at hand.
         speak: Says a short sentence in a style.
@@ -195,7 +209,8 @@ async def choose_style(
     """
     best: Prediction | None = None
     most = -np.inf
-    for candidate in _candidates(embedding, pitch, stock):
+    campplus = next((heard for encoder, heard in reference if encoder.name == "campplus"), None)
+    for candidate in _candidates(embedding, pitch, stock, campplus):
         pcm, rate = await speak(candidate.style)
         cosines = [
             float(await asyncio.to_thread(encoder.embed, pcm, rate) @ wanted) for encoder, wanted in reference
@@ -207,7 +222,7 @@ async def choose_style(
 
 
 def _candidates(
-    embedding: Floats, pitch: PitchLike | None, stock: Mapping[str, Floats]
+    embedding: Floats, pitch: PitchLike | None, stock: Mapping[str, Floats], campplus: Floats | None
 ) -> tuple[Prediction, Prediction, Prediction]:
     """Predicted, half-way and nearest."""
     styles = load_styles()
@@ -217,7 +232,11 @@ def _candidates(
         log_mean, log_sd = (float(one) for one in styles.pitch[styles.names.index(nearest)])
     else:
         log_mean, log_sd = float(np.log(pitch.mean_hz)), pitch.log_sd
-    coordinates = (inputs(embedding, log_mean, log_sd) - styles.centre) @ styles.weights
+    heard = inputs(embedding, log_mean, log_sd, campplus)
+    if campplus is None:
+        coordinates = (heard - styles.centre_by_ge2e) @ styles.weights_by_ge2e
+    else:
+        coordinates = (heard - styles.centre) @ styles.weights
     # A voice unlike any in the fit must not lead out of what the network knows how to say.
     coordinates = np.clip(coordinates, -2.5 * styles.limits, 2.5 * styles.limits)
     predicted = (styles.mean + coordinates @ styles.axes).astype(np.float32)

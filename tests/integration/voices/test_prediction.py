@@ -24,7 +24,9 @@ REFERENCE, SENTENCE = "請把窗戶打開一點，好不好？", "他們昨天�
 
 async def test_somebody_new_is_met_better_than_by_any_stock_voice(tmp_path: Path) -> None:
     weights = Settings().weights_dir
-    missing = [one for one in ("ge2e", "eres2net") if not (weights / one / "model.onnx").is_file()]
+    missing = [
+        one for one in ("ge2e", "campplus", "eres2net") if not (weights / one / "model.onnx").is_file()
+    ]
     if missing:
         pytest.skip(f"no weights of {' and '.join(missing)}: kuaimei models pull {' '.join(missing)}")
     kokoro = weights / "kokoro"
@@ -41,13 +43,14 @@ async def test_somebody_new_is_met_better_than_by_any_stock_voice(tmp_path: Path
 
     parts = [style_of(stock[name]) for name in ("zf_xiaoni", "af_nicole", "bf_isabella")]
     stranger = say(np.mean(parts, axis=0).astype(np.float32), REFERENCE)
-    ge2e, judge = open_encoder(weights / "ge2e"), open_encoder(weights / "eres2net")
+    ge2e, campplus, judge = (open_encoder(weights / one) for one in ("ge2e", "campplus", "eres2net"))
     embedding = ge2e.embed(stranger, RATE)
+    reference = [(ge2e, embedding), (campplus, campplus.embed(stranger, RATE))]
     pitch = summarise_pitch(track_pitch(stranger, RATE))
     assert pitch is not None
 
     predicted = predict_style(embedding, pitch, stock)
-    chosen = await choose_style(embedding, [(ge2e, embedding)], pitch, stock, speak)
+    chosen = await choose_style(embedding, reference, pitch, stock, speak)
 
     wanted = judge.embed(stranger, RATE)
     nearest = wanted @ judge.embed(say(style_of(stock[predicted.nearest]), SENTENCE), RATE)

@@ -47,13 +47,13 @@ def test_what_is_shipped_is_whole_and_says_how_good_it_is() -> None:
     styles = load_styles()
     assert len(styles.names) == len(set(styles.names)) == 54
     np.testing.assert_allclose(np.linalg.norm(styles.embeddings, axis=1), 1.0, atol=1e-6)
-    assert styles.weights.shape == (258, len(styles.limits))
+    assert styles.weights_by_ge2e.shape == (258, len(styles.limits))
+    assert styles.weights.shape == (450, len(styles.limits))
     np.testing.assert_allclose(styles.axes @ styles.axes.T, np.eye(len(styles.axes)), atol=5e-3)
     errors = styles.facts["style_error_of_unseen_voices"]
-    assert errors["predicted"] < min(1.0, errors["nearest"])
+    assert errors["predicted"] < errors["predicted_by_ge2e"] < min(1.0, errors["nearest"])
     judged = styles.facts["eres2net_of_unseen_voices"]
-    assert judged["predicted"] > judged["nearest"]
-    assert judged["itself"] > judged["predicted"]
+    assert judged["itself"] > judged["predicted"] > judged["predicted_by_ge2e"] > judged["nearest"]
 
 
 @pytest.mark.parametrize("name", ["zf_xiaoyi", "zm_yunyang", "af_heart", "jm_kumo"])
@@ -97,6 +97,17 @@ def test_a_stranger_does_not_lead_out_of_what_the_network_can_say(stock: Mapping
     assert (np.abs(coordinates) <= 2.55 * styles.limits + 0.02).all()
 
 
+def test_campplus_has_a_say_where_it_is_installed(stock: Mapping[str, Floats]) -> None:
+    embedding, pitch = own("zf_xiaoyi")
+    rng = np.random.default_rng(3)
+    one, other = rng.standard_normal((2, 192)).astype(np.float32) / np.sqrt(np.float32(192))
+    alone = predict_style(embedding, pitch, stock)
+    both = [predict_style(embedding, pitch, stock, campplus) for campplus in (one, other)]
+    assert np.linalg.norm(both[0].style - both[1].style) > 0.1
+    assert np.linalg.norm(both[0].style - alone.style) > 0.1
+    assert {prediction.nearest for prediction in both} == {alone.nearest}
+
+
 def test_only_voices_at_hand_count(stock: dict[str, Floats]) -> None:
     embedding, pitch = own("zf_xiaoyi")
     del stock["zf_xiaoyi"]
@@ -119,7 +130,8 @@ def test_a_table_becomes_one_style_and_a_style_stays() -> None:
 def test_the_pitch_weighs_as_much_as_the_embedding() -> None:
     embedding = np.zeros(256, np.float32)
     low, high = inputs(embedding, np.log(100.0), 0.1), inputs(embedding, np.log(200.0), 0.3)
-    assert 0.2 < np.linalg.norm(high - low) < 1.0
+    assert 0.4 < np.linalg.norm(high - low) < 1.5
+    assert inputs(embedding, 5.0, 0.1, np.ones(192, np.float32)).shape == (450,)
 
 
 class _Likes:
@@ -155,7 +167,7 @@ async def test_the_closest_of_what_was_spoken_is_taken(
 
     choice = await choose_style(
         embedding,
-        [(_Likes("ge2e", first), wanted), (_Likes("campplus", second), wanted)],
+        [(_Likes("ge2e", first), wanted), (_Likes("another", second), wanted)],
         pitch,
         stock,
         speak,
