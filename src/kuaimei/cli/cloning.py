@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.decode import decode
 from kuaimei.cli.fitting import Fitter, open_fitter
+from kuaimei.cli.lending import Lending
 from kuaimei.engines.asr import open_recognizer
-from kuaimei.engines.protocols import VoiceBank
+from kuaimei.engines.protocols import ReferenceBank, VoiceBank
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
 from kuaimei.engines.tts import open_synthesizer
@@ -25,18 +27,20 @@ from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import KuaimeiError, SettingsError
 from kuaimei.judging.halves import halves
 from kuaimei.judging.learned import Learned, LearnedFolder
+from kuaimei.judging.measuring import measure
 from kuaimei.judging.naturalness import Dnsmos, load_dnsmos
 from kuaimei.judging.panel import Panel, Subject
 from kuaimei.judging.references import Reference
 from kuaimei.judging.report import Finding, Stage, Tier
-from kuaimei.judging.sentences import FIFTY, HELD_OUT, LONG
 from kuaimei.judging.similarity import nearest
-from kuaimei.judging.speaking import Speaker, Spoken, speak_all, time_speech
+from kuaimei.judging.speaking import Speaker
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
+from kuaimei.voices.enrolment import Examiner
 from kuaimei.voices.prediction import load_styles
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Step
+from kuaimei.voices.workroom import speaker_encoder
 from kuaimei.wiring import sources
 
 __all__ = ["ENCODERS", "Plan", "judge_all"]
@@ -98,7 +102,7 @@ async def judge_all(
 
     Raises:
         WeightsError: If weights are missing.
-        SettingsError: If the synthesiser cannot learn voices.
+        SettingsError: If the synthesiser neither learns voices nor takes recordings of them.
     """
     async with _bench(settings, plan, note) as bench:
         for reference in plan.references:
@@ -161,26 +165,17 @@ class _Bench:
     ) -> tuple[Finding, Mapping[str, NDArray[np.float32]]]:
         self.note(f"{subject.name}: {voice.step}, {tier} …")
         async with self._speaker(voice, tier) as speaker:
-            language = subject.language
-            spoken = await speak_all(speaker, HELD_OUT[language], voice.name, tier)
-            long: Spoken | None = None
-            if self.plan.long:
-                long = await speak_all(speaker, LONG[language], voice.name, tier)
-            speed = await time_speech(speaker, FIFTY[language], voice.name, tier)
-        embedded = await self.panel.embeddings(spoken)
-        finding = await self.panel.judge_voice(
-            subject,
-            spoken,
-            embedded,
-            long=long,
-            engine=self.source.name,
-            tier=tier,
-            step=voice.step,
-            speaks_as=voice.name,
-            speed=speed,
-            learned_s=0.0 if voice.learned is None else voice.learned.took_s,
-        )
-        return finding, embedded
+            return await measure(
+                self.panel,
+                subject,
+                speaker,
+                voice.name,
+                engine=self.source.name,
+                tier=tier,
+                step=voice.step,
+                long=self.plan.long,
+                learned_s=0.0 if voice.learned is None else voice.learned.took_s,
+            )
 
     @asynccontextmanager
     async def _speaker(self, voice: _Voice, tier: Tier) -> AsyncIterator[Speaker]:
@@ -215,7 +210,7 @@ class _Bench:
 
 
 @asynccontextmanager
-async def _bench(settings: Settings, plan: Plan, note: Note) -> AsyncIterator[_Bench]:
+async def _bench(settings: Settings, plan: Plan, note: Note) -> AsyncIterator["_Bench | Lending"]:
     found = sources(settings)
     workshop = Workshop(settings, Lane("cores", settings.engines.cores))
     source = found["tts"]
@@ -224,13 +219,18 @@ async def _bench(settings: Settings, plan: Plan, note: Note) -> AsyncIterator[_B
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         fast = await enter(open_synthesizer(workshop, source))
-        if source.engine != "kokoro" or not isinstance(fast, VoiceBank):
-            raise SettingsError(
-                f"{source.name} cannot learn voices here: set KUAIMEI_TTS=kokoro, "
-                "or judge it on its own machine"
-            )
         recognizer = await enter(open_recognizer(workshop, found["asr"]))
         vad = await enter(open_vad(workshop, found["vad"]))
+        panel = Panel(encoders, dnsmos, recognizer)
+        if isinstance(fast, ReferenceBank):
+            examiner = Examiner(vad, recognizer, partial(speaker_encoder, settings), workshop.cores)
+            yield Lending(panel, source.name, fast, fast, examiner, plan.tiers, plan.long, note)
+            return
+        if source.engine != "kokoro" or not isinstance(fast, VoiceBank):
+            raise SettingsError(
+                f"{source.name} takes no voices from others: set KUAIMEI_TTS to kokoro, "
+                "or to the address of a worker that does"
+            )
         house = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kuaimei-bench-")))
         fitter = await enter(
             open_fitter(
@@ -247,7 +247,6 @@ async def _bench(settings: Settings, plan: Plan, note: Note) -> AsyncIterator[_B
         )
         if not plan.steps:
             plan = replace(plan, steps=_as_far_as_possible(fitter.hindrance, note))
-        panel = Panel(encoders, dnsmos, recognizer)
         yield _Bench(plan, panel, workshop, source, fast, fast, fitter, note)
 
 

@@ -26,8 +26,9 @@ __all__ = [
 
 Tier: TypeAlias = Literal["fast", "hq"]
 
-Stage: TypeAlias = Literal["stock", "predicted", "style", "decoder"]
-"""How far the voice was learned; stock: the voice of the engine's own that is most like the speaker."""
+Stage: TypeAlias = Literal["stock", "reference", "predicted", "style", "decoder"]
+"""How far the voice was learned; stock: the voice of the engine's own that is most like the speaker;
+reference: the engine was lent the recording, and learned nothing."""
 
 
 class _Frozen(BaseModel):

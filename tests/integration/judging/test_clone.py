@@ -9,10 +9,9 @@ import soundfile  # type: ignore[import-untyped]
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.audio.silence import silence
-from kuaimei.cli import cloning
 from kuaimei.cli.bench import _clone
 from kuaimei.cli.cloning import ENCODERS, Plan
-from kuaimei.judging import speaking
+from kuaimei.judging import measuring, speaking
 from kuaimei.judging.naturalness import load_dnsmos
 from kuaimei.judging.references import find_references
 from kuaimei.settings import Settings
@@ -53,8 +52,8 @@ async def test_a_speaker_is_cloned_and_judged(
     soundfile.write(tmp_path / "yang.wav", clip, ASR_RATE)
     (tmp_path / "yang.txt").write_text("".join(SAID), encoding="utf-8")
     # Two sentences instead of ten: the way is the same.
-    monkeypatch.setattr(cloning, "HELD_OUT", {"zh": ("今天的天氣真好。", "我想去公園散步。")})
-    monkeypatch.setattr(cloning, "FIFTY", {"zh": "好的，沒問題。"})
+    monkeypatch.setattr(measuring, "HELD_OUT", {"zh": ("今天的天氣真好。", "我想去公園散步。")})
+    monkeypatch.setattr(measuring, "FIFTY", {"zh": "好的，沒問題。"})
     monkeypatch.setattr(speaking, "_TIMES", 1)
     plan = Plan(find_references(tmp_path), ("predicted",), ("fast",), long=False, reuse=None)
     findings, failures = await _clone(settings, plan)

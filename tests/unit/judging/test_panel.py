@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
 from kuaimei.engines.types import STTChunk, STTReq, TTSReq
@@ -18,6 +17,7 @@ from kuaimei.judging.report import COLUMNS, Finding, Naturalness, Speed, in_a_li
 from kuaimei.judging.sentences import FIFTY, HELD_OUT, LONG
 from kuaimei.judging.speaking import Spoken, speak_all, time_speech
 from kuaimei.voices.lines import JUDGED, PRACTISED
+from tests.unit.judging.ears import PitchEncoder, Rating
 
 RATE = 24_000
 
@@ -26,26 +26,6 @@ def tone(hz: float, seconds: float = 1.0) -> Pcm:
     t = np.arange(int(seconds * RATE)) / RATE
     wave = sum(np.sin(2 * np.pi * k * hz * t) / k for k in range(1, 9))
     return (4000 * np.asarray(wave)).astype(np.int16)
-
-
-class PitchEncoder:
-    """Hears voices as directions: 100 Hz one way, 300 Hz the other."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def embed(self, pcm: Pcm, rate: int) -> NDArray[np.float32]:
-        crossings = np.count_nonzero((pcm[:-1] <= 0) & (pcm[1:] > 0)) / (len(pcm) / rate)
-        angle = (crossings - 100.0) / 200.0 * np.pi / 2
-        return np.array([np.cos(angle), np.sin(angle)], np.float32)
-
-
-class Rating:
-    def __init__(self, answer: Sequence[float]) -> None:
-        self.answer = answer
-
-    def run(self, output_names: list[str] | None, input_feed: dict[str, Any]) -> list[Any]:
-        return [np.array([self.answer], np.float32)]
 
 
 class Hearing:

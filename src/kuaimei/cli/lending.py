@@ -1,0 +1,76 @@
+"""Judging engines that speak in the voice of a recording at once: they are lent it, nothing is learned."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+
+from kuaimei.audio.decode import decode
+from kuaimei.audio.encode import encode
+from kuaimei.engines.protocols import ReferenceBank
+from kuaimei.judging.halves import halves
+from kuaimei.judging.measuring import measure
+from kuaimei.judging.panel import Panel
+from kuaimei.judging.references import Reference
+from kuaimei.judging.report import Finding, Tier
+from kuaimei.judging.speaking import Speaker
+from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.speech import RATE
+
+__all__ = ["Lending"]
+
+_JUDGED = "voice_judged"
+
+
+@dataclass(frozen=True, slots=True)
+class Lending:
+    """Everything open.
+
+    Attributes:
+        engine: Name of what speaks.
+        speaker: It.
+        bank: The same, as it is lent recordings.
+        examiner: Chooses the part that is lent, and writes down what is said in it.
+        note: Told how far it is.
+    """
+
+    panel: Panel
+    engine: str
+    speaker: Speaker
+    bank: ReferenceBank
+    examiner: Examiner
+    tiers: Sequence[Tier]
+    long: bool
+    note: Callable[[str], None]
+
+    async def judge(self, reference: Reference) -> AsyncGenerator[Finding, None]:
+        """Everything about one speaker: the engine is lent one half of the recording, the other judges.
+
+        Raises:
+            KuaimeiError: If the recording cannot be used, or the engine fails.
+        """
+        pcm = await decode(reference.path, RATE)
+        seen, unseen, _ = halves(pcm, RATE)
+        half = await asyncio.to_thread(encode, seen, RATE, "wav")
+        found = await self.examiner.examine(half, transcript=reference.transcript, strict=False)
+        transcript, language = found.transcript, found.language
+        if transcript is None:
+            transcript, language = await self.examiner.hear(found.pcm, language)
+        subject = await self.panel.meet(reference.name, language or "zh", seen, unseen, RATE)
+        lent = await asyncio.to_thread(encode, found.pcm, RATE, "wav")
+        self.bank.put_reference(_JUDGED, lent, transcript)
+        try:
+            for tier in self.tiers:
+                self.note(f"{reference.name}: {self.engine}, {tier} …")
+                finding, _ = await measure(
+                    self.panel,
+                    subject,
+                    self.speaker,
+                    _JUDGED,
+                    engine=self.engine,
+                    tier=tier,
+                    step="reference",
+                    long=self.long,
+                )
+                yield finding
+        finally:
+            self.bank.drop_voice(_JUDGED)

@@ -1,0 +1,61 @@
+"""One voice in one tier: spoken, timed and judged."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.judging.panel import Panel, Subject
+from kuaimei.judging.report import Finding, Stage, Tier
+from kuaimei.judging.sentences import FIFTY, HELD_OUT, LONG
+from kuaimei.judging.speaking import Speaker, speak_all, time_speech
+
+__all__ = ["measure"]
+
+
+async def measure(
+    panel: Panel,
+    subject: Subject,
+    speaker: Speaker,
+    voice: str,
+    *,
+    engine: str,
+    tier: Tier,
+    step: Stage,
+    long: bool,
+    learned_s: float = 0.0,
+) -> tuple[Finding, Mapping[str, NDArray[np.float32]]]:
+    """Everything about ``voice``, and the embeddings of the sentences in it by encoder.
+
+    Args:
+        panel: Judges.
+        subject: Whose voice it should be.
+        speaker: Speaks.
+        voice: Its id there.
+        engine: Name of the speaker.
+        tier: How it speaks.
+        step: How far the voice was learned.
+        long: Take the error rate from the long text, too.
+        learned_s: What learning this step took.
+
+    Raises:
+        EngineError: If it cannot be spoken or heard.
+    """
+    language = subject.language
+    spoken = await speak_all(speaker, HELD_OUT[language], voice, tier)
+    more = await speak_all(speaker, LONG[language], voice, tier) if long else None
+    speed = await time_speech(speaker, FIFTY[language], voice, tier)
+    embedded = await panel.embeddings(spoken)
+    finding = await panel.judge_voice(
+        subject,
+        spoken,
+        embedded,
+        long=more,
+        engine=engine,
+        tier=tier,
+        step=step,
+        speaks_as=voice,
+        speed=speed,
+        learned_s=learned_s,
+    )
+    return finding, embedded
