@@ -1,0 +1,184 @@
+"""How fast a voice is learned, and how like it becomes: the learning process alone, without the server.
+
+    python -m bench.learning RECORDING --said TEXT [--judge RECORDING] [--steps style,decoder] [--json]
+
+The voice begins at the style predicted from RECORDING and is judged by ERes2Net, which nothing is learned
+from, in sentences that it does not practise on. With ``--judge`` against another recording of the speaker,
+best the other half: then RECORDING's microphone and room count for nothing. ``kuaimei bench clone`` judges
+everything else.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from kuaimei.audio.decode import decode
+from kuaimei.audio.pcm import Pcm, from_float, to_float
+from kuaimei.cli.console import note, print_json, print_table
+from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
+from kuaimei.engines.tts.kokoro.difference import load_difference
+from kuaimei.engines.tts.kokoro.hq import HqNetwork
+from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
+from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
+from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices
+from kuaimei.models.onnxfile import read_onnx
+from kuaimei.settings import Settings
+from kuaimei.voices.lines import JUDGED, PRACTISED
+from kuaimei.voices.pitch import pitch_of
+from kuaimei.voices.prediction import predict_style
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PYTHON: Final = ROOT / ".venv-clone" / "bin" / "python"
+SECONDS: Final = {"style": 330.0, "decoder": 840.0}
+
+
+class Bench:
+    """Everything that a measurement needs, loaded once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.weights = settings.weights_dir
+        self.kokoro = self.weights / "kokoro"
+        self.alphabet, self.voices = load_alphabet(self.kokoro), load_voices(self.kokoro)
+        self.phonemes = load_phonemes(None)
+        self.judge: SpeakerEncoder = open_encoder(self.weights / "eres2net")
+
+    def tokens(self, text: str) -> list[int]:
+        """Kokoro's numbers of a text."""
+        return list(self.alphabet.tokens(self.phonemes(text)))
+
+    def predict(self, pcm: Pcm) -> tuple[NDArray[np.float32], str]:
+        """Where learning begins, and the stock voice that is nearest."""
+        ge2e, campplus = (open_encoder(self.weights / name) for name in ("ge2e", "campplus"))
+        prediction = predict_style(
+            ge2e.embed(pcm, RATE), pitch_of(pcm, RATE), self.voices.tables, campplus.embed(pcm, RATE)
+        )
+        return prediction.style, prediction.nearest
+
+    def similarity(self, lines: Sequence[str], wanted: Pcm, style: Path | str, decoder: Path | None) -> float:
+        """Mean cosine of ``lines`` in a style (a file, or a stock voice's name) with ``wanted``."""
+        replaced = {}
+        if decoder is not None:
+            difference, stock = load_difference(decoder), read_onnx(self.kokoro / "fp32.onnx").tensors
+            replaced = {name: difference.apply(name, stock[name]) for name in difference.names}
+        network = HqNetwork(self.kokoro / "fp32.onnx", replaced)
+        heard = self.judge.embed(wanted, RATE)
+        cosines = []
+        for line in lines:
+            tokens = self.tokens(line)
+            row = self.voices.style(style, len(tokens)) if isinstance(style, str) else np.load(style)[None]
+            said = network.render(Utterance(np.array([0, *tokens, 0], np.int64), row, 1.0))
+            cosines.append(float(self.judge.embed(from_float(said), RATE) @ heard))
+        network.close()
+        return statistics.fmean(cosines)
+
+
+def learn(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Run the learning process in ``folder``; its last event, with what it took."""
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    command = [str(PYTHON), "-W", "ignore", "-m", "kuaimei.voices.learning", str(folder)]
+    event: dict[str, Any] = {"event": "failed", "message": "it said nothing"}
+    iterations = 0
+    with subprocess.Popen(
+        command, env={"PYTHONPATH": str(ROOT / "src")}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "progress":
+                iterations += 1
+                if iterations % 10 == 0:
+                    note(f"{job['step']} {event['fraction']:.0%}: {event['similarity']}")
+        _, _, usage = os.wait4(process.pid, 0)
+        process.returncode = 0
+    if event["event"] != "done":
+        raise SystemExit(f"learning failed: {event.get('message', event)}")
+    cpu_s = usage.ru_utime + usage.ru_stime
+    return {**event, "iterations": iterations, "cpu_s": cpu_s, "peak_mb": usage.ru_maxrss / 1024}
+
+
+def measure(
+    bench: Bench, reference: Pcm, said: str, wanted: Pcm, steps: Sequence[str]
+) -> list[dict[str, Any]]:
+    """One row for the nearest stock voice, one for the prediction, one for each step."""
+    language = "zh" if any(ord(char) > 0x2E80 for char in said) else "en"
+    lines = JUDGED["en" if language == "en" else "zh"]
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="kuaimei-learning-") as name:
+        folder = Path(name)
+        soundfile.write(folder / "reference.wav", to_float(reference), RATE)
+        style, nearest = bench.predict(reference)
+        np.save(folder / "style.npy", style)
+
+        def judged(step: str, style: Path | str, decoder: Path | None = None, **more: Any) -> None:
+            rows.append({"step": step, "eres2net": bench.similarity(lines, wanted, style, decoder), **more})
+
+        judged(f"stock {nearest}", nearest)
+        judged("predicted", folder / "style.npy")
+        for step in steps:
+            job = {
+                "step": step,
+                "reference": "reference.wav",
+                "reference_tokens": bench.tokens(said),
+                "lines": [bench.tokens(line) for line in PRACTISED["en" if language == "en" else "zh"]],
+                "style": "style.npy",
+                "weights": str(bench.kokoro / "fp32.onnx"),
+                "encoders": {one: str(bench.weights / one / "model.onnx") for one in ("ge2e", "campplus")},
+                "threads": 1,
+                "seconds": SECONDS[step],
+                "device": "auto",
+            }
+            event = learn(folder, job)
+            shutil.copy(folder / event["style"], folder / "style.npy")
+            decoder = folder / event["decoder"] if event["decoder"] else None
+            judged(
+                step,
+                folder / "style.npy",
+                decoder,
+                **event["similarity"],
+                iterations=event["iterations"],
+                cpu_s=event["cpu_s"],
+                each_s=event["cpu_s"] / event["iterations"],
+                peak_mb=event["peak_mb"],
+                kb=decoder.stat().st_size / 1000 if decoder else 1.0,
+            )
+    return rows
+
+
+def main() -> None:
+    """See the module's text."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recording", type=Path)
+    parser.add_argument("--said", required=True)
+    parser.add_argument("--judge", type=Path)
+    parser.add_argument("--steps", default="style,decoder")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    if not PYTHON.is_file():
+        sys.exit("there is no environment to learn voices in: run make setup without SLIM=1")
+    reference = asyncio.run(decode(given.recording, RATE))
+    wanted = reference if given.judge is None else asyncio.run(decode(given.judge, RATE))
+    rows = measure(Bench(Settings()), reference, given.said, wanted, given.steps.split(","))
+    if given.json:
+        print_json(rows)
+        return
+    columns = ["step", "eres2net", "ge2e", "campplus", "iterations", "each_s", "cpu_s", "peak_mb", "kb"]
+    print_table(columns, [[row.get(column) for column in columns] for row in rows])
+
+
+if __name__ == "__main__":
+    main()
