@@ -66,10 +66,10 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 $(LEARN)/.packages: requirements-clone.txt | $(VENV)/bin/python
 	@echo "Installing what learns voices into $(LEARN) …"
 	@$(BIN)/python -m venv $(LEARN)
-	@$(LEARN)/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes --no-deps \
-		-r requirements-clone.txt
 	@$(LEARN)/bin/python -m pip --disable-pip-version-check --no-input -q install $(TORCH) \
 		|| { echo "torch could not be installed: SLIM=1 does without learning voices." >&2; exit 1; }
+	@$(LEARN)/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes --no-deps \
+		-r requirements-clone.txt
 	@touch $@
 
 clean:                ## remove the environments; weights and recordings stay
