@@ -107,6 +107,8 @@ def hear(
     async def work() -> dict[str, Any]:
         async with open_voices(console.settings_from()) as library:
             found = _one(list(await library.voices(_OWNER)), voice)
+            if found.state != "ready":
+                raise Conflict(f"{found.name} is {found.state}: {found.error or 'it cannot be heard yet'}")
             words = text or JUDGED[found.language or "zh"][0]
             pcm, rate = await spoken(library.room, found.id, words)
             output.write_bytes(await asyncio.to_thread(encode, pcm, rate, fmt))

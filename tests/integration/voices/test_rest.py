@@ -11,6 +11,7 @@ import pytest
 
 from kuaimei.settings import Settings
 from tests.integration.server.serving import TestHouse, quick_engines, serving
+from tests.integration.server.talking import talking
 from tests.integration.voices.living import TEXT, Living, audio, living
 
 FIELDS = {"name": "媽媽", "consent_speaker": "王美美", "consent_statement": "可以"}
@@ -152,6 +153,21 @@ async def test_learning_is_begun_and_stopped(settings: Settings) -> None:
         assert done.json()["learning"]["step"] == "decoder"
         await house.until(voice.id, lambda v: v.learning.state == "done")
         assert (await client.post(f"/api/voices/{voice.id}/learn")).status_code == 409
+
+
+async def test_a_session_that_is_open_can_use_a_voice_that_was_added_since(settings: Settings) -> None:
+    async with living(settings, learn="none") as house:
+        engines = quick_engines(synthesizer=house.bank)
+        test_house = TestHouse(engines=engines, voices=house.library)
+        async with serving(test_house) as server, talking(server) as talk:
+            voice = await house.add()
+            audio = {"output": {"voice": voice.id}}
+            await talk.send("session.update", session={"type": "realtime", "audio": audio})
+            updated = await talk.until("session.updated")
+            assert updated["session"]["audio"]["output"]["voice"] == voice.id
+            await talk.ask()
+            await talk.until("response.done")
+        assert {request.voice_id for request in house.bank.requests} == {voice.id}
 
 
 async def test_its_sample_follows_what_it_learned(settings: Settings) -> None:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Coroutine, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from kuaimei.dialogue.events import Observer
+from kuaimei.engines.protocols import Synthesizer
 from kuaimei.errors import KuaimeiError, NotFound, QueueFull, StoreError
 from kuaimei.server.admission import Admission, Claim, Place
 from kuaimei.server.house import House
@@ -220,7 +221,7 @@ class Reception:
 
     def _config(self) -> SessionConfig:
         house = self._house
-        voices = house.engines.synthesizer.voices
+        voices = _Voices(house.engines.synthesizer)
         recognizer = next((model_id(s) for s in house.loaded if s.role == "asr"), OWN_MODEL)
         return SessionConfig(
             settings=house.settings,
@@ -229,6 +230,25 @@ class Reception:
             recognizer=recognizer,
             voice=house.settings.voice or voices[0],
         )
+
+
+class _Voices(Sequence[str]):
+    """Those at hand now: one that is cloned during a session can be used in it."""
+
+    def __init__(self, synthesizer: Synthesizer) -> None:
+        self._synthesizer = synthesizer
+
+    def __len__(self) -> int:
+        return len(self._synthesizer.voices)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        return self._synthesizer.voices[index]
 
 
 async def _lost(claim: Claim) -> Goodbye:
