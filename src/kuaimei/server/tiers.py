@@ -6,18 +6,13 @@ from typing import Any
 from kuaimei.store.records import Tier
 from kuaimei.store.rows import Rendering
 
-__all__ = ["address", "clauses_body", "hq_body"]
+__all__ = ["address", "hq_body", "ready_body"]
 
 
 def address(utterance: str, tier: Tier = "fast") -> str:
     """Where a recording can be heard."""
     path = f"/api/recordings/{utterance}/audio"
     return path if tier == "fast" else f"{path}?tier={tier}"
-
-
-def clauses_body(rendering: Rendering) -> list[dict[str, Any]]:
-    """Where in it the clauses of the fast tier are."""
-    return [asdict(clause) for clause in rendering.clauses]
 
 
 def hq_body(utterance: str, rendering: Rendering | None) -> dict[str, Any] | None:
@@ -28,8 +23,18 @@ def hq_body(utterance: str, rendering: Rendering | None) -> dict[str, Any] | Non
         "state": rendering.state,
         "audio": address(utterance, "hq") if rendering.bytes else None,
         "duration_ms": rendering.duration_ms,
-        "clauses": clauses_body(rendering),
+        "clauses": [asdict(clause) for clause in rendering.clauses],
         "voice": rendering.voice,
         "engine": rendering.engine or None,
         "error": rendering.error,
+    }
+
+
+def ready_body(utterance: str, rendering: Rendering) -> dict[str, Any]:
+    """What a client needs to hear it in the place of the fast one."""
+    return {
+        "recording": utterance,
+        "audio": address(utterance, "hq"),
+        "duration_ms": rendering.duration_ms,
+        "clauses": [asdict(clause) for clause in rendering.clauses],
     }

@@ -12,10 +12,9 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from kuaimei.audio.pcm import Pcm
 from kuaimei.errors import NotFound, StoreError
 from kuaimei.settings import Settings
-from kuaimei.store import flac, queries, tables
+from kuaimei.store import queries, tables
 from kuaimei.store.archive import Archive
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database, open_database
@@ -23,6 +22,7 @@ from kuaimei.store.ids import check_id, new_id
 from kuaimei.store.jobs import Job, Jobs
 from kuaimei.store.keeper import Item, Keeper, blob_key
 from kuaimei.store.preferences import Preferences
+from kuaimei.store.recognition import recognise
 from kuaimei.store.recorder import Recorder
 from kuaimei.store.records import Record
 from kuaimei.store.recovery import recover
@@ -37,7 +37,6 @@ __all__ = ["Store", "open_store"]
 _log = logging.getLogger(__name__)
 
 _TRANSCRIBE = "transcribe"
-_PIECE_S = 20.0
 _RECOVERY_WAIT_S = 20.0
 _CLOSE_WAIT_S = 10.0
 
@@ -262,7 +261,8 @@ class Store(Archive):
                 `kuaimei.store.transcription.transcribe_with`.
             apart: Names of those that take long: each has a worker of its own.
         """
-        own: dict[str, Job] = {_TRANSCRIBE: partial(self._transcribe, transcribe)}
+        transcribing = partial(recognise, self, self._database, self._run.folder, transcribe)
+        own: dict[str, Job] = {_TRANSCRIBE: transcribing}
         await self._jobs.run({**own, **(jobs or {})}, apart=apart)
 
     async def defer(self, name: str, subject: str, *, priority: int = 0) -> None:
@@ -290,33 +290,6 @@ class Store(Archive):
         elif (text := record.transcript or "").strip():
             await self.renderings.ask(
                 record.id, voice=record.voice, text=text, speed=record.speed, clauses=record.clauses
-            )
-
-    async def _transcribe(self, transcriber: Transcriber, utterance: str) -> None:
-        try:
-            found = await self.utterance(utterance)
-            if found.transcript is not None:
-                return
-            audio = await self.open_audio(utterance)
-        except NotFound:
-            return  # deleted meanwhile
-        path = self._run.folder / f"{utterance}.job"
-        try:
-            file = await asyncio.to_thread(path.open, "wb")
-            try:
-                async for chunk in audio.chunks:
-                    await asyncio.to_thread(file.write, chunk)
-            finally:
-                await asyncio.to_thread(file.close)
-            transcript = await transcriber(found, _pieces(path))
-        finally:
-            await asyncio.to_thread(path.unlink, True)
-        table = tables.utterances
-        async with self._database.begin() as connection:
-            await connection.execute(
-                update(table)
-                .where((table.c.id == utterance) & table.c.transcript.is_(None))
-                .values(transcript=transcript.text, language=transcript.language)
             )
 
     async def _forget(self, matches: "queries.Matches") -> bool:
@@ -366,12 +339,6 @@ class Store(Archive):
         for task in self._recovering:
             task.cancel()
         await asyncio.gather(*self._recovering, return_exceptions=True)
-
-
-async def _pieces(path: Path) -> AsyncIterator[Pcm]:
-    pieces = flac.pieces(path, _PIECE_S)
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        yield piece
 
 
 @asynccontextmanager

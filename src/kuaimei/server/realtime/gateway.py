@@ -36,7 +36,7 @@ from kuaimei.server.realtime.outbox import Outbox
 from kuaimei.server.realtime.playback import EventPlayback, Playback
 from kuaimei.server.realtime.protocol import ServerEvent, new_id
 from kuaimei.server.realtime.replies import Ending, Reply
-from kuaimei.server.tiers import address, clauses_body
+from kuaimei.server.tiers import ready_body
 
 __all__ = ["Gateway"]
 
@@ -123,18 +123,8 @@ class Gateway:
     def hq_ready(self, ready: Ready) -> None:
         """A reply's second rendering is there; one from before this connection goes by its own id."""
         response, item = self._replied.get(ready.turn, (None, ready.utterance))
-        self.say(
-            {
-                "type": "kuaimei.reply.hq_ready",
-                "turn": ready.turn,
-                "response_id": response,
-                "item_id": item,
-                "recording": ready.utterance,
-                "audio": address(ready.utterance, "hq"),
-                "duration_ms": ready.rendering.duration_ms,
-                "clauses": clauses_body(ready.rendering),
-            }
-        )
+        place = {"turn": ready.turn, "response_id": response, "item_id": item}
+        self.say({"type": "kuaimei.reply.hq_ready", **place, **ready_body(ready.utterance, ready.rendering)})
 
     def __call__(self, event: Event) -> None:
         """Tell the client of one step."""

@@ -1,0 +1,66 @@
+"""The durable job that recognises an utterance from its recording."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from sqlalchemy import update
+
+from kuaimei.audio.pcm import Pcm
+from kuaimei.errors import NotFound
+from kuaimei.store import flac, tables
+from kuaimei.store.archive import Archive
+from kuaimei.store.database import Database
+from kuaimei.store.transcription import Transcriber
+
+__all__ = ["recognise"]
+
+_PIECE_S = 20.0
+
+
+async def recognise(
+    archive: Archive, database: Database, folder: Path, transcriber: Transcriber, utterance: str
+) -> None:
+    """Recognise ``utterance``, unless that is done or it is gone.
+
+    Args:
+        archive: Has its recording.
+        database: Gets the words.
+        folder: For a copy of the recording meanwhile.
+        transcriber: Recognises.
+        utterance: Its id.
+
+    Raises:
+        KuaimeiError: If it is to be tried again.
+    """
+    try:
+        found = await archive.utterance(utterance)
+        if found.transcript is not None:
+            return
+        audio = await archive.open_audio(utterance)
+    except NotFound:
+        return  # deleted meanwhile
+    path = folder / f"{utterance}.job"
+    try:
+        file = await asyncio.to_thread(path.open, "wb")
+        try:
+            async for chunk in audio.chunks:
+                await asyncio.to_thread(file.write, chunk)
+        finally:
+            await asyncio.to_thread(file.close)
+        transcript = await transcriber(found, _pieces(path))
+    finally:
+        await asyncio.to_thread(path.unlink, True)
+    table = tables.utterances
+    async with database.begin() as connection:
+        await connection.execute(
+            update(table)
+            .where((table.c.id == utterance) & table.c.transcript.is_(None))
+            .values(transcript=transcript.text, language=transcript.language)
+        )
+
+
+async def _pieces(path: Path) -> AsyncIterator[Pcm]:
+    pieces = flac.pieces(path, _PIECE_S)
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
