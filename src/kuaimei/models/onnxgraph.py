@@ -67,16 +67,21 @@ class Graph:
         self, operation: str, inputs: Iterable[str], outputs: int, **attributes: Attribute
     ) -> tuple[str, ...]:
         """Add ``operation`` with several outputs; their names."""
+        names = tuple(f"{operation.lower()}_{self._count + 1}.{number}" for number in range(outputs))
+        self._add(operation, inputs, names, attributes)
+        return names
+
+    def _add(
+        self, operation: str, inputs: Iterable[str], outputs: Iterable[str], given: Mapping[str, Attribute]
+    ) -> None:
         self._count += 1
-        names = tuple(f"{operation.lower()}_{self._count}.{number}" for number in range(outputs))
         self._nodes.append(
             b"".join(_text(1, one) for one in inputs)
-            + b"".join(_text(2, one) for one in names)
+            + b"".join(_text(2, one) for one in outputs)
             + _text(3, f"{operation}_{self._count}")
             + _text(4, operation)
-            + b"".join(_bytes(5, _attribute(key, value)) for key, value in attributes.items())
+            + b"".join(_bytes(5, _attribute(key, value)) for key, value in given.items())
         )
-        return names
 
     def save(
         self,
@@ -84,18 +89,17 @@ class Graph:
         inputs: Mapping[str, Sequence[int | str]],
         outputs: Mapping[str, tuple[str, Sequence[int | str]]],
     ) -> None:
-        """Write the network.
+        """Write the network; nothing can be added afterwards.
 
         Args:
             path: Of the file.
             inputs: Shape of each float32 input by name; a string is a length that may vary.
             outputs: For each output by name what becomes it, and its shape.
         """
-        ends = [self.node("Identity", source) for source, _ in outputs.values()]
-        renamed = dict(zip(ends, outputs, strict=True))
-        nodes = [self._rename(node, renamed) for node in self._nodes]
+        for name, (source, _) in outputs.items():
+            self._add("Identity", [source], [name], {})
         graph = (
-            b"".join(_bytes(1, node) for node in nodes)
+            b"".join(_bytes(1, node) for node in self._nodes)
             + _text(2, self.name)
             + b"".join(_bytes(5, _tensor(name, value)) for name, value in self._used.items())
             + b"".join(_bytes(11, _value_info(name, shape)) for name, shape in inputs.items())
@@ -104,12 +108,6 @@ class Graph:
         opset = _text(1, "") + _number(2, _OPSET)
         model = _number(1, _IR_VERSION) + _text(2, "kuaimei") + _bytes(7, graph) + _bytes(8, opset)
         path.write_bytes(model)
-
-    @staticmethod
-    def _rename(node: bytes, names: Mapping[str, str]) -> bytes:
-        for old, new in names.items():
-            node = node.replace(_text(2, old), _text(2, new))
-        return node
 
 
 def _attribute(name: str, value: Attribute) -> bytes:
