@@ -14,7 +14,7 @@ import soundfile  # type: ignore[import-untyped]
 
 from kuaimei.engines.computing import compute
 from kuaimei.engines.types import Language, Priority, Ticket
-from kuaimei.errors import EngineError, KuaimeiError, NotFound, StoreError
+from kuaimei.errors import KuaimeiError, NotFound, StoreError
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.files import DECODER, REFERENCE, STYLE, read_flac, read_style, style_bytes, write
 from kuaimei.voices.judging import likeness
@@ -156,8 +156,12 @@ async def _keep(room: Workroom, row: VoiceRow, course: Course, learned: Learned)
         room.bank.put_voice(row.id, style)
     room.tell(row.id)
     measured = None
-    with suppress(EngineError):
+    try:
         measured = await likeness(room, row, hq=decoder is not None)
+    except NotFound:
+        raise  # deleted meanwhile
+    except KuaimeiError as error:  # it has been learned all the same
+        _log.warning("how like %s is cannot be measured: %s", row.id, error)
     if measured is None:
         measured = learned.similarity.get(_LOSS)
     step = course.step
