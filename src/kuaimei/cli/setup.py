@@ -1,11 +1,15 @@
 """``kuaimei setup``: everything that must be there before the first start."""
 
 from kuaimei.cli import console
-from kuaimei.cli.models import pull_missing
+from kuaimei.cli.models import pull_missing, pull_named
+from kuaimei.errors import WeightsError
 from kuaimei.settings import Settings
 from kuaimei.wiring import sources
 
 __all__ = ["prepare", "setup"]
+
+_ENCODERS = ("ge2e", "campplus", "eres2net")
+"""Of speakers: without them nobody's voice can be cloned, and all else works."""
 
 
 def setup() -> None:
@@ -13,17 +17,28 @@ def setup() -> None:
 
     Done once; run again it only looks whether all is there.
     """
-    prepare(console.settings_from())
+    settings = console.settings_from()
+    prepare(settings)
+    _pull_encoders(settings)
 
 
 def prepare(settings: Settings) -> None:
-    """What ``kuaimei setup`` does, with ``settings``.
+    """What must be there to talk, with ``settings``; the first time, also what clones voices.
 
     Raises:
         WeightsError: If weights cannot be had.
     """
-    pull_missing(settings)
+    # A later start is not the time to go looking for what was not to be had.
+    if pull_missing(settings):
+        _pull_encoders(settings)
     _measure(settings)
+
+
+def _pull_encoders(settings: Settings) -> None:
+    try:
+        pull_named(settings, _ENCODERS)
+    except WeightsError as error:
+        console.note(f"Voices cannot be cloned yet: {error}")
 
 
 def _measure(settings: Settings) -> None:
