@@ -24,7 +24,7 @@ from kuaimei.errors import EngineUnavailable, WeightsError
 from kuaimei.voices.learning.vocoder import Vocoder
 from kuaimei.voices.learning.weights import read_kokoro
 
-__all__ = ["FRAME", "RATE", "Kokoro", "Prosody", "Text", "load_kokoro"]
+__all__ = ["FRAME", "RATE", "Kokoro", "Prosody", "Text", "at_rest", "load_kokoro"]
 
 RATE: Final = 24_000
 FRAME: Final = 600
@@ -102,14 +102,7 @@ class Kokoro:
         """
         predictor = self._modules["predictor"]
         row = style.unsqueeze(0)
-        spread = style.view(1, 1, -1).expand(1, text.prosodic.shape[2], -1)
-        x = torch.cat([text.prosodic.transpose(1, 2), spread], 2)
-        layers = predictor.text_encoder.lstms
-        for recurrent, norm in zip(layers[::2], layers[1::2], strict=True):
-            hidden, _ = recurrent(x)
-            x = torch.cat([norm(hidden, row), spread], 2)
-        hidden, _ = predictor.lstm(x)
-        durations = torch.sigmoid(predictor.duration_proj(hidden)).sum(-1)[0]
+        x, durations = self._pronounce(text, style)
         if counts is None:
             counts = durations.detach().round().clamp(min=1).long()
         stretched, _ = predictor.shared(torch.repeat_interleave(x, counts, 1))
@@ -120,6 +113,10 @@ class Kokoro:
             loudness = block(loudness, row)
         return Prosody(predictor.F0_proj(pitch)[0, 0], predictor.N_proj(loudness)[0, 0], durations, counts)
 
+    def durations(self, text: Text, style: torch.Tensor) -> torch.Tensor:
+        """Frames of each symbol, pads included, shape ``(symbols,)``; ``style`` as in `prosody`."""
+        return self._pronounce(text, style)[1]
+
     def say(self, text: Text, style: torch.Tensor) -> tuple[torch.Tensor, Prosody]:
         """Samples at 24 kHz, shape ``(n,)``, and how they were said; ``style`` has shape ``(256,)``."""
         said = self.prosody(text, style[128:])
@@ -129,6 +126,20 @@ class Kokoro:
         """Samples of an utterance said so; ``style`` is its first half, shape ``(128,)``."""
         frames = torch.repeat_interleave(text.spoken[0].T, said.counts, 0)
         return self.vocoder(frames, said.pitch, said.loudness, style)
+
+    def _pronounce(self, text: Text, style: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden symbols in that style, shape ``(1, symbols, 640)``, and their durations."""
+        predictor = self._modules["predictor"]
+        row = style.unsqueeze(0)
+        spread = style.view(1, 1, -1).expand(1, text.prosodic.shape[2], -1)
+        x = torch.cat([text.prosodic.transpose(1, 2), spread], 2)
+        layers = predictor.text_encoder.lstms
+        for recurrent, norm in zip(layers[::2], layers[1::2], strict=True):
+            hidden, _ = recurrent(x)
+            x = torch.cat([norm(hidden, row), spread], 2)
+        hidden, _ = predictor.lstm(x)
+        durations = torch.sigmoid(predictor.duration_proj(hidden)).sum(-1)[0]
+        return x, durations
 
 
 def load_kokoro(path: Path, device: torch.device) -> tuple[Kokoro, Mapping[str, str]]:
@@ -150,9 +161,20 @@ def load_kokoro(path: Path, device: torch.device) -> tuple[Kokoro, Mapping[str, 
     lost = [name for name in missing if not name.endswith(unused)]
     if lost:
         raise WeightsError(f"{path.name} lacks {lost[0]} and {len(lost) - 1} more of Kokoro's weights")
-    modules.requires_grad_(False)
     # The mapped file is let go of: only names go on.
-    return Kokoro(modules.to(device).eval(), device), dict(weights.initialisers)
+    return Kokoro(at_rest(modules.to(device)), device), dict(weights.initialisers)
+
+
+def at_rest(module: nn.Module) -> nn.Module:
+    """Freeze ``module``, so that it is only learned through.
+
+    Its recurrent layers stay in training mode, in which cuDNN can go back through them; they have no dropout.
+    """
+    module.requires_grad_(False).eval()
+    for part in module.modules():
+        if isinstance(part, nn.LSTM):
+            part.train()
+    return module
 
 
 def _modules() -> nn.ModuleDict:

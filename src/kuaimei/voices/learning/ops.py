@@ -12,7 +12,7 @@ from torch.nn import functional
 __all__ = ["conv", "conv_transpose", "snake", "styled_norm", "working_type"]
 
 _ROWS: Final = 1024
-"""Frames at a time in elementwise work: what fits a core's own cache."""
+"""Frames at a time in elementwise work on a processor: what fits a core's own cache."""
 _EPSILON: Final = 1e-5
 
 
@@ -93,7 +93,8 @@ class _Snake(torch.autograd.Function):
         ctx.save_for_backward(x, alpha)
         y = torch.empty_like(x)
         twice = 2.0 * alpha.reshape(-1)
-        for rows, out in zip(x.split(_ROWS), y.split(_ROWS), strict=True):
+        count = _rows(x)
+        for rows, out in zip(x.split(count), y.split(count), strict=True):
             # sin²u = (1 − cos 2u)/2
             wide = rows.float()
             wave = (wide * twice).cos_().neg_().add_(1.0).div_(twice)
@@ -105,9 +106,14 @@ class _Snake(torch.autograd.Function):
         x, alpha = ctx.saved_tensors
         back = torch.empty_like(grad)
         twice = 2.0 * alpha.reshape(-1)
-        for rows, given, out in zip(x.split(_ROWS), grad.split(_ROWS), back.split(_ROWS), strict=True):
+        count = _rows(x)
+        for rows, given, out in zip(x.split(count), grad.split(count), back.split(count), strict=True):
             out.copy_((rows.float() * twice).sin_().add_(1.0).mul_(given))
         return back, None
+
+
+def _rows(x: torch.Tensor) -> int:
+    return _ROWS if x.device.type == "cpu" else max(len(x), 1)
 
 
 def _image(x: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ the stock voices: that makes one rate right for all, and the distance from the s
 the voices it was trained on the network is led (where it begins to slur).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ _ROWS: Final = slice(30, 90)
 """Of a voice's table, which has a row for each length: those of sentences."""
 _WARM_UP: Final = 5
 _CLIP: Final = 1.0
+_PACE: Final = 1.4
+"""Nobody speaks so many times as fast as the start: then the text is not what is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +38,31 @@ class StyleWeights:
 
     Attributes:
         iterations: After which more gain nothing.
-        rate: Of Adam, in units of the stock voices' spread.
+        step: Rate of Adam, in units of the stock voices' spread.
         encoders: Of one minus the cosine, by encoder.
         pitch: Of the distance in mean and spread of log F0.
         colour: Of the distance in long-term spectrum.
+        rate: Of the distance in log duration of what the reference says.
         pull: Towards the start, of the mean square distance.
     """
 
     iterations: int
-    rate: float
+    step: float
     encoders: Mapping[str, float]
     pitch: float
     colour: float
+    rate: float
     pull: float
 
 
 STYLE_WEIGHTS: Final = StyleWeights(
-    iterations=150, rate=0.05, encoders={"ge2e": 1.0, "campplus": 1.0}, pitch=0.3, colour=0.2, pull=0.002
+    iterations=150,
+    step=0.05,
+    encoders={"ge2e": 1.0, "campplus": 1.0},
+    pitch=0.3,
+    colour=0.2,
+    rate=0.2,
+    pull=0.002,
 )
 
 
@@ -62,6 +73,7 @@ class StyleLearner:
         kokoro: The network.
         likenesses: Measures against the reference.
         lines: Sentences to practise on.
+        said: What the reference says, and its frames of 25 ms; None if unknown: then its pace is not learned.
         start: Shape ``(256,)``.
         spread: Of each number among the stock voices, shape ``(256,)``.
         weights: What counts how much.
@@ -72,6 +84,7 @@ class StyleLearner:
         kokoro: Kokoro,
         likenesses: Likenesses,
         lines: Sequence[Text],
+        said: tuple[Text, int] | None,
         start: NDArray[np.float32],
         spread: NDArray[np.float32],
         weights: StyleWeights = STYLE_WEIGHTS,
@@ -83,7 +96,8 @@ class StyleLearner:
         self._start = torch.from_numpy(start).to(kokoro.device)
         self._spread = torch.from_numpy(spread).to(kokoro.device)
         self._away = torch.zeros(STYLE, device=kokoro.device, requires_grad=True)
-        self._adam = torch.optim.Adam([self._away], lr=weights.rate, betas=(0.9, 0.98))
+        self._adam = torch.optim.Adam([self._away], lr=weights.step, betas=(0.9, 0.98))
+        self._said = None if said is None else (said[0], self._target(*said))
         self.iterations = weights.iterations
 
     @property
@@ -95,13 +109,15 @@ class StyleLearner:
     def iterate(self, iteration: int, fraction: float) -> Mapping[str, float]:
         """One sentence; its similarity to the reference by encoder."""
         for group in self._adam.param_groups:
-            group["lr"] = self._weights.rate * schedule(iteration, fraction)
+            group["lr"] = self._weights.step * schedule(iteration, fraction)
         text = self._lines[iteration % len(self._lines)]
         samples, said = self._kokoro.say(text, self._style())
         likeness = self._likenesses(samples, said.pitch)
         loss = self._weights.pull * self._away.square().mean()
         for name, similarity in likeness.similarity.items():
             loss = loss + self._weights.encoders.get(name, 1.0) * (1.0 - similarity)
+        if self._said is not None:
+            loss = loss + self._weights.rate * self._hurry(*self._said).abs()
         loss = loss + self._weights.pitch * likeness.pitch + self._weights.colour * likeness.colour
         self._adam.zero_grad()
         loss.backward()
@@ -124,6 +140,16 @@ class StyleLearner:
             self._away.copy_(state["away"])
             self._start.copy_(state["start"])
         self._adam.load_state_dict(state["adam"])
+
+    def _target(self, text: Text, frames: int) -> float:
+        """Log of the frames to aim at: the reference's, unless its text is plainly another."""
+        with torch.no_grad():
+            own = float(self._kokoro.durations(text, self._start[128:]).sum())
+        return math.log(min(max(float(frames), own / _PACE), own * _PACE))
+
+    def _hurry(self, text: Text, target: float) -> torch.Tensor:
+        """Log of how much longer than the reference it takes over the reference's words."""
+        return torch.log(self._kokoro.durations(text, self._style()[128:]).sum()) - target
 
     def _style(self) -> torch.Tensor:
         return self._start + self._spread * self._away

@@ -16,7 +16,7 @@ from kuaimei.voices.learning.checkpoint import replace_file
 from kuaimei.voices.learning.decoder import DecoderLearner
 from kuaimei.voices.learning.encoders import load_campplus, load_ge2e
 from kuaimei.voices.learning.job import DECODER_FILE, STYLE_FILE, Job
-from kuaimei.voices.learning.kokoro import RATE, Kokoro, load_kokoro
+from kuaimei.voices.learning.kokoro import FRAME, RATE, Kokoro, at_rest, load_kokoro
 from kuaimei.voices.learning.likeness import Likenesses, Reference
 from kuaimei.voices.learning.loop import learn
 from kuaimei.voices.learning.reports import Reports
@@ -96,7 +96,11 @@ def _learner(
 ) -> StyleLearner | DecoderLearner:
     lines = [kokoro.read(tokens) for tokens in job.lines]
     if job.step == "style":
-        return StyleLearner(kokoro, likenesses, lines, start, stock_spread(job.weights.parent / "voices"))
+        said = None
+        if job.reference_tokens is not None:
+            said = kokoro.read(job.reference_tokens), len(reference.samples) // FRAME
+        spread = stock_spread(job.weights.parent / "voices")
+        return StyleLearner(kokoro, likenesses, lines, said, start, spread)
     if job.reference_tokens is None:
         raise SettingsError("the decoder cannot be learned without knowing what is said in the reference")
     teacher = make_teacher(kokoro, reference, job.reference_tokens, start)
@@ -108,7 +112,7 @@ def _load_encoders(job: Job, device: torch.device) -> dict[str, Any]:
     for name, path in job.encoders.items():
         if name not in _ENCODERS:
             raise SettingsError(f"{name!r} is no encoder to learn with; there are: {', '.join(_ENCODERS)}")
-        encoders[name] = _ENCODERS[name](path).to(device).eval()
+        encoders[name] = at_rest(_ENCODERS[name](path).to(device))
     return encoders
 
 
