@@ -4,7 +4,8 @@ Written against ``coqui-tts`` 0.28.0: ``TTS.tts.configs.xtts_config.XttsConfig``
 ``TTS.tts.models.xtts.Xtts`` (``init_from_config``, ``load_checkpoint(config, checkpoint_dir, …)``,
 ``get_conditioning_latents(audio_path, …)`` → ``(latents, embedding)``, ``inference_stream(text, language,
 gpt_cond_latent, speaker_embedding, …, speed, enable_text_splitting)`` yielding tensors at 24 kHz) and
-``TTS.utils.manage.ModelManager.download_model(name)``. Tested against that contract, not against weights.
+``TTS.utils.manage.ModelManager.download_model(name)``. Tested against that contract and, where the package is
+installed, with random weights; not against the real ones.
 """
 
 import os
