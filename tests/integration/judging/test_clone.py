@@ -43,6 +43,7 @@ def test_noise_sounds_worse_than_speech(judges: Path, spoken: Spoken) -> None:
     assert bad.background < good.background - 0.5
 
 
+@pytest.mark.timeout(900)  # half a minute of computing, on cores that others may be using
 async def test_a_speaker_is_cloned_and_judged(
     settings: Settings, judges: Path, spoken: Spoken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
