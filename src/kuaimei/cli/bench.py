@@ -1,6 +1,7 @@
 """``kuaimei bench``: how good what this machine does is, measured."""
 
 import asyncio
+import signal
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Final, TypeVar, get_args
@@ -63,7 +64,10 @@ def clone(
         reuse=reuse,
     )
     pull_named(settings, _JUDGES)
-    findings, failures = asyncio.run(_clone(settings, plan))
+    try:
+        findings, failures = asyncio.run(_clone(settings, plan))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     if as_json:
         console.print_json([finding.model_dump(mode="json") for finding in findings])
     elif findings:
@@ -80,6 +84,9 @@ async def _clone(settings: Settings, plan: Plan) -> tuple[list[Finding], list[st
         failures.append(f"{name} was not judged wholly: {error}")
 
     found: list[Finding] = []
+    if (task := asyncio.current_task()) is not None:
+        # Told to end it leaves no database running and no voice behind, as with Ctrl-C.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with aclosing(judge_all(settings, plan, console.note, failed)) as findings:
         async for finding in findings:
             console.note(in_a_line(finding))  # it takes long: whoever breaks it off has seen something

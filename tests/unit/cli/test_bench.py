@@ -1,4 +1,7 @@
+import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
@@ -104,3 +107,22 @@ def test_a_reference_that_fails_does_not_hide_the_others(
     with pytest.raises(EngineError, match="odd was not judged wholly: nobody speaks"):
         command.clone(voices=folder, steps="", tiers="fast", long=False, reuse=None, as_json=True)
     assert '"voice": "amy"' in capsys.readouterr().out
+
+
+def test_told_to_end_it_closes_what_is_open(
+    folder: Path, plans: list[Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[bool] = []
+
+    async def judge_all(*_: object) -> AsyncGenerator[Finding, None]:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.Event().wait()
+            yield FINDING
+        finally:
+            closed.append(True)
+
+    monkeypatch.setattr(command, "judge_all", judge_all)
+    with pytest.raises(KeyboardInterrupt):
+        command.clone(voices=folder, steps="", tiers="fast", long=False, reuse=None, as_json=True)
+    assert closed == [True]
