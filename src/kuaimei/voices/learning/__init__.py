@@ -2,5 +2,5 @@
 
 Run as a process of its own (``python -m kuaimei.voices.learning JOBFOLDER``) in an environment of its own
 (``requirements-clone.txt``), so that the server needs no torch. `job` says what goes in, `reports` what comes
-out; `weights`, `difference` and `pitch` need numpy only.
+out; `weights`, `align` and `pitch` need numpy only.
 """
