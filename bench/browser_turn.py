@@ -24,7 +24,7 @@ from playwright.async_api import Browser, async_playwright
 
 from bench.browser import arguments, find_chromium, microphone_file
 from bench.server_process import server_process
-from bench.taps import RATE, SCRIPT, Recorded, correlation, kept_reply, recorded
+from bench.taps import RATE, SCRIPT, Recorded, correlation, kept_reply, kept_timings, recorded
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.audio.resample import resample
@@ -41,11 +41,17 @@ _PATIENCE_MS = 120_000
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn at the page."""
+    """One turn at the page.
+
+    Attributes:
+        talk_ms: What `kuaimei talk` reports for the recording.
+        server_ms: What the server reports of this very turn: what is left is the way to it and back.
+    """
 
     file: str
     transport: str
     talk_ms: float | None
+    server_ms: float | None
     browser_ms: float
     match: float
 
@@ -70,7 +76,7 @@ def main() -> None:
     if args.json:
         print_json({**result, "each": [asdict(turn) for turn in turns]})
         return
-    names = ["talk_ms_p50", "browser_ms_p50", "more_ms_p50", "more_ms_max", "match_min"]
+    names = ["talk_ms_p50", "server_ms_p50", "browser_ms_p50", "more_ms_p50", "more_ms_max", "match_min"]
     print_table(["", *names], [[name, *(figures[one] for one in names)] for name, figures in result.items()])
 
 
@@ -86,13 +92,20 @@ async def run(paths: Sequence[Path], turns: int) -> list[Turn]:
                 pcm = await decode(path, ASR_RATE)
                 for transport, name in (("auto", "WebRTC"), ("websocket", "WebSocket")):
                     for _ in range(turns):
-                        heard, sent = await _turn(address, pcm, transport)
+                        heard, sent, server = await _turn(address, pcm, transport)
                         delay = _delay_ms(heard, vad())
                         match = correlation(heard.loudspeaker, sent)
                         done.append(
-                            Turn(path.name, name, talked.get(path.name), round(delay, 1), round(match, 3))
+                            Turn(
+                                path.name,
+                                name,
+                                talked.get(path.name),
+                                server,
+                                round(delay, 1),
+                                round(match, 3),
+                            )
                         )
-                        said = f"talk: {talked.get(path.name)}, match {match:.3f}"
+                        said = f"server: {server}, talk: {talked.get(path.name)}, match {match:.3f}"
                         note(f"{name} {path.name}: {delay:.0f} ms ({said})")
     return done
 
@@ -109,8 +122,8 @@ def _talk(paths: Sequence[Path], turns: int) -> dict[str, float]:
     return {name: round(statistics.median(values), 1) for name, values in found.items()}
 
 
-async def _turn(address: str, pcm: Pcm, transport: str) -> tuple[Recorded, Pcm]:
-    """What went in and out of the page, and the reply as the server keeps it (`RATE`)."""
+async def _turn(address: str, pcm: Pcm, transport: str) -> tuple[Recorded, Pcm, float | None]:
+    """What went in and out of the page, the reply as the server keeps it (`RATE`), and its own account."""
     with tempfile.TemporaryDirectory(prefix="kuaimei-clip-") as folder:
         clip = microphone_file(Path(folder) / "clip.wav", pcm)
         async with async_playwright() as playwright:
@@ -121,7 +134,7 @@ async def _turn(address: str, pcm: Pcm, transport: str) -> tuple[Recorded, Pcm]:
                 await browser.close()
 
 
-async def _visit(browser: Browser, address: str, transport: str) -> tuple[Recorded, Pcm]:
+async def _visit(browser: Browser, address: str, transport: str) -> tuple[Recorded, Pcm, float | None]:
     context = await browser.new_context(locale="zh-TW", bypass_csp=True)
     preferences = json.dumps(json.dumps({"transport": transport}))
     await context.add_init_script(f"localStorage.setItem('kuaimei.preferences', {preferences})")
@@ -134,9 +147,10 @@ async def _visit(browser: Browser, address: str, transport: str) -> tuple[Record
     await page.locator("[data-talk][data-mood=listening]").wait_for(timeout=_PATIENCE_MS)
     heard = await recorded(page)
     sent = await kept_reply(page)
+    timings = await kept_timings(page)
     await page.goto("about:blank")
     await context.close()
-    return heard, sent
+    return heard, sent, timings[-1].get("first_audio_ms") if timings else None
 
 
 def _delay_ms(heard: Recorded, vad: VoiceActivityDetector) -> float:
@@ -158,6 +172,7 @@ def _figures(turns: Sequence[Turn]) -> dict[str, float | None]:
     return {
         "turns": len(turns),
         "talk_ms_p50": statistics.median([turn.talk_ms for turn in turns if turn.talk_ms is not None]),
+        "server_ms_p50": statistics.median([turn.server_ms for turn in turns if turn.server_ms is not None]),
         "browser_ms_p50": statistics.median([turn.browser_ms for turn in turns]),
         "more_ms_p50": statistics.median(more),
         "more_ms_max": max(more),

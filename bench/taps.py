@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import Pcm
 
-__all__ = ["RATE", "SCRIPT", "Recorded", "correlation", "kept", "kept_audio", "kept_reply", "recorded"]
+__all__ = [
+    "RATE",
+    "SCRIPT",
+    "Recorded",
+    "correlation",
+    "kept",
+    "kept_audio",
+    "kept_reply",
+    "kept_timings",
+    "recorded",
+]
 
 RATE = 24_000
 """Of what is recorded, in Hz."""
@@ -44,14 +54,19 @@ async def kept(page: Any, replies: int = 1) -> list[dict[str, Any]]:
     Raises:
         RuntimeError: If they are not, after 20 s.
     """
-    session = next(iter(re.findall(r"sess_\w+", page.url)), "")
     for _ in range(_TRIES):
-        answer = await page.request.get(f"{_origin(page)}/api/sessions/{session}/utterances")
+        answer = await page.request.get(f"{_origin(page)}/api/sessions/{_session(page)}/utterances")
         found: list[dict[str, Any]] = (await answer.json()).get("data", [])
         if sum(one["speaker"] == "assistant" and bool(one["bytes"]) for one in found) >= replies:
             return found
         await asyncio.sleep(0.5)
-    raise RuntimeError(f"{replies} replies of {session or page.url} are not kept")
+    raise RuntimeError(f"{replies} replies of {page.url} are not kept")
+
+
+async def kept_timings(page: Any) -> list[dict[str, Any]]:
+    """Of each turn of the page's conversation, in order, as the server keeps them."""
+    answer = await page.request.get(f"{_origin(page)}/api/sessions/{_session(page)}/turns")
+    return [one["timings"] for one in (await answer.json()).get("data", [])]
 
 
 async def kept_audio(page: Any, utterance: str) -> Pcm:
@@ -64,6 +79,10 @@ async def kept_reply(page: Any) -> Pcm:
     """The latest reply of the page's conversation as the server keeps it, at `RATE`."""
     replies = [one for one in await kept(page) if one["speaker"] == "assistant"]
     return await kept_audio(page, replies[-1]["id"])
+
+
+def _session(page: Any) -> str:
+    return next(iter(re.findall(r"sess_\w+", page.url)), "")
 
 
 def _origin(page: Any) -> str:

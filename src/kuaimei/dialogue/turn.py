@@ -315,9 +315,7 @@ class Turn:
     def _show(self, text: str) -> None:
         if not self._reply_started:
             self._reply_started = True
-            self._emit(
-                ReplyStarted(self.number, self._now(), self.reply, self._voice(), self._manner.speed)
-            )
+            self._emit(ReplyStarted(self.number, self._now(), self.reply, self._voice(), self._manner.speed))
         self._shown += text
         self._emit(ReplyText(self.number, self._now(), self.reply, text))
 

@@ -8,6 +8,9 @@ import classes from "./Orb.module.css";
 
 export type Mood = "idle" | "connecting" | "listening" | "hearing" | "thinking" | "speaking";
 
+/** Between two looks at the level: whatever is drawn is taken from the cores that the answer is made on. */
+const LEVEL_MS = 66;
+
 const BARS = [0.55, 0.85, 1, 0.75, 0.5];
 
 interface Props {
@@ -81,16 +84,14 @@ function useLevel(button: React.RefObject<HTMLButtonElement | null>, moving: boo
       button.current?.style.setProperty("--level", "0");
       return undefined;
     }
-    let frame = 0;
     let shown = 0;
     const draw = () => {
       const { microphone, reply } = client.levels();
       const level = speaking ? Math.max(reply, microphone * 0.5) : microphone;
-      shown += (level - shown) * (level > shown ? 0.5 : 0.12); // quick to rise, slow to fall: as an ear hears
-      button.current?.style.setProperty("--level", shown.toFixed(3));
-      frame = requestAnimationFrame(draw);
+      shown += (level - shown) * (level > shown ? 0.9 : 0.4); // quick to rise, slow to fall: as an ear hears
+      button.current?.style.setProperty("--level", shown.toFixed(2));
     };
-    frame = requestAnimationFrame(draw);
-    return () => cancelAnimationFrame(frame);
+    const timer = setInterval(draw, LEVEL_MS);
+    return () => clearInterval(timer);
   }, [button, moving, speaking]);
 }
