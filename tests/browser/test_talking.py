@@ -15,16 +15,24 @@ from tests.integration.server.serving import MemoryArchive, TestHouse, serving
 TRANSPORTS = [("auto", "WebRTC"), ("websocket", "WebSocket")]
 
 WATCH_LEVELS = """
-  // The page looks at its analysers at every frame: what it sees is kept, with the time.
+  // What the page's analysers hear, at every frame, with the time.
   window.seen = [];
-  const names = new Map();
+  const meters = [];
   const look = AnalyserNode.prototype.getFloatTimeDomainData;
   AnalyserNode.prototype.getFloatTimeDomainData = function (samples) {
     look.call(this, samples);
-    if (!names.has(this)) names.set(this, names.size);
-    const rms = Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length);
-    window.seen.push([performance.now(), names.get(this), rms]);
+    if (!meters.includes(this)) meters.push(this);
   };
+  const watch = () => {
+    meters.forEach((meter, id) => {
+      const samples = new Float32Array(meter.fftSize);
+      look.call(meter, samples);
+      const rms = Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length);
+      window.seen.push([performance.now(), id, rms]);
+    });
+    requestAnimationFrame(watch);
+  };
+  requestAnimationFrame(watch);
   // An element that is muted is silent, whatever its stream still holds.
   const muted = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, 'muted');
   Object.defineProperty(HTMLMediaElement.prototype, 'muted', {
