@@ -175,6 +175,7 @@ async def test_around_the_conversation(
         )
         await _picture(visitor, tmp_path, f"add-voice-{name}")
         await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
         await page.get_by_label("Settings" if english else "設定", exact=True).click()
         await expect(page.get_by_role("dialog")).to_contain_text("0.1.0")
         await _picture(visitor, tmp_path, f"settings-{name}")

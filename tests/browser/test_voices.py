@@ -224,13 +224,12 @@ async def test_all_of_it_can_be_done_without_a_mouse(open_browser: OpenBrowser, 
         await page.get_by_label("Voices", exact=True).focus()
         await page.keyboard.press("Enter")
         await page.get_by_role("button", name="Add a voice").press("Enter")
-        await page.get_by_role("button", name="Choose a file").focus()
         async with page.expect_file_chooser() as asking:
-            await page.keyboard.press("Enter")
+            # Focused and pressed in one: a drawer that has come to rest takes the focus once more.
+            await page.get_by_role("button", name="Choose a file").press("Enter")
         await (await asking.value).set_files(file)
         await expect(page.locator("[data-drop]")).to_contain_text("mum.mp3")
-        await page.get_by_role("textbox", name="Name").focus()
-        await page.keyboard.type("Mum")
+        await page.get_by_role("textbox", name="Name").press_sequentially("Mum")
         await page.keyboard.press("Tab")
         await page.keyboard.type("Amy")
         await page.keyboard.press("Tab")
