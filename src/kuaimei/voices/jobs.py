@@ -11,19 +11,22 @@ from typing import Any, Final
 
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
+from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.computing import compute
 from kuaimei.engines.types import Language, Priority, Ticket
 from kuaimei.errors import KuaimeiError, NotFound, StoreError
 from kuaimei.store.voices import VoiceRow
+from kuaimei.voices.beginning import start_of_learning
 from kuaimei.voices.files import DECODER, REFERENCE, STYLE, read_flac, read_style, style_bytes, write
 from kuaimei.voices.judging import likeness
 from kuaimei.voices.lines import PRACTISED
 from kuaimei.voices.process import Learned, LearnerDied, LearningFailed, Progress, run_learner
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import LEARNING, Course, next_step
-from kuaimei.voices.types import Step
-from kuaimei.voices.workroom import Workroom, in_thread
+from kuaimei.voices.types import Pitch, Step
+from kuaimei.voices.workroom import Workroom, in_thread, speaker_encoder
 
 __all__ = ["learn"]
 
@@ -127,7 +130,10 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
         "device": "auto",
     }
     pcm = await asyncio.to_thread(read_flac, await shelf.file(row.id, REFERENCE))
-    style = await shelf.file(row.id, STYLE)
+    if step == "style":
+        style = style_bytes(await _start(room, row, pcm, language))
+    else:
+        style = await shelf.file(row.id, STYLE)
 
     def lay_out() -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -136,6 +142,19 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
         write(folder / "job.json", json.dumps(job).encode())  # the last: then all is there
 
     await in_thread(lay_out)
+
+
+async def _start(room: Workroom, row: VoiceRow, pcm: Pcm, language: Language) -> NDArray[np.float32]:
+    """Where the style is learned from."""
+    bank = room.bank
+    if bank is None:
+        raise LearningFailed(room.hindrance())
+    encoder = await asyncio.to_thread(speaker_encoder, room.settings)
+    embedding = None
+    if encoder is not None:
+        embedding = await compute(room.cores, _TICKET, 1, encoder.embed, pcm, RATE)
+    pitch = None if row.pitch is None else Pitch(**row.pitch)
+    return start_of_learning(bank.stock, embedding, pitch, language)
 
 
 async def _keep(room: Workroom, row: VoiceRow, course: Course, learned: Learned) -> Course:

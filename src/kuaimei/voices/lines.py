@@ -9,27 +9,31 @@ __all__ = ["JUDGED", "PRACTISED", "READ_ALOUD"]
 
 PRACTISED: Final[Mapping[Language, Sequence[str]]] = {
     "zh": (
-        "你今天過得怎麼樣？",
-        "我想先喝一杯熱茶。",
-        "外面下雨了，記得帶傘。",
-        "這條路一直走就到車站。",
-        "他們昨天去了哪裡玩？",
-        "真的嗎？那太好了！",
-        "請把窗戶關起來，謝謝。",
-        "春天的花開得特別漂亮。",
+        "你今天過得怎麼樣？一起吃飯吧？",
+        "我想先喝一杯熱茶，再慢慢聊。",
+        "外面好像下雨了，記得帶把傘。",
+        "這條路一直走，過橋就到車站。",
+        "他們昨天去了哪裡？很熱鬧吧？",
+        "真的嗎？太好了，恭喜兩位！",
+        "請把窗戶關起來，風有點大。",
+        "春天的花開得特別漂亮，去看看。",
+        "弟弟早上喝牛奶，也吃一個雞蛋。",
+        "圖書館七點關門，我們快回去。",
     ),
     "en": (
-        "How are you doing today?",
-        "I would like a cup of tea.",
-        "It is raining, so take a coat.",
-        "Just follow this road north.",
-        "Where did they go yesterday?",
-        "Really? That is wonderful!",
-        "Please close the window, thanks.",
-        "Choose whichever you enjoy.",
+        "How are you doing today? Did you sleep well?",
+        "I would like a cup of tea before we talk about it.",
+        "It is raining outside, so take a coat with you.",
+        "Just follow this road north until you see the bridge.",
+        "Where did they go yesterday? I heard it was lively.",
+        "Really? That is wonderful news for both of you!",
+        "Please close the window, there is a draught here.",
+        "Choose whichever of the flowers you enjoy the most.",
+        "My brother drinks milk and eats an egg each morning.",
+        "The shop shuts at seven, we had better hurry back.",
     ),
 }
-"""Short ones: learning goes through each many times."""
+"""As long as what is said in a conversation: a style learned on shorter ones slurs longer ones."""
 
 JUDGED: Final[Mapping[Language, Sequence[str]]] = {
     "zh": (

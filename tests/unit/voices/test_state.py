@@ -5,8 +5,9 @@ import pytest
 
 from kuaimei.errors import StoreError
 from kuaimei.store.voices import VoiceRow
-from kuaimei.voices.beginning import nearest_by_pitch
+from kuaimei.voices.beginning import nearest_by_pitch, start_of_learning
 from kuaimei.voices.files import flac, read_flac, read_style, style_bytes
+from kuaimei.voices.prediction import load_styles
 from kuaimei.voices.state import Course, next_step, to_voice
 from kuaimei.voices.types import Pitch
 
@@ -58,6 +59,22 @@ def test_without_an_encoder_the_pitch_decides(mean_hz: float, language: str | No
     stock = {one: np.zeros((510, 256), np.float32) for one in ("zf_a", "zm_b", "am_d")}
     pitch = Pitch(mean_hz=mean_hz, low_hz=1, high_hz=1, log_sd=0.1) if mean_hz else None
     assert nearest_by_pitch(stock, pitch, language) == name  # type: ignore[arg-type]
+
+
+def test_learning_starts_from_the_nearest_voice_of_the_language() -> None:
+    styles = load_styles()
+    stock = {name: np.full((510, 256), number, np.float32) for number, name in enumerate(styles.names)}
+
+    def start(voice: str | None) -> str:
+        heard = None if voice is None else styles.embeddings[styles.names.index(voice)]
+        style = start_of_learning(stock, heard, Pitch(mean_hz=110, low_hz=1, high_hz=1, log_sd=0.1), "zh")
+        assert style.shape == (256,)
+        return styles.names[int(style[0])]
+
+    assert start("zf_xiaobei") == "zf_xiaobei"
+    assert start("zm_yunxi") == "zm_yunxi"
+    assert start("am_adam").startswith("z")  # whoever sounds like that, it is Mandarin that is to be spoken
+    assert start(None).startswith("zm_")
 
 
 def test_files_come_back_as_they_were() -> None:
