@@ -149,12 +149,13 @@ async def _start(room: Workroom, row: VoiceRow, pcm: Pcm, language: Language) ->
     bank = room.bank
     if bank is None:
         raise LearningFailed(room.hindrance())
-    encoder = await asyncio.to_thread(speaker_encoder, room.settings)
-    embedding = None
-    if encoder is not None:
-        embedding = await compute(room.cores, _TICKET, 1, encoder.embed, pcm, RATE)
+    heard: dict[str, NDArray[np.float32]] = {}
+    for name in ("ge2e", "campplus"):
+        encoder = await asyncio.to_thread(speaker_encoder, room.settings, name)
+        if encoder is not None:
+            heard[name] = await compute(room.cores, _TICKET, 1, encoder.embed, pcm, RATE)
     pitch = None if row.pitch is None else Pitch(**row.pitch)
-    return start_of_learning(bank.stock, embedding, pitch, language)
+    return start_of_learning(bank.stock, heard.get("ge2e"), pitch, language, heard.get("campplus"))
 
 
 async def _keep(room: Workroom, row: VoiceRow, course: Course, learned: Learned) -> Course:
