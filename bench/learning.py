@@ -34,11 +34,13 @@ from kuaimei.engines.tts.kokoro.hq import HqNetwork
 from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
 from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
 from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices
+from kuaimei.engines.types import Language
 from kuaimei.models.onnxfile import read_onnx
 from kuaimei.settings import Settings
+from kuaimei.voices.beginning import start_of_learning
 from kuaimei.voices.lines import JUDGED, PRACTISED
 from kuaimei.voices.pitch import pitch_of
-from kuaimei.voices.prediction import predict_style
+from kuaimei.voices.prediction import Prediction, predict_style
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PYTHON: Final = ROOT / ".venv-clone" / "bin" / "python"
@@ -59,13 +61,12 @@ class Bench:
         """Kokoro's numbers of a text."""
         return list(self.alphabet.tokens(self.phonemes(text)))
 
-    def predict(self, pcm: Pcm) -> tuple[NDArray[np.float32], str]:
-        """Where learning begins, and the stock voice that is nearest."""
-        ge2e, campplus = (open_encoder(self.weights / name) for name in ("ge2e", "campplus"))
-        prediction = predict_style(
-            ge2e.embed(pcm, RATE), pitch_of(pcm, RATE), self.voices.tables, campplus.embed(pcm, RATE)
-        )
-        return prediction.style, prediction.nearest
+    def begin(self, pcm: Pcm, language: Language) -> tuple[Prediction, NDArray[np.float32]]:
+        """The voice as it is predicted, and the style that it is learned from."""
+        ge2e, campplus = (open_encoder(self.weights / name).embed(pcm, RATE) for name in ("ge2e", "campplus"))
+        pitch = pitch_of(pcm, RATE)
+        prediction = predict_style(ge2e, pitch, self.voices.tables, campplus)
+        return prediction, start_of_learning(self.voices.tables, ge2e, pitch, language, campplus)
 
     def similarity(self, lines: Sequence[str], wanted: Pcm, style: Path | str, decoder: Path | None) -> float:
         """Mean cosine of ``lines`` in a style (a file, or a stock voice's name) with ``wanted``."""
@@ -113,26 +114,27 @@ def measure(
     bench: Bench, reference: Pcm, said: str, wanted: Pcm, steps: Sequence[str]
 ) -> list[dict[str, Any]]:
     """One row for the nearest stock voice, one for the prediction, one for each step."""
-    language = "zh" if any(ord(char) > 0x2E80 for char in said) else "en"
-    lines = JUDGED["en" if language == "en" else "zh"]
+    language: Language = "zh" if any(ord(char) > 0x2E80 for char in said) else "en"
+    lines = JUDGED[language]
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="kuaimei-learning-") as name:
         folder = Path(name)
         soundfile.write(folder / "reference.wav", to_float(reference), RATE)
-        style, nearest = bench.predict(reference)
-        np.save(folder / "style.npy", style)
+        prediction, start = bench.begin(reference, language)
+        np.save(folder / "predicted.npy", prediction.style)
+        np.save(folder / "style.npy", start)
 
         def judged(step: str, style: Path | str, decoder: Path | None = None, **more: Any) -> None:
             rows.append({"step": step, "eres2net": bench.similarity(lines, wanted, style, decoder), **more})
 
-        judged(f"stock {nearest}", nearest)
-        judged("predicted", folder / "style.npy")
+        judged(f"stock {prediction.nearest}", prediction.nearest)
+        judged("predicted", folder / "predicted.npy")
         for step in steps:
             job = {
                 "step": step,
                 "reference": "reference.wav",
                 "reference_tokens": bench.tokens(said),
-                "lines": [bench.tokens(line) for line in PRACTISED["en" if language == "en" else "zh"]],
+                "lines": [bench.tokens(line) for line in PRACTISED[language]],
                 "style": "style.npy",
                 "weights": str(bench.kokoro / "fp32.onnx"),
                 "encoders": {one: str(bench.weights / one / "model.onnx") for one in ("ge2e", "campplus")},
