@@ -136,7 +136,7 @@ async def _turn(address: str, pcm: Pcm, transport: str) -> tuple[Recorded, Pcm, 
 
 async def _visit(browser: Browser, address: str, transport: str) -> tuple[Recorded, Pcm, float | None]:
     context = await browser.new_context(locale="zh-TW", bypass_csp=True)
-    preferences = json.dumps(json.dumps({"transport": transport}))
+    preferences = json.dumps(json.dumps({"transport": transport, "swap": False}))
     await context.add_init_script(f"localStorage.setItem('kuaimei.preferences', {preferences})")
     await context.add_init_script(SCRIPT)
     page = await context.new_page()

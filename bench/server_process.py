@@ -53,6 +53,9 @@ def server_process(**environment: str) -> Iterator[str]:
         address = f"http://127.0.0.1:{port}"
         _await_ready(address, process, log)
         yield address
+    except BaseException:
+        sys.stderr.write("the server said last:\n" + "\n".join(_lines(log)[-20:]) + "\n")
+        raise
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -63,11 +66,15 @@ def server_process(**environment: str) -> Iterator[str]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def _lines(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
 def _await_ready(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     until = time.monotonic() + _START_S
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise RuntimeError(f"the server ended:\n{log.read_text(encoding='utf-8', errors='replace')}")
+            raise RuntimeError("the server ended:\n" + "\n".join(_lines(log)))
         try:
             with urlopen(f"{address}/readyz", timeout=5) as answer:
                 if answer.status == 200:
