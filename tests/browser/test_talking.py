@@ -104,8 +104,10 @@ async def test_speech_over_the_reply_silences_it(
 
 
 _SILENT_AFTER = """() => {
-  // Meter 0 is the microphone, the other the reply.
-  const mic = seen.filter(([, id]) => id === 0), reply = seen.filter(([, id]) => id === 1);
+  // Whoever is loud first is the speaker, the other the reply: which the page looked at first, nobody knows.
+  const meters = seen.filter(([, id]) => id !== 'muted');
+  const speaker = meters.find(([, , rms]) => rms > 0.02)[1];
+  const mic = meters.filter(([, id]) => id === speaker), reply = meters.filter(([, id]) => id !== speaker);
   const began = reply.find(([, , rms]) => rms > 0.02)[0];
   const spoke = mic.find(([at, , rms]) => at > began + 500 && rms > 0.03)[0];
   const heard = reply.filter(([at, , rms]) => at > spoke && rms >= 0.002).map(([at]) => at);
