@@ -1,5 +1,6 @@
 """Debian's Chromium, whose microphone hears a file."""
 
+import json
 import shutil
 import wave
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.audio.resample import resample
 
-__all__ = ["arguments", "find_chromium", "microphone_file"]
+__all__ = ["arguments", "find_chromium", "microphone_file", "preferring"]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _RATE = 48_000
@@ -47,3 +48,8 @@ def microphone_file(path: Path, speech: Pcm, *, before_s: float = 2.0, after_s: 
         file.setframerate(_RATE)
         file.writeframes(samples.astype("<i2").tobytes())
     return path
+
+
+def preferring(**preferences: object) -> str:
+    """A script for a page that is to find these preferences, as if set on an earlier visit."""
+    return f"localStorage.setItem('kuaimei.preferences', {json.dumps(json.dumps(preferences))})"

@@ -10,7 +10,6 @@ heard as the server sent it.
 import argparse
 import asyncio
 import base64
-import json
 import statistics
 import sys
 import time
@@ -18,14 +17,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 from playwright.async_api import Browser, async_playwright
 
-from bench.browser import arguments, find_chromium
+from bench.browser import arguments, find_chromium, preferring
 from bench.server_process import server_process
 from bench.taps import SCRIPT, correlation, kept, kept_audio, recorded
-from kuaimei.audio.pcm import EMPTY, Pcm, to_bytes
+from kuaimei.audio.pcm import Pcm, to_bytes
 from kuaimei.cli.console import note, print_json, print_table
+from kuaimei.dialogue.streams import whole
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.types import TTSReq
 from kuaimei.settings import Settings
@@ -126,7 +125,7 @@ async def _spoken(sentences: Sequence[Sequence[str]]) -> tuple[list[list[Pcm]], 
 
         async def say(text: str, person: int) -> Pcm:
             req = TTSReq(text=text, voice_id=mandarin[person % len(mandarin)])
-            return np.concatenate([EMPTY, *[pcm async for pcm in synthesizer.stream(req)]])
+            return await whole(synthesizer.stream(req))
 
         theirs = [[await say(text, person) for text in texts] for person, texts in enumerate(sentences)]
         return theirs, synthesizer.sample_rate
@@ -143,8 +142,7 @@ async def _talk(
 ) -> list[Said]:
     context = await browser.new_context(locale="zh-TW", bypass_csp=True)
     # What is compared is the fast rendering: the beautiful one must not take over.
-    preferences = json.dumps(json.dumps({"swap": False}))
-    await context.add_init_script(f"localStorage.setItem('kuaimei.preferences', {preferences})")
+    await context.add_init_script(preferring(swap=False))
     await context.add_init_script(_MOUTH)
     await context.add_init_script(SCRIPT)
     page = await context.new_page()

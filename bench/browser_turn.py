@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from playwright.async_api import Browser, async_playwright
 
-from bench.browser import arguments, find_chromium, microphone_file
+from bench.browser import arguments, find_chromium, microphone_file, preferring
 from bench.server_process import server_process
 from bench.taps import RATE, SCRIPT, Recorded, correlation, kept_reply, kept_timings, recorded
 from kuaimei.audio.decode import decode
@@ -136,8 +136,7 @@ async def _turn(address: str, pcm: Pcm, transport: str) -> tuple[Recorded, Pcm, 
 
 async def _visit(browser: Browser, address: str, transport: str) -> tuple[Recorded, Pcm, float | None]:
     context = await browser.new_context(locale="zh-TW", bypass_csp=True)
-    preferences = json.dumps(json.dumps({"transport": transport, "swap": False}))
-    await context.add_init_script(f"localStorage.setItem('kuaimei.preferences', {preferences})")
+    await context.add_init_script(preferring(transport=transport, swap=False))
     await context.add_init_script(SCRIPT)
     page = await context.new_page()
     await page.goto(address)

@@ -7,21 +7,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-import numpy as np
-
-from kuaimei.audio.pcm import EMPTY, Pcm
+from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Observer
 from kuaimei.dialogue.manner import Manner
-from kuaimei.dialogue.streams import closing
+from kuaimei.dialogue.streams import whole
 from kuaimei.engines.asr import open_captioner, open_recognizer
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.protocols import Recognizer, Synthesizer, VoiceActivityDetector
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.turn import open_turn_detector
-from kuaimei.engines.types import LLMReq, Message, Priority, Ticket, TTSReq
+from kuaimei.engines.types import LLMReq, Message, TTSReq
 from kuaimei.engines.vad import open_vad
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import KuaimeiError
@@ -39,7 +37,7 @@ from kuaimei.store.renderings import HQ_JOB
 from kuaimei.text import clauses
 from kuaimei.voices.enrolment import Examiner
 from kuaimei.voices.library import VoiceLibrary, open_library
-from kuaimei.voices.workroom import Speak, Workroom, speaker_encoder
+from kuaimei.voices.workroom import TICKET, Speak, Workroom, speaker_encoder
 
 __all__ = ["PARTS", "House", "Progress", "open_house", "open_one", "open_voices", "sources", "voice_room"]
 
@@ -316,11 +314,8 @@ async def _say_hq(
     async with hq.residency.use(engine.key, engine.memory_mb, engine.open) as synthesizer:
         name = engine.prepare(synthesizer)
         for text in texts:
-            ticket = Ticket(session="voices", priority=Priority.BACKGROUND)
-            request = TTSReq(text=text, voice_id=name, mode="hq", ticket=ticket)
-            async with closing(synthesizer.stream(request)) as stream:
-                pieces = [EMPTY, *[pcm async for pcm in stream]]
-            said.append((np.concatenate(pieces), synthesizer.sample_rate))
+            request = TTSReq(text=text, voice_id=name, mode="hq", ticket=TICKET)
+            said.append((await whole(synthesizer.stream(request)), synthesizer.sample_rate))
     return said
 
 

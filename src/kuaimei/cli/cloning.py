@@ -18,7 +18,7 @@ from kuaimei.cli.lending import Lending
 from kuaimei.engines.asr import open_recognizer
 from kuaimei.engines.protocols import ReferenceBank, VoiceBank
 from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
+from kuaimei.engines.speaker import JUDGE, LOSSES, SpeakerEncoder, open_encoder
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.tts.kokoro.hq import open_hq
 from kuaimei.engines.types import Language
@@ -37,7 +37,7 @@ from kuaimei.judging.speaking import Speaker
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
 from kuaimei.voices.enrolment import Examiner
-from kuaimei.voices.prediction import load_styles
+from kuaimei.voices.prediction import stock_embeddings
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Step
 from kuaimei.voices.workroom import speaker_encoder
@@ -45,7 +45,7 @@ from kuaimei.wiring import sources
 
 __all__ = ["ENCODERS", "Plan", "judge_all"]
 
-ENCODERS: Final = ("eres2net", "ge2e", "campplus")
+ENCODERS: Final = (JUDGE, *LOSSES)
 """The judge first; the others are losses, and shown beside it."""
 
 _NATIVE: Final[Mapping[Language, tuple[str, ...]]] = {"zh": ("z",), "en": ("a", "b")}
@@ -198,12 +198,7 @@ class _Bench:
 
     def _nearest(self, subject: Subject) -> str:
         """The stock voice most like the half that is fitted to, of those that speak the language."""
-        styles = load_styles()
-        native = {
-            name: embedding
-            for name, embedding in zip(styles.names, styles.embeddings, strict=True)
-            if name.startswith(_NATIVE[subject.language]) and name in self.bank.stock
-        }
+        native = stock_embeddings(self.bank.stock, _NATIVE[subject.language])
         if not native:
             raise SettingsError("there are no stock voices of that language; run: kuaimei models pull kokoro")
         return nearest(subject.seen["ge2e"], native)[0]

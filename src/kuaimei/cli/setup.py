@@ -2,14 +2,12 @@
 
 from kuaimei.cli import console
 from kuaimei.cli.models import pull_missing, pull_named
+from kuaimei.engines.speaker import JUDGE, LOSSES
 from kuaimei.errors import WeightsError
 from kuaimei.settings import Settings
 from kuaimei.wiring import sources
 
 __all__ = ["prepare", "setup"]
-
-_ENCODERS = ("ge2e", "campplus", "eres2net")
-"""Of speakers: without them nobody's voice can be cloned, and all else works."""
 
 
 def setup() -> None:
@@ -35,8 +33,9 @@ def prepare(settings: Settings) -> None:
 
 
 def _pull_encoders(settings: Settings) -> None:
+    """Of speakers: without them nobody's voice can be cloned, and all else works."""
     try:
-        pull_named(settings, _ENCODERS)
+        pull_named(settings, (*LOSSES, JUDGE))
     except WeightsError as error:
         console.note(f"Voices cannot be cloned yet: {error}")
 

@@ -4,7 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-__all__ = ["closing"]
+import numpy as np
+
+from kuaimei.audio.pcm import EMPTY, Pcm
+
+__all__ = ["closing", "whole"]
 
 T = TypeVar("T")
 
@@ -18,3 +22,9 @@ async def closing(stream: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
         aclose = getattr(stream, "aclose", None)
         if aclose is not None:
             await aclose()
+
+
+async def whole(stream: AsyncIterator[Pcm]) -> Pcm:
+    """All of ``stream`` as one piece, for whoever does not play it while it is made; `EMPTY` of nothing."""
+    async with closing(stream) as pieces:
+        return np.concatenate([EMPTY, *[pcm async for pcm in pieces]])

@@ -170,7 +170,7 @@ class HqEngines:
         known = self._knows(synthesizer)
         if teach is None:
             _forget(synthesizer, known, voice)  # should it be gone
-        elif teach is not None and known.get(voice) != version:
+        elif known.get(voice) != version:
             teach(synthesizer)
             known[voice] = version
         for name in (voice, self._substitute):

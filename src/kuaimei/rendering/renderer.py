@@ -13,7 +13,7 @@ import numpy as np
 
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.audio.silence import silence, sound_bounds
-from kuaimei.dialogue.streams import closing
+from kuaimei.dialogue.streams import whole
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineUnavailable, KuaimeiError, QueueFull, StoreError
@@ -207,13 +207,12 @@ class Renderer:
             speed=order.speed,
             ticket=Ticket(session=order.session, priority=Priority.BACKGROUND),
         )
-        pieces: list[Pcm] = [EMPTY]
         try:
-            async with asyncio.timeout(_PATIENCE_S), closing(synthesizer.stream(req)) as stream:
-                pieces += [pcm async for pcm in stream]
+            async with asyncio.timeout(_PATIENCE_S):
+                pcm = await whole(synthesizer.stream(req))
         except TimeoutError:
             raise EngineUnavailable(f"a sentence was not rendered within {_PATIENCE_S:g} s") from None
-        return _with_pause(np.concatenate(pieces), synthesizer.sample_rate)
+        return _with_pause(pcm, synthesizer.sample_rate)
 
     async def _calm(self) -> None:
         """Until nobody needs the machine, and nothing that was said waits to be recognised."""

@@ -7,11 +7,8 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-
 from kuaimei.audio.encode import encode
-from kuaimei.audio.pcm import EMPTY, Pcm
-from kuaimei.dialogue.streams import closing
+from kuaimei.dialogue.streams import whole
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineUnavailable
@@ -99,16 +96,14 @@ class Samples:
     async def _make(self, voice: str, text: str, path: Path) -> bytes:
         async with self._gate.enter():
             ticket = Ticket(session="samples", priority=Priority.BACKGROUND)
-            pieces: list[Pcm] = [EMPTY]
             try:
                 async with asyncio.timeout(_TIMEOUT_S):
                     req = TTSReq(text=text, voice_id=voice, ticket=ticket)
-                    async with closing(self._synthesizer.stream(req)) as stream:
-                        pieces += [pcm async for pcm in stream]
+                    pcm = await whole(self._synthesizer.stream(req))
             except TimeoutError:
                 raise EngineUnavailable(f"the voice {voice} was not ready within {_TIMEOUT_S:g} s") from None
         rate = self._synthesizer.sample_rate
-        data = await asyncio.to_thread(encode, np.concatenate(pieces), rate, "mp3")
+        data = await asyncio.to_thread(encode, pcm, rate, "mp3")
         if self._making.get(voice) is not asyncio.current_task():
             return data  # forgotten meanwhile: this is how it sounded before
         try:

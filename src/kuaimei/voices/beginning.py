@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.engines.types import Language
-from kuaimei.voices.prediction import load_styles, nearest_stock, predict_style, style_of
+from kuaimei.voices.prediction import nearest_stock, predict_style, stock_embeddings, style_of
 from kuaimei.voices.types import Pitch
 
 __all__ = ["nearest_by_pitch", "start_of_learning"]
@@ -51,12 +51,7 @@ def start_of_learning(
         embedding: Of the reference by GE2E, shape ``(256,)``; None: its pitch has to do.
         campplus: By CAM++, shape ``(192,)``, where that is installed.
     """
-    styles = load_styles()
-    known = {
-        name: vector
-        for name, vector in zip(styles.names, styles.embeddings, strict=True)
-        if name in stock and name.startswith(_BEGINNINGS[language == "en"])
-    }
+    known = stock_embeddings(stock, _BEGINNINGS[language == "en"])
     if embedding is None or not known:
         return style_of(stock[nearest_by_pitch(stock, pitch, language)])
     sound = predict_style(embedding, pitch, stock, campplus).style

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.computing import compute
-from kuaimei.engines.types import Language, Priority, Ticket
+from kuaimei.engines.protocols import VoiceBank
+from kuaimei.engines.types import Language
 from kuaimei.errors import KuaimeiError, NotFound, StoreError
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.beginning import start_of_learning
@@ -26,7 +27,7 @@ from kuaimei.voices.process import Learned, LearnerDied, LearningFailed, Progres
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import LEARNING, Course, next_step
 from kuaimei.voices.types import Pitch, Step
-from kuaimei.voices.workroom import Workroom, in_thread, speaker_encoder
+from kuaimei.voices.workroom import TICKET, Workroom, in_thread
 
 __all__ = ["learn"]
 
@@ -36,7 +37,6 @@ _DEATHS: Final = 3
 """So often a step is begun again from its checkpoint before it is given up."""
 _TELL_S: Final = 1.0
 """The row is written at most so often."""
-_TICKET: Final = Ticket(session="voices", priority=Priority.BACKGROUND)
 _LOSS: Final = "campplus"
 
 
@@ -113,7 +113,7 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
         lines = [list(bank.tokens(line)) for line in PRACTISED[language]]
         return list(bank.tokens(row.transcript)) if row.transcript else None, lines
 
-    said, lines = await compute(room.cores, _TICKET, 1, tokens)
+    said, lines = await compute(room.cores, TICKET, 1, tokens)
     if step == "decoder" and not said:
         raise LearningFailed("the decoder cannot be learned before the transcript of the reference is known")
     settings = room.settings.voices
@@ -131,7 +131,7 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
     }
     pcm = await asyncio.to_thread(read_flac, await shelf.file(row.id, REFERENCE))
     if step == "style":
-        style = style_bytes(await _start(room, row, pcm, language))
+        style = style_bytes(await _start(room, bank, row, pcm, language))
     else:
         style = await shelf.file(row.id, STYLE)
 
@@ -144,16 +144,11 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
     await in_thread(lay_out)
 
 
-async def _start(room: Workroom, row: VoiceRow, pcm: Pcm, language: Language) -> NDArray[np.float32]:
+async def _start(
+    room: Workroom, bank: VoiceBank, row: VoiceRow, pcm: Pcm, language: Language
+) -> NDArray[np.float32]:
     """Where the style is learned from."""
-    bank = room.bank
-    if bank is None:
-        raise LearningFailed(room.hindrance())
-    heard: dict[str, NDArray[np.float32]] = {}
-    for name in ("ge2e", "campplus"):
-        encoder = await asyncio.to_thread(speaker_encoder, room.settings, name)
-        if encoder is not None:
-            heard[name] = await compute(room.cores, _TICKET, 1, encoder.embed, pcm, RATE)
+    heard = {encoder.name: embedding for encoder, embedding in await room.heard(pcm, RATE)}
     pitch = None if row.pitch is None else Pitch(**row.pitch)
     return start_of_learning(bank.stock, heard.get("ge2e"), pitch, language, heard.get("campplus"))
 

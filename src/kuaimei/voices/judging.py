@@ -1,24 +1,21 @@
 """How like its owner a voice speaks, by an encoder it was not fitted to."""
 
 import asyncio
-from contextlib import aclosing
-from typing import Final
 
 import numpy as np
 
-from kuaimei.audio.pcm import EMPTY, Pcm
+from kuaimei.audio.pcm import Pcm
+from kuaimei.dialogue.streams import whole
 from kuaimei.engines.computing import compute
-from kuaimei.engines.types import Priority, Ticket, TTSReq
+from kuaimei.engines.types import TTSReq
 from kuaimei.errors import NotFound
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.files import JUDGE, read_flac
 from kuaimei.voices.lines import JUDGED
 from kuaimei.voices.speech import RATE
-from kuaimei.voices.workroom import Workroom
+from kuaimei.voices.workroom import TICKET, Workroom
 
 __all__ = ["likeness", "spoken"]
-
-_TICKET: Final = Ticket(session="voices", priority=Priority.BACKGROUND)
 
 
 async def likeness(room: Workroom, row: VoiceRow, *, hq: bool) -> float | None:
@@ -50,8 +47,8 @@ async def likeness(room: Workroom, row: VoiceRow, *, hq: bool) -> float | None:
         said = await room.speak_hq(row.id, lines)
     else:
         said = [await spoken(room, row.id, line) for line in lines]
-    owner = await compute(room.cores, _TICKET, 1, encoder.embed, held_out, RATE)
-    heard = [await compute(room.cores, _TICKET, 1, encoder.embed, pcm, rate) for pcm, rate in said]
+    owner = await compute(room.cores, TICKET, 1, encoder.embed, held_out, RATE)
+    heard = [await compute(room.cores, TICKET, 1, encoder.embed, pcm, rate) for pcm, rate in said]
     return float(np.mean([one @ owner for one in heard]))
 
 
@@ -61,8 +58,5 @@ async def spoken(room: Workroom, voice: str, text: str) -> tuple[Pcm, int]:
     Raises:
         EngineError: If synthesis failed.
     """
-    request = TTSReq(text=text, voice_id=voice, ticket=_TICKET)
-    pieces = [EMPTY]
-    async with aclosing(room.synthesizer.stream(request)) as stream:  # type: ignore[type-var]
-        pieces += [pcm async for pcm in stream]
-    return np.concatenate(pieces), room.synthesizer.sample_rate
+    request = TTSReq(text=text, voice_id=voice, ticket=TICKET)
+    return await whole(room.synthesizer.stream(request)), room.synthesizer.sample_rate

@@ -9,7 +9,7 @@ where a stock voice is closer, that one is taken (`choose_style`).
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import as_file, files
@@ -143,6 +143,13 @@ def inputs(embedding: Floats, log_mean: float, log_sd: float, campplus: Floats |
     pitch = np.array([log_mean - 5.1, 2.0 * (log_sd - 0.2)], np.float32)
     parts = (embedding, pitch) if campplus is None else (embedding, pitch, campplus)
     return np.concatenate(parts).astype(np.float32)
+
+
+def stock_embeddings(stock: Collection[str], beginnings: str | tuple[str, ...]) -> dict[str, Floats]:
+    """GE2E embeddings, as shipped, of those in ``stock`` whose names begin so: with that, their language."""
+    styles = load_styles()
+    known = zip(styles.names, styles.embeddings, strict=True)
+    return {name: one for name, one in known if name in stock and name.startswith(beginnings)}
 
 
 def nearest_stock(embedding: Floats, stock: Mapping[str, Floats] | None = None) -> tuple[str, float]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.computing import compute
-from kuaimei.engines.types import Language, Priority, Ticket
+from kuaimei.engines.speaker import LOSSES
+from kuaimei.engines.types import Language
 from kuaimei.errors import EngineError, NotFound
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.beginning import nearest_by_pitch
@@ -20,15 +20,13 @@ from kuaimei.voices.prediction import choose_style, predict_style, style_of
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import Course
 from kuaimei.voices.types import Pitch
-from kuaimei.voices.workroom import Workroom, speaker_encoder
+from kuaimei.voices.workroom import Workroom
 
 __all__ = ["prepare"]
 
 _log = logging.getLogger(__name__)
 
 _STYLE: Final = 256
-_ENCODERS: Final = ("ge2e", "campplus")
-_TICKET: Final = Ticket(session="voices", priority=Priority.BACKGROUND)
 _TRIED: Final[Mapping[Language, str]] = {
     "zh": "早安，今天想聊些什麼呢？",
     "en": "Good morning, what shall we talk about?",
@@ -99,14 +97,9 @@ async def _first_style(room: Workroom, row: VoiceRow, pcm: Pcm) -> NDArray[np.fl
         return np.zeros(_STYLE, np.float32)
     pitch = None if row.pitch is None else Pitch(**row.pitch)
     language: Language = "en" if row.language == "en" else "zh"
-    encoders = [
-        one
-        for name in _ENCODERS
-        if (one := await asyncio.to_thread(speaker_encoder, room.settings, name)) is not None
-    ]
-    if not encoders or encoders[0].name != _ENCODERS[0]:
+    heard = await room.heard(pcm, RATE)
+    if not heard or heard[0][0].name != LOSSES[0]:
         return style_of(bank.stock[nearest_by_pitch(bank.stock, pitch, language)])
-    heard = [(one, await compute(room.cores, _TICKET, 1, one.embed, pcm, RATE)) for one in encoders]
 
     async def speak(style: NDArray[np.float32]) -> tuple[Pcm, int]:
         bank.put_voice(row.id, style)

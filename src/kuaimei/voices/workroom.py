@@ -6,22 +6,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 import kuaimei
 from kuaimei.audio.pcm import Pcm
+from kuaimei.engines.computing import compute
 from kuaimei.engines.protocols import Synthesizer, VoiceBank
 from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
+from kuaimei.engines.speaker import JUDGE, LOSSES, SpeakerEncoder, open_encoder
+from kuaimei.engines.types import Priority, Ticket
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings
 from kuaimei.store.voices import VoiceShelf
 from kuaimei.voices.enrolment import Examiner
 
-__all__ = ["Speak", "VoiceStore", "Workroom", "in_thread", "job_folder", "speaker_encoder"]
+__all__ = ["TICKET", "Speak", "VoiceStore", "Workroom", "in_thread", "job_folder", "speaker_encoder"]
 
 _ENVIRONMENT: Final = ".venv-clone"
-_LOSSES: Final = ("ge2e", "campplus")
-"""Encoders that learning goes through; ERes2Net is never one of them."""
-_JUDGE: Final = "eres2net"
+TICKET: Final = Ticket(session="voices", priority=Priority.BACKGROUND)
+"""Of all that is computed for voices: behind everyone who is talking."""
 
 Speak: TypeAlias = Callable[[str, Sequence[str]], Awaitable[Sequence[tuple[Pcm, int]]]]
 """Says texts in a voice (its id) as the beautiful tier does; of each the samples and their rate."""
@@ -78,7 +82,7 @@ class Workroom:
 
     def losses(self) -> dict[str, Path]:
         """Weights of the encoders that learning goes through, by name; those that are installed."""
-        files = {name: self.settings.weights_dir / name / "model.onnx" for name in _LOSSES}
+        files = {name: self.settings.weights_dir / name / "model.onnx" for name in LOSSES}
         return {name: path for name, path in files.items() if path.is_file()}
 
     def hindrance(self) -> str:
@@ -87,7 +91,7 @@ class Workroom:
             return "the speech engine in use cannot learn voices: set KUAIMEI_TTS=kokoro"
         if self.weights is None or not self.weights.is_file():
             return "the network that learning starts from is missing; run: kuaimei models pull kokoro"
-        if missing := [name for name in _LOSSES if name not in self.losses()]:
+        if missing := [name for name in LOSSES if name not in self.losses()]:
             return f"speaker encoders are missing; run: kuaimei models pull {' '.join(missing)}"
         if self.python() is None:
             return "the environment for learning is not installed; run: make setup (without SLIM)"
@@ -95,7 +99,16 @@ class Workroom:
 
     def judge(self) -> SpeakerEncoder | None:
         """The encoder that is in no loss; see `speaker_encoder`."""
-        return speaker_encoder(self.settings, _JUDGE)
+        return speaker_encoder(self.settings, JUDGE)
+
+    async def heard(self, pcm: Pcm, rate: int) -> list[tuple[SpeakerEncoder, NDArray[np.float32]]]:
+        """Who speaks in ``pcm`` to the encoders of `LOSSES` that are installed, in that order."""
+        found = [await asyncio.to_thread(speaker_encoder, self.settings, name) for name in LOSSES]
+        return [
+            (one, await compute(self.cores, TICKET, 1, one.embed, pcm, rate))
+            for one in found
+            if one is not None
+        ]
 
     def job_folder(self, voice: str) -> Path:
         """See `job_folder`."""

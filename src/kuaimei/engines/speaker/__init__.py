@@ -12,7 +12,7 @@ are converted from their checkpoints to ONNX when they are pulled (`kuaimei.mode
 """
 
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,12 @@ from kuaimei.engines.speaker.fbank import FbankEncoder
 from kuaimei.engines.speaker.ge2e import Ge2e
 from kuaimei.errors import WeightsError
 
-__all__ = ["SpeakerEncoder", "open_encoder"]
+__all__ = ["JUDGE", "LOSSES", "SpeakerEncoder", "open_encoder"]
+
+LOSSES: Final = ("ge2e", "campplus")
+"""What styles are predicted from and voices are learned through."""
+JUDGE: Final = "eres2net"
+"""Never one of them."""
 
 
 class SpeakerEncoder(Protocol):
