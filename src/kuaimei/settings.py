@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 __all__ = [
+    "AnalysisSettings",
     "DialogueSettings",
     "EngineSettings",
     "IceServer",
@@ -159,6 +160,16 @@ class VoiceSettings(_Section):
     """Ten minutes of uncompressed stereo have 115 MB."""
 
 
+class AnalysisSettings(_Section):
+    """How what was said is analysed: how it was spoken."""
+
+    enabled: bool = True
+    """False: recordings are kept and not analysed."""
+    meter: Literal["own", "librosa", "praat", "opensmile"] = "own"
+    """What measures pitch and voice quality. All but ``own`` are optional extras; Praat is under the GPL-3,
+    openSMILE under a licence for research only."""
+
+
 _ICE_URL = re.compile(r"stuns?:[^?:\s]+(:\d+)?|turns?:[^?:\s]+(:\d+)?(\?transport=(udp|tcp))?")
 
 
@@ -235,6 +246,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     rendering: RenderingSettings = RenderingSettings()
     voices: VoiceSettings = VoiceSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
     server: ServerSettings = ServerSettings()
 
     @classmethod

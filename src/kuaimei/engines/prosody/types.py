@@ -1,0 +1,94 @@
+"""What is measured of how an utterance was spoken."""
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["FRAME_MS", "Contours", "Features", "Measured", "Span"]
+
+FRAME_MS: Final = 10.0
+"""Between two values of a contour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of the recording.
+
+    Attributes:
+        start_s: Seconds from its beginning.
+        end_s: Likewise.
+    """
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Numbers of one utterance; None: cannot be told of this one.
+
+    What they are and where their formulas come from is said in the module that measures them.
+
+    Attributes:
+        duration_s: Of the utterance, from the first to the last sound of speech.
+        speech_s: Of that, without its pauses.
+        snr_db: Speech above the noise in its pauses.
+        rate_syl_s: Syllables per second of speech, pauses not counted.
+        pause_ratio: Pauses over the duration, 0 to 1.
+        pauses_per_min: Pauses in a minute of the duration.
+        pause_mean_s: Mean length of a pause; 0 without any.
+        voiced_fraction: Of the speech, the share in which the vocal folds vibrate, 0 to 1.
+        fillers_per_min: Filler words (嗯、那個、uh) in a minute of the duration.
+        f0_mean_hz: Geometric mean of F0.
+        f0_sd_st: Standard deviation of F0 in semitones.
+        f0_range_st: From its 5th to its 95th percentile, in semitones.
+        f0_change_st_s: How fast F0 moves within voiced stretches: mean absolute slope, semitones per second.
+        f0_final_st: Fall (negative) or rise of F0 over the end of the utterance, in semitones.
+        tremor_st: Unsteadiness of F0 from 3 to 15 Hz within voiced stretches, root mean square, semitones.
+        jitter: Of the periods, relative (0.01 is 1 %).
+        shimmer: Of their amplitudes, relative.
+        hnr_db: Harmonics-to-noise ratio.
+        level_sd_db: Standard deviation of the level of speech.
+        level_range_db: From its 5th to its 95th percentile.
+    """
+
+    duration_s: float
+    speech_s: float
+    snr_db: float | None = None
+    rate_syl_s: float | None = None
+    pause_ratio: float | None = None
+    pauses_per_min: float | None = None
+    pause_mean_s: float | None = None
+    voiced_fraction: float | None = None
+    fillers_per_min: float | None = None
+    f0_mean_hz: float | None = None
+    f0_sd_st: float | None = None
+    f0_range_st: float | None = None
+    f0_change_st_s: float | None = None
+    f0_final_st: float | None = None
+    tremor_st: float | None = None
+    jitter: float | None = None
+    shimmer: float | None = None
+    hnr_db: float | None = None
+    level_sd_db: float | None = None
+    level_range_db: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contours:
+    """What is drawn over the waveform.
+
+    Attributes:
+        f0_hz: Every 10 ms of the recording; 0 where there is no voice.
+        pauses: Within the utterance, in their order.
+    """
+
+    f0_hz: tuple[float, ...]
+    pauses: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One utterance."""
+
+    features: Features
+    contours: Contours
