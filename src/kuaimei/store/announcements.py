@@ -1,0 +1,51 @@
+"""Who wants to know when something about a session becomes known that takes longer than its turns."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Generic, Protocol, TypeVar
+
+__all__ = ["Announcements", "OfSession"]
+
+_log = logging.getLogger(__name__)
+
+
+class OfSession(Protocol):
+    """Something that is known now."""
+
+    @property
+    def session(self) -> str:
+        """Id of the session that it is about."""
+        ...
+
+
+T = TypeVar("T", bound=OfSession)
+
+
+class Announcements(Generic[T]):
+    """Tells those who are there; whoever comes later finds it in the store.
+
+    Listeners are called on the event loop and return at once.
+    """
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, list[Callable[[T], None]]] = {}
+
+    @contextmanager
+    def listening(self, session: str, listener: Callable[[T], None]) -> Iterator[None]:
+        """Tell ``listener`` of what becomes known of ``session`` during the block."""
+        self._listeners.setdefault(session, []).append(listener)
+        try:
+            yield
+        finally:
+            self._listeners[session].remove(listener)
+            if not self._listeners[session]:
+                del self._listeners[session]
+
+    def tell(self, known: T) -> None:
+        """Whoever listens to its session."""
+        for listener in tuple(self._listeners.get(known.session, ())):
+            try:
+                listener(known)
+            except Exception:  # it is kept all the same
+                _log.exception("whoever waited for news of a session failed on them")
