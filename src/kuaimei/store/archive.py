@@ -6,6 +6,7 @@ from typing import Any
 from kuaimei.engines.types import Message
 from kuaimei.errors import NotFound, StoreError
 from kuaimei.store import queries
+from kuaimei.store.analyses import summary_of
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
 from kuaimei.store.keeper import blob_key
@@ -129,5 +130,5 @@ class Archive:
 
 
 def _utterance(row: Any) -> Utterance:
-    own = {name: value for name, value in row.items() if not name.startswith("hq_")}
-    return Utterance(**own, hq=rendering_of(row))
+    own = {name: value for name, value in row.items() if not name.startswith(("hq_", "analysis_"))}
+    return Utterance(**own, hq=rendering_of(row), analysis=summary_of(row))

@@ -9,8 +9,9 @@ import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
 from kuaimei.audio.pcm import Pcm
+from kuaimei.errors import AudioError
 
-__all__ = ["Flac", "encode", "pieces", "write"]
+__all__ = ["Flac", "encode", "pieces", "read", "write"]
 
 _BLOCK = 65_536
 _SEARCH_S = 5.0
@@ -72,6 +73,22 @@ def write(pcm: Pcm, rate: int, path: Path) -> Flac:
     except soundfile.LibsndfileError as error:
         raise OSError(f"{path.name} cannot be written: {error}") from error
     return _known(path, len(pcm), rate)
+
+
+def read(path: Path) -> tuple[Pcm, int]:
+    """All audio in ``path``, and its rate in Hz. Blocks.
+
+    Raises:
+        AudioError: If it is damaged.
+        OSError: If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            pcm, rate = soundfile.read(file, dtype="int16")
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"the recording is damaged: {error}") from error
+    found: Pcm = pcm
+    return found, int(rate)
 
 
 def _known(path: Path, samples: int, rate: int) -> Flac:

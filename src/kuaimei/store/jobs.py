@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from procrastinate import App
     from procrastinate.retry import BaseRetryStrategy
 
-__all__ = ["Job", "Jobs"]
+__all__ = ["Job", "Jobs", "recency"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +40,20 @@ _ABORT_POLL_S = 1.0
 """At most this late a worker hears of a cancellation whose notice it missed."""
 _CANCEL_WAIT_S = 15.0
 _CANCEL_POLL_S = 0.05
+_EPOCH_S = 1_767_225_600
+"""2026-01-01 in Unix time: seconds since then fit into the 32 bits of a priority until 2094."""
 
 Job: TypeAlias = Callable[[str], Awaitable[None]]
 """Does the work for the subject whose id it is given."""
+
+
+def recency(at_s: float) -> int:
+    """A priority by which the latest goes first.
+
+    Args:
+        at_s: Unix time.
+    """
+    return int(at_s) - _EPOCH_S
 
 
 class Jobs:

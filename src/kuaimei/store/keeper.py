@@ -56,6 +56,7 @@ class Item:
         client: For the row of its session, should that have to be made.
         wants_transcript: Recognition will not come by itself: a job is to do it.
         asked_hq: A second rendering of the reply has been asked for.
+        asked_about: The words with which an analysis has been asked for; None: that has not been done.
         gone: Deleted by its owner, or by somebody else; nothing of it may be written again.
     """
 
@@ -65,6 +66,7 @@ class Item:
     client: dict[str, Any] = field(default_factory=dict)
     wants_transcript: bool = False
     asked_hq: bool = False
+    asked_about: str | None = None
     gone: bool = False
     dirty: bool = False
     put_away: bool = False
@@ -79,6 +81,7 @@ class Keeper:
     Args:
         ask_transcript: Defers a durable job that recognises the utterance of the id given.
         ask_hq: Has a reply rendered a second time, or not after all, as its record says.
+        ask_analysis: Has an utterance analysed that is complete.
 
     Attributes:
         failures: Attempts that failed.
@@ -91,6 +94,7 @@ class Keeper:
         writer: SpoolWriter,
         ask_transcript: Callable[[str], Awaitable[None]],
         ask_hq: Callable[[Record], Awaitable[None]],
+        ask_analysis: Callable[[Record], Awaitable[None]],
     ) -> None:
         self.failures = 0
         self._database = database
@@ -98,6 +102,7 @@ class Keeper:
         self._writer = writer
         self._ask_transcript = ask_transcript
         self._ask_hq = ask_hq
+        self._ask_analysis = ask_analysis
         self._items: set[Item] = set()
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._sessions: set[str] = set()
@@ -223,6 +228,11 @@ class Keeper:
             if item.asked_hq != (record.wants_hq and item.audio is not None):
                 await self._ask_hq(record)
                 item.asked_hq = record.wants_hq
+            # What is said without being understood yet is asked about by whoever brings the words.
+            words = record.transcript if item.audio is not None else ""
+            if words is not None and item.asked_about != words:
+                await self._ask_analysis(record)
+                item.asked_about = words
             self._writer.post(item.spool.remove)
 
     async def _insert(self, item: Item) -> None:

@@ -5,8 +5,10 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Select, TextClause, and_, func, literal_column, or_, select, text
 
+from kuaimei.store.analyses import summary_columns
 from kuaimei.store.records import Record
 from kuaimei.store.renderings import rendering_columns
+from kuaimei.store.tables import analyses as analyses_table
 from kuaimei.store.tables import renderings as renderings_table
 from kuaimei.store.tables import sessions as sessions_table
 from kuaimei.store.tables import turns as turns_table
@@ -31,10 +33,11 @@ Matches: TypeAlias = Callable[[Record], bool]
 _UTTERANCE = [
     *(column for column in utterances_table.c if column.name not in {"blob_key", "run"}),
     *rendering_columns(),
+    *summary_columns(),
 ]
-_WITH_HQ = utterances_table.outerjoin(
+_WITH_ALL = utterances_table.outerjoin(
     renderings_table, renderings_table.c.utterance_id == utterances_table.c.id
-)
+).outerjoin(analyses_table, analyses_table.c.utterance_id == utterances_table.c.id)
 
 
 def utterances(session: str) -> Select[Any]:
@@ -42,7 +45,7 @@ def utterances(session: str) -> Select[Any]:
     table = utterances_table
     return (
         select(*_UTTERANCE)
-        .select_from(_WITH_HQ)
+        .select_from(_WITH_ALL)
         .where(table.c.session_id == session)
         # Within a turn the user first: a reply is never answered by its own question.
         .order_by(table.c.turn, table.c.speaker.desc(), table.c.started_at, table.c.id)
@@ -51,7 +54,7 @@ def utterances(session: str) -> Select[Any]:
 
 def utterance(utterance: str) -> Select[Any]:
     """One of them."""
-    return select(*_UTTERANCE).select_from(_WITH_HQ).where(utterances_table.c.id == utterance)
+    return select(*_UTTERANCE).select_from(_WITH_ALL).where(utterances_table.c.id == utterance)
 
 
 def turns(session: str) -> Select[Any]:

@@ -20,7 +20,7 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.store import flac
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
-from kuaimei.store.jobs import Jobs
+from kuaimei.store.jobs import Jobs, recency
 from kuaimei.store.keeper import blob_key
 from kuaimei.store.rows import Boundary, Rendering
 from kuaimei.store.tables import renderings, utterances
@@ -29,8 +29,6 @@ __all__ = ["HQ_JOB", "Order", "Renderings", "digest_of", "rendering_columns", "r
 
 HQ_JOB: Final = "hq"
 """Name of the durable job; its subject is the utterance."""
-_EPOCH_S: Final = 1_767_225_600
-"""2026-01-01 in Unix time: seconds since then fit into the 32 bits of a priority until 2094."""
 _PUBLIC: Final = (
     "state",
     "voice",
@@ -139,7 +137,7 @@ class Renderings:
             state = await connection.scalar(select(table.c.state).where(table.c.utterance_id == utterance))
         if state in ("queued", "rendering"):
             # The latest first: that one may still be heard, and whoever is there looks at it.
-            await self._jobs.defer(HQ_JOB, utterance, priority=int(time.time()) - _EPOCH_S)
+            await self._jobs.defer(HQ_JOB, utterance, priority=recency(time.time()))
 
     async def again(self, utterance: str, *, voice: str, text: str) -> None:
         """Have a reply rendered by what renders now; one whose rendering failed or was never asked for, too.

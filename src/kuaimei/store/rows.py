@@ -8,10 +8,22 @@ from typing import Any, Literal, TypeAlias
 from kuaimei.errors import NotFound
 from kuaimei.store.records import Speaker, State, Tier
 
-__all__ = ["Audio", "Boundary", "Health", "Rendering", "Session", "Statistics", "Turn", "Utterance"]
+__all__ = [
+    "Audio",
+    "Boundary",
+    "Health",
+    "Rendering",
+    "Session",
+    "Statistics",
+    "Summary",
+    "Turn",
+    "Utterance",
+]
 
 
 RenderingState: TypeAlias = Literal["queued", "rendering", "ready", "failed", "cancelled"]
+
+Outcome: TypeAlias = Literal["scored", "unscored"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,22 @@ class Rendering:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """How an utterance sounded, in short.
+
+    Attributes:
+        reason: Why it has no scores.
+        confidence: 0 to 1, as the other two; None: no scores.
+    """
+
+    state: Outcome
+    reason: str | None
+    confidence: float | None
+    stability: float | None
+    affability: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """One utterance of either side; see `kuaimei.store.tables` for what is null when.
 
@@ -82,6 +110,7 @@ class Utterance:
         heard_ms: How much of a reply was played.
         heard_text: The words within that, if it was interrupted.
         hq: Its second rendering; None: it gets none.
+        analysis: How it sounded; None: not analysed (yet).
     """
 
     id: str
@@ -103,6 +132,7 @@ class Utterance:
     voice: str
     engine: str
     hq: Rendering | None = None
+    analysis: Summary | None = None
 
     @property
     def words(self) -> str:

@@ -15,13 +15,16 @@ from sqlalchemy.exc import IntegrityError
 from kuaimei.errors import NotFound, StoreError
 from kuaimei.settings import Settings
 from kuaimei.store import queries, tables
+from kuaimei.store.analyses import Analyses
 from kuaimei.store.archive import Archive
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database, open_database
 from kuaimei.store.ids import check_id, new_id
 from kuaimei.store.jobs import Job, Jobs
 from kuaimei.store.keeper import Item, Keeper, blob_key
+from kuaimei.store.peers import Peers
 from kuaimei.store.preferences import Preferences
+from kuaimei.store.ratings import Ratings
 from kuaimei.store.recognition import recognise
 from kuaimei.store.recorder import Recorder
 from kuaimei.store.records import Record
@@ -47,6 +50,9 @@ class Store(Archive):
     Attributes:
         renderings: The second tier of replies.
         preferences: What listeners preferred.
+        analyses: How people spoke.
+        peers: The earlier scores of the same person or voice.
+        ratings: How listeners rated it.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class Store(Archive):
         writer: SpoolWriter,
         jobs: Jobs,
         renderings: Renderings,
+        analyses: Analyses,
     ) -> None:
         super().__init__(database, blobs)
         self._spools = spools
@@ -66,7 +73,10 @@ class Store(Archive):
         self._jobs = jobs
         self.renderings = renderings
         self.preferences = Preferences(database)
-        self._keeper = Keeper(database, blobs, writer, self._ask_transcript, self._ask_hq)
+        self.analyses = analyses
+        self.peers = Peers(database)
+        self.ratings = Ratings(database)
+        self._keeper = Keeper(database, blobs, writer, self._ask_transcript, self._ask_hq, self._ask_analysis)
         self._recorders: set[Recorder] = set()
         self._recovering: set[asyncio.Task[None]] = set()
         self.voices = VoiceShelf(database, blobs)
@@ -261,8 +271,7 @@ class Store(Archive):
                 `kuaimei.store.transcription.transcribe_with`.
             apart: Names of those that take long: each has a worker of its own.
         """
-        transcribing = partial(recognise, self, self._database, self._run.folder, transcribe)
-        own: dict[str, Job] = {_TRANSCRIBE: transcribing}
+        own: dict[str, Job] = {_TRANSCRIBE: partial(self._recognise, transcribe)}
         await self._jobs.run({**own, **(jobs or {})}, apart=apart)
 
     async def defer(self, name: str, subject: str, *, priority: int = 0) -> None:
@@ -280,6 +289,17 @@ class Store(Archive):
             StoreError: If the database is away.
         """
         await self._jobs.cancel(name, subject)
+
+    async def _recognise(self, transcribe: Transcriber, utterance: str) -> None:
+        await recognise(self, self._database, self._run.folder, transcribe, utterance)
+        try:
+            found = await self.utterance(utterance)
+        except NotFound:
+            return
+        await self.analyses.ask(utterance, found.started_at)
+
+    async def _ask_analysis(self, record: Record) -> None:
+        await self.analyses.ask(record.id, record.started_at)
 
     async def _ask_transcript(self, utterance: str) -> None:
         await self._jobs.defer(_TRANSCRIBE, utterance)
@@ -364,7 +384,8 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         stack.push_async_callback(asyncio.to_thread, writer.close)
         two_tiers = settings.rendering.hq != "none"
         renderings = Renderings(database, blobs, jobs, run.folder, enabled=two_tiers)
-        store = Store(database, blobs, spools, run, writer, jobs, renderings)
+        analyses = Analyses(database, jobs, enabled=settings.analysis.enabled)
+        store = Store(database, blobs, spools, run, writer, jobs, renderings, analyses)
         stack.push_async_callback(store._close)
         await store._recover()
         yield store

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    SmallInteger,
     Table,
     Text,
     func,
@@ -17,7 +18,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-__all__ = ["metadata", "preferences", "renderings", "sessions", "turns", "utterances", "voices"]
+__all__ = [
+    "analyses",
+    "metadata",
+    "preferences",
+    "ratings",
+    "renderings",
+    "sessions",
+    "turns",
+    "utterances",
+    "voices",
+]
 
 metadata = MetaData()
 
@@ -89,6 +100,39 @@ renderings = Table(
     Column("error", Text),
 )
 """``spoken`` are the clauses of the fast tier, ``clauses`` where they are in the rendering."""
+
+analyses = Table(
+    "analyses",
+    metadata,
+    Column("utterance_id", Text, ForeignKey("utterances.id", ondelete="CASCADE"), primary_key=True),
+    Column("extractor", Text, nullable=False, server_default=""),
+    Column("head", Text, nullable=False, server_default=""),
+    Column("text_sha256", Text),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("features", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("scores", JSONB(none_as_null=True)),
+    Column("contours", JSONB(none_as_null=True)),
+    Column("took_ms", Float),
+    Column("analysed_at", DateTime(timezone=True)),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("outdated", Boolean, nullable=False, server_default=text("false")),
+)
+"""``extractor``, ``head`` and ``text_sha256`` (of the transcript) are what it was made with: of anything
+else another analysis is due. ``attempts`` counts those begun and not brought to an end."""
+
+ratings = Table(
+    "ratings",
+    metadata,
+    Column("utterance_id", Text, ForeignKey("utterances.id", ondelete="CASCADE"), primary_key=True),
+    Column("owner", Text, primary_key=True),
+    Column("rater", Text, primary_key=True),
+    Column("confidence", SmallInteger),
+    Column("stability", SmallInteger),
+    Column("affability", SmallInteger),
+    Column("rated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+"""1 to 5 each; null: the rater could not tell."""
 
 voices = Table(
     "voices",

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from kuaimei.settings import RenderingSettings, Settings, StoreSettings
+from kuaimei.settings import AnalysisSettings, RenderingSettings, Settings, StoreSettings
 from kuaimei.store.embedded import EmbeddedPostgres
 
 _numbers = itertools.count(1)
@@ -78,9 +78,10 @@ def settings(cluster: EmbeddedPostgres, tmp_path: Path) -> Settings:
     with psycopg.connect(cluster.conninfo, autocommit=True) as connection:
         connection.execute(f"create database {name}")
     url = cluster.conninfo.replace("dbname=postgres", f"dbname={name}")
-    # Jobs that nobody does here would be in the way; test_renderings has them.
-    rendering = RenderingSettings(hq="none")
-    return Settings(home=tmp_path / "home", store=StoreSettings(database_url=url), rendering=rendering)
+    # Jobs that nobody does here would be in the way; test_renderings and test_analyses have them.
+    rendering, analysis = RenderingSettings(hq="none"), AnalysisSettings(enabled=False)
+    kept = StoreSettings(database_url=url)
+    return Settings(home=tmp_path / "home", store=kept, rendering=rendering, analysis=analysis)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from kuaimei.dialogue.events import (
     TranscriptFinal,
     TurnEnded,
 )
-from kuaimei.settings import Settings, StoreSettings
+from kuaimei.settings import AnalysisSettings, Settings, StoreSettings
 from kuaimei.store import Transcript, Utterance, open_store
 from tests.integration.store.talking import FRAME, REPLY_RATE, frames, now, sound
 
@@ -25,12 +25,17 @@ SPOKEN = sound(96_000, 12)
 STAGES = ("speaking", "ended", "understood", "replying")
 
 
+def settings(home: Path, database: str) -> Settings:
+    store = StoreSettings(database_url=database)
+    return Settings(home=home, store=store, analysis=AnalysisSettings(enabled=False))
+
+
 def tell(*words: object) -> None:
     print(*words, flush=True)
 
 
 async def converse(home: Path, database: str) -> None:
-    async with open_store(Settings(home=home, store=StoreSettings(database_url=database))) as store:
+    async with open_store(settings(home, database)) as store:
         recorder = store.recorder("sess_victim", voice="zf_xiaobei")
         recorder(SpeechStarted(1, now(), 0.0))
         for count, frame in enumerate(frames(HEARD), 1):
@@ -61,7 +66,7 @@ async def work(home: Path, database: str) -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with open_store(Settings(home=home, store=StoreSettings(database_url=database))) as store:
+    async with open_store(settings(home, database)) as store:
         await store.run_jobs(transcribe=never_done)
 
 

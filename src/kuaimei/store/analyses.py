@@ -1,0 +1,375 @@
+"""How people spoke: what was measured of each utterance, and what is said of it.
+
+A row for each utterance, made by the durable job (`kuaimei.analysis.job`). It names what it was made with:
+the version of what measured, that of what scored, and the words that were known. If any of these is another
+one now, the analysis is due again; so whatever was queued and lost, be it that the process was killed, is
+found by `Analyses.due`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Float, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+
+from kuaimei.errors import NotFound
+from kuaimei.store import due
+from kuaimei.store.database import Database
+from kuaimei.store.due import Basis
+from kuaimei.store.jobs import Jobs, recency
+from kuaimei.store.records import Speaker
+from kuaimei.store.renderings import digest_of
+from kuaimei.store.rows import Outcome, Summary
+from kuaimei.store.tables import analyses, sessions, utterances
+
+__all__ = [
+    "ANALYSE_JOB",
+    "Analyses",
+    "Analysis",
+    "Assignment",
+    "Findings",
+    "Progress",
+    "summary_columns",
+    "summary_of",
+]
+
+ANALYSE_JOB: Final = "analyse"
+"""Name of the durable job; its subject is the utterance."""
+_SCORES: Final = ("confidence", "stability", "affability")
+_PREFIX: Final = "analysis_"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """An utterance that is to be analysed.
+
+    Attributes:
+        duration_ms: Of its recording; None: it has none.
+        transcript: None: unknown.
+        attempts: So many times it was begun, this one included.
+        features: Measured before with all that is given now: only the scores are to be made anew.
+        basis: What it is to be made with.
+    """
+
+    utterance: str
+    session: str
+    turn: int
+    speaker: Speaker
+    is_turn: bool
+    duration_ms: float | None
+    transcript: str | None
+    language: str | None
+    attempts: int
+    features: dict[str, float] | None
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What came of an analysis.
+
+    Attributes:
+        reason: Why there are no scores; None: there are.
+        features: What could be measured, by name.
+        scores: By name: ``value``, ``bias`` and ``contributions``.
+        contours: ``frame_ms``, ``f0_hz`` and ``pauses``; None: those that are there stay.
+        took_ms: Time of computing.
+    """
+
+    reason: str | None
+    features: Mapping[str, float]
+    scores: Mapping[str, Any] | None
+    contours: Mapping[str, Any] | None
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """How one utterance was spoken; see `Findings`.
+
+    Attributes:
+        analysed_at: UTC.
+    """
+
+    utterance: str
+    state: Outcome
+    reason: str | None
+    extractor: str
+    head: str
+    features: dict[str, float]
+    scores: dict[str, Any] | None
+    contours: dict[str, Any] | None
+    took_ms: float
+    analysed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Of all that was said and is kept.
+
+    Attributes:
+        waiting: Not analysed with what analyses now.
+    """
+
+    utterances: int
+    waiting: int
+
+
+class Analyses:
+    """Asked for, made, kept.
+
+    Args:
+        enabled: False: nothing is asked for.
+        local: Owner of sessions that name none.
+    """
+
+    def __init__(self, database: Database, jobs: Jobs, *, enabled: bool = True, local: str = "local") -> None:
+        self._database = database
+        self._jobs = jobs
+        self._enabled = enabled
+        self._local = local
+
+    async def ask(self, utterance: str, at: datetime) -> None:
+        """Have the utterance analysed; the latest goes first.
+
+        Args:
+            utterance: Its id.
+            at: When it was said.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        if self._enabled:
+            await self._jobs.defer(ANALYSE_JOB, utterance, priority=recency(at.timestamp()))
+
+    async def due(self, basis: Basis, limit: int, *, unasked: bool = True) -> Sequence[tuple[str, datetime]]:
+        """Utterances to be analysed, with the time they were said, the newest first.
+
+        Args:
+            basis: What would analyse them.
+            limit: At most this many.
+            unasked: Only those of which no job waits, and no words are on their way.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            found = await connection.execute(due.newest(basis, limit, unasked=unasked))
+            return [(row.id, row.started_at) for row in found]
+
+    async def progress(self, basis: Basis, owner: str | None = None) -> Progress:
+        """How many there are, and how many are still to be analysed.
+
+        Args:
+            basis: What analyses now.
+            owner: Only what is this owner's.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            row = (await connection.execute(due.progress(basis, owner, self._local))).one()
+        return Progress(row.utterances, row.waiting)
+
+    async def again(self, owner: str | None = None) -> int:
+        """Let everything be due again; what is there can be seen until the new one is made.
+
+        Args:
+            owner: Only what is this owner's.
+
+        Returns:
+            How many utterances that are.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        table = analyses
+        async with self._database.begin() as connection:
+            mine = select(utterances.c.id).join(sessions, sessions.c.id == utterances.c.session_id)
+            mine = mine.where(utterances.c.state != "recording")
+            if owner is not None:
+                mine = mine.where(due.owner_of_row(self._local) == owner)
+            await connection.execute(
+                update(table).where(table.c.utterance_id.in_(mine)).values(outdated=True, attempts=0)
+            )
+            return await connection.scalar(select(func.count()).select_from(mine.subquery())) or 0
+
+    async def begin(self, utterance: str, basis: Basis) -> Assignment | None:
+        """Take up the work; None: it is done, or the utterance is gone.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        table = analyses
+        query = select(*_SAID, *_MADE).select_from(due.WITH_ANALYSIS).where(utterances.c.id == utterance)
+        count = insert(table).values(utterance_id=utterance, state="waiting", attempts=1)
+        count_on = count.on_conflict_do_update(
+            index_elements=["utterance_id"], set_={"attempts": table.c.attempts + 1}
+        )
+        try:
+            async with self._database.begin() as connection:
+                row = (await connection.execute(query.where(utterances.c.state != "recording"))).first()
+                if row is None:
+                    return None
+                digest = None if row.transcript is None else digest_of(row.transcript)
+                same = row.state not in (None, "waiting") and not row.outdated
+                measured = same and (row.extractor, row.text_sha256) == (basis.extractor, digest)
+                if measured and row.head == basis.head:
+                    return None
+                attempts = await connection.scalar(count_on.returning(table.c.attempts))
+        except IntegrityError:
+            return None
+        return Assignment(
+            utterance=utterance,
+            session=row.session_id,
+            turn=row.turn,
+            speaker=row.speaker,
+            is_turn=row.is_turn,
+            duration_ms=row.duration_ms if row.bytes is not None else None,
+            transcript=row.transcript,
+            language=row.language,
+            attempts=attempts or 1,
+            features=row.features if measured and row.features else None,
+            basis=basis,
+        )
+
+    async def keep(self, assignment: Assignment, findings: Findings) -> bool:
+        """Keep what came of it, in the place of what was there; False: the utterance is gone.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        table, said = analyses, assignment.transcript
+        values = {
+            "extractor": assignment.basis.extractor,
+            "head": assignment.basis.head,
+            "text_sha256": None if said is None else digest_of(said),
+            "state": "scored" if findings.reason is None else "unscored",
+            "reason": findings.reason,
+            "features": dict(findings.features),
+            "scores": findings.scores,
+            "took_ms": findings.took_ms,
+            "analysed_at": func.now(),
+            "attempts": 0,
+            "outdated": False,
+        }
+        if findings.contours is not None or assignment.features is None:
+            values["contours"] = findings.contours
+        made = insert(table).values(utterance_id=assignment.utterance, **values)
+        try:
+            async with self._database.begin() as connection:
+                await connection.execute(
+                    made.on_conflict_do_update(index_elements=["utterance_id"], set_=values)
+                )
+        except IntegrityError:
+            return False
+        return True
+
+    async def release(self, assignment: Assignment) -> None:
+        """It was not the utterance's fault that nothing came of it: the attempt does not count.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        table = analyses
+        async with self._database.begin() as connection:
+            await connection.execute(
+                update(table)
+                .where((table.c.utterance_id == assignment.utterance) & (table.c.attempts > 0))
+                .values(attempts=table.c.attempts - 1)
+            )
+
+    async def outranked(self) -> bool:
+        """Something that was said waits to be recognised: that goes first.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        waiting = text(
+            "select exists (select from procrastinate_jobs where task_name = 'transcribe' and "
+            "status in ('todo', 'doing') and coalesce(scheduled_at, now()) <= now())"
+        )
+        async with self._database.begin() as connection:
+            return bool(await connection.scalar(waiting))
+
+    async def get(self, utterance: str) -> Analysis:
+        """Of one utterance.
+
+        Raises:
+            NotFound: If it is not analysed (yet).
+            StoreError: If the database is away.
+        """
+        found = await self._select(analyses.c.utterance_id == utterance)
+        if not found:
+            raise NotFound(f"utterance {utterance} is not analysed yet")
+        return found[0]
+
+    async def of_session(self, session: str) -> Sequence[Analysis]:
+        """Of all utterances of a session that are analysed, in no order.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        return await self._select(
+            analyses.c.utterance_id.in_(select(utterances.c.id).where(utterances.c.session_id == session))
+        )
+
+    async def features(self, ids: Collection[str]) -> dict[str, dict[str, float]]:
+        """What was measured of those of the utterances that are analysed.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        table = analyses
+        async with self._database.begin() as connection:
+            found = await connection.execute(
+                select(table.c.utterance_id, table.c.features).where(table.c.utterance_id.in_(ids))
+            )
+            return {row.utterance_id: row.features for row in found if row.features}
+
+    async def _select(self, which: Any) -> list[Analysis]:
+        table = analyses
+        query = select(table.c.utterance_id.label("utterance"), *_WHOLE).where(
+            which & (table.c.state != "waiting")
+        )
+        async with self._database.begin() as connection:
+            return [Analysis(**row._mapping) for row in await connection.execute(query)]
+
+
+_WHOLE = [
+    analyses.c[name]
+    for name in (
+        *("state", "reason", "extractor", "head", "features", "scores", "contours"),
+        *("took_ms", "analysed_at"),
+    )
+]
+_MADE = [analyses.c[name] for name in ("state", "extractor", "head", "text_sha256", "features", "outdated")]
+_SAID = [
+    utterances.c[name]
+    for name in (
+        *("session_id", "turn", "speaker", "is_turn", "duration_ms", "bytes"),
+        *("transcript", "language"),
+    )
+]
+
+
+def summary_columns() -> list[Any]:
+    """What of a row stands beside the columns of an utterance."""
+    scores = (analyses.c.scores[name]["value"].astext.cast(Float).label(_PREFIX + name) for name in _SCORES)
+    return [*(analyses.c[name].label(_PREFIX + name) for name in ("state", "reason")), *scores]
+
+
+def summary_of(row: Mapping[Any, Any]) -> Summary | None:
+    """The summary in a row with `summary_columns`; None if the utterance is not analysed.
+
+    Args:
+        row: Its mapping.
+    """
+    state = row[f"{_PREFIX}state"]
+    if state is None or state == "waiting":
+        return None
+    values = {name: row[_PREFIX + name] for name in _SCORES}
+    return Summary(state=state, reason=row[f"{_PREFIX}reason"], **values)

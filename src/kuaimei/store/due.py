@@ -1,0 +1,89 @@
+"""Which analyses are due: the questions put to the database."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, or_, select, true
+from sqlalchemy import column as named
+from sqlalchemy import table as called
+
+from kuaimei.store.tables import analyses, sessions, utterances
+
+__all__ = ["WITH_ANALYSIS", "Basis", "newest", "owner_of_row", "progress"]
+
+WITH_ANALYSIS = utterances.outerjoin(analyses, analyses.c.utterance_id == utterances.c.id)
+"""Every utterance, with its analysis if there is one."""
+_JOBS = called(
+    "procrastinate_jobs", named("queueing_lock"), named("task_name"), named("status"), named("args")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What an analysis is made with.
+
+    Attributes:
+        extractor: Version of what measures.
+        head: Version of what scores.
+    """
+
+    extractor: str
+    head: str
+
+
+def owner_of_row(local: str) -> ColumnElement[str]:
+    """Owner of a session.
+
+    Args:
+        local: Of those that name none.
+    """
+    return func.coalesce(sessions.c.client["owner"].astext, local)
+
+
+def newest(basis: Basis, limit: int, *, unasked: bool) -> Select[Any]:
+    """Ids and times of what is to be analysed, the newest first."""
+    table = utterances
+    query = select(table.c.id, table.c.started_at).select_from(WITH_ANALYSIS).where(_due(basis))
+    if unasked:
+        # A job that waits will do it; what waits for its words will be asked for with them.
+        words = table.c.transcript.is_(None) & _queued("transcribe")
+        query = query.where(not_(_queued("analyse")), not_(words))
+    return query.order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit)
+
+
+def progress(basis: Basis, owner: str | None, local: str) -> Select[Any]:
+    """How many utterances there are, and how many are to be analysed."""
+    finished = utterances.c.state != "recording"
+    counts: list[Any] = [
+        func.count().filter(finished).label("utterances"),
+        func.count().filter(_due(basis)).label("waiting"),
+    ]
+    query = select(*counts).select_from(
+        WITH_ANALYSIS.join(sessions, sessions.c.id == utterances.c.session_id)
+    )
+    return query.where(true() if owner is None else owner_of_row(local) == owner)
+
+
+def _due(basis: Basis) -> ColumnElement[bool]:
+    """Finished, and not analysed with what is given now."""
+    table = analyses
+    digest = func.encode(func.sha256(func.convert_to(utterances.c.transcript, "UTF8")), "hex")
+    stale = or_(
+        table.c.utterance_id.is_(None),
+        table.c.state == "waiting",
+        table.c.outdated,
+        table.c.extractor != basis.extractor,
+        table.c.head != basis.head,
+        table.c.text_sha256.is_distinct_from(digest),
+    )
+    return and_(utterances.c.state != "recording", stale)
+
+
+def _queued(name: str) -> ColumnElement[bool]:
+    """A job of that name waits or is done for the utterance."""
+    jobs = _JOBS.c
+    return exists().where(
+        jobs.task_name == name,
+        jobs.status.in_(("todo", "doing")),
+        jobs.queueing_lock == func.concat(f"{name}:", utterances.c.id),
+    )

@@ -1,0 +1,115 @@
+"""The earlier scores with which those of an utterance are compared.
+
+Those of the user's side are compared with all that the same person said; who that is, the client says
+(``person`` of the session), and of a client that does not, it is whoever speaks in the session. Those of
+replies are compared with all in the same voice.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Float, Select, or_, select, tuple_
+
+from kuaimei.store.database import Database
+from kuaimei.store.due import owner_of_row
+from kuaimei.store.records import Speaker
+from kuaimei.store.tables import analyses, sessions, utterances
+
+__all__ = ["NEWEST", "Group", "Moment", "Peers", "Point"]
+
+NEWEST: Final = 200
+"""More of them say nothing more."""
+_SCORES: Final = ("confidence", "stability", "affability")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Utterances that are compared with each other.
+
+    Attributes:
+        session: The one to which it is confined if there is no person.
+        person: Of the user's side, in whichever session.
+        voice: Of replies.
+    """
+
+    owner: str
+    session: str
+    person: str
+    speaker: Speaker
+    voice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When an utterance was said; the id tells those of the same instant apart."""
+
+    at: datetime
+    utterance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The scores of one utterance."""
+
+    moment: Moment
+    scores: Mapping[str, float]
+
+
+class Peers:
+    """Finds them.
+
+    Args:
+        local: Owner of sessions that name none.
+    """
+
+    def __init__(self, database: Database, *, local: str = "local") -> None:
+        self._database = database
+        self._local = local
+
+    async def newest(
+        self, group: Group, *, before: Moment | None = None, limit: int = NEWEST
+    ) -> Sequence[Point]:
+        """The newest scores of a group, in the order in which they were said.
+
+        Args:
+            group: Which.
+            before: Only what was said before.
+            limit: At most this many.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            found = (await connection.execute(_newest(group, before, limit, self._local))).all()
+        return [
+            Point(Moment(row.started_at, row.id), {name: row._mapping[name] for name in _SCORES})
+            for row in reversed(found)
+        ]
+
+
+def _newest(group: Group, before: Moment | None, limit: int, local: str) -> Select[Any]:
+    said = utterances.c
+    scores = (analyses.c.scores[name]["value"].astext.cast(Float).label(name) for name in _SCORES)
+    query = (
+        select(said.id, said.started_at, *scores)
+        .join(analyses, analyses.c.utterance_id == said.id)
+        .join(sessions, sessions.c.id == said.session_id)
+        .where(
+            analyses.c.state == "scored",
+            said.speaker == group.speaker,
+            owner_of_row(local) == group.owner,
+        )
+        .order_by(said.started_at.desc(), said.id.desc())
+        .limit(limit)
+    )
+    if group.speaker == "assistant":
+        query = query.where(said.voice == group.voice)
+    else:
+        here = said.session_id == group.session
+        same = sessions.c.client["person"].astext == group.person
+        query = query.where(or_(here, same) if group.person else here)
+    if before is not None:
+        query = query.where(tuple_(said.started_at, said.id) < (before.at, before.utterance))
+    return query

@@ -1,0 +1,170 @@
+"""How listeners rated what people said: what the weights of the scores are fitted to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+
+from kuaimei.errors import NotFound
+from kuaimei.store.database import Database
+from kuaimei.store.due import owner_of_row
+from kuaimei.store.tables import analyses, ratings, sessions, utterances
+
+__all__ = ["Marks", "Rating", "Ratings", "Tally"]
+
+_WHOLE: Final = ("confidence", "stability", "affability")
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """1 to 5 each; None: the rater could not tell."""
+
+    confidence: int | None
+    stability: int | None
+    affability: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What one rater said of one utterance.
+
+    Attributes:
+        rated_at: UTC.
+    """
+
+    utterance: str
+    rater: str
+    marks: Marks
+    rated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How far a rater is.
+
+    Attributes:
+        rated: By this rater.
+        total: Utterances that can be rated.
+        ratings: By all raters.
+    """
+
+    rated: int
+    total: int
+    ratings: int
+
+
+class Ratings:
+    """Of each owner's recordings.
+
+    Args:
+        local: Owner of sessions that name none.
+    """
+
+    def __init__(self, database: Database, *, local: str = "local") -> None:
+        self._database = database
+        self._local = local
+
+    async def next(self, owner: str, rater: str, *, skipped: Sequence[str] = ()) -> str | None:
+        """Id of an utterance that the rater has not rated; None: all are.
+
+        Which one, chance has decided once for each rater: asked again it is the same.
+
+        Args:
+            owner: Whose recordings.
+            rater: Who rates.
+            skipped: Not these.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        order = func.md5(func.concat(utterances.c.id, ":", rater)), utterances.c.id
+        query = _ratable(utterances.c.id, owner, self._local).where(~_rated(owner, rater))
+        if skipped:
+            query = query.where(utterances.c.id.not_in(skipped))
+        async with self._database.begin() as connection:
+            found: str | None = await connection.scalar(query.order_by(*order).limit(1))
+            return found
+
+    async def rate(self, utterance: str, owner: str, rater: str, marks: Marks) -> None:
+        """Note what the rater says, in the place of what the same one said before.
+
+        Raises:
+            NotFound: If the utterance is gone.
+            StoreError: If the database is away.
+        """
+        table = ratings
+        values = {name: getattr(marks, name) for name in _WHOLE} | {"rated_at": func.now()}
+        made = insert(table).values(utterance_id=utterance, owner=owner, rater=rater, **values)
+        try:
+            async with self._database.begin() as connection:
+                await connection.execute(
+                    made.on_conflict_do_update(index_elements=["utterance_id", "owner", "rater"], set_=values)
+                )
+        except IntegrityError:
+            raise NotFound(f"no utterance {utterance} is kept") from None
+
+    async def tally(self, owner: str, rater: str) -> Tally:
+        """How far the rater is.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        one = _ratable(func.count(), owner, self._local)
+        every = select(func.count()).select_from(ratings).where(ratings.c.owner == owner)
+        async with self._database.begin() as connection:
+            total = await connection.scalar(one) or 0
+            rated = await connection.scalar(one.where(_rated(owner, rater))) or 0
+            return Tally(rated, total, await connection.scalar(every) or 0)
+
+    async def all(self, owner: str) -> Sequence[Rating]:
+        """Every rating, in the order in which the utterances were said.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        table = ratings
+        query = (
+            select(table)
+            .join(utterances, utterances.c.id == table.c.utterance_id)
+            .where(table.c.owner == owner)
+            .order_by(utterances.c.started_at, table.c.utterance_id, table.c.rater)
+        )
+        async with self._database.begin() as connection:
+            return [
+                Rating(
+                    row.utterance_id,
+                    row.rater,
+                    Marks(row.confidence, row.stability, row.affability),
+                    row.rated_at,
+                )
+                for row in await connection.execute(query)
+            ]
+
+
+def _ratable(what: Any, owner: str, local: str) -> Select[Any]:
+    """What the owner's users said and is scored: of anything else there is nothing to be fitted."""
+    return (
+        select(what)
+        .select_from(utterances)
+        .join(analyses, analyses.c.utterance_id == utterances.c.id)
+        .join(sessions, sessions.c.id == utterances.c.session_id)
+        .where(
+            owner_of_row(local) == owner,
+            utterances.c.speaker == "user",
+            utterances.c.bytes.is_not(None),
+            analyses.c.state == "scored",
+        )
+    )
+
+
+def _rated(owner: str, rater: str) -> ColumnElement[bool]:
+    table = ratings
+    return (
+        select(table.c.utterance_id)
+        .where(and_(table.c.utterance_id == utterances.c.id, table.c.owner == owner, table.c.rater == rater))
+        .exists()
+    )
