@@ -2,10 +2,11 @@
 
 import numpy as np
 import soxr  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import EMPTY, Pcm, from_float, to_float
 
-__all__ = ["StreamResampler", "resample"]
+__all__ = ["StreamResampler", "resample", "resample_float"]
 
 
 def resample(pcm: Pcm, source_rate: int, target_rate: int) -> Pcm:
@@ -23,6 +24,14 @@ def resample(pcm: Pcm, source_rate: int, target_rate: int) -> Pcm:
         return pcm
     # In float: soxr dithers its 16-bit output, and digital silence would no longer be silent.
     return from_float(soxr.resample(to_float(pcm), source_rate, target_rate, quality="HQ"))
+
+
+def resample_float(samples: NDArray[np.float32], source_rate: int, target_rate: int) -> NDArray[np.float32]:
+    """As `resample` for floats, of which none are clipped or rounded."""
+    if source_rate == target_rate or not len(samples):
+        return samples
+    changed: NDArray[np.float32] = soxr.resample(samples, source_rate, target_rate, quality="HQ")
+    return changed
 
 
 class StreamResampler:

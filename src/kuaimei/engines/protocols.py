@@ -1,13 +1,16 @@
 """The Protocols behind which every engine stands; one or two methods each."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.types import Language, LLMReq, STTChunk, STTReq, TTSReq
+
+if TYPE_CHECKING:  # the meters' own package imports this module
+    from kuaimei.engines.prosody.types import Voice
 
 __all__ = [
     "CaptionStream",
@@ -19,6 +22,7 @@ __all__ = [
     "TurnDetector",
     "VoiceActivityDetector",
     "VoiceBank",
+    "VoiceMeter",
 ]
 
 
@@ -184,4 +188,20 @@ class ReferenceBank(Protocol):
 
     def drop_voice(self, voice_id: str) -> None:
         """Forget the voice; what is being spoken in it is finished. Not known is fine."""
+        ...
+
+
+class VoiceMeter(Protocol):
+    """Measures pitch and the quality of a voice; blocking, and safe to call from several threads."""
+
+    name: str
+    """As in the settings: ``own``, ``praat`` …"""
+
+    def voice(self, samples: NDArray[np.float32], rate: int) -> "Voice":
+        """What the vocal folds do in ``samples``.
+
+        Args:
+            samples: Mono, in [-1, 1], shape ``(n,)``; their level makes no difference.
+            rate: In Hz.
+        """
         ...

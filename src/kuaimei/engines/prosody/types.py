@@ -1,9 +1,12 @@
 """What is measured of how an utterance was spoken."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["FRAME_MS", "Contours", "Features", "Measured", "Span"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FRAME_MS", "Contours", "Features", "Measured", "Span", "Voice"]
 
 FRAME_MS: Final = 10.0
 """Between two values of a contour."""
@@ -20,6 +23,23 @@ class Span:
 
     start_s: float
     end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What a meter hears of the vocal folds.
+
+    Attributes:
+        f0_hz: Every 10 ms; 0 where there is no voice; shape ``(n // 10 ms,)``.
+        jitter: Of the periods, relative; None: too few of them.
+        shimmer: Of their amplitudes, relative; None: too few of them.
+        hnr_db: Harmonics-to-noise ratio; None: no voice.
+    """
+
+    f0_hz: NDArray[np.float32] = field(repr=False)
+    jitter: float | None = None
+    shimmer: float | None = None
+    hnr_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

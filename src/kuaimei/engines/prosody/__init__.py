@@ -1,0 +1,26 @@
+"""How something was said: what is measured of it, and what measures it."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from kuaimei.engines.prosody.own import OwnMeter
+from kuaimei.engines.protocols import VoiceMeter
+from kuaimei.errors import SettingsError
+
+__all__ = ["EXTRACTOR", "METERS", "open_meter"]
+
+EXTRACTOR: Final = "1"
+"""Version of what is measured; kept with the meter's name beside every result."""
+
+METERS: Final[Mapping[str, Callable[[], VoiceMeter]]] = {"own": OwnMeter}
+
+
+def open_meter(name: str) -> VoiceMeter:
+    """The meter of that name.
+
+    Raises:
+        SettingsError: If there is none, or what it needs is not installed.
+    """
+    if name not in METERS:
+        raise SettingsError(f"no meter is called {name!r}; there are: {', '.join(METERS)}")
+    return METERS[name]()

@@ -1,0 +1,128 @@
+"""How an utterance was spoken, in numbers."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.audio.pcm import ASR_RATE, Pcm
+from kuaimei.engines.prosody.melody import describe
+from kuaimei.engines.prosody.pauses import Spoken, listen
+from kuaimei.engines.prosody.prepared import Prepared, prepare
+from kuaimei.engines.prosody.types import FRAME_MS, Contours, Features, Measured, Span
+from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
+from kuaimei.text.fillers import find_fillers
+from kuaimei.text.syllables import count_syllables
+
+__all__ = ["measure"]
+
+_MARGIN_FRAMES: Final = 15
+"""Around speech, neither speech nor pause: soft onsets, and what rings on in the room."""
+_LEAST_QUIET: Final = 10
+_BEST_SNR_DB: Final = 90.0
+_LEAST_SPEECH_S: Final = 0.3
+_LEAST_FRAMES: Final = 10
+
+
+def measure(
+    pcm: Pcm,
+    rate: int,
+    *,
+    vad: VoiceActivityDetector,
+    meter: VoiceMeter,
+    transcript: str | None = None,
+    language: str | None = None,
+) -> Measured:
+    """Everything that can be told of one utterance; blocking, a few percent of its length on one core.
+
+    Poor audio raises nothing: what cannot be told of it is None, and where nobody speaks, all is.
+
+    Args:
+        pcm: Mono samples, shape ``(n,)``.
+        rate: In Hz, 8000 or more.
+        vad: One of its own: it is reset.
+        meter: Of pitch and voice quality.
+        transcript: What was said; without it, the rate of speech and the fillers cannot be told.
+        language: ``zh`` or ``en``, of the transcript's numbers.
+    """
+    prepared = prepare(pcm, rate)
+    spoken = listen(prepared, vad)
+    frames = len(prepared.levels_db)
+    if spoken.whole is None:
+        return Measured(Features(0.0, 0.0), Contours((0.0,) * frames, ()))
+    voice = meter.voice(prepared.samples, ASR_RATE)
+    f0_hz = np.zeros(frames, np.float32)
+    known = min(frames, len(voice.f0_hz))
+    f0_hz[:known] = voice.f0_hz[:known]
+    f0_hz[~spoken.speech] = 0.0
+    melody = describe(f0_hz)
+    duration_s = _length(spoken.whole)
+    speech_s = duration_s - sum(map(_length, spoken.pauses))
+    power = 10.0 ** (prepared.levels_db / 10.0)
+    noise = _noise(power, spoken)
+    level = _level(power, noise, f0_hz > 0)
+    syllables = count_syllables(transcript, language) if transcript else 0
+    features = Features(
+        duration_s=duration_s,
+        speech_s=speech_s,
+        snr_db=_snr_db(power, noise, spoken),
+        rate_syl_s=syllables / speech_s if syllables and speech_s >= _LEAST_SPEECH_S else None,
+        pause_ratio=1.0 - speech_s / duration_s,
+        pauses_per_min=60.0 * len(spoken.pauses) / duration_s,
+        pause_mean_s=float(np.mean([_length(p) for p in spoken.pauses])) if spoken.pauses else 0.0,
+        voiced_fraction=float(np.count_nonzero(f0_hz) / np.count_nonzero(spoken.speech)),
+        fillers_per_min=60.0 * len(find_fillers(transcript)) / duration_s if transcript else None,
+        f0_mean_hz=melody.mean_hz,
+        f0_sd_st=melody.sd_st,
+        f0_range_st=melody.range_st,
+        f0_change_st_s=melody.change_st_s,
+        f0_final_st=melody.final_st,
+        tremor_st=melody.tremor_st,
+        jitter=voice.jitter,
+        shimmer=voice.shimmer,
+        hnr_db=voice.hnr_db,
+        level_sd_db=level.sd_db,
+        level_range_db=level.range_db,
+    )
+    return Measured(features, Contours(tuple(round(float(hz), 2) for hz in f0_hz), spoken.pauses))
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    sd_db: float | None = None
+    range_db: float | None = None
+
+
+def _length(span: Span) -> float:
+    return span.end_s - span.start_s
+
+
+def _noise(power: NDArray[np.float64], spoken: Spoken) -> float:
+    """Power in the pauses; where there are none, the 5th percentile of all (Martin 2001)."""
+    near = np.convolve(spoken.speech, np.ones(2 * _MARGIN_FRAMES + 1), "same") > 0.5
+    quiet = power[~near]
+    sounding = quiet[quiet > 1e-11]  # digital silence was put there by a machine
+    if len(sounding) >= _LEAST_QUIET:
+        quiet = sounding
+    if len(quiet) < _LEAST_QUIET:
+        return float(np.percentile(power, 5.0))
+    return float(quiet.mean())
+
+
+def _snr_db(power: NDArray[np.float64], noise: float, spoken: Spoken) -> float | None:
+    """10 log₁₀((S − N) / N)."""
+    clean = float(power[spoken.speech].mean()) - noise
+    floor = max(noise, 1e-12)
+    return min(10.0 * float(np.log10(max(clean, 1e-3 * floor) / floor)), _BEST_SNR_DB)
+
+
+def _level(power: NDArray[np.float64], noise: float, voiced: NDArray[np.bool_]) -> _Level:
+    """Of voiced frames without the power of the noise: what is softer, noise would fill."""
+    if np.count_nonzero(voiced) < _LEAST_FRAMES:
+        return _Level()
+    clean = np.maximum(power - noise, 0.1 * power)
+    smooth = np.convolve(clean, np.ones(5) / 5.0, "same")[voiced]
+    levels = 10.0 * np.log10(np.maximum(smooth, 1e-12))
+    low, high = np.percentile(levels, (5, 95))
+    return _Level(float(np.clip(levels, *np.percentile(levels, (1, 99))).std()), float(high - low))

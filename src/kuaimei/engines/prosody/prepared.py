@@ -1,0 +1,56 @@
+"""The one form of a recording on which everything is measured."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
+from kuaimei.audio.resample import resample_float
+
+__all__ = ["Prepared", "prepare"]
+
+_BAND_RATE: Final = 7_000
+"""Passing through this rate leaves what lies below 3.2 kHz: as much as a telephone lets through, so that
+every recording is measured in the same band."""
+_HOP: Final = ASR_RATE // 100
+_REFERENCE_DB: Final = -20.0
+_MOST_GAIN_DB: Final = 50.0
+_SILENT_DB: Final = -120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A recording made comparable with others.
+
+    Attributes:
+        samples: At 16 kHz, without DC, below 3.2 kHz, its loud frames at −20 dBFS; shape ``(n,)``.
+        levels_db: Root mean square of every 10 ms in dBFS; −120 where there is digital silence.
+        empty: There is no sound at all.
+    """
+
+    samples: NDArray[np.float32] = field(repr=False)
+    levels_db: NDArray[np.float64] = field(repr=False)
+    empty: bool
+
+
+def prepare(pcm: Pcm, rate: int) -> Prepared:
+    """``pcm`` (at ``rate`` Hz) in the common form."""
+    samples = to_float(pcm)
+    if len(samples):
+        samples = samples - np.float32(samples.mean(dtype=np.float64))
+    narrow = resample_float(resample_float(samples, rate, _BAND_RATE), _BAND_RATE, ASR_RATE)
+    frames = len(narrow) // _HOP
+    power = np.square(narrow[: frames * _HOP].reshape(frames, _HOP), dtype=np.float64).mean(axis=1)
+    levels = 10.0 * np.log10(np.maximum(power, 10.0 ** (_SILENT_DB / 10.0)))
+    # One 16-bit step up and down is −96 dBFS: what never rises above that is no sound.
+    if not frames or levels.max() < -90.0:
+        return Prepared(narrow, levels, empty=True)
+    gain_db = min(_REFERENCE_DB - float(np.percentile(levels, 95.0)), _MOST_GAIN_DB)
+    gain_db = min(gain_db, -float(levels.max()))
+    return Prepared(
+        (narrow * np.float32(10.0 ** (gain_db / 20.0))).astype(np.float32),
+        np.maximum(levels + gain_db, _SILENT_DB),
+        empty=False,
+    )
