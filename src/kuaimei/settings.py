@@ -85,6 +85,8 @@ class DialogueSettings(_Section):
     token_timeout_s: float = 6.0
     synthesis_timeout_s: float = 15.0
     recognition_timeout_s: float = 15.0
+    queue_timeout_s: float = 60.0
+    """… and a request may wait for its turn where many talk at once; no other patience counts that."""
     max_reply_tokens: int = 160
     history_tokens: int = 1400
     """Budget of the history in estimated tokens; the oldest turns go first."""

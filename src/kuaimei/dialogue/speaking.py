@@ -9,6 +9,7 @@ import numpy as np
 
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.dialogue.events import ClauseReady, Event, ReplyAudio, ReplyHeld, ReplyResumed
+from kuaimei.dialogue.patience import patience
 from kuaimei.dialogue.streams import closing
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import TTSReq
@@ -127,18 +128,20 @@ class Speaker:
         if (deadline := req.ticket.deadline) is not None:  # the listener's time is not the synthesiser's
             ticket = req.ticket.model_copy(update={"deadline": deadline + started_at - asked_at})
             req = req.model_copy(update={"ticket": ticket})
+        limit_s = self._settings.synthesis_timeout_s
         clause: _Spoken | None = None
         try:
-            async with asyncio.timeout(self._settings.synthesis_timeout_s):
-                async with closing(self._synthesizer.stream(req)) as stream:
-                    async for pcm in stream:
-                        if clause is None:
-                            clause = self._clause_begins(req.text, started_at, aside=aside)
-                        self._append(pcm)
-                        clause.end = max(clause.end, self._made)
+            async with (
+                patience(limit_s, req.ticket.wait),
+                closing(self._synthesizer.stream(req)) as stream,
+            ):
+                async for pcm in stream:
+                    if clause is None:
+                        clause = self._clause_begins(req.text, started_at, aside=aside)
+                    self._append(pcm)
+                    clause.end = max(clause.end, self._made)
         except TimeoutError:
-            patience = self._settings.synthesis_timeout_s
-            raise EngineUnavailable(f"synthesis did not finish within {patience:g} s") from None
+            raise EngineUnavailable(f"synthesis did not finish within {limit_s:g} s") from None
         if clause is not None:
             clause.end = self._made
 

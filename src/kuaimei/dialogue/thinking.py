@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+from kuaimei.dialogue.patience import patience
 from kuaimei.dialogue.streams import closing
 from kuaimei.engines.protocols import LanguageModel
 from kuaimei.engines.types import LLMReq, Ticket
@@ -114,23 +115,24 @@ class Thinker:
 
     async def _tokens(self, req: LLMReq) -> AsyncGenerator[str, None]:
         loop = asyncio.get_running_loop()
-        patience = self._settings.first_token_timeout_s
-        req = req.model_copy(update={"ticket": self._ticket()})
+        limit_s = self._settings.first_token_timeout_s
+        ticket = self._ticket()
+        req = req.model_copy(update={"ticket": ticket})
         async with closing(self._model.stream(req)) as stream:
             while True:
                 started_at = loop.time()
                 try:
-                    async with asyncio.timeout(patience):
+                    async with patience(limit_s, ticket.wait):
                         token = await anext(stream)
                 except StopAsyncIteration:
                     return
                 except TimeoutError:
-                    raise EngineUnavailable(f"the language model wrote nothing for {patience:g} s") from None
+                    raise EngineUnavailable(f"the language model wrote nothing for {limit_s:g} s") from None
                 finally:
                     self.writing_s += loop.time() - started_at
                 if not token:
                     continue
-                patience = self._settings.token_timeout_s
+                limit_s = self._settings.token_timeout_s
                 self.tokens += 1
                 self.text += token
                 self._on_text(token)

@@ -28,7 +28,7 @@ from kuaimei.dialogue.tasks import Tasks
 from kuaimei.dialogue.thinking import Thinker
 from kuaimei.dialogue.timing import Stopwatch
 from kuaimei.dialogue.utterance import Transcript, Utterance
-from kuaimei.engines.types import Claim, Language, LLMReq, Message, Priority, Ticket, TTSReq
+from kuaimei.engines.types import Claim, Language, LLMReq, Message, Priority, Ticket, TTSReq, Wait
 from kuaimei.errors import EngineError, KuaimeiError
 from kuaimei.settings import DialogueSettings
 from kuaimei.text.clauses import speech_length
@@ -88,6 +88,7 @@ class Turn:
         self._kept_back: list[Event] = []
         self._certain = asyncio.Event()
         self._claim = Claim()
+        self._wait = Wait()
         self._user_entry: Entry | None = None
         self._reply_entry: Entry | None = None
         self._reply_started = False
@@ -277,7 +278,7 @@ class Turn:
             text=clause,
             voice_id=self._manner.voice,
             speed=self._manner.speed,
-            ticket=self._ticket(self._settings.synthesis_timeout_s),
+            ticket=self._ticket(),
         )
         try:
             await self.speaker.say(req, aside=aside)
@@ -347,14 +348,14 @@ class Turn:
             self._stopwatch.mark("last_audio")
         self._outside(event)
 
-    def _ticket(self, patience_s: float | None = None) -> Ticket:
-        patience_s = self._settings.first_token_timeout_s if patience_s is None else patience_s
+    def _ticket(self) -> Ticket:
         priority = Priority.LIVE if self.certain else Priority.SPECULATIVE
         return Ticket(
             session=self._session,
             priority=priority,
-            deadline=self._now() + patience_s,
+            deadline=self._now() + self._settings.queue_timeout_s,
             claim=self._claim,
+            wait=self._wait,
         )
 
     @staticmethod

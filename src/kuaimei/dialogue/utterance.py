@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
+from kuaimei.dialogue.patience import patience
 from kuaimei.dialogue.tasks import Tasks
 from kuaimei.engines.protocols import Recognizer
-from kuaimei.engines.types import Claim, Language, Priority, STTChunk, STTReq, Ticket
+from kuaimei.engines.types import Claim, Language, Priority, STTChunk, STTReq, Ticket, Wait
 from kuaimei.errors import EngineUnavailable
 from kuaimei.settings import DialogueSettings
 from kuaimei.text.joining import join_pieces
@@ -86,6 +87,7 @@ class Utterance:
         self._pieces: list[asyncio.Task[STTChunk]] = []
         self._tail: _Tail | None = None
         self._claim = Claim()
+        self._wait = Wait()
         self._recognition_s = self._recognised_s = 0.0
         self.started_at = started_at
         self.last_voiced_at = started_at
@@ -161,7 +163,7 @@ class Utterance:
         self._claim.certain = True
         tasks = [*self._pieces, *([self._tail.task] if self._tail else [])]
         try:
-            async with asyncio.timeout(self._settings.recognition_timeout_s):
+            async with patience(self._settings.recognition_timeout_s, self._wait):
                 chunks = [await asyncio.shield(task) for task in tasks]
         except TimeoutError:
             self.abandon()
@@ -215,15 +217,16 @@ class Utterance:
         patience_s = self._settings.recognition_timeout_s
         if priority is not Priority.LIVE:
             patience_s *= _UNHURRIED
-        now = asyncio.get_running_loop().time()
+        deadline = asyncio.get_running_loop().time() + self._settings.queue_timeout_s
         req = STTReq(
             language=None if language == "auto" else language,
             hotwords=self._settings.hotwords,
             ticket=Ticket(
                 session=self._session,
                 priority=priority,
-                deadline=now + patience_s,
+                deadline=deadline,
                 claim=self._claim,
+                wait=self._wait,
             ),
         )
         return self._tasks.start(self._within(patience_s, pcm, req))
@@ -231,7 +234,7 @@ class Utterance:
     async def _within(self, patience_s: float, pcm: Pcm, req: STTReq) -> STTChunk:
         started_at = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(patience_s):
+            async with patience(patience_s, self._wait):
                 chunk = await self._recognizer.transcribe(pcm, req)
         except TimeoutError:
             raise _too_slow(patience_s) from None

@@ -99,8 +99,14 @@ class Lane:
             if waiting.granted.done():
                 return
             self._press(ticket)
-            async with asyncio.timeout_at(ticket.deadline):
-                await waiting.granted
+            if ticket.wait is not None:
+                ticket.wait.begin(loop.time())
+            try:
+                async with asyncio.timeout_at(ticket.deadline):
+                    await waiting.granted
+            finally:
+                if ticket.wait is not None:
+                    ticket.wait.end(loop.time())
         except TimeoutError:
             self._withdraw(waiting)
             raise QueueFull(f"{self.name}: no turn came before the request's deadline") from None

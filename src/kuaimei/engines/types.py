@@ -6,7 +6,18 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
-__all__ = ["Claim", "LLMReq", "Language", "Message", "Priority", "STTChunk", "STTReq", "TTSReq", "Ticket"]
+__all__ = [
+    "Claim",
+    "LLMReq",
+    "Language",
+    "Message",
+    "Priority",
+    "STTChunk",
+    "STTReq",
+    "TTSReq",
+    "Ticket",
+    "Wait",
+]
 
 Language = Literal["zh", "en"]
 
@@ -37,6 +48,34 @@ class Claim:
     certain: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class Wait:
+    """How long requests stood in queues, told by the queues: patience with an engine does not count it.
+
+    Where several share one, it is the time in which any of them waited.
+    """
+
+    _waiting: int = 0
+    _since: float = 0.0
+    _total_s: float = 0.0
+
+    def begin(self, now: float) -> None:
+        """One of them stands in a queue from ``now`` (the event loop's clock)."""
+        if not self._waiting:
+            self._since = now
+        self._waiting += 1
+
+    def end(self, now: float) -> None:
+        """One of them stands there no longer."""
+        self._waiting -= 1
+        if not self._waiting:
+            self._total_s += now - self._since
+
+    def so_far_s(self, now: float) -> float:
+        """Seconds until ``now``."""
+        return self._total_s + (now - self._since if self._waiting else 0.0)
+
+
 class Ticket(_Frozen):
     """A request's place in an engine's queue.
 
@@ -46,12 +85,14 @@ class Ticket(_Frozen):
         deadline: Time on the event loop's clock after which the answer is worthless: a request
             still queued then fails with `kuaimei.errors.QueueFull`. None: patient.
         claim: By which a speculative request becomes live while it waits.
+        wait: Told how long it waits.
     """
 
     session: str = ""
     priority: Priority = Priority.BACKGROUND
     deadline: float | None = None
     claim: SkipValidation[Claim | None] = Field(default=None, exclude=True, repr=False)
+    wait: SkipValidation[Wait | None] = Field(default=None, exclude=True, repr=False)
 
     @property
     def rank(self) -> Priority:

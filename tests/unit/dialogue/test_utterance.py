@@ -118,7 +118,7 @@ async def test_pieces_in_the_middle_wait_for_those_somebody_waits_for() -> None:
     first, last = (req for req, _ in recognizer.requests)
     assert (first.ticket.priority, last.ticket.priority) == (Priority.SPECULATIVE, Priority.LIVE)
     assert (last.language, last.hotwords, last.ticket.session) == ("en", ("Kuaimei",), "s")
-    assert last.ticket.deadline == pytest.approx(asyncio.get_running_loop().time() + 15 - 0.3)
+    assert last.ticket.deadline == pytest.approx(asyncio.get_running_loop().time() + 60 - 0.3)
     await tasks.close()
 
 

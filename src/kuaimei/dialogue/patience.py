@@ -1,0 +1,42 @@
+"""How long an engine may take, the time in its queue not counted: who waits in line is not slow."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from kuaimei.engines.types import Wait
+
+__all__ = ["patience"]
+
+_LOOK_S: Final = 0.25
+"""At least so long between two looks at whether the time is up."""
+
+
+@asynccontextmanager
+async def patience(seconds: float, wait: Wait | None = None) -> AsyncGenerator[None]:
+    """Let the block take ``seconds``, and as long beyond that as ``wait`` has grown meanwhile.
+
+    Raises:
+        TimeoutError: If it took longer.
+    """
+    loop = asyncio.get_running_loop()
+    wait = wait or Wait()
+    begun = loop.time() - wait.so_far_s(loop.time())
+    looking: asyncio.TimerHandle
+    async with asyncio.timeout(None) as limit:
+
+        def look() -> None:
+            nonlocal looking
+            now = loop.time()
+            left_s = seconds - (now - wait.so_far_s(now) - begun)
+            if left_s > 0:
+                looking = loop.call_later(max(left_s, _LOOK_S), look)
+            else:
+                limit.reschedule(now)
+
+        looking = loop.call_later(seconds, look)
+        try:
+            yield
+        finally:
+            looking.cancel()
