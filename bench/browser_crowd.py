@@ -21,7 +21,7 @@ from playwright.async_api import Browser, async_playwright
 
 from bench.browser import arguments, find_chromium, preferring
 from bench.server_process import server_process
-from bench.taps import SCRIPT, correlation, kept, kept_audio, recorded
+from bench.taps import SCRIPT, correlation, kept, kept_audio, kept_turns, recorded
 from kuaimei.audio.pcm import Pcm, to_bytes
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.dialogue.streams import whole
@@ -55,6 +55,8 @@ class Said:
         own: What was understood is nearer to this sentence than to anybody's other one.
         match: Correlation of the reply that was played with the one that is kept.
         waited_s: From the end of the sentence until the reply was complete.
+        first_s: … until its first sound.
+        failed: What failed of it; an apology is no answer.
     """
 
     person: int
@@ -64,11 +66,13 @@ class Said:
     reply: str
     match: float
     waited_s: float
+    first_s: float | None
+    failed: str
 
     @property
     def right(self) -> bool:
         """Neither lost nor crossed."""
-        return self.own and bool(self.reply) and self.match > 0.8
+        return self.own and bool(self.reply) and not self.failed and self.match > 0.8
 
 
 def main() -> None:
@@ -86,15 +90,19 @@ def main() -> None:
         "turns": len(said),
         "wrong": len(wrong),
         "waited_s_p50": round(statistics.median(one.waited_s for one in said), 1),
+        "first_s_p50": round(statistics.median([one.first_s for one in said if one.first_s] or [0.0]), 1),
         "each": [asdict(one) for one in said],
     }
     if args.json:
         print_json(result)
     else:
         print_table(
-            ["who", "said", "understood", "reply", "match", "s", ""],
+            ["who", "said", "understood", "reply", "match", "first s", "s", ""],
             [
-                [s.person, s.sentence, s.understood, s.reply, s.match, s.waited_s, "" if s.right else "!"]
+                [
+                    *(s.person, s.sentence, s.understood, s.reply, s.match, s.first_s, s.waited_s),
+                    s.failed or ("" if s.right else "!"),
+                ]
                 for s in said
             ],
         )
@@ -163,6 +171,7 @@ async def _talk(
         note(f"{person}: answered after {waited[-1]} s")
     heard = (await recorded(page)).loudspeaker
     utterances = await kept(page, len(speech))
+    turns = {one["turn"]: one for one in await kept_turns(page)}
     asked = [one for one in utterances if one["speaker"] == "user" and one["is_turn"]]
     answers = {one["turn"]: one for one in utterances if one["speaker"] == "assistant"}
     if len(asked) != len(speech):
@@ -176,7 +185,21 @@ async def _talk(
         nearest = min(everything, key=lambda other: error_rate([(other, understood)], "zh"))
         match = correlation(heard, await kept_audio(page, answered["id"])) if answered else 0.0
         reply = (answered or {}).get("transcript") or ""
-        said.append(Said(person, text, understood, nearest == text, reply, round(match, 3), waited[number]))
+        turn = turns.get(mine["turn"]) or {"timings": {}, "failures": []}
+        first_ms = turn["timings"].get("first_audio_ms")
+        said.append(
+            Said(
+                person,
+                text,
+                understood,
+                nearest == text,
+                reply,
+                round(match, 3),
+                waited[number],
+                None if first_ms is None else round(first_ms / 1000.0, 1),
+                "; ".join(failure["message"] for failure in turn["failures"]),
+            )
+        )
     await context.close()
     return said
 

@@ -24,7 +24,7 @@ from playwright.async_api import Browser, async_playwright
 
 from bench.browser import arguments, find_chromium, microphone_file, preferring
 from bench.server_process import server_process
-from bench.taps import RATE, SCRIPT, Recorded, correlation, kept_reply, kept_timings, recorded
+from bench.taps import RATE, SCRIPT, Recorded, correlation, kept_reply, kept_turns, recorded
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.audio.resample import resample
@@ -146,7 +146,7 @@ async def _visit(browser: Browser, address: str, transport: str) -> tuple[Record
     await page.locator("[data-talk][data-mood=listening]").wait_for(timeout=_PATIENCE_MS)
     heard = await recorded(page)
     sent = await kept_reply(page)
-    timings = await kept_timings(page)
+    timings = [one["timings"] for one in await kept_turns(page)]
     await page.goto("about:blank")
     await context.close()
     return heard, sent, timings[-1].get("first_audio_ms") if timings else None

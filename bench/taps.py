@@ -21,7 +21,7 @@ __all__ = [
     "kept",
     "kept_audio",
     "kept_reply",
-    "kept_timings",
+    "kept_turns",
     "recorded",
 ]
 
@@ -63,10 +63,11 @@ async def kept(page: Any, replies: int = 1) -> list[dict[str, Any]]:
     raise RuntimeError(f"{replies} replies of {page.url} are not kept")
 
 
-async def kept_timings(page: Any) -> list[dict[str, Any]]:
-    """Of each turn of the page's conversation, in order, as the server keeps them."""
+async def kept_turns(page: Any) -> list[dict[str, Any]]:
+    """Timings and failures of each turn of the page's conversation, in order, as the server keeps them."""
     answer = await page.request.get(f"{_origin(page)}/api/sessions/{_session(page)}/turns")
-    return [one["timings"] for one in (await answer.json()).get("data", [])]
+    turns: list[dict[str, Any]] = (await answer.json()).get("data", [])
+    return turns
 
 
 async def kept_audio(page: Any, utterance: str) -> Pcm:
