@@ -12,9 +12,10 @@ import { theme } from "./app/theme";
 import { InLanguage } from "./i18n";
 
 const Listening = lazy(() => import("./features/listening/Listening"));
+const Labelling = lazy(() => import("./features/labelling/Labelling"));
 
-/** The server gives the same page at both addresses. */
-const listening = location.pathname === "/listen";
+/** The server gives the same page at all these addresses. */
+const Elsewhere = { "/listen": Listening, "/label": Labelling }[location.pathname];
 
 function Page() {
   const { locale, scheme } = usePreferences();
@@ -27,9 +28,9 @@ function Page() {
       forceColorScheme={scheme === "auto" ? system : scheme}
     >
       <InLanguage locale={locale}>
-        {listening ? (
+        {Elsewhere ? (
           <Suspense fallback={null}>
-            <Listening />
+            <Elsewhere />
           </Suspense>
         ) : (
           <App />

@@ -24,8 +24,8 @@ FOLDER = Path(__file__).parent / "page"
 
 _POLICY = "csp.txt"
 _INDEX = "index.html"
-_LISTEN = "/listen"
-"""The same file: its script sees at which address it is."""
+_ADDRESSES = ("/", "/listen", "/label")
+"""Of one and the same file: its script sees at which it is."""
 _HASHED = "assets/"
 """Files whose names change with their contents."""
 _STRICT = (
@@ -108,7 +108,7 @@ def _found(folder: Path) -> Iterator[tuple[str, Path]]:
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
         if name == _INDEX:
-            yield from (("/", file), (_LISTEN, file))
+            yield from ((address, file) for address in _ADDRESSES)
         elif file.is_file() and name != _POLICY:
             yield f"/{name}", file
 

@@ -24,7 +24,7 @@ def asked(path: str, **headers: str) -> Request:
 def test_every_file_with_what_protects_it(folder: Path) -> None:
     page = Page(folder)
     assert page.built
-    assert page.paths == {"/", "/listen", "/assets/index-abc.js", "/icon.svg"}
+    assert page.paths == {"/", "/listen", "/label", "/assets/index-abc.js", "/icon.svg"}
     for path in page.paths:
         headers = page.answer(asked(path)).headers
         assert headers["x-content-type-options"] == "nosniff"

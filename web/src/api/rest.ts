@@ -1,6 +1,6 @@
 import type { Hq, Line } from "../realtime/session";
 import { newLine } from "../realtime/session";
-import type { Timing } from "../realtime/protocol";
+import type { Analysed, Timing } from "../realtime/protocol";
 import { getJson, NeedsKey, Refused, request } from "./http";
 import type { Found } from "../realtime/outfit";
 import type { Problem } from "../realtime/problems";
@@ -29,6 +29,8 @@ export interface Utterance {
   audio: string | null;
   /** The beautiful rendering of a reply; where there is no such thing it is not mentioned. */
   hq?: Hq | null;
+  /** How it was spoken; where nothing is analysed it is not mentioned. */
+  analysis?: Analysed | null;
 }
 
 export interface Turn {
@@ -84,6 +86,8 @@ export function linesOf(utterances: readonly Utterance[], turns: readonly Turn[]
         typed: one.speaker === "user" && one.audio === null,
         audio: one.audio,
         hq: hqOf(one),
+        recording: one.id,
+        analysis: one.analysis ?? null,
         timing: one.speaker === "assistant" && timing ? complete(timing) : null,
       });
     });

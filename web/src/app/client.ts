@@ -6,7 +6,7 @@ import { RealtimeClient, type ClientState } from "../realtime/client";
 import { Rendition } from "../realtime/rendition";
 import { dialWebRtc } from "../realtime/webrtc";
 import { dialWebSocket } from "../realtime/websocket";
-import { preferences } from "./preferences";
+import { personOf, preferences } from "./preferences";
 
 /** The one conversation of this page. */
 export const client = new RealtimeClient({
@@ -14,6 +14,7 @@ export const client = new RealtimeClient({
   probe,
   wishes: preferences,
   key: apiKey,
+  person: personOf,
   load: async (audio) => Rendition.decode(await (await getSound(audio)).arrayBuffer()),
 });
 

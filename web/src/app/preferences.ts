@@ -8,6 +8,12 @@ import type { Wishes } from "../realtime/commands";
 export interface Preferences extends Wishes {
   locale: Locale;
   scheme: "light" | "dark" | "auto";
+  /** Compare how one speaks with what was said earlier at this browser. */
+  compare: boolean;
+  /** Random, and only this browser's; empty: none was needed yet. */
+  person: string;
+  /** Who rates how others speak, on the page for that. */
+  rater: string;
 }
 
 const NAME = "kuaimei.preferences"; // public/before-paint.js reads it too
@@ -21,6 +27,9 @@ const DEFAULTS: Omit<Preferences, "locale"> = {
   language: "auto",
   microphone: "",
   swap: true,
+  compare: true,
+  person: "",
+  rater: "",
 };
 
 function load(): Preferences {
@@ -48,6 +57,18 @@ export function prefer(part: Partial<Preferences>): void {
     // A browser that stores nothing forgets it with the page.
   }
   for (const listener of listeners) listener();
+}
+
+/** Who speaks at this browser, if that is to be remembered. */
+export function personOf(): string | null {
+  if (!current.compare) return null;
+  if (current.person === "") prefer({ person: anybody() });
+  return current.person;
+}
+
+/** `crypto.randomUUID` is not given to pages from plain http. */
+function anybody(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function subscribe(listener: () => void): () => void {

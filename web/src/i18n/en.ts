@@ -119,6 +119,18 @@ export const en: Words = {
   own: enOwnVoice,
   tiers: enTiers,
   listen: enListen,
+  manner: {
+    open: "How it was spoken",
+    close: "Close the analysis",
+    confidence: "Confidence",
+    stability: "Stability",
+    affability: "Affability",
+    trends: "How the manner changes",
+    compare: "Compare my speech with my earlier speech",
+    compareHint: "By a random name that only this browser remembers. A change holds from the next connection on.",
+    scored: (confidence, stability, affability) =>
+      `How it was spoken: confidence ${confidence}, stability ${stability}, affability ${affability}`,
+  },
   settings: {
     title: "Settings",
     appearance: "Appearance",

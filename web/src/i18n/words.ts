@@ -107,6 +107,9 @@ export interface Words {
   own: OwnVoiceWords;
   tiers: TierWords;
   listen: ListenWords;
+  manner: Record<"open" | "close" | "confidence" | "stability" | "affability" | "trends" | "compare" | "compareHint", string> & {
+    scored: (confidence: string, stability: string, affability: string) => string;
+  };
   settings: Record<
     | "title"
     | "appearance"

@@ -70,6 +70,7 @@ function house(given: { wishes?: Partial<Wishes>; refuse?: TransportKind[] } = {
     probe: async () => found,
     wishes: () => ({ ...WISHES, ...given.wishes }),
     key: () => "",
+    person: () => null,
     load: () => Promise.reject(new Error("there is no sound here")),
   });
   const latest = () => lines.at(-1) as Line;

@@ -112,6 +112,7 @@ export class Link {
       session,
       takeover: session !== null && session === this.own,
       key: this.outfit.key(),
+      person: this.outfit.person(),
       microphone: this.owner.microphone(),
       muted: this.owner.muted(),
       iceServers,

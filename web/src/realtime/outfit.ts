@@ -16,6 +16,8 @@ export interface Outfit {
   probe: () => Promise<Found>;
   wishes: () => Wishes;
   key: () => string;
+  /** Whose speech is compared with what they said earlier; null: nobody's. */
+  person: () => string | null;
   /** Fetches and decodes a recording. */
   load: (audio: string) => Promise<Sounding>;
 }

@@ -60,6 +60,22 @@ export interface HqReady {
   clauses: { index: number; start_ms: number; end_ms: number }[];
 }
 
+/** It is known how an utterance was spoken, or why nothing can be said of it. */
+export interface AnalysisScored extends Analysed {
+  type: "kuaimei.analysis.scored";
+  item_id: string;
+  /** Of the kept utterance. */
+  recording: string;
+}
+
+/** How an utterance sounds, 0 to 1 each; null: there is no telling. */
+export interface Analysed {
+  state: "waiting" | "scored" | "unscored";
+  confidence: number | null;
+  stability: number | null;
+  affability: number | null;
+}
+
 export type ServerEvent =
   | { type: "session.created" | "session.updated"; session: SessionInfo }
   | { type: "error"; error: Failure }
@@ -92,6 +108,7 @@ export type ServerEvent =
   | (OfReply & { type: "kuaimei.reply.held" | "kuaimei.reply.resumed"; heard_ms: number })
   | (OfReply & { type: "kuaimei.reply.interrupted"; heard_ms: number; heard_text: string; reason: string })
   | HqReady
+  | AnalysisScored
   | { type: "kuaimei.turn.failed"; turn: number; stage: string; kind: string; message: string; apology: string }
   | ({ type: "kuaimei.turn.timing"; turn: number } & Timing);
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import type { ServerEvent } from "./protocol";
-import { EMPTY, newLine, reduce, type Action, type SessionState } from "./session";
+import type { Analysed, ServerEvent } from "./protocol";
+import { EMPTY, newLine, reduce, type Action, type Recording, type SessionState } from "./session";
 
 const TIMING = {
   endpoint_ms: 400,
@@ -131,6 +131,19 @@ describe("failures", () => {
     const state = after({ ...failed, stage: "thinking" });
     expect(state.lines).toMatchObject([{ side: "assistant", status: "failed", failure: { message: "no" } }]);
   });
+
+  it("are told by the apology that is spoken, once", () => {
+    const state = after(
+      ...understood,
+      { ...failed, stage: "thinking" },
+      { type: "response.created", response: { id: "r1" } },
+      { type: "response.output_item.added", response_id: "r1", item: { id: "a1", type: "message" } },
+      { type: "response.output_audio_transcript.delta", item_id: "a1", delta: "抱歉，我沒聽清楚。" },
+      { type: "response.done", response: { id: "r1", status: "failed" } },
+    );
+    expect(state.lines.map((line) => line.id)).toEqual(["u1", "a1"]);
+    expect(state.lines[1]).toMatchObject({ status: "failed", text: "抱歉，我沒聽清楚。", failure: { message: "no" } });
+  });
 });
 
 describe("typing", () => {
@@ -171,14 +184,15 @@ describe("recordings", () => {
       {
         type: "local.recordings",
         found: [
-          { turn: 4, side: "user", audio: "/u", hq: null },
-          { turn: 4, side: "assistant", audio: "/a", hq: { state: "queued", audio: null } },
-          { turn: 5, side: "user", audio: "/t", hq: null },
+          { id: "r1", turn: 4, side: "user", audio: "/u", hq: null, analysis: null },
+          { id: "r2", turn: 4, side: "assistant", audio: "/a", hq: { state: "queued", audio: null }, analysis: null },
+          { id: "r3", turn: 5, side: "user", audio: "/t", hq: null, analysis: null },
         ],
       },
     );
     expect(state.lines.map((line) => line.audio)).toEqual(["/u", "/a", null]);
     expect(state.lines[1]?.hq?.state).toBe("queued");
+    expect(state.lines.map((line) => line.recording)).toEqual(["r1", "r2", null]);
   });
 
   it("are told when the beautiful one is ready, and are not told otherwise by an older answer", () => {
@@ -188,12 +202,38 @@ describe("recordings", () => {
     let state = reduce({ ...EMPTY, lines }, ready("a1", "utt_1"));
     state = reduce(state, ready("item_of_another_connection", "utt_2"));
     state = reduce(state, ready("unknown", "utt_3"));
-    const old = { turn: 4, side: "assistant", audio: "/a", hq: { state: "rendering", audio: null } } as const;
+    const old: Recording = {
+      id: "utt_1",
+      turn: 4,
+      side: "assistant",
+      audio: "/a",
+      hq: { state: "rendering", audio: null },
+      analysis: null,
+    };
     state = reduce(state, { type: "local.recordings", found: [old] });
     expect(state.lines.map(({ audio, hq }) => [audio, hq?.state, hq?.audio])).toEqual([
       ["/a", "ready", "/utt_1"],
       [null, "ready", "/utt_2"],
     ]);
+  });
+
+  it("are told how they were spoken, by whatever name the server calls them, and an older answer takes nothing back", () => {
+    const waiting: Analysed = { state: "waiting", confidence: null, stability: null, affability: null };
+    const found: Recording = { id: "utt_1", turn: 4, side: "user", audio: "/u", hq: null, analysis: waiting };
+    const scored = { state: "scored", confidence: 0.6, stability: 0.7, affability: 0.5 } as const;
+    const lines = [newLine("u1", "user", { turn: 4 }), newLine("utt_0", "user", { turn: 3 })];
+    let state = reduce({ ...EMPTY, lines }, { type: "local.recordings", found: [found] });
+    expect(state.lines[0]).toMatchObject({ recording: "utt_1", analysis: { state: "waiting" } });
+    const tell = (item_id: string, recording: string, told: Analysed): Action => ({
+      type: "kuaimei.analysis.scored",
+      item_id,
+      recording,
+      ...told,
+    });
+    state = reduce(state, tell("item_of_another_connection", "utt_1", scored));
+    state = reduce(state, tell("unknown", "utt_0", { ...waiting, state: "unscored" }));
+    state = reduce(state, { type: "local.recordings", found: [found] });
+    expect(state.lines.map((line) => line.analysis)).toEqual([scored, { ...waiting, state: "unscored" }]);
   });
 });
 

@@ -1,6 +1,6 @@
 /** What a conversation looks like, from the events that tell of it: a pure reducer. */
 
-import type { Failure, Item, Phase, ServerEvent, Timing } from "./protocol";
+import type { Analysed, Failure, Item, Phase, ServerEvent, Timing } from "./protocol";
 
 export interface Clause {
   text: string;
@@ -39,14 +39,20 @@ export interface Line {
   audio: string | null;
   /** Null: there is none, and none is being made. */
   hq: Hq | null;
+  /** Id of the kept utterance, once it is. */
+  recording: string | null;
+  /** How it was spoken; null: that is not being found out. */
+  analysis: Analysed | null;
 }
 
 /** What the server keeps of a line. */
 export interface Recording {
+  id: string;
   turn: number;
   side: Line["side"];
   audio: string;
   hq: Hq | null;
+  analysis: Analysed | null;
 }
 
 export interface SessionState {
@@ -99,6 +105,8 @@ export function newLine(id: string, side: Line["side"], part: Partial<Line> = {}
     failure: null,
     audio: null,
     hq: null,
+    recording: null,
+    analysis: null,
     ...part,
   };
 }
@@ -154,6 +162,11 @@ export function reduce(state: SessionState, event: Action): SessionState {
     }
     case "kuaimei.reply.hq_ready":
       return change(state, lineOf(state, event.item_id, event.recording), { hq: { state: "ready", audio: event.audio } });
+    case "kuaimei.analysis.scored": {
+      const { confidence, stability, affability } = event;
+      const analysis: Analysed = { state: event.state, confidence, stability, affability };
+      return change(state, lineOf(state, event.item_id, event.recording), { recording: event.recording, analysis });
+    }
     case "kuaimei.reply.held":
       return { ...state, held: true };
     case "kuaimei.reply.resumed":
@@ -195,7 +208,7 @@ function change(state: SessionState, id: string | undefined, part: Partial<Line>
 
 /** Of an earlier connection only the recording's id is known. */
 function lineOf(state: SessionState, item: string, recording: string): string | undefined {
-  return state.lines.find((line) => line.id === item || line.id === recording)?.id;
+  return state.lines.find((line) => line.id === item || line.id === recording || line.recording === recording)?.id;
 }
 
 function without(state: SessionState, ids: string[]): SessionState {
@@ -228,9 +241,15 @@ function typedElsewhere(state: SessionState, item: Item): SessionState {
 }
 
 function replying(state: SessionState, response: string, id: string): SessionState {
-  const lines = [...state.lines, newLine(id, "assistant", { status: "writing", turn: state.turn || null })];
-  return { ...state, lines, response: { id: response, itemId: id }, held: false };
+  // What failed is told first; the apology that is spoken then takes the place of what told it.
+  const told = state.lines.at(-1);
+  const failure = told?.id === failureOf(state.turn) ? told.failure : null;
+  const lines = failure ? state.lines.slice(0, -1) : state.lines;
+  const line = newLine(id, "assistant", { status: "writing", turn: state.turn || null, failure });
+  return { ...state, lines: [...lines, line], response: { id: response, itemId: id }, held: false };
 }
+
+const failureOf = (turn: number): string => `failure_${turn}`;
 
 function responded(
   state: SessionState,
@@ -250,7 +269,7 @@ function failed(state: SessionState, turn: number, stage: string, message: strin
   const side = stage === "listening" || stage === "recognition" ? "user" : "assistant";
   const line = state.lines.findLast((one) => one.side === side && (one.turn === turn || one.turn === null));
   if (line && (line.turn === turn || line.status !== "done")) return change(state, line.id, { failure, turn });
-  const told = newLine(`failure_${turn}`, "assistant", { turn, status: "failed", failure });
+  const told = newLine(failureOf(turn), "assistant", { turn, status: "failed", failure });
   return { ...state, lines: [...state.lines.filter((one) => one.id !== told.id), told] };
 }
 
@@ -268,8 +287,14 @@ function recordings(state: SessionState, found: readonly Recording[]): SessionSt
     used.add(match.audio);
     // What was asked for before the rendering was ready may be answered after it is.
     const hq = line.hq?.state === "ready" ? line.hq : match.hq;
-    const known = line.audio === match.audio && line.hq?.state === hq?.state && line.hq?.audio === hq?.audio;
-    return known ? line : { ...line, audio: match.audio, hq, turn };
+    const told = line.analysis !== null && line.analysis.state !== "waiting";
+    const analysis = told ? line.analysis : match.analysis;
+    const known =
+      line.audio === match.audio &&
+      line.hq?.state === hq?.state &&
+      line.hq?.audio === hq?.audio &&
+      line.analysis?.state === analysis?.state;
+    return known ? line : { ...line, audio: match.audio, hq, recording: match.id, analysis, turn };
   });
   return { ...state, lines };
 }

@@ -37,6 +37,8 @@ export interface Call {
   /** If another connection has it, that one must give it up. */
   takeover: boolean;
   key: string;
+  /** Whose earlier speech this is compared with; null: nobody's. */
+  person: string | null;
   microphone: MediaStream | null;
   muted: boolean;
   iceServers: RTCIceServer[];

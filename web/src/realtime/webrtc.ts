@@ -42,6 +42,7 @@ async function negotiate(
   const url = new URL("/v1/realtime/calls", location.href);
   if (call.session) url.searchParams.set("session", call.session);
   if (call.takeover) url.searchParams.set("takeover", "true");
+  if (call.person) url.searchParams.set("person", call.person);
   const headers: Record<string, string> = { "Content-Type": "application/sdp" };
   if (call.key) headers["Authorization"] = `Bearer ${call.key}`;
   const response = await fetch(url, { method: "POST", headers, body: peer.localDescription?.sdp ?? "", signal });

@@ -14,6 +14,7 @@ export async function dialWebSocket(call: Call): Promise<Transport> {
   url.protocol = url.protocol.replace("http", "ws");
   if (call.session) url.searchParams.set("session", call.session);
   if (call.takeover) url.searchParams.set("takeover", "true");
+  if (call.person) url.searchParams.set("person", call.person);
   const protocols = ["realtime", ...(call.key ? [`openai-insecure-api-key.${call.key}`] : [])];
   const player = await Player.open();
   const socket = new WebSocket(url, protocols);

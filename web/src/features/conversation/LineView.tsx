@@ -1,16 +1,18 @@
 import { ActionIcon, Button, Loader, Textarea, Tooltip } from "@mantine/core";
-import { IconCheck, IconCopy, IconPencil, IconVolume } from "@tabler/icons-react";
+import { IconCheck, IconCopy, IconGauge, IconPencil, IconVolume } from "@tabler/icons-react";
 import { lazy, memo, Suspense, useState } from "react";
 
 import { client } from "../../app/client";
 import { useWords } from "../../i18n";
 import type { Line } from "../../realtime/session";
 import type { Position } from "../../realtime/transport";
+import { Mark } from "../analysis/Mark";
 import { TimingStrip } from "../timing/TimingStrip";
 import classes from "./LineView.module.css";
 import { ReplyText } from "./ReplyText";
 import { TierMark } from "./TierMark";
 
+const Panel = lazy(() => import("../analysis/Panel"));
 const Replay = lazy(() => import("./Replay"));
 
 interface Props {
@@ -25,8 +27,10 @@ export const LineView = memo(function LineView({ line, position, encore }: Props
   const words = useWords();
   const [editing, setEditing] = useState(false);
   const [replaying, setReplaying] = useState(false);
+  const [analysing, setAnalysing] = useState(false);
   const mine = line.side === "user";
   const settled = encore || (line.status !== "hearing" && line.status !== "recognising" && line.status !== "writing");
+  const failure = line.failure && (line.failure.apology || line.failure.message);
   return (
     <li className={classes.line} data-side={line.side} data-status={line.status}>
       <span className="km-hidden">{mine ? words.line.you : words.line.assistant}</span>
@@ -35,7 +39,7 @@ export const LineView = memo(function LineView({ line, position, encore }: Props
       ) : (
         <div className={classes.said}>{mine ? <UserText line={line} /> : <ReplyText line={line} position={position} />}</div>
       )}
-      {line.failure && <p className={classes.failure}>{line.failure.apology || line.failure.message}</p>}
+      {failure && !(line.text && failure.startsWith(line.text)) && <p className={classes.failure}>{failure}</p>}
       {settled && !editing && (
         <div className={classes.tools}>
           {line.timing && <TimingStrip timing={line.timing} />}
@@ -44,6 +48,14 @@ export const LineView = memo(function LineView({ line, position, encore }: Props
             <Tool label={replaying ? words.close : words.line.replay} onClick={() => setReplaying(!replaying)} on={replaying}>
               <IconVolume size={17} stroke={1.7} />
             </Tool>
+          )}
+          {line.audio && line.analysis?.state !== "scored" && (
+            <Tool label={analysing ? words.manner.close : words.manner.open} onClick={() => setAnalysing(!analysing)} on={analysing}>
+              <IconGauge size={17} stroke={1.7} />
+            </Tool>
+          )}
+          {line.audio && line.analysis?.state === "scored" && (
+            <Mark analysis={line.analysis} opened={analysing} onClick={() => setAnalysing(!analysing)} />
           )}
           {line.text && <Copy text={line.text} />}
           {mine && line.text && (
@@ -56,6 +68,11 @@ export const LineView = memo(function LineView({ line, position, encore }: Props
       {replaying && line.audio && (
         <Suspense fallback={<Loader size="xs" type="dots" />}>
           <Replay audio={line.audio} hq={line.hq?.audio ?? null} />
+        </Suspense>
+      )}
+      {analysing && line.audio && line.recording && (
+        <Suspense fallback={<Loader size="xs" type="dots" />}>
+          <Panel utterance={line.recording} audio={line.audio} state={line.analysis?.state ?? ""} />
         </Suspense>
       )}
     </li>

@@ -6,7 +6,7 @@ import { client } from "../../app/client";
 function busy(target: EventTarget | null): boolean {
   if (!(target instanceof Element)) return false;
   if (target.closest("[data-talk]")) return false;
-  return target.closest("input, textarea, select, button, a, [role=menu], [role=dialog], [contenteditable]") !== null;
+  return target.closest("input, textarea, select, button, a, [role=menu], [role=dialog], [role=slider], [contenteditable]") !== null;
 }
 
 /** Something lies over the page, and Escape is for that. */

@@ -2,17 +2,20 @@ import { ActionIcon, Button, Menu, Modal, TextInput, UnstyledButton } from "@man
 import {
   IconBadgeCc,
   IconBraces,
+  IconChartLine,
   IconDots,
   IconFileZip,
   IconPencil,
   IconTrash,
 } from "@tabler/icons-react";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 
 import type { Session } from "../../api/rest";
 import { useWords } from "../../i18n";
 import { exportJson, exportSrt, exportZip } from "./exporting";
 import classes from "./SessionRow.module.css";
+
+const Trends = lazy(() => import("../analysis/Trends"));
 
 interface Props {
   session: Session;
@@ -25,7 +28,7 @@ interface Props {
 
 export function SessionRow({ session, current, onOpen, onRename, onDelete, attempt }: Props) {
   const words = useWords();
-  const [asking, setAsking] = useState<"rename" | "delete" | null>(null);
+  const [asking, setAsking] = useState<"rename" | "delete" | "trends" | null>(null);
   const title = session.title || words.sessions.untitled;
   const close = () => setAsking(null);
   const icon = { size: 17, stroke: 1.7 };
@@ -51,6 +54,9 @@ export function SessionRow({ session, current, onOpen, onRename, onDelete, attem
           <Menu.Item leftSection={<IconPencil {...icon} />} onClick={() => setAsking("rename")}>
             {words.sessions.rename}
           </Menu.Item>
+          <Menu.Item leftSection={<IconChartLine {...icon} />} onClick={() => setAsking("trends")}>
+            {words.manner.trends}
+          </Menu.Item>
           <Menu.Divider />
           <Menu.Item leftSection={<IconFileZip {...icon} />} onClick={() => attempt(exportZip(session.id))}>
             {words.sessions.exportZip}
@@ -67,6 +73,11 @@ export function SessionRow({ session, current, onOpen, onRename, onDelete, attem
           </Menu.Item>
         </Menu.Dropdown>
       </Menu>
+      {asking === "trends" && (
+        <Suspense fallback={null}>
+          <Trends session={session.id} onClose={close} />
+        </Suspense>
+      )}
       <Rename opened={asking === "rename"} title={session.title} onClose={close} onRename={onRename} />
       <Modal
         opened={asking === "delete"}

@@ -90,7 +90,18 @@ function useRecordings(load: () => Promise<void>): void {
       const utterances = await listUtterances(id);
       if (client.snapshot().session.id !== id) return;
       const found = utterances.flatMap((one) =>
-        one.audio && one.is_turn ? [{ turn: one.turn, side: one.speaker, audio: one.audio, hq: hqOf(one) }] : [],
+        one.audio && one.is_turn
+          ? [
+              {
+                id: one.id,
+                turn: one.turn,
+                side: one.speaker,
+                audio: one.audio,
+                hq: hqOf(one),
+                analysis: one.analysis ?? null,
+              },
+            ]
+          : [],
       );
       client.dispatch({ type: "local.recordings", found });
     } catch {

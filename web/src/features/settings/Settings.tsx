@@ -84,6 +84,18 @@ export function Settings() {
           ]}
         />
       </Field>
+      <Field label={words.manner.compare} hint={words.manner.compareHint}>
+        <SegmentedControl
+          fullWidth
+          aria-label={words.manner.compare}
+          value={given.compare ? "on" : "off"}
+          onChange={(compare) => prefer({ compare: compare === "on" })}
+          data={[
+            { value: "on", label: words.tiers.swapOn },
+            { value: "off", label: words.tiers.swapOff },
+          ]}
+        />
+      </Field>
       <NativeSelect
         label={s.microphone}
         value={given.microphone}

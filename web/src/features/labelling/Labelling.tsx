@@ -1,0 +1,162 @@
+import { Anchor, Button, Loader, Progress, TextInput } from "@mantine/core";
+import { useEffect, useState } from "react";
+
+import { LABELS_CSV, type RatingProgress } from "../../api/analysis";
+import { getSound } from "../../api/rest";
+import { Mark } from "../../app/Mark";
+import { prefer, usePreferences } from "../../app/preferences";
+import { useWords } from "../../i18n";
+import { enLabel, zhLabel, type LabelWords } from "../../i18n/label";
+import { save } from "../sessions/exporting";
+import classes from "./Labelling.module.css";
+import { Player } from "./Player";
+import { Scales } from "./Scales";
+import { useRating } from "./useRating";
+
+const LONGEST_NAME = 64;
+
+/** People rate how others speak: what the scores are calibrated by. */
+export default function Labelling() {
+  const page = useWords();
+  const { locale, rater } = usePreferences();
+  const words = locale === "en" ? enLabel : zhLabel;
+  const [naming, setNaming] = useState(rater === "");
+  useEffect(() => {
+    document.documentElement.lang = locale === "en" ? "en" : "zh-Hant-TW";
+    document.title = `${words.title} · ${page.brand}`;
+  }, [locale, page, words]);
+  return (
+    <div className={classes.page}>
+      <header className={classes.header}>
+        <Anchor href="/" className={classes.brand}>
+          <Mark /> <span>{page.brand}</span>
+          <span className="km-hidden"> {words.back}</span>
+        </Anchor>
+        <Button
+          variant="subtle"
+          color="gray"
+          size="compact-md"
+          onClick={() => prefer({ locale: locale === "en" ? "zh-TW" : "en" })}
+          lang={locale === "en" ? "zh-Hant-TW" : "en"}
+        >
+          {page.switchLanguageShort}
+          <span className="km-hidden"> {page.switchLanguage}</span>
+        </Button>
+      </header>
+      <main className={classes.main}>
+        <h1>{words.title}</h1>
+        <p className={classes.soft}>{words.intro}</p>
+        {naming ? (
+          <Name rater={rater} words={words} onNamed={() => setNaming(false)} />
+        ) : (
+          <Round key={rater} rater={rater} words={words} onRename={() => setNaming(true)} />
+        )}
+      </main>
+    </div>
+  );
+}
+
+function Name({ rater, words, onNamed }: { rater: string; words: LabelWords; onNamed: () => void }) {
+  const [name, setName] = useState(rater);
+  return (
+    <form
+      className={classes.card}
+      onSubmit={(event) => {
+        event.preventDefault();
+        prefer({ rater: name.trim() });
+        onNamed();
+      }}
+    >
+      <TextInput
+        className={classes.name}
+        type="text"
+        label={words.rater}
+        description={words.raterHint}
+        maxLength={LONGEST_NAME}
+        autoFocus
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+      />
+      <Button type="submit" disabled={name.trim() === ""}>
+        {words.begin}
+      </Button>
+    </form>
+  );
+}
+
+function Round({ rater, words, onRename }: { rater: string; words: LabelWords; onRename: () => void }) {
+  const { problems, retry } = useWords();
+  const { state, progress, skipped, give, skip, again } = useRating(rater);
+  const done = state.kind === "nothing" && progress !== null && progress.total > 0;
+  return (
+    <>
+      {progress !== null && progress.total > 0 && <HowFar progress={progress} words={words} />}
+      <section className={classes.card} data-round={state.kind} aria-label={words.title}>
+        {state.kind === "loading" && (
+          <p role="status" className={classes.soft}>
+            <Loader size="xs" type="dots" /> {words.loading}
+          </p>
+        )}
+        {state.kind === "nothing" && <p role="status">{done ? words.done : words.nothing}</p>}
+        {(state.kind === "failed" || state.kind === "key") && (
+          <p role="alert">{state.kind === "key" ? problems.key.body : words.failed}</p>
+        )}
+        {state.kind === "open" && (
+          <>
+            <p className={classes.soft}>{words.said}</p>
+            <blockquote>{state.clip.transcript || words.noWords}</blockquote>
+            {state.sound === null ? <p role="alert">{words.noSound}</p> : <Player sound={state.sound} words={words} />}
+            <Scales key={state.clip.id} words={words} onRate={give} onSkip={skip} />
+          </>
+        )}
+        {state.kind !== "loading" && state.kind !== "open" && (
+          <Button variant="default" size="xs" onClick={again}>
+            {skipped > 0 ? words.again : retry}
+          </Button>
+        )}
+      </section>
+      <p className={classes.keys}>{words.keys}</p>
+      <div className={classes.foot}>
+        <span className={classes.soft}>{words.as(rater)}</span>
+        <Button variant="subtle" size="xs" onClick={onRename}>
+          {words.changeRater}
+        </Button>
+        <Download words={words} />
+      </div>
+    </>
+  );
+}
+
+function HowFar({ progress, words }: { progress: RatingProgress; words: LabelWords }) {
+  const told = words.progress(String(progress.rated), String(progress.total));
+  return (
+    <div className={classes.progress}>
+      <Progress value={(progress.rated / progress.total) * 100} aria-label={told} />
+      <span className={classes.soft} aria-hidden="true">
+        {told}
+      </span>
+    </div>
+  );
+}
+
+function Download({ words }: { words: LabelWords }) {
+  const [failed, setFailed] = useState(false);
+  return (
+    <>
+      <Button
+        variant="default"
+        size="xs"
+        onClick={() => {
+          setFailed(false);
+          getSound(LABELS_CSV).then(
+            (file) => save(file, "labels.csv"),
+            () => setFailed(true),
+          );
+        }}
+      >
+        {words.download}
+      </Button>
+      {failed && <span role="alert">{words.failed}</span>}
+    </>
+  );
+}
