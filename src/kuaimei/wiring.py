@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from kuaimei.analysis.room import AnalysisRoom, open_analysis
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
@@ -32,6 +33,7 @@ from kuaimei.rendering.residency import Residency
 from kuaimei.rendering.tier import HqTier
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store, transcribe_with
+from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.store.jobs import Job
 from kuaimei.store.renderings import HQ_JOB
 from kuaimei.text import clauses
@@ -65,6 +67,7 @@ class House:
         quiet: Knows when nobody is talking or being answered.
         hq: What renders replies a second time; None: nothing does.
         voices: The cloned ones; None if nothing is to be kept.
+        analysis: Of how people spoke; None: nothing is analysed.
     """
 
     settings: Settings
@@ -75,6 +78,7 @@ class House:
     quiet: Quiet = field(default_factory=Quiet)
     hq: HqTier | None = None
     voices: VoiceLibrary | None = None
+    analysis: AnalysisRoom | None = None
 
     @asynccontextmanager
     async def converse(
@@ -150,7 +154,7 @@ async def open_house(
     workshop = _workshop(settings)
     found = sources(settings)
     second = _second(settings)
-    quiet, hq, voices = Quiet(), None, None
+    quiet, hq, voices, analysis = Quiet(), None, None, None
     async with AsyncExitStack() as stack:
 
         async def opened(name: str, context: AbstractAsyncContextManager[T]) -> T:
@@ -221,6 +225,10 @@ async def open_house(
                 room.changed.append(engines_for.changed)
             voices = await stack.enter_async_context(open_library(room))
             others.update(voices.jobs)
+            if settings.analysis.enabled:
+                analysing = open_analysis(settings, kept, vad.result(), workshop.cores, quiet)
+                analysis = await stack.enter_async_context(analysing)
+                others[ANALYSE_JOB] = analysis.analyst
             jobs = asyncio.ensure_future(kept.run_jobs(others, transcribe=transcriber, apart=tuple(others)))
             stack.push_async_callback(_stop, jobs)
         yield House(
@@ -232,6 +240,7 @@ async def open_house(
             quiet=quiet,
             hq=hq,
             voices=voices,
+            analysis=analysis,
         )
 
 

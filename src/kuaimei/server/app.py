@@ -16,8 +16,10 @@ from kuaimei.server.page import Page
 from kuaimei.server.realtime import ws
 from kuaimei.server.realtime.reception import Reception
 from kuaimei.server.rest import (
+    analysis,
     chat,
     health,
+    labelling,
     listening,
     models,
     recordings,
@@ -51,7 +53,7 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     server = house.settings.server
-    metrics = Metrics(house.lanes, house.hq)
+    metrics = Metrics(house.lanes, house.hq, house.analysis)
     app.state.house = house
     app.state.metrics = metrics
     app.state.admission = Admission(server.max_sessions, server.max_waiting, metrics.sessions)
@@ -74,6 +76,8 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
         recordings,
         voices,
         listening,
+        analysis,
+        labelling,
         status,
         health,
     )

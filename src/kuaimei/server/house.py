@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from kuaimei.analysis.room import AnalysisRoom
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Observer
@@ -13,12 +14,15 @@ from kuaimei.engines.types import Message
 from kuaimei.models.source import Source
 from kuaimei.rendering.tier import HqTier
 from kuaimei.settings import Settings
+from kuaimei.store import ratings
+from kuaimei.store.analyses import Analysis
+from kuaimei.store.peers import NEWEST, Group, Moment, Point
 from kuaimei.store.preferences import Choice, Kind, Tally, Trial
 from kuaimei.store.records import Tier
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
 from kuaimei.voices.library import VoiceLibrary
 
-__all__ = ["Archive", "House", "Preferences"]
+__all__ = ["Analyses", "Archive", "House", "Peers", "Preferences", "Ratings"]
 
 
 class Preferences(Protocol):
@@ -55,12 +59,69 @@ class Preferences(Protocol):
         ...
 
 
+class Analyses(Protocol):
+    """How people spoke (`kuaimei.store.analyses.Analyses`, whose words apply)."""
+
+    async def get(self, utterance: str) -> Analysis:
+        """Of one utterance; `NotFound` if it is not analysed (yet)."""
+        ...
+
+    async def of_session(self, session: str, *, contours: bool = False) -> Sequence[Analysis]:
+        """Of all utterances that are analysed, in no order."""
+        ...
+
+
+class Peers(Protocol):
+    """Earlier scores (`kuaimei.store.peers.Peers`, whose words apply)."""
+
+    async def newest(
+        self, group: Group, *, before: Moment | None = None, limit: int = NEWEST
+    ) -> Sequence[Point]:
+        """The newest of a group, in the order in which they were said."""
+        ...
+
+
+class Ratings(Protocol):
+    """How listeners rated what people said (`kuaimei.store.ratings.Ratings`, whose words apply)."""
+
+    async def next(self, owner: str, rater: str, *, skipped: Sequence[str] = ()) -> str | None:
+        """An utterance that the rater has not rated; None: all are."""
+        ...
+
+    async def rate(self, utterance: str, owner: str, rater: str, marks: ratings.Marks) -> None:
+        """Note what the rater says; `NotFound` if the utterance is gone."""
+        ...
+
+    async def tally(self, owner: str, rater: str) -> ratings.Tally:
+        """How far the rater is."""
+        ...
+
+    async def all(self, owner: str) -> Sequence[ratings.Rating]:
+        """Every rating."""
+        ...
+
+
 class Archive(Protocol):
     """What is kept of earlier conversations (`kuaimei.store.Store`, whose words apply)."""
 
     @property
     def preferences(self) -> Preferences:
         """What listeners preferred."""
+        ...
+
+    @property
+    def analyses(self) -> Analyses:
+        """How people spoke."""
+        ...
+
+    @property
+    def peers(self) -> Peers:
+        """The earlier scores of the same person or voice."""
+        ...
+
+    @property
+    def ratings(self) -> Ratings:
+        """How listeners rated it."""
         ...
 
     async def health(self) -> Health:
@@ -154,6 +215,11 @@ class House(Protocol):
     @property
     def voices(self) -> VoiceLibrary | None:
         """The cloned ones; None if nothing is kept."""
+        ...
+
+    @property
+    def analysis(self) -> AnalysisRoom | None:
+        """What analyses how people speak; None: nothing does."""
         ...
 
     @property

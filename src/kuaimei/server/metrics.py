@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -10,6 +11,8 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from kuaimei.analysis.room import AnalysisRoom
+from kuaimei.analysis.types import Reason
 from kuaimei.dialogue.events import (
     ClauseReady,
     Event,
@@ -30,6 +33,7 @@ __all__ = ["Metrics"]
 
 _SECONDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0)
 _RTF = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0, 5.0)
+_OUTCOMES = ("scored", *get_args(Reason))
 _RATES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0, 128.0)
 
 
@@ -78,6 +82,35 @@ class _Second(Collector):
         yield GaugeMetricFamily(
             "kuaimei_models_memory_bytes", memory, value=self._tier.residency.taken_mb * 1024 * 1024
         )
+
+
+class _Analysis(Collector):
+    """How people spoke; read when asked. How much waits, whoever reads the metrics has asked before."""
+
+    def __init__(self, room: AnalysisRoom) -> None:
+        self._room = room
+        self.waiting: int | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        counts = self._room.counts
+        outcomes = CounterMetricFamily(
+            "kuaimei_analyses",
+            "Utterances analysed: scored, the reason why not, or retried",
+            labels=["outcome"],
+        )
+        for outcome, count in {**dict.fromkeys(_OUTCOMES, 0), **counts.outcomes}.items():
+            outcomes.add_metric([outcome], count)
+        outcomes.add_metric(["retried"], counts.retried)
+        yield outcomes
+        for name, text, value in (
+            ("audio_seconds", "Audio that was measured", counts.audio_s),
+            ("computing_seconds", "Time of one core spent on that", counts.computing_s),
+            ("waited_seconds", "Time it waited for the house to be quiet", counts.waited_s),
+        ):
+            yield CounterMetricFamily(f"kuaimei_analysis_{name}", text, value=value)
+        if self.waiting is not None:
+            text = "Utterances still to be analysed"
+            yield GaugeMetricFamily("kuaimei_analysis_waiting", text, value=self.waiting)
 
 
 class _Store:
@@ -132,13 +165,16 @@ class Metrics:
     Args:
         lanes: The engines' queues.
         hq: The second tier; None: there is none.
+        analysis: Of how people speak; None: there is none.
 
     Attributes:
         registry: What ``/metrics`` shows.
         store: Gauges of what is kept.
     """
 
-    def __init__(self, lanes: Sequence[Lane] = (), hq: HqTier | None = None) -> None:
+    def __init__(
+        self, lanes: Sequence[Lane] = (), hq: HqTier | None = None, analysis: AnalysisRoom | None = None
+    ) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -147,6 +183,9 @@ class Metrics:
         if hq is not None:
             registry.register(_Second(hq))
         self.store = _Store(registry)
+        self._analysis = None if analysis is None else _Analysis(analysis)
+        if self._analysis is not None:
+            registry.register(self._analysis)
 
         def seconds(name: str, text: str) -> Histogram:
             return Histogram(f"kuaimei_{name}_seconds", text, buckets=_SECONDS, registry=registry)
@@ -217,6 +256,11 @@ class Metrics:
         """So many conversations are open, and so many sessions wait for a place."""
         self._sessions.set(count)
         self._waiting.set(waiting)
+
+    def unanalysed(self, waiting: int | None) -> None:
+        """So many utterances are still to be analysed; None: that cannot be told."""
+        if self._analysis is not None:
+            self._analysis.waiting = waiting
 
     def refused(self) -> None:
         """A connection was turned away."""

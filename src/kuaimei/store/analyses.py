@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Float, func, select, text, update
+from sqlalchemy import ColumnElement, Float, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -49,6 +49,7 @@ class Assignment:
     Attributes:
         duration_ms: Of its recording; None: it has none.
         transcript: None: unknown.
+        interrupted: There is not all in the recording that is in the transcript, or the other way round.
         attempts: So many times it was begun, this one included.
         features: Measured before with all that is given now: only the scores are to be made anew.
         basis: What it is to be made with.
@@ -62,6 +63,7 @@ class Assignment:
     duration_ms: float | None
     transcript: str | None
     language: str | None
+    interrupted: bool
     attempts: int
     features: dict[str, float] | None
     basis: Basis
@@ -231,6 +233,7 @@ class Analyses:
             duration_ms=row.duration_ms if row.bytes is not None else None,
             transcript=row.transcript,
             language=row.language,
+            interrupted=row.interrupted,
             attempts=attempts or 1,
             features=row.features if measured and row.features else None,
             basis=basis,
@@ -288,12 +291,7 @@ class Analyses:
         Raises:
             StoreError: If the database is away.
         """
-        waiting = text(
-            "select exists (select from procrastinate_jobs where task_name = 'transcribe' and "
-            "status in ('todo', 'doing') and coalesce(scheduled_at, now()) <= now())"
-        )
-        async with self._database.begin() as connection:
-            return bool(await connection.scalar(waiting))
+        return await self._jobs.pressing("transcribe")
 
     async def get(self, utterance: str) -> Analysis:
         """Of one utterance.
@@ -307,15 +305,18 @@ class Analyses:
             raise NotFound(f"utterance {utterance} is not analysed yet")
         return found[0]
 
-    async def of_session(self, session: str) -> Sequence[Analysis]:
+    async def of_session(self, session: str, *, contours: bool = False) -> Sequence[Analysis]:
         """Of all utterances of a session that are analysed, in no order.
+
+        Args:
+            session: Its id.
+            contours: With what is drawn; else that is None.
 
         Raises:
             StoreError: If the database is away.
         """
-        return await self._select(
-            analyses.c.utterance_id.in_(select(utterances.c.id).where(utterances.c.session_id == session))
-        )
+        said = select(utterances.c.id).where(utterances.c.session_id == session)
+        return await self._select(analyses.c.utterance_id.in_(said), contours=contours)
 
     async def features(self, ids: Collection[str]) -> dict[str, dict[str, float]]:
         """What was measured of those of the utterances that are analysed.
@@ -330,9 +331,10 @@ class Analyses:
             )
             return {row.utterance_id: row.features for row in found if row.features}
 
-    async def _select(self, which: Any) -> list[Analysis]:
+    async def _select(self, which: ColumnElement[bool], *, contours: bool = True) -> list[Analysis]:
         table = analyses
-        query = select(table.c.utterance_id.label("utterance"), *_WHOLE).where(
+        drawn = table.c.contours if contours else null().label("contours")
+        query = select(table.c.utterance_id.label("utterance"), *_WHOLE, drawn).where(
             which & (table.c.state != "waiting")
         )
         async with self._database.begin() as connection:
@@ -342,7 +344,7 @@ class Analyses:
 _WHOLE = [
     analyses.c[name]
     for name in (
-        *("state", "reason", "extractor", "head", "features", "scores", "contours"),
+        *("state", "reason", "extractor", "head", "features", "scores"),
         *("took_ms", "analysed_at"),
     )
 ]
@@ -351,7 +353,7 @@ _SAID = [
     utterances.c[name]
     for name in (
         *("session_id", "turn", "speaker", "is_turn", "duration_ms", "bytes"),
-        *("transcript", "language"),
+        *("transcript", "language", "interrupted"),
     )
 ]
 

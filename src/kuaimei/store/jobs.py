@@ -160,6 +160,19 @@ class Jobs:
             )
             return {row.status: row.number for row in found}
 
+    async def pressing(self, name: str) -> bool:
+        """A job of that name is being done, or could be now.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        query = text(
+            "select exists (select from procrastinate_jobs where task_name = :name and "
+            "status in ('todo', 'doing') and coalesce(scheduled_at, now()) <= now())"
+        ).bindparams(name=name)
+        async with self._database.begin() as connection:
+            return bool(await connection.scalar(query))
+
     async def close(self) -> None:
         """Let go of the connections."""
         if self._app is not None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import and_, case, func, literal, or_, select, text, update
+from sqlalchemy import and_, case, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from kuaimei.audio.pcm import Pcm
@@ -234,12 +234,7 @@ class Renderings:
         Raises:
             StoreError: If the database is away.
         """
-        waiting = text(
-            "select exists (select from procrastinate_jobs where task_name = 'transcribe' and "
-            "status in ('todo', 'doing') and coalesce(scheduled_at, now()) <= now())"
-        )
-        async with self._database.begin() as connection:
-            return bool(await connection.scalar(waiting))
+        return await self._jobs.pressing("transcribe")
 
     async def keep(
         self, order: Order, pcm: Pcm, rate: int, *, engine: str, clauses: Sequence[Boundary], took_s: float

@@ -13,6 +13,7 @@ from typing import Any
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 
+from kuaimei.analysis.room import AnalysisRoom
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Event, Observer
@@ -35,6 +36,7 @@ from tests.fakes import (
     FakeSynthesizer,
     fake_engines,
 )
+from tests.integration.server.analysing import MemoryAnalyses, MemoryPeers, MemoryRatings
 from tests.integration.server.preferring import MemoryPreferences
 
 __all__ = [
@@ -71,6 +73,9 @@ class MemoryArchive:
     sound: dict[str, bytes] = field(default_factory=dict)
     away: bool = False
     preferences: MemoryPreferences = field(default_factory=MemoryPreferences)
+    analyses: MemoryAnalyses = field(default_factory=MemoryAnalyses)
+    peers: MemoryPeers = field(default_factory=MemoryPeers)
+    ratings: MemoryRatings = field(default_factory=MemoryRatings)
 
     def put(
         self, session: str, *texts: str, sound: bytes = b"", client: dict[str, Any] | None = None
@@ -201,6 +206,7 @@ class TestHouse:
     )
     hq: HqTier | None = None
     voices: VoiceLibrary | None = None
+    analysis: AnalysisRoom | None = None
     lanes: Sequence[Lane] = field(default_factory=lambda: (Lane("cores", 2),))
     events: dict[str, list[Event]] = field(default_factory=dict)
     conversations: dict[str, Conversation] = field(default_factory=dict)

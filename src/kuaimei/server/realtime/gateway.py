@@ -7,6 +7,7 @@ goes to the outbox. What the protocol has no word for is said as ``kuaimei.*`` e
 from dataclasses import asdict
 from typing import Any
 
+from kuaimei.analysis.job import Scored
 from kuaimei.dialogue.events import (
     CaptionUpdated,
     ClauseReady,
@@ -36,12 +37,13 @@ from kuaimei.server.realtime.outbox import Outbox
 from kuaimei.server.realtime.playback import EventPlayback, Playback
 from kuaimei.server.realtime.protocol import ServerEvent, new_id
 from kuaimei.server.realtime.replies import Ending, Reply
+from kuaimei.server.spoken import scored_body
 from kuaimei.server.tiers import ready_body
 
 __all__ = ["Gateway"]
 
 _REPLIES_KEPT = 200
-"""Replies that can be named when their second rendering is ready, minutes later."""
+"""Replies that can be named when their second rendering is ready, minutes later; and what was answered."""
 _TURNS_KEPT = 16
 """Turns of which something is remembered that did not come to their end."""
 
@@ -71,6 +73,7 @@ class Gateway:
         self._started_ms: dict[int, float] = {}
         self._unfinished: int | None = None
         self._replied: dict[int, tuple[str, str]] = {}  # turn -> response, item
+        self._said: dict[int, str] = {}  # turn -> item
         self.config = config
         self.items = Items()
         self.playback: Playback = playback or EventPlayback(outbox)
@@ -125,6 +128,16 @@ class Gateway:
         response, item = self._replied.get(ready.turn, (None, ready.utterance))
         place = {"turn": ready.turn, "response_id": response, "item_id": item}
         self.say({"type": "kuaimei.reply.hq_ready", **place, **ready_body(ready.utterance, ready.rendering)})
+
+    def scored(self, scored: Scored) -> None:
+        """It is known how something was spoken; what is no item of this connection goes by its own id."""
+        item = None
+        if scored.speaker == "assistant":
+            item = self._replied.get(scored.turn, (None, None))[1]
+        elif scored.understood:
+            item = self._said.get(scored.turn)
+        place = {"turn": scored.turn, "item_id": item or scored.utterance}
+        self.say({"type": "kuaimei.analysis.scored", **place, **scored_body(scored)})
 
     def __call__(self, event: Event) -> None:
         """Tell the client of one step."""
@@ -192,6 +205,9 @@ class Gateway:
         if self.config.turn_detection is not None:
             at = round(event.audio_ms)
             self.say({"type": "input_audio_buffer.speech_stopped", "item_id": item_id, "audio_end_ms": at})
+        self._said[event.turn] = item_id
+        while len(self._said) > _REPLIES_KEPT:
+            del self._said[next(iter(self._said))]
         item = user_audio_item(item_id)
         before = self.items.add(item, label=f"user_{event.turn}")
         committed = {"item_id": item_id, "previous_item_id": before}

@@ -32,6 +32,7 @@ __all__ = ["Reception", "TurnedAway", "Visit", "Wish"]
 _log = logging.getLogger(__name__)
 
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_PERSON = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TAKEOVER_S = 10.0
 """Patience with a connection whose session another one takes over."""
 
@@ -63,11 +64,14 @@ class Wish:
         model: A name from ``/v1/models``; empty: the house's own.
         session: Id of an earlier session to go on with; empty: a new one.
         takeover: If another connection has that session, it must give it up.
+        person: Who speaks, by an id of the client's own; how they speak is compared with what the same
+            person said before. Empty: only with what is said in this session.
     """
 
     model: str = ""
     session: str = ""
     takeover: bool = False
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Visit:
     config: SessionConfig
     model: str
     earlier: Earlier
+    person: str = ""
 
 
 class Reception:
@@ -107,6 +112,9 @@ class Reception:
         if wish.session and not _SESSION.fullmatch(wish.session):
             told = "a session id has up to 64 letters, digits, '_' and '-'"
             raise TurnedAway(told, "session_not_found", 1008, 404)
+        if wish.person and not _PERSON.fullmatch(wish.person):
+            told = "the id of a person has up to 64 letters, digits, '_' and '-'"
+            raise TurnedAway(told, "invalid_person", 1008, 400)
         session = wish.session or new_id("sess")
         if wish.session:
             await self._check_owner(session, client.owner)
@@ -123,7 +131,7 @@ class Reception:
         await self._take_over(session)
         claim = places.enter_context(self._admission.claim(session))
         earlier = await self._earlier(session) if wish.session else Earlier()
-        return Visit(session, client, place, claim, self._config(), wish.model, earlier)
+        return Visit(session, client, place, claim, self._config(), wish.model, earlier, wish.person)
 
     async def attend(self, visit: Visit, transport: Transport) -> Goodbye | None:
         """Talk to one client until it leaves (None) or has to go."""
@@ -168,7 +176,7 @@ class Reception:
                 except ProtocolError as error:  # told, and the house's own model answers
                     gateway.say(error_event(error))
             transport.join(conversation)
-            with self._rendered(visit.session, gateway):
+            with self._rendered(visit.session, gateway), self._analysed(visit.session, gateway):
                 return await _first_of(
                     converse(transport, commands, gateway, activity, held),
                     activity.lapse(self._house.settings.server.idle_timeout_s),
@@ -178,6 +186,11 @@ class Reception:
         """For the length of the block the client hears of its replies' second renderings."""
         hq = self._house.hq
         return hq.announcements.listening(session, gateway.hq_ready) if hq is not None else nullcontext()
+
+    def _analysed(self, session: str, gateway: Gateway) -> AbstractContextManager[None]:
+        """For the length of the block the client hears of how it and its replies are spoken."""
+        analysis = self._house.analysis
+        return analysis.announcements.listening(session, gateway.scored) if analysis else nullcontext()
 
     async def _take_over(self, session: str) -> None:
         """Until nobody has the session."""
@@ -214,6 +227,8 @@ class Reception:
             return
         client = visit.client
         about = {"owner": client.owner, "agent": client.agent, "transport": client.transport}
+        if visit.person:
+            about["person"] = visit.person
         try:
             await store.ensure_session(visit.session, about)
         except StoreError as error:  # the recorder makes it once the database is back

@@ -57,6 +57,7 @@ async def realtime(
     model: Annotated[str, Query()] = "",
     session: Annotated[str, Query()] = "",
     takeover: Annotated[bool, Query()] = False,
+    person: Annotated[str, Query()] = "",
 ) -> None:
     """A spoken conversation in the OpenAI Realtime protocol.
 
@@ -65,12 +66,13 @@ async def realtime(
         model: A name from ``/v1/models``; empty: the house's own.
         session: Id of an earlier session to go on with (also as header ``x-kuaimei-session``).
         takeover: If another connection has that session, that one ends: for clients that lost theirs.
+        person: Who speaks, by an id of the client's own, see `Wish.person`.
     """
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(subprotocol="realtime" if "realtime" in offered else None)
     reception: Reception = socket.app.state.reception
     client = Client(socket.state.owner, socket.headers.get("user-agent", "")[:200], "websocket")
-    wish = Wish(model, session or socket.headers.get("x-kuaimei-session", ""), takeover)
+    wish = Wish(model, session or socket.headers.get("x-kuaimei-session", ""), takeover, person)
     with ExitStack() as places:
         try:
             visit = await reception.admit(places, client, wish)

@@ -8,7 +8,9 @@ from typing import Any
 from kuaimei.audio.sink import Sink
 from kuaimei.dialogue.streams import closing
 from kuaimei.errors import NotFound
+from kuaimei.server.course import COLUMNS, lines
 from kuaimei.server.house import Archive
+from kuaimei.server.rest.sheets import sheet
 from kuaimei.store.records import Tier
 from kuaimei.store.rows import Utterance
 
@@ -16,7 +18,11 @@ __all__ = ["export"]
 
 
 async def export(
-    store: Archive, session: str, data: dict[str, Any], utterances: Sequence[Utterance]
+    store: Archive,
+    session: str,
+    data: dict[str, Any],
+    utterances: Sequence[Utterance],
+    spoken: Sequence[dict[str, Any]],
 ) -> AsyncIterator[bytes]:
     """The bytes of the ZIP file; recordings are FLAC already and only stored.
 
@@ -25,12 +31,17 @@ async def export(
         session: Name of the folder in the file.
         data: Becomes ``session.json``.
         utterances: Become ``transcript.txt``, and a recording each where there is one, or two.
+        spoken: How they were spoken (`kuaimei.server.course.spoken_session`): becomes ``analysis.json`` and,
+            without what is drawn, ``analysis.csv``.
     """
     sink = Sink()
     with zipfile.ZipFile(sink, "w") as file:  # type: ignore[call-overload]
         text = json.dumps(data, ensure_ascii=False, indent=2, default=str)
         file.writestr(f"{session}/session.json", text, zipfile.ZIP_DEFLATED)
         file.writestr(f"{session}/transcript.txt", _transcript(utterances), zipfile.ZIP_DEFLATED)
+        text = json.dumps(spoken, ensure_ascii=False, default=str)
+        file.writestr(f"{session}/analysis.json", text, zipfile.ZIP_DEFLATED)
+        file.writestr(f"{session}/analysis.csv", sheet(COLUMNS, lines(spoken)), zipfile.ZIP_DEFLATED)
         yield sink.take()
         for utterance, tier in _recordings(utterances):
             try:

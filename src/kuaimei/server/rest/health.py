@@ -50,4 +50,10 @@ async def metrics(request: Request, house: InHouse) -> Response:
                 known.store.update(await house.store.statistics())
         except (KuaimeiError, TimeoutError):
             known.store.update(None)
+    if house.analysis is not None:
+        try:
+            async with asyncio.timeout(_STORE_S):
+                known.unanalysed((await house.analysis.progress()).waiting)
+        except (KuaimeiError, TimeoutError):
+            known.unanalysed(None)
     return Response(generate_latest(known.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,7 +1,5 @@
 """``/api/listening``: blind comparisons of two clips, and what was preferred."""
 
-import csv
-import io
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -12,6 +10,7 @@ from kuaimei.judging.preference import wilson
 from kuaimei.server.blind import Listening, Side
 from kuaimei.server.errors import ApiError
 from kuaimei.server.rest.common import InHouse, Kept, Owner
+from kuaimei.server.rest.sheets import sheet_response
 from kuaimei.store.preferences import Choice, Kind, Tally, Trial
 
 __all__ = ["router"]
@@ -21,7 +20,6 @@ router = APIRouter(prefix="/api/listening")
 REMARK_LIMIT = 500
 """Characters."""
 _COLUMNS = ("id", "kind", "first", "second", "a", "b", "choice", "preferred", "remark", "at")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _listening(request: Request, house: InHouse, store: Kept) -> Listening:
@@ -80,14 +78,8 @@ async def forget_results(store: Kept, owner: Owner) -> Response:
 @router.get("/results.csv")
 async def results_csv(store: Kept, owner: Owner) -> Response:
     """Every judgement, one to a line."""
-    sheet = io.StringIO()
-    writer = csv.writer(sheet)
-    writer.writerow(_COLUMNS)
-    for trial in await store.preferences.judged(owner):
-        writer.writerow([_cell(value) for value in _line(trial)])
-    headers = {"Content-Disposition": 'attachment; filename="listening.csv"', "Cache-Control": "no-store"}
-    # The mark in front tells spreadsheets that it is UTF-8.
-    return Response("\ufeff" + sheet.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+    judged = await store.preferences.judged(owner)
+    return sheet_response("listening.csv", _COLUMNS, [_line(trial) for trial in judged])
 
 
 @router.get("/{trial}/{side}")
@@ -146,9 +138,3 @@ def _line(trial: Trial) -> tuple[str | None, ...]:
         trial.remark,
         trial.judged_at.isoformat() if trial.judged_at else None,
     )
-
-
-def _cell(value: str | None) -> str:
-    """Text that a spreadsheet does not take for a formula."""
-    text = value or ""
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response, StreamingResponse
 
 from kuaimei.errors import NotFound
+from kuaimei.server.course import spoken_session
 from kuaimei.server.house import Archive
-from kuaimei.server.rest.common import Kept, Owner
+from kuaimei.server.rest.common import InHouse, Kept, Owner
 from kuaimei.server.rest.export import export
 from kuaimei.server.security import owner_of
 from kuaimei.server.tiers import address, hq_body
@@ -86,8 +87,8 @@ async def list_turns(session: str, store: Kept, owner: Owner) -> dict[str, Any]:
 
 
 @router.get("/{session}/export")
-async def export_session(session: str, store: Kept, owner: Owner) -> StreamingResponse:
-    """All of it as one ZIP file: transcript, data, recordings."""
+async def export_session(session: str, house: InHouse, store: Kept, owner: Owner) -> StreamingResponse:
+    """All of it as one ZIP file: transcript, data, how it was spoken, recordings."""
     found = await owned(store, session, owner)
     utterances: Sequence[Utterance] = await store.utterances(session)
     turns = await store.turns(session)
@@ -96,7 +97,9 @@ async def export_session(session: str, store: Kept, owner: Owner) -> StreamingRe
         "utterances": [utterance_body(utterance) for utterance in utterances],
         "turns": [asdict(turn) for turn in turns],
     }
-    archive: AsyncIterator[bytes] = export(store, session, data, utterances)
+    enabled = house.analysis is not None
+    spoken = await spoken_session(store, found, utterances, enabled=enabled, contours=True)
+    archive: AsyncIterator[bytes] = export(store, session, data, utterances, spoken)
     headers = {"Content-Disposition": f'attachment; filename="{found.id}.zip"'}
     return StreamingResponse(archive, media_type="application/zip", headers=headers)
 

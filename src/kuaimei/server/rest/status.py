@@ -47,6 +47,7 @@ async def get_status(request: Request, house: InHouse, owner: Owner) -> dict[str
         "models": [{"role": s.role, "name": model_id(s), "licence": s.licence or None} for s in house.loaded],
         "kept": house.store is not None,
         "hq": house.hq is not None,
+        "analysis": house.analysis is not None,
         "limits": {
             "event_characters": FRAME_LIMIT,
             "instructions_characters": INSTRUCTIONS_LIMIT,

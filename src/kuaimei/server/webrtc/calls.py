@@ -143,6 +143,7 @@ async def create_call(
     model: Annotated[str, Query()] = "",
     session: Annotated[str, Query()] = "",
     takeover: Annotated[bool, Query()] = False,
+    person: Annotated[str, Query()] = "",
 ) -> Response:
     """Begin a call: an SDP offer, alone (``application/sdp``) or as a form with ``sdp`` and ``session``.
 
@@ -150,6 +151,7 @@ async def create_call(
         model: A name from ``/v1/models``; empty: the house's own.
         session: Id of an earlier session to go on with (also as header ``x-kuaimei-session``).
         takeover: If another connection has that session, that one ends: for clients that lost theirs.
+        person: Who speaks, by an id of the client's own, see `Wish.person`.
     """
     if not house.settings.server.webrtc:
         told = "WebRTC is turned off here (KUAIMEI_SERVER__WEBRTC): use the WebSocket"
@@ -160,7 +162,8 @@ async def create_call(
         model = update["model"]
         update = {name: value for name, value in update.items() if name != "model"}
     client = Client(owner, request.headers.get("user-agent", "")[:200], "webrtc")
-    wish = Wish(model, session or request.headers.get("x-kuaimei-session", ""), takeover)
+    earlier = session or request.headers.get("x-kuaimei-session", "")
+    wish = Wish(model, earlier, takeover, person)
     calls: Calls = request.app.state.calls
     try:
         call_id, answer = await calls.begin(offer, client, wish, update)

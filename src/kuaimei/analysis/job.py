@@ -1,0 +1,290 @@
+"""The durable job that finds out how an utterance was spoken, when nobody else needs the machine."""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, Protocol
+
+from kuaimei.analysis.findings import in_short, judged, without
+from kuaimei.analysis.head import Head
+from kuaimei.analysis.steps import Calm, PatientDetector, PatientMeter, Steps, background_thread
+from kuaimei.audio.pcm import Pcm
+from kuaimei.engines.prosody import EXTRACTOR
+from kuaimei.engines.prosody.measuring import measure
+from kuaimei.engines.prosody.types import Features, Measured
+from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.types import Language, Priority, Ticket
+from kuaimei.errors import AudioError, EngineError, KuaimeiError, NotFound, SettingsError, StoreError
+from kuaimei.store import flac
+from kuaimei.store.analyses import Assignment, Findings
+from kuaimei.store.announcements import Announcements
+from kuaimei.store.due import Basis
+from kuaimei.store.records import Speaker
+from kuaimei.store.rows import Audio, Summary
+
+__all__ = ["Analyst", "Assignments", "Counts", "Instruments", "Recordings", "Scored"]
+
+_log = logging.getLogger(__name__)
+
+_ATTEMPTS: Final = 3
+"""One that was begun so often and came to nothing, be it that the process died each time, is given up."""
+_OUTRANKED_S: Final = 1.0
+"""After this long it is asked again whether what was said is recognised by now."""
+
+
+class Assignments(Protocol):
+    """What is to be analysed (`kuaimei.store.analyses.Analyses`, whose words apply)."""
+
+    async def begin(self, utterance: str, basis: Basis) -> Assignment | None:
+        """Take up the work; None: nothing is to be done."""
+        ...
+
+    async def keep(self, assignment: Assignment, findings: Findings) -> bool:
+        """Keep what came of it; False: the utterance is gone."""
+        ...
+
+    async def release(self, assignment: Assignment) -> None:
+        """The attempt does not count."""
+        ...
+
+    async def outranked(self) -> bool:
+        """Something that was said waits to be recognised."""
+        ...
+
+
+class Recordings(Protocol):
+    """Where the sound is (`kuaimei.store.archive.Archive`, whose words apply)."""
+
+    async def open_audio(self, utterance: str) -> Audio:
+        """The recording as FLAC; `NotFound` if there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What measures and what scores.
+
+    Attributes:
+        vad: Makes a detector of speech.
+        meter: Measures the voice.
+        head: The weights as they are now.
+    """
+
+    vad: Callable[[], VoiceActivityDetector]
+    meter: VoiceMeter
+    head: Callable[[], Head]
+
+    @property
+    def extractor(self) -> str:
+        """Version of what measures."""
+        return f"{self.meter.name}-{EXTRACTOR}"
+
+    def basis(self) -> Basis:
+        """Versions of what analyses now.
+
+        Raises:
+            SettingsError: If the weights in use cannot be read.
+        """
+        return Basis(self.extractor, self.head().version)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """It is known how an utterance was spoken, or why nothing can be said of it.
+
+    Attributes:
+        turn: Of the session.
+        understood: It is a turn whose words are known, not a cough or a piece of one.
+    """
+
+    session: str
+    turn: int
+    utterance: str
+    speaker: Speaker
+    understood: bool
+    summary: Summary
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened since the process began.
+
+    Attributes:
+        outcomes: Utterances by what came of them: ``scored``, or the reason why not.
+        retried: Attempts that failed and will be repeated.
+        audio_s: Length of what was measured.
+        computing_s: Time of one core that took.
+        waited_s: Time spent waiting for quiet.
+    """
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    retried: int = 0
+    audio_s: float = 0.0
+    computing_s: float = 0.0
+    waited_s: float = 0.0
+
+
+class Analyst:
+    """Does the job for one utterance at a time: call it with its id.
+
+    Args:
+        assignments: What is to be analysed, and where it goes.
+        recordings: Where the sound is.
+        instruments: What measures and scores.
+        cores: The lane of this machine's cores.
+        calm: Says when nobody needs them.
+    """
+
+    def __init__(
+        self,
+        assignments: Assignments,
+        recordings: Recordings,
+        instruments: Instruments,
+        cores: Lane,
+        calm: Calm,
+    ) -> None:
+        self.counts = Counts()
+        self.announcements: Announcements[Scored] = Announcements()
+        self.instruments = instruments
+        self._assignments = assignments
+        self._recordings = recordings
+        self._cores = cores
+        self._calm = calm
+        self._thread = background_thread("analysis")
+
+    async def __call__(self, utterance: str) -> None:
+        """Analyse the utterance.
+
+        Raises:
+            KuaimeiError: If it is to be tried again.
+        """
+        await self._quiet()
+        head = await asyncio.to_thread(self.instruments.head)
+        basis = Basis(self.instruments.extractor, head.version)
+        assignment = await self._assignments.begin(utterance, basis)
+        if assignment is None:
+            return
+        try:
+            findings = await self._examine(assignment, head)
+        except asyncio.CancelledError:
+            raise  # begun again at the next start, unless it was deleted
+        except Exception as error:
+            findings = await self._failed(assignment, error)
+        if await self._assignments.keep(assignment, findings):
+            self.counts.outcomes[findings.reason or "scored"] += 1
+            self.announcements.tell(_scored(assignment, findings))
+
+    def close(self) -> None:
+        """Nothing is computed any more; what is being computed stops at its next step."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _examine(self, assignment: Assignment, head: Head) -> Findings:
+        if assignment.attempts > _ATTEMPTS:
+            raise _GivenUp(f"it was begun {_ATTEMPTS} times and never finished")
+        if assignment.duration_ms is None:
+            return without("no_audio")
+        said = assignment.transcript
+        if assignment.speaker == "user" and said is not None and not said.strip():
+            return without("not_speech")
+        if assignment.features is not None:
+            return judged(Features(**assignment.features), None, head)
+        pcm, rate = await self._sound(assignment.utterance)
+        measured, took_s = await self._measured(assignment, pcm, rate)
+        self.counts.audio_s += len(pcm) / rate
+        self.counts.computing_s += took_s
+        return judged(measured.features, measured.contours, head, took_s)
+
+    async def _measured(self, assignment: Assignment, pcm: Pcm, rate: int) -> tuple[Measured, float]:
+        """And the seconds of one core that took."""
+        steps: Steps[tuple[Measured, float]] = Steps(self._cores, self._calm, self._thread)
+        instruments = self.instruments
+        measuring = partial(
+            measure,
+            pcm,
+            rate,
+            vad=PatientDetector(instruments.vad(), steps.breathe),
+            meter=PatientMeter(instruments.meter, steps.breathe),
+            # Of a reply that was cut off nobody knows which of its words are in the recording.
+            transcript=None if assignment.interrupted else assignment.transcript,
+            language=_language(assignment.language),
+        )
+        ticket = Ticket(session=assignment.session, priority=Priority.BACKGROUND)
+        return await steps.run(ticket, partial(_timed, measuring))
+
+    async def _sound(self, utterance: str) -> tuple[Pcm, int]:
+        try:
+            audio = await self._recordings.open_audio(utterance)
+            digest = hashlib.sha256()
+            with TemporaryDirectory(prefix="kuaimei-") as folder:
+                path = Path(folder, "recording.flac")
+                file = await asyncio.to_thread(path.open, "wb")
+                try:
+                    async for chunk in audio.chunks:
+                        digest.update(chunk)
+                        await asyncio.to_thread(file.write, chunk)
+                finally:
+                    await asyncio.to_thread(file.close)
+                if digest.hexdigest() != audio.sha256:
+                    raise AudioError("the recording is not what was put away")
+                return await asyncio.get_running_loop().run_in_executor(self._thread, flac.read, path)
+        except NotFound as error:
+            raise AudioError(str(error)) from error
+
+    async def _quiet(self) -> None:
+        """Until nobody needs the machine, and nothing that was said waits to be recognised."""
+        started = time.monotonic()
+        await self._calm.wait()
+        while await self._assignments.outranked():
+            await asyncio.sleep(_OUTRANKED_S)
+            await self._calm.wait()
+        self.counts.waited_s += time.monotonic() - started
+
+    async def _failed(self, assignment: Assignment, error: Exception) -> Findings:
+        """What to say of it if it is given up; raises if it is to be tried again."""
+        if isinstance(error, EngineError | StoreError | SettingsError | OSError | MemoryError):
+            self.counts.retried += 1
+            await self._assignments.release(assignment)  # whatever it was, it was not the recording
+            raise error if isinstance(error, KuaimeiError) else StoreError(str(error)) from error
+        if not isinstance(error, KuaimeiError):
+            _log.error("an analysis failed in a way it should not", exc_info=error)
+        if assignment.attempts < _ATTEMPTS:
+            self.counts.retried += 1
+            raise error if isinstance(error, KuaimeiError) else AudioError(str(error)) from error
+        _log.warning("the utterance %s cannot be analysed: %s", assignment.utterance, error)
+        return without("unreadable")
+
+
+class _GivenUp(KuaimeiError):
+    """There is no sense in trying again."""
+
+    kind = "given_up"
+
+
+def _scored(assignment: Assignment, findings: Findings) -> Scored:
+    return Scored(
+        session=assignment.session,
+        turn=assignment.turn,
+        utterance=assignment.utterance,
+        speaker=assignment.speaker,
+        understood=assignment.is_turn and assignment.transcript is not None,
+        summary=in_short(findings),
+    )
+
+
+def _timed(measuring: Callable[[], Measured]) -> tuple[Measured, float]:
+    started = time.thread_time()
+    measured = measuring()
+    return measured, time.thread_time() - started
+
+
+def _language(language: str | None) -> Language | None:
+    known: dict[str | None, Language] = {"zh": "zh", "en": "en"}
+    return known.get(language)

@@ -1,0 +1,93 @@
+"""``…/analysis``: how an utterance was spoken, how a session went, and all of it anew."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from starlette.responses import JSONResponse
+
+from kuaimei.analysis.room import AnalysisRoom
+from kuaimei.errors import NotFound
+from kuaimei.server.course import COLUMNS, lines, spoken_session
+from kuaimei.server.errors import ApiError
+from kuaimei.server.house import House
+from kuaimei.server.rest.common import InHouse, Kept, Owner
+from kuaimei.server.rest.sessions import owned
+from kuaimei.server.rest.sheets import sheet_response
+from kuaimei.server.spoken import group_of, moment_of, spoken_body, usual
+from kuaimei.store.peers import Group, Point
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api")
+
+
+@router.get("/recordings/{utterance}/analysis")
+async def get_analysis(utterance: str, house: InHouse, store: Kept, owner: Owner) -> dict[str, Any]:
+    """How one utterance was spoken: scores and what they consist of, features, and what is drawn."""
+    found = await store.utterance(utterance)
+    session = await owned(store, found.session_id, owner)
+    try:
+        analysis = await store.analyses.get(utterance)
+    except NotFound:
+        analysis = None
+    earlier: Sequence[Point] = ()
+    if analysis is not None and analysis.scores is not None:
+        earlier = await store.peers.newest(group_of(session, found), before=moment_of(found))
+    return {
+        "object": "kuaimei.analysis",
+        **spoken_body(utterance, analysis, earlier, enabled=house.analysis is not None),
+        "contours": None if analysis is None else analysis.contours,
+    }
+
+
+@router.get("/sessions/{session}/analysis")
+async def get_session_analysis(
+    session: str,
+    house: InHouse,
+    store: Kept,
+    owner: Owner,
+    as_: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
+) -> Any:
+    """How everything in a session was spoken, in order, and what is usual of the person."""
+    found = await owned(store, session, owner)
+    utterances = await store.utterances(session)
+    spoken = await spoken_session(store, found, utterances, enabled=house.analysis is not None)
+    if as_ == "csv":
+        return sheet_response(f"{session}.csv", COLUMNS, lines(spoken))
+    person = Group(owner, session, str(found.client.get("person", "")), "user", "")
+    points = await store.peers.newest(person)
+    return {
+        "object": "list",
+        "data": spoken,
+        "usual": usual(points),
+        "usual_utterances": len(points),
+    }
+
+
+@router.post("/analysis/again", status_code=202)
+async def analyse_again(house: InHouse, owner: Owner) -> dict[str, Any]:
+    """Have everything analysed anew; what is there can be seen until the new one is made."""
+    count = await _room(house).again(owner)
+    return {"object": "kuaimei.analysis.again", "utterances": count}
+
+
+@router.get("/analysis/progress")
+async def get_progress(house: InHouse, owner: Owner) -> JSONResponse:
+    """How much is still to be analysed."""
+    progress = await _room(house).progress(owner)
+    body = {
+        "object": "kuaimei.analysis.progress",
+        "utterances": progress.utterances,
+        "waiting": progress.waiting,
+        "analysed": progress.utterances - progress.waiting,
+        "extractor": _room(house).analyst.instruments.extractor,
+    }
+    return JSONResponse(body, headers={"Cache-Control": "no-store"})
+
+
+def _room(house: House) -> AnalysisRoom:
+    if house.analysis is None:
+        told = "nothing is analysed here: KUAIMEI_ANALYSIS__ENABLED is off, or nothing is kept"
+        raise ApiError(told, status=409, code="not_analysed")
+    return house.analysis

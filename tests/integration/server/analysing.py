@@ -1,0 +1,72 @@
+"""How people spoke and how that was rated, in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from kuaimei.errors import NotFound
+from kuaimei.store.analyses import Analysis
+from kuaimei.store.peers import NEWEST, Group, Moment, Point
+from kuaimei.store.ratings import Marks, Rating, Tally
+
+__all__ = ["MemoryAnalyses", "MemoryPeers", "MemoryRatings"]
+
+
+@dataclass
+class MemoryAnalyses:
+    """What a test puts in, by utterance."""
+
+    made: dict[str, Analysis] = field(default_factory=dict)
+    sessions: dict[str, list[str]] = field(default_factory=dict)
+
+    def put(self, session: str, analysis: Analysis) -> None:
+        self.made[analysis.utterance] = analysis
+        self.sessions.setdefault(session, []).append(analysis.utterance)
+
+    async def get(self, utterance: str) -> Analysis:
+        if utterance not in self.made:
+            raise NotFound(f"utterance {utterance} is not analysed yet")
+        return self.made[utterance]
+
+    async def of_session(self, session: str, *, contours: bool = False) -> Sequence[Analysis]:
+        found = [self.made[utterance] for utterance in self.sessions.get(session, [])]
+        return found if contours else [replace(one, contours=None) for one in found]
+
+
+@dataclass
+class MemoryPeers:
+    """Everybody's points are everybody's."""
+
+    points: list[Point] = field(default_factory=list)
+
+    async def newest(
+        self, group: Group, *, before: Moment | None = None, limit: int = NEWEST
+    ) -> Sequence[Point]:
+        found = [
+            point
+            for point in self.points
+            if before is None or (point.moment.at, point.moment.utterance) < (before.at, before.utterance)
+        ]
+        return found[-limit:] if group.speaker == "user" else []
+
+
+@dataclass
+class MemoryRatings:
+    """Of the utterances that a test names."""
+
+    utterances: list[str] = field(default_factory=list)
+    given: dict[tuple[str, str], Rating] = field(default_factory=dict)
+
+    async def next(self, owner: str, rater: str, *, skipped: Sequence[str] = ()) -> str | None:
+        left = (u for u in self.utterances if (u, rater) not in self.given and u not in skipped)
+        return next(left, None)
+
+    async def rate(self, utterance: str, owner: str, rater: str, marks: Marks) -> None:
+        self.given[utterance, rater] = Rating(utterance, rater, marks, datetime.now(UTC))
+
+    async def tally(self, owner: str, rater: str) -> Tally:
+        rated = sum(who == rater for _, who in self.given)
+        return Tally(rated, len(self.utterances), len(self.given))
+
+    async def all(self, owner: str) -> Sequence[Rating]:
+        return list(self.given.values())
