@@ -6,13 +6,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RATE", "Truth", "make_voice"]
+__all__ = ["DAMPED", "RATE", "RINGING", "Truth", "make_voice"]
 
 RATE: Final = 16_000
 _FINE: Final = 12
 """Pulses are drawn at this multiple of the rate, so that they lie between samples."""
 _FORMANTS: Final = ((650.0, 90.0), (1150.0, 110.0), (2500.0, 160.0), (3400.0, 220.0))
 """Of an open vowel: Hz and bandwidth (after Fant, "Acoustic Theory of Speech Production", 1960)."""
+DAMPED: Final = 5.0
+"""Times that bandwidth, a pulse has rung out when the next one comes, up to 300 Hz."""
+RINGING: Final = 1.0
+"""As in a real open vowel: above some 150 Hz, what is left of a pulse is still heard in the next."""
 _OPENS: Final = 0.4
 _CLOSES: Final = 0.16
 """Shares of a period in which the folds open and close."""
@@ -41,12 +45,22 @@ def make_voice(
     jitter: float = 0.0,
     shimmer: float = 0.0,
     hnr_db: float = 80.0,
+    damping: float = DAMPED,
     seconds: float = 2.0,
     seed: int = 0,
 ) -> tuple[NDArray[np.float32], Truth]:
     """A vowel of Rosenberg's pulses (JASA 49, 1971, type B) at 16 kHz, and what is true of it.
 
     Periods and amplitudes vary independently from pulse to pulse, each normally distributed.
+
+    Args:
+        f0_hz: Mean.
+        jitter: About; what came out is in the truth.
+        shimmer: Likewise.
+        hnr_db: By white noise; 80 is none.
+        damping: Of the formants: `DAMPED` or `RINGING`.
+        seconds: Length.
+        seed: Of all that is random.
     """
     rng = np.random.default_rng(seed)
     count = int(seconds * f0_hz)
@@ -67,7 +81,7 @@ def make_voice(
         wave[first : first + len(t)] += height * np.where(
             t < open_s, rise, np.where(t < open_s + close_s, fall, 0.0)
         )
-    clean = _through_the_mouth(wave, fine)
+    clean = _through_the_mouth(wave, fine, damping)
     clean *= 0.25 / np.abs(clean).max()
     noise = rng.normal(size=len(clean))
     noise *= np.sqrt(np.mean(clean**2) / np.mean(noise**2) / 10.0 ** (hnr_db / 10.0))
@@ -80,14 +94,14 @@ def make_voice(
     return (clean + noise).astype(np.float32), truth
 
 
-def _through_the_mouth(flow: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
+def _through_the_mouth(flow: NDArray[np.float64], rate: int, damping: float) -> NDArray[np.float64]:
     """Formants, radiation at the lips (a difference), and nothing above half of `RATE`."""
     size = 1 << (len(flow) + rate // 5).bit_length()
     hz = np.fft.rfftfreq(size, 1.0 / rate)
     response = 2j * np.pi * hz / 1000.0
     s = 2j * np.pi * hz
     for centre, width in _FORMANTS:
-        pole = -np.pi * width + 2j * np.pi * centre
+        pole = -np.pi * damping * width + 2j * np.pi * centre
         response *= abs(pole) ** 2 / ((s - pole) * (s - np.conj(pole)))
     response *= np.clip((0.5 * RATE - hz) / 300.0, 0.0, 1.0)
     out: NDArray[np.float64] = np.fft.irfft(np.fft.rfft(flow, size) * response, size)[: len(flow) : _FINE]

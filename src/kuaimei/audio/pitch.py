@@ -22,7 +22,7 @@ _BLOCK: Final = 2_048
 """Frames at a time: ten minutes of audio at once would take gigabytes."""
 _CANDIDATES: Final = 5
 _UNVOICED_COST: Final = 0.35
-"""A frame whose best dip stays above this is unvoiced."""
+"""Takes in regular voices only: of those that creak, the pitch is hardly heard."""
 _QUIET_DB: Final = -35.0
 """Frames so far below the loudest are no voice, whatever hums in them."""
 _SWITCH_COST: Final = 0.18
@@ -55,7 +55,12 @@ class PitchSummary:
 
 
 def track_pitch(
-    pcm: Pcm, rate: int, *, lowest_hz: float = 60.0, highest_hz: float = 500.0
+    pcm: Pcm,
+    rate: int,
+    *,
+    lowest_hz: float = 60.0,
+    highest_hz: float = 500.0,
+    unvoiced_cost: float = _UNVOICED_COST,
 ) -> NDArray[np.float32]:
     """F0 of a single speaker, every 10 ms.
 
@@ -68,6 +73,7 @@ def track_pitch(
         rate: In Hz.
         lowest_hz: Nothing deeper is looked for.
         highest_hz: Nothing higher is looked for.
+        unvoiced_cost: A frame whose best dip stays above this is unvoiced; more takes in voices that creak.
 
     Returns:
         Hz, or 0 where there is no voice; shape ``(n // 10 ms,)``.
@@ -84,15 +90,15 @@ def track_pitch(
     kept = min(len(samples), len(padded) - before)
     padded[before : before + kept] = samples[:kept]
     view = np.lib.stride_tricks.sliding_window_view(padded, span)[::_HOP][:frames]
-    level_db = 10.0 * np.log10(np.maximum(np.square(view).mean(axis=1), 1e-12))
-    quiet = (level_db < level_db.max() + _QUIET_DB) | (level_db < -65.0)
+    level_db = np.zeros(frames, np.float32)
     periods = np.zeros((frames, _CANDIDATES), np.float32)
     costs = np.full((frames, _CANDIDATES), np.inf, np.float32)
     for start in range(0, frames, _BLOCK):
         part = slice(start, start + _BLOCK)
+        level_db[part] = 10.0 * np.log10(np.maximum(np.square(view[part]).mean(axis=1), 1e-12))
         periods[part], costs[part] = _dips(_differences(view[part], longest), shortest)
-    costs[quiet] = np.inf
-    chosen = _cheapest(periods, costs)
+    costs[(level_db < level_db.max() + _QUIET_DB) | (level_db < -65.0)] = np.inf
+    chosen = _cheapest(periods, costs, unvoiced_cost)
     track = np.zeros(frames, np.float32)
     voiced = chosen >= 0
     track[voiced] = _RATE / periods[voiced, chosen[voiced]]
@@ -151,20 +157,22 @@ def _dips(curve: NDArray[np.float32], shortest: int) -> tuple[NDArray[np.float32
     return periods, cost[rows, best].astype(np.float32)
 
 
-def _cheapest(periods: NDArray[np.float32], costs: NDArray[np.float32]) -> NDArray[np.int64]:
+def _cheapest(
+    periods: NDArray[np.float32], costs: NDArray[np.float32], unvoiced_cost: float
+) -> NDArray[np.int64]:
     """The candidate of each frame on the cheapest path, -1 for none (Viterbi)."""
     frames, count = costs.shape
     octaves = np.log2(np.maximum(periods, 1.0))
     jumps = np.empty((count + 1, count + 1), np.float32)
     jumps[count, :] = jumps[:, count] = _SWITCH_COST
     jumps[count, count] = 0.0
-    total = np.append(costs[0], np.float32(_UNVOICED_COST))
+    total = np.append(costs[0], np.float32(unvoiced_cost))
     came = np.zeros((frames, count + 1), np.int64)
     for frame in range(1, frames):
         jumps[:count, :count] = _JUMP_COST * np.abs(octaves[frame - 1][:, np.newaxis] - octaves[frame])
         ways = total[:, np.newaxis] + jumps
         came[frame] = ways.argmin(axis=0)
-        total = ways.min(axis=0) + np.append(costs[frame], np.float32(_UNVOICED_COST))
+        total = ways.min(axis=0) + np.append(costs[frame], np.float32(unvoiced_cost))
     path = np.empty(frames, np.int64)
     path[-1] = int(total.argmin())
     for frame in range(frames - 1, 0, -1):

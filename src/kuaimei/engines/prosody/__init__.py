@@ -1,9 +1,18 @@
-"""How something was said: what is measured of it, and what measures it."""
+"""How something was said: what is measured of it, and what measures it.
+
+* ``own``: numpy alone, the default.
+* ``librosa``: F0 by librosa's YIN (ISC licence), the rest as ``own``.
+* ``praat``: Praat through parselmouth (GPL-3).
+* ``opensmile``: openSMILE's eGeMAPSv02 (research licence: no commercial use).
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from kuaimei.engines.prosody.librosa import LibrosaMeter
+from kuaimei.engines.prosody.opensmile import OpenSmileMeter
 from kuaimei.engines.prosody.own import OwnMeter
+from kuaimei.engines.prosody.praat import PraatMeter
 from kuaimei.engines.protocols import VoiceMeter
 from kuaimei.errors import SettingsError
 
@@ -12,7 +21,12 @@ __all__ = ["EXTRACTOR", "METERS", "open_meter"]
 EXTRACTOR: Final = "1"
 """Version of what is measured; kept with the meter's name beside every result."""
 
-METERS: Final[Mapping[str, Callable[[], VoiceMeter]]] = {"own": OwnMeter}
+METERS: Final[Mapping[str, Callable[[], VoiceMeter]]] = {
+    "own": OwnMeter,
+    "librosa": LibrosaMeter,
+    "praat": PraatMeter,
+    "opensmile": OpenSmileMeter,
+}
 
 
 def open_meter(name: str) -> VoiceMeter:

@@ -7,19 +7,19 @@ from numpy.typing import NDArray
 
 from kuaimei.engines.prosody.types import FRAME_MS
 
-__all__ = ["harmonics_to_noise_db"]
+__all__ = ["harmonics_to_noise_db", "likeness"]
 
 _RATE: Final = 16_000
 _HOP: Final = round(_RATE * FRAME_MS / 1000.0)
-_PERIODS: Final = 4.5
-"""In a window."""
-_SHORTEST_S: Final = 0.02
-_LONGEST_S: Final = 0.06
-_SIZE: Final = 2_048
+_WINDOW: Final = 320
+"""Samples compared with those one period later: 20 ms, a period of the deepest voice."""
+_NEAR: Final = 0.08
+"""F0 says where the period is; so far to either side of it the best is looked for."""
+_TAPS: Final = 24
+"""Lags to either side from which the correlation between two of them is interpolated."""
+_SIZE: Final = 1_024
 _BLOCK: Final = 1_024
 """Frames at a time."""
-_SINC: Final = 24
-"""Samples to either side from which the autocorrelation between two lags is interpolated."""
 _BEST: Final = 1.0 - 1e-6
 """60 dB: what the interpolation can still tell from a perfect period."""
 _WORST: Final = 1e-2
@@ -28,10 +28,12 @@ _WORST: Final = 1e-2
 def harmonics_to_noise_db(samples: NDArray[np.float32], f0_hz: NDArray[np.float32]) -> float | None:
     """Mean harmonics-to-noise ratio of the voiced frames; None without any.
 
-    10 log₁₀(r / (1 − r)), where r is the autocorrelation of a Hann window at the period, normalised and
-    divided by that of the window itself (Boersma, "Accurate short-term analysis of the fundamental frequency
-    and the harmonics-to-noise ratio of a sampled sound", IFA Proceedings 17, 1993, eq. 4, 8 and 9), between
-    lags by a windowed sine cardinal. The window follows the pitch: 4.5 periods.
+    10 log₁₀(r / (1 − r)), where r is the highest normalised correlation of the wave with itself about one
+    period later (Boersma, "Accurate short-term analysis of the fundamental frequency and the
+    harmonics-to-noise ratio of a sampled sound", IFA Proceedings 17, 1993, eq. 4), between two lags by a
+    windowed sine cardinal. As in Praat's "To Harmonicity (cc)" two stretches are correlated, not one window
+    with itself: there is no window to be divided out, whose error in voices of more than 25 dB is larger
+    than their noise.
 
     Args:
         samples: At 16 kHz, shape ``(n,)``.
@@ -44,59 +46,70 @@ def harmonics_to_noise_db(samples: NDArray[np.float32], f0_hz: NDArray[np.float3
     frames = np.flatnonzero(inner if inner.any() else voiced)
     if not len(frames):
         return None
-    found = [_ratios(samples, frames[at : at + _BLOCK], f0_hz) for at in range(0, len(frames), _BLOCK)]
-    return float(np.concatenate(found).mean())
+    r = np.clip(likeness(samples, f0_hz, frames), _WORST, _BEST)
+    return float((10.0 * np.log10(r / (1.0 - r))).mean())
 
 
-def _ratios(
+def likeness(
+    samples: NDArray[np.float32], f0_hz: NDArray[np.float32], frames: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Correlation of the wave (16 kHz) with itself one period later, -1 to 1, in each of ``frames``."""
+    pieces = [_alike(samples, frames[at : at + _BLOCK], f0_hz) for at in range(0, len(frames), _BLOCK)]
+    return np.concatenate([np.zeros(0), *pieces])
+
+
+def _alike(
     samples: NDArray[np.float32], frames: NDArray[np.int64], f0_hz: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     period = _RATE / f0_hz[frames].astype(np.float64)
-    length = np.clip(_PERIODS * period, _SHORTEST_S * _RATE, _LONGEST_S * _RATE)
-    middle = frames * _HOP + _HOP // 2
-    reach = int(_LONGEST_S * _RATE) // 2 + 1
-    offset = np.arange(-reach, reach + 1)
-    index = middle[:, None] + offset
-    inside = (index >= 0) & (index < len(samples)) & (np.abs(offset) < 0.5 * length[:, None])
-    cut = np.where(inside, samples[np.clip(index, 0, len(samples) - 1)], 0.0).astype(np.float64)
-    cut -= cut.sum(axis=1, keepdims=True) / np.maximum(inside.sum(axis=1, keepdims=True), 1) * inside
-    window = 0.5 + 0.5 * np.cos(2.0 * np.pi * offset / length[:, None])
-    spectrum = np.fft.rfft(cut * window * inside, _SIZE)
-    raw = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, _SIZE)
-    raw /= np.maximum(raw[:, :1], 1e-20)
-    # F0 says about where the period is; the highest point near it is the period of this window.
-    near = np.arange(int(np.ceil(1.15 * period.max())) + 2)
-    curve = raw[:, : len(near)] / _window_autocorrelation(near, length[:, None])
-    curve[(near < 0.85 * period[:, None]) | (near > 1.15 * period[:, None])] = -np.inf
+    reach = np.maximum(_NEAR * period, 2.0)
+    low = np.floor(period - reach).astype(np.int64)
+    lags = np.ceil(period + reach).astype(np.int64) - low + 1
+    # Both stretches together are centred on the frame.
+    begin = frames * _HOP + _HOP // 2 - ((period + _WINDOW) / 2).astype(np.int64)
+    here = _taken(samples, begin, _WINDOW)
+    first = begin + low - _TAPS
+    width = int(lags.max()) + 2 * _TAPS
+    there = _taken(samples, first, _WINDOW + width)
+    products = np.fft.irfft(np.fft.rfft(here, _SIZE).conj() * np.fft.rfft(there, _SIZE), _SIZE)[:, :width]
+    sums = np.zeros((len(frames), _WINDOW + width + 1))
+    np.cumsum(np.square(there), axis=1, out=sums[:, 1:])
+    energy = (sums[:, _WINDOW:] - sums[:, :-_WINDOW])[:, :width]
+    own = np.square(here).sum(axis=1, keepdims=True)
+    span = np.arange(width)
+    inside = (span >= _TAPS) & (span < (_TAPS + lags)[:, None])
+    curve = np.where(inside, products / np.sqrt(np.maximum(energy * own, 1e-20)), -np.inf)
+    rows = np.arange(len(frames))
     lag = curve.argmax(axis=1).astype(np.float64)
-    best = np.full(len(frames), -np.inf)
-    for step in (0.25, 0.05):
-        tried = lag[:, None] + step * np.arange(-3, 4)
-        values = _between(raw, tried) / _window_autocorrelation(tried, length[:, None])
+    best = curve.max(axis=1)
+    for step in (0.25, 0.0625):
+        tried = np.clip(lag[:, None] + step * np.arange(-3, 4), _TAPS, width - _TAPS - 1)
+        values = _between(products, tried) / np.sqrt(np.maximum(_linear(energy, tried) * own, 1e-20))
         top = values.argmax(axis=1)
-        rows = np.arange(len(frames))
         lag, best = tried[rows, top], values[rows, top]
-    r = np.clip(best, _WORST, _BEST)
-    ratios: NDArray[np.float64] = 10.0 * np.log10(r / (1.0 - r))
-    return ratios
+    return best
 
 
-def _window_autocorrelation(lag: NDArray[np.generic], length: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of a Hann window, normalised (Boersma 1993, eq. 8)."""
-    x = np.minimum(np.abs(lag) / length, 0.95)
-    normal: NDArray[np.float64] = (1.0 - x) * (2.0 / 3.0 + np.cos(2.0 * np.pi * x) / 3.0) + np.sin(
-        2.0 * np.pi * x
-    ) / (2.0 * np.pi)
-    return normal
+def _taken(samples: NDArray[np.float32], begin: NDArray[np.int64], length: int) -> NDArray[np.float64]:
+    index = begin[:, None] + np.arange(length)
+    inside = (index >= 0) & (index < len(samples))
+    return np.where(inside, samples[np.clip(index, 0, len(samples) - 1)], 0.0).astype(np.float64)
 
 
-def _between(raw: NDArray[np.float64], lags: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``raw`` at fractional ``lags``, shape ``(frames, k)`` both."""
+def _between(curve: NDArray[np.float64], lags: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``curve`` at fractional ``lags``, shape ``(frames, k)``."""
     base = np.floor(lags).astype(np.int64)
-    taps = np.arange(-_SINC + 1, _SINC + 1)
-    index = base[:, :, None] + taps
+    index = base[:, :, None] + np.arange(-_TAPS + 1, _TAPS + 1)
     distance = lags[:, :, None] - index
-    kernel = np.sinc(distance) * (0.5 + 0.5 * np.cos(np.pi * distance / (_SINC + 1)))
-    rows = np.arange(len(raw))[:, None, None]
-    values: NDArray[np.float64] = (raw[rows, np.abs(index)] * kernel).sum(axis=2)
+    kernel = np.sinc(distance) * (0.5 + 0.5 * np.cos(np.pi * distance / (_TAPS + 1)))
+    rows = np.arange(len(curve))[:, None, None]
+    values: NDArray[np.float64] = (curve[rows, np.clip(index, 0, curve.shape[1] - 1)] * kernel).sum(axis=2)
+    return values
+
+
+def _linear(curve: NDArray[np.float64], lags: NDArray[np.float64]) -> NDArray[np.float64]:
+    base = np.minimum(lags.astype(np.int64), curve.shape[1] - 2)
+    rows = np.arange(len(curve))[:, None]
+    part = lags - base
+    values: NDArray[np.float64] = curve[rows, base] * (1.0 - part) + curve[rows, base + 1] * part
     return values

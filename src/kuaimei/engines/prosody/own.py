@@ -1,5 +1,7 @@
 """Pitch and voice quality with numpy alone."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,10 @@ from kuaimei.engines.prosody.types import Voice
 __all__ = ["OwnMeter", "quality"]
 
 
+_UNVOICED_COST: Final = 0.5
+"""As many frames are voiced as by Praat's own judgement, creaky ones included: they are the irregular ones."""
+
+
 class OwnMeter:
     """F0 by YIN and the cheapest path (`kuaimei.audio.pitch`), the rest from the periods themselves."""
 
@@ -24,7 +30,7 @@ class OwnMeter:
         loudest = float(np.abs(common).max()) if len(common) else 0.0
         if not loudest > 0.0:
             return Voice(np.zeros(len(common) * 100 // RATE, np.float32))
-        f0_hz = track_pitch(from_float(common * (0.9 / loudest)), RATE)
+        f0_hz = track_pitch(from_float(common * (0.9 / loudest)), RATE, unvoiced_cost=_UNVOICED_COST)
         return quality(common, f0_hz)
 
 

@@ -1,5 +1,6 @@
 """Where in a recording somebody speaks, and where they pause."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,7 +55,7 @@ def listen(prepared: Prepared, vad: VoiceActivityDetector) -> Spoken:
     inside = np.concatenate([power[a:b] for a, b in runs])
     loud = 10.0 * np.log10(inside.mean() + 1e-12)
     pauses: list[tuple[int, int]] = []
-    for (_, end), (start, _) in zip(runs, runs[1:], strict=False):
+    for (_, end), (start, _) in itertools.pairwise(runs):
         long = (start - end) * FRAME_MS >= 1000.0 * _PAUSE_S
         if long and np.median(prepared.levels_db[end:start]) <= loud - _SOFT_DB:
             pauses.append((end, start))
