@@ -105,6 +105,7 @@ export const zhAnalysis: AnalysisWords = {
     too_noisy: "背景太吵，量出來的數值靠不住。換個安靜的地方，或離麥克風近一點。",
     no_voice: "幾乎沒有聲帶振動的聲音（像是氣音），量不出音高。",
     unreadable: "這段錄音讀不出來，所以沒有分數。",
+    off: "這台伺服器沒有開啟語氣分析。",
   },
   features: {
     duration_s: { name: "全長", unit: "秒", high: "說得長", low: "說得短" },
@@ -180,6 +181,7 @@ export const enAnalysis: AnalysisWords = {
     too_noisy: "The background is too loud for the measures to be trusted. Try somewhere quieter, or closer to the microphone.",
     no_voice: "There is hardly any voice in it (a whisper, perhaps), so its pitch cannot be measured.",
     unreadable: "The recording cannot be read, so there are no scores.",
+    off: "This server does not analyse how people speak.",
   },
   features: {
     duration_s: { name: "Length", unit: "s", high: "Long", low: "Short" },

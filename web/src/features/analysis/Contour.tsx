@@ -64,7 +64,7 @@ export function Contour({ audio, contours, words }: Props) {
                 <path className={classes.played} d={wave} transform={`translate(${LEFT} 0)`} />
               </g>
               <Pitch contours={contours} width={width} seconds={seconds} />
-              <line className={classes.cursor} x1={LEFT + place} x2={LEFT + place} y1={0} y2={HEIGHT} />
+              {place > 0 && <line className={classes.cursor} x1={LEFT + place} x2={LEFT + place} y1={0} y2={HEIGHT} />}
             </svg>
           )}
           {clip.state === "ready" && <Slider clip={clip} words={words} />}

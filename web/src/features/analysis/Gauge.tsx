@@ -41,6 +41,7 @@ export function Gauge({ score, of, words }: Props) {
         {words.scores[score]}
       </p>
       <p className={classes.told} title={of.relative ? words.compared(String(of.relative.utterances)) : undefined} aria-hidden="true">
+        {of.relative && <i className={classes.sign} />}
         {told}
       </p>
     </div>

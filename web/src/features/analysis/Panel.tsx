@@ -1,6 +1,6 @@
 import { Button, Loader } from "@mantine/core";
 import { IconChartLine } from "@tabler/icons-react";
-import { lazy, Suspense, useState } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 
 import { SCORES, type Analysis } from "../../api/analysis";
 import { useClient } from "../../app/client";
@@ -16,6 +16,8 @@ import { useAnalysisWords } from "./words";
 
 const Trends = lazy(() => import("./Trends"));
 
+const ABOVE_PX = 120;
+
 interface Props {
   utterance: string;
   audio: string;
@@ -27,8 +29,16 @@ interface Props {
 export default function Panel({ utterance, audio, state }: Props) {
   const words = useAnalysisWords();
   const { analysis, failed } = useAnalysis(utterance, state);
+  const place = useRef<HTMLElement>(null);
+  const there = analysis !== null;
+  useEffect(() => {
+    const list = place.current?.closest("[role=region]");
+    if (!there || !place.current || !list) return;
+    // Taller than what it opens in: its beginning is to be seen, with the words above it.
+    list.scrollTop += place.current.getBoundingClientRect().top - list.getBoundingClientRect().top - ABOVE_PX;
+  }, [there]);
   return (
-    <section className={classes.panel} aria-label={words.title} data-panel={analysis?.state ?? "loading"}>
+    <section ref={place} className={classes.panel} aria-label={words.title} data-panel={analysis?.state ?? "loading"}>
       {analysis === null ? (
         failed ? <p role="alert">{words.failed}</p> : <Loader size="xs" type="dots" />
       ) : (
