@@ -51,7 +51,9 @@ class DialogueSettings(_Section):
         "你是快美，一位說臺灣國語的語音助理。用自然口語的繁體中文簡短回答，一到三句，"
         "先說一個很短的開頭。對方說英文就用英文回答。不用條列、標題、表情符號或任何標記。"
     )
+    """What the language model is told before everything else."""
     hotwords: tuple[str, ...] = ()
+    """Names and terms that recognition should favour."""
     speech_threshold: float = Field(0.5, gt=0, lt=1)
     """VAD probability from which a frame counts as voiced."""
     min_speech_ms: int = 100
@@ -82,12 +84,17 @@ class DialogueSettings(_Section):
     false_alarm_silence_ms: int = 400
     """Silence after a hold that was only a backchannel or a cough, before the reply goes on."""
     first_token_timeout_s: float = 10.0
+    """The language model may take so long until its first text; then an apology is spoken."""
     token_timeout_s: float = 6.0
+    """… and so long between two pieces of text."""
     synthesis_timeout_s: float = 15.0
+    """The synthesiser may take so long for a clause."""
     recognition_timeout_s: float = 15.0
+    """Recognition may take so long for a piece of speech."""
     queue_timeout_s: float = 60.0
     """… and a request may wait for its turn where many talk at once; no other patience counts that."""
     max_reply_tokens: int = 160
+    """Tokens after which a reply is cut off."""
     history_tokens: int = 1400
     """Budget of the history in estimated tokens; the oldest turns go first."""
     speech_lead_ms: int = 12000
@@ -106,12 +113,19 @@ class EngineSettings(_Section):
     llm_remote_model: str = ""
     """Model name to ask for when the LLM is a URL; empty: the first it lists."""
     asr_remote_model: str = ""
+    """… when recognition is a URL."""
     tts_remote_model: str = ""
+    """… when the synthesiser is a URL."""
     tts_remote_voices: tuple[str, ...] = ("alloy",)
+    """Voices that a synthesiser at a URL has; the first is its default."""
     tts_remote_rate: int = 24000
+    """Sample rate in Hz of what it sends."""
     remote_key: SecretStr = SecretStr("")
+    """API key shown to engines at a URL."""
     tts_runtime: Literal["auto", "onnxruntime", "openvino"] = "auto"
+    """What runs Kokoro; auto: the faster one, as measured on this machine by `kuaimei setup`."""
     remote_concurrency: int = Field(8, ge=1)
+    """Requests to an engine at a URL at once; further ones wait."""
 
 
 class StoreSettings(_Section):
@@ -158,6 +172,7 @@ class VoiceSettings(_Section):
     retention_days: float = Field(0.0, ge=0)
     """Voices older than this are deleted with everything derived from them; 0: kept until somebody does."""
     max_voices: int = Field(200, ge=1)
+    """Cloned voices kept at once."""
     max_upload_mb: int = Field(128, ge=1)
     """Ten minutes of uncompressed stereo have 115 MB."""
 
@@ -181,7 +196,9 @@ class IceServer(_Section):
     urls: tuple[str, ...] = Field(min_length=1)
     """``stun:host:port``, ``turn:host:port?transport=udp`` …"""
     username: str = ""
+    """Of a TURN server with fixed credentials."""
     credential: SecretStr = SecretStr("")
+    """… and its password."""
     secret: SecretStr = SecretStr("")
     """Shared with the TURN server (coturn: ``static-auth-secret``): clients get credentials that expire."""
 
@@ -198,17 +215,23 @@ class ServerSettings(_Section):
     """Where the server listens and whom it lets in."""
 
     host: str = "127.0.0.1"
+    """Address to listen on; beyond loopback a key is needed."""
     port: int = Field(8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
     api_key: SecretStr = SecretStr("")
+    """What clients must present, of 16 characters or more beyond loopback; empty: nothing."""
     max_sessions: int = Field(8, ge=1)
+    """Conversations at once."""
     max_waiting: int = Field(16, ge=0)
     """Sessions beyond ``max_sessions`` that wait in a queue for a place; further ones are turned away."""
     requests_per_minute: int = Field(120, ge=1)
     """Responses and typed messages that one session may ask for; what is spoken is not counted."""
     max_body_mb: int = 25
+    """Size of a recording sent to be transcribed; other requests have bounds of their own."""
     idle_timeout_s: float = Field(600.0, gt=0)
     """A session in which nothing was said, asked or answered for so long is closed; its place is free."""
     allowed_hosts: tuple[str, ...] = ()
+    """Names under which the server may be asked for, beside ``host`` and plain addresses; pages of these may ask it."""
     webrtc: bool = True
     """False: realtime sessions over WebSocket only."""
     ice_servers: tuple[IceServer, ...] = ()
@@ -232,12 +255,19 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(default_factory=lambda: user_data_path("kuaimei", appauthor=False))
+    """The one folder that holds weights, database and recordings."""
     llm: str = "qwen2.5-coder-1.5b"
+    """What thinks: a name from ``kuaimei models list``, a path, or the base URL of a server."""
     asr: str = "whisper-small"
+    """What recognises speech: a name, a path or a URL."""
     captions: str = "vosk-small"
+    """What writes captions while somebody speaks: a name or a path; ``none``: no captions."""
     tts: str = "kokoro"
+    """What speaks: a name, a path or a URL."""
     vad: str = "silero"
+    """What tells speech from silence: ``silero``, ``webrtc`` or a path."""
     turn: str = "smart-turn"
+    """What tells a pause from the end of a turn: a name or a path; ``none``: silence alone decides."""
     voice: str = ""
     """Default voice; empty: the synthesiser's first."""
     models_sources: str = ""
