@@ -1,8 +1,9 @@
-"""How utterances were spoken, as the page sees it, answered in front of the server so that every state can be shown."""
+"""How utterances were spoken, as the page sees it: answered in front of the server, to show every state."""
 
 import json
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,7 +12,7 @@ from playwright.async_api import BrowserContext, Route
 
 from kuaimei.audio.encode import encode
 
-__all__ = ["CLIP", "CONTOURS", "FEATURES", "Analysing", "analysis", "bare", "scores"]
+__all__ = ["CLIP", "CONTOURS", "FEATURES", "Analysing", "analysis", "bare", "course", "scores"]
 
 _RATE = 16_000
 _FRAME_MS = 10.0
@@ -74,9 +75,7 @@ def _f0(t: float) -> float:
 CONTOURS: dict[str, Any] = {
     "frame_ms": _FRAME_MS,
     "f0_hz": [round(_f0((n + 0.5) * _FRAME_MS / 1000), 1) for n in range(_FRAMES)],
-    "pauses": [
-        [1000 * end, 1000 * start] for (_, end), (start, _) in zip(_SAID[:-1], _SAID[1:], strict=True)
-    ],
+    "pauses": [[1000 * end, 1000 * start] for (_, end), (start, _) in pairwise(_SAID)],
 }
 
 
@@ -139,8 +138,27 @@ def analysis(utterance: str, **changed: Any) -> dict[str, Any]:
 
 def bare(utterance: str, state: str, reason: str | None = None, **changed: Any) -> dict[str, Any]:
     """One that is waited for, or has no scores."""
-    none = {"scores": None, "features": {}, "contours": None}
+    none: dict[str, Any] = {"scores": None, "features": {}, "contours": None}
     return analysis(utterance, state=state, reason=reason, **{**none, **changed})
+
+
+def course(utterances: int, usual: dict[str, float] | None, words: str = "第 {} 句") -> dict[str, Any]:
+    """So many scored utterances of the user, one that is too short, and one that is waited for."""
+    data = [
+        {
+            "utterance": f"utt_{n}",
+            "speaker": "user",
+            "transcript": words.format(n + 1),
+            "state": "scored",
+            "reason": None,
+            "scores": scores(0.5 + 0.2 * math.sin(n), 0.7 + 0.06 * math.cos(n), 0.4 + 0.02 * n),
+        }
+        for n in range(utterances)
+    ]
+    none: dict[str, Any] = {"speaker": "user", "scores": None, "reason": None}
+    short = {"utterance": "utt_short", "transcript": "嗯", "state": "unscored", "reason": "too_short"}
+    late = {"utterance": "utt_new", "transcript": "還有", "state": "waiting"}
+    return {"object": "list", "data": [*data, {**none, **short}, {**none, **late}], "usual": usual}
 
 
 @dataclass
@@ -207,5 +225,9 @@ class Analysing:
             error = {"message": "there is nothing left to rate", "code": "nothing_to_rate"}
             await route.fulfill(status=404, json={"error": error})
             return
-        body = {"id": left[0], "transcript": self.to_rate[left[0]], "audio": f"/api/recordings/{left[0]}/audio"}
+        body = {
+            "id": left[0],
+            "transcript": self.to_rate[left[0]],
+            "audio": f"/api/recordings/{left[0]}/audio",
+        }
         await route.fulfill(json=body)

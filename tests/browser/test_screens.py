@@ -14,7 +14,8 @@ import pytest
 from playwright.async_api import expect
 
 from kuaimei.audio.encode import encode
-from kuaimei.store.rows import Rendering
+from kuaimei.store.rows import Rendering, Summary
+from tests.browser.analysing import CLIP, Analysing, analysis, course
 from tests.browser.cloning import Cloning, cloned_voice
 from tests.browser.conftest import OpenBrowser
 from tests.browser.room import ANSWER, QUESTION, Visitor, axe_findings, room_engines, visiting
@@ -54,6 +55,14 @@ DOCUMENTED = {
     "settings-desktop-en",
     "denied-phone-zh",
     "sessions-phone-zh",
+    "analysis-desktop-zh",
+    "analysis-desktop-zh-dark",
+    "analysis-phone-en",
+    "trends-desktop-zh",
+    "trends-desktop-zh-dark",
+    "trends-phone-en",
+    "label-desktop-zh",
+    "label-phone-en",
 }
 
 
@@ -196,4 +205,55 @@ async def test_the_list_on_a_phone_and_a_microphone_that_is_blocked(
         await visitor.page.get_by_label("對話紀錄").first.click()
         await expect(visitor.page.get_by_text("Ideas for a birthday party?")).to_be_visible()
         await _picture(visitor, tmp_path, "sessions-phone-zh")
+        visitor.at_ease()
+
+
+SPOKEN_LOOKS = [LOOKS[0], LOOKS[2], ("phone-en", PHONE, True, "light")]
+
+
+@pytest.mark.parametrize(("name", "device", "english", "scheme"), SPOKEN_LOOKS)
+async def test_how_it_was_spoken(
+    open_browser: OpenBrowser,
+    tmp_path: Path,
+    name: str,
+    device: dict[str, Any],
+    english: bool,
+    scheme: str,
+) -> None:
+    question = "Will it rain in Taipei tomorrow?" if english else QUESTION
+    archive = MemoryArchive()
+    archive.put("sess_rain", question, ENGLISH_ANSWER if english else ANSWER, sound=CLIP)
+    first, second = archive.said["sess_rain"]
+    archive.said["sess_rain"] = [
+        replace(first, analysis=Summary("scored", None, 0.62, 0.74, 0.55)),
+        replace(second, analysis=Summary("scored", None, 0.57, 0.81, 0.48)),
+    ]
+    usual = {"confidence": 0.5, "stability": 0.72, "affability": 0.61}
+    fake = Analysing(
+        analyses={first.id: analysis(first.id)},
+        courses={"sess_rain": course(12, usual, question)},
+        to_rate={"utt_rate_1": question, "utt_rate_2": question},
+    )
+    given = {"locale": "en-US" if english else "zh-TW", "color_scheme": scheme, **device}
+    async with (
+        serving(TestHouse(engines=room_engines(), store=archive)) as served,
+        open_browser() as browser,
+        visiting(browser, served.url, **given) as visitor,
+    ):
+        page = visitor.page
+        await fake.install(visitor.context)
+        await visitor.arrive("/#/s/sess_rain")
+        await page.locator("[data-analysis]").first.click()
+        await expect(page.locator("[data-clip=ready] [data-pitch]")).to_be_visible()
+        await _picture(visitor, tmp_path, f"analysis-{name}")
+        await page.get_by_role("button", name="How the manner changes" if english else "語氣的變化").click()
+        await expect(page.locator("[data-trends=ready] polyline").first).to_be_visible()
+        await _picture(visitor, tmp_path, f"trends-{name}")
+        await page.goto(f"{served.url}/label")
+        await page.get_by_role("textbox").fill("Ann" if english else "小美")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("[data-round=open]")).to_be_visible()
+        await page.keyboard.press("4")
+        await page.get_by_role("button", name="Stop" if english else "停止").click()
+        await _picture(visitor, tmp_path, f"label-{name}")
         visitor.at_ease()
