@@ -11,6 +11,10 @@ import typer
 from kuaimei.cli import console
 from kuaimei.cli.cloning import ENCODERS, Plan, judge_all
 from kuaimei.cli.models import pull_named
+from kuaimei.cli.reliability import Plan as ReliabilityPlan
+from kuaimei.cli.reliability import examine
+from kuaimei.cli.reliability_report import tables
+from kuaimei.cli.stepping import steps
 from kuaimei.errors import EngineError, KuaimeiError, SettingsError
 from kuaimei.judging.references import find_references
 from kuaimei.judging.report import COLUMNS, Finding, Tier, in_a_line, table_row
@@ -74,6 +78,39 @@ def clone(
         console.print_table(COLUMNS, [table_row(finding) for finding in findings])
     if failures:
         raise EngineError("; ".join(failures))
+
+
+@app.command()
+def analysis(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]",
+            help="Folder of speech; NAME.txt says what is said in it, NAME_1, NAME_2 are one speaker's.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
+    made: Annotated[
+        int, typer.Option(help="Without DIR: so many clips are spoken by stock voices.", min=5)
+    ] = 24,
+    shaped: Annotated[
+        int, typer.Option(help="Clips that are also spoken otherwise (extra praat); 0: none.", min=0)
+    ] = 12,
+    save: Annotated[Path | None, typer.Option(help="Keep the figures here, as the package does.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it as one object.")] = False,
+) -> None:
+    """How far what is measured of speech can be relied upon, and whether the scores follow the speaker."""
+    settings = console.settings_from()
+    with steps() as progress:
+        report = asyncio.run(examine(settings, ReliabilityPlan(folder, made, shaped), console.note, progress))
+    if save is not None:
+        save.write_text(report.figures.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    if as_json:
+        console.print_json(report.model_dump(mode="json"))
+        return
+    for title, columns, rows in tables(report):
+        console.print_table(columns, rows, title=title)
 
 
 async def _clone(settings: Settings, plan: Plan) -> tuple[list[Finding], list[str]]:

@@ -1,0 +1,124 @@
+"""Measure how the features of speech are spread, and write the head of scores that is shipped.
+
+python -m scripts.fit_norms --cache FOLDER            # writes src/kuaimei/analysis/head.json
+python -m scripts.fit_norms --cache FOLDER --clips 20 --out FILE
+
+Norms are the mean and standard deviation over Kokoro's stock voices saying everyday sentences at three
+paces: synthetic speech, read aloud, by 16 voices. Nobody is like that, so a score is worth what it is worth
+beside other scores, not by itself: hence the person's own history, and calibration. Where made speech says
+nothing (fillers), the literature does. Weights are those below.
+
+Clips and what was measured of them are kept in the cache: an interrupted run goes on where it was.
+Some 4 minutes of two cores.
+"""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from kuaimei.analysis.head import FEATURES, Head, Norm
+from kuaimei.analysis.made import Line, lines, speak
+from kuaimei.analysis.reliability import shipped_figures
+from kuaimei.analysis.types import SCORES
+from kuaimei.audio.pcm import ASR_RATE, Pcm
+from kuaimei.audio.resample import resample
+from kuaimei.engines.prosody import EXTRACTOR, open_meter
+from kuaimei.engines.prosody.measuring import measure
+from kuaimei.engines.tts import open_synthesizer
+from kuaimei.engines.vad import open_vad
+from kuaimei.settings import Settings
+from kuaimei.wiring import open_one
+from scripts.head_weights import ABSOLUTE, LITERATURE, WEIGHTS
+
+OUT = Path(__file__).resolve().parent.parent / "src" / "kuaimei" / "analysis" / "head.json"
+CLIPS = 48
+MADE = "{count} clips of synthetic speech by 16 stock voices of Kokoro (zh, en), measured by {extractor}"
+
+
+async def hear(cache: Path, todo: Sequence[Line]) -> list[dict[str, float | None]]:
+    """The features of each line; spoken and measured once."""
+    settings = Settings()
+    await _speak_all(settings, cache, todo)
+    meter, found = open_meter("own"), []
+    async with open_one(settings, "vad", open_vad) as vad:
+        for line in todo:
+            path = cache / f"{line.name}.{meter.name}-{EXTRACTOR}.json"
+            if not path.is_file():
+                measured = measure(
+                    np.load(cache / f"{line.name}.npy"),
+                    ASR_RATE,
+                    vad=vad(),
+                    meter=meter,
+                    transcript=line.text,
+                    language=line.language,
+                )
+                path.write_text(json.dumps(asdict(measured.features)))
+            found.append(json.loads(path.read_text()))
+    return found
+
+
+async def _speak_all(settings: Settings, cache: Path, todo: Sequence[Line]) -> None:
+    missing = [line for line in todo if not (cache / f"{line.name}.npy").is_file()]
+    if not missing:
+        return
+    async with open_one(settings, "tts", open_synthesizer) as synthesizer:
+        for line in missing:
+            pcm: Pcm = resample(await speak(synthesizer, line), synthesizer.sample_rate, ASR_RATE)
+            half = cache / f"{line.name}.half.npy"
+            np.save(half, pcm)
+            half.rename(cache / f"{line.name}.npy")
+            print(f"{line.name}: {len(pcm) / ASR_RATE:.1f} s", flush=True)
+
+
+def norms(rows: Sequence[Mapping[str, float | None]]) -> dict[str, Norm]:
+    """Of every feature that has a spread; the literature where made speech says nothing."""
+    found: dict[str, Norm] = {}
+    for name in FEATURES:
+        values = np.array([row[name] for row in rows if row[name] is not None], float)
+        if name in LITERATURE:
+            found[name] = LITERATURE[name]
+        elif name not in ABSOLUTE and len(values) >= len(rows) / 2 and values.std(ddof=1) > 0:
+            found[name] = Norm(mean=_short(values.mean()), sd=_short(values.std(ddof=1)))
+    return found
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=CLIPS)
+    parser.add_argument("--out", type=Path, default=OUT)
+    args = parser.parse_args()
+    args.cache.mkdir(parents=True, exist_ok=True)
+    rows = asyncio.run(hear(args.cache, lines(args.clips)))
+    reliable = shipped_figures().reliable()
+    for score in SCORES:
+        if left := sorted(set(WEIGHTS[score]) - reliable):
+            print(f"{score}: {', '.join(left)} would count but cannot be relied upon", flush=True)
+    today = datetime.now(UTC).date()
+    head = Head(
+        version=f"shipped-{today:%Y%m%d}",
+        made=today,
+        about="Norms: "
+        + MADE.format(count=len(rows), extractor=f"own-{EXTRACTOR}")
+        + ". Weights: see sources.",
+        norms=norms(rows),
+        weights={s: {n: w for n, (w, _) in WEIGHTS[s].items() if n in reliable} for s in SCORES},
+        bias=dict.fromkeys(SCORES, 0.0),
+        sources={s: {n: why for n, (_, why) in WEIGHTS[s].items() if n in reliable} for s in SCORES},
+    )
+    args.out.write_text(head.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    print(head.model_dump_json(indent=1))
+
+
+if __name__ == "__main__":
+    main()

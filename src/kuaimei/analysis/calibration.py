@@ -1,0 +1,270 @@
+"""Weights fitted to what listeners said: ridge regression on standardised features, validated on others.
+
+Needs scikit-learn (``pip install 'kuaimei[calibration]'``) to fit, and nothing to use what was fitted.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.analysis.head import Head, Quality
+from kuaimei.analysis.labels import HIGHEST, LOWEST
+from kuaimei.analysis.scoring import standardise
+from kuaimei.analysis.types import SCORES, Score
+from kuaimei.errors import SettingsError
+
+__all__ = ["ENOUGH", "LEAST", "Calibration", "Sample", "calibrate", "load_sklearn"]
+
+LEAST: Final = 30
+"""Of fewer labels nothing is fitted."""
+ENOUGH: Final = 100
+"""Fewer are used, and it is said."""
+
+Floats: TypeAlias = NDArray[np.float64]
+
+_FOLDS: Final = 5
+_ALPHAS: Final = tuple(float(f"{alpha:.3g}") for alpha in np.logspace(-2, 4, 13))
+_SEED: Final = 20261125
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An utterance with what was measured and what listeners said.
+
+    Attributes:
+        features: By name; one that could not be told is left out.
+        ratings: Of each score that was rated, 1 to 5.
+        group: Samples of one group (a session, a speaker) are validated together; empty: on its own.
+    """
+
+    features: Mapping[str, float]
+    ratings: Mapping[Score, float]
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What came of it.
+
+    Attributes:
+        head: With fitted weights for the scores that had enough labels, and the old ones for the others.
+        labels: Utterances rated, of each score.
+        worse: Scores for which the fit predicts unseen ratings no better than their mean does.
+    """
+
+    head: Head
+    labels: Mapping[Score, int]
+    worse: tuple[Score, ...]
+
+    @property
+    def left(self) -> tuple[Score, ...]:
+        """Scores that keep their old weights for want of labels."""
+        return tuple(score for score in SCORES if score not in self.head.metrics)
+
+
+def load_sklearn() -> None:
+    """See whether scikit-learn is there.
+
+    Raises:
+        SettingsError: If it is not.
+    """
+    try:
+        import sklearn  # noqa: F401
+    except ImportError:
+        raise SettingsError(
+            "calibration needs scikit-learn; run: pip install 'kuaimei[calibration]'"
+        ) from None
+
+
+def calibrate(
+    samples: Sequence[Sample], base: Head, shipped: Head, *, usable: frozenset[str], version: str
+) -> Calibration:
+    """Fit a head to ``samples``.
+
+    The ratings become shares of the scale, are drawn a little towards the middle so that 1 and 5 have a
+    logit (Smithson and Verkuilen, "A better lemon squeezer?", Psychological Methods 11, 2006), and their
+    logits are regressed on the features, standardised as the head does it. The strength of the penalty is
+    chosen by validation inside each fold; what is told of the fit is about folds it has not seen.
+
+    Args:
+        samples: Of which some scores may be unrated.
+        base: The head in use: norms, and weights where labels are too few.
+        shipped: Compared with.
+        usable: Features that are reliable enough to count.
+        version: Of the new head.
+
+    Raises:
+        SettingsError: If scikit-learn is missing, no score has 30 labels, or ratings do not differ.
+    """
+    load_sklearn()
+    labels = {score: sum(score in sample.ratings for sample in samples) for score in SCORES}
+    if max(labels.values()) < LEAST:
+        counts = ", ".join(f"{score} {count}" for score, count in labels.items())
+        raise SettingsError(
+            f"there are too few labels ({counts}): {LEAST} utterances are the least for a score, "
+            f"{ENOUGH} to 300 are good; rate more at /label"
+        )
+    names = [name for name in base.norms if name in usable]
+    weights, bias = dict(base.weights), dict(base.bias)
+    sources = dict(base.sources)
+    metrics: dict[Score, Quality] = {}
+    for score in SCORES:
+        rated = [sample for sample in samples if score in sample.ratings]
+        if len(rated) < LEAST:
+            continue
+        ratings = np.array([sample.ratings[score] for sample in rated])
+        if float(np.ptp(ratings)) == 0.0:
+            raise SettingsError(
+                f"all ratings of {score} are {ratings[0]:g}: nothing can be learned from that"
+            )
+        x = np.array([_inputs(sample, names, base) for sample in rated])
+        fitted = _Fit.of(x, ratings, _groups(rated))
+        weights[score] = dict(zip(names, fitted.weights, strict=True))
+        bias[score] = fitted.bias
+        sources[score] = {}
+        metrics[score] = fitted.quality(ratings, _by(shipped, score, rated))
+    now = datetime.now(UTC)
+    head = Head(
+        version=version,
+        made=now.date(),
+        about=f"{', '.join(metrics)}: fitted to ratings of {len(samples)} utterances; else {base.version}.",
+        norms=base.norms,
+        weights=weights,
+        bias=bias,
+        sources=sources,
+        metrics=metrics,
+    )
+    return Calibration(head, labels, tuple(score for score, one in metrics.items() if one.r2 < 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Of one score.
+
+    Attributes:
+        unseen: Ratings it predicted for utterances that were not in the fit.
+    """
+
+    weights: tuple[float, ...]
+    bias: float
+    alpha: float
+    unseen: Floats
+
+    @classmethod
+    def of(cls, x: Floats, ratings: Floats, groups: NDArray[np.int64]) -> "_Fit":
+        y = _logits(ratings)
+        unseen = np.empty(len(y))
+        for train, test in _folds(groups):
+            alpha = _best_alpha(x[train], y[train], groups[train])
+            unseen[test] = _ratings(_ridge(x[train], y[train], alpha).predict(x[test]))
+        alpha = _best_alpha(x, y, groups)
+        scaler, ridge = (step for _, step in _ridge(x, y, alpha).steps)
+        # As weights of what goes into the scaler, so that the head needs no second norm.
+        weights = ridge.coef_ / scaler.scale_
+        bias = float(ridge.intercept_ - weights @ scaler.mean_)
+        return cls(tuple(round(float(w), 6) for w in weights), round(bias, 6), alpha, unseen)
+
+    def quality(self, ratings: Floats, by_shipped: Floats) -> Quality:
+        r2, r, mae = _agreement(ratings, self.unseen)
+        shipped_r2, shipped_r, shipped_mae = _agreement(ratings, by_shipped)
+        return Quality(
+            labels=len(ratings),
+            r2=r2,
+            r=r,
+            mae=mae,
+            shipped_r2=shipped_r2,
+            shipped_r=shipped_r,
+            shipped_mae=shipped_mae,
+            alpha=self.alpha,
+        )
+
+
+def _inputs(sample: Sample, names: Sequence[str], head: Head) -> list[float]:
+    """What is missing is average, as in scoring."""
+    found = sample.features
+    return [standardise(name, found[name], head) if name in found else 0.0 for name in names]
+
+
+def _by(head: Head, score: Score, samples: Sequence[Sample]) -> Floats:
+    """Ratings as ``head`` would give them."""
+    line = {name: weight for name, weight in head.weights[score].items() if weight}
+    logits = [
+        head.bias[score]
+        + sum(
+            w * standardise(name, sample.features[name], head)
+            for name, w in line.items()
+            if name in sample.features
+        )
+        for sample in samples
+    ]
+    return _ratings(np.array(logits))
+
+
+def _groups(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """A number for each group."""
+    numbers: dict[str, int] = {}
+    return np.array(
+        [numbers.setdefault(sample.group or f"\0{at}", len(numbers)) for at, sample in enumerate(samples)],
+        np.int64,
+    )
+
+
+def _folds(groups: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Indices to fit on and to validate on; groups stay whole where there are three or more of them."""
+    from sklearn.model_selection import GroupKFold, KFold
+
+    count = len(np.unique(groups))
+    blank = np.zeros((len(groups), 1))
+    if count >= 3:
+        yield from GroupKFold(min(_FOLDS, count), shuffle=True, random_state=_SEED).split(
+            blank, groups=groups
+        )
+    else:
+        yield from KFold(_FOLDS, shuffle=True, random_state=_SEED).split(blank)
+
+
+def _best_alpha(x: Floats, y: Floats, groups: NDArray[np.int64]) -> float:
+    """The penalty with the least squared error on what was left out."""
+    errors = dict.fromkeys(_ALPHAS, 0.0)
+    for train, test in _folds(groups):
+        for alpha in _ALPHAS:
+            guessed = _ridge(x[train], y[train], alpha).predict(x[test])
+            errors[alpha] += float(np.square(guessed - y[test]).sum())
+    return min(errors, key=lambda alpha: (errors[alpha], -alpha))
+
+
+def _ridge(x: Floats, y: Floats, alpha: float) -> Any:
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), Ridge(alpha=alpha)).fit(x, y)
+
+
+def _logits(ratings: Floats) -> Floats:
+    shares = (ratings - LOWEST) / (HIGHEST - LOWEST)
+    squeezed = (shares * (len(shares) - 1) + 0.5) / len(shares)
+    logits: Floats = np.log(squeezed / (1.0 - squeezed))
+    return logits
+
+
+def _ratings(logits: Floats) -> Floats:
+    ratings: Floats = LOWEST + (HIGHEST - LOWEST) / (1.0 + np.exp(-np.clip(logits, -30.0, 30.0)))
+    return ratings
+
+
+def _agreement(ratings: Floats, guessed: Floats) -> tuple[float, float | None, float]:
+    """R², Pearson's r and the mean absolute error."""
+    from sklearn.metrics import mean_absolute_error, r2_score
+
+    still = float(np.ptp(guessed)) == 0.0 or float(np.ptp(ratings)) == 0.0
+    r = None if still else round(float(np.corrcoef(ratings, guessed)[0, 1]), 4)
+    return (
+        round(float(r2_score(ratings, guessed)), 4),
+        r,
+        round(float(mean_absolute_error(ratings, guessed)), 4),
+    )

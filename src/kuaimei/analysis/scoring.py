@@ -1,0 +1,107 @@
+"""Features become scores, and each score says what it consists of."""
+
+import math
+from dataclasses import asdict
+from typing import Final
+
+from kuaimei.analysis.head import Head
+from kuaimei.analysis.types import SCORES, Contribution, Explained, ProsodyScore, Reason, Score
+from kuaimei.engines.prosody.types import Features
+
+__all__ = [
+    "FURTHEST_Z",
+    "LEAST_SNR_DB",
+    "LEAST_SPEECH_S",
+    "LEAST_SYLLABLES",
+    "hindrance",
+    "score",
+    "standardise",
+    "weigh",
+]
+
+FURTHEST_Z: Final = 3.0
+"""Beyond three standard deviations a measurement says that something is odd, not how odd."""
+LEAST_SPEECH_S: Final = 1.0
+"""Of less speech, ratios and spreads are accidents."""
+LEAST_SYLLABLES: Final = 4.0
+"""Rate and melody need some of them."""
+LEAST_SNR_DB: Final = 10.0
+"""Below it scores are no longer those of the same speech in quiet: ``floor_snr_db`` in reliability.json."""
+_LEAST_VOICED: Final = 0.1
+"""A whisper has less; pitch cannot be told then."""
+
+
+def hindrance(features: Features) -> Reason | None:
+    """Why nothing can be said of an utterance; None: something can."""
+    if not features.speech_s > 0.0:
+        return "not_speech"
+    rate = features.rate_syl_s
+    few = rate is not None and rate * features.speech_s < LEAST_SYLLABLES
+    if features.speech_s < LEAST_SPEECH_S or few:
+        return "too_short"
+    if features.snr_db is not None and features.snr_db < LEAST_SNR_DB:
+        return "too_noisy"
+    silent = features.voiced_fraction is not None and features.voiced_fraction < _LEAST_VOICED
+    if features.f0_mean_hz is None or silent:
+        return "no_voice"
+    return None
+
+
+def score(features: Features, head: Head) -> Explained | Reason:
+    """The scores of an utterance, or the reason why it has none."""
+    reason = hindrance(features)
+    return weigh(features, head) if reason is None else reason
+
+
+def weigh(features: Features, head: Head) -> Explained:
+    """The scores, whether they mean anything or not.
+
+    A score is the logistic function of its bias and the amounts its features add (`Head`). A feature that
+    could not be measured adds nothing, as if it were average.
+    """
+    measured = {
+        name: float(value)
+        for name, value in asdict(features).items()
+        if value is not None and math.isfinite(value)
+    }
+    contributions: dict[Score, tuple[Contribution, ...]] = {}
+    values: dict[Score, float] = {}
+    for name in SCORES:
+        parts = [
+            _contribution(feature, measured[feature], head, weight)
+            for feature, weight in head.weights[name].items()
+            if weight and feature in measured
+        ]
+        parts.sort(key=lambda part: -abs(part.amount))
+        contributions[name] = tuple(parts)
+        values[name] = _logistic(math.fsum([head.bias[name], *(part.amount for part in parts)]))
+    return Explained(
+        score=ProsodyScore(
+            confidence=values["confidence"],
+            stability=values["stability"],
+            affability=values["affability"],
+            features=measured,
+        ),
+        contributions=contributions,
+        bias=dict(head.bias),
+        head=head.version,
+    )
+
+
+def standardise(feature: str, value: float, head: Head) -> float:
+    """Standard deviations from the mean of the norm, at most three."""
+    norm = head.norms[feature]
+    return min(max((value - norm.mean) / norm.sd, -FURTHEST_Z), FURTHEST_Z)
+
+
+def _contribution(feature: str, value: float, head: Head, weight: float) -> Contribution:
+    z = standardise(feature, value, head)
+    return Contribution(feature=feature, value=value, z=z, amount=weight * z)
+
+
+def _logistic(logit: float) -> float:
+    # Written so that neither end overflows.
+    if logit >= 0:
+        return 1.0 / (1.0 + math.exp(-logit))
+    grown = math.exp(logit)
+    return grown / (1.0 + grown)

@@ -1,0 +1,236 @@
+"""``kuaimei calibrate``: scores as listeners give them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from kuaimei.analysis.calibration import ENOUGH, Calibration, Sample, load_sklearn
+from kuaimei.analysis.calibration import calibrate as fit
+from kuaimei.analysis.head import Head, shipped_head
+from kuaimei.analysis.heads import keep_head, kept_heads, load_head, new_version, undo_head
+from kuaimei.analysis.labels import Label, read_labels
+from kuaimei.analysis.reliability import shipped_figures
+from kuaimei.analysis.scoring import hindrance
+from kuaimei.analysis.types import SCORES, Score
+from kuaimei.audio.decode import decode
+from kuaimei.audio.pcm import ASR_RATE
+from kuaimei.cli import console
+from kuaimei.engines.asr import open_recognizer
+from kuaimei.engines.prosody import open_meter
+from kuaimei.engines.prosody.measuring import measure
+from kuaimei.engines.prosody.types import Features
+from kuaimei.engines.types import STTReq
+from kuaimei.engines.vad import open_vad
+from kuaimei.errors import NotFound, SettingsError
+from kuaimei.settings import Settings
+from kuaimei.store import Store, open_store
+from kuaimei.wiring import open_one
+
+__all__ = ["calibrate"]
+
+_STRONGEST: Final = 5
+_AGAIN: Final = "Scores of what is kept are made again by the server, or by: kuaimei analyse --all"
+
+
+def calibrate(
+    labels: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[LABELS.csv]",
+            help="Columns: utterance or file; confidence, stability, affability (1-5 or empty); rater.",
+        ),
+    ] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Back to the head before.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="All heads fitted here.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Fit and tell; change nothing.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Use a head that predicts no better than the mean.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")] = False,
+) -> None:
+    """Fit the weights of the scores to what listeners said: 100 to 300 labels, made at /label."""
+    settings = console.settings_from()
+    if sum((labels is not None, undo, show)) != 1:
+        raise SettingsError("give one of LABELS.csv, --undo and --list")
+    if undo:
+        _undo(settings, as_json)
+    elif show:
+        _show(settings, as_json)
+    elif labels is not None:
+        _calibrate(settings, labels, dry_run=dry_run, force=force, as_json=as_json)
+
+
+def _calibrate(settings: Settings, labels: Path, *, dry_run: bool, force: bool, as_json: bool) -> None:
+    load_sklearn()  # before anything is measured
+    given = read_labels(labels)
+    samples = asyncio.run(_samples(settings, given))
+    found = fit(
+        samples,
+        load_head(settings.home),
+        shipped_head(),
+        usable=shipped_figures().reliable(),
+        version=new_version(settings.home),
+    )
+    for score, one in found.head.metrics.items():
+        if one.labels < ENOUGH:
+            console.note(f"{score}: {one.labels} labels are few; from {ENOUGH} on weights can be trusted")
+        if score not in found.worse and one.mae > one.shipped_mae:
+            console.note(f"{score}: on these labels the shipped weights err less than the fitted ones")
+    for score in found.left:
+        console.note(f"{score}: {found.labels[score]} labels are too few; its weights stay as they are")
+    refused = bool(found.worse) and not force
+    path = None if refused or dry_run else keep_head(settings.home, found.head)
+    _tell(found, path, as_json)
+    if refused:
+        raise SettingsError(
+            f"{', '.join(found.worse)}: the fit predicts unseen ratings no better than their mean; nothing "
+            "was changed. Rate more, let raters agree on what they rate, or use --force"
+        )
+    if path is not None:
+        console.note(f"in use: {path}; undo it by: kuaimei calibrate --undo. {_AGAIN}")
+
+
+def _tell(found: Calibration, path: Path | None, as_json: bool) -> None:
+    if as_json:
+        console.print_json(
+            {
+                "head": found.head.model_dump(mode="json"),
+                "worse_than_mean": list(found.worse),
+                "kept": None if path is None else str(path),
+            }
+        )
+        return
+    rows: list[list[object]] = []
+    for score, one in found.head.metrics.items():
+        rows += [
+            [score, one.labels, "fitted", one.r2, one.r, one.mae, _strongest(found.head, score)],
+            [score, one.labels, "shipped", one.shipped_r2, one.shipped_r, one.shipped_mae, ""],
+        ]
+    columns = ["score", "labels", "weights", "R²", "Pearson r", "MAE (1–5)", "what counts most"]
+    console.print_table(columns, rows, title="On labels that were not in the fit")
+
+
+def _strongest(head: Head, score: Score) -> str:
+    line = head.weights[score]
+    names = sorted(line, key=lambda name: -abs(line[name]))[:_STRONGEST]
+    return ", ".join(f"{name} {line[name]:+.2f}" for name in names)
+
+
+def _undo(settings: Settings, as_json: bool) -> None:
+    version, head = undo_head(settings.home)
+    if as_json:
+        console.print_json({"undone": version, "in_use": head.version})
+    else:
+        console.note(f"{version} was taken back; in use: {head.version}. {_AGAIN}")
+
+
+def _show(settings: Settings, as_json: bool) -> None:
+    kept = kept_heads(settings.home)
+    shipped = shipped_head()
+    in_use = load_head(settings.home).version
+    if as_json:
+        heads = [
+            {"version": one.head.version, "in_use": one.in_use, "undone": one.undone}
+            | {"metrics": {score: found.model_dump() for score, found in one.head.metrics.items()}}
+            for one in kept
+        ]
+        console.print_json({"in_use": in_use, "shipped": shipped.version, "heads": heads})
+        return
+    rows: list[list[object]] = [
+        [
+            one.head.version,
+            one.head.made.isoformat(),
+            *(_worth(one.head, score) for score in SCORES),
+            "in use" if one.in_use else "undone" if one.undone else "before",
+        ]
+        for one in kept
+    ]
+    state = "in use" if in_use == shipped.version else "shipped"
+    rows.append([shipped.version, shipped.made.isoformat(), *("–" for _ in SCORES), state])
+    console.print_table(["head", "made", *(f"{score}: r (labels)" for score in SCORES), "state"], rows)
+
+
+def _worth(head: Head, score: Score) -> str:
+    found = head.metrics.get(score)
+    return "–" if found is None else f"{'–' if found.r is None else f'{found.r:.2f}'} ({found.labels})"
+
+
+async def _samples(settings: Settings, labels: Sequence[Label]) -> list[Sample]:
+    """What was measured of each, in the store or now; what nothing can be said of is left out."""
+    kept = [one for one in labels if one.file is None]
+    found: list[tuple[Label, Features]] = []
+    if kept:
+        async with open_store(settings) as store:
+            found += await _stored(store, kept)
+        if missing := len(kept) - len(found):
+            console.note(f"{missing} utterances are not kept or not analysed; run: kuaimei analyse --all")
+    if files := [one for one in labels if one.file is not None]:
+        found += await _measured(settings, files, console.note)
+    usable = [(label, features) for label, features in found if hindrance(features) is None]
+    if left := len(found) - len(usable):
+        console.note(f"{left} utterances are too short, too noisy or without voice: they are left out")
+    return [
+        Sample(
+            {name: value for name, value in asdict(features).items() if value is not None},
+            label.ratings,
+            label.session,
+        )
+        for label, features in usable
+    ]
+
+
+async def _stored(store: Store, labels: Sequence[Label]) -> list[tuple[Label, Features]]:
+    measured = await store.analyses.features([label.utterance for label in labels])
+    found = []
+    for label in labels:
+        if label.utterance not in measured:
+            continue
+        if not label.session:
+            try:
+                session = (await store.utterance(label.utterance)).session_id
+            except NotFound:
+                continue  # deleted meanwhile
+            label = replace(label, session=session)
+        found.append((label, Features(**measured[label.utterance])))
+    return found
+
+
+async def _measured(
+    settings: Settings, labels: Sequence[Label], note: Callable[[str], None]
+) -> list[tuple[Label, Features]]:
+    meter = open_meter(settings.analysis.meter)
+    found = []
+    words = await _words(settings, [label.file for label in labels if label.file is not None], note)
+    async with open_one(settings, "vad", open_vad) as vad:
+        for label in labels:
+            if label.file is None:
+                continue
+            pcm = await decode(label.file, ASR_RATE)
+            measured = await asyncio.to_thread(
+                measure, pcm, ASR_RATE, vad=vad(), meter=meter, transcript=words[label.file] or None
+            )
+            found.append((label, measured.features))
+            if len(found) % 20 == 0:
+                note(f"measured: {len(found)} of {len(labels)}")
+    return found
+
+
+async def _words(settings: Settings, files: Sequence[Path], note: Callable[[str], None]) -> dict[Path, str]:
+    """What is said in each: the text beside it, or what recognition hears."""
+    found: dict[Path, str] = {}
+    for file in files:
+        beside = file.with_suffix(".txt")
+        if beside.is_file():
+            found[file] = beside.read_text(encoding="utf-8-sig").strip()
+    silent = [file for file in files if file not in found]
+    if silent:
+        note(f"{len(silent)} recordings have no NAME.txt beside them: what is said in them is recognised")
+        async with open_one(settings, "asr", open_recognizer) as recognizer:
+            for file in silent:
+                chunk = await recognizer.transcribe(await decode(file, ASR_RATE), STTReq())
+                found[file] = chunk.text
+    return found

@@ -1,0 +1,258 @@
+"""How far what is measured of speech can be relied upon: the work of ``kuaimei bench analysis``."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from kuaimei.analysis.examination import AS_IT_IS, Clip, Followed, Heard, figures, follow, takes
+from kuaimei.analysis.heads import load_head
+from kuaimei.analysis.made import lines, speak
+from kuaimei.analysis.reliability import concordance, load_pingouin
+from kuaimei.analysis.shaping import SERIES, STEPS, open_praat
+from kuaimei.audio.decode import decode
+from kuaimei.audio.encode import encode
+from kuaimei.audio.pcm import ASR_RATE, Pcm
+from kuaimei.cli.reliability_report import Agreement, Report, SeriesReport
+from kuaimei.engines.prosody import EXTRACTOR, METERS, open_meter
+from kuaimei.engines.prosody.measuring import measure
+from kuaimei.engines.prosody.types import Features
+from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
+from kuaimei.engines.tts import open_synthesizer
+from kuaimei.engines.vad import open_vad
+from kuaimei.errors import SettingsError
+from kuaimei.judging.references import Reference, find_references
+from kuaimei.settings import Settings
+from kuaimei.wiring import open_one
+
+__all__ = ["LEAST_CLIPS", "Ear", "Plan", "examine"]
+
+LEAST_CLIPS: Final = 5
+"""Of fewer, ICC says nothing."""
+_RATE: Final = 48_000
+_COMPARED: Final = (
+    "f0_mean_hz",
+    "f0_sd_st",
+    "f0_range_st",
+    "f0_change_st_s",
+    "tremor_st",
+    "jitter",
+    "shimmer",
+    "hnr_db",
+)
+"""What depends on the meter."""
+_TAKE: Final = re.compile(r"(?P<speaker>.+)_\d+")
+_HAN: Final = re.compile(r"[\u4e00-\u9fff]")
+
+Progress = Callable[[str, int, int], None]
+"""Told what is done, how many steps of it, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be examined.
+
+    Attributes:
+        folder: Of recordings; None: speech is made.
+        made: How many clips are made.
+        shaped: Of how many clips the ways of speaking are made.
+    """
+
+    folder: Path | None
+    made: int
+    shaped: int
+
+
+class Ear:
+    """Measures clips, and counts what it costs.
+
+    Args:
+        vad: Makes detectors.
+        meter: Of pitch and voice quality.
+    """
+
+    def __init__(self, vad: Callable[[], VoiceActivityDetector], meter: VoiceMeter) -> None:
+        self._vad = vad
+        self._meter = meter
+        self._spent_s = 0.0
+        self._heard_s = 0.0
+
+    @property
+    def name(self) -> str:
+        """Of the meter."""
+        return self._meter.name
+
+    @property
+    def ms_per_s(self) -> float:
+        """Milliseconds of one core for a second of audio."""
+        return 1000.0 * self._spent_s / self._heard_s if self._heard_s else 0.0
+
+    def __call__(self, clip: Clip, pcm: Pcm, rate: int) -> Features:
+        """The features of ``pcm``, which is ``clip`` in some form."""
+        began = time.process_time()
+        measured = measure(
+            pcm,
+            rate,
+            vad=self._vad(),
+            meter=self._meter,
+            transcript=clip.transcript or None,
+            language=clip.language,
+        )
+        self._spent_s += time.process_time() - began
+        self._heard_s += len(pcm) / rate
+        return measured.features
+
+
+async def examine(settings: Settings, plan: Plan, note: Callable[[str], None], progress: Progress) -> Report:
+    """Everything the bench tells.
+
+    Raises:
+        AudioError: If a recording cannot be read.
+        SettingsError: If something needed is not installed, or there are too few clips.
+        WeightsError: If weights are missing.
+    """
+    load_pingouin()  # before minutes are spent
+    note("ICC is computed by pingouin, which is under the GPL-3")
+    clips = await _made(settings, plan.made, progress) if plan.folder is None else await _read(plan.folder)
+    if len(clips) < LEAST_CLIPS:
+        raise SettingsError(
+            f"{len(clips)} clips tell nothing about reliability: give {LEAST_CLIPS} or more, or --made 24"
+        )
+    head = load_head(settings.home)
+    async with AsyncExitStack() as stack:
+        vad = await stack.enter_async_context(open_one(settings, "vad", open_vad))
+        meters = _meters(settings.analysis.meter, note)
+        ears = [Ear(vad, meter) for meter in meters]
+        for ear in ears:  # of the first call, libraries make an event
+            await asyncio.to_thread(ear, clips[0], clips[0].pcm, clips[0].rate)
+        ears = [Ear(vad, meter) for meter in meters]
+        heard = []
+        for at, clip in enumerate(clips):
+            heard.append(await _hear(ears[0], clip, at))
+            progress("measured under other conditions", at + 1, len(clips))
+        others = await _compare(ears[1:], heard, progress)
+        followed = await _follow(ears[0], plan.shaped, clips, settings, note, progress)
+    whose = "synthetic (Kokoro's stock voices)" if plan.folder is None else plan.folder.name
+    found = await asyncio.to_thread(
+        lambda: figures(heard, head, extractor=f"{ears[0].name}-{EXTRACTOR}", speech=whose)
+    )
+    return Report(
+        figures=found,
+        head=head.version,
+        used=sorted(head.used()),
+        series=[SeriesReport.of(one) for one in followed],
+        agreement=others,
+        ms_per_s={ear.name: round(ear.ms_per_s, 1) for ear in ears},
+    )
+
+
+def _meters(first: str, note: Callable[[str], None]) -> list[VoiceMeter]:
+    """The meter of the settings, then the others that are installed."""
+    found = [open_meter(first)]
+    for name in METERS:
+        if name == first:
+            continue
+        try:
+            found.append(open_meter(name))
+        except SettingsError as error:
+            note(f"without {name}: {error}")
+    return found
+
+
+async def _hear(ear: Ear, clip: Clip, seed: int) -> Heard:
+    mp3 = await decode(await asyncio.to_thread(encode, clip.pcm, clip.rate, "mp3"), ASR_RATE)
+
+    def every() -> dict[str, Features]:
+        return {label: ear(clip, pcm, rate) for label, pcm, rate in takes(clip, (mp3, ASR_RATE), seed)}
+
+    return Heard(clip, await asyncio.to_thread(every))
+
+
+async def _compare(ears: Sequence[Ear], heard: Sequence[Heard], progress: Progress) -> list[Agreement]:
+    """The other meters on the same clips as they are."""
+    first = [one.features[AS_IT_IS] for one in heard]
+    found = []
+    for ear in ears:
+        second = []
+        for at, one in enumerate(heard):
+            second.append(await asyncio.to_thread(ear, one.clip, one.clip.pcm, one.clip.rate))
+            progress(f"measured by {ear.name}", at + 1, len(heard))
+        for name in _COMPARED:
+            a, b = _column(first, name), _column(second, name)
+            both = np.isfinite(a) & np.isfinite(b)
+            ccc = concordance(a, b)
+            found.append(
+                Agreement(
+                    meter=ear.name,
+                    feature=name,
+                    concordance=None if ccc is None else round(ccc, 3),
+                    difference=float(f"{np.mean(b[both] - a[both]):.3g}") if both.any() else None,
+                    limits=float(f"{1.96 * np.std(b[both] - a[both], ddof=1):.3g}")
+                    if np.count_nonzero(both) > 1
+                    else None,
+                )
+            )
+    return found
+
+
+async def _follow(
+    ear: Ear,
+    count: int,
+    clips: Sequence[Clip],
+    settings: Settings,
+    note: Callable[[str], None],
+    progress: Progress,
+) -> list[Followed]:
+    if not count:
+        return []
+    try:
+        open_praat()
+    except SettingsError as error:
+        note(f"without the ways of speaking: {error}")
+        return []
+    head, chosen = load_head(settings.home), list(clips)[:count]
+    found = []
+    for done, series in enumerate(SERIES.values()):
+        found.append(await asyncio.to_thread(follow, chosen, series, STEPS, ear, head))
+        progress("spoken otherwise", done + 1, len(SERIES))
+    return found
+
+
+async def _made(settings: Settings, count: int, progress: Progress) -> list[Clip]:
+    clips = []
+    async with open_one(settings, "tts", open_synthesizer) as synthesizer:
+        for line in lines(count):
+            pcm = await speak(synthesizer, line)
+            clips.append(Clip(line.name, pcm, synthesizer.sample_rate, line.text, line.language, line.name))
+            progress("spoken", len(clips), count)
+    return clips
+
+
+async def _read(folder: Path) -> list[Clip]:
+    return [await _clip(reference) for reference in find_references(folder)]
+
+
+async def _clip(reference: Reference) -> Clip:
+    again = _TAKE.fullmatch(reference.name)
+    language = None
+    if reference.transcript:
+        language = "zh" if _HAN.search(reference.transcript) else "en"
+    return Clip(
+        name=reference.name,
+        pcm=await decode(reference.path, _RATE),
+        rate=_RATE,
+        transcript=reference.transcript,
+        language=language,
+        speaker=again["speaker"] if again else reference.name,
+    )
+
+
+def _column(rows: Sequence[Features], name: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    values = [asdict(row)[name] for row in rows]
+    return np.array([np.nan if value is None else value for value in values], np.float64)
