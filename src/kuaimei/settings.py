@@ -1,6 +1,6 @@
 """Every setting, in one place.
 
-From lowest to highest precedence: the defaults below, ``kuaimei.toml`` in the data folder or the
+From lowest to highest precedence: the defaults below, ``kuaimei.toml`` in the data folder, then in the
 working directory, environment variables (``KUAIMEI_LLM=…``, nested ones with a double underscore:
 ``KUAIMEI_DIALOGUE__END_SILENCE_MS=900``), arguments of the command line.
 """
@@ -231,11 +231,19 @@ class ServerSettings(_Section):
     idle_timeout_s: float = Field(600.0, gt=0)
     """A session in which nothing was said, asked or answered for so long is closed; its place is free."""
     allowed_hosts: tuple[str, ...] = ()
-    """Names under which the server may be asked for, beside ``host`` and plain addresses; pages of these may ask it."""
+    """Names under which the server may be asked for, beside ``host`` and plain addresses; pages of these may
+    ask it, too."""
     webrtc: bool = True
     """False: realtime sessions over WebSocket only."""
     ice_servers: tuple[IceServer, ...] = ()
     """Empty: WebRTC on this machine's own addresses, and nobody is asked for others."""
+
+
+_FILE = Path("kuaimei.toml")
+
+
+def _data_folder() -> Path:
+    return user_data_path("kuaimei", appauthor=False)
 
 
 class Settings(BaseSettings):
@@ -251,10 +259,10 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         extra="ignore",
         frozen=True,
-        toml_file="kuaimei.toml",
+        toml_file=_FILE,
     )
 
-    home: Path = Field(default_factory=lambda: user_data_path("kuaimei", appauthor=False))
+    home: Path = Field(default_factory=_data_folder)
     """The one folder that holds weights, database and recordings."""
     llm: str = "qwen2.5-coder-1.5b"
     """What thinks: a name from ``kuaimei models list``, a path, or the base URL of a server."""
@@ -290,8 +298,10 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then environment, then the TOML file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        """Arguments, environment, the file in the working directory, the one in the data folder."""
+        home = init_settings().get("home") or os.environ.get("KUAIMEI_HOME") or _data_folder()
+        kept = TomlConfigSettingsSource(settings_cls, Path(home) / _FILE)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _FILE), kept
 
     @model_validator(mode="after")
     def _key_beyond_loopback(self) -> "Settings":

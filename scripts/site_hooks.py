@@ -1,0 +1,229 @@
+"""What MkDocs does beyond its settings: the repository's own pages, and nothing from any other host.
+
+- README, CONTRIBUTING … are pages of the site as they are; their links are turned towards its other pages.
+- A link to a file of the repository leads to a page that shows it (``source/…``), so that the links which
+  work on a forge work here, too.
+- Diagrams, and searching without a server, come from ``docs/vendor``, fetched as its lock file says.
+"""
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from hatch_build import run_npm
+
+__all__ = ["on_files", "on_page_markdown", "on_post_build", "on_post_page"]
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = {
+    "README.md": "tutorial.md",
+    "README.zh-TW.md": "tutorial.zh-TW.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "LICENSE": "licence.md",
+    "deploy/engines/README.md": "engines.md",
+}
+"""Files outside ``docs/`` that are pages of the site."""
+
+_VENDOR = {
+    "assets/vendor/mermaid.js": "@mermaid-js/tiny/dist/mermaid.tiny.js",
+    "assets/vendor/iframe-worker.js": "iframe-worker/shim/index.js",
+}
+_ELSEWHERE = {
+    # A part of the theme's script, and what it becomes: a file of the site's own.
+    '"https://unpkg.com/mermaid@11/dist/mermaid.min.js"': (
+        'new URL("assets/vendor/mermaid.js",__md_scope).href'
+    ),
+    '"https://unpkg.com/resize-observer-polyfill"': '"data:text/javascript,"',  # every browser has it
+}
+_LANGUAGES = {
+    ".css": "css",
+    ".feature": "gherkin",
+    ".js": "javascript",
+    ".json": "json",
+    ".md": "markdown",
+    ".py": "python",
+    ".toml": "toml",
+    ".ts": "typescript",
+    ".tsx": "typescript",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+}
+_NAMED = {"Dockerfile": "docker", "Makefile": "make"}
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?^ {0,3}\1[`~]*\s*?$", re.M | re.S)
+_CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.S)
+_LINK = re.compile(r"(\]\()([^()\s]+(?:\([^()\s]*\)[^()\s]*)*)((?:\s+\"[^\"]*\")?\))")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.I)
+_HAN = re.compile(r"[\u3400-\u9fff]")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages from outside ``docs/``, the sources that pages link to, and the scripts."""
+    for path, page in PAGES.items():
+        text = (ROOT / path).read_text(encoding="utf-8")
+        text = text if path.endswith(".md") else _shown(path, text)
+        files.append(File.generated(config, page, content=text))
+    for path in sorted(_sources(files)):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        files.append(File.generated(config, _source(path), content=_shown(path, text)))
+    modules = _fetched()
+    for path, name in _VENDOR.items():
+        files.append(File.generated(config, path, abs_src_path=str(modules / name)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Turn links to files of the repository into links to pages of the site."""
+    origin = _origin(page.file.src_uri)
+    if origin is None:
+        return markdown
+    here = posixpath.dirname(page.file.src_uri)
+
+    def turned(link: str) -> str:
+        path, anchor = _split(origin, link)
+        if path is None:
+            return link
+        target = _on_site(path)
+        return link if target is None else posixpath.relpath(target, here or ".") + anchor
+
+    return links_replaced(markdown, turned)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Say in which language a page is: what pronounces, hyphenates or chooses glyphs goes by it."""
+    text = page.markdown or ""
+    if len(_HAN.findall(text)) > 0.15 * len(text):
+        output = output.replace('<html lang="en"', '<html lang="zh-Hant-TW"', 1)
+    return output
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Let the theme's script take from the site what it would take from elsewhere."""
+    scripts = list(Path(config.site_dir, "assets/javascripts").glob("bundle.*.min.js"))
+    for script in scripts:
+        text = script.read_text(encoding="utf-8")
+        for theirs, ours in _ELSEWHERE.items():
+            if text.count(theirs) != 1:
+                raise PluginError(
+                    f"{script.name} does not name {theirs} once: scripts/site_hooks.py is stale"
+                )
+            text = text.replace(theirs, ours)
+        script.write_text(text.partition("\n//# sourceMappingURL")[0] + "\n", encoding="utf-8")
+        script.with_name(f"{script.name}.map").unlink(missing_ok=True)
+    if len(scripts) != 1:
+        raise PluginError(f"one script of the theme was expected, not {len(scripts)}")
+
+
+def links_replaced(markdown: str, turned: Callable[[str], str]) -> str:
+    """``markdown`` with every link's target as ``turned`` gives it; code is left alone."""
+    pieces, position = [], 0
+    for start, end in (*_code_spans(markdown), (len(markdown), len(markdown))):
+        text = markdown[position:start]
+        pieces.append(_LINK.sub(lambda m: f"{m[1]}{turned(m[2])}{m[3]}", text))
+        pieces.append(markdown[start:end])
+        position = end
+    return "".join(pieces)
+
+
+def links_of(markdown: str) -> list[str]:
+    """Targets of all links and images in ``markdown``, code left out."""
+    found: list[str] = []
+
+    def noted(link: str) -> str:
+        found.append(link)
+        return link
+
+    links_replaced(markdown, noted)
+    return found
+
+
+def _code_spans(markdown: str) -> Iterator[tuple[int, int]]:
+    """Where code is; a link whose text is code is a link all the same."""
+    position = 0
+    for fence in _FENCE.finditer(markdown):
+        yield from _inline(markdown, position, fence.start())
+        yield fence.span()
+        position = fence.end()
+    yield from _inline(markdown, position, len(markdown))
+
+
+def _inline(markdown: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    for span in _CODE.finditer(markdown, start, end):
+        yield span.span()
+
+
+def _origin(page: str) -> str | None:
+    """Where a page lies in the repository; None: nowhere, it was made."""
+    for path, name in PAGES.items():
+        if name == page:
+            return path
+    return None if page.startswith("source/") else f"docs/{page}"
+
+
+def _split(origin: str, link: str) -> tuple[str | None, str]:
+    """Path of ``link`` in the repository, and its anchor; None: it leads to no file of it."""
+    path, mark, anchor = link.partition("#")
+    if not path or _SCHEME.match(link) or path.startswith("/"):
+        return None, ""
+    full = posixpath.normpath(posixpath.join(posixpath.dirname(origin), path))
+    return (None, "") if full.startswith("..") else (full, mark + anchor)
+
+
+def _on_site(path: str) -> str | None:
+    """Page (or file) of the site for a path in the repository."""
+    if path in PAGES:
+        return PAGES[path]
+    if f"{path}/README.md" in PAGES:
+        return PAGES[f"{path}/README.md"]
+    if path.startswith("docs/"):
+        return path.removeprefix("docs/")
+    return _source(path) if (ROOT / path).is_file() else None
+
+
+def _source(path: str) -> str:
+    return f"source/{path}.md" if not path.endswith(".md") else f"source/{path}"
+
+
+def _sources(files: Files) -> Iterator[str]:
+    """Files of the repository, no pages themselves, to which pages link."""
+    seen = set()
+    for file in files.documentation_pages():
+        origin = _origin(file.src_uri)
+        if origin is None:
+            continue
+        for link in links_of(file.content_string):
+            path, _ = _split(origin, link)
+            target = None if path is None else _on_site(path)
+            if path is not None and target is not None and target.startswith("source/") and path not in seen:
+                seen.add(path)
+                yield path
+
+
+def _shown(path: str, text: str) -> str:
+    """A page that shows a file."""
+    name = path.rpartition("/")[2]
+    language = _LANGUAGES.get(Path(name).suffix) or _NAMED.get(name, "text")
+    fence = "`" * max(4, *(len(run) + 1 for run in re.findall(r"`+", text)), 4)
+    hidden = "---\nsearch:\n  exclude: true\n---\n\n"
+    return f"{hidden}# {path}\n\n{fence}{language}\n{text.rstrip()}\n{fence}\n"
+
+
+@lru_cache(maxsize=1)
+def _fetched() -> Path:
+    """The packages of ``docs/vendor``, as its lock file says."""
+    folder = ROOT / "docs" / "vendor"
+    modules, lock = folder / "node_modules", folder / "package-lock.json"
+    stamp = modules / ".package-lock.json"
+    if not stamp.is_file() or stamp.stat().st_mtime < lock.stat().st_mtime:
+        quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+        run_npm(
+            folder, "ci", "--ignore-scripts", *quiet, failed="npm could not fetch what draws the diagrams"
+        )
+    return modules
