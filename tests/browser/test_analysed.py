@@ -1,6 +1,4 @@
-"""From what is said to what is seen: recorded, kept, measured, scored, told to the page, rated. No part is a fake
-but the engines of the conversation.
-"""
+"""From what is said to what is seen: kept, measured, scored, told to the page, rated; only who talks is a fake."""
 
 import re
 from pathlib import Path
