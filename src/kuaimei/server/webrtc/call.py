@@ -22,6 +22,7 @@ from kuaimei.server.realtime.playback import Playback
 from kuaimei.server.realtime.transport import Goodbye, Listening
 from kuaimei.server.webrtc import microphone
 from kuaimei.server.webrtc.channel import Channel
+from kuaimei.server.webrtc.haste import hasten
 from kuaimei.server.webrtc.offer import checked
 from kuaimei.server.webrtc.playout import Playout
 from kuaimei.server.webrtc.track import ReplyTrack
@@ -60,6 +61,7 @@ class Call:
         self.channel = Channel()
         self._peer.addTrack(ReplyTrack(self._next, executor))
         (transceiver,) = self._peer.getTransceivers()
+        hasten(transceiver.receiver)
         spoken = RTCRtpSender.getCapabilities("audio").codecs
         # The track gives Opus packets, whatever the client would like best.
         transceiver.setCodecPreferences([c for c in spoken if c.mimeType.lower() == "audio/opus"])
