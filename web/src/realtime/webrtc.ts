@@ -97,6 +97,8 @@ class OverWebRtc implements Transport {
     this.element.autoplay = true;
     this.element.dataset["kuaimei"] = "reply";
     document.body.append(this.element);
+    // The server is near and nobody wants to hear the reply later than it is there.
+    transceiver.receiver.jitterBufferTarget = 0;
     peer.ontrack = ({ track, streams }) => this.hear(streams[0] ?? new MediaStream([track]));
     peer.onconnectionstatechange = () => {
       if (peer.connectionState === "failed" || peer.connectionState === "closed") this.end();

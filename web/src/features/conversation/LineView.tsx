@@ -7,6 +7,7 @@ import { useWords } from "../../i18n";
 import type { Line } from "../../realtime/session";
 import type { Position } from "../../realtime/transport";
 import { Mark } from "../analysis/Mark";
+import { Dots } from "./Dots";
 import { TimingStrip } from "../timing/TimingStrip";
 import classes from "./LineView.module.css";
 import { ReplyText } from "./ReplyText";
@@ -85,11 +86,7 @@ function UserText({ line }: { line: Line }) {
     return (
       <>
         {line.text}
-        <span className={classes.listening} aria-hidden="true">
-          <i />
-          <i />
-          <i />
-        </span>
+        <Dots small />
       </>
     );
   }

@@ -5,11 +5,19 @@ import { client } from "../../app/client";
 import { useWords } from "../../i18n";
 import type { Mode } from "../../realtime/commands";
 import classes from "./Orb.module.css";
+import { still } from "./still";
 
 export type Mood = "idle" | "connecting" | "listening" | "hearing" | "thinking" | "speaking";
 
 /** Between two looks at the level: whatever is drawn is taken from the cores that the answer is made on. */
 const LEVEL_MS = 66;
+
+/** Between two steps of what goes round and round. */
+const PHASE_MS = 150;
+
+/** How long one round takes: the ring breathes while it listens, and turns while it works. */
+const BREATH_MS = 3_600;
+const TURN_MS = 1_200;
 
 const BARS = [0.55, 0.85, 1, 0.75, 0.5];
 
@@ -26,6 +34,7 @@ export function Orb({ mood, mode, talking, large }: Props) {
   const button = useRef<HTMLButtonElement>(null);
   const moving = talking || mood === "speaking";
   useLevel(button, moving, mood === "speaking");
+  usePhase(button, mood);
   const holding = mode === "push-to-talk";
   const label = holding ? words.talk.hold : talking ? words.talk.stop : words.talk.start;
   const hold = {
@@ -75,6 +84,21 @@ export function Orb({ mood, mode, talking, large }: Props) {
       </span>
     </button>
   );
+}
+
+/** Where in its round the ring is. */
+function usePhase(button: React.RefObject<HTMLButtonElement | null>, mood: Mood): void {
+  useEffect(() => {
+    const breathing = mood === "listening";
+    if (!(breathing || mood === "thinking" || mood === "connecting") || still()) return undefined;
+    const began = performance.now();
+    const timer = setInterval(() => {
+      const round = ((performance.now() - began) / (breathing ? BREATH_MS : TURN_MS)) % 1;
+      const phase = breathing ? Math.abs(2 * round - 1) : round; // there and back, or round and round
+      button.current?.style.setProperty("--phase", phase.toFixed(2));
+    }, PHASE_MS);
+    return () => clearInterval(timer);
+  }, [button, mood]);
 }
 
 /** Follow the loudness: the listener's own, or the reply's while it is being spoken. */

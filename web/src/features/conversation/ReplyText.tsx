@@ -4,6 +4,7 @@ import { useWords } from "../../i18n";
 import { clauseAt, spans } from "../../realtime/clauses";
 import type { Line } from "../../realtime/session";
 import type { Position } from "../../realtime/transport";
+import { Dots } from "./Dots";
 import classes from "./ReplyText.module.css";
 
 interface Props {
@@ -15,7 +16,7 @@ interface Props {
 export function ReplyText({ line, position }: Props) {
   const words = useWords();
   if (line.text === "") {
-    if (line.status === "writing") return <Waiting />;
+    if (line.status === "writing") return <Dots />;
     return line.failure ? null : <em>{line.status === "failed" ? words.line.failed : words.line.silent}</em>;
   }
   if (line.heardText !== null) return <Interrupted line={line} heard={line.heardText} />;
@@ -51,15 +52,5 @@ function Interrupted({ line, heard }: { line: Line; heard: string }) {
         </>
       )}
     </>
-  );
-}
-
-function Waiting() {
-  return (
-    <span className={classes.waiting} aria-hidden="true">
-      <i />
-      <i />
-      <i />
-    </span>
   );
 }
