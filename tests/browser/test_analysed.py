@@ -1,4 +1,4 @@
-"""From what is said to what is seen: kept, measured, scored, told to the page, rated; only who talks is a fake."""
+"""From what is said to what is seen: kept, measured, scored, told to the page, rated; only talk is fake."""
 
 import re
 from pathlib import Path

@@ -208,7 +208,12 @@ async def test_the_list_on_a_phone_and_a_microphone_that_is_blocked(
         visitor.at_ease()
 
 
-SPOKEN_LOOKS = [LOOKS[0], LOOKS[2], ("phone-en", PHONE, True, "light")]
+_TALL: dict[str, Any] = {"viewport": {"width": 1280, "height": 1060}}
+SPOKEN_LOOKS = [
+    ("desktop-zh", _TALL, False, "light"),
+    ("desktop-zh-dark", _TALL, False, "dark"),
+    ("phone-en", PHONE, True, "light"),
+]
 
 
 @pytest.mark.parametrize(("name", "device", "english", "scheme"), SPOKEN_LOOKS)

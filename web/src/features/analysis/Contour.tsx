@@ -71,12 +71,16 @@ export function Contour({ audio, contours, words }: Props) {
         </div>
       </div>
       <p className={classes.legend}>
-        <span aria-hidden="true">
-          <i data-of="pitch" /> {words.pitch}
-        </span>
-        <span aria-hidden="true">
-          <i data-of="pause" /> {words.pauses}
-        </span>
+        {contours.f0_hz.some((hz) => hz > 0) && (
+          <span aria-hidden="true">
+            <i data-of="pitch" /> {words.pitch}
+          </span>
+        )}
+        {contours.pauses.length > 0 && (
+          <span aria-hidden="true">
+            <i data-of="pause" /> {words.pauses}
+          </span>
+        )}
         <span aria-hidden="true">
           <i data-of="wave" /> {words.loudness}
         </span>

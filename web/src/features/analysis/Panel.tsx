@@ -17,6 +17,8 @@ import { useAnalysisWords } from "./words";
 const Trends = lazy(() => import("./Trends"));
 
 const ABOVE_PX = 120;
+/** The two lengths are known of anything; alone they say nothing. */
+const LENGTHS = 2;
 
 interface Props {
   utterance: string;
@@ -68,7 +70,7 @@ function Found({ analysis, audio, words }: FoundProps) {
       {scores && <Scores scores={scores} words={words} />}
       {!scores && reason && <p className={classes.reason}>{words.reasons[reason] ?? reason}</p>}
       {contours && <Contour audio={audio} contours={contours} words={words} />}
-      {Object.keys(analysis.features).length > 0 && <Features analysis={analysis} words={words} />}
+      {Object.keys(analysis.features).length > LENGTHS && <Features analysis={analysis} words={words} />}
       <div className={classes.foot}>
         {scores && <TrendsButton words={words} />}
         <p>

@@ -95,6 +95,9 @@ describe("the drawing", () => {
     expect(peaks([0, 0.1, -0.5, 0.25], 2)).toEqual([0.2, 1]);
     expect(peaks([0.5], 3)).toHaveLength(3);
     expect(peaks([], 2)).toEqual([0, 0]);
+    expect(peaks([0, 0, 0.5], 3)).toEqual([0, 0, 1]);
+    const speech = Array.from({ length: 200 }, () => 0.3);
+    expect(peaks([...speech, 1, ...speech], 401).filter((bar) => bar === 1)).toHaveLength(401);
     expect(wavePath([1, 0], 20, 100)).toBe("M5 0V100M15 49.5V50.5");
   });
 

@@ -12,7 +12,10 @@ const MOST_TICKS = 3;
 /** A jump further than this, in octaves, is another stretch. */
 const JUMP = 0.45;
 
-/** Loudest sample of each of `columns` equal parts, the loudest of all being 1. */
+/** Above this share of the bars nothing is louder than 1: a single click must not flatten all speech. */
+const LOUD = 0.98;
+
+/** Loudest sample of each of `columns` equal parts, loud ones being 1. */
 export function peaks(samples: ArrayLike<number>, columns: number): number[] {
   const found: number[] = [];
   for (let column = 0; column < columns; column += 1) {
@@ -22,8 +25,9 @@ export function peaks(samples: ArrayLike<number>, columns: number): number[] {
     for (let at = start; at < Math.min(end, samples.length); at += 1) most = Math.max(most, Math.abs(samples[at] ?? 0));
     found.push(most);
   }
-  const loudest = Math.max(...found, 1e-6);
-  return found.map((peak) => peak / loudest);
+  const sorted = [...found].sort((one, other) => one - other);
+  const loud = sorted[Math.ceil(LOUD * (sorted.length - 1))] || sorted.at(-1) || 1;
+  return found.map((peak) => Math.min(1, peak / loud));
 }
 
 /** Bars around the middle line. */
