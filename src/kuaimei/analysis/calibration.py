@@ -26,6 +26,7 @@ ENOUGH: Final = 100
 
 Floats: TypeAlias = NDArray[np.float64]
 
+_POINTS: Final = HIGHEST - LOWEST + 1.0
 _FOLDS: Final = 5
 _ALPHAS: Final = tuple(float(f"{alpha:.3g}") for alpha in np.logspace(-2, 4, 13))
 _SEED: Final = 20261125
@@ -85,10 +86,9 @@ def calibrate(
 ) -> Calibration:
     """Fit a head to ``samples``.
 
-    The ratings become shares of the scale, are drawn a little towards the middle so that 1 and 5 have a
-    logit (Smithson and Verkuilen, "A better lemon squeezer?", Psychological Methods 11, 2006), and their
-    logits are regressed on the features, standardised as the head does it. The strength of the penalty is
-    chosen by validation inside each fold; what is told of the fit is about folds it has not seen.
+    Each point of the scale stands for a fifth of 0 to 1, and its middle (1: 0.1, 5: 0.9) is what the score
+    ought to be. Its logit is regressed on the features, standardised as the head does it. The strength of the
+    penalty is chosen by validation inside each fold; what is told of the fit is about folds it has not seen.
 
     Args:
         samples: Of which some scores may be unrated.
@@ -246,14 +246,14 @@ def _ridge(x: Floats, y: Floats, alpha: float) -> Any:
 
 
 def _logits(ratings: Floats) -> Floats:
-    shares = (ratings - LOWEST) / (HIGHEST - LOWEST)
-    squeezed = (shares * (len(shares) - 1) + 0.5) / len(shares)
-    logits: Floats = np.log(squeezed / (1.0 - squeezed))
+    shares = (ratings - LOWEST + 0.5) / _POINTS
+    logits: Floats = np.log(shares / (1.0 - shares))
     return logits
 
 
 def _ratings(logits: Floats) -> Floats:
-    ratings: Floats = LOWEST + (HIGHEST - LOWEST) / (1.0 + np.exp(-np.clip(logits, -30.0, 30.0)))
+    shares = 1.0 / (1.0 + np.exp(-np.clip(logits, -30.0, 30.0)))
+    ratings: Floats = np.clip(LOWEST - 0.5 + _POINTS * shares, LOWEST, HIGHEST)
     return ratings
 
 

@@ -13,7 +13,7 @@ from kuaimei.analysis.conditions import add_noise, amplify
 from kuaimei.analysis.head import FEATURES, Head
 from kuaimei.analysis.reliability import (
     CONDITIONS,
-    GATES,
+    SCORE_GATE,
     Condition,
     FeatureFigures,
     Figures,
@@ -29,7 +29,7 @@ from kuaimei.engines.prosody.types import Features
 
 __all__ = ["AS_IT_IS", "MP3", "NOISES_DB", "Clip", "Followed", "Heard", "figures", "follow", "takes"]
 
-NOISES_DB: Final = (20, 15, 10, 5)
+NOISES_DB: Final = (20, 15, 12, 10, 7)
 """The first is the condition of features; the others tell when scores end to mean something."""
 
 AS_IT_IS: Final = "16 kHz"
@@ -220,7 +220,7 @@ def _scores(heard: Sequence[Heard], label: str, head: Head) -> NDArray[np.float6
 def _floor(scores: Mapping[str, Mapping[int, float | None]], heard_snr: Mapping[int, float]) -> float | None:
     floor = None
     for snr_db in NOISES_DB:
-        if any((scores[score][snr_db] or 0.0) < GATES["noise"] for score in SCORES):
+        if any((scores[score][snr_db] or 0.0) < SCORE_GATE for score in SCORES):
             break
         floor = heard_snr[snr_db]
     return floor

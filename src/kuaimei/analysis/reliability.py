@@ -17,6 +17,7 @@ from kuaimei.errors import SettingsError
 __all__ = [
     "CONDITIONS",
     "GATES",
+    "SCORE_GATE",
     "Condition",
     "FeatureFigures",
     "Figures",
@@ -35,6 +36,9 @@ CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)
 GATES: Final[Mapping[Condition, float]] = {"gain": 0.9, "rate": 0.9, "noise": 0.75}
 """Least ICC(2,1) of a feature that may count: excellent and good after Koo and Li, "A guideline of selecting
 and reporting intraclass correlation coefficients", J. Chiropractic Medicine 15, 2016."""
+
+SCORE_GATE: Final = 0.5
+"""Below it reliability is poor, again after Koo and Li: in such noise there is a reason and no score."""
 
 _LEAST_TARGETS: Final = 5
 _QUANTILES: Final = (5, 25, 50, 75, 95)
@@ -74,8 +78,8 @@ class Figures(_Model):
         features: Of each feature.
         scores: ICC of each score between the clips as they are and with noise, by SNR in dB.
         heard_snr_db: What was measured as SNR in that noise, median.
-        floor_snr_db: The measured SNR of the worst noise in which every score is as reliable as the gate for
-            noise demands; None: even at 20 dB one is not.
+        floor_snr_db: The measured SNR of the worst noise in which no score is unreliable (`SCORE_GATE`);
+            None: even at 20 dB one is.
     """
 
     made: date
