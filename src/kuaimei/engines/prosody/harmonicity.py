@@ -81,7 +81,7 @@ def _alike(
     curve = np.where(inside, products / np.sqrt(np.maximum(energy * own, 1e-20)), -np.inf)
     rows = np.arange(len(frames))
     lag = curve.argmax(axis=1).astype(np.float64)
-    best = curve.max(axis=1)
+    best: NDArray[np.float64] = curve.max(axis=1)
     for step in (0.25, 0.0625):
         tried = np.clip(lag[:, None] + step * np.arange(-3, 4), _TAPS, width - _TAPS - 1)
         values = _between(products, tried) / np.sqrt(np.maximum(_linear(energy, tried) * own, 1e-20))

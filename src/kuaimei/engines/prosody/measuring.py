@@ -20,9 +20,15 @@ __all__ = ["measure"]
 _MARGIN_FRAMES: Final = 15
 """Around speech, neither speech nor pause: soft onsets, and what rings on in the room."""
 _LEAST_QUIET: Final = 10
+_DIGITAL_SILENCE: Final = 1e-11
+"""What lies below was put there by a machine and says nothing of the room."""
 _BEST_SNR_DB: Final = 90.0
 _LEAST_SPEECH_S: Final = 0.3
 _LEAST_FRAMES: Final = 10
+_SMOOTH_FRAMES: Final = 5
+"""To either side. Half a syllable: a level follows the syllables, not what happens within them."""
+_SOFTEST_DB: Final = 25.0
+"""Below the loudest; what is softer is not heard in every room."""
 
 
 def measure(
@@ -81,7 +87,7 @@ def measure(
         tremor_st=melody.tremor_st,
         jitter=voice.jitter,
         shimmer=voice.shimmer,
-        hnr_db=voice.hnr_db,
+        hnr_db=_without_noise(voice.hnr_db, power, noise, f0_hz > 0),
         level_sd_db=level.sd_db,
         level_range_db=level.range_db,
     )
@@ -99,15 +105,15 @@ def _length(span: Span) -> float:
 
 
 def _noise(power: NDArray[np.float64], spoken: Spoken) -> float:
-    """Power in the pauses; where there are none, the 5th percentile of all (Martin 2001)."""
-    near = np.convolve(spoken.speech, np.ones(2 * _MARGIN_FRAMES + 1), "same") > 0.5
+    """Median power in the pauses; where there are none, the 5th percentile of all (Martin 2001)."""
+    near = _summed(spoken.speech.astype(np.float64), _MARGIN_FRAMES) > 0.5
     quiet = power[~near]
-    sounding = quiet[quiet > 1e-11]  # digital silence was put there by a machine
+    sounding = quiet[quiet > _DIGITAL_SILENCE]
     if len(sounding) >= _LEAST_QUIET:
         quiet = sounding
     if len(quiet) < _LEAST_QUIET:
         return float(np.percentile(power, 5.0))
-    return float(quiet.mean())
+    return float(np.median(quiet))
 
 
 def _snr_db(power: NDArray[np.float64], noise: float, spoken: Spoken) -> float | None:
@@ -118,11 +124,33 @@ def _snr_db(power: NDArray[np.float64], noise: float, spoken: Spoken) -> float |
 
 
 def _level(power: NDArray[np.float64], noise: float, voiced: NDArray[np.bool_]) -> _Level:
-    """Of voiced frames without the power of the noise: what is softer, noise would fill."""
+    """Of what is voiced, smoothed, without the power of the noise: what is softer, noise would fill."""
     if np.count_nonzero(voiced) < _LEAST_FRAMES:
         return _Level()
     clean = np.maximum(power - noise, 0.1 * power)
-    smooth = np.convolve(clean, np.ones(5) / 5.0, "same")[voiced]
-    levels = 10.0 * np.log10(np.maximum(smooth, 1e-12))
-    low, high = np.percentile(levels, (5, 95))
-    return _Level(float(np.clip(levels, *np.percentile(levels, (1, 99))).std()), float(high - low))
+    smooth = _summed(clean, _SMOOTH_FRAMES)[voiced]
+    levels = 10.0 * np.log10(np.maximum(smooth, 1e-11))
+    levels = levels[levels > np.percentile(levels, 95.0) - _SOFTEST_DB]
+    low, high = np.percentile(levels, (5.0, 95.0))
+    return _Level(float(levels.std()), float(high - low))
+
+
+def _without_noise(
+    ratio_db: float | None, power: NDArray[np.float64], noise: float, voiced: NDArray[np.bool_]
+) -> float | None:
+    """HNR less what the room adds: of the noise, as a share of all power, its share is taken away.
+
+    At most three quarters: what is left then is as uncertain as the measurement of the noise.
+    """
+    if ratio_db is None or not voiced.any():
+        return ratio_db
+    share = 1.0 / (1.0 + 10.0 ** (ratio_db / 10.0))
+    room = noise / float(np.exp(np.log(np.maximum(power[voiced], 1e-12)).mean()))
+    voice = max(share - room, 0.25 * share)
+    return 10.0 * float(np.log10((1.0 - voice) / voice))
+
+
+def _summed(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """Each with ``reach`` neighbours to either side."""
+    around: NDArray[np.float64] = np.convolve(values, np.ones(2 * reach + 1))[reach : reach + len(values)]
+    return around

@@ -1,4 +1,14 @@
-"""What the contour of F0 says: how wide, how lively, where it ends, and whether it trembles."""
+"""What the contour of F0 says: how wide, how lively, where it ends, and whether it trembles.
+
+Pitch is in semitones, as it is heard ('t Hart, Collier and Cohen, "A perceptual study of intonation", 1990).
+
+Tremor of the voice lies between 3 and 15 Hz (Winholtz and Ramig, "Vocal tremor analysis with the vocal
+demodulator", JSHR 35, 1992), and so do syllables and their tones, 4 to 6 of them a second, which move the
+pitch ten times as far. Told apart are the two by their curvature: a parabola through 170 ms follows a tone
+(of 4 Hz it leaves 6 %, of 5 Hz 14 %), not a trembling of 8 Hz and more (58 %, of 10 Hz 96 %). The median of
+what it leaves, instead of its root mean square, forgets the corners between syllables; of a sine both are the
+same. Trackers with windows of 40 ms follow 8 Hz by some 80 %.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,11 +26,15 @@ _FARTHEST_ST: Final = 14.0
 """From the median of the utterance: beyond it lies an error of an octave, hardly a voice."""
 _SLOPE_FRAMES: Final = 5
 """The slope is that of a line through so many values: one alone follows their rounding."""
-_FASTEST_ST_S: Final = 100.0
-"""Voices move by at most some 60 to 90 semitones a second (Xu and Sun, JASA 111, 2002)."""
+_JUMP_ST: Final = 1.5
+"""Between two values 10 ms apart: a tracker that changes its mind, not a voice that moves."""
 _FINAL_S: Final = 0.5
-_TREMOR_LEAST_S: Final = 0.3
-_TREMOR_WINDOW_S: Final = 0.25
+_FINAL_FARTHEST_ST: Final = 7.0
+"""From the median of that end: what creaks there is often taken for an octave below."""
+_TREMOR_LEAST: Final = 30
+_TREMOR_WINDOW: Final = 17
+_TREMOR_GAIN: Final = 0.583
+"""Of what a parabola through 170 ms leaves of a sine of 8 Hz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,61 +62,56 @@ def describe(f0_hz: NDArray[np.float32]) -> Melody:
     if len(values) < _LEAST_VOICED:
         return Melody()
     first, low, high, last = np.percentile(values, (1, 5, 95, 99))
-    stretches = _stretches(voiced)
+    stretches = _stretches(semitones, voiced)
     return Melody(
         mean_hz=float(2.0 ** (values.mean() / 12.0)),
         sd_st=float(np.clip(values, first, last).std()),
         range_st=float(high - low),
-        change_st_s=_change(semitones, stretches),
+        change_st_s=_change(stretches),
         final_st=_final(semitones, voiced),
-        tremor_st=_tremor(semitones, stretches),
+        tremor_st=_tremor(stretches),
     )
 
 
-def _stretches(voiced: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    padded = np.concatenate([[False], voiced, [False]])
-    edges = np.flatnonzero(padded[1:] != padded[:-1])
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+def _stretches(semitones: NDArray[np.float64], voiced: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """Values that follow each other without a gap or a jump."""
+    frames = np.flatnonzero(voiced)
+    values = semitones[frames]
+    cuts = np.flatnonzero((np.diff(frames) > 1) | (np.abs(np.diff(values)) > _JUMP_ST)) + 1
+    return np.split(values, cuts)
 
 
-def _change(semitones: NDArray[np.float64], stretches: list[tuple[int, int]]) -> float | None:
+def _change(stretches: list[NDArray[np.float64]]) -> float | None:
     """Mean absolute slope, st/s, of lines through five values."""
     half = _SLOPE_FRAMES // 2
     weights = np.arange(-half, half + 1) / float(np.square(np.arange(-half, half + 1)).sum())
     slopes = [
-        np.abs(np.correlate(semitones[a:b], weights, "valid")) * _FPS
-        for a, b in stretches
-        if b - a >= _SLOPE_FRAMES
+        np.abs(np.correlate(values, weights, "valid")) for values in stretches if len(values) >= _SLOPE_FRAMES
     ]
-    if not slopes:
-        return None
-    together = np.concatenate(slopes)
-    return float(together[together <= _FASTEST_ST_S].mean()) if (together <= _FASTEST_ST_S).any() else None
+    return float(np.concatenate(slopes).mean()) * _FPS if slopes else None
 
 
 def _final(semitones: NDArray[np.float64], voiced: NDArray[np.bool_]) -> float | None:
-    """Fall or rise over the last half second that is voiced at its end: Theil's line times its length."""
+    """Theil's line through the end, times its length."""
     frames = np.flatnonzero(voiced)
     frames = frames[frames > frames[-1] - round(_FINAL_S * _FPS)]
+    values = semitones[frames]
+    near = np.abs(values - np.median(values)) <= _FINAL_FARTHEST_ST
+    frames, values = frames[near], values[near]
     if len(frames) < _LEAST_VOICED:
         return None
-    values = semitones[frames]
     i, j = np.triu_indices(len(frames), 1)
     slope = float(np.median((values[j] - values[i]) / (frames[j] - frames[i])))
     return slope * float(frames[-1] - frames[0])
 
 
-def _tremor(semitones: NDArray[np.float64], stretches: list[tuple[int, int]]) -> float | None:
-    """Root mean square of what a parabola through 0.25 s leaves, within stretches of 0.3 s and more."""
-    size = round(_TREMOR_WINDOW_S * _FPS) | 1
-    half = size // 2
-    smooth = np.linalg.pinv(np.vander(np.arange(-half, half + 1), 3))[2]
-    rest = []
-    for a, b in stretches:
-        if b - a < _TREMOR_LEAST_S * _FPS:
-            continue
-        piece = semitones[a:b]
-        rest.append(piece[half:-half] - np.correlate(piece, smooth, "valid"))
-    if not rest:
-        return None
-    return float(np.sqrt(np.square(np.concatenate(rest)).mean()))
+def _tremor(stretches: list[NDArray[np.float64]]) -> float | None:
+    """Median distance from the parabola through the 170 ms around each value."""
+    half = _TREMOR_WINDOW // 2
+    parabola = np.linalg.pinv(np.vander(np.arange(-half, half + 1), 3))[2]
+    rest = [
+        np.abs(values[half:-half] - np.correlate(values, parabola, "valid"))
+        for values in stretches
+        if len(values) >= _TREMOR_LEAST
+    ]
+    return float(np.median(np.concatenate(rest))) / _TREMOR_GAIN if rest else None

@@ -16,7 +16,7 @@ __all__ = ["OwnMeter", "quality"]
 
 
 _UNVOICED_COST: Final = 0.5
-"""As many frames are voiced as by Praat's own judgement, creaky ones included: they are the irregular ones."""
+"""About as many frames are voiced as Praat would have: those that creak as well, the irregular ones."""
 
 
 class OwnMeter:

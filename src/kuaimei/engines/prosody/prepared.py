@@ -14,6 +14,8 @@ __all__ = ["Prepared", "prepare"]
 _BAND_RATE: Final = 7_000
 """Passing through this rate leaves what lies below 3.2 kHz: as much as a telephone lets through, so that
 every recording is measured in the same band."""
+_RUMBLE_RATE: Final = 110
+"""Passing through this rate leaves what lies below 50 Hz, DC among it: no voice, and it is taken away."""
 _HOP: Final = ASR_RATE // 100
 _REFERENCE_DB: Final = -20.0
 _MOST_GAIN_DB: Final = 50.0
@@ -25,7 +27,7 @@ class Prepared:
     """A recording made comparable with others.
 
     Attributes:
-        samples: At 16 kHz, without DC, below 3.2 kHz, its loud frames at −20 dBFS; shape ``(n,)``.
+        samples: At 16 kHz, from 50 Hz to 3.2 kHz, its loud frames at −20 dBFS; shape ``(n,)``.
         levels_db: Root mean square of every 10 ms in dBFS; −120 where there is digital silence.
         empty: There is no sound at all.
     """
@@ -39,8 +41,10 @@ def prepare(pcm: Pcm, rate: int) -> Prepared:
     """``pcm`` (at ``rate`` Hz) in the common form."""
     samples = to_float(pcm)
     if len(samples):
-        samples = samples - np.float32(samples.mean(dtype=np.float64))
-    narrow = resample_float(resample_float(samples, rate, _BAND_RATE), _BAND_RATE, ASR_RATE)
+        # A constant that begins with the recording would ring at its edges.
+        samples = samples - np.median(samples)
+    banded = resample_float(samples, rate, _BAND_RATE)
+    narrow = resample_float(banded - _rumble(banded), _BAND_RATE, ASR_RATE)
     frames = len(narrow) // _HOP
     power = np.square(narrow[: frames * _HOP].reshape(frames, _HOP), dtype=np.float64).mean(axis=1)
     levels = 10.0 * np.log10(np.maximum(power, 10.0 ** (_SILENT_DB / 10.0)))
@@ -54,3 +58,11 @@ def prepare(pcm: Pcm, rate: int) -> Prepared:
         np.maximum(levels + gain_db, _SILENT_DB),
         empty=False,
     )
+
+
+def _rumble(banded: NDArray[np.float32]) -> NDArray[np.float32]:
+    slow = resample_float(resample_float(banded, _BAND_RATE, _RUMBLE_RATE), _RUMBLE_RATE, _BAND_RATE)
+    fitted = np.zeros(len(banded), np.float32)
+    known = min(len(banded), len(slow))
+    fitted[:known] = slow[:known]
+    return fitted

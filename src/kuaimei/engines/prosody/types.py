@@ -63,11 +63,12 @@ class Features:
         f0_range_st: From its 5th to its 95th percentile, in semitones.
         f0_change_st_s: How fast F0 moves within voiced stretches: mean absolute slope, semitones per second.
         f0_final_st: Fall (negative) or rise of F0 over the end of the utterance, in semitones.
-        tremor_st: Unsteadiness of F0 from 3 to 15 Hz within voiced stretches, root mean square, semitones.
+        tremor_st: Trembling of F0 within voiced stretches, faster than tones and syllables (some 7 Hz and
+            more), in semitones: of a sine of 8 Hz, its root mean square. See `.melody`.
         jitter: Of the periods, relative (0.01 is 1 %).
         shimmer: Of their amplitudes, relative.
         hnr_db: Harmonics-to-noise ratio.
-        level_sd_db: Standard deviation of the level of speech.
+        level_sd_db: Standard deviation of the level of what is voiced, over 110 ms each.
         level_range_db: From its 5th to its 95th percentile.
     """
 
