@@ -1,0 +1,98 @@
+"""Write ``docs/reference/metrics.md`` from `kuaimei.server.metrics`.
+
+python -m scripts.metrics_reference            # writes the file
+python -m scripts.metrics_reference --check    # status 1 if the file is not true
+"""
+
+import re
+from types import SimpleNamespace
+from typing import Any, cast
+
+from prometheus_client.metrics_core import Metric
+
+from kuaimei.analysis.job import Counts as AnalysisCounts
+from kuaimei.engines.scheduling import Lane
+from kuaimei.rendering.renderer import Counts
+from kuaimei.rendering.residency import Counters
+from kuaimei.server.metrics import Metrics
+from scripts.generated import ROOT, table, write_or_check
+
+__all__ = ["TARGET", "render"]
+
+TARGET = ROOT / "docs" / "reference" / "metrics.md"
+
+_INTRO = """# Metrics
+
+Written by `python -m scripts.metrics_reference` from `src/kuaimei/server/metrics.py`.
+
+`/metrics` is in the text form of Prometheus and wants the key, if there is one. Latencies count from the last
+voiced frame of the user. A histogram has `_bucket`, `_sum` and `_count`; a counter's name ends in `_total`.
+Beside these stand `process_*` and `python_*`, as of every Python process that Prometheus watches.
+
+```yaml
+scrape_configs:
+  - job_name: kuaimei
+    authorization: {credentials: the-api-key}
+    static_configs:
+      - targets: ["127.0.0.1:8000"]
+```
+"""
+_GROUPS = (
+    ("Turns", ""),
+    ("Engines", "kuaimei_(queue|asr|llm|clause)"),
+    ("The beautiful tier", "kuaimei_(hq|models)"),
+    ("Analysis", "kuaimei_anal"),
+    ("Store", "kuaimei_store"),
+)
+
+
+def main() -> None:
+    """Write, or check."""
+    write_or_check(TARGET, render(), "scripts.metrics_reference")
+
+
+def render() -> str:
+    """The whole document."""
+    lines = [_INTRO]
+    families = _families()
+    for title, _ in _GROUPS:
+        rows = [row for row in families if _group(row[0].strip("`")) == title]
+        lines += [f"## {title}\n", *table(["metric", "kind", "labels", "what it tells"], rows)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _group(name: str) -> str:
+    for title, pattern in _GROUPS[1:]:
+        if re.match(pattern, name):
+            return title
+    return _GROUPS[0][0]
+
+
+def _families() -> list[list[str]]:
+    """Name, kind, labels and help of each, as a server shows them that has everything."""
+    tier = SimpleNamespace(counts=Counts(), residency=SimpleNamespace(counters=Counters(), taken_mb=0.0))
+    room = SimpleNamespace(counts=AnalysisCounts())
+    metrics = Metrics((Lane("cores", 1),), cast(Any, tier), cast(Any, room))
+    metrics.unanalysed(0)
+    return [
+        [
+            f"`{family.name}_total`" if family.type == "counter" else f"`{family.name}`",
+            family.type,
+            ", ".join(f"`{label}`" for label in _labels(metrics, family)) or "–",
+            family.documentation.rstrip("."),
+        ]
+        for family in metrics.registry.collect()
+        if family.name.startswith("kuaimei_")
+    ]
+
+
+def _labels(metrics: Metrics, family: Metric) -> list[str]:
+    """Also of those that have counted nothing yet."""
+    collector = metrics.registry._names_to_collectors.get(family.name)
+    declared = getattr(collector, "_labelnames", ())
+    shown = {label for sample in family.samples for label in sample.labels} - {"le"}
+    return sorted({*declared, *shown})
+
+
+if __name__ == "__main__":
+    main()
