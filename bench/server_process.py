@@ -1,20 +1,18 @@
 """The server as ``kuaimei serve`` runs it: process and data folder of its own, the weights that are there."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from kuaimei.settings import Settings
+from bench.private_home import private_home
 
 __all__ = ["server_process"]
 
@@ -33,11 +31,11 @@ def server_process(**environment: str) -> Iterator[str]:
     Raises:
         RuntimeError: If it did not start; its log is in the message.
     """
-    real = Settings()
-    home = Path(tempfile.mkdtemp(prefix="kuaimei-served-"))
-    (home / "models").symlink_to(real.weights_dir)
-    if (measured := real.home / "runtime.json").exists():
-        shutil.copy(measured, home)
+    with private_home() as home:
+        yield from _served(home, environment)
+
+
+def _served(home: Path, environment: Mapping[str, str]) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KUAIMEI_")}
@@ -63,7 +61,6 @@ def server_process(**environment: str) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def _lines(log: Path) -> list[str]:

@@ -11,6 +11,7 @@ import asyncio
 import json
 import statistics
 import sys
+from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -128,14 +129,14 @@ def summary(folder: Path, ours: list[TurnReport], plain: list[PlainTurn]) -> dic
             result[f"{'cer' if language == 'zh' else 'wer'}_{language}"] = round(
                 error_rate(pairs, language), 4
             )
-    result["ours"] = {stage: _figures([getattr(t, stage) for t in ours]) for stage in STAGES}
+    result["ours"] = {stage: figures([getattr(t, stage) for t in ours]) for stage in STAGES}
     if plain:
-        result["plain"] = {stage: _figures([getattr(t, stage) for t in plain]) for stage in STAGES}
+        result["plain"] = {stage: figures([getattr(t, stage) for t in plain]) for stage in STAGES}
         mine = statistics.median([t.first_audio_ms for t in ours if t.first_audio_ms is not None])
         result["first_audio_ratio_p50"] = round(
             mine / statistics.median([t.first_audio_ms for t in plain]), 3
         )
-    result["gaps_s"] = _figures([t.gaps_s for t in ours])
+    result["gaps_s"] = figures([t.gaps_s for t in ours])
     result["each"] = [t.public() for t in ours]
     return result
 
@@ -154,7 +155,8 @@ def _references() -> list[tuple[str, tuple[str, str]]]:
     return [(name, (language, text)) for name, language, text in (line.split("\t") for line in lines)]
 
 
-def _figures(values: list[float | None]) -> dict[str, float]:
+def figures(values: Sequence[float | None]) -> dict[str, float]:
+    """P50, P95 and the worst of what is known."""
     p50, p95, worst = _row([v for v in values if v is not None])
     return {"p50": p50, "p95": p95, "max": worst}
 

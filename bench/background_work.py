@@ -1,0 +1,113 @@
+"""Does whoever talks wait longer while something else is being worked at?
+
+    python -m bench.background_work FOLDER --work analysis|learning [--turns 12] [--rounds 2] [--json]
+
+Rounds with the work and without it alternate, in houses that are otherwise alike: both keep what is said.
+Milliseconds from the last voiced frame to the first sound of the answer.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from bench.private_home import private_home
+from bench.turn_latency import figures
+from kuaimei.audio.decode import decode
+from kuaimei.audio.pcm import ASR_RATE, Pcm
+from kuaimei.cli.console import note, print_json, print_table
+from kuaimei.cli.rehearsal import speak
+from kuaimei.settings import AnalysisSettings, RenderingSettings, Settings
+from kuaimei.voices.types import Consent
+from kuaimei.wiring import House, open_house
+
+Work: TypeAlias = Literal["analysis", "learning"]
+
+_OWNER = "bench"
+_PATIENCE_S = 240.0
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--work", choices=("analysis", "learning"), required=True)
+    parser.add_argument("--turns", type=int, default=12, help="of each kind")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    without, beside = asyncio.run(run(args.folder, args.work, args.turns, args.rounds))
+    result = {
+        "work": args.work,
+        "without": figures(without),
+        "beside": figures(beside),
+        "ratio": {
+            name: round(figures(beside)[name] / figures(without)[name], 3) for name in figures(without)
+        },
+        "each": {"without": without, "beside": beside},
+    }
+    if args.json:
+        print_json(result)
+        return
+    print_table(
+        ["first audio, ms", "P50", "P95", "max"],
+        [["without", *figures(without).values()], [f"beside {args.work}", *figures(beside).values()]],
+    )
+
+
+async def run(folder: Path, work: Work, turns: int, rounds: int) -> tuple[list[float], list[float]]:
+    """First audio without the work and beside it, in milliseconds."""
+    paths = sorted(folder.glob("*.wav"))
+    if not paths:
+        sys.exit(f"no .wav in {folder}")
+    clips = [(path, await decode(path, ASR_RATE)) for path in paths]
+    found: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for working in (False, True):
+            part = list(islice(cycle(clips), -(-turns // rounds)))
+            found[working].extend(await _round(part, work if working else None))
+            note(f"{work if working else 'nothing'} beside: {found[working][-len(part) :]}")
+    return found
+
+
+async def _round(clips: Sequence[tuple[Path, Pcm]], work: Work | None) -> list[float]:
+    with private_home() as home:
+        settings = Settings(
+            home=home,
+            analysis=AnalysisSettings(enabled=work == "analysis"),
+            rendering=RenderingSettings(hq="none"),
+        )
+        async with open_house(settings) as house:
+            if work == "learning":
+                await _learn(house, clips[0][0])
+            reports = await speak(house, clips)
+            if work == "learning":
+                assert house.voices is not None
+                (voice,) = await house.voices.voices(_OWNER)
+                note(f"learning meanwhile: {voice.learning.step} {voice.learning.progress:.0%}")
+    return [round(turn.first_audio_ms, 1) for turn in reports if turn.first_audio_ms is not None]
+
+
+async def _learn(house: House, recording: Path) -> None:
+    """A voice that is learned from now on."""
+    assert house.voices is not None
+    consent = Consent(speaker="bench", statement="a measurement", at=datetime.now(UTC))
+    added = await house.voices.enrol(recording, name="bench", consent=consent, owner=_OWNER, strict=False)
+    async with asyncio.timeout(_PATIENCE_S):
+        while True:
+            voice = await house.voices.voice(added.id, _OWNER)
+            if voice.learning.error or voice.error:
+                sys.exit(voice.learning.error or voice.error)
+            if voice.learning.state == "running" and voice.learning.progress > 0:
+                return
+            await asyncio.sleep(0.5)
+
+
+if __name__ == "__main__":
+    main()
