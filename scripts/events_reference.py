@@ -88,7 +88,7 @@ SAID = {
     "kuaimei.reply.interrupted": "It was not: `heard_text` is what was heard, `reason` why it ended.",
     "kuaimei.reply.playing": "WebRTC: so much of the reply was played, `played_ms`.",
     "kuaimei.reply.hq_ready": "The beautiful rendering is there: its address (`audio`), its `clauses`.",
-    "kuaimei.analysis.scored": "How something was spoken: `confidence`, `stability`, `affability`, or why not.",
+    "kuaimei.analysis.scored": "How something was spoken: three scores from 0 to 1, or the `reason` why not.",
     "kuaimei.turn.failed": "The turn failed at `stage` (`kind`, `message`); `apology` is said instead.",
     "kuaimei.turn.timing": "When each stage came, in ms from the last voiced frame of the user.",
     "kuaimei.goodbye": "WebRTC: why the call ends. Over WebSocket the close code says it.",
