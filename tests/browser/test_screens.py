@@ -208,7 +208,7 @@ async def test_the_list_on_a_phone_and_a_microphone_that_is_blocked(
         visitor.at_ease()
 
 
-_TALL: dict[str, Any] = {"viewport": {"width": 1280, "height": 1060}}
+_TALL: dict[str, Any] = {"viewport": {"width": 1280, "height": 1000}}
 SPOKEN_LOOKS = [
     ("desktop-zh", _TALL, False, "light"),
     ("desktop-zh-dark", _TALL, False, "dark"),

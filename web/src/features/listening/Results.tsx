@@ -1,8 +1,9 @@
-import { Button, Modal, Table } from "@mantine/core";
+import { Button, Table } from "@mantine/core";
 import { useState } from "react";
 
 import { forgetResults, RESULTS_CSV, type Pair, type Results as Found } from "../../api/listening";
 import { getSound } from "../../api/rest";
+import { Confirm } from "../../app/Confirm";
 import { useWords } from "../../i18n";
 import { save } from "../sessions/exporting";
 import classes from "./Listening.module.css";
@@ -15,8 +16,7 @@ interface Props {
 
 /** What came of all judgements so far. */
 export function Results({ results, called, onForgotten }: Props) {
-  const words = useWords();
-  const listen = words.listen;
+  const { listen } = useWords();
   const [asking, setAsking] = useState(false);
   const [failed, setFailed] = useState(false);
   if (results === null) return null;
@@ -24,7 +24,6 @@ export function Results({ results, called, onForgotten }: Props) {
     setFailed(false);
     work.catch(() => setFailed(true));
   };
-  const close = () => setAsking(false);
   return (
     <section className={classes.results} aria-labelledby="results">
       <h2 id="results">{listen.results}</h2>
@@ -61,30 +60,14 @@ export function Results({ results, called, onForgotten }: Props) {
         </>
       )}
       {failed && <p role="alert">{listen.failed}</p>}
-      <Modal
+      <Confirm
         opened={asking}
-        onClose={close}
         title={listen.forgetTitle}
-        centered
-        lockScroll={false}
-        closeButtonProps={{ "aria-label": words.close }}
-      >
-        <p>{listen.forgetBody}</p>
-        <div className={classes.buttons}>
-          <Button variant="default" onClick={close} data-autofocus>
-            {words.cancel}
-          </Button>
-          <Button
-            color="red.9"
-            onClick={() => {
-              close();
-              attempt(forgetResults().then(onForgotten));
-            }}
-          >
-            {listen.forget}
-          </Button>
-        </div>
-      </Modal>
+        body={listen.forgetBody}
+        action={listen.forget}
+        onConfirm={() => attempt(forgetResults().then(onForgotten))}
+        onClose={() => setAsking(false)}
+      />
     </section>
   );
 }

@@ -1,4 +1,4 @@
-import { ActionIcon, Button, Menu, Modal, TextInput, UnstyledButton } from "@mantine/core";
+import { ActionIcon, Menu, UnstyledButton } from "@mantine/core";
 import {
   IconBadgeCc,
   IconBraces,
@@ -11,11 +11,15 @@ import {
 import { lazy, Suspense, useState } from "react";
 
 import type { Session } from "../../api/rest";
+import { Confirm } from "../../app/Confirm";
+import { Rename } from "../../app/Rename";
 import { useWords } from "../../i18n";
 import { exportJson, exportSrt, exportZip } from "./exporting";
 import classes from "./SessionRow.module.css";
 
 const Trends = lazy(() => import("../analysis/Trends"));
+
+const LONGEST_TITLE = 120;
 
 interface Props {
   session: Session;
@@ -78,77 +82,23 @@ export function SessionRow({ session, current, onOpen, onRename, onDelete, attem
           <Trends session={session.id} onClose={close} />
         </Suspense>
       )}
-      <Rename opened={asking === "rename"} title={session.title} onClose={close} onRename={onRename} />
-      <Modal
-        opened={asking === "delete"}
+      <Rename
+        opened={asking === "rename"}
+        title={words.sessions.rename}
+        label={words.sessions.renameLabel}
+        name={session.title}
+        longest={LONGEST_TITLE}
+        onRename={onRename}
         onClose={close}
+      />
+      <Confirm
+        opened={asking === "delete"}
         title={words.sessions.deleteTitle}
-        centered
-        lockScroll={false}
-        closeButtonProps={{ "aria-label": words.close }}
-      >
-        <p className={classes.body}>{words.sessions.deleteBody(title)}</p>
-        <div className={classes.buttons}>
-          <Button variant="default" onClick={close} data-autofocus>
-            {words.cancel}
-          </Button>
-          <Button
-            color="red.9"
-            onClick={() => {
-              close();
-              onDelete();
-            }}
-          >
-            {words.sessions.delete}
-          </Button>
-        </div>
-      </Modal>
+        body={words.sessions.deleteBody(title)}
+        action={words.sessions.delete}
+        onConfirm={onDelete}
+        onClose={close}
+      />
     </li>
-  );
-}
-
-interface RenameProps {
-  opened: boolean;
-  title: string;
-  onClose: () => void;
-  onRename: (title: string) => void;
-}
-
-function Rename({ opened, title, onClose, onRename }: RenameProps) {
-  const words = useWords();
-  const [name, setName] = useState(title);
-  return (
-    <Modal
-      opened={opened}
-      onClose={onClose}
-      title={words.sessions.rename}
-      centered
-      lockScroll={false}
-      closeButtonProps={{ "aria-label": words.close }}
-    >
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          onClose();
-          onRename(name.trim());
-        }}
-      >
-        <TextInput
-          data-autofocus
-          label={words.sessions.renameLabel}
-          maxLength={120}
-          value={name}
-          onChange={(event) => setName(event.currentTarget.value)}
-        />
-        <div className={classes.buttons}>
-          <Button variant="default" onClick={onClose}>
-            {words.cancel}
-          </Button>
-          <Button type="submit" disabled={name.trim() === ""}>
-            {words.save}
-          </Button>
-        </div>
-      </form>
-    </Modal>
   );
 }

@@ -1,14 +1,18 @@
-import { Button, Modal, Textarea, TextInput } from "@mantine/core";
+import { Button, Textarea } from "@mantine/core";
 import { IconPencil, IconTrash } from "@tabler/icons-react";
 import { useEffect, useState, type FormEvent } from "react";
 
 import { changeVoice, deleteVoice, type Cloned, type Voice } from "../../api/voices";
+import { Confirm } from "../../app/Confirm";
+import { Rename } from "../../app/Rename";
 import { useWords } from "../../i18n";
 import { Checks } from "./Checks";
 import classes from "./ClonedVoice.module.css";
 import { LearningView } from "./LearningView";
 import { PlayButton } from "./PlayButton";
 import type { Sample } from "./useSample";
+
+const LONGEST_NAME = 80;
 
 interface Props {
   voice: Voice;
@@ -20,8 +24,7 @@ interface Props {
 
 /** All that is known of a cloned voice, and all that can be done with it. */
 export function ClonedDetails({ voice, cloned, sample, onChanged, onDeleted }: Props) {
-  const words = useWords();
-  const own = words.own;
+  const { own } = useWords();
   const [asking, setAsking] = useState<"rename" | "delete" | null>(null);
   const [failed, setFailed] = useState(false);
   const attempt = (work: Promise<void>, then: () => void) => {
@@ -31,7 +34,6 @@ export function ClonedDetails({ voice, cloned, sample, onChanged, onDeleted }: P
   const close = () => setAsking(null);
   const preparing = cloned.state === "preparing";
   const stage = own.stages[cloned.stage as keyof typeof own.stages] ?? own.preparing;
-  const modal = { onClose: close, centered: true, lockScroll: false, closeButtonProps: { "aria-label": words.close } };
   return (
     <div className={classes.details}>
       {preparing && <p role="status">{stage}…</p>}
@@ -79,32 +81,23 @@ export function ClonedDetails({ voice, cloned, sample, onChanged, onDeleted }: P
           {own.delete}
         </Button>
       </div>
-      <Modal opened={asking === "rename"} title={own.rename} {...modal}>
-        <Rename
-          name={voice.name}
-          onRename={(name) => {
-            close();
-            attempt(changeVoice(voice.id, { name }), onChanged);
-          }}
-        />
-      </Modal>
-      <Modal opened={asking === "delete"} title={own.deleteTitle} {...modal}>
-        <p className={classes.body}>{own.deleteBody(voice.name)}</p>
-        <div className={classes.buttons}>
-          <Button variant="default" onClick={close} data-autofocus>
-            {words.cancel}
-          </Button>
-          <Button
-            color="red.9"
-            onClick={() => {
-              close();
-              attempt(deleteVoice(voice.id), onDeleted);
-            }}
-          >
-            {own.delete}
-          </Button>
-        </div>
-      </Modal>
+      <Rename
+        opened={asking === "rename"}
+        title={own.rename}
+        label={own.name}
+        name={voice.name}
+        longest={LONGEST_NAME}
+        onRename={(name) => attempt(changeVoice(voice.id, { name }), onChanged)}
+        onClose={close}
+      />
+      <Confirm
+        opened={asking === "delete"}
+        title={own.deleteTitle}
+        body={own.deleteBody(voice.name)}
+        action={own.delete}
+        onConfirm={() => attempt(deleteVoice(voice.id), onDeleted)}
+        onClose={close}
+      />
     </div>
   );
 }
@@ -136,32 +129,6 @@ function Transcript({ text, onSave }: { text: string; onSave: (text: string) => 
           </Button>
         </div>
       )}
-    </form>
-  );
-}
-
-function Rename({ name, onRename }: { name: string; onRename: (name: string) => void }) {
-  const words = useWords();
-  const [given, setGiven] = useState(name);
-  return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        onRename(given.trim());
-      }}
-    >
-      <TextInput
-        data-autofocus
-        label={words.own.name}
-        maxLength={80}
-        value={given}
-        onChange={(event) => setGiven(event.currentTarget.value)}
-      />
-      <div className={classes.buttons}>
-        <Button type="submit" disabled={given.trim() === ""}>
-          {words.save}
-        </Button>
-      </div>
     </form>
   );
 }
