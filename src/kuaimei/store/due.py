@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, or_, select, true
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, not_, or_, select, true
 from sqlalchemy import column as named
 from sqlalchemy import table as called
 
@@ -84,6 +84,6 @@ def _queued(name: str) -> ColumnElement[bool]:
     jobs = _JOBS.c
     return exists().where(
         jobs.task_name == name,
-        jobs.status.in_(("todo", "doing")),
+        cast(jobs.status, Text).in_(("todo", "doing")),
         jobs.queueing_lock == func.concat(f"{name}:", utterances.c.id),
     )
