@@ -5,8 +5,8 @@ and every meter that is installed measures them. Printed is by how much it is of
 
     python -m bench.prosody_truth [--meters own,praat] [--seconds 2] [--json]
 
-Two tables: in the first each pulse has rung out when the next one comes (damped formants): what is measured
-there is the meter. In the second the formants ring as in a real open vowel, and above some 150 Hz what is left
+Two tables: in the first each pulse has rung out when the next one comes (damped formants): what is
+measured there is the meter. In the second the formants ring as in a real open vowel, and above some 150 Hz what is left
 of one pulse is heard in the next: periods and strengths look more alike than they are, to every meter that
 compares periods of the wave.
 """
@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 
-from bench.prosody_voices import DAMPED, RATE, RINGING, make_voice
+from bench.prosody_voices import DAMPED, NOISELESS_DB, RATE, RINGING, make_voice
 from kuaimei.engines.prosody import METERS, open_meter
 from kuaimei.engines.protocols import VoiceMeter
 from kuaimei.errors import SettingsError
@@ -34,8 +34,8 @@ PUT_IN: Final[tuple[tuple[str, float], ...]] = (
     *(("hnr_db", value) for value in (10.0, 20.0, 30.0)),
 )
 _NOTES: Final = {
-    "opensmile": "jitter and shimmer: means of windows of 60 ms, smoothed over three; HNR: of an autocorrelation "
-    "that is not divided by that of its window, which no voice brings above some 14 dB",
+    "opensmile": "jitter and shimmer are means of windows of 60 ms, smoothed over three; HNR is of an "
+    "autocorrelation that is not divided by that of its window, which holds it below some 16 dB",
     "librosa": "F0 is librosa's; all else is measured as by the own meter",
 }
 
@@ -70,7 +70,14 @@ def compare(
     """One line for each pitch and each thing put in."""
     for f0_hz in pitches:
         for quantity, amount in PUT_IN:
-            samples, truth = make_voice(f0_hz, damping=damping, seconds=seconds, **{quantity: amount})
+            samples, truth = make_voice(
+                f0_hz,
+                jitter=amount if quantity == "jitter" else 0.0,
+                shimmer=amount if quantity == "shimmer" else 0.0,
+                hnr_db=amount if quantity == "hnr_db" else NOISELESS_DB,
+                damping=damping,
+                seconds=seconds,
+            )
             measured: dict[str, float | None] = {}
             f0_off: dict[str, float | None] = {}
             for meter in meters:

@@ -6,9 +6,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DAMPED", "RATE", "RINGING", "Truth", "make_voice"]
+__all__ = ["DAMPED", "NOISELESS_DB", "RATE", "RINGING", "Truth", "make_voice"]
 
 RATE: Final = 16_000
+NOISELESS_DB: Final = 80.0
 _FINE: Final = 12
 """Pulses are drawn at this multiple of the rate, so that they lie between samples."""
 _FORMANTS: Final = ((650.0, 90.0), (1150.0, 110.0), (2500.0, 160.0), (3400.0, 220.0))
@@ -44,7 +45,7 @@ def make_voice(
     *,
     jitter: float = 0.0,
     shimmer: float = 0.0,
-    hnr_db: float = 80.0,
+    hnr_db: float = NOISELESS_DB,
     damping: float = DAMPED,
     seconds: float = 2.0,
     seed: int = 0,
@@ -57,7 +58,7 @@ def make_voice(
         f0_hz: Mean.
         jitter: About; what came out is in the truth.
         shimmer: Likewise.
-        hnr_db: By white noise; 80 is none.
+        hnr_db: By white noise.
         damping: Of the formants: `DAMPED` or `RINGING`.
         seconds: Length.
         seed: Of all that is random.

@@ -39,8 +39,8 @@ def find_fillers(text: str) -> tuple[str, ...]:
     """The fillers in ``text``, as written and in their order.
 
     Sounds (嗯、呃、uh、um) count wherever they are, except as a whole answer (「嗯。」, uh-huh). Words count
-    where they can mean nothing else: 那個 at the beginning of a clause and set off, or said twice, not in 那個人;
-    就是說 likewise; "you know" and "I mean" between commas. Without punctuation, fewer of them show.
+    where they can mean nothing else: 那個 at the beginning of a clause and set off, or said twice, not in
+    那個人; 就是說 likewise; "you know" and "I mean" between commas. Without punctuation, fewer of them show.
     """
     if _ONLY.fullmatch(text):
         return ()

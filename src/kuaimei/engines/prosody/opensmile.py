@@ -30,7 +30,7 @@ class OpenSmileMeter:
 
     Its definitions are its own: jitter and shimmer are computed within windows of 60 ms and smoothed over
     three of them, and HNR comes from an autocorrelation that is not divided by that of its window, so that
-    even a perfect voice has no more than some 14 dB.
+    even a perfect voice has no more than 6 to 16 dB, the higher its pitch the more.
 
     Raises:
         SettingsError: If opensmile is not installed.
