@@ -3,10 +3,15 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from kuaimei.analysis.job import Counts, Scored
+from kuaimei.analysis.room import AnalysisRoom
+from kuaimei.store.announcements import Announcements
 from kuaimei.store.rows import Summary
 from tests.browser.analysing import CLIP, CONTOURS, FEATURES, Analysing, analysis, bare, course, scores
 from tests.browser.conftest import OpenBrowser
@@ -144,6 +149,38 @@ async def test_what_has_no_scores_says_why_and_what_comes_late_comes(
         await expect(late).to_have_attribute("data-panel", "scored")
         await expect(late).to_contain_text("說滿 5 句後和平常比")
         await expect(late.locator("[data-usual]")).to_have_count(0)
+        visitor.at_ease()
+
+
+async def test_what_becomes_known_is_seen_at_once(open_browser: OpenBrowser) -> None:
+    fake = Analysing()
+    news: Announcements[Scored] = Announcements()
+    room = cast(AnalysisRoom, SimpleNamespace(announcements=news, counts=Counts()))
+    async with (
+        serving(_house(), analysis=room) as served,
+        open_browser() as browser,
+        visiting(browser, served.url) as visitor,
+    ):
+        await fake.install(visitor.context)
+        await visitor.arrive("/#/s/sess_rain")
+        await expect(visitor.lines("assistant")).to_have_count(1)
+        await visitor.write("那明天呢？")
+        reply = visitor.lines("assistant").first
+        await expect(visitor.lines("assistant")).to_have_count(2)  # connected, with the same session
+        panel = await _open(visitor, reply)
+        await expect(panel).to_have_attribute("data-panel", "waiting")
+        await expect(reply.locator("[data-analysis]")).to_have_count(0)
+        fake.analyses[_SAID[1]] = analysis(_SAID[1])
+        known = Summary("scored", None, 0.31, 0.42, 0.53)
+        news.tell(Scored("sess_rain", 1, _SAID[1], "assistant", True, known))
+        name = "怎麼說的：自信 31，穩定 42，親和 53"
+        await expect(reply.get_by_role("button", name=name)).to_be_visible()
+        await expect(panel).to_have_attribute("data-panel", "scored")
+        # Made anew, with other weights, while one looks.
+        fake.analyses[_SAID[1]] = analysis(_SAID[1], scores=scores(0.9, usual=0.58))
+        news.tell(Scored("sess_rain", 1, _SAID[1], "assistant", True, known))
+        meter = panel.get_by_role("meter", name="自信")
+        await expect(meter).to_have_attribute("aria-valuenow", "90")
         visitor.at_ease()
 
 

@@ -23,14 +23,12 @@ const LENGTHS = 2;
 interface Props {
   utterance: string;
   audio: string;
-  /** What the page has been told of its analysis. */
-  state: string;
 }
 
 /** How an utterance was spoken: scores, why, and where in the recording that can be seen. */
-export default function Panel({ utterance, audio, state }: Props) {
+export default function Panel({ utterance, audio }: Props) {
   const words = useAnalysisWords();
-  const { analysis, failed } = useAnalysis(utterance, state);
+  const { analysis, failed } = useAnalysis(utterance);
   const place = useRef<HTMLElement>(null);
   const there = analysis !== null;
   useEffect(() => {

@@ -1,16 +1,13 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 
 import { getAnalysis, type Analysis } from "../../api/analysis";
+import { client } from "../../app/client";
 import { usePolling } from "../../app/polling";
 
 const POLL_MS = 2_500;
 
-/**
- * How an utterance was spoken; asked for again for as long as nobody knows.
- *
- * @param state What was told of it meanwhile: another one, and it is asked for at once.
- */
-export function useAnalysis(utterance: string, state: string): { analysis: Analysis | null; failed: boolean } {
+/** How an utterance was spoken; asked for again for as long as nobody knows, and when it is told of anew. */
+export function useAnalysis(utterance: string): { analysis: Analysis | null; failed: boolean } {
   const [analysis, setAnalysis] = useState<Analysis | null>(null);
   const [failed, setFailed] = useState(false);
   const asked = useRef(0);
@@ -28,8 +25,14 @@ export function useAnalysis(utterance: string, state: string): { analysis: Analy
   }, [utterance]);
   useEffect(() => {
     look();
-    return () => void (asked.current += 1);
-  }, [look, state]);
+    const stop = client.watch((event) => {
+      if (event.type === "kuaimei.analysis.scored" && event.recording === utterance) look();
+    });
+    return () => {
+      asked.current += 1;
+      stop();
+    };
+  }, [look, utterance]);
   usePolling(analysis === null ? failed : analysis.state === "waiting", POLL_MS, look);
   return { analysis, failed };
 }

@@ -73,7 +73,7 @@ export const LineView = memo(function LineView({ line, position, encore }: Props
       )}
       {analysing && line.audio && line.recording && (
         <Suspense fallback={<Loader size="xs" type="dots" />}>
-          <Panel utterance={line.recording} audio={line.audio} state={line.analysis?.state ?? ""} />
+          <Panel utterance={line.recording} audio={line.audio} />
         </Suspense>
       )}
     </li>
