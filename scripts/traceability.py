@@ -1,0 +1,195 @@
+"""Write the table of stories, features, scenarios and tests into the guide.
+
+python -m scripts.traceability            # writes it between its markers
+python -m scripts.traceability --check    # status 1 if it is not true, or a story has no scenario
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from gherkin.parser import Parser
+from pytest_bdd.scenario import make_python_name
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+STORIES: Final = ROOT / "docs" / "02_project_brief_and_prd.md"
+GUIDE: Final = ROOT / "docs" / "03_behavior_driven_development_guide.md"
+FEATURES: Final = ROOT / "tests" / "features"
+
+STORY: Final = re.compile(r"US-\d{3}")
+KINDS: Final[Mapping[str, str]] = {"happy": "正常", "sad": "失敗", "edge": "邊界"}
+PLANNED: Final = "planned"
+BUILT: Final = "可用"
+"""States of a story, as its scenarios make it."""
+PARTLY: Final = "部分"
+COMING: Final = "計畫中"
+
+_BEGIN: Final = "<!-- 追溯表：由 python -m scripts.traceability 產生，不要手改 -->"
+_END: Final = "<!-- 追溯表結束 -->"
+_ROW: Final = re.compile(
+    r"^\| (US-\d{3}) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \| \[(\w+\.feature)\]\((.+?)\) \|$", re.M
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One row of the requirements.
+
+    Attributes:
+        wish: What is wanted.
+        state: As the row says.
+        feature: Name of the file that it links to.
+    """
+
+    id: str
+    wish: str
+    state: str
+    feature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One of a feature.
+
+    Attributes:
+        tags: Without their @; those of the feature included.
+        line: In the file, from 1.
+    """
+
+    feature: str
+    name: str
+    tags: frozenset[str]
+    line: int
+
+    @property
+    def stories(self) -> list[str]:
+        """Those it is about."""
+        return sorted(tag for tag in self.tags if STORY.fullmatch(tag))
+
+    @property
+    def kinds(self) -> list[str]:
+        """One of `KINDS`, if it is as it should be."""
+        return sorted(tag for tag in self.tags if tag in KINDS)
+
+    @property
+    def planned(self) -> bool:
+        """Not built yet."""
+        return PLANNED in self.tags
+
+    @property
+    def test(self) -> str:
+        """Name of the test that runs it."""
+        return f"test_{make_python_name(self.name)}"
+
+    @property
+    def module(self) -> str:
+        """File of the test."""
+        return f"test_{self.feature.removesuffix('.feature')}.py"
+
+
+def stories() -> list[Story]:
+    """All of the requirements, in their order."""
+    rows = _ROW.finditer(STORIES.read_text(encoding="utf-8"))
+    return [Story(row[1], row[3], row[6], row[7]) for row in rows]
+
+
+def scenarios() -> list[Scenario]:
+    """All of all features, in their order."""
+    return [scenario for path in sorted(FEATURES.glob("*.feature")) for scenario in _read(path)]
+
+
+def _read(path: Path) -> Iterator[Scenario]:
+    feature = cast(dict[str, Any], Parser().parse(path.read_text(encoding="utf-8"))["feature"])
+    common = _tags(feature)
+    for child in feature["children"]:
+        if (found := child.get("scenario")) is not None:
+            tags = frozenset(common | _tags(found))
+            yield Scenario(path.name, found["name"], tags, found["location"]["line"])
+
+
+def _tags(node: Mapping[str, Any]) -> set[str]:
+    return {tag["name"].removeprefix("@") for tag in node["tags"]}
+
+
+def state_of(story: Story, found: Sequence[Scenario]) -> str:
+    """What its scenarios make of a story."""
+    planned = [scenario.planned for scenario in found if story.id in scenario.stories]
+    return COMING if all(planned) else PARTLY if any(planned) else BUILT
+
+
+def faults() -> list[str]:
+    """What does not fit together, a sentence each."""
+    wanted, found = stories(), scenarios()
+    known = {story.id: story for story in wanted}
+    told = {story for scenario in found for story in scenario.stories}
+    bad = [f"{one.id} has no scenario" for one in wanted if one.id not in told]
+    bad += [f"{one.id} stands twice in {STORIES.name}" for one in wanted if wanted.count(one) > 1]
+    names: set[tuple[str, str]] = set()
+    for scenario in found:
+        where = f"{scenario.feature}:{scenario.line} {scenario.name}"
+        if not scenario.stories:
+            bad.append(f"{where}: belongs to no story")
+        bad += [f"{where}: there is no story {one}" for one in scenario.stories if one not in known]
+        for one in scenario.stories:
+            if one in known and known[one].feature != scenario.feature:
+                bad.append(f"{where}: {one} links to {known[one].feature}")
+        if len(scenario.kinds) != 1:
+            bad.append(f"{where}: is one of @{', @'.join(KINDS)}")
+        if (scenario.feature, scenario.test) in names:
+            bad.append(f"{where}: another one is called so")
+        names.add((scenario.feature, scenario.test))
+        if not (FEATURES / scenario.module).is_file():
+            bad.append(f"{where}: {scenario.module} does not run it")
+    for story in wanted:
+        if story.state != state_of(story, found):
+            bad.append(f"{story.id} is {state_of(story, found)}, {STORIES.name} says {story.state}")
+    return bad
+
+
+def table() -> str:
+    """The table, with its markers."""
+    found = scenarios()
+    planned = sum(one.planned for one in found)
+    lines = [
+        _BEGIN,
+        "",
+        f"共 {len(stories())} 個故事、{len(found)} 個場景（場景大綱算一個），其中 {planned} 個尚未實作。",
+        "",
+        "| 故事 | Feature | 場景 | 類別 | 測試 |",
+        "|---|---|---|---|---|",
+    ]
+    for story in stories():
+        for scenario in (one for one in found if story.id in one.stories):
+            kind = "、".join(KINDS[kind] for kind in scenario.kinds)
+            mark = "（計畫中）" if scenario.planned else ""
+            lines.append(
+                f"| {story.id} | {scenario.feature} | {scenario.name} | {kind}{mark} "
+                f"| `{scenario.module}::{scenario.test}` |"
+            )
+    return "\n".join([*lines, "", _END])
+
+
+def render() -> str:
+    """The guide with the table as it ought to be."""
+    text = GUIDE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return f"{before}{table()}{after}"
+
+
+def main() -> None:
+    """Write, or check."""
+    if bad := faults():
+        sys.exit("\n".join(bad))
+    text = render()
+    if "--check" not in sys.argv:
+        GUIDE.write_text(text, encoding="utf-8")
+    elif GUIDE.read_text(encoding="utf-8") != text:
+        sys.exit(f"{GUIDE.name} is not true any more: run `python -m scripts.traceability`")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""What every scenario has at hand, and how behaviours that are not built yet are counted."""
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from _pytest.terminal import TerminalReporter
+from pytest_bdd.exceptions import StepDefinitionNotFoundError
+
+from kuaimei.settings import Settings, StoreSettings
+from kuaimei.store.embedded import EmbeddedPostgres
+from scripts.traceability import KINDS, PLANNED, STORY
+from tests.features.real_house import RealHouse, opened
+from tests.features.world import World
+from tests.integration.cli.conftest import environment, home, kuaimei
+from tests.integration.store.conftest import cluster, folder, made
+
+__all__ = ["cluster", "environment", "folder", "home", "kuaimei", "made"]
+
+_HERE = "tests/features/"
+_numbers = itertools.count(1)
+
+
+def pytest_bdd_apply_tag(tag: str, function: Callable[..., Any]) -> bool | None:
+    """Stories and kinds are no marks; what is planned has to lack a step, or it is built.
+
+    A planned scenario whose steps all exist fails: passing, because it is expected to fail; failing,
+    because that is no missing step.
+    """
+    if tag == PLANNED:
+        why = "planned: not built yet; once its steps exist, take @planned away"
+        pytest.mark.xfail(strict=True, raises=StepDefinitionNotFoundError, reason=why)(function)
+        return True
+    return True if tag in KINDS or STORY.fullmatch(tag) else None
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """List what is promised and not there."""
+    planned = [r.nodeid for r in terminalreporter.stats.get("xfailed", []) if r.nodeid.startswith(_HERE)]
+    if planned:
+        terminalreporter.section(f"planned, not built: {len(planned)} scenarios", sep="-")
+        for name in planned:
+            terminalreporter.line(name.removeprefix(_HERE))
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Runs in a thread of its own, so that servers serve and jobs work between two steps."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="scenarios", daemon=True)
+    thread.start()
+    yield loop
+    asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result(30)
+    asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result(30)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(30)
+    loop.close()
+
+
+@pytest.fixture
+def world(loop: asyncio.AbstractEventLoop) -> Iterator[World]:
+    """Of one scenario."""
+    world = World(loop)
+    yield world
+    world.close()
+
+
+def _database(cluster: EmbeddedPostgres) -> StoreSettings:
+    cluster.ensure_running()
+    name = f"feature_{next(_numbers)}"
+    with psycopg.connect(cluster.conninfo, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    return StoreSettings(database_url=cluster.conninfo.replace("dbname=postgres", f"dbname={name}"))
+
+
+@pytest.fixture
+def settings(cluster: EmbeddedPostgres, tmp_path: Any) -> Settings:
+    """With a database and a data folder of one's own."""
+    return Settings(home=tmp_path / "home", store=_database(cluster), voice="")
+
+
+@pytest.fixture(scope="session")
+def house(loop: asyncio.AbstractEventLoop, cluster: EmbeddedPostgres) -> Iterator[RealHouse]:
+    """The whole application with real (light) models, served; opened when the first scenario asks."""
+    world = World(loop)
+    try:
+        yield world.enter(opened(world, _database(cluster)))
+    finally:
+        world.close()

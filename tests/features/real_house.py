@@ -1,0 +1,174 @@
+"""The application as it is run, with light models: what is said to it is said by its own synthesiser."""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import numpy as np
+import pytest
+
+from kuaimei.audio.decode import decode
+from kuaimei.audio.pcm import ASR_RATE, Pcm
+from kuaimei.settings import DialogueSettings, ServerSettings, Settings, StoreSettings, VoiceSettings
+from kuaimei.wiring import House, open_house
+from tests.fakes import silence
+from tests.features.world import Http, World
+from tests.integration.server.serving import Served, TestHouse, serving
+from tests.integration.server.talking import Talk, b64, talking, wire
+
+__all__ = ["RealHouse", "Turn", "opened"]
+
+_LIGHT = {"asr": "whisper-base", "llm": "qwen2.5-coder-0.5b"}
+_PACKET = 2400
+"""Samples at 24 kHz in a packet of 100 ms."""
+
+
+@dataclass
+class Turn:
+    """One that was really spoken and answered.
+
+    Attributes:
+        reached: Addresses that the process connected to meanwhile.
+        hq: The event that told of the second rendering.
+    """
+
+    session: str
+    events: list[dict[str, Any]]
+    reached: set[str]
+    hq: dict[str, Any]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """All events of one type."""
+        return [event for event in self.events if event["type"] == kind]
+
+    def one(self, kind: str) -> dict[str, Any]:
+        """The only event of its type."""
+        (event,) = self.of(kind)
+        return event
+
+
+@dataclass
+class RealHouse:
+    """Open and served.
+
+    Attributes:
+        turns: What was said, by its words; each is said once.
+        sounds: What the synthesiser said, by text and voice.
+    """
+
+    house: House
+    served: Served
+    http: Http
+    world: World
+    turns: dict[str, Turn] = field(default_factory=dict)
+    sounds: dict[tuple[str, str], bytes] = field(default_factory=dict)
+
+    def sound(self, text: str, voice: str = "zf_xiaoyi", fmt: str = "wav") -> bytes:
+        """A recording of ``text``."""
+        if (text, voice + fmt) not in self.sounds:
+            body = {"input": text, "voice": voice, "response_format": fmt}
+            answer = self.http.post("/v1/audio/speech", json=body)
+            assert answer.status_code == 200, answer.text
+            self.sounds[text, voice + fmt] = answer.content
+        return self.sounds[text, voice + fmt]
+
+    def pcm(self, text: str, voice: str = "zf_xiaoyi") -> Pcm:
+        """The same at 16 kHz."""
+        return self.world.run(decode(self.sound(text, voice), ASR_RATE))
+
+    def spoken(self, text: str) -> Turn:
+        """The turn in which somebody says ``text`` in real time and listens to both renderings' news."""
+        if text not in self.turns:
+            self.turns[text] = self.world.run(_say(self.served, self.pcm(text)))
+        return self.turns[text]
+
+
+async def _say(served: Served, pcm: Pcm) -> Turn:
+    reached = _connections()
+    async with talking(served) as talk:
+        feeding = asyncio.ensure_future(_feed(talk, wire(silence(300), pcm, silence(2500))))
+        await talk.until("kuaimei.turn.timing")
+        await feeding
+        hq = await _patiently(talk, "kuaimei.reply.hq_ready")
+        session = talk.events[0]["session"]["id"]
+        return Turn(session, list(talk.events), set(reached), hq)
+
+
+async def _feed(talk: Talk, data: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    for start in range(0, len(data), 2 * _PACKET):
+        await talk.send("input_audio_buffer.append", audio=b64(data[start : start + 2 * _PACKET]))
+        await asyncio.sleep(max(0.0, begun + start / 48_000 - loop.time()))
+
+
+async def _patiently(talk: Talk, kind: str) -> dict[str, Any]:
+    """On a busy machine nothing may come for a while."""
+    async with asyncio.timeout(100):
+        while True:
+            try:
+                return await talk.until(kind)
+            except TimeoutError:
+                continue
+
+
+_reached: set[str] = set()
+
+
+def _connections() -> set[str]:
+    """Addresses to which this process connects from now on; what it is told of cannot be untold."""
+    if not _reached:
+        _reached.add("")
+        sys.addaudithook(_hear)
+    _reached.clear()
+    _reached.add("")
+    return _reached
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect":
+        address = arguments[1]
+        _reached.add(str(address[0]) if isinstance(address, tuple) else "unix")
+    elif event == "socket.getaddrinfo":
+        _reached.add(str(arguments[0]))
+
+
+@asynccontextmanager
+async def opened(world: World, store: StoreSettings) -> AsyncIterator[RealHouse]:
+    """Everything, with light models and without learning voices in the background."""
+    weights = Settings().weights_dir
+    missing = [name for name in _LIGHT.values() if not (weights / name).is_dir()]
+    if missing:
+        pytest.fail(f"there are no weights {missing} in {weights}: run make setup", pytrace=False)
+    with tempfile.TemporaryDirectory(prefix="kuaimei-features-") as name:
+        home = Path(name)
+        (home / "models").symlink_to(weights)
+        measured = Settings().home / "runtime.json"
+        if measured.exists():
+            (home / "runtime.json").write_bytes(measured.read_bytes())
+        settings = Settings(
+            home=home,
+            store=store,
+            voice="zf_xiaoyi",
+            dialogue=DialogueSettings(max_reply_tokens=40),
+            voices=VoiceSettings(learn="none"),
+            server=ServerSettings(port=0),
+            **cast(Any, _LIGHT),
+        )
+        async with (
+            open_house(settings) as house,
+            serving(cast(TestHouse, house)) as served,
+            httpx.AsyncClient(base_url=served.url, timeout=120, trust_env=False) as client,
+        ):
+            yield RealHouse(house, served, Http(world, client), world)
+
+
+def level(pcm: Pcm) -> float:
+    """How loud, root mean square."""
+    return float(np.sqrt(np.mean(np.square(pcm.astype(np.float64)))))

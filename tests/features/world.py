@@ -1,0 +1,118 @@
+"""The hands of a scenario: steps are ordinary functions, what they touch is asynchronous."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import httpx
+
+from kuaimei.dialogue.engines import Engines
+from kuaimei.engines.scheduling import Lane
+from kuaimei.rendering.quiet import Quiet
+from kuaimei.server.page import Page
+from kuaimei.settings import Settings
+from kuaimei.store import Store, open_store
+from kuaimei.wiring import House
+from tests.features.notes import Notes
+from tests.integration.server.serving import Served, TestHouse, make_settings, quick_engines, serving
+from tests.integration.server.talking import Talk, talking
+
+__all__ = ["World"]
+
+T = TypeVar("T")
+
+
+class World:
+    """Opens things for a scenario, on a loop in another thread, and closes them after it.
+
+    Attributes:
+        note: What one step leaves for the next.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.note = Notes()
+        self._loop = loop
+        self._stack = AsyncExitStack()
+
+    def run(self, work: Coroutine[Any, Any, T], timeout_s: float = 120.0) -> T:
+        """Do it, and wait until it is done."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s)
+
+    def enter(self, context: AbstractAsyncContextManager[T]) -> T:
+        """Open it until the scenario is over."""
+        return self.run(self._stack.enter_async_context(context))
+
+    def close(self) -> None:
+        """Whatever is open, the last first."""
+        self.run(self._stack.aclose())
+
+    def serve(
+        self,
+        engines: Engines | None = None,
+        store: Any = None,
+        page: Path | None = None,
+        settings: Settings | None = None,
+        **server: Any,
+    ) -> Served:
+        """The server with engines that cost nothing; ``server`` are its settings."""
+        house = TestHouse(
+            settings=settings or make_settings(**server), engines=engines or quick_engines(), store=store
+        )
+        return self.enter(serving(house, None if page is None else Page(page)))
+
+    def serve_keeping(self, settings: Settings, engines: Engines | None = None) -> tuple[Served, Store]:
+        """The same with the real store, everything said recorded."""
+        return self.enter(_keeping(settings, engines or quick_engines()))
+
+    def talk(self, served: Served, query: str = "", **options: Any) -> Talk:
+        """A client that has been greeted."""
+        return self.enter(talking(served, query, **options))
+
+    def http(self, served: Served, **options: Any) -> "Http":
+        """A browser or a program, without the protocol of conversations."""
+        client = httpx.AsyncClient(base_url=served.url, timeout=60, trust_env=False, **options)
+        return Http(self, self.enter(client))
+
+
+class Http:
+    """`httpx.AsyncClient` for ordinary functions."""
+
+    def __init__(self, world: World, client: httpx.AsyncClient) -> None:
+        self._world = world
+        self.client = client
+
+    def __call__(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return self._world.run(self.client.request(method, path, **more))
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        """The answer, whatever its status."""
+        return self("GET", path, **more)
+
+    def post(self, path: str, **more: Any) -> httpx.Response:
+        """The answer, whatever its status."""
+        return self("POST", path, **more)
+
+    def until(self, path: str, holds: Callable[[Any], object], timeout_s: float = 90.0) -> Any:
+        """Ask again until the answer is as it is expected."""
+
+        async def asking() -> Any:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    answer = await self.client.get(path)
+                    if answer.status_code == 200 and holds(found := answer.json()):
+                        return found
+                    await asyncio.sleep(0.05)
+
+        return self._world.run(asking(), timeout_s + 10)
+
+
+@asynccontextmanager
+async def _keeping(settings: Settings, engines: Engines) -> AsyncIterator[tuple[Served, Store]]:
+    server = settings.server.model_copy(update={"port": 0})
+    settings = settings.model_copy(update={"server": server})
+    async with open_store(settings) as store:
+        house = House(settings, engines, store, (), (Lane("cores", 2),), Quiet(settle_s=0.01))
+        async with serving(cast(TestHouse, house)) as served:
+            yield served, store
