@@ -141,6 +141,7 @@ class Analyst:
         instruments: What measures and scores.
         cores: The lane of this machine's cores.
         calm: Says when nobody needs them.
+        words_come: Somebody recognises what was said and not understood: that is waited for.
     """
 
     def __init__(
@@ -150,6 +151,8 @@ class Analyst:
         instruments: Instruments,
         cores: Lane,
         calm: Calm,
+        *,
+        words_come: bool = True,
     ) -> None:
         self.counts = Counts()
         self.announcements: Announcements[Scored] = Announcements()
@@ -158,6 +161,7 @@ class Analyst:
         self._recordings = recordings
         self._cores = cores
         self._calm = calm
+        self._words_come = words_come
         self._thread = background_thread("analysis")
 
     async def __call__(self, utterance: str) -> None:
@@ -242,7 +246,7 @@ class Analyst:
         """Until nobody needs the machine, and nothing that was said waits to be recognised."""
         started = time.monotonic()
         await self._calm.wait()
-        while await self._assignments.outranked():
+        while self._words_come and await self._assignments.outranked():
             await asyncio.sleep(_OUTRANKED_S)
             await self._calm.wait()
         self.counts.waited_s += time.monotonic() - started

@@ -141,9 +141,15 @@ class AnalysisRoom:
 
 @asynccontextmanager
 async def open_analysis(
-    settings: Settings, store: Store, vad: Callable[[], VoiceActivityDetector], cores: Lane, calm: Calm
+    settings: Settings,
+    store: Store,
+    vad: Callable[[], VoiceActivityDetector],
+    cores: Lane,
+    calm: Calm,
+    *,
+    jobs: bool = True,
 ) -> AsyncIterator[AnalysisRoom]:
-    """Everything said is analysed while this is open, provided that the job `analyst` is done by somebody.
+    """Everything said is asked for while this is open; somebody has to do the job `AnalysisRoom.analyst`.
 
     Args:
         settings: Which meter, and where the weights are.
@@ -151,19 +157,26 @@ async def open_analysis(
         vad: Makes a detector of speech.
         cores: The lane of this machine's cores.
         calm: Says when nobody needs them.
+        jobs: False: nobody does any, so nothing is asked for, and no words are waited for.
 
     Raises:
         SettingsError: If what the meter needs is not installed.
     """
     meter = await asyncio.to_thread(open_meter, settings.analysis.meter)
     analyst = Analyst(
-        store.analyses, store, Instruments(vad, meter, partial(load_head, settings.home)), cores, calm
+        store.analyses,
+        store,
+        Instruments(vad, meter, partial(load_head, settings.home)),
+        cores,
+        calm,
+        words_come=jobs,
     )
     room = AnalysisRoom(store.analyses, analyst, calm)
-    keeping_up = asyncio.ensure_future(room.upkeep())
+    keeping_up = [asyncio.ensure_future(room.upkeep())] if jobs else []
     try:
         yield room
     finally:
-        keeping_up.cancel()
-        await asyncio.gather(keeping_up, return_exceptions=True)
+        for task in keeping_up:
+            task.cancel()
+        await asyncio.gather(*keeping_up, return_exceptions=True)
         analyst.close()

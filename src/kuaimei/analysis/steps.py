@@ -8,7 +8,7 @@ core back there and then, and waits until nobody does.
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeVar
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.prosody.types import Voice
+from kuaimei.engines.prosody.types import FRAME_MS, Voice
 from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Ticket
@@ -27,6 +27,12 @@ __all__ = ["Calm", "PatientDetector", "PatientMeter", "Steps", "Stopped", "backg
 T = TypeVar("T")
 
 _NICE: Final = 10
+_BLOCK_S: Final = 12.0
+"""A step of this takes some tenths of a second."""
+_SEARCH_S: Final = 4.0
+"""A block ends at the quietest moment of its last seconds …"""
+_SMOOTH_FRAMES: Final = 7
+"""… of so many frames: between two glottal pulses it is quiet, too."""
 
 
 class Calm(Protocol):
@@ -135,22 +141,58 @@ class PatientDetector:
 
 
 class PatientMeter:
-    """A meter that waits before each stretch of speech when it should.
+    """A meter that takes what is long in blocks, and waits before each when it should.
+
+    Blocks are cut where it is quietest. F0 is as of the whole; jitter, shimmer and harmonicity are means over
+    the blocks, each as heavy as it has voiced frames.
 
     Args:
         meter: Does the work.
         breathe: See `Steps.breathe`.
     """
 
-    def __init__(self, meter: VoiceMeter, breathe: Callable[[], None]) -> None:
+    def __init__(self, meter: VoiceMeter, breathe: Callable[[], None] = lambda: None) -> None:
         self._meter = meter
         self._breathe = breathe
         self.name = meter.name
 
     def voice(self, samples: NDArray[np.float32], rate: int) -> Voice:
         """As the meter."""
-        self._breathe()
-        return self._meter.voice(samples, rate)
+        found = []
+        for block in _blocks(samples, rate):
+            self._breathe()
+            found.append(self._meter.voice(block, rate))
+        if len(found) == 1:
+            return found[0]
+        return Voice(
+            np.concatenate([one.f0_hz for one in found]),
+            jitter=_mean([(one.f0_hz, one.jitter) for one in found]),
+            shimmer=_mean([(one.f0_hz, one.shimmer) for one in found]),
+            hnr_db=_mean([(one.f0_hz, one.hnr_db) for one in found]),
+        )
+
+
+def _blocks(samples: NDArray[np.float32], rate: int) -> list[NDArray[np.float32]]:
+    """Cut at whole frames, so that contours can be joined again."""
+    frame = round(rate * FRAME_MS / 1000.0)
+    if rate * FRAME_MS / 1000.0 != frame:
+        return [samples]  # at such a rate (11025 Hz) frames do not begin at samples
+    longest, search = round(_BLOCK_S * 1000.0 / FRAME_MS), round(_SEARCH_S * 1000.0 / FRAME_MS)
+    frames = len(samples) // frame
+    energy = np.square(samples[: frames * frame], dtype=np.float64).reshape(frames, frame).sum(axis=1)
+    smooth = np.convolve(energy, np.ones(_SMOOTH_FRAMES), "same")
+    cuts = [0]
+    while frames - cuts[-1] > longest:
+        start = cuts[-1] + longest - search
+        cuts.append(start + int(np.argmin(smooth[start : start + search])))
+    ends = [*(at * frame for at in cuts[1:]), len(samples)]
+    return [samples[at * frame : end] for at, end in zip(cuts, ends, strict=True)]
+
+
+def _mean(parts: Sequence[tuple[NDArray[np.float32], float | None]]) -> float | None:
+    known = [(np.count_nonzero(f0_hz), value) for f0_hz, value in parts if value is not None]
+    weight = sum(frames for frames, _ in known)
+    return sum(frames * value for frames, value in known) / weight if weight else None
 
 
 def background_thread(name: str) -> ThreadPoolExecutor:

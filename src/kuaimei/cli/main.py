@@ -12,7 +12,7 @@ from kuaimei.errors import KuaimeiError
 
 __all__ = ["main"]
 
-_COMMANDS = ("setup", "serve", "talk", "say", "hear", "calibrate", "doctor", "worker")
+_COMMANDS = ("setup", "serve", "talk", "say", "hear", "analyse", "calibrate", "doctor", "worker")
 _GROUPS = ("models", "voices", "bench")
 
 

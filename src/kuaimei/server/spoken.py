@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from kuaimei.analysis.history import LEAST_EARLIER, compare
 from kuaimei.analysis.job import Scored
-from kuaimei.analysis.types import SCORES, Reason, Relative, Score
+from kuaimei.analysis.types import SCORES, Relative, Score
 from kuaimei.server.security import OWNER
 from kuaimei.store.analyses import Analysis
 from kuaimei.store.peers import Group, Moment, Point
@@ -16,6 +16,7 @@ from kuaimei.store.rows import Session, Utterance
 __all__ = [
     "group_of",
     "moment_of",
+    "reason_in_words",
     "relatives",
     "scored_body",
     "spoken_body",
@@ -23,7 +24,7 @@ __all__ = [
     "why",
 ]
 
-_WHY: Final[Mapping[Reason, str]] = {
+_WHY: Final[Mapping[str, str]] = {
     "no_audio": "there is no recording of it: it was typed, or nothing of it arrived",
     "not_speech": "there is no speech in it",
     "too_short": "it is too short: scores need a second of speech and four syllables",
@@ -44,7 +45,11 @@ def why(analysis: Analysis | None, *, enabled: bool) -> str | None:
     """
     if analysis is None:
         return _WAITING if enabled else _OFF
-    reason: Any = analysis.reason
+    return reason_in_words(analysis.reason)
+
+
+def reason_in_words(reason: str | None) -> str | None:
+    """One sentence on why there are no scores; None: there are."""
     return None if reason is None else _WHY.get(reason, "it cannot be told")
 
 
@@ -124,12 +129,11 @@ def spoken_body(
 
 def scored_body(scored: Scored) -> dict[str, Any]:
     """What is told of it at once."""
-    reason: Any = scored.summary.reason
     return {
         "recording": scored.utterance,
         "speaker": scored.speaker,
         **asdict(scored.summary),
-        "why": None if reason is None else _WHY.get(reason),
+        "why": reason_in_words(scored.summary.reason),
     }
 
 

@@ -74,7 +74,7 @@ async def analysing(
         return Transcript(SAID, "zh")
 
     cores = Lane("cores", 1)
-    async with open_analysis(settings, store, LoudnessVad, cores, quiet or Quiet()) as room:
+    async with open_analysis(settings, store, LoudnessVad, cores, quiet or Quiet(), jobs=jobs) as room:
         if not jobs:
             yield room
             return
