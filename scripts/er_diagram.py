@@ -1,0 +1,90 @@
+"""Write the ER diagram of the database into ``docs/05_architecture_and_design_document.md``.
+
+It stands there between two marks; everything else in the document is left as it is.
+
+python -m scripts.er_diagram            # writes the diagram
+python -m scripts.er_diagram --check    # status 1 if the one in the document is not true
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import Column, ForeignKey, MetaData, Table
+from sqlalchemy.dialects import postgresql
+
+from kuaimei.store.tables import metadata
+
+TARGET = Path(__file__).resolve().parent.parent / "docs" / "05_architecture_and_design_document.md"
+BEGIN = "<!-- er: written by `python -m scripts.er_diagram` -->"
+END = "<!-- /er -->"
+
+_SHORT = {"timestamp with time zone": "timestamptz"}
+
+
+def main() -> None:
+    """Write, or check."""
+    text = TARGET.read_text(encoding="utf-8")
+    true = replaced(text, render(metadata))
+    if "--check" not in sys.argv:
+        TARGET.write_text(true, encoding="utf-8")
+    elif text != true:
+        sys.exit(f"docs/{TARGET.name} is not true any more: run `python -m scripts.er_diagram`")
+
+
+def replaced(text: str, diagram: str) -> str:
+    """``text`` with ``diagram`` between its marks.
+
+    Raises:
+        SystemExit: If they are not there, once and in order.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in rest or END in after:
+        sys.exit(f"docs/{TARGET.name} needs one line {BEGIN} and, below it, one line {END}")
+    return f"{before}{BEGIN}\n\n{diagram}\n{END}{after}"
+
+
+def render(tables: MetaData) -> str:
+    """The diagram as a block of Mermaid, tables in the order in which they are declared."""
+    lines = ["```mermaid", "erDiagram"]
+    declared = list(tables.tables.values())
+    lines += [f"    {line}" for table in declared for line in _references(table)]
+    lines += [f"    {line}" for table in declared for line in _entity(table)]
+    return "\n".join([*lines, "```", ""])
+
+
+def _references(table: Table) -> Iterator[str]:
+    for column in table.columns:
+        for key in column.foreign_keys:
+            yield f'{key.column.table.name} {_cardinality(table, column)} {table.name} : "{_label(key)}"'
+
+
+def _cardinality(table: Table, column: Column[object]) -> str:
+    """How many rows there may be at either end."""
+    one = "|o" if column.nullable else "||"
+    alone = column.primary_key and len(table.primary_key) == 1
+    return f"{one}--{'o|' if alone else 'o{'}"
+
+
+def _label(key: ForeignKey) -> str:
+    goes_with_it = f", {key.ondelete.lower()}" if key.ondelete else ""
+    return f"{key.parent.name}{goes_with_it}"
+
+
+def _entity(table: Table) -> Iterator[str]:
+    yield f"{table.name} {{"
+    for column in table.columns:
+        keys = [name for name, is_one in (("PK", column.primary_key), ("FK", column.foreign_keys)) if is_one]
+        parts = [_type(column), column.name, ", ".join(keys), '"null"' if column.nullable else ""]
+        yield "    " + " ".join(filter(None, parts))
+    yield "}"
+
+
+def _type(column: Column[object]) -> str:
+    name = column.type.compile(dialect=postgresql.dialect()).lower()  # type: ignore[no-untyped-call]
+    return _SHORT.get(name, name)
+
+
+if __name__ == "__main__":
+    main()
