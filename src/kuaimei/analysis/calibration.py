@@ -228,16 +228,17 @@ def _folds(groups: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArr
 
 
 def _best_alpha(x: Floats, y: Floats, groups: NDArray[np.int64]) -> float:
-    """The penalty with the least squared error on what was left out."""
-    errors = dict.fromkeys(_ALPHAS, 0.0)
+    """The penalty with the least squared error on what was left out; the stronger of equals."""
+    errors = np.zeros(len(_ALPHAS))
     for train, test in _folds(groups):
-        for alpha in _ALPHAS:
-            guessed = _ridge(x[train], y[train], alpha).predict(x[test])
-            errors[alpha] += float(np.square(guessed - y[test]).sum())
-    return min(errors, key=lambda alpha: (errors[alpha], -alpha))
+        # The same target once for each penalty: one fit instead of thirteen.
+        every = np.repeat(y[train, np.newaxis], len(_ALPHAS), axis=1)
+        guessed = _ridge(x[train], every, np.array(_ALPHAS)).predict(x[test])
+        errors += np.square(guessed - y[test, np.newaxis]).sum(axis=0)
+    return _ALPHAS[len(_ALPHAS) - 1 - int(errors[::-1].argmin())]
 
 
-def _ridge(x: Floats, y: Floats, alpha: float) -> Any:
+def _ridge(x: Floats, y: Floats, alpha: float | Floats) -> Any:
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
