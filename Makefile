@@ -11,7 +11,7 @@ LEARNT := $(if $(SLIM),,$(LEARN)/.packages)
 
 PAGE   := $(shell find web -name node_modules -prune -o -type f -print)
 
-.PHONY: run test setup browser check format weights clean help
+.PHONY: run test setup browser check docs format weights clean help
 
 run: $(VENV)/.run     ## set up what is missing, start the server and print its address
 	@exec $(BIN)/kuaimei serve --fetch
@@ -21,7 +21,7 @@ setup: $(VENV)/.run weights $(LEARNT)  ## private environments and weights, noth
 weights: $(VENV)/.run
 	@$(BIN)/kuaimei setup
 
-test: $(VENV)/.dev weights browser $(LEARNT)  ## style, types and every test
+test: $(VENV)/.docs weights browser $(LEARNT)  ## style, types and every test
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
 
@@ -32,10 +32,14 @@ browser:              # for the tests of the page, which are skipped where none 
 			chromium fonts-noto-cjk >/dev/null; } \
 		|| echo "No Chromium: the tests of the page are skipped (apt install chromium fonts-noto-cjk)."
 
-check: $(VENV)/.dev   ## style and types
+check: $(VENV)/.docs  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.docs   ## the documentation's site, into site/; a dead link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open site/index.html"
 
 format: $(VENV)/.dev  ## put the code into the house style
 	$(BIN)/ruff check --fix .
@@ -59,6 +63,10 @@ $(VENV)/.run: $(VENV)/.packages pyproject.toml hatch_build.py $(PAGE)
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	@$(PIP) install --require-hashes --no-deps -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.docs: requirements-docs.txt $(VENV)/.dev
+	@$(PIP) install --require-hashes --no-deps -r requirements-docs.txt
 	@touch $@
 
 # Which build of torch fits is the machine's matter (CUDA or not), so that it alone has no hash; --no-deps, because

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -19,7 +20,7 @@ from mkdocs.structure.pages import Page
 
 from hatch_build import run_npm
 
-__all__ = ["on_files", "on_page_markdown", "on_post_build", "on_post_page"]
+__all__ = ["links_of", "on_config", "on_files", "on_page_markdown", "on_post_build", "on_post_page"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
@@ -62,6 +63,12 @@ _CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.S)
 _LINK = re.compile(r"(\]\()([^()\s]+(?:\([^()\s]*\)[^()\s]*)*)((?:\s+\"[^\"]*\")?\))")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.I)
 _HAN = re.compile(r"[\u3400-\u9fff]")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the pages of a folder where the navigation names it, ``folder/``."""
+    config.nav = [_unfolded(item, Path(config.docs_dir)) for item in config.nav or []]
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -157,6 +164,17 @@ def _code_spans(markdown: str) -> Iterator[tuple[int, int]]:
 def _inline(markdown: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     for span in _CODE.finditer(markdown, start, end):
         yield span.span()
+
+
+def _unfolded(item: Any, docs: Path) -> Any:
+    if isinstance(item, list):
+        return [_unfolded(one, docs) for one in item]
+    if isinstance(item, dict):
+        return {title: _unfolded(one, docs) for title, one in item.items()}
+    if not str(item).endswith("/"):
+        return item
+    pages = sorted((docs / item).glob("*.md"), key=lambda page: (page.name != "README.md", page.name))
+    return [page.relative_to(docs).as_posix() for page in pages]
 
 
 def _origin(page: str) -> str | None:
