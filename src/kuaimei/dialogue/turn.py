@@ -276,7 +276,7 @@ class Turn:
     async def _say(self, clause: str, *, aside: bool = False) -> bool:
         req = TTSReq(
             text=clause,
-            voice_id=self._manner.voice,
+            voice_id=self._voice(),
             speed=self._manner.speed,
             ticket=self._ticket(),
         )
@@ -321,10 +321,14 @@ class Turn:
         self._emit(ReplyText(self.number, self._now(), self.reply, text))
 
     def _voice(self) -> str:
-        """In which the reply is spoken: the synthesiser's default by its name, for a default may change."""
+        """In which the reply is spoken: the synthesiser's default by its name, for a default may change.
+
+        So it is where a voice was deleted during the session: an answer in another voice is better than none.
+        """
         if not self._manner.speak:
             return ""
-        return self._manner.voice or next(iter(self._synthesizer.voices), "")
+        voices, wanted = self._synthesizer.voices, self._manner.voice
+        return wanted if wanted in voices else next(iter(voices), "")
 
     def _time(self) -> None:
         if self._timed:

@@ -15,6 +15,7 @@ from kuaimei.dialogue.events import (
     TurnTimed,
 )
 from kuaimei.dialogue.turn import Manner
+from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineError, QueueFull
 from kuaimei.settings import DialogueSettings
 from tests.fakes import (
@@ -140,6 +141,22 @@ async def test_a_voice_that_fails_goes_on_in_writing() -> None:
         assert len(voice.requests) == 1
         voice.failure = None
         await a_turn_works(c, log)
+
+
+@virtually
+async def test_a_voice_that_is_deleted_in_the_middle_of_a_reply() -> None:
+    log, voice = Log(), FakeSynthesizer(voices=("fake_one", "hers"))
+
+    def deleted(req: TTSReq) -> None:
+        voice.voices = ("fake_one",)
+
+    voice.failure = deleted
+    async with talk(log, synthesizer=voice, manner=Manner(voice="hers")) as c:
+        c.type("天氣")
+        await c.idle()
+        assert not log.of(TurnFailed)
+        assert [r.voice_id for r in voice.requests] == ["hers", "fake_one", "fake_one"]
+        assert log.one(ReplyFinished).text == REPLY
 
 
 @virtually

@@ -15,7 +15,7 @@ def packet(number: int) -> RtpPacket:
 
 
 @pytest.fixture
-def through() -> Callable[..., list[int]]:
+async def through() -> Callable[..., list[int]]:
     """Numbers of the packets that get through a hastened receiver when those given have come."""
     receiver = RTCPeerConnection().addTransceiver("audio").receiver
     hasten(receiver)
@@ -28,18 +28,18 @@ def through() -> Callable[..., list[int]]:
     return come
 
 
-def test_a_packet_waits_for_the_next_one_only(through: Callable[..., list[int]]) -> None:
+async def test_a_packet_waits_for_the_next_one_only(through: Callable[..., list[int]]) -> None:
     assert through(1, 2) == [1]
     assert through(3, 4) == [2, 3]
 
 
-def test_packets_that_overtake_each_other_are_put_in_order(through: Callable[..., list[int]]) -> None:
+async def test_packets_that_overtake_each_other_are_put_in_order(through: Callable[..., list[int]]) -> None:
     heard = through(1, 3, 2, 4, 5, 6, 7)
     assert heard == sorted(heard)
     assert heard[:3] == [1, 2, 3]
 
 
-def test_one_that_is_lost_is_soon_given_up(through: Callable[..., list[int]]) -> None:
+async def test_one_that_is_lost_is_soon_given_up(through: Callable[..., list[int]]) -> None:
     assert through(1, 2, 4, 5, 6, 7, 8)[-1] >= 5
 
 
