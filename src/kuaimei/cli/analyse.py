@@ -50,7 +50,7 @@ class _Words:
 
 def analyse(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings in any common format.")
+        list[Path] | None, typer.Argument(metavar="FILE", help="Recordings in any common format.")
     ] = None,
     transcript: Annotated[
         str | None, typer.Option(help="What is said in FILE; recognised if not given.")

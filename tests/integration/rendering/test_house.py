@@ -39,6 +39,10 @@ async def patiently(talk: Talk, kind: str) -> dict[str, Any]:
                 return await talk.until(kind)
 
 
+def is_scored(event: dict[str, Any], recording: str) -> bool:
+    return event["type"] == "kuaimei.analysis.scored" and event["recording"] == recording
+
+
 @pytest.mark.usefixtures("kokoro_source")
 async def test_a_reply_is_heard_at_once_and_then_beautifully(home: Path) -> None:
     model = FakeLanguageModel(reply=TEXT, first_token_s=0.0, token_s=0.0)
@@ -82,6 +86,12 @@ async def test_a_reply_is_heard_at_once_and_then_beautifully(home: Path) -> None
                 assert kept["voice"] == house.engines.synthesizer.voices[0] == kept["hq"]["voice"]
                 assert kept["hq"]["state"] == "ready"
                 session = talk.events[0]["session"]["id"]
+                while not (scored := [e for e in talk.events if is_scored(e, told["recording"])]):
+                    await patiently(talk, "kuaimei.analysis.scored")
+                assert (scored[0]["state"], scored[0]["item_id"]) == ("scored", told["item_id"])
+                spoken = (await http.get(f"/api/recordings/{told['recording']}/analysis")).json()
+                assert spoken["scores"]["affability"]["value"] == scored[0]["affability"]
+                assert spoken["features"]["rate_syl_s"] > 2
             assert house.hq is not None
             assert (house.hq.counts.ready, house.hq.residency.counters.loads) == (1, 1)
             async with httpx.AsyncClient(base_url=served.url) as http:
