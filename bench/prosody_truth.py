@@ -6,9 +6,9 @@ and every meter that is installed measures them. Printed is by how much it is of
     python -m bench.prosody_truth [--meters own,praat] [--seconds 2] [--json]
 
 Two tables: in the first each pulse has rung out when the next one comes (damped formants): what is
-measured there is the meter. In the second the formants ring as in a real open vowel, and above some 150 Hz what is left
-of one pulse is heard in the next: periods and strengths look more alike than they are, to every meter that
-compares periods of the wave.
+measured there is the meter. In the second the formants ring as in a real open vowel, and above some 150 Hz
+what is left of one pulse is heard in the next: periods and strengths look more alike than they are, to every
+meter that compares periods of the wave.
 """
 
 import argparse

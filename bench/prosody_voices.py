@@ -1,6 +1,7 @@
 """Voices whose F0, jitter, shimmer and noise are known, because they are made of pulses one by one."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ __all__ = ["DAMPED", "NOISELESS_DB", "RATE", "RINGING", "Truth", "make_voice"]
 
 RATE: Final = 16_000
 NOISELESS_DB: Final = 80.0
-_FINE: Final = 12
+_FINE: Final = 4
 """Pulses are drawn at this multiple of the rate, so that they lie between samples."""
 _FORMANTS: Final = ((650.0, 90.0), (1150.0, 110.0), (2500.0, 160.0), (3400.0, 220.0))
 """Of an open vowel: Hz and bandwidth (after Fant, "Acoustic Theory of Speech Production", 1960)."""
@@ -40,6 +41,7 @@ class Truth:
     hnr_db: float
 
 
+@lru_cache(maxsize=64)
 def make_voice(
     f0_hz: float,
     *,
@@ -92,7 +94,9 @@ def make_voice(
         shimmer=float(np.abs(np.diff(amplitude)).mean() / amplitude.mean()),
         hnr_db=hnr_db,
     )
-    return (clean + noise).astype(np.float32), truth
+    samples = (clean + noise).astype(np.float32)
+    samples.setflags(write=False)
+    return samples, truth
 
 
 def _through_the_mouth(flow: NDArray[np.float64], rate: int, damping: float) -> NDArray[np.float64]:

@@ -34,7 +34,7 @@ _APART: Final = tuple(
         r"(?<=[a-z]{2}[^aeiouq])i(?=er$|ers$|est$)",  # earlier, happiest
         r"(?<=[aeou]t)i(?=[ae]t)|(?<=ci)(?=a(?:t|l?ity))",  # negotiate, associate
         r"(?<![gq])u(?=al|ar[iy]|ous|ing|it[iy]|at|anc|ent|enc|el|ist|um)",  # usual, fluent
-        r"y(?=[aeiou])(?<=.y)",  # player, flying
+        r"y(?=[aeiou])(?!e[ds]?$)(?<=.y)",  # player, flying
         r"(?<=[eo])(?=ing)",  # being, going
         r"^(?:ge|ne|the|le|re)(?=o)|(?<=id)e(?=o)|(?<=ster)e(?=o)|(?<=se)(?=um)",  # geology, theory, video
         r"(?<=cr)e(?=at)(?!ature)|^re(?=act|al[a-km-z]|as[^o]|u|en|el|ex)",  # create, reality

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.engines.prosody.melody import describe
 from kuaimei.engines.prosody.pauses import Spoken, listen
-from kuaimei.engines.prosody.prepared import prepare
-from kuaimei.engines.prosody.types import Contours, Features, Measured, Span
+from kuaimei.engines.prosody.prepared import FRAME, prepare
+from kuaimei.engines.prosody.types import FRAME_MS, Contours, Features, Measured, Span
 from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
 from kuaimei.text.fillers import find_fillers
 from kuaimei.text.syllables import count_syllables
@@ -57,10 +57,10 @@ def measure(
     frames = len(prepared.levels_db)
     if spoken.whole is None:
         return Measured(Features(0.0, 0.0), Contours((0.0,) * frames, ()))
-    voice = meter.voice(prepared.samples, ASR_RATE)
+    first, last = (round(second * 1000.0 / FRAME_MS) for second in (spoken.whole.start_s, spoken.whole.end_s))
+    voice = meter.voice(prepared.samples[first * FRAME : last * FRAME], ASR_RATE)
     f0_hz = np.zeros(frames, np.float32)
-    known = min(frames, len(voice.f0_hz))
-    f0_hz[:known] = voice.f0_hz[:known]
+    f0_hz[first : first + len(voice.f0_hz)] = voice.f0_hz[: frames - first]
     f0_hz[~spoken.speech] = 0.0
     melody = describe(f0_hz)
     duration_s = _length(spoken.whole)

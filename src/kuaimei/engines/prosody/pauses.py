@@ -18,6 +18,8 @@ _BEGINS: Final = 0.5
 _ENDS: Final = 0.35
 """Probability under which speech that has begun is over."""
 _CLICK_S: Final = 0.1
+_LATE_FRAMES: Final = 7
+"""By which speech begins before Silero and WebRTC say so, 60 to 90 ms; pauses end as late as they begin."""
 _PAUSE_S: Final = 0.2
 """Shorter silences belong to stops and to articulation: 0.2 s separates them from pauses in read speech
 of five languages (Campione and Véronis, "A large-scale multilingual study of silent pause duration", 2002);
@@ -59,7 +61,7 @@ def listen(prepared: Prepared, vad: VoiceActivityDetector) -> Spoken:
         long = (start - end) * FRAME_MS >= 1000.0 * _PAUSE_S
         if long and np.median(prepared.levels_db[end:start]) <= loud - _SOFT_DB:
             pauses.append((end, start))
-    first, last = runs[0][0], runs[-1][1]
+    first, last = max(0, runs[0][0] - _LATE_FRAMES), runs[-1][1]
     spoken = np.zeros(frames, bool)
     spoken[first:last] = True
     for start, end in pauses:

@@ -1,7 +1,7 @@
 """The periods of the vocal folds, one by one: their lengths (jitter) and their strengths (shimmer).
 
-Lengths come out as Praat's. Strengths are root mean squares around each pulse instead of Praat's, weighted from
-the pulse before to the one after: less of the neighbours, and of the noise, is in them.
+Lengths come out as Praat's. Strengths are root mean squares close around each pulse; Praat's are weighted
+from the pulse before to the one after, and hold more of these and of the noise.
 """
 
 from dataclasses import dataclass

@@ -8,15 +8,19 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
 from kuaimei.audio.resample import resample_float
+from kuaimei.engines.prosody.types import FRAME_MS
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["FRAME", "Prepared", "prepare"]
+
+FRAME: Final = round(ASR_RATE * FRAME_MS / 1000.0)
+"""Samples between two levels."""
+
 
 _BAND_RATE: Final = 7_000
 """Passing through this rate leaves what lies below 3.2 kHz: as much as a telephone lets through, so that
 every recording is measured in the same band."""
 _RUMBLE_RATE: Final = 110
 """Passing through this rate leaves what lies below 50 Hz, DC among it: no voice, and it is taken away."""
-_HOP: Final = ASR_RATE // 100
 _REFERENCE_DB: Final = -20.0
 _MOST_GAIN_DB: Final = 50.0
 _SILENT_DB: Final = -120.0
@@ -45,8 +49,8 @@ def prepare(pcm: Pcm, rate: int) -> Prepared:
         samples = samples - np.median(samples)
     banded = resample_float(samples, rate, _BAND_RATE)
     narrow = resample_float(banded - _rumble(banded), _BAND_RATE, ASR_RATE)
-    frames = len(narrow) // _HOP
-    power = np.square(narrow[: frames * _HOP].reshape(frames, _HOP), dtype=np.float64).mean(axis=1)
+    frames = len(narrow) // FRAME
+    power = np.square(narrow[: frames * FRAME].reshape(frames, FRAME), dtype=np.float64).mean(axis=1)
     levels = 10.0 * np.log10(np.maximum(power, 10.0 ** (_SILENT_DB / 10.0)))
     # One 16-bit step up and down is −96 dBFS: what never rises above that is no sound.
     if not frames or levels.max() < -90.0:
