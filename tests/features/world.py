@@ -9,12 +9,17 @@ from typing import Any, TypeVar, cast
 import httpx
 
 from kuaimei.dialogue.engines import Engines
+from kuaimei.engines.llm import open_language_model
+from kuaimei.engines.protocols import LanguageModel
 from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.workshop import Workshop
+from kuaimei.models.source import Source
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.server.page import Page
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
 from kuaimei.wiring import House
+from tests.fakes import FakeLanguageModel
 from tests.features.notes import Notes
 from tests.integration.server.serving import Served, TestHouse, make_settings, quick_engines, serving
 from tests.integration.server.talking import Talk, talking
@@ -61,6 +66,13 @@ class World:
             settings=settings or make_settings(**server), engines=engines or quick_engines(), store=store
         )
         return self.enter(serving(house, None if page is None else Page(page)))
+
+    def model_by_url(self, reply: str) -> LanguageModel:
+        """The real client of a language model that another server offers; that one writes ``reply``."""
+        model = FakeLanguageModel(reply=reply, first_token_s=0.0, token_s=0.0)
+        brain = self.serve(quick_engines(language_model=model))
+        source = Source("llm", "brain", "openai", url=f"{brain.url}/v1")
+        return self.enter(open_language_model(Workshop(make_settings(), Lane("cores", 2)), source))
 
     def serve_keeping(self, settings: Settings, engines: Engines | None = None) -> tuple[Served, Store]:
         """The same with the real store, everything said recorded."""
