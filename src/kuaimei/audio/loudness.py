@@ -5,10 +5,24 @@ import numpy as np
 from kuaimei.audio.pcm import Pcm, from_float, to_float
 from kuaimei.audio.silence import frame_levels
 
-__all__ = ["SPEECH_DBFS", "level", "speech_level"]
+__all__ = ["SPEECH_DBFS", "level", "signal_to_noise_db", "speech_level"]
 
 SPEECH_DBFS = -20.0
 """RMS of the voiced part of speech that `level` aims at; about -20 LUFS for a speaking voice."""
+
+_BEST_SNR_DB = 90.0
+"""What 16 bits can hold."""
+
+
+def signal_to_noise_db(spoken: float, noise: float) -> float:
+    """10 log₁₀((S − N) / N), at most 90.
+
+    Args:
+        spoken: S, mean power while somebody speaks, noise and all.
+        noise: N, power while nobody does.
+    """
+    floor = max(noise, 1e-12)
+    return min(float(10.0 * np.log10(max(spoken - floor, 1e-12) / floor)), _BEST_SNR_DB)
 
 
 def speech_level(pcm: Pcm, rate: int) -> float | None:

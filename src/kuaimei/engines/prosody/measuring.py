@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kuaimei.audio.loudness import signal_to_noise_db
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.engines.prosody.melody import describe
 from kuaimei.engines.prosody.pauses import Spoken, listen
@@ -22,7 +23,6 @@ _MARGIN_FRAMES: Final = 15
 _LEAST_QUIET: Final = 10
 _DIGITAL_SILENCE: Final = 1e-11
 """What lies below was put there by a machine and says nothing of the room."""
-_BEST_SNR_DB: Final = 90.0
 _LEAST_SPEECH_S: Final = 0.3
 _LEAST_FRAMES: Final = 10
 _SMOOTH_FRAMES: Final = 5
@@ -72,7 +72,7 @@ def measure(
     features = Features(
         duration_s=duration_s,
         speech_s=speech_s,
-        snr_db=_snr_db(power, noise, spoken),
+        snr_db=signal_to_noise_db(float(power[spoken.speech].mean()), noise),
         rate_syl_s=syllables / speech_s if syllables and speech_s >= _LEAST_SPEECH_S else None,
         pause_ratio=1.0 - speech_s / duration_s,
         pauses_per_min=60.0 * len(spoken.pauses) / duration_s,
@@ -114,13 +114,6 @@ def _noise(power: NDArray[np.float64], spoken: Spoken) -> float:
     if len(quiet) < _LEAST_QUIET:
         return float(np.percentile(power, 5.0))
     return float(np.median(quiet))
-
-
-def _snr_db(power: NDArray[np.float64], noise: float, spoken: Spoken) -> float | None:
-    """10 log₁₀((S − N) / N)."""
-    clean = float(power[spoken.speech].mean()) - noise
-    floor = max(noise, 1e-12)
-    return min(10.0 * float(np.log10(max(clean, 1e-3 * floor) / floor)), _BEST_SNR_DB)
 
 
 def _level(power: NDArray[np.float64], noise: float, voiced: NDArray[np.bool_]) -> _Level:

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kuaimei.audio.loudness import signal_to_noise_db as ratio_db
 from kuaimei.audio.pcm import to_float
 from kuaimei.voices.checks.words import judged, unmeasured
 from kuaimei.voices.speech import HOP_S, RATE, Speech
@@ -17,7 +18,6 @@ _PAUSES_S: Final = 0.2
 """Less of them tells nothing."""
 _NOISY_DB: Final = 20.0
 _TOO_NOISY_DB: Final = 10.0
-_BEST_DB: Final = 90.0
 _MUSIC_PERCENT: Final = 15.0
 _ONLY_MUSIC_PERCENT: Final = 45.0
 _AUDIBLE_DB: Final = 35.0
@@ -53,9 +53,7 @@ def signal_to_noise_db(speech: Speech) -> float | None:
     pauses = power[speech.paused()]
     if len(pauses) * HOP_S < _PAUSES_S:
         pauses = power[power <= np.percentile(power, 5.0)]
-    noise = max(float(pauses.mean()), 1e-12)
-    clean = max(float(spoken.mean()) - noise, 1e-12)
-    return min(float(10.0 * np.log10(clean / noise)), _BEST_DB)
+    return ratio_db(float(spoken.mean()), float(pauses.mean()))
 
 
 def check_music(speech: Speech) -> Check:
