@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,9 @@ __all__ = ["Analyst", "Assignments", "Counts", "Instruments", "Recordings", "Sco
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 3
-"""One that was begun so often and came to nothing, be it that the process died each time, is given up."""
+"""A recording that could not be read so often is given up …"""
+_BEGUN: Final = 6
+"""… and one that was begun so often: the process may have died of it each time."""
 _OUTRANKED_S: Final = 1.0
 """After this long it is asked again whether what was said is recognised by now."""
 
@@ -179,6 +182,8 @@ class Analyst:
         try:
             findings = await self._examine(assignment, head)
         except asyncio.CancelledError:
+            with suppress(KuaimeiError):
+                await self._assignments.release(assignment)
             raise  # begun again at the next start, unless it was deleted
         except Exception as error:
             findings = await self._failed(assignment, error)
@@ -191,8 +196,8 @@ class Analyst:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _examine(self, assignment: Assignment, head: Head) -> Findings:
-        if assignment.attempts > _ATTEMPTS:
-            raise _GivenUp(f"it was begun {_ATTEMPTS} times and never finished")
+        if assignment.attempts > _BEGUN:
+            raise _GivenUp(f"it was begun {_BEGUN} times and never finished")
         if assignment.duration_ms is None:
             return without("no_audio")
         said = assignment.transcript

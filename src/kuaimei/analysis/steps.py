@@ -175,10 +175,11 @@ class PatientMeter:
 def _blocks(samples: NDArray[np.float32], rate: int) -> list[NDArray[np.float32]]:
     """Cut at whole frames, so that contours can be joined again."""
     frame = round(rate * FRAME_MS / 1000.0)
-    if rate * FRAME_MS / 1000.0 != frame:
-        return [samples]  # at such a rate (11025 Hz) frames do not begin at samples
     longest, search = round(_BLOCK_S * 1000.0 / FRAME_MS), round(_SEARCH_S * 1000.0 / FRAME_MS)
     frames = len(samples) // frame
+    # At such a rate as 11025 Hz frames do not begin at samples.
+    if frames <= longest or rate * FRAME_MS / 1000.0 != frame:
+        return [samples]
     energy = np.square(samples[: frames * frame], dtype=np.float64).reshape(frames, frame).sum(axis=1)
     smooth = np.convolve(energy, np.ones(_SMOOTH_FRAMES), "same")
     cuts = [0]

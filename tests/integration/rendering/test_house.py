@@ -40,7 +40,7 @@ async def patiently(talk: Talk, kind: str) -> dict[str, Any]:
 
 
 def is_scored(event: dict[str, Any], recording: str) -> bool:
-    return event["type"] == "kuaimei.analysis.scored" and event["recording"] == recording
+    return (event["type"], event.get("recording")) == ("kuaimei.analysis.scored", recording)
 
 
 @pytest.mark.usefixtures("kokoro_source")
