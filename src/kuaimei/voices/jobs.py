@@ -22,6 +22,7 @@ from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.beginning import start_of_learning
 from kuaimei.voices.files import DECODER, REFERENCE, STYLE, read_flac, read_style, style_bytes, write
 from kuaimei.voices.judging import likeness
+from kuaimei.voices.lending import drop
 from kuaimei.voices.lines import PRACTISED
 from kuaimei.voices.process import Learned, LearnerDied, LearningFailed, Progress, run_learner
 from kuaimei.voices.speech import RATE
@@ -68,8 +69,7 @@ async def learn(room: Workroom, voice: str) -> None:
             if course.state == "done":
                 return
     except NotFound:  # deleted meanwhile
-        if room.bank is not None:
-            room.bank.drop_voice(voice)
+        drop(room.synthesizer, voice)
         await in_thread(partial(shutil.rmtree, room.job_folder(voice), True))
 
 

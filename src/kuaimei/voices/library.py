@@ -15,6 +15,7 @@ from kuaimei.store.jobs import Job
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.files import JUDGE, REFERENCE, flac
 from kuaimei.voices.jobs import learn
+from kuaimei.voices.lending import lend
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import LEARNING, STEPS, Course, next_step, to_voice
 from kuaimei.voices.types import Consent, Step, Voice
@@ -130,7 +131,12 @@ class VoiceLibrary:
         if "transcript" in columns and Course(**row.learning).state not in LEARNING:
             # What lies ready to go on from was made with the text as it was.
             await in_thread(partial(shutil.rmtree, self.room.job_folder(voice), True))
-        return self._voice(await self.room.store.voices.change(voice, **columns) if columns else row)
+        if not columns:
+            return self._voice(row)
+        row = await self.room.store.voices.change(voice, **columns)
+        if "transcript" in columns and row.state == "ready":
+            await lend(self.room.synthesizer, self.room.store.voices, row)
+        return self._voice(row)
 
     # Learning.
 

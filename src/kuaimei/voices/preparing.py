@@ -16,6 +16,7 @@ from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.beginning import nearest_by_pitch
 from kuaimei.voices.files import REFERENCE, STYLE, read_flac, style_bytes
 from kuaimei.voices.judging import spoken
+from kuaimei.voices.lending import drop, lend, needs_learning
 from kuaimei.voices.prediction import choose_style, predict_style, style_of
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import Course
@@ -26,7 +27,6 @@ __all__ = ["prepare"]
 
 _log = logging.getLogger(__name__)
 
-_STYLE: Final = 256
 _TRIED: Final[Mapping[Language, str]] = {
     "zh": "早安，今天想聊些什麼呢？",
     "en": "Good morning, what shall we talk about?",
@@ -55,15 +55,14 @@ async def prepare(room: Workroom, voice: str) -> VoiceRow | None:
             row = await _write_down(room, row, pcm)
         await shelf.change(voice, stage="predicting")
         style = await _first_style(room, row, pcm)
-        await shelf.put_file(voice, STYLE, style_bytes(style))
-        if room.bank is not None:
-            room.bank.put_voice(voice, style)
+        if style is not None:
+            await shelf.put_file(voice, STYLE, style_bytes(style))
+        await lend(room.synthesizer, shelf, row, style)
         row = await shelf.change(
             voice, state="ready", stage="", error=None, learning=_course(room).model_dump(mode="json")
         )
     except NotFound:  # deleted meanwhile
-        if room.bank is not None:
-            room.bank.drop_voice(voice)
+        drop(room.synthesizer, voice)
         return None
     room.tell(voice)
     return row
@@ -72,7 +71,7 @@ async def prepare(room: Workroom, voice: str) -> VoiceRow | None:
 def _course(room: Workroom) -> Course:
     """What will be learned of a new voice."""
     target = room.settings.voices.learn
-    if target == "none":
+    if target == "none" or not needs_learning(room.synthesizer):
         return Course(state="done", progress=1.0)
     if hindrance := room.hindrance():
         return Course(state="unavailable", error=hindrance, progress=1.0, target=target)
@@ -90,11 +89,14 @@ async def _write_down(room: Workroom, row: VoiceRow, pcm: Pcm) -> VoiceRow:
     return await room.store.voices.change(row.id, transcript=text, language=language or spoken)
 
 
-async def _first_style(room: Workroom, row: VoiceRow, pcm: Pcm) -> NDArray[np.float32]:
-    """The closest of what can be had without learning; the voice tries the candidates on."""
+async def _first_style(room: Workroom, row: VoiceRow, pcm: Pcm) -> NDArray[np.float32] | None:
+    """The closest of what can be had without learning; the voice tries the candidates on.
+
+    None where the synthesiser knows no styles.
+    """
     bank = room.bank
     if bank is None:
-        return np.zeros(_STYLE, np.float32)
+        return None
     pitch = None if row.pitch is None else Pitch(**row.pitch)
     language: Language = "en" if row.language == "en" else "zh"
     heard = await room.heard(pcm, RATE)

@@ -11,7 +11,7 @@ from typing import Final
 from kuaimei.errors import KuaimeiError, NotFound
 from kuaimei.settings import Settings
 from kuaimei.store.voices import VoiceRow
-from kuaimei.voices.files import STYLE, read_style
+from kuaimei.voices.lending import drop, lend
 from kuaimei.voices.preparing import prepare
 from kuaimei.voices.state import LEARNING, Course
 from kuaimei.voices.workroom import VoiceStore, Workroom, in_thread, job_folder
@@ -71,12 +71,13 @@ class Upkeep:
 
     async def _take(self, row: VoiceRow) -> None:
         """Have the synthesiser speak in it."""
-        shelf = self.room.store.voices
         try:
-            style = read_style(await shelf.file(row.id, STYLE))
-            if self.room.bank is not None:
-                self.room.bank.put_voice(row.id, style)
+            await lend(self.room.synthesizer, self.room.store.voices, row)
             self._put.add(row.id)
+        except NotFound:  # it was made ready for a synthesiser that needs less
+            with suppress(NotFound):
+                await self.room.store.voices.change(row.id, state="preparing")
+                await self.room.store.defer(PREPARE, row.id, priority=SOON)
         except KuaimeiError as error:
             _log.warning("the voice %s cannot be spoken: %s", row.name, error)
 
@@ -127,8 +128,7 @@ class Upkeep:
 
     def _forget(self, voice: str) -> None:
         self._put.discard(voice)
-        if self.room.bank is not None:
-            self.room.bank.drop_voice(voice)
+        drop(self.room.synthesizer, voice)
         self.room.tell(voice)
 
 

@@ -28,7 +28,18 @@ from kuaimei.voices.types import Consent, Voice
 from kuaimei.voices.workroom import Workroom, speaker_encoder
 from tests.fakes import FakeRecognizer, FakeSynthesizer
 
-__all__ = ["CONSENT", "Bank", "Living", "LoudVad", "audio", "eventually", "kept", "living", "speech"]
+__all__ = [
+    "CONSENT",
+    "Bank",
+    "Copyist",
+    "Living",
+    "LoudVad",
+    "audio",
+    "eventually",
+    "kept",
+    "living",
+    "speech",
+]
 
 CONSENT = Consent(speaker="王美美", statement="可以", at=datetime(2026, 3, 1, tzinfo=UTC))
 TEXT = "今天天氣很好我們去散步"
@@ -69,6 +80,19 @@ class Bank(FakeSynthesizer):
 
     def _name(self) -> None:
         self.voices = (*self.stock, *self.learned)
+
+
+@dataclass
+class Copyist(FakeSynthesizer):
+    """A synthesiser that speaks as in a recording."""
+
+    references: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+
+    def put_reference(self, voice_id: str, audio: bytes, transcript: str) -> None:
+        self.references[voice_id] = audio, transcript
+
+    def drop_voice(self, voice_id: str) -> None:
+        self.references.pop(voice_id, None)
 
 
 class Room(Workroom):
@@ -182,7 +206,12 @@ async def _nothing(utterance: Utterance, pieces: object) -> Transcript:
 
 @asynccontextmanager
 async def living(
-    settings: Settings, *, working: bool = True, installed: bool = True, **voices: Any
+    settings: Settings,
+    *,
+    working: bool = True,
+    installed: bool = True,
+    copyist: Copyist | None = None,
+    **voices: Any,
 ) -> AsyncIterator[Living]:
     """Open the library; ``working``: its jobs are done. Call it again to start anew in the same place."""
     place = settings.home / "worker"
@@ -198,7 +227,7 @@ async def living(
             settings=settings,
             store=store,
             examiner=Examiner(LoudVad, recognizer, partial(speaker_encoder, settings), lane),
-            synthesizer=bank,
+            synthesizer=copyist or bank,
             quiet=quiet,
             cores=lane,
             weights=weights,

@@ -20,7 +20,7 @@ from kuaimei.voices.enrolment import ReferenceRefused
 from kuaimei.voices.lines import PRACTISED
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Voice
-from tests.integration.voices.living import CONSENT, TEXT, Living, audio, eventually, living, speech
+from tests.integration.voices.living import CONSENT, TEXT, Copyist, Living, audio, eventually, living, speech
 
 
 def alive(pid: int) -> bool:
@@ -298,6 +298,31 @@ async def test_what_is_somebody_elses_is_not_there(settings: Settings) -> None:
                 await attempt
         assert (await house.voice(voice.id)).name == "媽媽"
         assert (await library.reference(voice.id, "local"))[:4] == b"fLaC"
+
+
+async def test_a_synthesiser_that_copies_is_given_the_recording(settings: Settings) -> None:
+    copyist = Copyist()
+    async with living(settings, copyist=copyist) as house:
+        voice = await house.add()
+        assert voice.learning.state == "done"
+        audio, transcript = copyist.references[voice.id]
+        assert audio[:4] == b"fLaC"
+        assert transcript == voice.transcript
+        await house.library.change(voice.id, "local", transcript="別的話")
+        assert copyist.references[voice.id] == (audio, "別的話")
+    copyist = Copyist()
+    async with living(settings, copyist=copyist) as house:
+        assert list(copyist.references) == [voice.id]
+        await house.library.delete(voice.id, "local")
+        assert not copyist.references
+
+
+async def test_copied_by_one_synthesiser_it_is_made_ready_for_the_next(settings: Settings) -> None:
+    async with living(settings, copyist=Copyist()) as house:
+        voice = await house.add()
+    async with living(settings, learn="none") as house:
+        await house.until(voice.id, lambda voice: voice.state == "ready")
+        assert voice.id in house.bank.voices
 
 
 async def test_no_more_than_allowed(settings: Settings) -> None:
