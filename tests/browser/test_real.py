@@ -125,6 +125,11 @@ async def test_a_whole_turn_is_heard_and_kept(
                 await expect(visitor.page.locator("[data-state=ready] canvas").first).to_be_attached(
                     timeout=30_000
                 )
+                # How they were spoken is found out behind all that, and told.
+                for line in (user, assistant):
+                    mark = line.locator("[data-analysis=scored]")
+                    await expect(mark).to_be_visible(timeout=120_000)
+                    print(f"{name}: {await mark.get_attribute('aria-label')}")
                 visitor.at_ease()
         finally:
             await browser.close()

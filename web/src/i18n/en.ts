@@ -127,7 +127,7 @@ export const en: Words = {
     affability: "Affability",
     trends: "How the manner changes",
     compare: "Compare my speech with my earlier speech",
-    compareHint: "By a random name that only this browser remembers. A change holds from the next connection on.",
+    compareHint: "By a random name of this browser’s own, sent when it connects. A change holds from the next connection on.",
     scored: (confidence, stability, affability) =>
       `How it was spoken: confidence ${confidence}, stability ${stability}, affability ${affability}`,
   },

@@ -127,7 +127,7 @@ export const zhTW: Words = {
     affability: "親和",
     trends: "語氣的變化",
     compare: "和我先前的說話比較",
-    compareHint: "用這個瀏覽器記住的隨機代號，認出先前說過的話。改變後從下一次連線開始。",
+    compareHint: "連線時送出這個瀏覽器自己的隨機代號，認出先前說過的話。改變後從下一次連線開始。",
     scored: (confidence, stability, affability) =>
       `怎麼說的：自信 ${confidence}，穩定 ${stability}，親和 ${affability}`,
   },
