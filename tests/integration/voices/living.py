@@ -38,6 +38,7 @@ __all__ = [
     "eventually",
     "kept",
     "living",
+    "order",
     "speech",
 ]
 
@@ -158,7 +159,7 @@ class Living:
 
     def order(self, **steps: Sequence[Sequence[Any]]) -> None:
         """What the worker does from its next start on."""
-        (self.place / "orders.json").write_text(json.dumps(steps))
+        order(self.store_home, **steps)
 
     @property
     def runs(self) -> list[dict[str, Any]]:
@@ -173,6 +174,13 @@ class Living:
     @property
     def store_home(self) -> Path:
         return self.library.room.settings.home
+
+
+def order(home: Path, **steps: Sequence[Sequence[Any]]) -> None:
+    """What the worker of the library kept in ``home`` does from its next start on."""
+    new = home / "worker" / "orders.new"
+    new.write_text(json.dumps(steps))
+    new.replace(home / "worker" / "orders.json")  # it may be reading
 
 
 def kept(home: Path) -> list[str]:

@@ -20,7 +20,17 @@ from kuaimei.voices.enrolment import ReferenceRefused
 from kuaimei.voices.lines import PRACTISED
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Voice
-from tests.integration.voices.living import CONSENT, TEXT, Copyist, Living, audio, eventually, living, speech
+from tests.integration.voices.living import (
+    CONSENT,
+    TEXT,
+    Copyist,
+    Living,
+    audio,
+    eventually,
+    living,
+    order,
+    speech,
+)
 
 
 def alive(pid: int) -> bool:
@@ -242,9 +252,9 @@ async def test_a_server_that_stops_ends_learning_and_the_next_goes_on(settings: 
     async with living(settings, learn="style") as house:
         voice = await hanging(house)
         (run,) = house.runs
+        house.order(style=[["progress", 0.2], ["progress", 0.4], ["done", 0.7]])  # for the next start
     assert not alive(run["pid"])
     async with living(settings, learn="style") as house:
-        house.order(style=[["progress", 0.2], ["progress", 0.4], ["done", 0.7]])
         await house.until(voice.id, lambda v: v.learning.state == "done")
         assert house.runs[-1]["from"] == 2
 
@@ -265,8 +275,8 @@ async def test_a_server_that_is_killed_leaves_no_orphan_and_the_next_goes_on(set
     await victim.wait()
     voice, pid = told.decode().split()
     await dead(int(pid))
+    order(settings.home, style=[["progress", 0.2], ["progress", 0.4], ["done", 0.7]])
     async with living(settings, learn="style") as house:
-        house.order(style=[["progress", 0.2], ["progress", 0.4], ["done", 0.7]])
         await house.until(voice, lambda v: v.learning.state == "done")
         assert [run["from"] for run in house.runs] == [0, 2]
 
