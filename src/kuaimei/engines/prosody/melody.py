@@ -31,8 +31,8 @@ _JUMP_ST: Final = 1.5
 _FINAL_S: Final = 0.5
 _FINAL_FARTHEST_ST: Final = 7.0
 """From the median of that end: what creaks there is often taken for an octave below."""
-_TREMOR_LEAST: Final = 25
-"""Values in a stretch: two periods of 8 Hz."""
+_TREMOR_LEAST: Final = 20
+"""Values in a stretch; in shorter ones the window hardly finds a place."""
 _TREMOR_WINDOW: Final = 17
 _TREMOR_GAIN: Final = 0.583
 """Of what a parabola through 170 ms leaves of a sine of 8 Hz."""
