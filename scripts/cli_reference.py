@@ -56,8 +56,8 @@ def _command(name: str, command: Any, heading: str) -> Iterator[str]:
         usage.append("[options]")
     yield f"```sh\n{' '.join(usage)}\n```\n"
     if parameters:
-        rows = [[_names(p), _default(p), _paragraphs(getattr(p, "help", "") or "")] for p in parameters]
-        yield from table(["argument", "default", "what it is"], rows)
+        rows = [[_names(p), f"{_paragraphs(getattr(p, 'help', '') or '')}{_default(p)}"] for p in parameters]
+        yield from table(["argument", "what it is"], rows)
 
 
 def _argument(parameter: Any) -> str:
@@ -77,11 +77,11 @@ def _names(parameter: Any) -> str:
 def _default(parameter: Any) -> str:
     default = parameter.default
     if parameter.required:
-        return "needed"
+        return " *Needed.*"
     off = default is False and getattr(parameter, "is_flag", False)
     if off or default is None or default == "" or callable(default):
-        return "–"
-    return "yes" if default is True else f"`{getattr(default, 'value', default)}`"
+        return ""
+    return f" *Default:* {'yes' if default is True else f'`{default}`'}"
 
 
 def _paragraphs(text: str) -> str:

@@ -57,7 +57,7 @@ def render() -> str:
     families = _families()
     for title, _ in _GROUPS:
         rows = [row for row in families if _group(row[0].strip("`")) == title]
-        lines += [f"## {title}\n", *table(["metric", "kind", "labels", "what it tells"], rows)]
+        lines += [f"## {title}\n", *table(["metric", "what it tells"], rows)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -69,7 +69,7 @@ def _group(name: str) -> str:
 
 
 def _families() -> list[list[str]]:
-    """Name, kind, labels and help of each, as a server shows them that has everything."""
+    """Name of each and what is said of it, as a server shows them that has everything."""
     tier = SimpleNamespace(counts=Counts(), residency=SimpleNamespace(counters=Counters(), taken_mb=0.0))
     room = SimpleNamespace(counts=AnalysisCounts())
     metrics = Metrics((Lane("cores", 1),), cast(Any, tier), cast(Any, room))
@@ -77,13 +77,15 @@ def _families() -> list[list[str]]:
     return [
         [
             f"`{family.name}_total`" if family.type == "counter" else f"`{family.name}`",
-            family.type,
-            ", ".join(f"`{label}`" for label in _labels(metrics, family)) or "–",
-            family.documentation.rstrip("."),
+            f"{family.documentation.rstrip('.')}. *{family.type}{_by(_labels(metrics, family))}*",
         ]
         for family in metrics.registry.collect()
         if family.name.startswith("kuaimei_")
     ]
+
+
+def _by(labels: list[str]) -> str:
+    return f", by {' and '.join(labels)}" if labels else ""
 
 
 def _labels(metrics: Metrics, family: Metric) -> list[str]:

@@ -113,19 +113,13 @@ def _section(name: str, model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 def _table(model: type[BaseModel], prefix: str) -> list[str]:
     said = documented(model)
-    return table(
-        ["setting", "kind", "default", "what it is"],
-        [
-            [
-                f"`{prefix}{name.upper()}`" if prefix else f"`{name}`",
-                _kind(field),
-                _default(name, field),
-                said.get(name, "").replace("``", "`"),
-            ]
-            for name, field in model.model_fields.items()
-            if not _is_section(field)
-        ],
-    )
+    rows = []
+    for name, field in model.model_fields.items():
+        if not _is_section(field):
+            text = said.get(name, "").replace("``", "`")
+            told = f"{text}<br>*{_kind(field)}; default:* {_default(name, field)}".removeprefix("<br>")
+            rows.append([f"`{prefix}{name.upper()}`" if prefix else f"`{name}`", told])
+    return table(["setting", "what it is"], rows)
 
 
 def _is_section(field: FieldInfo) -> bool:
@@ -140,7 +134,7 @@ def _kind(field: FieldInfo) -> str:
         inner = options[0]
         kind = "list of texts" if inner is str else "list, see below"
     elif options:
-        kind = " · ".join(f"`{option}`" for option in options)
+        kind = " · ".join(str(option) for option in options)
     elif annotation is SecretStr:
         kind = "secret text"
     else:
@@ -159,7 +153,7 @@ def _default(name: str, field: FieldInfo) -> str:
         return _MADE[name]
     value: Any = field.default
     if field.is_required():
-        return "–"
+        return "none, it is needed"
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, bool):

@@ -37,6 +37,14 @@ _VENDOR = {
     "assets/vendor/mermaid.js": "@mermaid-js/tiny/dist/mermaid.tiny.js",
     "assets/vendor/iframe-worker.js": "iframe-worker/shim/index.js",
 }
+_COLOURS = """
+// The theme colours every label alike; where a diagram gives a node colours of its own, both go together.
+(() => {
+  const initialize = mermaid.initialize;
+  const own = ".nodeLabel p { color: inherit }";
+  mermaid.initialize = (options) => initialize({ ...options, themeCSS: `${options.themeCSS ?? ""}${own}` });
+})();
+"""
 _ELSEWHERE = {
     # A part of the theme's script, and what it becomes: a file of the site's own.
     '"https://unpkg.com/mermaid@11/dist/mermaid.min.js"': (
@@ -82,7 +90,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, _source(path), content=_shown(path, text)))
     modules = _fetched()
     for path, name in _VENDOR.items():
-        files.append(File.generated(config, path, abs_src_path=str(modules / name)))
+        text = (modules / name).read_text(encoding="utf-8")
+        text += _COLOURS if "mermaid" in path else ""
+        files.append(File.generated(config, path, content=text))
     return files
 
 
