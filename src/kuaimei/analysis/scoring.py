@@ -25,7 +25,7 @@ LEAST_SPEECH_S: Final = 1.0
 """Of less speech, ratios and spreads are accidents."""
 LEAST_SYLLABLES: Final = 4.0
 """Rate and melody need some of them."""
-LEAST_SNR_DB: Final = 10.0
+LEAST_SNR_DB: Final = 11.0
 """Below it scores are no longer those of the same speech in quiet: ``floor_snr_db`` in reliability.json."""
 _LEAST_VOICED: Final = 0.1
 """A whisper has less; pitch cannot be told then."""

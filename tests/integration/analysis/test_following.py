@@ -1,0 +1,56 @@
+"""Scores follow the speaker: a clip of the real Kokoro, spoken otherwise in steps."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from kuaimei.analysis.examination import Clip, follow
+from kuaimei.analysis.head import shipped_head
+from kuaimei.analysis.made import in_a_room
+from kuaimei.analysis.scoring import score
+from kuaimei.analysis.shaping import SERIES, STEPS
+from kuaimei.analysis.types import SCORES, Explained
+from kuaimei.audio.pcm import ASR_RATE, Pcm
+from kuaimei.cli.reliability import Ear
+from kuaimei.engines.prosody import open_meter
+from kuaimei.engines.vad import open_vad
+from kuaimei.settings import Settings
+from kuaimei.wiring import open_one
+
+pytestmark = pytest.mark.models
+
+SAID = {
+    "zf_xiaoxiao": "我覺得這個計畫可以開始了。資料都準備好了，明天早上就送出去。",
+    "am_michael": "I think we are ready to start. Everything is prepared for tomorrow morning.",
+}
+
+
+@pytest.fixture
+async def ear(settings: Settings) -> AsyncIterator[Ear]:
+    async with open_one(settings, "vad", open_vad) as vad:
+        yield Ear(vad, open_meter("own"))
+
+
+@pytest.fixture
+def clips(spoken: Callable[..., Pcm]) -> list[Clip]:
+    return [
+        Clip(voice, in_a_room(spoken(text, voice), ASR_RATE), ASR_RATE, text, None, voice)
+        for voice, text in SAID.items()
+    ]
+
+
+async def test_speech_is_scored(ear: Ear, clips: list[Clip]) -> None:
+    for clip in clips:
+        found = score(ear(clip, clip.pcm, clip.rate), shipped_head())
+        assert isinstance(found, Explained)
+        for name in SCORES:
+            assert 0.05 < getattr(found.score, name) < 0.95
+            assert len(found.contributions[name]) == len(shipped_head().weights[name])  # nothing is missing
+    assert 0.0 < ear.ms_per_s < 1000.0
+
+
+@pytest.mark.parametrize("name", SERIES)
+async def test_each_step_moves_the_score_where_it_has_to(ear: Ear, clips: list[Clip], name: str) -> None:
+    followed = follow(clips, SERIES[name], STEPS, ear, shipped_head())
+    assert followed.follows, followed.values
+    assert abs(followed.means[-1] - followed.means[0]) > 0.15
