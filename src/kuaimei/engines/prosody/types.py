@@ -46,28 +46,34 @@ class Voice:
 class Features:
     """Numbers of one utterance; None: cannot be told of this one.
 
-    What they are and where their formulas come from is said in the module that measures them.
+    All are measured on one copy of the recording (`kuaimei.engines.prosody.prepared`), so that neither its
+    level nor its rate changes them.
 
     Attributes:
         duration_s: Of the utterance, from the first to the last sound of speech.
         speech_s: Of that, without its pauses.
-        snr_db: Speech above the noise in its pauses.
-        rate_syl_s: Syllables per second of speech, pauses not counted.
-        pause_ratio: Pauses over the duration, 0 to 1.
+        snr_db: Speech above the noise in its pauses: 10 log₁₀((S − N) / N).
+        rate_syl_s: r = syllables per second of speech, pauses not counted (the articulation rate of
+            Goldman-Eisler, "Psycholinguistics", 1968).
+        pause_ratio: p = T_sil / T_total: pauses of 0.2 s and more (Campione and Véronis, Speech Prosody 2002)
+            over the duration, 0 to 1.
         pauses_per_min: Pauses in a minute of the duration.
         pause_mean_s: Mean length of a pause; 0 without any.
         voiced_fraction: Of the speech, the share in which the vocal folds vibrate, 0 to 1.
-        fillers_per_min: Filler words (嗯、那個、uh) in a minute of the duration.
+        fillers_per_min: Filler words (嗯、呃、uh) in a minute of the duration.
         f0_mean_hz: Geometric mean of F0.
-        f0_sd_st: Standard deviation of F0 in semitones.
+        f0_sd_st: Standard deviation of F0 in semitones, what lies beyond 1 % to either side put back to that.
         f0_range_st: From its 5th to its 95th percentile, in semitones.
-        f0_change_st_s: How fast F0 moves within voiced stretches: mean absolute slope, semitones per second.
-        f0_final_st: Fall (negative) or rise of F0 over the end of the utterance, in semitones.
+        f0_change_st_s: How fast F0 moves within voiced stretches: mean absolute slope of lines through 50 ms,
+            semitones per second.
+        f0_final_st: Fall (negative) or rise of F0 over the last half second that is voiced at its end, in
+            semitones: Theil's slope (1950) times its length. In Chinese the last tone is in it.
         tremor_st: Trembling of F0 within voiced stretches, faster than tones and syllables (some 7 Hz and
-            more), in semitones: of a sine of 8 Hz, its root mean square. See `.melody`.
-        jitter: Of the periods, relative (0.01 is 1 %).
-        shimmer: Of their amplitudes, relative.
-        hnr_db: Harmonics-to-noise ratio.
+            more), in semitones: of a sine of 8 Hz, its root mean square (`kuaimei.engines.prosody.melody`).
+        jitter: Of the periods T, relative (0.01 is 1 %): 1/(N−1) Σ|T(i+1) − T(i)| / mean T.
+        shimmer: The same of their amplitudes.
+        hnr_db: Harmonics-to-noise ratio, 10 log₁₀(r / (1 − r)) of the correlation r of neighbouring periods
+            (Boersma 1993), without what the noise in the pauses adds to it.
         level_sd_db: Standard deviation of the level of what is voiced, over 110 ms each.
         level_range_db: From its 5th to its 95th percentile.
     """
