@@ -29,6 +29,8 @@ _PAGE: Final = 200
 _LOOK_S: Final = 600.0
 """So often it is looked for what was queued and lost, and whether the weights are others now."""
 _AWAY_S: Final = 30.0
+_FRESH_S: Final = 60.0
+"""Counting takes a third of a second where a hundred thousand utterances are kept."""
 
 
 class Register(Protocol):
@@ -65,6 +67,7 @@ class AnalysisRoom:
         self._register = register
         self._calm = calm
         self._wanted = asyncio.Event()
+        self._counted: tuple[float, int] | None = None
 
     @property
     def counts(self) -> Counts:
@@ -104,6 +107,18 @@ class AnalysisRoom:
         """
         return await self._register.progress(await self._basis(), owner)
 
+    async def waiting(self) -> int:
+        """How many are still to be analysed; at most a minute old, for whoever asks often.
+
+        Raises:
+            StoreError: If the database is away.
+            SettingsError: If the weights in use cannot be read.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._counted is None or now - self._counted[0] > _FRESH_S:
+            self._counted = now, (await self.progress()).waiting
+        return self._counted[1]
+
     async def upkeep(self) -> None:
         """Find, now and again, what is due and of which no job waits, and have it done; until cancelled.
 
@@ -116,6 +131,9 @@ class AnalysisRoom:
                 await self._sweep()
             except KuaimeiError as error:
                 _log.warning("what is still to be analysed cannot be told: %s", error)
+                patience_s = _AWAY_S
+            except Exception:  # whatever it was, the next time it may go well
+                _log.exception("what is still to be analysed cannot be told")
                 patience_s = _AWAY_S
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience_s):

@@ -76,6 +76,8 @@ def analyse(
     settings = console.settings_from(analysis=None if meter is None else AnalysisSettings(meter=meter))
     if everything == bool(files):
         raise SettingsError("give recordings, or --all for everything that is kept")
+    if everything and meter is not None:
+        raise SettingsError("what is kept is measured by what is set: KUAIMEI_ANALYSIS__METER, not --meter")
     if again and not everything:
         raise SettingsError("--again goes with --all")
     if transcript is not None and (no_transcript or len(files or ()) > 1):

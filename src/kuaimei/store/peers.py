@@ -91,9 +91,8 @@ class Peers:
 
 def _newest(group: Group, before: Moment | None, limit: int, local: str) -> Select[Any]:
     said = utterances.c
-    scores = (analyses.c.scores[name]["value"].astext.cast(Float).label(name) for name in _SCORES)
-    query = (
-        select(said.id, said.started_at, *scores)
+    which = (
+        select(said.id, said.started_at)
         .join(analyses, analyses.c.utterance_id == said.id)
         .join(sessions, sessions.c.id == said.session_id)
         .where(
@@ -105,11 +104,18 @@ def _newest(group: Group, before: Moment | None, limit: int, local: str) -> Sele
         .limit(limit)
     )
     if group.speaker == "assistant":
-        query = query.where(said.voice == group.voice)
+        which = which.where(said.voice == group.voice)
     else:
         here = said.session_id == group.session
         same = sessions.c.client["person"].astext == group.person
-        query = query.where(or_(here, same) if group.person else here)
+        which = which.where(or_(here, same) if group.person else here)
     if before is not None:
-        query = query.where(tuple_(said.started_at, said.id) < (before.at, before.utterance))
-    return query
+        which = which.where(tuple_(said.started_at, said.id) < (before.at, before.utterance))
+    # The scores are only read of those that are wanted.
+    found = which.subquery()
+    scores = (analyses.c.scores[name]["value"].astext.cast(Float).label(name) for name in _SCORES)
+    return (
+        select(found.c.id, found.c.started_at, *scores)
+        .join(analyses, analyses.c.utterance_id == found.c.id)
+        .order_by(found.c.started_at.desc(), found.c.id.desc())
+    )

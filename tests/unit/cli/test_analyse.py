@@ -16,6 +16,7 @@ HERE = Path(__file__)
     [
         ({}, "--all"),
         ({"files": [HERE], "everything": True}, "--all"),
+        ({"everything": True, "meter": "praat"}, "KUAIMEI_ANALYSIS__METER"),
         ({"files": [HERE], "again": True}, "--again goes with --all"),
         ({"files": [HERE, HERE], "transcript": "嗯"}, "one FILE"),
         ({"files": [HERE], "transcript": "嗯", "no_transcript": True}, "--no-transcript"),

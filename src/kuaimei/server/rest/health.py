@@ -53,7 +53,7 @@ async def metrics(request: Request, house: InHouse) -> Response:
     if house.analysis is not None:
         try:
             async with asyncio.timeout(_STORE_S):
-                known.unanalysed((await house.analysis.progress()).waiting)
+                known.unanalysed(await house.analysis.waiting())
         except (KuaimeiError, TimeoutError):
             known.unanalysed(None)
     return Response(generate_latest(known.registry), media_type=CONTENT_TYPE_LATEST)
