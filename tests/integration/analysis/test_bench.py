@@ -54,7 +54,7 @@ async def test_the_bench_tells_everything(
     melody = found.features["f0_sd_st"]
     assert melody.clips == 5
     for condition in ("gain", "rate", "noise", "mp3"):
-        value = melody.icc[condition]  # type: ignore[index]
+        value = melody.icc[condition]
         assert value is not None, condition
         assert value > 0.75, condition
     assert report.figures.heard_snr_db[20] == pytest.approx(20.0, abs=4.0)

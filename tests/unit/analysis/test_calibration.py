@@ -39,10 +39,7 @@ def test_the_head_predicts_what_was_not_in_the_labels() -> None:
     head = fitted(labelled(150))
     rng = np.random.default_rng(5)
     unseen = utterances(100, seed=99)
-    scores = [
-        weigh(Features(duration_s=4.0, speech_s=4.0, **one), head).score.confidence  # type: ignore[arg-type]
-        for one in unseen
-    ]
+    scores = [weigh(Features(duration_s=4.0, speech_s=4.0, **one), head).score.confidence for one in unseen]
     assert np.corrcoef(scores, [rated(one, rng, noise=0.0) for one in unseen])[0, 1] > 0.9
 
 

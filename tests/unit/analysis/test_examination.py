@@ -33,7 +33,7 @@ def heard(count: int, noise: float, *, speakers: int = 0, seed: int = 0) -> list
             speech_s=3.0,
             snr_db=40.0,
             f0_mean_hz=100.0 + at,
-            **{name: norm.mean + norm.sd * z[name] for name, norm in HEAD.norms.items()},  # type: ignore[arg-type]
+            **{name: norm.mean + norm.sd * z[name] for name, norm in HEAD.norms.items()},
         )
         one = Heard(clip(f"{at}", f"speaker {at % speakers}" if speakers else ""))
         for label in labels():

@@ -20,7 +20,7 @@ from kuaimei.settings import Settings
 
 def feature(noise: float | None) -> FeatureFigures:
     found = {"gain": 1.0, "rate": 0.99, "noise": noise, "mp3": 0.98, "again": None}
-    return FeatureFigures(icc=found, quantiles=(1.0, 2.0, 3.0, 4.0, 5.0), clips=9)  # type: ignore[arg-type]
+    return FeatureFigures(icc=found, quantiles=(1.0, 2.0, 3.0, 4.0, 5.0), clips=9)
 
 
 FIGURES = Figures(
