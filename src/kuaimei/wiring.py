@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kuaimei.analysis.room import AnalysisRoom, open_analysis
 from kuaimei.audio.pcm import Pcm
@@ -89,14 +89,20 @@ class House:
         manner: Manner | None = None,
         earlier: Sequence[Message] = (),
         first_turn: int = 1,
+        client: dict[str, Any] | None = None,
     ) -> AsyncIterator[Conversation]:
-        """One conversation, recorded if there is a store; closed with the block."""
+        """One conversation, recorded if there is a store; closed with the block.
+
+        ``client`` is noted with the session, should that not be there yet.
+        """
         async with AsyncExitStack() as stack:
             watch = self.quiet.watch(session)
             stack.callback(watch.close)
             watching: list[Observer] = [watch, *observers]
             if self.store is not None:
-                recorder = self.store.recorder(session, voice=self.settings.voice, engine=self._named("tts"))
+                recorder = self.store.recorder(
+                    session, client=client, voice=self.settings.voice, engine=self._named("tts")
+                )
                 stack.push_async_callback(recorder.close)
                 watching.insert(0, recorder)
             yield await stack.enter_async_context(

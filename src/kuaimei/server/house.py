@@ -240,6 +240,10 @@ class House(Protocol):
         manner: Manner | None = None,
         earlier: Sequence[Message] = (),
         first_turn: int = 1,
+        client: dict[str, Any] | None = None,
     ) -> AbstractAsyncContextManager[Conversation]:
-        """One conversation, recorded if there is a store; closed with the block."""
+        """One conversation, recorded if there is a store; closed with the block.
+
+        ``client`` is noted with the session, should that not be there yet.
+        """
         ...

@@ -221,6 +221,7 @@ class TestHouse:
         manner: Manner | None = None,
         earlier: Sequence[Message] = (),
         first_turn: int = 1,
+        client: dict[str, Any] | None = None,
     ) -> AsyncIterator[Conversation]:
         noted = self.events.setdefault(session, [])
         async with Conversation(

@@ -165,6 +165,7 @@ class Reception:
             manner=visit.config.manner(),
             earlier=visit.earlier.messages,
             first_turn=visit.earlier.turns + 1,
+            client=_about(visit),
         )
         async with conversing as conversation:
             commands = Commands(visit.session, conversation, gateway)
@@ -225,12 +226,8 @@ class Reception:
         store = self._house.store
         if store is None or visit.earlier.turns:
             return
-        client = visit.client
-        about = {"owner": client.owner, "agent": client.agent, "transport": client.transport}
-        if visit.person:
-            about["person"] = visit.person
         try:
-            await store.ensure_session(visit.session, about)
+            await store.ensure_session(visit.session, _about(visit))
         except StoreError as error:  # the recorder makes it once the database is back
             _log.warning("session %s begins without its database: %s", visit.session, error)
 
@@ -245,6 +242,13 @@ class Reception:
             recognizer=recognizer,
             voice=house.settings.voice or voices[0],
         )
+
+
+def _about(visit: Visit) -> dict[str, Any]:
+    """What is noted of the client with its session."""
+    client = visit.client
+    about = {"owner": client.owner, "agent": client.agent, "transport": client.transport}
+    return {**about, "person": visit.person} if visit.person else about
 
 
 class _Voices(Sequence[str]):
