@@ -11,7 +11,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 from pytest_bdd.exceptions import StepDefinitionNotFoundError
 
-from kuaimei.settings import Settings, StoreSettings
+from kuaimei.settings import AnalysisSettings, RenderingSettings, Settings, StoreSettings
 from kuaimei.store.embedded import EmbeddedPostgres
 from scripts.traceability import KINDS, PLANNED, STORY
 from tests.features.real_house import RealHouse, opened
@@ -79,8 +79,10 @@ def _database(cluster: EmbeddedPostgres) -> StoreSettings:
 
 @pytest.fixture
 def settings(cluster: EmbeddedPostgres, tmp_path: Any) -> Settings:
-    """With a database and a data folder of one's own."""
-    return Settings(home=tmp_path / "home", store=_database(cluster), voice="")
+    """With a database and a data folder of one's own; without jobs that nobody does here."""
+    rendering, analysis = RenderingSettings(hq="none"), AnalysisSettings(enabled=False)
+    home = tmp_path / "home"
+    return Settings(home=home, store=_database(cluster), voice="", rendering=rendering, analysis=analysis)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,9 @@ scenarios("hearing.feature")
 LONG = "今天天氣很好適合出門走走散步吃飯" * 2
 
 
-def listened(log: Log, model: FakeLanguageModel, *steps: Callable[[Conversation], Coroutine[Any, Any, None]]) -> None:
+def listened(
+    log: Log, model: FakeLanguageModel, *steps: Callable[[Conversation], Coroutine[Any, Any, None]]
+) -> None:
     """A conversation on virtual time, with these things happening in it one after the other."""
 
     async def happen() -> None:
@@ -59,9 +61,7 @@ def _(world: World) -> None:
 @when("她說完")
 def _(world: World) -> None:
     world.note.log = Log()
-    listened(
-        world.note.log, FakeLanguageModel(), lambda c: play(c, silence(300), said(LONG), silence(1500))
-    )
+    listened(world.note.log, FakeLanguageModel(), lambda c: play(c, silence(300), said(LONG), silence(1500)))
 
 
 @then("說話期間每兩次字幕相隔不超過 300 毫秒")

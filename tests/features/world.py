@@ -67,12 +67,19 @@ class World:
         )
         return self.enter(serving(house, None if page is None else Page(page)))
 
-    def model_by_url(self, reply: str) -> LanguageModel:
-        """The real client of a language model that another server offers; that one writes ``reply``."""
+    def model_by_url(self, reply: str, *, leaves: bool = False) -> LanguageModel:
+        """The real client of a language model that another server offers; that one writes ``reply``.
+
+        Args:
+            leaves: The other server is there when its client is opened, and not any more afterwards.
+        """
         model = FakeLanguageModel(reply=reply, first_token_s=0.0, token_s=0.0)
-        brain = self.serve(quick_engines(language_model=model))
+        away = World(self._loop)
+        brain = (away if leaves else self).serve(quick_engines(language_model=model))
         source = Source("llm", "brain", "openai", url=f"{brain.url}/v1")
-        return self.enter(open_language_model(Workshop(make_settings(), Lane("cores", 2)), source))
+        client = self.enter(open_language_model(Workshop(make_settings(), Lane("cores", 2)), source))
+        away.close()
+        return client
 
     def serve_keeping(self, settings: Settings, engines: Engines | None = None) -> tuple[Served, Store]:
         """The same with the real store, everything said recorded."""

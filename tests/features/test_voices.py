@@ -1,0 +1,367 @@
+"""Epic 5: voices that people lend."""
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pytest_bdd import given, parsers, scenarios, then, when
+
+from kuaimei.audio.encode import encode
+from kuaimei.audio.pcm import from_float
+from kuaimei.dialogue.events import SpeechStarted
+from kuaimei.errors import NotFound
+from kuaimei.settings import Settings
+from kuaimei.voices import jobs
+from kuaimei.voices.speech import RATE
+from kuaimei.voices.types import Voice
+from tests.features.real_house import RealHouse
+from tests.features.world import Http, World
+from tests.integration.server.serving import TestHouse, quick_engines, serving
+from tests.integration.voices.living import Living, audio, kept, living, speech
+
+scenarios("voices.feature")
+
+FIELDS = {"name": "媽媽", "consent_speaker": "王美美", "consent_statement": "可以"}
+REFERENCE = "我想先喝一杯熱茶，再慢慢走回家，路上順便買一點水果。今天下午的會議改到三點。"
+
+
+@pytest.fixture(autouse=True)
+def told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """News of learning is written when it comes: nobody has to wait a second for it."""
+    monkeypatch.setattr(jobs, "_TELL_S", 0.02)
+
+
+@asynccontextmanager
+async def _served(settings: Settings, **voices: Any) -> AsyncIterator[tuple[Living, Any]]:
+    async with living(settings, **voices) as house:
+        engines = quick_engines(synthesizer=house.bank)
+        test_house = TestHouse(settings=house.library.room.settings, engines=engines, voices=house.library)
+        async with serving(test_house) as served:
+            yield house, served
+
+
+def _open(world: World, settings: Settings, **voices: Any) -> Living:
+    """The library behind a server; what is learned is learned by a process that does as it is told."""
+    house, served = world.enter(_served(settings, **voices))
+    world.note.house, world.note.home, world.note.http = house, settings.home, world.http(served)
+    return house
+
+
+def _upload(http: Http, data: bytes, name: str = "mum.flac", **changed: str | None) -> Any:
+    fields = {**FIELDS, **changed}
+    given = {field: text for field, text in fields.items() if text is not None}
+    return http.post("/api/voices", data=given, files={"file": (name, data, "application/octet-stream")})
+
+
+# With the real models.
+
+
+@given("一段約 8 秒的清楚錄音")
+def _(world: World, house: RealHouse) -> None:
+    world.note.http, world.note.home = house.http, house.house.settings.home
+    world.note.data = house.sound(REFERENCE, "zf_xiaoxiao")
+
+
+@when("小美上傳它，寫明是誰、同意什麼")
+def _(world: World) -> None:
+    answer = _upload(world.note.http, world.note.data, "mum.wav")
+    assert answer.status_code == 201, answer.text
+    world.note.body = answer.json()
+    world.note.voice = world.note.body["id"]
+
+
+@then("她立刻看到正在準備")
+def _(world: World) -> None:
+    assert world.note.body["state"] == "preparing"
+
+
+@then("準備好之後列在聲音清單裡")
+def _(world: World) -> None:
+    world.note.http.until(f"/api/voices/{world.note.voice}", lambda body: body["state"] == "ready")
+    listed = world.note.http.get("/api/voices").json()["data"]
+    assert world.note.voice in [one["id"] for one in listed]
+
+
+@when(parsers.parse("她請那個聲音說「{words}」"))
+def _(world: World, words: str) -> None:
+    body = {"input": words, "voice": world.note.voice, "response_format": "wav"}
+    world.note.answer = world.note.http.post("/v1/audio/speech", json=body)
+
+
+@then("她聽到一段聲音")
+def _(world: World) -> None:
+    assert world.note.answer.status_code == 200
+    assert len(world.note.answer.content) > 30_000
+
+
+@when("她刪除那個聲音")
+def _(world: World) -> None:
+    assert world.note.http("DELETE", f"/api/voices/{world.note.voice}").status_code == 204
+
+
+@then("磁碟上沒有那個聲音的任何檔案")
+def _(world: World) -> None:
+    assert kept(world.note.home) == []
+
+
+# Consent.
+
+
+@given(parsers.parse("小美上傳了一個聲音，同意的人是「{name}」"))
+def _(world: World, settings: Settings, name: str) -> None:
+    house = _open(world, settings, learn="none")
+    answer = _upload(world.note.http, audio(2.0, 2.5, 3.0), consent_speaker=name)
+    assert answer.status_code == 201
+    world.note.voice = answer.json()["id"]
+    world.run(house.until(world.note.voice, lambda voice: voice.state == "ready"))
+
+
+@when("她查看那個聲音")
+def _(world: World) -> None:
+    world.note.body = world.note.http.get(f"/api/voices/{world.note.voice}").json()
+
+
+@then(parsers.parse("同意紀錄寫著「{name}」、同意的內容與時間"))
+def _(world: World, name: str) -> None:
+    consent = world.note.body["consent"]
+    assert (consent["speaker"], consent["statement"]) == (name, "可以")
+    assert consent["at"]
+
+
+@given("一段清楚的錄音")
+def _(world: World, settings: Settings) -> None:
+    _open(world, settings, learn="none")
+    world.note.data = audio(2.0, 2.5, 3.0)
+
+
+@when(parsers.parse("小美上傳時沒有填{field}"))
+def _(world: World, field: str) -> None:
+    world.note.answer = _upload(world.note.http, world.note.data, **{field: None})
+
+
+@then(parsers.parse("上傳被拒絕，說明提到{field}"))
+def _(world: World, field: str) -> None:
+    assert world.note.answer.status_code == 400
+    assert field in world.note.answer.json()["error"]["message"]
+
+
+@then("什麼都沒有留下")
+def _(world: World) -> None:
+    assert world.note.house.files() == []
+    assert world.run(world.note.house.store._jobs.counts()) == {}
+
+
+# What cannot be used.
+
+
+@given("改名成 .wav 的 PDF")
+def _(world: World, settings: Settings) -> None:
+    _bad(world, settings, b"%PDF-1.7\n" + b"1 0 obj << >> endobj\n" * 400)
+
+
+@given("五秒的安靜")
+def _(world: World, settings: Settings) -> None:
+    _bad(world, settings, encode(from_float(np.zeros(RATE * 5)), RATE, "flac"))
+
+
+@given("只有一秒半的說話")
+def _(world: World, settings: Settings) -> None:
+    _bad(world, settings, audio(0.6, 0.9))
+
+
+@given("破音的錄音")
+def _(world: World, settings: Settings) -> None:
+    clipped = np.clip(speech(4.0) / 1500.0, -0.5, 0.5)
+    _bad(world, settings, encode(from_float(clipped), RATE, "flac"))
+
+
+@given("很小的檔案，展開有兩小時")
+def _(world: World, settings: Settings) -> None:
+    _bad(world, settings, encode(from_float(np.zeros(8000 * 7200)), 8000, "flac"))
+
+
+def _bad(world: World, settings: Settings, data: bytes) -> None:
+    _open(world, settings, learn="none")
+    world.note.data = data
+
+
+@when("小美上傳它")
+def _(world: World) -> None:
+    world.note.answer = _upload(world.note.http, world.note.data, "voice.wav")
+
+
+@then(parsers.parse("上傳被拒絕，說明裡有「{words}」"))
+def _(world: World, words: str) -> None:
+    assert world.note.answer.status_code in {400, 422}
+    assert words in world.note.answer.json()["error"]["message"]
+
+
+@when("小美上傳它，附上完全不同的逐字稿")
+def _(world: World) -> None:
+    wrong = "完全不一樣的另外一段話，跟錄音沒有關係。"
+    world.note.answer = _upload(world.note.http, world.note.data, transcript=wrong)
+
+
+@then("上傳被拒絕，指出不對的是逐字稿")
+def _(world: World) -> None:
+    assert world.note.answer.status_code == 422
+    check = world.note.answer.json()["error"]["checks"][-1]
+    assert (check["check"], check["verdict"]) == ("transcript", "refused")
+    assert check["advice"]["zh"]
+
+
+# Deleting.
+
+
+@then("聲音、試聽與參考錄音都要不到")
+def _(world: World) -> None:
+    for path in ("", "/sample", "/reference"):
+        assert world.note.http.get(f"/api/voices/{world.note.voice}{path}").status_code == 404
+
+
+@given("一個正在背景學習的聲音")
+def _(world: World, settings: Settings) -> None:
+    house = _open(world, settings, learn="style")
+    house.order(style=[["progress", 0.2], ["progress", 0.4], ["hang", 0]])
+
+    async def begin() -> Voice:
+        voice = await house.add()
+        return await house.until(
+            voice.id, lambda one: one.learning.state == "running" and one.learning.progress > 0.3
+        )
+
+    world.note.voice = world.run(begin()).id
+    (run,) = house.runs
+    world.note.pid = run["pid"]
+
+
+@then("學習的程序結束了")
+def _(world: World) -> None:
+    stat = Path(f"/proc/{world.note.pid}/stat")
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+# Learning.
+
+
+@given(parsers.parse("一個聲音學習之後的相似度是 {similarity:g}"))
+def _(world: World, settings: Settings, similarity: float) -> None:
+    house = _open(world, settings, learn="style")
+    house.order(style=[["done", similarity]])
+
+    async def learned() -> Voice:
+        voice = await house.add()
+        return await house.until(voice.id, lambda one: one.learning.state == "done")
+
+    world.note.learned = world.run(learned())
+
+
+@then(parsers.parse("它叫做「{label}」"))
+def _(world: World, label: str) -> None:
+    assert world.note.learned.label == label
+
+
+@when("有人開始說話")
+def _(world: World) -> None:
+    async def speak() -> None:
+        world.note.watch = world.note.house.quiet.watch("sess")
+        world.note.watch(SpeechStarted(1, 0.0, 0.0))
+
+    world.run(speak())
+
+
+@then("學習顯示暫停")
+def _(world: World) -> None:
+    world.run(world.note.house.until(world.note.voice, lambda one: one.learning.state == "paused"))
+
+
+@when("說完了")
+def _(world: World) -> None:
+    async def end() -> None:
+        world.note.watch.close()
+
+    world.run(end())
+
+
+@then("學習繼續")
+def _(world: World) -> None:
+    world.run(world.note.house.until(world.note.voice, lambda one: one.learning.state == "running"))
+    assert world.note.house.runs[-1]["pid"] == world.note.pid
+
+
+@when("小美取消學習，再要求繼續")
+def _(world: World) -> None:
+    http, path = world.note.http, f"/api/voices/{world.note.voice}/learn"
+    assert http.post(f"{path}/cancel").json()["learning"]["state"] == "cancelled"
+    world.note.house.order(style=[["progress", 0.2], ["progress", 0.4], ["done", 0.7]])
+    assert http.post(path).status_code == 200
+
+
+@then("學習從停下的地方接著做完")
+def _(world: World) -> None:
+    world.run(world.note.house.until(world.note.voice, lambda one: one.learning.state == "done"))
+    assert [run["from"] for run in world.note.house.runs] == [0, 2]
+
+
+@given("一個聲音的學習程序一直死掉")
+def _(world: World, settings: Settings) -> None:
+    house = _open(world, settings, learn="style")
+    house.order(style=[["die", int(signal.SIGKILL)]] * 5)
+
+    async def failed() -> Voice:
+        voice = await house.add()
+        return await house.until(voice.id, lambda one: one.learning.state == "failed")
+
+    world.note.failed = world.run(failed())
+
+
+@then("學習標明失敗並說明原因")
+def _(world: World) -> None:
+    assert "memory" in world.note.failed.learning.error
+
+
+@then("那個聲音仍然可以說話")
+def _(world: World) -> None:
+    body = {"input": "你好", "voice": world.note.failed.id, "response_format": "pcm"}
+    assert world.note.http.post("/v1/audio/speech", json=body).status_code == 200
+
+
+# Changing.
+
+
+@when(parsers.parse("她把名字改成「{name}」，逐字稿改成「{transcript}」"))
+def _(world: World, name: str, transcript: str) -> None:
+    change = {"name": name, "transcript": transcript}
+    world.note.body = world.note.http("PATCH", f"/api/voices/{world.note.voice}", json=change).json()
+
+
+@then(parsers.parse("那個聲音叫「{name}」，逐字稿是「{transcript}」"))
+def _(world: World, name: str, transcript: str) -> None:
+    assert (world.note.body["name"], world.note.body["transcript"]) == (name, transcript)
+
+
+@when("另一個人想看、想改、想刪那個聲音")
+def _(world: World) -> None:
+    async def attempts() -> int:
+        library, voice, refused = world.note.house.library, world.note.voice, 0
+        for attempt in (
+            library.voice(voice, "other"),
+            library.change(voice, "other", name="x"),
+            library.delete(voice, "other"),
+        ):
+            with pytest.raises(NotFound):
+                await attempt
+            refused += 1
+        return refused
+
+    world.note.refused = world.run(attempts())
+
+
+@then("對他來說那個聲音不存在")
+def _(world: World) -> None:
+    assert world.note.refused == 3
+    assert world.note.http.get(f"/api/voices/{world.note.voice}").json()["name"] == "媽媽"
