@@ -15,6 +15,7 @@ Some 4 minutes of two cores.
 
 import argparse
 import asyncio
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -112,7 +113,7 @@ def main() -> None:
             print(f"{score}: {', '.join(left)} would count but cannot be relied upon", flush=True)
     today = datetime.now(UTC).date()
     head = Head(
-        version=f"shipped-{today:%Y%m%d}",
+        version="shipped",
         made=today,
         about="Norms: "
         + MADE.format(count=len(rows), extractor=f"own-{EXTRACTOR}")
@@ -122,6 +123,10 @@ def main() -> None:
         bias=dict.fromkeys(SCORES, 0.0),
         sources={s: {n: why for n, (_, why) in WEIGHTS[s].items() if n in reliable} for s in SCORES},
     )
+    # Named by its numbers: with other ones everything that is kept is scored again.
+    numbers = head.model_dump_json(include={"norms", "weights", "bias"})
+    name = f"shipped-{today:%Y%m%d}-{hashlib.sha256(numbers.encode()).hexdigest()[:6]}"
+    head = head.model_copy(update={"version": name})
     args.out.write_text(head.model_dump_json(indent=1) + "\n", encoding="utf-8")
     print(head.model_dump_json(indent=1))
 

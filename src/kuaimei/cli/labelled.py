@@ -1,11 +1,12 @@
 """Labelled utterances with what was measured of them: from the store, or measured now."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from kuaimei.analysis.calibration import Sample
+from kuaimei.analysis.head import FEATURES
 from kuaimei.analysis.labels import Label
 from kuaimei.analysis.scoring import hindrance
 from kuaimei.audio.decode import decode
@@ -67,8 +68,14 @@ async def _stored(store: Store, labels: Sequence[Label]) -> list[tuple[Label, Fe
             except NotFound:
                 continue  # deleted meanwhile
             label = replace(label, session=session)
-        found.append((label, Features(**measured[label.utterance])))
+        found.append((label, _features(measured[label.utterance])))
     return found
+
+
+def _features(kept: Mapping[str, float]) -> Features:
+    # What an older extractor measured may have had other names.
+    known = {name: value for name, value in kept.items() if name in FEATURES}
+    return Features(**{"duration_s": 0.0, "speech_s": 0.0, **known})
 
 
 async def _measured(

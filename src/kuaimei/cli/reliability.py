@@ -218,9 +218,13 @@ async def _follow(
         return []
     head, chosen = load_head(settings.home), list(clips)[:count]
     found = []
-    for done, series in enumerate(SERIES.values()):
-        found.append(await asyncio.to_thread(follow, chosen, series, STEPS, ear, head))
-        progress("spoken otherwise", done + 1, len(SERIES))
+    for series in SERIES.values():
+        rows: list[tuple[float, ...]] = []
+        for clip in chosen:  # one at a time: between two of them it can be broken off
+            one = await asyncio.to_thread(follow, [clip], series, STEPS, ear, head)
+            rows += one.values
+            progress(f"spoken {series.name}", len(rows), len(chosen))
+        found.append(Followed(series, tuple(rows)))
     return found
 
 
