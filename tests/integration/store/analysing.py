@@ -95,6 +95,7 @@ async def be_a_victim(home: Path, database: str) -> None:
             recorder = store.recorder("sess_victim")
             for turn in range(1, 400, 4):
                 everything(recorder, turn)
+                await store._writer.barrier()
                 print("said", turn, flush=True)
                 await asyncio.sleep(0.4)
             await asyncio.Event().wait()

@@ -409,7 +409,7 @@ async def test_killed_at_any_moment_nothing_stays_without_an_analysis(
     async with open_store(settings) as store, analysing(store, settings) as room:
         await eventually(lambda: complete(store))
         found = await said(store, "sess_victim")
-        assert found
+        assert len(found) >= 5
         assert await lacking(store) == 0
         assert (await room.progress()).waiting == 0
         assert all(u.analysis is not None for u in found)

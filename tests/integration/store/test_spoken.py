@@ -259,6 +259,14 @@ async def test_a_round_of_labelling(settings: Settings) -> None:
         )
 
 
+async def test_who_speaks_is_noted_also_where_the_recorder_makes_the_session(settings: Settings) -> None:
+    async with open_store(settings) as store:
+        recorder = store.recorder("sess_a", client={"owner": "me", "person": "anna"})
+        recorder(UserText(1, now(), "打字"))
+        await recorder.close()
+        assert (await store.session("sess_a")).client == {"owner": "me", "person": "anna"}
+
+
 async def test_the_client_hears_of_it_and_says_who_speaks(settings: Settings) -> None:
     async with opened(settings) as house:
         async with talking(house.served, "?person=anna-1") as talk:
