@@ -57,7 +57,7 @@
     例子:
       | 文字                                       | 整塊                |
       | 好的，價格是3.5元，您可以參考看看。        | 3.5                 |
-      | 網址是https://example.com/a?b=1，請看。    | https://example.com/a?b=1 |
+      | 網址是https://example.com/a?b=1，請您打開看看，再告訴我結果如何。 | https://example.com/a?b=1 |
       | 他說：「好。」然後就走了，沒有再回來。     | 「好。」            |
 
   @US-405 @happy

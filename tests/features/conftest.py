@@ -90,6 +90,6 @@ def house(loop: asyncio.AbstractEventLoop, cluster: EmbeddedPostgres) -> Iterato
     """The whole application with real (light) models, served; opened when the first scenario asks."""
     world = World(loop)
     try:
-        yield world.enter(opened(world, _database(cluster)))
+        yield world.enter(opened(world, _database(cluster)), 280.0)
     finally:
         world.close()

@@ -75,6 +75,7 @@ async def _record(store: Store, count: int) -> None:
     for turn in range(1, count + 1):
         _said(recorder, turn)
     await recorder.close()
+    assert await store.settle()
 
 
 async def _utterances(store: Store) -> Sequence[Utterance]:
@@ -213,6 +214,7 @@ def _(world: World, settings: Settings, what: str) -> None:
         recorder = world.note.store.recorder(SESSION)
         CONTENTS[what](recorder)
         await recorder.close()
+        assert await world.note.store.settle()
 
     world.run(happen())
 
@@ -357,12 +359,14 @@ def _(world: World) -> None:
     world.note.rows = _rows(answer.content)
 
 
-@then("表裡每句一列，有分數和特徵")
+@then("表裡每句一列，有分數和特徵，或有原因")
 def _(world: World) -> None:
     rows = world.note.rows
     assert len(rows) == 4
-    assert all(0.0 < float(row[name]) < 1.0 for row in rows for name in SCORES)
-    assert all(float(row["rate_syl_s"]) > 0 for row in rows if row["speaker"] == "user")
+    mine = [row for row in rows if row["speaker"] == "user"]
+    assert all(0.0 < float(row[name]) < 1.0 for row in mine for name in SCORES)
+    assert all(float(row["rate_syl_s"]) > 0 for row in mine)
+    assert all(row["confidence"] or row["reason"] for row in rows)
 
 
 @then("那一格以文字保存")

@@ -51,10 +51,10 @@ def _open(world: World, settings: Settings, **voices: Any) -> Living:
     return house
 
 
-def _upload(http: Http, data: bytes, name: str = "mum.flac", **changed: str | None) -> Any:
+def _upload(http: Http, data: bytes, file: str = "mum.flac", **changed: str | None) -> Any:
     fields = {**FIELDS, **changed}
     given = {field: text for field, text in fields.items() if text is not None}
-    return http.post("/api/voices", data=given, files={"file": (name, data, "application/octet-stream")})
+    return http.post("/api/voices", data=given, files={"file": (file, data, "application/octet-stream")})
 
 
 # With the real models.

@@ -45,9 +45,9 @@ class World:
         """Do it, and wait until it is done."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s)
 
-    def enter(self, context: AbstractAsyncContextManager[T]) -> T:
+    def enter(self, context: AbstractAsyncContextManager[T], timeout_s: float = 120.0) -> T:
         """Open it until the scenario is over."""
-        return self.run(self._stack.enter_async_context(context))
+        return self.run(self._stack.enter_async_context(context), timeout_s)
 
     def close(self) -> None:
         """Whatever is open, the last first."""
