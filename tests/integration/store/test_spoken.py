@@ -299,3 +299,7 @@ async def test_the_client_hears_of_it_and_says_who_speaks(settings: Settings) ->
         with pytest.raises((ConnectionClosed, AssertionError), match="person"):
             async with asyncio.timeout(20), talking(house.served, "?person=not/anna"):
                 pass
+        refused = await house.client.post(
+            "/v1/realtime/calls?person=not/anna", content="v=0", headers={"content-type": "application/sdp"}
+        )
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_person")
