@@ -13,10 +13,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import jieba  # type: ignore[import-untyped]
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from opencc import OpenCC
 
 from hatch_build import run_npm
 
@@ -70,6 +72,8 @@ _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?^ {0,3}\1[`~]*\s*?$", re.M | re.S)
 _CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.S)
 _LINK = re.compile(r"(\]\()([^()\s]+(?:\([^()\s]*\)[^()\s]*)*)((?:\s+\"[^\"]*\")?\))")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.I)
+_WORDS = ("個資法", "快美", "臺灣", "語音助理", "聲紋", "驗收", "允收標準")
+_CHINESE = re.compile(r"[\u3400-\u9fff]{2,}")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 
 
@@ -88,6 +92,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path in sorted(_sources(files)):
         text = (ROOT / path).read_text(encoding="utf-8")
         files.append(File.generated(config, _source(path), content=_shown(path, text)))
+    _teach_words(files)
     modules = _fetched()
     for path, name in _VENDOR.items():
         text = (modules / name).read_text(encoding="utf-8")
@@ -174,6 +179,24 @@ def _code_spans(markdown: str) -> Iterator[tuple[int, int]]:
 def _inline(markdown: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     for span in _CODE.finditer(markdown, start, end):
         yield span.span()
+
+
+def _teach_words(files: Files) -> None:
+    """Let the search find whole words: what cuts Chinese for it knows Simplified ones only."""
+    simplified = OpenCC("t2s")
+    for word in _WORDS:
+        jieba.add_word(word)
+    for file in files.documentation_pages():
+        text = "\n".join(_CHINESE.findall(file.content_string))
+        plain = simplified.convert(text)
+        if len(plain) != len(text):
+            continue
+        position = 0
+        for word in jieba.cut(plain):
+            written = text[position : position + len(word)]
+            position += len(word)
+            if len(word) > 1 and word != written:
+                jieba.add_word(written)
 
 
 def _unfolded(item: Any, docs: Path) -> Any:
