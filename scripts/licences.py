@@ -8,8 +8,10 @@ import json
 import re
 import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, metadata
+from importlib.metadata import metadata
 from pathlib import Path
+
+from packaging.markers import Marker
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "licences.md"
@@ -26,7 +28,18 @@ INTRO = """# Licences
 
 Written by `python -m scripts.licences` from the packages as installed and the catalogue of weights.
 kuaimei itself is Apache-2.0. Nothing here is under the GPL, a non-commercial or a non-compete licence;
-what is would be an optional extra that says so when it is switched on.
+what is, is an optional extra that says so when it is switched on (`pip install 'kuaimei[NAME]'`):
+
+| extra | for | licence |
+|---|---|---|
+| `praat` | Praat's measurements (`praat-parselmouth`); re-speaking for `kuaimei bench analysis` | GPL-3 |
+| `reliability` | `kuaimei bench analysis` (`pingouin`) | GPL-3 |
+| `opensmile` | openSMILE's measurements of a voice | research only, no commercial use |
+| `librosa` | librosa's F0 | ISC |
+| `calibration` | `kuaimei calibrate` (`scikit-learn`) | BSD-3-Clause |
+| `mic` | `kuaimei talk` with this machine's microphone (`sounddevice`) | MIT |
+
+The tests use all of these but the last; the server needs none. And of what is always there:
 
 - LGPL: `psycopg` (database driver), `num2words` (a dependency of the phonemiser), `soxr` (resampler).
   They are used as unmodified libraries that anyone can replace.
@@ -71,10 +84,9 @@ def page_packages() -> list[tuple[str, str]]:
 
 def packages() -> list[str]:
     """Names in requirements.txt that apply to this platform."""
-    names = re.findall(
-        r"^([a-z0-9][a-z0-9._-]*)==", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.M
-    )
-    return [name for name in names if _installed(name)]
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    pinned = re.findall(r"^([a-z0-9][a-z0-9._-]*)==[^\s;]+(?: ; (.+?))?(?: \\)?$", text, re.M)
+    return [name for name, marker in pinned if not marker or Marker(marker).evaluate()]
 
 
 def licence(name: str) -> str:
@@ -87,14 +99,6 @@ def licence(name: str) -> str:
     ]
     stated = data["License-Expression"] or ", ".join(classes) or (data["License"] or "").split("\n")[0]
     return stated or "not stated"
-
-
-def _installed(name: str) -> bool:
-    try:
-        metadata(name)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 if __name__ == "__main__":
