@@ -29,9 +29,7 @@ COMING: Final = "計畫中"
 
 _BEGIN: Final = "<!-- 追溯表：由 python -m scripts.traceability 產生，不要手改 -->"
 _END: Final = "<!-- 追溯表結束 -->"
-_ROW: Final = re.compile(
-    r"^\| (US-\d{3}) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \| \[(\w+\.feature)\]\((.+?)\) \|$", re.M
-)
+_ROW: Final = re.compile(r"^\| (US-\d{3}) \| (.+?) \| (.+?) \| (.+?) \| \[(\w+)\]\((.+?)\) \|$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Story:
     """One row of the requirements.
 
     Attributes:
-        wish: What is wanted.
+        wish: Who wants what, and why.
         state: As the row says.
         feature: Name of the file that it links to.
     """
@@ -93,7 +91,7 @@ class Scenario:
 def stories() -> list[Story]:
     """All of the requirements, in their order."""
     rows = _ROW.finditer(STORIES.read_text(encoding="utf-8"))
-    return [Story(row[1], row[3], row[6], row[7]) for row in rows]
+    return [Story(row[1], row[2], row[4], f"{row[5]}.feature") for row in rows]
 
 
 def scenarios() -> list[Scenario]:

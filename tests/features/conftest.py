@@ -1,50 +1,34 @@
-"""What every scenario has at hand, and how behaviours that are not built yet are counted."""
+"""What every scenario has at hand."""
 
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
-from _pytest.terminal import TerminalReporter
-from pytest_bdd.exceptions import StepDefinitionNotFoundError
 
 from kuaimei.settings import AnalysisSettings, RenderingSettings, Settings, StoreSettings
 from kuaimei.store.embedded import EmbeddedPostgres
-from scripts.traceability import KINDS, PLANNED, STORY
+from tests.features.planned import pytest_bdd_apply_tag, pytest_terminal_summary
 from tests.features.real_house import RealHouse, opened
 from tests.features.world import World
 from tests.integration.cli.conftest import environment, home, kuaimei
 from tests.integration.store.conftest import cluster, folder, made
 
-__all__ = ["cluster", "environment", "folder", "home", "kuaimei", "made"]
+__all__ = [
+    "cluster",
+    "environment",
+    "folder",
+    "home",
+    "kuaimei",
+    "made",
+    "pytest_bdd_apply_tag",
+    "pytest_terminal_summary",
+]
 
-_HERE = "tests/features/"
 _numbers = itertools.count(1)
-
-
-def pytest_bdd_apply_tag(tag: str, function: Callable[..., Any]) -> bool | None:
-    """Stories and kinds are no marks; what is planned has to lack a step, or it is built.
-
-    A planned scenario whose steps all exist fails: passing, because it is expected to fail; failing,
-    because that is no missing step.
-    """
-    if tag == PLANNED:
-        why = "planned: not built yet; once its steps exist, take @planned away"
-        pytest.mark.xfail(strict=True, raises=StepDefinitionNotFoundError, reason=why)(function)
-        return True
-    return True if tag in KINDS or STORY.fullmatch(tag) else None
-
-
-def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """List what is promised and not there."""
-    planned = [r.nodeid for r in terminalreporter.stats.get("xfailed", []) if r.nodeid.startswith(_HERE)]
-    if planned:
-        terminalreporter.section(f"planned, not built: {len(planned)} scenarios", sep="-")
-        for name in planned:
-            terminalreporter.line(name.removeprefix(_HERE))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import httpx
 import numpy as np
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from kuaimei.audio.decode import decode
@@ -42,7 +43,7 @@ class Turn:
 
     Attributes:
         talk: The connection, open as long as the house is.
-        reached: Addresses that the process connected to meanwhile.
+        reached: Addresses to which the process was connected from before its client came to its end.
     """
 
     talk: Talk
@@ -101,8 +102,10 @@ class RealHouse:
     def spoken(self, text: str) -> Turn:
         """The turn in which somebody says ``text`` in real time, and is answered."""
         if text not in self.turns:
-            pcm, talk = self.pcm(text), self.world.talk(self.served)
-            self.turns[text] = self.world.run(_say(talk, pcm), 200)
+            pcm, reached = self.pcm(text), _connections()
+            talk = self.world.talk(self.served)
+            self.world.run(_say(talk, pcm), 200)
+            self.turns[text] = Turn(talk, reached | _open_now())
         return self.turns[text]
 
     def rendered(self, turn: Turn) -> dict[str, Any]:
@@ -112,12 +115,10 @@ class RealHouse:
         return self.world.run(_patiently(turn.talk, "kuaimei.reply.hq_ready"), 200)
 
 
-async def _say(talk: Talk, pcm: Pcm) -> Turn:
-    reached = _connections()
+async def _say(talk: Talk, pcm: Pcm) -> None:
     feeding = asyncio.ensure_future(_feed(talk, wire(silence(300), pcm, silence(2500))))
     await _patiently(talk, "kuaimei.turn.timing")
     await feeding
-    return Turn(talk, set(reached))
 
 
 async def _feed(talk: Talk, data: bytes) -> None:
@@ -138,25 +139,28 @@ async def _patiently(talk: Talk, kind: str) -> dict[str, Any]:
                 continue
 
 
-_reached: set[str] = set()
+_reached: list[set[str]] = []
 
 
 def _connections() -> set[str]:
-    """Addresses to which this process connects from now on; what it is told of cannot be untold."""
+    """Addresses that are connected to, or asked for, from now on; a hook cannot be taken off again."""
     if not _reached:
-        _reached.add("")
         sys.addaudithook(_hear)
-    _reached.clear()
-    _reached.add("")
-    return _reached
+    _reached[:] = [set()]
+    return _reached[0]
 
 
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "socket.connect":
         address = arguments[1]
-        _reached.add(str(address[0]) if isinstance(address, tuple) else "unix")
+        _reached[0].add(str(address[0]) if isinstance(address, tuple) else "unix")
     elif event == "socket.getaddrinfo":
-        _reached.add(str(arguments[0]))
+        _reached[0].add(str(arguments[0]))
+
+
+def _open_now() -> set[str]:
+    """Other ends of this process's connections, also of those that libraries opened by themselves."""
+    return {one.raddr.ip for one in psutil.Process().net_connections(kind="inet") if one.raddr}
 
 
 @asynccontextmanager

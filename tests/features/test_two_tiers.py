@@ -3,7 +3,8 @@
 import asyncio
 import io
 import signal
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from kuaimei.store import Store, open_store
 from kuaimei.store.rows import Boundary, Rendering
 from kuaimei.text.lexicon import load_lexicon
 from kuaimei.text.reading import read_aloud
+from kuaimei.workers.engines import CARDS
 from kuaimei.workers.references import References
 from tests.fakes import FakeSynthesizer
 from tests.features.real_house import RealHouse
@@ -39,6 +41,7 @@ from tests.unit.workers.tone import Tone
 
 scenarios("two_tiers.feature")
 
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 FIFTY = (
     "今天早上天氣很好，我們一家人到河邊散步，孩子在草地上跑來跑去，中午在樹下吃便當，傍晚才慢慢走回家裡去。"
 )
@@ -336,6 +339,17 @@ def _(world: World) -> None:
 @then("被告知那臺機器拒絕了")
 def _(world: World) -> None:
     assert "refused" in str(world.note.refused)
+
+
+@when("要啟動一個權重限制非商用的引擎，沒有表示接受授權")
+def _(world: World, kuaimei: Run) -> None:
+    world.note.told = kuaimei("worker", "--engine", "xtts", status=1).stderr
+
+
+@then("它不啟動，並說出授權與怎麼表示接受")
+def _(world: World) -> None:
+    assert CARDS["xtts"].licence.weights in world.note.told
+    assert "--accept-licence" in world.note.told
 
 
 # Room for two.

@@ -1,17 +1,18 @@
 """Epic 5: voices that people lend."""
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pytest_bdd import given, parsers, scenarios, then, when
 
 from kuaimei.audio.encode import encode
-from kuaimei.audio.pcm import from_float
+from kuaimei.audio.pcm import from_float, to_float
 from kuaimei.dialogue.events import SpeechStarted
 from kuaimei.errors import NotFound
 from kuaimei.settings import Settings
@@ -20,8 +21,10 @@ from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Voice
 from tests.features.real_house import RealHouse
 from tests.features.world import Http, World
+from tests.integration.enrolment.test_real import MORE, TEXT, at_home
 from tests.integration.server.serving import TestHouse, quick_engines, serving
 from tests.integration.voices.living import Living, audio, kept, living, speech
+from tests.unit.voices.signals import chords, echoing, hiss
 
 scenarios("voices.feature")
 
@@ -140,7 +143,8 @@ def _(world: World, settings: Settings) -> None:
 
 @when(parsers.parse("小美上傳時沒有填{field}"))
 def _(world: World, field: str) -> None:
-    world.note.answer = _upload(world.note.http, world.note.data, **{field: None})
+    missing: dict[str, Any] = {field: None}
+    world.note.answer = _upload(world.note.http, world.note.data, **missing)
 
 
 @then(parsers.parse("上傳被拒絕，說明提到{field}"))
@@ -155,7 +159,30 @@ def _(world: World) -> None:
     assert world.run(world.note.house.store._jobs.counts()) == {}
 
 
-# What cannot be used.
+# What cannot be used: heard by the real models, and made of sounds.
+
+DAMAGE: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "音量開到破音": lambda good: np.clip(4 * good / np.abs(good).max(), -1, 1),
+    "背景很吵": lambda good: hiss(good, 4),
+    "回音很重": lambda good: echoing(good, 1.8),
+    "背景有音樂": lambda good: chords(good, 0.05),
+    "非常小聲": lambda good: good * 0.004,
+}
+
+
+@given(parsers.parse("一段清楚的說話，{damage}"))
+def _(world: World, house: RealHouse, damage: str) -> None:
+    good = to_float(at_home(house.pcm(TEXT), house.pcm(MORE))).astype(np.float64)
+    world.note.http = house.http
+    world.note.data = encode(from_float(DAMAGE[damage](good)), RATE, "flac")
+
+
+@then(parsers.parse("上傳被拒絕，不合格的是「{check}」，並附上中文的建議"))
+def _(world: World, check: str) -> None:
+    assert world.note.answer.status_code == 422, world.note.answer.text
+    checks = world.note.answer.json()["error"]["checks"]
+    refused = {one["check"]: one["advice"] for one in checks if one["verdict"] == "refused"}
+    assert refused[check]["zh"]
 
 
 @given("改名成 .wav 的 PDF")
