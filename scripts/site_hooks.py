@@ -47,13 +47,12 @@ _COLOURS = """
   mermaid.initialize = (options) => initialize({ ...options, themeCSS: `${options.themeCSS ?? ""}${own}` });
 })();
 """
-_ELSEWHERE = {
-    # A part of the theme's script, and what it becomes: a file of the site's own.
-    '"https://unpkg.com/mermaid@11/dist/mermaid.min.js"': (
-        'new URL("assets/vendor/mermaid.js",__md_scope).href'
-    ),
-    '"https://unpkg.com/resize-observer-polyfill"': '"data:text/javascript,"',  # every browser has it
-}
+_ELSEWHERE = (
+    (re.compile(r'"https://[^"]+/mermaid@[^"]+\.js"'), 'new URL("assets/vendor/mermaid.js",__md_scope).href'),
+    (re.compile(r'"https://[^"]+/resize-observer-polyfill"'), '"data:text/javascript,"'),
+)
+"""What the theme's script would fetch from another host, and what it takes instead. (Every browser observes
+sizes by itself.)"""
 _LANGUAGES = {
     ".css": "css",
     ".feature": "gherkin",
@@ -131,12 +130,10 @@ def on_post_build(config: MkDocsConfig) -> None:
     scripts = list(Path(config.site_dir, "assets/javascripts").glob("bundle.*.min.js"))
     for script in scripts:
         text = script.read_text(encoding="utf-8")
-        for theirs, ours in _ELSEWHERE.items():
-            if text.count(theirs) != 1:
-                raise PluginError(
-                    f"{script.name} does not name {theirs} once: scripts/site_hooks.py is stale"
-                )
-            text = text.replace(theirs, ours)
+        for theirs, ours in _ELSEWHERE:
+            text, count = theirs.subn(ours, text)
+            if count != 1:
+                raise PluginError(f"{script.name} has no {theirs.pattern}: scripts/site_hooks.py is stale")
         script.write_text(text.partition("\n//# sourceMappingURL")[0] + "\n", encoding="utf-8")
         script.with_name(f"{script.name}.map").unlink(missing_ok=True)
     if len(scripts) != 1:
