@@ -126,6 +126,7 @@ export const en: Words = {
     stability: "Stability",
     affability: "Affability",
     trends: "How the manner changes",
+    rate: "Rate how people speak",
     compare: "Compare my speech with my earlier speech",
     compareHint: "By a random name of this browser’s own, sent when it connects. A change holds from the next connection on.",
     scored: (confidence, stability, affability) =>

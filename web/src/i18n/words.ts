@@ -107,7 +107,7 @@ export interface Words {
   own: OwnVoiceWords;
   tiers: TierWords;
   listen: ListenWords;
-  manner: Record<"open" | "close" | "confidence" | "stability" | "affability" | "trends" | "compare" | "compareHint", string> & {
+  manner: Record<"open" | "close" | "confidence" | "stability" | "affability" | "trends" | "compare" | "compareHint" | "rate", string> & {
     scored: (confidence: string, stability: string, affability: string) => string;
   };
   settings: Record<

@@ -126,6 +126,7 @@ export const zhTW: Words = {
     stability: "穩定",
     affability: "親和",
     trends: "語氣的變化",
+    rate: "聽語氣，打分數",
     compare: "和我先前的說話比較",
     compareHint: "連線時送出這個瀏覽器自己的隨機代號，認出先前說過的話。改變後從下一次連線開始。",
     scored: (confidence, stability, affability) =>

@@ -1,10 +1,10 @@
-import { Anchor, Button, Loader, Progress, TextInput } from "@mantine/core";
-import { useEffect, useState } from "react";
+import { Button, Loader, Progress, TextInput } from "@mantine/core";
+import { useState } from "react";
 
 import { LABELS_CSV, type RatingProgress } from "../../api/analysis";
 import { getSound } from "../../api/rest";
-import { Mark } from "../../app/Mark";
 import { prefer, usePreferences } from "../../app/preferences";
+import { SidePage } from "../../app/SidePage";
 import { useWords } from "../../i18n";
 import { enLabel, zhLabel, type LabelWords } from "../../i18n/label";
 import { save } from "../sessions/exporting";
@@ -17,42 +17,17 @@ const LONGEST_NAME = 64;
 
 /** People rate how others speak: what the scores are calibrated by. */
 export default function Labelling() {
-  const page = useWords();
   const { locale, rater } = usePreferences();
   const words = locale === "en" ? enLabel : zhLabel;
   const [naming, setNaming] = useState(rater === "");
-  useEffect(() => {
-    document.documentElement.lang = locale === "en" ? "en" : "zh-Hant-TW";
-    document.title = `${words.title} · ${page.brand}`;
-  }, [locale, page, words]);
   return (
-    <div className={classes.page}>
-      <header className={classes.header}>
-        <Anchor href="/" className={classes.brand}>
-          <Mark /> <span>{page.brand}</span>
-          <span className="km-hidden"> {words.back}</span>
-        </Anchor>
-        <Button
-          variant="subtle"
-          color="gray"
-          size="compact-md"
-          onClick={() => prefer({ locale: locale === "en" ? "zh-TW" : "en" })}
-          lang={locale === "en" ? "zh-Hant-TW" : "en"}
-        >
-          {page.switchLanguageShort}
-          <span className="km-hidden"> {page.switchLanguage}</span>
-        </Button>
-      </header>
-      <main className={classes.main}>
-        <h1>{words.title}</h1>
-        <p className={classes.soft}>{words.intro}</p>
-        {naming ? (
-          <Name rater={rater} words={words} onNamed={() => setNaming(false)} />
-        ) : (
-          <Round key={rater} rater={rater} words={words} onRename={() => setNaming(true)} />
-        )}
-      </main>
-    </div>
+    <SidePage title={words.title} back={words.back} intro={words.intro}>
+      {naming ? (
+        <Name rater={rater} words={words} onNamed={() => setNaming(false)} />
+      ) : (
+        <Round key={rater} rater={rater} words={words} onRename={() => setNaming(true)} />
+      )}
+    </SidePage>
   );
 }
 

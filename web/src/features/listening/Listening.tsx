@@ -1,10 +1,9 @@
-import { Anchor, Button, Loader, SegmentedControl, TextInput } from "@mantine/core";
+import { Button, Loader, SegmentedControl, TextInput } from "@mantine/core";
 import { useCallback, useEffect, useRef, useState } from "react";
 
 import { getResults, type Choice, type PairKind, type Results as Found } from "../../api/listening";
 import { listVoices } from "../../api/voices";
-import { Mark } from "../../app/Mark";
-import { prefer, usePreferences } from "../../app/preferences";
+import { SidePage } from "../../app/SidePage";
 import { useWords } from "../../i18n";
 import { nameOf } from "../voices/names";
 import { Clips } from "./Clips";
@@ -17,52 +16,27 @@ const LONGEST_REMARK = 500;
 /** Blind listening: two renderings of the same words, and which is better. */
 export default function Listening() {
   const words = useWords();
-  const { locale } = usePreferences();
   const [kind, setKind] = useState<PairKind | null>(null);
   const { results, look } = useResults();
   const trial = useTrial(kind, look);
   const called = useNames();
   const { state } = trial;
   const shown = "trial" in state ? state.trial.kind : kind;
-  useEffect(() => {
-    document.documentElement.lang = locale === "en" ? "en" : "zh-Hant-TW";
-    document.title = `${words.listen.title} · ${words.brand}`;
-  }, [locale, words]);
   return (
-    <div className={classes.page}>
-      <header className={classes.header}>
-        <Anchor href="/" className={classes.brand}>
-          <Mark /> <span>{words.brand}</span>
-          <span className="km-hidden"> {words.listen.back}</span>
-        </Anchor>
-        <Button
-          variant="subtle"
-          color="gray"
-          size="compact-md"
-          onClick={() => prefer({ locale: locale === "en" ? "zh-TW" : "en" })}
-          lang={locale === "en" ? "zh-Hant-TW" : "en"}
-        >
-          {words.switchLanguageShort}
-          <span className="km-hidden"> {words.switchLanguage}</span>
-        </Button>
-      </header>
-      <main className={classes.main}>
-        <h1>{words.listen.title}</h1>
-        <p className={classes.soft}>{words.listen.intro}</p>
-        <SegmentedControl
-          aria-label={words.listen.kind}
-          value={shown ?? "tiers"}
-          onChange={(value) => setKind(value as PairKind)}
-          data={[
-            { value: "tiers", label: words.listen.tiers },
-            { value: "voices", label: words.listen.voices },
-          ]}
-        />
-        {trial.replaced && <p role="status">{words.listen.gone}</p>}
-        <OneTrial key={"trial" in state ? state.trial.id : state.kind} state={state} called={called} trial={trial} />
-        <Results results={results} called={called} onForgotten={look} />
-      </main>
-    </div>
+    <SidePage title={words.listen.title} back={words.listen.back} intro={words.listen.intro}>
+      <SegmentedControl
+        aria-label={words.listen.kind}
+        value={shown ?? "tiers"}
+        onChange={(value) => setKind(value as PairKind)}
+        data={[
+          { value: "tiers", label: words.listen.tiers },
+          { value: "voices", label: words.listen.voices },
+        ]}
+      />
+      {trial.replaced && <p role="status">{words.listen.gone}</p>}
+      <OneTrial key={"trial" in state ? state.trial.id : state.kind} state={state} called={called} trial={trial} />
+      <Results results={results} called={called} onForgotten={look} />
+    </SidePage>
   );
 }
 

@@ -1,4 +1,4 @@
-import { NativeSelect, SegmentedControl } from "@mantine/core";
+import { Anchor, NativeSelect, SegmentedControl } from "@mantine/core";
 import { useEffect, useState, type ReactNode } from "react";
 
 import { getStatus } from "../../api/rest";
@@ -72,30 +72,13 @@ export function Settings() {
           ]}
         />
       </Field>
-      <Field label={words.tiers.swap} hint={words.tiers.swapHint}>
-        <SegmentedControl
-          fullWidth
-          aria-label={words.tiers.swap}
-          value={given.swap ? "on" : "off"}
-          onChange={(swap) => prefer({ swap: swap === "on" })}
-          data={[
-            { value: "on", label: words.tiers.swapOn },
-            { value: "off", label: words.tiers.swapOff },
-          ]}
-        />
-      </Field>
-      <Field label={words.manner.compare} hint={words.manner.compareHint}>
-        <SegmentedControl
-          fullWidth
-          aria-label={words.manner.compare}
-          value={given.compare ? "on" : "off"}
-          onChange={(compare) => prefer({ compare: compare === "on" })}
-          data={[
-            { value: "on", label: words.tiers.swapOn },
-            { value: "off", label: words.tiers.swapOff },
-          ]}
-        />
-      </Field>
+      <OnOff label={words.tiers.swap} hint={words.tiers.swapHint} on={given.swap} onChange={(swap) => prefer({ swap })} />
+      <OnOff
+        label={words.manner.compare}
+        hint={words.manner.compareHint}
+        on={given.compare}
+        onChange={(compare) => prefer({ compare })}
+      />
       <NativeSelect
         label={s.microphone}
         value={given.microphone}
@@ -122,6 +105,11 @@ export function Settings() {
         ]}
       />
       <p className={classes.note}>
+        <Anchor href="/listen">{words.listen.title}</Anchor>
+        <br />
+        <Anchor href="/label">{words.manner.rate}</Anchor>
+      </p>
+      <p className={classes.note}>
         {s.privacy}
         {version && <br />}
         {version && s.version(version)}
@@ -137,6 +125,31 @@ function Field({ label, hint, children }: { label: string; hint?: string; childr
       {hint && <p className={classes.hint}>{hint}</p>}
       {children}
     </div>
+  );
+}
+
+interface OnOffProps {
+  label: string;
+  hint: string;
+  on: boolean;
+  onChange: (on: boolean) => void;
+}
+
+function OnOff({ label, hint, on, onChange }: OnOffProps) {
+  const { tiers } = useWords();
+  return (
+    <Field label={label} hint={hint}>
+      <SegmentedControl
+        fullWidth
+        aria-label={label}
+        value={on ? "on" : "off"}
+        onChange={(value) => onChange(value === "on")}
+        data={[
+          { value: "on", label: tiers.swapOn },
+          { value: "off", label: tiers.swapOff },
+        ]}
+      />
+    </Field>
   );
 }
 
