@@ -37,12 +37,12 @@
   場景大綱: 別的網站不能透過瀏覽器使用
     假如 系統已經啟動
     當 送來的要求帶著<標頭>「<內容>」
-    那麼 要求被拒絕，代碼是「<代碼>」
+    那麼 要求被拒絕，因為<原因>
 
     例子:
-      | 標頭   | 內容                 | 代碼               |
-      | Origin | https://evil.example | origin_not_allowed |
-      | Host   | rebound.example      | host_not_allowed   |
+      | 標頭   | 內容                 | 原因         |
+      | Origin | https://evil.example | 來自別的網站 |
+      | Host   | rebound.example      | 不是自己的名字 |
 
   @US-704 @sad
   場景大綱: 別人的對話<動作>不了

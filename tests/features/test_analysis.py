@@ -225,11 +225,14 @@ def _(world: World) -> None:
     world.note.mine = world.run(_utterances(world.note.store))
 
 
+REASONS = {"沒有錄音": "no_audio", "不是說話": "not_speech", "太短": "too_short"}
+
+
 @then(parsers.parse("那一句沒有分數，原因是「{reason}」"))
 def _(world: World, reason: str) -> None:
     (one,) = world.note.mine
     world.note.last = _analysis(world, one.id)
-    assert (world.note.last["state"], world.note.last["reason"]) == ("unscored", reason)
+    assert (world.note.last["state"], world.note.last["reason"]) == ("unscored", REASONS[reason])
     assert world.note.last["scores"] is None
 
 

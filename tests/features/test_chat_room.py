@@ -444,10 +444,13 @@ def _(world: World, part: str) -> None:
     world.note.engine.failure = None
 
 
-@then(parsers.parse("她被告知失敗的是「{stage}」"))
-def _(talk: Talk, stage: str) -> None:
+STAGES = {"辨識": "recognition", "語言模型": "thinking", "合成": "synthesis"}
+
+
+@then(parsers.parse("她被告知失敗的是{part}"))
+def _(talk: Talk, part: str) -> None:
     told = [event for event in talk.events if event["type"] == "kuaimei.turn.failed"]
-    assert [event["stage"] for event in told] == [stage]
+    assert [event["stage"] for event in told] == [STAGES[part]]
     assert told[0]["message"]
 
 

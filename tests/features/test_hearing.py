@@ -173,8 +173,17 @@ def _(world: World) -> None:
     assert "zh and en" in world.note.answer.json()["error"]["message"]
 
 
-@then(parsers.parse("她被告知「{words}」"))
-def _(world: World, words: str) -> None:
+@then("她被告知檔案是空的")
+def _(world: World) -> None:
+    _refused(world, "empty")
+
+
+@then("她被告知不是聲音檔")
+def _(world: World) -> None:
+    _refused(world, "audio format")
+
+
+def _refused(world: World, words: str) -> None:
     assert world.note.answer.status_code == 400
     assert words in world.note.answer.json()["error"]["message"]
 

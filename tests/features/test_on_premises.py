@@ -130,10 +130,13 @@ def _(world: World, header: str, value: str) -> None:
     world.note.answer = world.note.http.post("/v1/chat/completions", json={}, headers={header: value})
 
 
-@then(parsers.parse("要求被拒絕，代碼是「{code}」"))
-def _(world: World, code: str) -> None:
+CODES = {"來自別的網站": "origin_not_allowed", "不是自己的名字": "host_not_allowed"}
+
+
+@then(parsers.parse("要求被拒絕，因為{reason}"))
+def _(world: World, reason: str) -> None:
     assert world.note.answer.status_code in {403, 421}
-    assert world.note.answer.json()["error"]["code"] == code
+    assert world.note.answer.json()["error"]["code"] == CODES[reason]
 
 
 # Somebody else's.
