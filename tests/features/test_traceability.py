@@ -1,5 +1,6 @@
 """Every story has a scenario, every scenario a story, and the guide says so truly."""
 
+import importlib
 import re
 
 import pytest
@@ -27,6 +28,13 @@ def test_every_scenario_is_run_by_the_module_it_names() -> None:
         module = path.with_name(f"test_{path.stem}.py").read_text(encoding="utf-8")
         assert f'scenarios("{path.name}")' in module
     assert sum(not one.planned for one in scenarios()) >= 35
+
+
+def test_every_test_that_the_table_names_is_there() -> None:
+    for path in sorted(FEATURES.glob("*.feature")):
+        module = importlib.import_module(f"tests.features.test_{path.stem}")
+        wanted = {one.test for one in scenarios() if one.feature == path.name}
+        assert wanted == {name for name in vars(module) if name.startswith("test_")}
 
 
 def test_the_guide_includes_every_feature_instead_of_copying_it() -> None:
