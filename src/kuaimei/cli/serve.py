@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import faulthandler
 import signal
 import socket
 import time
@@ -19,6 +20,9 @@ from kuaimei.settings import ServerSettings, Settings
 from kuaimei.wiring import PARTS, open_house
 
 __all__ = ["serve"]
+
+_LONG_S = 120.0
+"""Loading that takes longer hangs, or the disk is very slow: the log is to say where."""
 
 
 def serve(
@@ -81,7 +85,13 @@ async def _live(
         door.progress(name)
         console.note(f"  ready: {name} ({time.monotonic() - started:.1f} s)")
 
+    def wonder() -> None:
+        console.note(f"still loading after {_LONG_S:.0f} s; what every thread is doing:")
+        faulthandler.dump_traceback()
+
+    wondering = asyncio.get_running_loop().call_later(_LONG_S, wonder)
     async with open_house(settings, progress=ready) as house, door.opened(create_app(house)):
+        wondering.cancel()
         is_open.set()
         for source in house.loaded:
             console.note(_loaded(source))
