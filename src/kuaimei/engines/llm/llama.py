@@ -36,12 +36,16 @@ class LlamaLanguageModel:
         cores: Where it waits for the cores; it holds all of them while it computes.
         threads: On which the model is called.
         context: Tokens of a prompt and its reply.
+
+    Attributes:
+        lane: Where requests wait for the model, one after another.
     """
 
     shares_cores = True
 
     def __init__(self, llama: Model, cores: Lane, threads: ThreadPoolExecutor, *, context: int) -> None:
         self._llama = llama
+        self.lane = Lane("llm", limit=cores.limit)
         self._cores = cores
         self._threads = threads
         self._context = context
@@ -92,7 +96,7 @@ class LlamaLanguageModel:
         return self._run(req, messages)
 
     async def _run(self, req: LLMReq, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
-        run = self._latest = Run(self._llama, self._cores, self._threads, req, messages)
+        run = self._latest = Run(self._llama, self.lane, self._cores, self._threads, req, messages)
         self._runs.add(run)
         run.task.add_done_callback(lambda _: self._runs.discard(run))
         try:

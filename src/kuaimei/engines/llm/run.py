@@ -36,10 +36,13 @@ class Run:
     """Reads ``messages`` and writes what follows, holding all the cores.
 
     When others wait for the cores it stops after a batch of the prompt or a few tokens, queues again
-    and goes on from the prompt cache, which costs the time of a single token.
+    and goes on from the prompt cache, which costs the time of a single token. Meanwhile nobody else may use
+    the model, unless somebody more important wants it: where several took turns, each would find that the
+    others had put theirs into the cache, read its own anew, and never come to an end.
 
     Args:
         model: Is called on a thread.
+        seat: Where it waits for the model.
         cores: Where it waits for the cores.
         threads: For that.
         req: Its ticket, number of tokens and temperature.
@@ -52,12 +55,14 @@ class Run:
     def __init__(
         self,
         model: Model,
+        seat: Lane,
         cores: Lane,
         threads: ThreadPoolExecutor,
         req: LLMReq,
         messages: Sequence[Message],
     ) -> None:
         self._model = model
+        self._seat = seat
         self._cores = cores
         self._threads = threads
         self._req = req
@@ -69,6 +74,7 @@ class Run:
         self._in_step = 0
         self._computing = False
         self._stopped = False
+        self._outranked = False
         self.reading: Reading | None = None
         self.task = asyncio.ensure_future(self._drive())
 
@@ -92,18 +98,37 @@ class Run:
 
     async def _drive(self) -> None:
         try:
-            held = await self._enter(self._req.ticket)
-            try:
-                while not await self._step() and not self._stopped:
-                    held = await self._enter_again(held)
-            finally:
-                await held.aclose()
+            ticket = self._req.ticket
+            while not await self._sit(ticket):
+                ticket = self._patient
         except EngineError as error:
             self._out.put_nowait(error)
         except Exception as error:  # whoever waits must learn of it
             self._out.put_nowait(EngineError(f"the language model failed: {error}"))
         finally:
             self._out.put_nowait(None)
+
+    @property
+    def _patient(self) -> Ticket:
+        """Of what has been begun: it is finished, however long that takes."""
+        return self._req.ticket.model_copy(update={"deadline": None})
+
+    async def _sit(self, ticket: Ticket) -> bool:
+        """Use the model until the end (True), or until somebody more important wants it."""
+        self._outranked = False
+        async with self._seat.slot(ticket, give_way=self._give_way):
+            held = await self._enter(ticket)
+            try:
+                while not await self._step() and not self._stopped:
+                    if self._outranked:
+                        return False
+                    held = await self._enter_again(held)
+                return True
+            finally:
+                await held.aclose()
+
+    def _give_way(self) -> None:
+        self._outranked = True
 
     async def _enter(self, ticket: Ticket) -> AsyncExitStack:
         held = AsyncExitStack()
@@ -112,8 +137,7 @@ class Run:
 
     async def _enter_again(self, held: AsyncExitStack) -> AsyncExitStack:
         """Stand in line before letting go, so that nobody of less importance slips in between."""
-        patient = self._req.ticket.model_copy(update={"deadline": None})
-        entering = asyncio.ensure_future(self._enter(patient))
+        entering = asyncio.ensure_future(self._enter(self._patient))
         try:
             await asyncio.sleep(0)  # it is in line now
             await held.aclose()
@@ -154,7 +178,7 @@ class Run:
             if self.reading is None or self._in_step == self._pieces == 0:
                 self.reading = news
             # What has been read is kept; but a step that has read nothing would gain nothing.
-            return not self._cores.depth or news.evaluated == 0 or news.complete
+            return not self._wanted or news.evaluated == 0 or news.complete
         self._text += news
         self._pieces += 1
         self._in_step += 1
@@ -162,4 +186,9 @@ class Run:
             self._loop.call_soon_threadsafe(self._out.put_nowait, news)
         except RuntimeError:  # the loop is closed: nobody reads this any more
             return False
-        return not self._cores.depth or self._in_step < _STEP_TOKENS
+        return not self._wanted or self._in_step < _STEP_TOKENS
+
+    @property
+    def _wanted(self) -> bool:
+        """Somebody waits for what it holds."""
+        return self._outranked or self._cores.depth > 0
