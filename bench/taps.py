@@ -90,14 +90,14 @@ def _origin(page: Any) -> str:
     return "/".join(page.url.split("/")[:3])
 
 
-def correlation(heard: Pcm, sent: Pcm, *, window_s: float = 0.1) -> float:
+def correlation(heard: Pcm, sent: Pcm, *, window_s: float = 0.1, reach_s: float = 0.3) -> float:
     """How well ``heard`` is ``sent``: the median over windows of the best normalised correlation.
 
     A player stretches and shrinks sound a little to keep step with the network, so that whole
-    recordings drift apart though every piece is the same; each window may lie up to 0.3 s from where
+    recordings drift apart though every piece is the same; each window may lie up to ``reach_s`` from where
     the one before it lay. Both at `RATE`; windows in which ``sent`` is silent are left out.
     """
-    size, reach = int(window_s * RATE), int(0.3 * RATE)
+    size, reach = int(window_s * RATE), int(reach_s * RATE)
     there = heard.astype(np.float64)
     near = (
         int(np.argmax(_matches(there, sent[: 8 * size].astype(np.float64)))) if len(there) > 8 * size else 0
