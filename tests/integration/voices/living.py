@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import stat
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -186,7 +187,12 @@ def order(home: Path, **steps: Sequence[Sequence[Any]]) -> None:
 def kept(home: Path) -> list[str]:
     """Everything of voices that lies on disk there."""
     places = [home / "recordings" / "voices", home / "learning"]
-    return sorted(str(path.relative_to(home)) for place in places for path in place.rglob("*"))
+    return sorted(
+        os.path.relpath(os.path.join(folder, name), home)
+        for place in places
+        for folder, folders, files in os.walk(place)  # also while something in there is being deleted
+        for name in (*folders, *files)
+    )
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
