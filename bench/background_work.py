@@ -10,11 +10,11 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from bench.enrolling import OWNER, enrolled
 from bench.private_home import private_home
 from bench.turn_latency import figures
 from kuaimei.audio.decode import decode
@@ -22,13 +22,10 @@ from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.cli.rehearsal import speak
 from kuaimei.settings import AnalysisSettings, RenderingSettings, Settings
-from kuaimei.voices.types import Consent
-from kuaimei.wiring import House, open_house
+from kuaimei.voices.types import Voice
+from kuaimei.wiring import open_house
 
 Work: TypeAlias = Literal["analysis", "learning"]
-
-_OWNER = "bench"
-_PATIENCE_S = 240.0
 
 
 def main() -> None:
@@ -85,28 +82,17 @@ async def _round(clips: Sequence[tuple[Path, Pcm]], work: Work | None) -> list[f
         )
         async with open_house(settings) as house:
             if work == "learning":
-                await _learn(house, clips[0][0])
+                await enrolled(house, clips[0][0], _is_learned)
             reports = await speak(house, clips)
             if work == "learning":
                 assert house.voices is not None
-                (voice,) = await house.voices.voices(_OWNER)
+                (voice,) = await house.voices.voices(OWNER)
                 note(f"learning meanwhile: {voice.learning.step} {voice.learning.progress:.0%}")
     return [round(turn.first_audio_ms, 1) for turn in reports if turn.first_audio_ms is not None]
 
 
-async def _learn(house: House, recording: Path) -> None:
-    """A voice that is learned from now on."""
-    assert house.voices is not None
-    consent = Consent(speaker="bench", statement="a measurement", at=datetime.now(UTC))
-    added = await house.voices.enrol(recording, name="bench", consent=consent, owner=_OWNER, strict=False)
-    async with asyncio.timeout(_PATIENCE_S):
-        while True:
-            voice = await house.voices.voice(added.id, _OWNER)
-            if voice.learning.error or voice.error:
-                sys.exit(voice.learning.error or voice.error)
-            if voice.learning.state == "running" and voice.learning.progress > 0:
-                return
-            await asyncio.sleep(0.5)
+def _is_learned(voice: Voice) -> bool:
+    return voice.learning.state == "running" and voice.learning.progress > 0
 
 
 if __name__ == "__main__":

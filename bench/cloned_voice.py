@@ -6,11 +6,10 @@ python -m bench.cloned_voice RECORDING [--said TEXT] [--times 7] [--json]
 import argparse
 import asyncio
 import statistics
-import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.enrolling import enrolled
 from bench.private_home import private_home
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.dialogue.streams import whole
@@ -18,12 +17,9 @@ from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.settings import RenderingSettings, Settings, VoiceSettings
 from kuaimei.text.clauses import ClauseCutter
-from kuaimei.voices.types import Consent
-from kuaimei.wiring import House, open_house
+from kuaimei.wiring import open_house
 
 TEXT = "今天下午的會議改到三點半，地點在二樓的大會議室，請大家帶著上週的報告，也記得先把資料看過一遍，謝謝。"
-_OWNER = "bench"
-_READY_S = 120.0
 
 
 def main() -> None:
@@ -52,7 +48,9 @@ async def run(recording: Path, said: str, times: int) -> dict[str, float]:
             home=home, voices=VoiceSettings(learn="none"), rendering=RenderingSettings(hq="none")
         )
         async with open_house(settings) as house:
-            voice, ready_s = await _ready(house, recording, said)
+            started = time.perf_counter()
+            voice = (await enrolled(house, recording, lambda voice: voice.state == "ready", said)).id
+            ready_s = time.perf_counter() - started
             note(f"ready after {ready_s:.1f} s")
             synthesizer = house.engines.synthesizer
             wholes, firsts, audio_s = [], [], 0.0
@@ -70,26 +68,6 @@ async def run(recording: Path, said: str, times: int) -> dict[str, float]:
         "first_clause_s_p50": round(statistics.median(firsts), 2),
         "first_clause_s_max": round(max(firsts), 2),
     }
-
-
-async def _ready(house: House, recording: Path, said: str) -> tuple[str, float]:
-    """Id of the voice of ``recording``, and how long it took from its upload until it speaks."""
-    assert house.voices is not None
-    started = time.perf_counter()
-    added = await house.voices.enrol(
-        recording,
-        name="bench",
-        consent=Consent(speaker="bench", statement="a measurement", at=datetime.now(UTC)),
-        owner=_OWNER,
-        transcript=said,
-        strict=False,
-    )
-    async with asyncio.timeout(_READY_S):
-        while (voice := await house.voices.voice(added.id, _OWNER)).state != "ready":
-            if voice.error:
-                sys.exit(voice.error)
-            await asyncio.sleep(0.1)
-    return voice.id, time.perf_counter() - started
 
 
 async def _spoken(synthesizer: Synthesizer, text: str, voice: str) -> tuple[float, float]:

@@ -1,0 +1,41 @@
+"""A cloned voice for a measurement."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kuaimei.voices.types import Consent, Voice
+from kuaimei.wiring import House
+
+__all__ = ["OWNER", "enrolled"]
+
+OWNER = "bench"
+"""Of all voices of measurements."""
+
+_LOOK_S = 0.1
+_PATIENCE_S = 240.0
+
+
+async def enrolled(house: House, recording: Path, until: Callable[[Voice], bool], said: str = "") -> Voice:
+    """The voice of ``recording``, as soon as ``until`` holds of it; what failed ends the measurement.
+
+    Args:
+        said: What is said in it; empty: recognised.
+    """
+    assert house.voices is not None
+    added = await house.voices.enrol(
+        recording,
+        name=OWNER,
+        consent=Consent(speaker=OWNER, statement="a measurement", at=datetime.now(UTC)),
+        owner=OWNER,
+        transcript=said,
+        strict=False,
+    )
+    async with asyncio.timeout(_PATIENCE_S):
+        while not until(voice := await house.voices.voice(added.id, OWNER)):
+            if failed := voice.error or voice.learning.error:
+                sys.exit(failed)
+            await asyncio.sleep(_LOOK_S)
+    return voice
