@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from kuaimei.analysis.findings import in_short, judged, without
 from kuaimei.analysis.head import Head
-from kuaimei.analysis.steps import Calm, PatientDetector, PatientMeter, Steps, background_thread
+from kuaimei.analysis.steps import Calm, PatientDetector, PatientMeter, Steps, background_thread, timed
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.prosody import EXTRACTOR
 from kuaimei.engines.prosody.measuring import measure
@@ -226,7 +226,7 @@ class Analyst:
             language=_language(assignment.language),
         )
         ticket = Ticket(session=assignment.session, priority=Priority.BACKGROUND)
-        return await steps.run(ticket, partial(_timed, measuring))
+        return await steps.run(ticket, partial(timed, measuring))
 
     async def _sound(self, utterance: str) -> tuple[Pcm, int]:
         try:
@@ -286,12 +286,6 @@ def _scored(assignment: Assignment, findings: Findings) -> Scored:
         understood=assignment.is_turn and assignment.transcript is not None,
         summary=in_short(findings),
     )
-
-
-def _timed(measuring: Callable[[], Measured]) -> tuple[Measured, float]:
-    started = time.thread_time()
-    measured = measuring()
-    return measured, time.thread_time() - started
 
 
 def _language(language: str | None) -> Language | None:

@@ -1,15 +1,15 @@
 """Speech made for measuring where there are no recordings: stock voices, everyday sentences, three paces."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from kuaimei.analysis.conditions import add_noise
-from kuaimei.audio.pcm import EMPTY, Pcm, from_float, to_float
+from kuaimei.audio.pcm import Pcm, from_float, to_float
 from kuaimei.audio.silence import silence
+from kuaimei.dialogue.streams import whole
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Language, TTSReq
 
@@ -118,12 +118,8 @@ async def speak(synthesizer: Synthesizer, line: Line) -> Pcm:
     Raises:
         EngineError: If it cannot.
     """
-    pieces: list[Pcm] = [EMPTY]
     req = TTSReq(text=line.text, voice_id=line.voice, speed=line.speed)
-    stream: AbstractAsyncContextManager[Any] = aclosing(synthesizer.stream(req))
-    async with stream as chunks:
-        pieces += [pcm async for pcm in chunks]
-    return in_a_room(np.concatenate(pieces), synthesizer.sample_rate)
+    return in_a_room(await whole(synthesizer.stream(req)), synthesizer.sample_rate)
 
 
 def in_a_room(pcm: Pcm, rate: int) -> Pcm:

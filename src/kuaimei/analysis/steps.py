@@ -8,6 +8,7 @@ core back there and then, and waits until nobody does.
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,7 +23,7 @@ from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Ticket
 
-__all__ = ["Calm", "PatientDetector", "PatientMeter", "Steps", "Stopped", "background_thread"]
+__all__ = ["Calm", "PatientDetector", "PatientMeter", "Steps", "Stopped", "background_thread", "timed"]
 
 T = TypeVar("T")
 
@@ -194,6 +195,13 @@ def _mean(parts: Sequence[tuple[NDArray[np.float32], float | None]]) -> float | 
     known = [(np.count_nonzero(f0_hz), value) for f0_hz, value in parts if value is not None]
     weight = sum(frames for frames, _ in known)
     return sum(frames * value for frames, value in known) / weight if weight else None
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """Do ``work`` here and now, and tell the seconds of one core that it took."""
+    started = time.thread_time()
+    done = work()
+    return done, time.thread_time() - started
 
 
 def background_thread(name: str) -> ThreadPoolExecutor:

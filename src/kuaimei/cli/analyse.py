@@ -1,8 +1,7 @@
 """``kuaimei analyse``: how something was spoken."""
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,7 @@ import typer
 
 from kuaimei.analysis.findings import judged
 from kuaimei.analysis.heads import load_head
-from kuaimei.analysis.steps import PatientMeter
+from kuaimei.analysis.steps import PatientMeter, timed
 from kuaimei.analysis.types import SCORES
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
@@ -22,7 +21,6 @@ from kuaimei.cli.reanalysing import reanalyse
 from kuaimei.engines.asr import open_recognizer
 from kuaimei.engines.prosody import EXTRACTOR, open_meter
 from kuaimei.engines.prosody.measuring import measure
-from kuaimei.engines.prosody.types import Measured
 from kuaimei.engines.protocols import Recognizer, VoiceActivityDetector
 from kuaimei.engines.types import Language, Priority, STTReq, Ticket
 from kuaimei.engines.vad import open_vad
@@ -118,7 +116,7 @@ async def _analyse(settings: Settings, files: Sequence[Path], words: _Words) -> 
                 transcript=said.text or None,
                 language=said.language,
             )
-            measured, took_s = await asyncio.to_thread(_timed, measuring)
+            measured, took_s = await asyncio.to_thread(timed, measuring)
             findings = judged(measured.features, measured.contours, head, took_s)
             found.append(
                 {
@@ -137,13 +135,6 @@ async def _analyse(settings: Settings, files: Sequence[Path], words: _Words) -> 
                 }
             )
         return found
-
-
-def _timed(measuring: Callable[[], Measured]) -> tuple[Measured, float]:
-    """And the seconds of one core that took."""
-    started = time.thread_time()
-    measured = measuring()
-    return measured, time.thread_time() - started
 
 
 async def _heard(pcm: Pcm, vad: VoiceActivityDetector, recognizer: Recognizer, settings: Settings) -> _Words:
