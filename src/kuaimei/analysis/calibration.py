@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kuaimei.analysis.head import Head, Quality
 from kuaimei.analysis.labels import HIGHEST, LOWEST
-from kuaimei.analysis.scoring import standardise
+from kuaimei.analysis.scoring import contributing, standardise
 from kuaimei.analysis.types import SCORES, Score
 from kuaimei.errors import SettingsError
 
@@ -191,14 +191,8 @@ def _inputs(sample: Sample, names: Sequence[str], head: Head) -> list[float]:
 
 def _by(head: Head, score: Score, samples: Sequence[Sample]) -> Floats:
     """Ratings as ``head`` would give them."""
-    line = {name: weight for name, weight in head.weights[score].items() if weight}
     logits = [
-        head.bias[score]
-        + sum(
-            w * standardise(name, sample.features[name], head)
-            for name, w in line.items()
-            if name in sample.features
-        )
+        head.bias[score] + sum(part.amount for part in contributing(sample.features, score, head))
         for sample in samples
     ]
     return _ratings(np.array(logits))

@@ -1,6 +1,7 @@
 """Features become scores, and each score says what it consists of."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Final
 
@@ -13,6 +14,7 @@ __all__ = [
     "LEAST_SNR_DB",
     "LEAST_SPEECH_S",
     "LEAST_SYLLABLES",
+    "contributing",
     "hindrance",
     "score",
     "standardise",
@@ -67,13 +69,8 @@ def weigh(features: Features, head: Head) -> Explained:
     contributions: dict[Score, tuple[Contribution, ...]] = {}
     values: dict[Score, float] = {}
     for name in SCORES:
-        parts = [
-            _contribution(feature, measured[feature], head, weight)
-            for feature, weight in head.weights[name].items()
-            if weight and feature in measured
-        ]
-        parts.sort(key=lambda part: -abs(part.amount))
-        contributions[name] = tuple(parts)
+        parts = contributing(measured, name, head)
+        contributions[name] = tuple(sorted(parts, key=lambda part: -abs(part.amount)))
         values[name] = _logistic(math.fsum([head.bias[name], *(part.amount for part in parts)]))
     return Explained(
         score=ProsodyScore(
@@ -86,6 +83,15 @@ def weigh(features: Features, head: Head) -> Explained:
         bias=dict(head.bias),
         head=head.version,
     )
+
+
+def contributing(measured: Mapping[str, float], score: Score, head: Head) -> list[Contribution]:
+    """What each feature adds to the logit of ``score``, in the order of the head."""
+    return [
+        _contribution(feature, measured[feature], head, weight)
+        for feature, weight in head.weights[score].items()
+        if weight and feature in measured
+    ]
 
 
 def standardise(feature: str, value: float, head: Head) -> float:

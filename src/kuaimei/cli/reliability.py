@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from kuaimei.analysis.examination import AS_IT_IS, Clip, Followed, Heard, figures, follow, takes
+from kuaimei.analysis.head import Head
 from kuaimei.analysis.heads import load_head
 from kuaimei.analysis.made import lines, speak
 from kuaimei.analysis.reliability import concordance, load_pingouin
@@ -20,6 +21,7 @@ from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.cli.reliability_report import Agreement, Report, SeriesReport
+from kuaimei.cli.stepping import Told
 from kuaimei.engines.prosody import EXTRACTOR, METERS, open_meter
 from kuaimei.engines.prosody.measuring import measure
 from kuaimei.engines.prosody.types import Features
@@ -29,6 +31,7 @@ from kuaimei.engines.vad import open_vad
 from kuaimei.errors import SettingsError
 from kuaimei.judging.references import Reference, find_references
 from kuaimei.settings import Settings
+from kuaimei.text.signs import is_han
 from kuaimei.wiring import open_one
 
 __all__ = ["LEAST_CLIPS", "Ear", "Plan", "examine"]
@@ -48,10 +51,6 @@ _COMPARED: Final = (
 )
 """What depends on the meter."""
 _TAKE: Final = re.compile(r"(?P<speaker>.+)_\d+")
-_HAN: Final = re.compile(r"[\u4e00-\u9fff]")
-
-Progress = Callable[[str, int, int], None]
-"""Told what is done, how many steps of it, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class Ear:
         return measured.features
 
 
-async def examine(settings: Settings, plan: Plan, note: Callable[[str], None], progress: Progress) -> Report:
+async def examine(settings: Settings, plan: Plan, note: Callable[[str], None], progress: Told) -> Report:
     """Everything the bench tells.
 
     Raises:
@@ -137,7 +136,7 @@ async def examine(settings: Settings, plan: Plan, note: Callable[[str], None], p
             heard.append(await _hear(ears[0], clip, at))
             progress("measured under other conditions", at + 1, len(clips))
         others = await _compare(ears[1:], heard, progress)
-        followed = await _follow(ears[0], plan.shaped, clips, settings, note, progress)
+        followed = await _follow(ears[0], clips[: plan.shaped], head, note, progress)
     whose = "synthetic (Kokoro's stock voices)" if plan.folder is None else plan.folder.name
     found = await asyncio.to_thread(
         lambda: figures(heard, head, extractor=f"{ears[0].name}-{EXTRACTOR}", speech=whose)
@@ -174,7 +173,7 @@ async def _hear(ear: Ear, clip: Clip, seed: int) -> Heard:
     return Heard(clip, await asyncio.to_thread(every))
 
 
-async def _compare(ears: Sequence[Ear], heard: Sequence[Heard], progress: Progress) -> list[Agreement]:
+async def _compare(ears: Sequence[Ear], heard: Sequence[Heard], progress: Told) -> list[Agreement]:
     """The other meters on the same clips as they are."""
     first = [one.features[AS_IT_IS] for one in heard]
     found = []
@@ -202,33 +201,27 @@ async def _compare(ears: Sequence[Ear], heard: Sequence[Heard], progress: Progre
 
 
 async def _follow(
-    ear: Ear,
-    count: int,
-    clips: Sequence[Clip],
-    settings: Settings,
-    note: Callable[[str], None],
-    progress: Progress,
+    ear: Ear, clips: Sequence[Clip], head: Head, note: Callable[[str], None], progress: Told
 ) -> list[Followed]:
-    if not count:
+    if not clips:
         return []
     try:
         open_praat()
     except SettingsError as error:
         note(f"without the ways of speaking: {error}")
         return []
-    head, chosen = load_head(settings.home), list(clips)[:count]
     found = []
     for series in SERIES.values():
         rows: list[tuple[float, ...]] = []
-        for clip in chosen:  # one at a time: between two of them it can be broken off
+        for clip in clips:  # one at a time: between two of them it can be broken off
             one = await asyncio.to_thread(follow, [clip], series, STEPS, ear, head)
             rows += one.values
-            progress(f"spoken {series.name}", len(rows), len(chosen))
+            progress(f"spoken {series.name}", len(rows), len(clips))
         found.append(Followed(series, tuple(rows)))
     return found
 
 
-async def _made(settings: Settings, count: int, progress: Progress) -> list[Clip]:
+async def _made(settings: Settings, count: int, progress: Told) -> list[Clip]:
     clips = []
     async with open_one(settings, "tts", open_synthesizer) as synthesizer:
         for line in lines(count):
@@ -246,7 +239,7 @@ async def _clip(reference: Reference) -> Clip:
     again = _TAKE.fullmatch(reference.name)
     language = None
     if reference.transcript:
-        language = "zh" if _HAN.search(reference.transcript) else "en"
+        language = "zh" if any(map(is_han, reference.transcript)) else "en"
     return Clip(
         name=reference.name,
         pcm=await decode(reference.path, _RATE),
