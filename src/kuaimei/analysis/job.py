@@ -22,7 +22,7 @@ from kuaimei.engines.prosody.measuring import measure
 from kuaimei.engines.prosody.types import Features, Measured
 from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
 from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.types import Language, Priority, Ticket
+from kuaimei.engines.types import Priority, Ticket, as_language
 from kuaimei.errors import AudioError, EngineError, KuaimeiError, NotFound, SettingsError, StoreError
 from kuaimei.store import flac
 from kuaimei.store.analyses import Assignment, Findings
@@ -223,7 +223,7 @@ class Analyst:
             meter=PatientMeter(instruments.meter, steps.breathe),
             # Of a reply that was cut off nobody knows which of its words are in the recording.
             transcript=None if assignment.interrupted else assignment.transcript,
-            language=_language(assignment.language),
+            language=as_language(assignment.language),
         )
         ticket = Ticket(session=assignment.session, priority=Priority.BACKGROUND)
         return await steps.run(ticket, partial(timed, measuring))
@@ -286,8 +286,3 @@ def _scored(assignment: Assignment, findings: Findings) -> Scored:
         understood=assignment.is_turn and assignment.transcript is not None,
         summary=in_short(findings),
     )
-
-
-def _language(language: str | None) -> Language | None:
-    known: dict[str | None, Language] = {"zh": "zh", "en": "en"}
-    return known.get(language)

@@ -11,7 +11,7 @@ from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.cli import console
 from kuaimei.engines.asr import open_recognizer
-from kuaimei.engines.types import Language, Priority, STTReq, Ticket
+from kuaimei.engines.types import Priority, STTReq, Ticket, as_language
 from kuaimei.errors import SettingsError
 from kuaimei.settings import Settings
 from kuaimei.wiring import open_one
@@ -39,11 +39,10 @@ def hear(
 
 async def _hear(settings: Settings, file: Path, language: str) -> dict[str, object]:
     pcm = await decode(file, ASR_RATE)
-    spoken: dict[str, Language | None] = {"zh": "zh", "en": "en"}
     async with open_one(settings, "asr", open_recognizer) as recognizer:
         started = time.perf_counter()
         req = STTReq(
-            language=spoken.get(language),
+            language=as_language(language),
             hotwords=settings.dialogue.hotwords,
             ticket=Ticket(session="hear", priority=Priority.LIVE),
         )

@@ -17,9 +17,15 @@ __all__ = [
     "TTSReq",
     "Ticket",
     "Wait",
+    "as_language",
 ]
 
 Language = Literal["zh", "en"]
+
+
+def as_language(name: str | None) -> Language | None:
+    """``name`` if it is one of them; None: it is unknown, or another."""
+    return "zh" if name == "zh" else "en" if name == "en" else None
 
 
 class _Frozen(BaseModel):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.computing import compute
 from kuaimei.engines.protocols import VoiceBank
-from kuaimei.engines.types import Language
+from kuaimei.engines.types import Language, as_language
 from kuaimei.errors import KuaimeiError, NotFound, StoreError
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.beginning import start_of_learning
@@ -107,7 +107,7 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
     shelf, bank = room.store.voices, room.bank
     if bank is None or room.weights is None:
         raise LearningFailed(room.hindrance())
-    language: Language = "en" if row.language == "en" else "zh"
+    language = as_language(row.language) or "zh"
 
     def tokens() -> tuple[list[int] | None, list[list[int]]]:
         lines = [list(bank.tokens(line)) for line in PRACTISED[language]]

@@ -7,7 +7,7 @@ import numpy as np
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.streams import whole
 from kuaimei.engines.computing import compute
-from kuaimei.engines.types import TTSReq
+from kuaimei.engines.types import TTSReq, as_language
 from kuaimei.errors import NotFound
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.files import JUDGE, read_flac
@@ -41,7 +41,7 @@ async def likeness(room: Workroom, row: VoiceRow, *, hq: bool) -> float | None:
     encoder = await asyncio.to_thread(room.judge)
     if encoder is None:
         return None
-    lines = JUDGED["en" if row.language == "en" else "zh"]
+    lines = JUDGED[as_language(row.language) or "zh"]
     await room.quiet.wait()
     if hq and room.speak_hq is not None:
         said = await room.speak_hq(row.id, lines)

@@ -15,7 +15,7 @@ from kuaimei.store.jobs import Job
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.files import JUDGE, REFERENCE, flac
 from kuaimei.voices.jobs import learn
-from kuaimei.voices.lending import lend
+from kuaimei.voices.lending import lend, needs_learning
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import LEARNING, STEPS, Course, next_step, to_voice
 from kuaimei.voices.types import Consent, Step, Voice
@@ -134,7 +134,7 @@ class VoiceLibrary:
         if not columns:
             return self._voice(row)
         row = await self.room.store.voices.change(voice, **columns)
-        if "transcript" in columns and row.state == "ready":
+        if "transcript" in columns and row.state == "ready" and not needs_learning(self.room.synthesizer):
             await lend(self.room.synthesizer, self.room.store.voices, row)
         return self._voice(row)
 

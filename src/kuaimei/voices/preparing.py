@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.speaker import LOSSES
-from kuaimei.engines.types import Language
+from kuaimei.engines.types import Language, as_language
 from kuaimei.errors import EngineError, NotFound
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.beginning import nearest_by_pitch
@@ -79,7 +79,7 @@ def _course(room: Workroom) -> Course:
 
 
 async def _write_down(room: Workroom, row: VoiceRow, pcm: Pcm) -> VoiceRow:
-    language: Language | None = row.language  # type: ignore[assignment]
+    language = as_language(row.language)
     try:
         text, spoken = await room.examiner.hear(pcm, language)
     except EngineError as error:
@@ -98,7 +98,7 @@ async def _first_style(room: Workroom, row: VoiceRow, pcm: Pcm) -> NDArray[np.fl
     if bank is None:
         return None
     pitch = None if row.pitch is None else Pitch(**row.pitch)
-    language: Language = "en" if row.language == "en" else "zh"
+    language = as_language(row.language) or "zh"
     heard = await room.heard(pcm, RATE)
     if not heard or heard[0][0].name != LOSSES[0]:
         return style_of(bank.stock[nearest_by_pitch(bank.stock, pitch, language)])
