@@ -6,16 +6,15 @@ python -m scripts.er_diagram            # writes the diagram
 python -m scripts.er_diagram --check    # status 1 if the one in the document is not true
 """
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from sqlalchemy import Column, ForeignKey, MetaData, Table
 from sqlalchemy.dialects import postgresql
 
 from kuaimei.store.tables import metadata
+from scripts.generated import ROOT, between, write_or_check
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "05_architecture_and_design_document.md"
+TARGET = ROOT / "docs" / "05_architecture_and_design_document.md"
 BEGIN = "<!-- er: written by `python -m scripts.er_diagram` -->"
 END = "<!-- /er -->"
 
@@ -25,11 +24,7 @@ _SHORT = {"timestamp with time zone": "timestamptz"}
 def main() -> None:
     """Write, or check."""
     text = TARGET.read_text(encoding="utf-8")
-    true = replaced(text, render(metadata))
-    if "--check" not in sys.argv:
-        TARGET.write_text(true, encoding="utf-8")
-    elif text != true:
-        sys.exit(f"docs/{TARGET.name} is not true any more: run `python -m scripts.er_diagram`")
+    write_or_check(TARGET, replaced(text, render(metadata)), "scripts.er_diagram")
 
 
 def replaced(text: str, diagram: str) -> str:
@@ -38,11 +33,7 @@ def replaced(text: str, diagram: str) -> str:
     Raises:
         SystemExit: If they are not there, once and in order.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        sys.exit(f"docs/{TARGET.name} needs one line {BEGIN} and, below it, one line {END}")
-    return f"{before}{BEGIN}\n\n{diagram}\n{END}{after}"
+    return between(text, BEGIN, diagram, END, TARGET)
 
 
 def render(tables: MetaData) -> str:

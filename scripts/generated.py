@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["ROOT", "cell", "table", "write_or_check"]
+__all__ = ["ROOT", "between", "cell", "table", "write_or_check"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,6 +15,19 @@ def write_or_check(target: Path, text: str, module: str) -> None:
         target.write_text(text, encoding="utf-8")
     elif not target.is_file() or target.read_text(encoding="utf-8") != text:
         sys.exit(f"{target.relative_to(ROOT)} is not true any more: run `python -m {module}`")
+
+
+def between(text: str, begin: str, inside: str, end: str, where: Path) -> str:
+    """``text`` with ``inside`` between two marks, everything else as it is.
+
+    Raises:
+        SystemExit: If the marks are not there, once and in order; ``where`` is named.
+    """
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed or begin in rest or end in after:
+        sys.exit(f"{where.relative_to(ROOT)} needs one line {begin} and, below it, one line {end}")
+    return f"{before}{begin}\n\n{inside}\n{end}{after}"
 
 
 def cell(text: str) -> str:

@@ -6,14 +6,13 @@ python -m scripts.licences --check    # status 1 if the file is not true
 
 import json
 import re
-import sys
 import tomllib
 from importlib.metadata import metadata
-from pathlib import Path
 
 from packaging.markers import Marker
 
-ROOT = Path(__file__).resolve().parent.parent
+from scripts.generated import ROOT, write_or_check
+
 TARGET = ROOT / "docs" / "licences.md"
 
 STATED = {
@@ -52,11 +51,7 @@ The tests use all of these but the last; the server needs none. And of what is a
 
 def main() -> None:
     """Write, or check."""
-    text = render()
-    if "--check" not in sys.argv:
-        TARGET.write_text(text, encoding="utf-8")
-    elif TARGET.read_text(encoding="utf-8") != text:
-        sys.exit("docs/licences.md is not true any more: run `python -m scripts.licences`")
+    write_or_check(TARGET, render(), "scripts.licences")
 
 
 def render() -> str:

@@ -14,7 +14,8 @@ from typing import Any, Final, cast
 from gherkin.parser import Parser
 from pytest_bdd.scenario import make_python_name
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+from scripts.generated import ROOT, between, write_or_check
+
 STORIES: Final = ROOT / "docs" / "02_project_brief_and_prd.md"
 GUIDE: Final = ROOT / "docs" / "03_behavior_driven_development_guide.md"
 FEATURES: Final = ROOT / "tests" / "features"
@@ -148,12 +149,10 @@ def faults() -> list[str]:
 
 
 def table() -> str:
-    """The table, with its markers."""
+    """The table."""
     found = scenarios()
     planned = sum(one.planned for one in found)
     lines = [
-        _BEGIN,
-        "",
         f"共 {len(stories())} 個故事、{len(found)} 個場景（場景大綱算一個），其中 {planned} 個尚未實作。",
         "",
         "| 故事 | Feature | 場景 | 類別 | 測試 |",
@@ -167,26 +166,19 @@ def table() -> str:
                 f"| {story.id} | {scenario.feature} | {scenario.name} | {kind}{mark} "
                 f"| `{scenario.module}::{scenario.test}` |"
             )
-    return "\n".join([*lines, "", _END])
+    return "\n".join([*lines, ""])
 
 
 def render() -> str:
     """The guide with the table as it ought to be."""
-    text = GUIDE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    return f"{before}{table()}{after}"
+    return between(GUIDE.read_text(encoding="utf-8"), _BEGIN, table(), _END, GUIDE)
 
 
 def main() -> None:
     """Write, or check."""
     if bad := faults():
         sys.exit("\n".join(bad))
-    text = render()
-    if "--check" not in sys.argv:
-        GUIDE.write_text(text, encoding="utf-8")
-    elif GUIDE.read_text(encoding="utf-8") != text:
-        sys.exit(f"{GUIDE.name} is not true any more: run `python -m scripts.traceability`")
+    write_or_check(GUIDE, render(), "scripts.traceability")
 
 
 if __name__ == "__main__":
