@@ -49,6 +49,13 @@ def a_turn(recorder: Recorder, turn: int = 1, heard: Pcm | None = None) -> None:
     )
 
 
+async def talked(store: Store) -> None:
+    """One turn of a session, which is over."""
+    recorder = store.recorder("sess_a")
+    a_turn(recorder)
+    await recorder.close()
+
+
 async def said(store: Store, session: str = "sess_a") -> Sequence[Utterance]:
     assert await store.settle()
     return await store.utterances(session)
@@ -92,9 +99,7 @@ async def test_everything_said_has_scores_or_a_reason(settings: Settings) -> Non
 
 async def test_done_is_done_and_words_that_come_later_count(settings: Settings) -> None:
     async with open_store(settings) as store, analysing(store, settings) as room:
-        recorder = store.recorder("sess_a")
-        a_turn(recorder)
-        await recorder.close()
+        await talked(store)
         await eventually(lambda: complete(store))
         user, _ = await said(store)
         first = await store.analyses.get(user.id)
@@ -113,9 +118,7 @@ async def test_done_is_done_and_words_that_come_later_count(settings: Settings) 
 async def test_other_weights_score_what_was_measured_without_the_recording(settings: Settings) -> None:
     async with open_store(settings) as store:
         async with analysing(store, settings):
-            recorder = store.recorder("sess_a")
-            a_turn(recorder)
-            await recorder.close()
+            await talked(store)
             await eventually(lambda: complete(store))
         (user, reply) = await said(store)
         before = await store.analyses.get(user.id)
@@ -163,9 +166,7 @@ async def test_another_version_analyses_everything_again_the_newest_first(settin
 
 async def test_all_of_it_again_at_somebodys_wish(settings: Settings) -> None:
     async with open_store(settings) as store, analysing(store, settings) as room:
-        recorder = store.recorder("sess_a")
-        a_turn(recorder)
-        await recorder.close()
+        await talked(store)
         await eventually(lambda: complete(store))
         before = [await store.analyses.get(u.id) for u in await said(store)]
         assert await room.again("somebody") == 0
@@ -182,9 +183,7 @@ async def test_all_of_it_again_at_somebodys_wish(settings: Settings) -> None:
 @pytest.mark.usefixtures("trouble")
 async def test_a_recording_that_is_damaged_or_gone_is_given_up(settings: Settings) -> None:
     async with open_store(settings) as store:
-        recorder = store.recorder("sess_a")
-        a_turn(recorder)
-        await recorder.close()
+        await talked(store)
         user, reply = await said(store)
         (settings.home / "recordings" / "sess_a" / f"{user.id}.flac").write_bytes(b"fLaC, or so it says")
         await store._blobs.delete([f"sess_a/{reply.id}.flac"])
@@ -206,9 +205,7 @@ async def test_what_is_nobodys_fault_is_tried_for_ever(settings: Settings) -> No
             raise OSError("the disk does not answer")
 
     async with open_store(settings) as store:
-        recorder = store.recorder("sess_a")
-        a_turn(recorder)
-        await recorder.close()
+        await talked(store)
         user, _ = await said(store)
         async with analysing(store, settings, jobs=False) as room:
             analyst = room.analyst
@@ -224,9 +221,7 @@ async def test_what_is_nobodys_fault_is_tried_for_ever(settings: Settings) -> No
 @pytest.mark.usefixtures("trouble")
 async def test_one_that_ends_the_process_each_time_is_given_up(settings: Settings) -> None:
     async with open_store(settings) as store:
-        recorder = store.recorder("sess_a")
-        a_turn(recorder)
-        await recorder.close()
+        await talked(store)
         user, _ = await said(store)
         async with analysing(store, settings) as room:
             await eventually(lambda: complete(store))
@@ -295,9 +290,7 @@ async def test_what_is_deleted_meanwhile_leaves_nothing(settings: Settings) -> N
         room.analyst.instruments = type(room.analyst.instruments)(
             LoudnessVad, Slow(), room.analyst.instruments.head
         )
-        recorder = store.recorder("sess_a")
-        a_turn(recorder)
-        await recorder.close()
+        await talked(store)
         user, _ = await said(store)
         await begun.wait()
         await store.ratings.rate(user.id, "local", "我", Marks(1, None, 5))
@@ -386,9 +379,7 @@ async def test_each_rater_rates_everything_once_in_an_order_of_their_own(setting
 async def test_nothing_is_asked_for_where_nothing_is_analysed(settings: Settings) -> None:
     off = settings.model_copy(update={"analysis": AnalysisSettings(enabled=False)})
     async with open_store(off) as store:
-        recorder = store.recorder("sess_a")
-        a_turn(recorder)
-        await recorder.close()
+        await talked(store)
         assert await store.settle()
         assert await store._jobs.counts() == {}
     # Turned on later, what was said before is found.
