@@ -1,6 +1,5 @@
 import { Drawer } from "@mantine/core";
 import { useDisclosure, useMediaQuery } from "@mantine/hooks";
-import { useEffect } from "react";
 
 import { Conversation } from "../features/conversation/Conversation";
 import { useShortcuts } from "../features/conversation/shortcuts";
@@ -14,12 +13,11 @@ import { useWords } from "../i18n";
 import classes from "./App.module.css";
 import { useClient } from "./client";
 import { Header } from "./Header";
+import { useHeading } from "./heading";
 import { useNetwork } from "./network";
-import { usePreferences } from "./preferences";
 
 export function App() {
   const words = useWords();
-  const { locale } = usePreferences();
   const state = useClient();
   const sessions = useSessions();
   const wide = useMediaQuery("(min-width: 64em)", true, { getInitialValueInEffect: false });
@@ -28,11 +26,7 @@ export function App() {
   const [settings, setSettings] = useDisclosure(false);
   useShortcuts();
   useNetwork();
-
-  useEffect(() => {
-    document.documentElement.lang = locale === "en" ? "en" : "zh-Hant-TW";
-    document.title = words.brand;
-  }, [locale, words]);
+  useHeading(words.brand);
 
   const list = <Sessions sessions={sessions} onChosen={setMenu.close} />;
   const empty = state.session.lines.length === 0;

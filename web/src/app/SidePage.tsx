@@ -1,7 +1,8 @@
 import { Anchor, Button } from "@mantine/core";
-import { useEffect, type ReactNode } from "react";
+import type { ReactNode } from "react";
 
 import { useWords } from "../i18n";
+import { useHeading } from "./heading";
 import { Mark } from "./Mark";
 import { prefer, usePreferences } from "./preferences";
 import classes from "./SidePage.module.css";
@@ -18,10 +19,7 @@ interface Props {
 export function SidePage({ title, back, intro, children }: Props) {
   const words = useWords();
   const { locale } = usePreferences();
-  useEffect(() => {
-    document.documentElement.lang = locale === "en" ? "en" : "zh-Hant-TW";
-    document.title = `${title} · ${words.brand}`;
-  }, [locale, title, words]);
+  useHeading(`${title} · ${words.brand}`);
   return (
     <div className={classes.page}>
       <header className={classes.header}>
