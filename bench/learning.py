@@ -38,7 +38,8 @@ from kuaimei.engines.types import Language
 from kuaimei.models.onnxfile import read_onnx
 from kuaimei.settings import Settings
 from kuaimei.voices.beginning import start_of_learning
-from kuaimei.voices.lines import JUDGED, PRACTISED
+from kuaimei.voices.lines import JUDGED, PRACTISED, clauses
+from kuaimei.voices.listening import LISTENER, listener
 from kuaimei.voices.pitch import pitch_of
 from kuaimei.voices.prediction import Prediction, predict_style
 
@@ -130,14 +131,16 @@ def measure(
         judged(f"stock {prediction.nearest}", prediction.nearest)
         judged("predicted", folder / "predicted.npy")
         for step in steps:
+            practised = PRACTISED[language] if step == "style" else clauses(PRACTISED[language], language)
             job = {
                 "step": step,
                 "reference": "reference.wav",
                 "reference_tokens": bench.tokens(said),
-                "lines": [bench.tokens(line) for line in PRACTISED[language]],
+                "lines": [bench.tokens(line) for line in practised],
                 "style": "style.npy",
                 "weights": str(bench.kokoro / "fp32.onnx"),
                 "encoders": {one: str(bench.weights / one / "model.onnx") for one in ("ge2e", "campplus")},
+                "listener": listener(bench.weights / LISTENER, practised, language),
                 "threads": 1,
                 "seconds": SECONDS[step],
                 "device": "auto",

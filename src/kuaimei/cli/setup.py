@@ -5,6 +5,7 @@ from kuaimei.cli.models import pull_missing, pull_named
 from kuaimei.engines.speaker import JUDGE, LOSSES
 from kuaimei.errors import WeightsError
 from kuaimei.settings import Settings
+from kuaimei.voices.listening import LISTENER
 from kuaimei.wiring import sources
 
 __all__ = ["prepare", "setup"]
@@ -33,9 +34,9 @@ def prepare(settings: Settings) -> None:
 
 
 def _pull_encoders(settings: Settings) -> None:
-    """Of speakers: without them nobody's voice can be cloned, and all else works."""
+    """What voices are learned through and judged by; without it all else works."""
     try:
-        pull_named(settings, (*LOSSES, JUDGE))
+        pull_named(settings, (*LOSSES, JUDGE, LISTENER))
     except WeightsError as error:
         console.note(f"Voices cannot be cloned yet: {error}")
 

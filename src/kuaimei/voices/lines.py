@@ -1,11 +1,12 @@
 """What a voice practises on and is judged by: sentences of everyday talk with all sounds and tones."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kuaimei.engines.types import Language
 
-__all__ = ["JUDGED", "PRACTISED", "READ_ALOUD"]
+__all__ = ["JUDGED", "PRACTISED", "READ_ALOUD", "clauses"]
 
 PRACTISED: Final[Mapping[Language, Sequence[str]]] = {
     "zh": (
@@ -63,3 +64,25 @@ READ_ALOUD: Final[Mapping[Language, str]] = {
     ),
 }
 """For whoever records a reference: some fifteen seconds."""
+
+_CLAUSE: Final = re.compile(r"[^，。？！,.?!]+[，。？！,.?!]+\s*")
+_SHORTEST: Final[Mapping[Language, int]] = {"zh": 5, "en": 20}
+"""Characters; what is shorter goes with what follows, or at the end with what went before."""
+
+
+def clauses(lines: Sequence[str], language: Language) -> Sequence[str]:
+    """What a decoder practises on: the clauses of ``lines``.
+
+    How they are said is settled before, so that nothing is lost in short ones; and each takes half the time.
+    """
+    found: list[str] = []
+    for line in lines:
+        begun = ""
+        for part in _CLAUSE.findall(line):
+            begun += part
+            if len(begun) >= _SHORTEST[language]:
+                found.append(begun.strip())
+                begun = ""
+        if begun:
+            found[-1] = f"{found[-1]}{begun}" if language == "zh" else f"{found[-1]} {begun}"
+    return found

@@ -20,6 +20,7 @@ from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings
 from kuaimei.store.voices import VoiceShelf
 from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.listening import LISTENER
 
 __all__ = ["TICKET", "Speak", "VoiceStore", "Workroom", "in_thread", "job_folder", "speaker_encoder"]
 
@@ -84,6 +85,11 @@ class Workroom:
         """Weights of the encoders that learning goes through, by name; those that are installed."""
         files = {name: self.settings.weights_dir / name / "model.onnx" for name in LOSSES}
         return {name: path for name, path in files.items() if path.is_file()}
+
+    @property
+    def listener(self) -> Path:
+        """Folder of the recogniser that learning goes through; without it learning minds no words."""
+        return self.settings.weights_dir / LISTENER
 
     def hindrance(self) -> str:
         """Why nothing can be learned here, and what to do, in one sentence; empty if it can."""

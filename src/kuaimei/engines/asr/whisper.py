@@ -38,9 +38,9 @@ from kuaimei.errors import QueueFull, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.text.joining import join_pieces
 
-__all__ = ["Decoder", "WhisperRecognizer", "open_whisper"]
+__all__ = ["WRITTEN_SO", "Decoder", "WhisperRecognizer", "open_whisper"]
 
-_STYLE = {"zh": "以下是臺灣繁體中文的句子。", "en": ""}
+WRITTEN_SO = {"zh": "以下是臺灣繁體中文的句子。", "en": ""}
 """Whisper writes the script it has just seen; English needs no such hint."""
 _GLOSSARY = {"zh": "詞彙：{}。", "en": "Glossary: {}."}
 _GLOSSARY_JOINT = {"zh": "、", "en": ", "}
@@ -178,7 +178,7 @@ class WhisperRecognizer:
     def warm(self) -> None:
         """Decode a second of noise in both languages; blocking."""
         noise = np.random.default_rng(0).integers(-300, 300, ASR_RATE).astype(np.int16)
-        for language, style in _STYLE.items():
+        for language, style in WRITTEN_SO.items():
             heard = self._decoder.encode(noise, None)
             draft = self._decoder.decode(
                 replace(heard, language="zh" if language == "zh" else "en"), style, beams=self._beams
@@ -189,7 +189,7 @@ class WhisperRecognizer:
 def _prompts(language: Language, hotwords: tuple[str, ...]) -> tuple[str, str]:
     """Style sentence and glossary sentence, either of which may be empty."""
     glossary = _GLOSSARY[language].format(_GLOSSARY_JOINT[language].join(hotwords)) if hotwords else ""
-    return _STYLE[language], glossary
+    return WRITTEN_SO[language], glossary
 
 
 def _without_echo(draft: Draft, style: str, glossary: str, hotwords: tuple[str, ...]) -> Draft:

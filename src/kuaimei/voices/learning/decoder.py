@@ -17,6 +17,7 @@ from kuaimei.models.difference import Difference
 from kuaimei.voices.learning.acoustics import MelBank, mel_bank
 from kuaimei.voices.learning.kokoro import FRAME, RATE, Kokoro, Prosody, Text
 from kuaimei.voices.learning.likeness import Likenesses
+from kuaimei.voices.learning.listener import Listening
 from kuaimei.voices.learning.lowrank import LowRank
 from kuaimei.voices.learning.style import schedule
 from kuaimei.voices.learning.teacher import Teacher
@@ -44,6 +45,7 @@ class DecoderWeights:
         frames: Of the reference in one iteration, 25 ms each.
         encoders: Of one minus the cosine on new sentences, by encoder.
         colour: Of the distance in long-term spectrum on new sentences.
+        heard: Of how badly a listener understands new sentences, per token.
         words: Of the distance of new sentences, band by band and freed of colour, from how the stock decoder
             says them: an encoder of speakers does not mind if words blur.
         clip: Largest norm of a gradient.
@@ -57,6 +59,7 @@ class DecoderWeights:
     frames: int
     encoders: Mapping[str, float]
     colour: float
+    heard: float
     words: float
     clip: float
 
@@ -70,6 +73,7 @@ DECODER_WEIGHTS: Final = DecoderWeights(
     frames=64,
     encoders={"ge2e": 0.5, "campplus": 1.0},
     colour=0.2,
+    heard=0.5,
     words=0.5,
     clip=5.0,
 )
@@ -86,6 +90,7 @@ class DecoderLearner:
         style: As learned before, shape ``(256,)``.
         bandwidth_hz: Above this there is nothing in the reference.
         weights: What counts how much.
+        listening: Hears the words of the lines; None: nobody minds them.
     """
 
     def __init__(
@@ -97,11 +102,13 @@ class DecoderLearner:
         style: NDArray[np.float32],
         bandwidth_hz: float,
         weights: DecoderWeights = DECODER_WEIGHTS,
+        listening: Listening | None = None,
     ) -> None:
         self._kokoro = kokoro
         self._likenesses = likenesses
         self._teacher = teacher
         self._weights = weights
+        self._listening = listening
         self._banks: list[MelBank] = [
             mel_bank(RATE, size, hop, bands, bandwidth_hz, kokoro.device) for size, hop, bands in _RESOLUTIONS
         ]
@@ -140,8 +147,7 @@ class DecoderLearner:
         """A piece of the reference, or a new sentence: then its similarity to the reference by encoder."""
         for group, (_, rate) in zip(self._adam.param_groups, self._groups, strict=True):
             group["lr"] = rate * schedule(iteration, fraction)
-        changed = self._change.weights()
-        with self._kokoro.vocoder.replaced(changed):
+        with self._kokoro.vocoder.changed(self._change.factors()):
             loss, similarity = self._imitate(iteration) if iteration % 2 == 0 else self._speak(iteration)
         self._adam.zero_grad()
         loss.backward()
@@ -184,11 +190,14 @@ class DecoderLearner:
         return loss, {}
 
     def _speak(self, iteration: int) -> tuple[torch.Tensor, Mapping[str, float]]:
-        line = self._lines[(iteration // 2) % len(self._lines)]
+        number = (iteration // 2) % len(self._lines)
+        line = self._lines[number]
         samples = self._kokoro.sound(line.text, line.said, self._sound)
         likeness = self._likenesses(samples, None)
         loss = self._weights.colour * likeness.colour
         loss = loss + self._weights.words * (_words(self._banks[_MIDDLE], samples) - line.words).abs().mean()
+        if self._listening is not None:
+            loss = loss + self._weights.heard * self._listening(samples, number)
         for name, similarity in likeness.similarity.items():
             loss = loss + self._weights.encoders.get(name, 1.0) * (1.0 - similarity)
         return loss, {name: float(value.detach()) for name, value in likeness.similarity.items()}

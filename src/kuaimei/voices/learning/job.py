@@ -23,6 +23,21 @@ _LONGEST: Final = 508
 
 
 @dataclass(frozen=True, slots=True)
+class ListenerFacts:
+    """Who minds the words.
+
+    Attributes:
+        weights: Whisper's ``model.bin``.
+        before: Its tokens that open every transcript.
+        lines: Its tokens of each line, up to the end.
+    """
+
+    weights: Path
+    before: tuple[int, ...]
+    lines: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One step of learning one voice.
 
@@ -35,6 +50,7 @@ class Job:
         style: ``.npy`` of shape ``(256,)``: where to begin.
         weights: Kokoro's fp32 ONNX file.
         encoders: Weights of the speaker encoders by name.
+        listener: Who minds the words of the lines; None: nobody.
         threads: To compute with.
         seconds: Of computing (not of waiting) that it may take.
         iterations: At most so many; None: as many as gain something.
@@ -49,6 +65,7 @@ class Job:
     style: Path
     weights: Path
     encoders: Mapping[str, Path]
+    listener: ListenerFacts | None
     threads: int
     seconds: float
     iterations: int | None
@@ -68,7 +85,8 @@ def read_job(folder: Path) -> Job:
         raise SettingsError(
             f"{folder.name}/job.json is not a job for learning a voice ({error!r})"
         ) from error
-    for path in (job.reference, job.style, job.weights, *job.encoders.values()):
+    listener = () if job.listener is None else (job.listener.weights,)
+    for path in (job.reference, job.style, job.weights, *job.encoders.values(), *listener):
         if not path.exists():
             raise SettingsError(f"{path.name}, which the job needs, is missing")
     return job
@@ -103,11 +121,23 @@ def _parse(folder: Path, given: Mapping[str, Any]) -> Job:
         style=folder / given["style"],
         weights=folder / given["weights"],
         encoders=encoders,
+        listener=_listener(folder, given.get("listener"), len(lines)),
         threads=threads,
         seconds=seconds,
         iterations=iterations,
         device=device,
     )
+
+
+def _listener(folder: Path, given: Any, lines: int) -> ListenerFacts | None:
+    if given is None:
+        return None
+    facts = ListenerFacts(
+        folder / given["weights"], _tokens(given["before"]), tuple(_tokens(line) for line in given["lines"])
+    )
+    if len(facts.lines) != lines:
+        raise ValueError("the listener must know every line")
+    return facts
 
 
 def _tokens(given: Any) -> tuple[int, ...]:

@@ -49,12 +49,9 @@ class LowRank:
         """What learns of the changes to vectors."""
         return [self._left[name] for name, weight in self._stock.items() if weight.dim() == 1]
 
-    def weights(self) -> dict[str, torch.Tensor]:
-        """The changed weights, differentiable."""
-        return {
-            name: stock + (self._left[name] @ self._right[name]).view_as(stock)
-            for name, stock in self._stock.items()
-        }
+    def factors(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """What to multiply for each change, differentiable."""
+        return {name: (self._left[name], self._right[name]) for name in self._stock}
 
     def difference(self, initialisers: Mapping[str, str]) -> Difference:
         """The change by ONNX initialiser, given that of each name."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 from torch.nn import functional
 
-__all__ = ["conv", "conv_transpose", "snake", "styled_norm", "working_type"]
+__all__ = ["conv", "conv_transpose", "snake", "styled_norm", "thin_conv", "working_type"]
 
 _ROWS: Final = 1024
 """Frames at a time in elementwise work on a processor: what fits a core's own cache."""
@@ -60,14 +60,35 @@ def conv(
     return _frames(y)
 
 
+def thin_conv(
+    x: torch.Tensor, weight: torch.Tensor, *, stride: int = 1, dilation: int = 1, padding: int | None = None
+) -> torch.Tensor:
+    """`conv` with few outputs and a weight that learns: a product of matrices for all taps, then sums.
+
+    For such shapes the libraries of convolutions have no quick gradient.
+    """
+    rows, channels, taps = weight.shape
+    if padding is None:
+        padding = (taps - 1) * dilation // 2
+    each = x @ weight.to(x.dtype).permute(1, 2, 0).reshape(channels, taps * rows)
+    each = functional.pad(each, (0, 0, padding, padding))
+    count = (len(each) - (taps - 1) * dilation - 1) // stride + 1
+    parts = [
+        each[
+            tap * dilation : tap * dilation + (count - 1) * stride + 1 : stride, tap * rows : (tap + 1) * rows
+        ]
+        for tap in range(taps)
+    ]
+    return torch.stack(parts).sum(0)
+
+
 def conv_transpose(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, *, stride: int, padding: int
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *, stride: int, padding: int
 ) -> torch.Tensor:
     """As `conv`, but makes ``stride`` frames out of each; the weight has shape ``(in, out, width)``."""
     kernel = weight.to(x.dtype)[:, :, None, :].contiguous(memory_format=torch.channels_last)
-    y = functional.conv_transpose2d(
-        _image(x), kernel, bias.to(x.dtype), stride=(1, stride), padding=(0, padding)
-    )
+    shift = None if bias is None else bias.to(x.dtype)
+    y = functional.conv_transpose2d(_image(x), kernel, shift, stride=(1, stride), padding=(0, padding))
     return _frames(y)
 
 

@@ -1,20 +1,23 @@
 """Kokoro's vocoder (iSTFTNet, Kaneko et al. 2022, with a harmonic source), run quickly and differentiably.
 
-Weights are those of the package's ``Decoder``; any of them may be replaced (`Vocoder.replaced`).
+Weights are those of the package's ``Decoder``; thin changes may be added to any of them (`Vocoder.changed`).
 """
 
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from kuaimei.voices.learning.ops import conv, conv_transpose, snake, styled_norm, working_type
+from kuaimei.voices.learning.ops import conv, conv_transpose, snake, styled_norm, thin_conv, working_type
 
-__all__ = ["GAIN", "Vocoder"]
+__all__ = ["GAIN", "Factors", "Vocoder"]
+
+Factors: TypeAlias = tuple[torch.Tensor, torch.Tensor]
+"""Of a change to a weight ``(rows, rank)``, ``(rank, columns)``; to a vector ``(n, 1)``, ``(1, 1)``."""
 
 GAIN: Final = 1.444
 """Loudness of the export over that of the modules, as measured: its inverse transform is scaled otherwise."""
@@ -39,24 +42,28 @@ class Vocoder:
 
     def __init__(self, decoder: nn.Module, device: torch.device) -> None:
         self._weights: dict[str, torch.Tensor] = dict(decoder.state_dict())
+        self._changes: Mapping[str, Factors] = {}
         self._type = working_type(device)
         self._window = torch.hann_window(_FFT, device=device)
         self._multiples = torch.arange(1, _HARMONICS + 1, device=device, dtype=torch.float32)
 
     @property
     def weights(self) -> Mapping[str, torch.Tensor]:
-        """Stock or replaced, by name."""
+        """The stock ones, by name."""
         return self._weights
 
     @contextmanager
-    def replaced(self, weights: Mapping[str, torch.Tensor]) -> Iterator[None]:
-        """Compute with ``weights`` in the places of the stock ones of these names."""
-        stock = self._weights
-        self._weights = {**stock, **weights}
+    def changed(self, changes: Mapping[str, Factors]) -> Iterator[None]:
+        """Compute with ``left @ right`` added to these weights (see `kuaimei.models.difference`).
+
+        The sum is never made: what a thin change adds is computed beside what the frozen weight gives, so
+        that no gradient is as large as a weight. Where there is no bfloat16 that more than halves the time.
+        """
+        before, self._changes = self._changes, changes
         try:
             yield
         finally:
-            self._weights = stock
+            self._changes = before
 
     def __call__(
         self, frames: torch.Tensor, pitch: torch.Tensor, loudness: torch.Tensor, style: torch.Tensor
@@ -86,9 +93,7 @@ class Vocoder:
             padding = 0 if last else (further + 1) // 2
             sines = self._plain(source, f"generator.noise_convs.{at}", stride=further, padding=padding)
             sines = self._resblock(sines, f"generator.noise_res.{at}", style)
-            up = f"generator.ups.{at}"
-            weight, bias = self._weights[f"{up}.weight"], self._weights[f"{up}.bias"]
-            x = conv_transpose(x, weight, bias, stride=stride, padding=(weight.shape[-1] - stride) // 2)
+            x = self._upsampled(x, f"generator.ups.{at}", stride)
             if last:
                 x = torch.cat([x[1:2], x], 0)
             x = x + sines
@@ -116,11 +121,35 @@ class Vocoder:
             return torch.cat([spectrum.abs(), spectrum.angle()], 0).T.to(self._type)
 
     def _plain(self, x: torch.Tensor, name: str, **shape: Any) -> torch.Tensor:
-        return conv(x, self._weights[f"{name}.weight"], self._weights.get(f"{name}.bias"), **shape)
+        weight = self._weights[f"{name}.weight"]
+        y = self._shifted(conv(x, weight, self._weights.get(f"{name}.bias"), **shape), f"{name}.bias")
+        if (change := self._changes.get(f"{name}.weight")) is not None:
+            left, right = change
+            y = y + thin_conv(x, right.view(-1, *weight.shape[1:]), **shape) @ left.T.to(y.dtype)
+        return y
+
+    def _upsampled(self, x: torch.Tensor, name: str, stride: int) -> torch.Tensor:
+        weight = self._weights[f"{name}.weight"]
+        padding = (weight.shape[-1] - stride) // 2
+        y = conv_transpose(x, weight, self._weights[f"{name}.bias"], stride=stride, padding=padding)
+        y = self._shifted(y, f"{name}.bias")
+        if (change := self._changes.get(f"{name}.weight")) is not None:
+            left, right = change
+            thin, kernel = x @ left.to(x.dtype), right.view(-1, *weight.shape[1:])
+            y = y + conv_transpose(thin, kernel, None, stride=stride, padding=padding)
+        return y
+
+    def _shifted(self, y: torch.Tensor, name: str) -> torch.Tensor:
+        """With the change of a bias: in the convolution it would cost the gradient of the weight, too."""
+        change = self._changes.get(name)
+        return y if change is None else y + (change[0] @ change[1])[:, 0].to(y.dtype)
 
     def _norm(self, x: torch.Tensor, name: str, style: torch.Tensor) -> torch.Tensor:
         both = functional.linear(style, self._weights[f"{name}.fc.weight"], self._weights[f"{name}.fc.bias"])
-        gain, shift = both.chunk(2)
+        if (change := self._changes.get(f"{name}.fc.weight")) is not None:
+            left, right = change
+            both = both + left @ (right @ style)
+        gain, shift = self._shifted(both, f"{name}.fc.bias").chunk(2)
         return styled_norm(x, 1.0 + gain, shift)
 
     def _resblock(self, x: torch.Tensor, name: str, style: torch.Tensor) -> torch.Tensor:

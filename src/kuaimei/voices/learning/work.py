@@ -18,6 +18,7 @@ from kuaimei.voices.learning.encoders import load_campplus, load_ge2e
 from kuaimei.voices.learning.job import DECODER_FILE, STYLE_FILE, Job
 from kuaimei.voices.learning.kokoro import FRAME, RATE, Kokoro, at_rest, load_kokoro
 from kuaimei.voices.learning.likeness import Likenesses, Reference
+from kuaimei.voices.learning.listener import Listening, load_listener
 from kuaimei.voices.learning.loop import learn
 from kuaimei.voices.learning.reports import Reports
 from kuaimei.voices.learning.style import STYLE, StyleLearner, stock_spread
@@ -45,7 +46,7 @@ def do_job(job: Job, reports: Reports, stopping: Callable[[], bool]) -> None:
     start = _read_style(job)
     kokoro, initialisers = load_kokoro(job.weights, device)
     likenesses = Likenesses(reference, _load_encoders(job, device), device)
-    learner = _learner(job, kokoro, likenesses, reference, start)
+    learner = _learner(job, kokoro, likenesses, reference, start, _listening(job, device))
     if job.iterations is not None:
         learner.iterations = min(learner.iterations, job.iterations)
     similarity = learn(
@@ -92,7 +93,12 @@ def read_reference(job: Job) -> Reference:
 
 
 def _learner(
-    job: Job, kokoro: Kokoro, likenesses: Likenesses, reference: Reference, start: NDArray[np.float32]
+    job: Job,
+    kokoro: Kokoro,
+    likenesses: Likenesses,
+    reference: Reference,
+    start: NDArray[np.float32],
+    listening: Listening | None,
 ) -> StyleLearner | DecoderLearner:
     lines = [kokoro.read(tokens) for tokens in job.lines]
     if job.step == "style":
@@ -100,11 +106,13 @@ def _learner(
         if job.reference_tokens is not None:
             said = kokoro.read(job.reference_tokens), len(reference.samples) // FRAME
         spread = stock_spread(job.weights.parent / "voices")
-        return StyleLearner(kokoro, likenesses, lines, said, start, spread)
+        return StyleLearner(kokoro, likenesses, lines, said, start, spread, listening=listening)
     if job.reference_tokens is None:
         raise SettingsError("the decoder cannot be learned without knowing what is said in the reference")
     teacher = make_teacher(kokoro, reference, job.reference_tokens, start)
-    return DecoderLearner(kokoro, likenesses, teacher, lines, start, reference.bandwidth_hz)
+    return DecoderLearner(
+        kokoro, likenesses, teacher, lines, start, reference.bandwidth_hz, listening=listening
+    )
 
 
 def _load_encoders(job: Job, device: torch.device) -> dict[str, Any]:
@@ -114,6 +122,12 @@ def _load_encoders(job: Job, device: torch.device) -> dict[str, Any]:
             raise SettingsError(f"{name!r} is no encoder to learn with; there are: {', '.join(_ENCODERS)}")
         encoders[name] = at_rest(_ENCODERS[name](path).to(device))
     return encoders
+
+
+def _listening(job: Job, device: torch.device) -> Listening | None:
+    if job.listener is None:
+        return None
+    return Listening(load_listener(job.listener.weights, device), job.listener.before, job.listener.lines)
 
 
 def _read_style(job: Job) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kuaimei.engines.tts.kokoro.weights import Alphabet, load_alphabet, load_voices
+from kuaimei.engines.tts.kokoro.weights import Alphabet, Voices, load_alphabet, load_voices
 from kuaimei.errors import WeightsError
 
 ALPHABET = Alphabet({"a": 5, "b": 6, " ": 16, ",": 3}, frozenset({16, 3}))
@@ -78,8 +78,7 @@ def test_a_voice_is_added_replaced_and_taken_away(tmp_path: Path) -> None:
     stock = load_voices(tmp_path)
     one = stock.with_voice("voice_a", np.full(256, 3.0, np.float32))
     assert (one.names, stock.names) == (("zf_xiaobei", "voice_a"), ("zf_xiaobei",))
-    for length in (1, 40, 9000):
-        assert one.style("voice_a", length).tolist() == [[3.0] * 256]
+    assert one.style("voice_a", 40).tolist() == [[2.5] * 256]
     table = np.arange(510, dtype=np.float32).repeat(256).reshape(510, 256)
     assert one.with_voice("voice_a", table).style("voice_a", 30)[0, 0] == 29
     assert one.without("voice_a").names == ("zf_xiaobei",)
@@ -96,3 +95,18 @@ def test_a_style_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     make_voice(tmp_path, "zf_xiaobei")
     with pytest.raises(ValueError, match="finite"):
         load_voices(tmp_path).with_voice("voice_a", np.full(256, np.nan, np.float32))
+
+
+def test_a_learned_style_changes_with_length_as_the_voice_does_whose_prosody_is_nearest() -> None:
+    length = np.arange(510, dtype=np.float32)[:, None]
+    tables = {"zf_one": np.full((510, 256), 1.0, np.float32), "zf_two": np.full((510, 256), 5.0, np.float32)}
+    tables["zf_two"] = tables["zf_two"] + (length - 39.5) / 100.0
+    voices = Voices(tables)
+    style = np.full(256, 4.0, np.float32)
+    style[:128] = 1.0  # it sounds like the other, which tells nothing of how it speaks
+    learned = voices.with_voice("voice_a", style)
+    np.testing.assert_allclose(learned.style("voice_a", 40)[0], style, atol=0.01)
+    np.testing.assert_allclose(learned.style("voice_a", 140)[0], style + 1.0, atol=0.01)
+    np.testing.assert_allclose(learned.style("voice_a", 2)[0], style - 0.385, atol=0.01)
+    table = np.zeros((3, 256), np.float32)
+    np.testing.assert_array_equal(voices.with_voice("voice_b", table).tables["voice_b"], table)

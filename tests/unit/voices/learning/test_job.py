@@ -37,6 +37,18 @@ def test_a_job_is_read_with_names_in_its_folder(tmp_path: Path) -> None:
     assert (read.threads, read.seconds, read.iterations) == (1, 360.0, None)
 
 
+def test_a_listener_knows_every_line(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").touch()
+    given = {"weights": "model.bin", "before": [7, 8], "lines": [[1, 2]]}
+    listener = read_job(job(tmp_path, listener=given)).listener
+    assert listener is not None
+    assert (listener.before, listener.lines) == ((7, 8), ((1, 2),))
+    assert read_job(job(tmp_path)).listener is None
+    (tmp_path / "model.bin").unlink()
+    with pytest.raises(SettingsError, match=r"model\.bin"):
+        read_job(job(tmp_path, listener=given))
+
+
 def test_a_style_needs_no_text_of_the_reference(tmp_path: Path) -> None:
     assert read_job(job(tmp_path, step="style", reference_tokens=None)).reference_tokens is None
 
@@ -57,6 +69,9 @@ def test_a_style_needs_no_text_of_the_reference(tmp_path: Path) -> None:
         {"iterations": 0},
         {"device": "abacus"},
         {"style": None},
+        {"listener": {"weights": "model.bin", "before": [1], "lines": [[1], [2]]}},
+        {"listener": {"weights": "model.bin", "before": [], "lines": [[1]]}},
+        {"listener": {"before": [1], "lines": [[1]]}},
     ],
 )
 def test_what_is_no_job_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:

@@ -1,0 +1,51 @@
+"""Who minds the words while a voice is learned: the light Whisper, where it is installed.
+
+It is not the recogniser that ``kuaimei bench clone`` judges by: what a voice is learned through is no judge.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from kuaimei.engines.asr.whisper import WRITTEN_SO
+from kuaimei.engines.types import Language
+
+__all__ = ["LISTENER", "listener"]
+
+LISTENER: Final = "whisper-base"
+"""Its folder among the weights."""
+_SILENT: Final = re.compile(r"[^\w'’]+")
+
+
+def listener(folder: Path, lines: Sequence[str], language: Language) -> dict[str, Any] | None:
+    """What a job for learning says of it (`kuaimei.voices.learning.job.ListenerFacts`); None: not installed.
+
+    The lines are put to it without punctuation, which nobody can hear.
+    """
+    from tokenizers import Tokenizer
+
+    weights, vocabulary = folder / "model.bin", folder / "tokenizer.json"
+    if not (weights.is_file() and vocabulary.is_file()):
+        return None
+    tokenizer = Tokenizer.from_file(str(vocabulary))
+
+    def tokens(text: str) -> list[int]:
+        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    marks = ("<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>")
+    before = [tokenizer.token_to_id(mark) for mark in marks]
+    if prompt := WRITTEN_SO[language]:
+        before = [tokenizer.token_to_id("<|startofprev|>"), *tokens(f" {prompt}"), *before]
+    end = tokenizer.token_to_id("<|endoftext|>")
+    return {
+        "weights": str(weights),
+        "before": before,
+        "lines": [[*tokens(_spoken(line, language)), end] for line in lines],
+    }
+
+
+def _spoken(line: str, language: Language) -> str:
+    words = _SILENT.sub(" ", line).strip()
+    return words.replace(" ", "") if language == "zh" else f" {words}"

@@ -1,0 +1,59 @@
+"""The listener that voices are learned through is as sure of the words as the recogniser it was made from."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kuaimei.audio.pcm import Pcm, to_float
+from kuaimei.audio.resample import resample
+from kuaimei.engines.asr.decoding import load_whisper
+from kuaimei.engines.asr.whisper import WRITTEN_SO
+from kuaimei.settings import Settings
+from kuaimei.voices.listening import LISTENER, listener
+
+pytestmark = pytest.mark.models
+
+ROOT = Path(__file__).resolve().parents[3]
+PYTHON = ROOT / ".venv-clone" / "bin" / "python"
+SAID, OTHER = "今天下午我們一起去公園散步好不好", "明天晚上你們自己到學校唱歌行不行"
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+import numpy as np, torch
+from kuaimei.voices.learning.listener import Listening, load_listener
+torch.set_num_threads(1)
+facts, sound = json.loads(sys.argv[1]), torch.from_numpy(np.load(sys.argv[2])).requires_grad_()
+listening = Listening(load_listener(Path(facts["weights"]), sound.device), facts["before"], facts["lines"])
+losses = [listening(sound, line) for line in range(2)]
+losses[0].backward()
+print(json.dumps([*map(float, losses), float(sound.grad.abs().max())]))
+"""
+
+
+def test_the_listener_is_as_sure_as_the_recogniser(tmp_path: Path, spoken: Callable[..., Pcm]) -> None:
+    folder = Settings().weights_dir / LISTENER
+    facts = listener(folder, [SAID, OTHER], "zh")
+    if not PYTHON.is_file() or facts is None:
+        pytest.skip("learning voices is not set up here: run make setup without SLIM=1")
+    pcm = spoken(SAID, "zf_xiaoxiao")
+    np.save(tmp_path / "sound.npy", to_float(resample(pcm, 16_000, 24_000)))
+    done = subprocess.run(
+        [str(PYTHON), "-c", PROGRAM, json.dumps(facts), str(tmp_path / "sound.npy")],
+        env={"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    said, other, slope = json.loads(done.stdout)
+    whisper = load_whisper(folder, 2)
+    draft = whisper.decode(whisper.encode(pcm, "zh", least_s=0.0), WRITTEN_SO["zh"])
+    assert draft.text.strip(" 。？！") == SAID
+    assert said == pytest.approx(-draft.log_probability, abs=0.1)
+    assert said < 0.5 < 3.0 < other
+    assert slope > 0.0
