@@ -23,7 +23,8 @@ weights: $(VENV)/.run
 
 test: $(VENV)/.docs weights browser $(LEARNT)  ## style, types and every test
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/integration
+	$(BIN)/python -m pytest tests/browser tests/features
 
 browser:              # for the tests of the page, which are skipped where none can be had
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \

@@ -54,6 +54,7 @@ _TITLES = {
 _MADE = {
     "home": "`kuaimei` in the user's data folder",
     "cores": "all that the process may use",
+    "threads": "half of the cores that the process may use",
 }
 """Defaults that are made when the program starts."""
 _TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "yes or no", "Path": "folder"}

@@ -38,6 +38,10 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _half_the_cores() -> int:
+    return max(1, usable_cores() // 2)
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -161,7 +165,7 @@ class VoiceSettings(_Section):
     a quarter of an hour more and serves the beautiful one."""
     python: str = ""
     """Interpreter of the environment for learning; empty: that of ``.venv-clone``, made by ``make setup``."""
-    threads: int = Field(1, ge=1)
+    threads: int = Field(default_factory=_half_the_cores, ge=1)
     """Cores that learning may use while nobody is talking."""
     style_s: float = Field(330.0, gt=0)
     """Seconds of computing for the style."""
