@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from kuaimei.engines.asr.whisper import WRITTEN_SO
 from kuaimei.engines.types import Language
+from kuaimei.errors import WeightsError
 
 __all__ = ["LISTENER", "listener"]
 
@@ -22,13 +23,24 @@ def listener(folder: Path, lines: Sequence[str], language: Language) -> dict[str
     """What a job for learning says of it (`kuaimei.voices.learning.job.ListenerFacts`); None: not installed.
 
     The lines are put to it without punctuation, which nobody can hear.
+
+    Args:
+        folder: Of its weights.
+        lines: What is practised.
+        language: Of the lines.
+
+    Raises:
+        WeightsError: If its weights are damaged.
     """
     from tokenizers import Tokenizer
 
     weights, vocabulary = folder / "model.bin", folder / "tokenizer.json"
     if not (weights.is_file() and vocabulary.is_file()):
         return None
-    tokenizer = Tokenizer.from_file(str(vocabulary))
+    try:
+        tokenizer = Tokenizer.from_file(str(vocabulary))
+    except Exception as error:  # it has no class of its own
+        raise WeightsError(f"{vocabulary} cannot be read ({error}); run: kuaimei models verify") from error
 
     def tokens(text: str) -> list[int]:
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids

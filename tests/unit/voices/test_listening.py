@@ -6,6 +6,7 @@ from tokenizers.models import BPE
 
 from kuaimei.engines.asr.whisper import WRITTEN_SO
 from kuaimei.engines.types import Language
+from kuaimei.errors import WeightsError
 from kuaimei.voices.listening import listener
 
 MARKS = ["startoftranscript", "zh", "en", "transcribe", "notimestamps", "startofprev", "endoftext"]
@@ -47,6 +48,12 @@ def test_lines_are_put_to_it_without_what_nobody_hears(
     assert [text(one) for one in found["lines"]] == [f"{spoken}<|endoftext|>"] * 2
     assert text(found["before"]) == f"{before}<|transcribe|><|notimestamps|>"
     assert found["weights"] == str(folder / "model.bin")
+
+
+def test_damaged_weights_are_named(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(WeightsError, match="models verify"):
+        listener(folder, ["今天"], "zh")
 
 
 @pytest.mark.parametrize("missing", ["model.bin", "tokenizer.json"])
