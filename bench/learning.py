@@ -77,10 +77,12 @@ class Bench:
             replaced = {name: difference.apply(name, stock[name]) for name in difference.names}
         network = HqNetwork(self.kokoro / "fp32.onnx", replaced)
         heard = self.judge.embed(wanted, RATE)
+        voices = self.voices if isinstance(style, str) else self.voices.with_voice("learned", np.load(style))
+        name = style if isinstance(style, str) else "learned"
         cosines = []
         for line in lines:
             tokens = self.tokens(line)
-            row = self.voices.style(style, len(tokens)) if isinstance(style, str) else np.load(style)[None]
+            row = voices.style(name, len(tokens))
             said = network.render(Utterance(np.array([0, *tokens, 0], np.int64), row, 1.0))
             cosines.append(float(self.judge.embed(from_float(said), RATE) @ heard))
         network.close()

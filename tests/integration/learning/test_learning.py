@@ -19,6 +19,7 @@ from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices
 from kuaimei.models.difference import load_difference
 from kuaimei.models.onnxfile import read_onnx
 from kuaimei.settings import Settings
+from kuaimei.voices.listening import LISTENER, listener
 from tests.integration.conftest import Spoken
 
 pytestmark = pytest.mark.models
@@ -74,6 +75,7 @@ def describe(folder: Path, kokoro: Path, tokens: list[int], **changes: Any) -> N
         "style": "style.npy",
         "weights": str(kokoro / "fp32.onnx"),
         "encoders": {name: str(kokoro.parent / name / "model.onnx") for name in ("ge2e", "campplus")},
+        "listener": listener(kokoro.parent / LISTENER, [SAID], "zh"),
         "threads": 1,
         "seconds": 600,
         "device": "cpu",
