@@ -133,7 +133,7 @@ def measure(
         judged(f"stock {prediction.nearest}", prediction.nearest)
         judged("predicted", folder / "predicted.npy")
         for step in steps:
-            practised = PRACTISED[language] if step == "style" else clauses(PRACTISED[language], language)
+            practised = PRACTISED[language] if step == "style" else clauses(PRACTISED[language])
             job = {
                 "step": step,
                 "reference": "reference.wav",

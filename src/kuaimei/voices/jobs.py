@@ -112,7 +112,7 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
 
     practised = PRACTISED[language]
     if step == "decoder":
-        practised = clauses(practised, language)
+        practised = clauses(practised)
 
     def tokens() -> tuple[list[int] | None, list[list[int]]]:
         lines = [list(bank.tokens(line)) for line in practised]

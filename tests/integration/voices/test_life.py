@@ -80,7 +80,7 @@ async def test_added_it_speaks_and_is_learned_to_the_end(settings: Settings) -> 
         assert [run["step"] for run in house.runs] == ["style", "decoder"]
         job = house.runs[1]["said"]
         assert job["reference_tokens"] == list(house.bank.tokens(TEXT))
-        assert len(job["lines"]) == len(clauses(PRACTISED["zh"], "zh"))
+        assert len(job["lines"]) == len(clauses(PRACTISED["zh"]))
         assert job["listener"] is None  # it is not installed here
         assert set(job["encoders"]) == {"ge2e", "campplus"}
         assert told == [voice.id] * 3
