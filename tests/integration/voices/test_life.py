@@ -99,6 +99,18 @@ async def test_added_it_speaks_and_is_learned_to_the_end(settings: Settings) -> 
         assert list(await house.library.voices("local")) == []
 
 
+async def test_of_a_short_reference_the_style_is_learned_and_no_decoder(settings: Settings) -> None:
+    async with living(settings) as house:
+        house.order(style=[["done", 0.6]], decoder=[["done", 0.8]])
+        voice = await house.add(audio(3.3))
+        learned = await house.until(voice.id, lambda v: v.learning.state == "done")
+        assert (learned.learning.step, [run["step"] for run in house.runs]) == ("style", ["style"])
+        await house.library.learn(voice.id, "local", "decoder")
+        asked = await house.until(voice.id, lambda v: v.learning.state == "failed")
+        assert "4 s of speech or more" in (asked.learning.error or "")
+        assert house.bank.learned[voice.id][128:].tolist() == [1.0] * 128  # it speaks on as before
+
+
 async def test_after_a_restart_it_speaks_as_it_was_learned(settings: Settings) -> None:
     async with living(settings, learn="style") as house:
         voice = await house.add()
