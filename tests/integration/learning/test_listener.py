@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from kuaimei.audio.pcm import Pcm, to_float
 from kuaimei.audio.resample import resample
 from kuaimei.engines.asr.decoding import load_whisper
 from kuaimei.engines.asr.whisper import WRITTEN_SO
 from kuaimei.settings import Settings
+from kuaimei.text.errors import units
 from kuaimei.voices.listening import LISTENER, listener
 
 pytestmark = pytest.mark.models
@@ -41,6 +43,12 @@ def test_the_listener_is_as_sure_as_the_recogniser(tmp_path: Path, spoken: Calla
     if not PYTHON.is_file() or facts is None:
         pytest.skip("learning voices is not set up here: run make setup without SLIM=1")
     pcm = spoken(SAID, "zf_xiaoxiao")
+    whisper = load_whisper(folder, 2)
+    draft = whisper.decode(whisper.encode(pcm, "zh", least_s=0.0), WRITTEN_SO["zh"])
+    assert units(draft.text, "zh") == units(SAID, "zh")
+    # The first line is put to it exactly as the recogniser wrote it.
+    written = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(draft.text, add_special_tokens=False)
+    facts["lines"][0] = [*written.ids, facts["lines"][0][-1]]
     np.save(tmp_path / "sound.npy", to_float(resample(pcm, 16_000, 24_000)))
     done = subprocess.run(
         [str(PYTHON), "-c", PROGRAM, json.dumps(facts), str(tmp_path / "sound.npy")],
@@ -51,9 +59,6 @@ def test_the_listener_is_as_sure_as_the_recogniser(tmp_path: Path, spoken: Calla
     )
     assert done.returncode == 0, done.stderr
     said, other, slope = json.loads(done.stdout)
-    whisper = load_whisper(folder, 2)
-    draft = whisper.decode(whisper.encode(pcm, "zh", least_s=0.0), WRITTEN_SO["zh"])
-    assert draft.text.strip(" 。？！") == SAID
     assert said == pytest.approx(-draft.log_probability, abs=0.1)
-    assert said < 0.5 < 3.0 < other
+    assert other > said + 2.0
     assert slope > 0.0
