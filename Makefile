@@ -23,6 +23,7 @@ weights: $(VENV)/.run
 
 test: $(VENV)/.docs weights browser $(LEARNT)  ## style, types and every test
 	@$(MAKE) --no-print-directory check
+	@$(BIN)/kuaimei models pull qwen2.5-coder-0.5b dnsmos
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/integration
 	$(BIN)/python -m pytest tests/browser tests/features
 
