@@ -38,10 +38,11 @@ from kuaimei.engines.types import Language
 from kuaimei.models.onnxfile import read_onnx
 from kuaimei.settings import Settings
 from kuaimei.voices.beginning import start_of_learning
-from kuaimei.voices.lines import JUDGED, PRACTISED, clauses
+from kuaimei.voices.lines import JUDGED, practised
 from kuaimei.voices.listening import LISTENER, listener
 from kuaimei.voices.pitch import pitch_of
 from kuaimei.voices.prediction import Prediction, predict_style
+from kuaimei.voices.types import Step
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PYTHON: Final = ROOT / ".venv-clone" / "bin" / "python"
@@ -77,8 +78,9 @@ class Bench:
             replaced = {name: difference.apply(name, stock[name]) for name in difference.names}
         network = HqNetwork(self.kokoro / "fp32.onnx", replaced)
         heard = self.judge.embed(wanted, RATE)
-        voices = self.voices if isinstance(style, str) else self.voices.with_voice("learned", np.load(style))
-        name = style if isinstance(style, str) else "learned"
+        voices, name = self.voices, str(style)
+        if isinstance(style, Path):
+            voices = voices.with_voice(name, np.load(style))
         cosines = []
         for line in lines:
             tokens = self.tokens(line)
@@ -114,7 +116,7 @@ def learn(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure(
-    bench: Bench, reference: Pcm, said: str, wanted: Pcm, steps: Sequence[str]
+    bench: Bench, reference: Pcm, said: str, wanted: Pcm, steps: Sequence[Step]
 ) -> list[dict[str, Any]]:
     """One row for the nearest stock voice, one for the prediction, one for each step."""
     language: Language = "zh" if any(ord(char) > 0x2E80 for char in said) else "en"
@@ -133,16 +135,16 @@ def measure(
         judged(f"stock {prediction.nearest}", prediction.nearest)
         judged("predicted", folder / "predicted.npy")
         for step in steps:
-            practised = PRACTISED[language] if step == "style" else clauses(PRACTISED[language])
+            practice = practised(step, language)
             job = {
                 "step": step,
                 "reference": "reference.wav",
                 "reference_tokens": bench.tokens(said),
-                "lines": [bench.tokens(line) for line in practised],
+                "lines": [bench.tokens(line) for line in practice],
                 "style": "style.npy",
                 "weights": str(bench.kokoro / "fp32.onnx"),
                 "encoders": {one: str(bench.weights / one / "model.onnx") for one in ("ge2e", "campplus")},
-                "listener": listener(bench.weights / LISTENER, practised, language),
+                "listener": listener(bench.weights / LISTENER, practice, language),
                 "threads": 1,
                 "seconds": SECONDS[step],
                 "device": "auto",

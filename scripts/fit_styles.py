@@ -25,9 +25,9 @@ import numpy as np
 
 from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
 from kuaimei.engines.tts.kokoro.runtime import RATE
-from kuaimei.engines.tts.kokoro.weights import load_voices
+from kuaimei.engines.tts.kokoro.weights import load_voices, style_of
 from kuaimei.settings import Settings
-from kuaimei.voices.prediction import nearest_stock, style_of
+from kuaimei.voices.prediction import nearest_stock
 from scripts.style_corpus import SEED, SENTENCES, Floats, Heard, Speaker, listen, recipes
 
 OUT = Path(__file__).resolve().parent.parent / "src" / "kuaimei" / "voices" / "data" / "styles.npz"

@@ -18,7 +18,7 @@ def setup() -> None:
     """
     settings = console.settings_from()
     prepare(settings)
-    _pull_encoders(settings)
+    _pull_for_voices(settings)
 
 
 def prepare(settings: Settings) -> None:
@@ -29,11 +29,11 @@ def prepare(settings: Settings) -> None:
     """
     # A later start is not the time to go looking for what was not to be had.
     if pull_missing(settings):
-        _pull_encoders(settings)
+        _pull_for_voices(settings)
     _measure(settings)
 
 
-def _pull_encoders(settings: Settings) -> None:
+def _pull_for_voices(settings: Settings) -> None:
     """What voices are learned through and judged by; without it all else works."""
     try:
         pull_named(settings, (*LOSSES, JUDGE, LISTENER))

@@ -6,8 +6,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kuaimei.engines.tts.kokoro.weights import style_of
 from kuaimei.engines.types import Language
-from kuaimei.voices.prediction import nearest_stock, predict_style, stock_embeddings, style_of
+from kuaimei.voices.prediction import nearest_stock, predict_style, stock_embeddings
 from kuaimei.voices.types import Pitch
 
 __all__ = ["nearest_by_pitch", "start_of_learning"]

@@ -23,7 +23,7 @@ from kuaimei.voices.beginning import start_of_learning
 from kuaimei.voices.files import DECODER, REFERENCE, STYLE, read_flac, read_style, style_bytes, write
 from kuaimei.voices.judging import likeness
 from kuaimei.voices.lending import drop
-from kuaimei.voices.lines import PRACTISED, clauses
+from kuaimei.voices.lines import practised
 from kuaimei.voices.listening import listener
 from kuaimei.voices.process import Learned, LearnerDied, LearningFailed, Progress, run_learner
 from kuaimei.voices.speech import RATE
@@ -113,12 +113,10 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
         raise LearningFailed(room.hindrance())
     language = as_language(row.language) or "zh"
 
-    practised = PRACTISED[language]
-    if step == "decoder":
-        practised = clauses(practised)
+    practice = practised(step, language)
 
     def tokens() -> tuple[list[int] | None, list[list[int]]]:
-        lines = [list(bank.tokens(line)) for line in practised]
+        lines = [list(bank.tokens(line)) for line in practice]
         return list(bank.tokens(row.transcript)) if row.transcript else None, lines
 
     said, lines = await compute(room.cores, TICKET, 1, tokens)
@@ -138,7 +136,7 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
         "style": STYLE,
         "weights": str(room.weights),
         "encoders": {name: str(path) for name, path in room.losses().items()},
-        "listener": await asyncio.to_thread(listener, room.listener, practised, language),
+        "listener": await asyncio.to_thread(listener, room.listener, practice, language),
         "threads": settings.threads,
         "seconds": settings.style_s if step == "style" else settings.decoder_s,
         "device": "auto",

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kuaimei.engines.types import Language
+from kuaimei.voices.types import Step
 
-__all__ = ["JUDGED", "PRACTISED", "READ_ALOUD", "clauses"]
+__all__ = ["JUDGED", "PRACTISED", "READ_ALOUD", "clauses", "practised"]
 
 PRACTISED: Final[Mapping[Language, Sequence[str]]] = {
     "zh": (
@@ -75,3 +76,9 @@ def clauses(lines: Sequence[str]) -> Sequence[str]:
     more of them fit into the time (in longer ones the voice became less like, 0.66 against 0.70).
     """
     return [clause.strip() for line in lines for clause in _CLAUSE.findall(line)]
+
+
+def practised(step: Step, language: Language) -> Sequence[str]:
+    """What ``step`` practises on: a decoder on clauses, everything else on whole lines."""
+    lines = PRACTISED[language]
+    return clauses(lines) if step == "decoder" else lines

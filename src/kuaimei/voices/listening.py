@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from kuaimei.engines.asr.decoding import opening
 from kuaimei.engines.asr.whisper import WRITTEN_SO
 from kuaimei.engines.types import Language
 from kuaimei.errors import WeightsError
@@ -32,29 +33,22 @@ def listener(folder: Path, lines: Sequence[str], language: Language) -> dict[str
     Raises:
         WeightsError: If its weights are damaged.
     """
-    from tokenizers import Tokenizer
+    import tokenizers
+    from faster_whisper.tokenizer import Tokenizer  # type: ignore[import-untyped]
 
     weights, vocabulary = folder / "model.bin", folder / "tokenizer.json"
     if not (weights.is_file() and vocabulary.is_file()):
         return None
     try:
-        tokenizer = Tokenizer.from_file(str(vocabulary))
+        plain = tokenizers.Tokenizer.from_file(str(vocabulary))
     except Exception as error:  # it has no class of its own
         raise WeightsError(f"{vocabulary} cannot be read ({error}); run: kuaimei models verify") from error
 
-    def tokens(text: str) -> list[int]:
-        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
-
-    marks = ("<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>")
-    before = [tokenizer.token_to_id(mark) for mark in marks]
-    if prompt := WRITTEN_SO[language]:
-        before = [tokenizer.token_to_id("<|startofprev|>"), *tokens(f" {prompt}"), *before]
-    end = tokenizer.token_to_id("<|endoftext|>")
+    tokenizer = Tokenizer(plain, multilingual=True, task="transcribe", language=language)
     return {
         "weights": str(weights),
-        "before": before,
-        "lines": [[*tokens(_spoken(line, language)), end] for line in lines],
+        "before": opening(tokenizer, WRITTEN_SO[language]),
+        "lines": [[*tokenizer.encode(_spoken(line, language)), tokenizer.eot] for line in lines],
     }
 
 

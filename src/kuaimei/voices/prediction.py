@@ -13,13 +13,14 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import as_file, files
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.speaker import SpeakerEncoder
+from kuaimei.engines.tts.kokoro.weights import style_of
 from kuaimei.errors import EngineError
 
 __all__ = [
@@ -33,16 +34,12 @@ __all__ = [
     "load_styles",
     "nearest_stock",
     "predict_style",
-    "style_of",
 ]
 
 Floats: TypeAlias = NDArray[np.float32]
 Origin: TypeAlias = Literal["predicted", "between", "nearest"]
 Speak: TypeAlias = Callable[[Floats], Awaitable[tuple[Pcm, int]]]
 """Says one short sentence in a style, shape ``(256,)``; samples and rate."""
-
-_ROWS: Final = slice(20, 60)
-"""Rows of a voice's table that stand for it: sentences of so many phonemes are the usual ones."""
 
 
 class PitchLike(Protocol):
@@ -118,14 +115,6 @@ def load_styles() -> Styles:
         return Styles(
             names=tuple(str(name) for name in data["names"]), facts=json.loads(str(data["facts"])), **arrays
         )
-
-
-def style_of(table: Floats) -> Floats:
-    """One style for a voice's whole table, shape ``(510, 256)`` → ``(256,)``; a style is left as it is."""
-    whole = (
-        table if table.ndim == 1 else table[_ROWS if len(table) >= _ROWS.stop else slice(None)].mean(axis=0)
-    )
-    return whole.astype(np.float32)
 
 
 def inputs(embedding: Floats, log_mean: float, log_sd: float, campplus: Floats | None = None) -> Floats:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.speaker import LOSSES
+from kuaimei.engines.tts.kokoro.weights import style_of
 from kuaimei.engines.types import Language, as_language
 from kuaimei.errors import EngineError, NotFound
 from kuaimei.store.voices import VoiceRow
@@ -17,7 +18,7 @@ from kuaimei.voices.beginning import nearest_by_pitch
 from kuaimei.voices.files import REFERENCE, STYLE, read_flac, style_bytes
 from kuaimei.voices.judging import spoken
 from kuaimei.voices.lending import drop, lend, needs_learning
-from kuaimei.voices.prediction import choose_style, predict_style, style_of
+from kuaimei.voices.prediction import choose_style, predict_style
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import Course
 from kuaimei.voices.types import Pitch

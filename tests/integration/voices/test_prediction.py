@@ -12,9 +12,9 @@ from kuaimei.audio.silence import trim_silence
 from kuaimei.engines.speaker import open_encoder
 from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
 from kuaimei.engines.tts.kokoro.runtime import RATE, OnnxRuntime, Utterance
-from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices
+from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices, style_of
 from kuaimei.settings import Settings
-from kuaimei.voices.prediction import choose_style, predict_style, style_of
+from kuaimei.voices.prediction import choose_style, predict_style
 
 pytestmark = pytest.mark.models
 

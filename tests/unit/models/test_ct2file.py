@@ -15,13 +15,9 @@ from tests.unit.models.tiny_whisper import POSITIONS, VOCABULARY, WIDTH, write_t
 def tiny(tmp_path: Path) -> Path:
     """A tiny Whisper's ``model.bin``, its matrices in 8 bits."""
     (tmp_path / "from").mkdir()
-    convert_whisper(_written(tmp_path / "from"), tmp_path)
+    write_tiny_whisper(tmp_path / "from")
+    convert_whisper(tmp_path / "from", tmp_path)
     return tmp_path / "model.bin"
-
-
-def _written(folder: Path) -> Path:
-    write_tiny_whisper(folder)
-    return folder
 
 
 def test_vectors_are_exact_and_matrices_as_near_as_8_bits_are(tiny: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
+from kuaimei.engines.tts.kokoro.weights import style_of
 from kuaimei.errors import EngineError
 from kuaimei.voices.prediction import (
     choose_style,
@@ -13,7 +14,6 @@ from kuaimei.voices.prediction import (
     load_styles,
     nearest_stock,
     predict_style,
-    style_of,
 )
 
 Floats = NDArray[np.float32]

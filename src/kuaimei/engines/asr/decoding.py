@@ -27,6 +27,7 @@ __all__ = [
     "WhisperDecoder",
     "WhisperInput",
     "load_whisper",
+    "opening",
 ]
 
 FULL_WINDOW_S = 30.0
@@ -114,10 +115,7 @@ class WhisperDecoder:
             EngineError: If the model failed.
         """
         tokenizer = self._tokenizers[heard.language]
-        tokens = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
-        if prompt:
-            before: list[int] = tokenizer.encode(f" {prompt}")[-_PROMPT_TOKENS:]
-            tokens = [tokenizer.sot_prev, *before, *tokens]
+        tokens = opening(tokenizer, prompt)
         most = int(_TOKENS + _TOKENS_PER_S * heard.speech_s)
         sampling: dict[str, Any] = (
             {"beam_size": beams}
@@ -178,6 +176,19 @@ def _max_length(most: int, prompt: int) -> int:
     It allows ``min(max_length / 2, max_length - prompt)`` of them.
     """
     return min(448, max(2 * most, most + prompt))
+
+
+def opening(tokenizer: Any, prompt: str) -> list[int]:
+    """Tokens that open a transcript: what was said before, the language, the task.
+
+    Args:
+        tokenizer: faster-whisper's, of one language.
+        prompt: What Whisper is to believe was said before; empty: nothing.
+    """
+    tokens = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+    if not prompt:
+        return tokens
+    return [tokenizer.sot_prev, *tokenizer.encode(f" {prompt}")[-_PROMPT_TOKENS:], *tokens]
 
 
 def load_whisper(path: Path, threads: int) -> WhisperDecoder:

@@ -46,7 +46,7 @@ def do_job(job: Job, reports: Reports, stopping: Callable[[], bool]) -> None:
     start = _read_style(job)
     kokoro, initialisers = load_kokoro(job.weights, device)
     likenesses = Likenesses(reference, _load_encoders(job, device), device)
-    learner = _learner(job, kokoro, likenesses, reference, start, _listening(job, device))
+    learner = _learner(job, kokoro, likenesses, reference, start)
     if job.iterations is not None:
         learner.iterations = min(learner.iterations, job.iterations)
     similarity = learn(
@@ -93,14 +93,10 @@ def read_reference(job: Job) -> Reference:
 
 
 def _learner(
-    job: Job,
-    kokoro: Kokoro,
-    likenesses: Likenesses,
-    reference: Reference,
-    start: NDArray[np.float32],
-    listening: Listening | None,
+    job: Job, kokoro: Kokoro, likenesses: Likenesses, reference: Reference, start: NDArray[np.float32]
 ) -> StyleLearner | DecoderLearner:
     lines = [kokoro.read(tokens) for tokens in job.lines]
+    listening = _listening(job, kokoro.device)
     if job.step == "style":
         said = None
         if job.reference_tokens is not None:

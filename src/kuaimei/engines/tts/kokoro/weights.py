@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kuaimei.errors import WeightsError
 
-__all__ = ["LONGEST", "MARKS", "Alphabet", "Voices", "load_alphabet", "load_voices"]
+__all__ = ["LONGEST", "MARKS", "Alphabet", "Voices", "load_alphabet", "load_voices", "style_of"]
 
 LONGEST: Final = 508
 """Phonemes in one piece: the network takes 512 with the pads, a voice's table has 510 rows."""
@@ -21,7 +21,7 @@ _STYLE: Final = 256
 _PROSODY: Final = slice(128, 256)
 """Of a style; what comes before colours the sound."""
 _USUAL: Final = slice(20, 60)
-"""Rows of a table: the lengths of clauses, in which voices are predicted and learned."""
+"""Rows of a voice's table that stand for it: sentences of so many phonemes are the usual ones."""
 _PREFERRED: Final = (
     *("zf_xiaoyi", "zf_xiaoxiao", "zf_xiaobei", "zf_", "zm_"),
     *("af_heart", "af_", "am_", "bf_", "bm_"),
@@ -105,7 +105,7 @@ class Voices:
         tables = [table for table in self.tables.values() if len(table) >= _USUAL.stop]
         if not tables:
             return np.zeros((1, _STYLE), np.float32)
-        usual = np.stack([table[_USUAL].mean(0) for table in tables])
+        usual = np.stack([style_of(table) for table in tables])
         nearest = int(np.square(usual - style)[:, _PROSODY].sum(1).argmin())
         added: NDArray[np.float32] = tables[nearest] - usual[nearest]
         return added
@@ -113,6 +113,15 @@ class Voices:
     def without(self, name: str) -> "Voices":
         """These but ``name``."""
         return Voices({known: table for known, table in self.tables.items() if known != name})
+
+
+def style_of(table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One style for a voice's whole table, shape ``(510, 256)`` → ``(256,)``; a style is left as it is."""
+    if table.ndim == 1:
+        return table.astype(np.float32)
+    usual = table[_USUAL] if len(table) >= _USUAL.stop else table
+    style: NDArray[np.float32] = usual.mean(axis=0).astype(np.float32)
+    return style
 
 
 def load_alphabet(folder: Path) -> Alphabet:
