@@ -58,6 +58,7 @@ class Item:
         asked_hq: A second rendering of the reply has been asked for.
         asked_about: The words with which an analysis has been asked for; None: that has not been done.
         gone: Deleted by its owner, or by somebody else; nothing of it may be written again.
+        safe: An earlier process put its recording away; only words and jobs are left to see to.
     """
 
     record: Record
@@ -68,11 +69,17 @@ class Item:
     asked_hq: bool = False
     asked_about: str | None = None
     gone: bool = False
+    safe: bool = False
     dirty: bool = False
     put_away: bool = False
     resting: bool = False
     audio: flac.Flac | None = None
     task: "asyncio.Task[None] | None" = None
+
+    @property
+    def recorded(self) -> bool:
+        """There is a recording of it, in the blobs or ready to go there."""
+        return self.safe or self.audio is not None
 
 
 class Keeper:
@@ -205,7 +212,7 @@ class Keeper:
             if not record.inserted:
                 await self._insert(item)
             trouble = None
-            if item.record.ended and not item.put_away:
+            if item.record.ended and not (item.put_away or item.safe):
                 try:
                     await self._put_away(item)
                 except (StoreError, OSError) as error:
@@ -216,20 +223,20 @@ class Keeper:
             self._sessions.discard(record.session)
         if not found or item.gone:
             self.discard(item)
-            if item.audio is not None:
+            if item.recorded:
                 await self._blobs.delete([blob_key(record.session, record.id)])
             return
         if trouble is not None:
             raise trouble
-        if item.put_away:
-            if item.wants_transcript and record.speaker == "user" and item.audio is not None:
+        if item.put_away or item.safe:
+            if item.wants_transcript and record.speaker == "user" and item.recorded:
                 await self._ask_transcript(record.id)
                 item.wants_transcript = False
-            if item.asked_hq != (record.wants_hq and item.audio is not None):
+            if item.asked_hq != (record.wants_hq and item.recorded):
                 await self._ask_hq(record)
                 item.asked_hq = record.wants_hq
             # What is said without being understood yet is asked about by whoever brings the words.
-            words = record.transcript if item.audio is not None else ""
+            words = record.transcript if item.recorded else ""
             if words is not None and item.asked_about != words:
                 await self._ask_analysis(record)
                 item.asked_about = words

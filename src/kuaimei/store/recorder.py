@@ -116,7 +116,7 @@ class Recorder:
             case TurnTimed():
                 if (item := self._of_turn(event.turn)) is not None:
                     item.record.timings = asdict(event.timing)
-                    self._keeper.keep(item)
+                    self._note(item)
             case _:
                 pass
 
@@ -131,7 +131,7 @@ class Recorder:
             for item in self._users.values():
                 if item.record.transcript is None and item.record.is_turn:
                     item.wants_transcript = True
-                    self._keeper.keep(item)
+                    self._note(item)
             self._stopped = True
             if not await self._keeper.settle(_CLOSE_TIMEOUT_S, items):
                 _log.warning(
@@ -149,18 +149,21 @@ class Recorder:
         started = datetime.now(UTC) - timedelta(seconds=asyncio.get_running_loop().time() - at)
         record = Record(session=self.session, turn=turn, speaker=speaker, started_at=started, **known)
         item = Item(record, self._run.spool(record.id), self._run.id, self._client)
-        self._save(item)
-        self._keeper.keep(item)
+        self._note(item)
         return item
 
     def _end(self, item: Item) -> None:
-        if not item.record.ended:
-            item.record.ended = True
-            self._save(item)
+        item.record.ended = True
+        self._note(item)
+
+    def _note(self, item: Item) -> None:
+        """Something about it changed. Beside its spool first: who recovers it knows no less than the row."""
+        self._save(item)
         self._keeper.keep(item)
 
     def _save(self, item: Item) -> None:
-        self._writer.post(partial(item.spool.save, item.record.model_dump_json().encode()))
+        if not item.gone:
+            self._writer.post(partial(item.spool.save, item.record.model_dump_json().encode()))
 
     def _hear(self, pcm: Pcm) -> None:
         if (item := self._speech) is not None and not item.gone:
@@ -194,7 +197,7 @@ class Recorder:
         if (item := self._users.get(event.turn)) is not None:
             item.record.transcript = event.text
             item.record.language = event.language
-            self._keeper.keep(item)
+            self._note(item)
 
     def _write(self, event: ReplyText) -> None:
         if (item := self._replies.get(event.reply)) is not None:
@@ -214,7 +217,7 @@ class Recorder:
     def _clause(self, item: Item, event: ClauseReady) -> None:
         if not item.record.ended:
             item.record.clauses.append(event.text)
-            self._keeper.keep(item)  # so that a crash keeps the words so far
+            self._note(item)  # so that a crash keeps the words so far
 
     def _finish(self, event: ReplyFinished) -> None:
         if (item := self._replies.get(event.reply)) is not None:
@@ -243,7 +246,7 @@ class Recorder:
             user.wants_transcript = True  # nobody waits any more: there is time to try again
         if (item := self._of_turn(event.turn)) is not None:
             item.record.failures.append({"stage": event.stage, "kind": event.kind, "message": event.message})
-            self._keeper.keep(item)
+            self._note(item)
 
     def _of_turn(self, turn: int) -> Item | None:
         replies = (item for item in reversed(self._replies.values()) if item.record.turn == turn)

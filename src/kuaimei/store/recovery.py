@@ -36,6 +36,9 @@ async def recover(
         if (row := rows.get(name)) is None:
             _log.warning("%s.pcm in %s belongs to nothing known and is left there", name, run.folder)
             continue
+        if row.blob_key is not None:
+            run.spool(name).remove()  # its process ended before it could
+            continue
         records.append(
             Record(
                 id=row.id,
@@ -52,6 +55,7 @@ async def recover(
     for record in records:
         item = Item(record, run.spool(record.id), run.id)
         row = rows.get(record.id)
+        item.safe = row is not None and row.blob_key is not None
         if record.state == "recording":
             record.state = "recovered"
             if record.speaker == "assistant" and not record.ended:

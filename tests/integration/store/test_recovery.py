@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from kuaimei.dialogue.events import SpeechHeard, SpeechStarted, TranscriptFinal,
 from kuaimei.settings import Settings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.store.embedded import EmbeddedPostgres
-from tests.integration.store.talking import FRAME, eventually, hear, now, recording, run_jobs, sound
-from tests.integration.store.victim import HEARD, SPOKEN
+from kuaimei.store.spool import Spool
+from tests.integration.store.talking import FRAME, answer, eventually, hear, now, recording, run_jobs, sound
+from tests.integration.store.victim import HEARD, SECOND_CLAUSE, SPOKEN
 
 ROOT = Path(__file__).parents[3]
 
@@ -110,13 +112,43 @@ async def test_killed_after_the_turn_has_ended(settings: Settings, stage: str, a
         found = (await store.utterance(user.id)).transcript
         assert found == ("補上的字" if heard else "說完了")
         for reply in replies:
-            assert (reply.transcript, reply.voice) == ("好的。", "zf_xiaobei")
+            said = "好的。再見。" if amount > SECOND_CLAUSE else "好的。"
+            assert (reply.transcript, reply.voice) == (said, "zf_xiaobei")
             if reply.state != "empty":
                 assert (reply.state, reply.interrupted) == ("recovered", True)
                 pcm, rate = await recording(store, reply.id)
                 assert rate == 24_000
                 np.testing.assert_array_equal(pcm, SPOKEN[: len(pcm)])
         assert stage != "replying" or replies
+
+
+@pytest.mark.parametrize("left", [("pcm", "json"), ("json",), ("pcm",)], ids="+".join)
+async def test_killed_while_a_spool_was_removed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, left: tuple[str, ...]
+) -> None:
+    pcm = sound(20_000)
+    async with open_store(settings) as store:
+        with monkeypatch.context() as killed:
+            killed.setattr(Spool, "remove", lambda spool: None)
+            recorder = store.recorder("sess_a")
+            hear(recorder, 1, pcm)
+            answer(recorder, 1, "好的。", pcm)
+            assert await store.settle()
+            await store._writer.barrier()
+            store._recorders.clear()  # nobody is there any more to end them
+        (run,) = (settings.home / "spool").iterdir()
+        for path in run.glob("utt_*.*"):
+            if path.suffix[1:] not in left:
+                path.unlink()
+        before = [replace(row, transcript=None) for row in await store.utterances("sess_a")]
+        assert [row.state for row in before] == ["stored", "stored"]
+    async with open_store(settings) as store:
+        (heard,) = await transcribing(store, "補上的字")
+        np.testing.assert_array_equal(heard, pcm)
+        after = await store.utterances("sess_a")
+        assert [row.transcript for row in after] == ["補上的字", "好的。"]
+        assert [replace(row, transcript=None, language=None) for row in after] == before
+        assert [path.name for path in (settings.home / "spool").iterdir()] == [store._run.id]
 
 
 @pytest.mark.usefixtures("trouble")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from kuaimei.dialogue.events import (
+    ClauseReady,
     ReplyAudio,
     ReplyStarted,
     ReplyText,
@@ -22,6 +23,8 @@ from tests.integration.store.talking import FRAME, REPLY_RATE, frames, now, soun
 
 HEARD = sound(120 * FRAME, 11)
 SPOKEN = sound(96_000, 12)
+SECOND_CLAUSE = 24_000
+"""Samples of the reply before it."""
 STAGES = ("speaking", "ended", "understood", "replying")
 
 
@@ -55,6 +58,9 @@ async def converse(home: Path, database: str) -> None:
         for piece in frames(SPOKEN, 1200):
             recorder(ReplyAudio(1, now(), "reply", piece, REPLY_RATE, done * 1000.0 / REPLY_RATE))
             done += len(piece)
+            if done == SECOND_CLAUSE:
+                recorder(ReplyText(1, now(), "reply", "再見。"))
+                recorder(ClauseReady(1, now(), "reply", 1, "再見。", done * 1000.0 / REPLY_RATE, 100.0))
             tell("replying", done)
             await asyncio.sleep(0.01)
         await asyncio.Event().wait()
