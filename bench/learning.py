@@ -67,8 +67,8 @@ class Bench:
         """The voice as it is predicted, and the style that it is learned from."""
         ge2e, campplus = (open_encoder(self.weights / name).embed(pcm, RATE) for name in ("ge2e", "campplus"))
         pitch = pitch_of(pcm, RATE)
-        prediction = predict_style(ge2e, pitch, self.voices.tables, campplus)
-        return prediction, start_of_learning(self.voices.tables, ge2e, pitch, language, campplus)
+        prediction = predict_style(ge2e, pitch, self.voices.stock, campplus)
+        return prediction, start_of_learning(self.voices.stock, ge2e, pitch, language, campplus)
 
     def similarity(self, lines: Sequence[str], wanted: Pcm, style: Path | str, decoder: Path | None) -> float:
         """Mean cosine of ``lines`` in a style (a file, or a stock voice's name) with ``wanted``."""

@@ -168,7 +168,7 @@ def main() -> None:
     args.cache.mkdir(parents=True, exist_ok=True)
     folder = Settings().weights_dir
     voices = load_voices(folder / "kokoro")
-    stock = {name: style_of(voices.tables[name]) for name in sorted(voices.tables)}
+    stock = {name: style_of(voices.stock[name]) for name in sorted(voices.stock)}
     todo = list(recipes(stock, max(args.samples, 2 * len(stock))))
     speaker = Speaker(args.cache, folder / "kokoro")
     speaker.speak_all(todo)

@@ -32,12 +32,11 @@ from kuaimei.judging.naturalness import Dnsmos, load_dnsmos
 from kuaimei.judging.panel import Panel, Subject
 from kuaimei.judging.references import Reference
 from kuaimei.judging.report import Finding, Stage, Tier
-from kuaimei.judging.similarity import nearest
 from kuaimei.judging.speaking import Speaker
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
 from kuaimei.voices.enrolment import Examiner
-from kuaimei.voices.prediction import stock_embeddings
+from kuaimei.voices.prediction import nearest_stock, stock_embeddings
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Step
 from kuaimei.voices.workroom import speaker_encoder
@@ -201,7 +200,7 @@ class _Bench:
         native = stock_embeddings(self.bank.stock, _NATIVE[subject.language])
         if not native:
             raise SettingsError("there are no stock voices of that language; run: kuaimei models pull kokoro")
-        return nearest(subject.seen["ge2e"], native)[0]
+        return nearest_stock(subject.seen["ge2e"], native)[0]
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """How alike two voices sound, between what a stranger reaches and what the speaker reaches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.speaker import SpeakerEncoder
 
-__all__ = ["Likeness", "cosine", "embed_all", "likeness", "nearest"]
+__all__ = ["Likeness", "cosine", "embed_all", "likeness"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,3 @@ def likeness(
     scores = [cosine(row, unseen) for row in spoken]
     floor = None if stock is None else float(np.mean([cosine(row, unseen) for row in stock]))
     return Likeness(float(np.mean(scores)), min(scores), cosine(seen, unseen), floor)
-
-
-def nearest(embedding: NDArray[np.float32], stock: Mapping[str, NDArray[np.float32]]) -> tuple[str, float]:
-    """The stock voice most like ``embedding``, and how like it is.
-
-    Raises:
-        ValueError: If there are none.
-    """
-    if not stock:
-        raise ValueError("there are no stock voices to compare with")
-    name = max(stock, key=lambda voice: cosine(stock[voice], embedding))
-    return name, cosine(stock[name], embedding)

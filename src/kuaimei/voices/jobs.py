@@ -111,8 +111,12 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
     shelf, bank = room.store.voices, room.bank
     if bank is None or room.weights is None:
         raise LearningFailed(room.hindrance())
+    if step == "decoder" and row.duration_s < _DECODER_S:
+        raise LearningFailed(
+            f"a decoder is learned from {_DECODER_S:.0f} s of speech or more, and the reference has "
+            f"{row.duration_s:.1f} s: record more of the voice, or stay with its style"
+        )
     language = as_language(row.language) or "zh"
-
     practice = practised(step, language)
 
     def tokens() -> tuple[list[int] | None, list[list[int]]]:
@@ -122,11 +126,6 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
     said, lines = await compute(room.cores, TICKET, 1, tokens)
     if step == "decoder" and not said:
         raise LearningFailed("the decoder cannot be learned before the transcript of the reference is known")
-    if step == "decoder" and row.duration_s < _DECODER_S:
-        raise LearningFailed(
-            f"a decoder is learned from {_DECODER_S:.0f} s of speech or more, and the reference has "
-            f"{row.duration_s:.1f} s: record more of the voice, or stay with its style"
-        )
     settings = room.settings.voices
     job = {
         "step": step,

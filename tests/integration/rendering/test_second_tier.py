@@ -111,7 +111,7 @@ async def render(
 def style_of(folder: Path, voice: str) -> bytes:
     """A single row of a stock voice's table, as learning leaves one behind."""
     file = io.BytesIO()
-    np.save(file, load_voices(folder).tables[voice][40])
+    np.save(file, load_voices(folder).stock[voice][40])
     return file.getvalue()
 
 

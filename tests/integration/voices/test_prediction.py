@@ -31,7 +31,7 @@ async def test_somebody_new_is_met_better_than_by_any_stock_voice(tmp_path: Path
         pytest.skip(f"no weights of {' and '.join(missing)}: kuaimei models pull {' '.join(missing)}")
     kokoro = weights / "kokoro"
     alphabet, phonemes = load_alphabet(kokoro), load_phonemes(tmp_path / "no-lexicon.toml")
-    runtime, stock = OnnxRuntime(kokoro / "int8.onnx", 2), load_voices(kokoro).tables
+    runtime, stock = OnnxRuntime(kokoro / "int8.onnx", 2), load_voices(kokoro).stock
 
     def say(style: Floats, text: str) -> Pcm:
         tokens = np.array([0, *alphabet.tokens(phonemes(text)), 0], np.int64)

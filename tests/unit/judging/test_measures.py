@@ -8,7 +8,7 @@ from kuaimei.errors import AudioError
 from kuaimei.judging.halves import LEAST_HALF_S, halves
 from kuaimei.judging.pitch import compare_pitch, semitones
 from kuaimei.judging.preference import wilson
-from kuaimei.judging.similarity import cosine, embed_all, likeness, nearest
+from kuaimei.judging.similarity import cosine, embed_all, likeness
 
 RATE = 16_000
 
@@ -55,14 +55,6 @@ def test_without_a_floor_nothing_is_said_of_the_way() -> None:
     above = likeness(vector(1, 0)[np.newaxis], vector(1, 0), vector(0, 1), stock=vector(1, 0)[np.newaxis])
     assert above.reached is None
 
-
-def test_the_nearest_stock_voice() -> None:
-    stock = {"a": vector(1, 0), "b": vector(0, 1), "c": vector(-1, 0)}
-    name, how = nearest(vector(0.3, 0.9), stock)
-    assert name == "b"
-    assert how == pytest.approx(0.9 / np.hypot(0.3, 0.9))
-    with pytest.raises(ValueError, match="no stock voices"):
-        nearest(vector(1, 0), {})
 
 
 def test_every_clip_is_embedded_at_its_rate() -> None:

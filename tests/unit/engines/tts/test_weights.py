@@ -109,4 +109,12 @@ def test_a_learned_style_changes_with_length_as_the_voice_does_whose_prosody_is_
     np.testing.assert_allclose(learned.style("voice_a", 140)[0], style + 1.0, atol=0.01)
     np.testing.assert_allclose(learned.style("voice_a", 2)[0], style - 0.385, atol=0.01)
     table = np.zeros((3, 256), np.float32)
-    np.testing.assert_array_equal(voices.with_voice("voice_b", table).tables["voice_b"], table)
+    np.testing.assert_array_equal(voices.with_voice("voice_b", table).style("voice_b", 400)[0], table[-1])
+
+
+def test_a_learned_style_does_not_change_as_another_learned_one() -> None:
+    flat = Voices({"zf_one": np.zeros((510, 256), np.float32)})
+    steep = np.arange(510, dtype=np.float32).repeat(256).reshape(510, 256)
+    style = np.full(256, 39.0, np.float32)  # as the steep one usually is
+    learned = flat.with_voice("voice_a", steep).with_voice("voice_b", style).with_voice("voice_b", style)
+    np.testing.assert_array_equal(learned.style("voice_b", 300)[0], style)

@@ -42,7 +42,7 @@ class Voicing:
 
     def __init__(self, alphabet: Alphabet, voices: Voices, phonemes: Callable[[str], str]) -> None:
         self._alphabet = alphabet
-        self._stock = voices
+        self._stock = voices.stock
         self._voices = voices  # replaced as a whole: whoever is speaking keeps those it began with
         self._phonemes = phonemes
 
@@ -54,11 +54,11 @@ class Voicing:
     @property
     def stock(self) -> Mapping[str, NDArray[np.float32]]:
         """See `kuaimei.engines.protocols.VoiceBank`."""
-        return self._stock.tables
+        return self._stock
 
     def put(self, voice_id: str, style: NDArray[np.float32]) -> None:
         """See `kuaimei.engines.protocols.VoiceBank.put_voice`."""
-        if voice_id in self._stock.tables:
+        if voice_id in self._stock:
             raise EngineError(f"{voice_id} is a voice that Kokoro came with; it cannot be replaced")
         try:
             self._voices = self._voices.with_voice(voice_id, style)
@@ -67,7 +67,7 @@ class Voicing:
 
     def drop(self, voice_id: str) -> None:
         """See `kuaimei.engines.protocols.VoiceBank.drop_voice`."""
-        if voice_id not in self._stock.tables:
+        if voice_id not in self._stock:
             self._voices = self._voices.without(voice_id)
 
     def styles(self, voice_id: str = "") -> Styles:
@@ -78,7 +78,7 @@ class Voicing:
         """
         voices = self._voices
         voice = voice_id or voices.names[0]
-        if voice not in voices.tables:
+        if voice not in voices.names:
             raise EngineError(f"no voice is called {voice!r}; there are: {', '.join(voices.names)}")
         return partial(voices.style, voice)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -57,24 +57,45 @@ class Alphabet:
 
 
 @dataclass(frozen=True, slots=True)
+class _Learned:
+    """A voice that came later.
+
+    Attributes:
+        table: Shape ``(n, 256)``, a style for each length; or one style, shape ``(1, 256)``.
+        like: Table of the stock voice with whose it changes with length, if it is one style.
+    """
+
+    table: NDArray[np.float32]
+    like: NDArray[np.float32] | None
+
+    def style(self, phonemes: int) -> NDArray[np.float32]:
+        if self.like is None:
+            return _row(self.table, phonemes)
+        row: NDArray[np.float32] = self.table[0] + _row(self.like, phonemes) - style_of(self.like)
+        return row
+
+
+@dataclass(frozen=True, slots=True)
 class Voices:
     """The voices at hand.
 
     Attributes:
-        tables: Name to table, shape ``(510, 256)`` float32: the style for each length in phonemes.
+        stock: Name to table, shape ``(510, 256)`` float32: the style for each length in phonemes.
+        learned: Those that came later.
     """
 
-    tables: Mapping[str, NDArray[np.float32]]
+    stock: Mapping[str, NDArray[np.float32]]
+    learned: Mapping[str, _Learned] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The default first."""
-        return tuple(self.tables)
+        """The default first, those that came later last."""
+        return (*self.stock, *self.learned)
 
     def style(self, name: str, phonemes: int) -> NDArray[np.float32]:
         """Style for a text of that many phonemes, shape ``(1, 256)``."""
-        table = self.tables[name]
-        row: NDArray[np.float32] = table[min(max(phonemes - 1, 0), len(table) - 1)]
+        learned = self.learned.get(name)
+        row = _row(self.stock[name], phonemes) if learned is None else learned.style(phonemes)
         return row.reshape(1, -1)
 
     def with_voice(self, name: str, style: NDArray[np.float32]) -> "Voices":
@@ -82,8 +103,8 @@ class Voices:
 
         Args:
             name: Of the voice.
-            style: Shape ``(256,)``: then it changes with the length of what is said as the voice does whose
-                prosody is nearest. Or a table of its own, shape ``(n, 256)``.
+            style: Shape ``(256,)``: then it changes with the length of what is said as the stock voice does
+                whose prosody is nearest. Or a table of its own, shape ``(n, 256)``.
 
         Raises:
             ValueError: If ``style`` has neither shape ``(256,)`` nor ``(n, 256)``, or is not finite.
@@ -91,28 +112,23 @@ class Voices:
         table = np.array(style, np.float32).reshape(-1, style.shape[-1] if style.ndim else 1)
         if table.shape[1] != _STYLE or style.ndim > 2 or not len(table) or not np.isfinite(table).all():
             raise ValueError(f"a style has {_STYLE} finite numbers in each row, not shape {style.shape}")
-        if len(table) == 1:
-            table = table + self._by_length(table[0])
         table.setflags(write=False)
-        return Voices({**self.tables, name: table})
+        like = self._nearest(table[0]) if len(table) == 1 else None
+        return Voices(self.stock, {**self.learned, name: _Learned(table, like)})
 
-    def _by_length(self, style: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What is added to a style for each length, shape ``(n, 256)``; nothing for the usual lengths.
+    def _nearest(self, style: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Table of the stock voice whose prosody is nearest to that of ``style``.
 
         A short exclamation is said otherwise than a long sentence: in nearly the same way by all voices of a
         language (those of Mandarin correlate above 0.9 with their mean), and the prosody tells the language.
         """
-        tables = [table for table in self.tables.values() if len(table) >= _USUAL.stop]
-        if not tables:
-            return np.zeros((1, _STYLE), np.float32)
-        usual = np.stack([style_of(table) for table in tables])
-        nearest = int(np.square(usual - style)[:, _PROSODY].sum(1).argmin())
-        added: NDArray[np.float32] = tables[nearest] - usual[nearest]
-        return added
+        tables = [table for table in self.stock.values() if len(table) >= _USUAL.stop]
+        apart = [float(np.square(style_of(table) - style)[_PROSODY].sum()) for table in tables]
+        return tables[int(np.argmin(apart))] if tables else None
 
     def without(self, name: str) -> "Voices":
-        """These but ``name``."""
-        return Voices({known: table for known, table in self.tables.items() if known != name})
+        """These but ``name``, which came later."""
+        return Voices(self.stock, {known: one for known, one in self.learned.items() if known != name})
 
 
 def style_of(table: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -122,6 +138,12 @@ def style_of(table: NDArray[np.float32]) -> NDArray[np.float32]:
     usual = table[_USUAL] if len(table) >= _USUAL.stop else table
     style: NDArray[np.float32] = usual.mean(axis=0).astype(np.float32)
     return style
+
+
+def _row(table: NDArray[np.float32], phonemes: int) -> NDArray[np.float32]:
+    """Of a table, for so many phonemes, shape ``(256,)``."""
+    row: NDArray[np.float32] = table[min(max(phonemes - 1, 0), len(table) - 1)]
+    return row
 
 
 def load_alphabet(folder: Path) -> Alphabet:
