@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 import hatch_build
 from bench.browser import arguments, find_chromium
@@ -14,6 +14,8 @@ from kuaimei.server.page import FOLDER
 from tests.browser.room import ROOT, speech_file
 
 OpenBrowser: TypeAlias = Callable[..., AbstractAsyncContextManager[Browser]]
+
+expect.set_options(timeout=20_000)  # ms: a busy machine draws a page late
 
 
 @pytest.fixture(scope="session")

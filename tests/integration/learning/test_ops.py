@@ -1,12 +1,6 @@
 """The quick operations compute what the usual ones do, and so do their gradients; where there is torch."""
 
-import subprocess
-from pathlib import Path
-
-import pytest
-
-ROOT = Path(__file__).resolve().parents[3]
-PYTHON = ROOT / ".venv-clone" / "bin" / "python"
+from tests.integration.learning.torch_program import run_with_torch
 
 PROGRAM = """
 import torch
@@ -42,13 +36,4 @@ same(snake(x, alpha), (x.T + torch.sin(alpha[0] * x.T) ** 2 / alpha[0]).T, x)
 
 
 def test_the_quick_operations_and_their_gradients_are_the_usual_ones() -> None:
-    if not PYTHON.is_file():
-        pytest.skip("there is no environment for learning voices (.venv-clone): make setup without SLIM")
-    done = subprocess.run(
-        [str(PYTHON), "-c", PROGRAM],
-        env={"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    run_with_torch(PROGRAM)

@@ -56,7 +56,6 @@ def test_without_a_floor_nothing_is_said_of_the_way() -> None:
     assert above.reached is None
 
 
-
 def test_every_clip_is_embedded_at_its_rate() -> None:
     class Length:
         name = "length"

