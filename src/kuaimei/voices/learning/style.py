@@ -61,7 +61,7 @@ class StyleWeights:
 
 
 STYLE_WEIGHTS: Final = StyleWeights(
-    iterations=30,  # of 75 the judge hears less of the speaker, and words blur
+    iterations=30,  # likeness gains little by more, and words blur
     step=0.1,
     encoders={"ge2e": 1.0, "campplus": 1.0},
     pitch=0.3,
