@@ -58,7 +58,8 @@ class Item:
         asked_hq: A second rendering of the reply has been asked for.
         asked_about: The words with which an analysis has been asked for; None: that has not been done.
         gone: Deleted by its owner, or by somebody else; nothing of it may be written again.
-        safe: An earlier process put its recording away; only words and jobs are left to see to.
+        safe: An earlier process put a recording of it away.
+        put_away: Nothing of its sound is left to bring to safety.
     """
 
     record: Record
@@ -212,7 +213,7 @@ class Keeper:
             if not record.inserted:
                 await self._insert(item)
             trouble = None
-            if item.record.ended and not (item.put_away or item.safe):
+            if item.record.ended and not item.put_away:
                 try:
                     await self._put_away(item)
                 except (StoreError, OSError) as error:
@@ -228,7 +229,7 @@ class Keeper:
             return
         if trouble is not None:
             raise trouble
-        if item.put_away or item.safe:
+        if item.put_away:
             if item.wants_transcript and record.speaker == "user" and item.recorded:
                 await self._ask_transcript(record.id)
                 item.wants_transcript = False

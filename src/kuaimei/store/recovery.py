@@ -55,7 +55,7 @@ async def recover(
     for record in records:
         item = Item(record, run.spool(record.id), run.id)
         row = rows.get(record.id)
-        item.safe = row is not None and row.blob_key is not None
+        item.safe = item.put_away = row is not None and row.blob_key is not None
         if record.state == "recording":
             record.state = "recovered"
             if record.speaker == "assistant" and not record.ended:
