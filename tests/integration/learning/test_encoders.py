@@ -1,6 +1,5 @@
 """What voices are learned through hears the same as the engines; in the environment that has torch."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +10,9 @@ from kuaimei.audio.pcm import Pcm, to_float
 from kuaimei.audio.resample import resample
 from kuaimei.engines.speaker import open_encoder
 from kuaimei.settings import Settings
+from tests.integration.learning.torch_program import need_torch, run_with_torch
 
 pytestmark = pytest.mark.models
-
-ROOT = Path(__file__).resolve().parents[3]
-PYTHON = ROOT / ".venv-clone" / "bin" / "python"
 
 PROGRAM = """
 import sys
@@ -45,25 +42,13 @@ np.savez(into, **found)
 
 def test_the_two_forms_of_an_encoder_agree(tmp_path: Path, spoken: Callable[..., Pcm]) -> None:
     weights = Settings().weights_dir
-    if not PYTHON.is_file():
-        pytest.skip("there is no environment for learning voices (.venv-clone): make setup without SLIM")
+    need_torch()
     missing = [name for name in ("ge2e", "campplus") if not (weights / name / "model.onnx").is_file()]
     if missing:
         pytest.skip(f"no weights of {' and '.join(missing)}: kuaimei models pull {' '.join(missing)}")
     pcm = resample(spoken("今天下午我們一起去公園散步，好不好？", "zf_xiaoxiao"), 16_000, 24_000)
     np.save(tmp_path / "sound.npy", to_float(pcm))
-    command = [
-        str(PYTHON),
-        "-c",
-        PROGRAM,
-        str(weights),
-        str(tmp_path / "sound.npy"),
-        str(tmp_path / "out.npz"),
-    ]
-    done = subprocess.run(
-        command, env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
+    run_with_torch(PROGRAM, str(weights), str(tmp_path / "sound.npy"), str(tmp_path / "out.npz"))
 
     found = np.load(tmp_path / "out.npz")
     for name in ("ge2e", "campplus"):

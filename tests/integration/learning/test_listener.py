@@ -1,7 +1,6 @@
 """The listener that voices are learned through is as sure of the words as the recogniser it was made from."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +15,10 @@ from kuaimei.engines.asr.whisper import WRITTEN_SO
 from kuaimei.settings import Settings
 from kuaimei.text.errors import units
 from kuaimei.voices.listening import LISTENER, listener
+from tests.integration.learning.torch_program import need_torch, run_with_torch
 
 pytestmark = pytest.mark.models
 
-ROOT = Path(__file__).resolve().parents[3]
-PYTHON = ROOT / ".venv-clone" / "bin" / "python"
 SAID, OTHER = "今天下午我們一起去公園散步好不好", "明天晚上你們自己到學校唱歌行不行"
 
 PROGRAM = """
@@ -40,7 +38,8 @@ print(json.dumps([*map(float, losses), float(sound.grad.abs().max())]))
 def test_the_listener_is_as_sure_as_the_recogniser(tmp_path: Path, spoken: Callable[..., Pcm]) -> None:
     folder = Settings().weights_dir / LISTENER
     facts = listener(folder, [SAID, OTHER], "zh")
-    if not PYTHON.is_file() or facts is None:
+    need_torch()
+    if facts is None:
         pytest.skip("learning voices is not set up here: run make setup without SLIM=1")
     pcm = spoken(SAID, "zf_xiaoxiao")
     whisper = load_whisper(folder, 2)
@@ -50,15 +49,8 @@ def test_the_listener_is_as_sure_as_the_recogniser(tmp_path: Path, spoken: Calla
     written = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(draft.text, add_special_tokens=False)
     facts["lines"][0] = [*written.ids, facts["lines"][0][-1]]
     np.save(tmp_path / "sound.npy", to_float(resample(pcm, 16_000, 24_000)))
-    done = subprocess.run(
-        [str(PYTHON), "-c", PROGRAM, json.dumps(facts), str(tmp_path / "sound.npy")],
-        env={"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    said, other, slope = json.loads(done.stdout)
+    printed = run_with_torch(PROGRAM, json.dumps(facts), str(tmp_path / "sound.npy"))
+    said, other, slope = json.loads(printed)
     assert said == pytest.approx(-draft.log_probability, abs=0.1)
     assert other > said + 2.0
     assert slope > 0.0
