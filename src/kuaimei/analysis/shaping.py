@@ -24,6 +24,7 @@ STEPS: Final = 5
 
 Floats = NDArray[np.float64]
 
+_SEED: Final = 7
 _LOWEST_HZ: Final = 60.0
 _HIGHEST_HZ: Final = 500.0
 _TIER_S: Final = 0.005
@@ -135,7 +136,10 @@ def _resynthesised(
     pace = call("Create DurationTier", "pace", 0.0, length_s)
     call(pace, "Add point", length_s / 2.0, slower)
     call([pace, manipulation], "Replace duration tier")
+    # Where there is no voice PSOLA takes pieces at random; the same clip has to be spoken the same way twice.
+    praat.praat.run(f"random_initializeWithSeedUnsafelyButPredictably ({_SEED})")
     made: Floats = np.asarray(call(manipulation, "Get resynthesis (overlap-add)").values[0], np.float64)
+    praat.praat.run("random_initializeSafelyAndUnpredictably ()")
     return made
 
 

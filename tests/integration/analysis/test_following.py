@@ -19,10 +19,16 @@ from kuaimei.wiring import open_one
 
 pytestmark = pytest.mark.models
 
+_READY_ZH = "我覺得這個計畫可以開始了。資料都準備好了，明天早上就送出去。"
+_READY_EN = "I think we are ready to start. Everything is prepared for tomorrow morning."
 SAID = {
-    "zf_xiaoxiao": "我覺得這個計畫可以開始了。資料都準備好了，明天早上就送出去。",
-    "am_michael": "I think we are ready to start. Everything is prepared for tomorrow morning.",
+    "zf_xiaoxiao": _READY_ZH,
+    "zm_yunjian": _READY_ZH,
+    "zm_yunxi": "今天的會議改到下午三點。麻煩你先把報告寄給大家，我們等一下再討論。",
+    "af_heart": _READY_EN,
+    "am_michael": _READY_EN,
 }
+"""Enough that the mean follows, which is what is promised: a creaky voice alone need not."""
 
 
 @pytest.fixture

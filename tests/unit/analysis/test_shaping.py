@@ -1,6 +1,7 @@
 """Ways of speaking, on a voice of which everything is known."""
 
 import builtins
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -87,6 +88,14 @@ def test_lively_is_wider_and_louder_and_softer() -> None:
     assert loud_over_usual == sorted(set(loud_over_usual))
     assert loud_over_usual[-1] > 1.2 * loud_over_usual[0]
     assert all(np.count_nonzero(np.abs(pcm) >= 32767) == 0 for pcm in made)
+
+
+@pytest.mark.parametrize("shape", [hesitate, tremble, vary])
+def test_the_same_clip_is_spoken_the_same_way_twice(shape: Callable[[Pcm, int, int], Pcm]) -> None:
+    """With a breath in it: what has no voice is what would be put together anew each time."""
+    breath = np.random.default_rng(0).normal(0, 300, RATE).astype(np.int16)
+    clip = np.concatenate([VOICE, breath, VOICE])
+    assert np.array_equal(shape(clip, RATE, 2), shape(clip, RATE, 2))
 
 
 def test_sound_without_pitch_is_left_to_be() -> None:
