@@ -18,9 +18,9 @@ _MARGIN_S: Final = 0.12
 """Of silence, kept at both ends."""
 _CLEAN_DB: Final = 30.0
 """Signal to noise beyond which more makes no difference."""
-_NOISE_WEIGHT: Final = 0.25
-"""Seconds of speech that one dB of noise is worth."""
 _EDGE_S: Final = 0.05
+_BREATHLESS: Final = 25.0
+"""Percentile of the levels of a pause: who breathes in for half of it does not speak in noise."""
 _HELD_OUT_S: Final = 2.5
 _MOST_GAIN_DB: Final = 30.0
 
@@ -76,18 +76,31 @@ def _stretches(speech: Speech, spans: Sequence[Span], longest_s: float) -> list[
 
 
 def _worth(speech: Speech, stretch: Span) -> float:
-    """Seconds of speech, weighed by how densely it is spoken, less what noise takes away."""
+    """Seconds of speech, weighed by how densely it is spoken and how far it stands out from the noise."""
     spoken_s = _spoken_s(speech, stretch)
-    inside = slice(int(stretch.start_s / HOP_S), int(stretch.end_s / HOP_S))
-    levels, paused = speech.levels[inside], speech.paused(_EDGE_S)[inside]
+    levels = speech.levels[int(stretch.start_s / HOP_S) : int(stretch.end_s / HOP_S)]
     if not len(levels):
         return 0.0
-    # The loudest pause counts, too: a stretch may reach from a quiet place into a noisy one.
-    noise_db = np.percentile(levels[paused], 90.0) if paused.any() else np.percentile(levels, 5.0)
-    clean_db = float(np.percentile(levels, 90.0) - noise_db)
+    # The noisiest pause counts: a stretch may reach from a quiet place into a noisy one.
+    noise_db = max(_pauses_db(speech, stretch), default=float(np.percentile(levels, 5.0)))
+    clean = np.clip((float(np.percentile(levels, 90.0)) - noise_db) / _CLEAN_DB, 0.0, 1.0)
     short_s = max(0.0, SHORTEST_S - stretch.length_s)
-    dense = spoken_s / stretch.length_s
-    return spoken_s * dense - _NOISE_WEIGHT * max(0.0, _CLEAN_DB - clean_db) - 2.0 * short_s
+    # By the root: in a short recording a long pause is no reason to give up what is said before it.
+    dense = np.sqrt(spoken_s / stretch.length_s)
+    return float(spoken_s * dense * clean) - 2.0 * short_s
+
+
+def _pauses_db(speech: Speech, stretch: Span) -> list[float]:
+    """How loud it is in each pause that ``stretch`` touches, the whole of it, breathing left out."""
+    ends = [0.0, *(span.end_s + _EDGE_S for span in speech.spans)]
+    starts = [*(span.start_s - _EDGE_S for span in speech.spans), speech.duration_s]
+    found: list[float] = []
+    for start_s, end_s in zip(ends, starts, strict=True):
+        if start_s < stretch.end_s and end_s > stretch.start_s:
+            levels = speech.levels[round(start_s / HOP_S) : round(end_s / HOP_S)]
+            if len(levels):
+                found.append(float(np.percentile(levels, _BREATHLESS)))
+    return found
 
 
 def _spoken_s(speech: Speech, stretch: Span) -> float:

@@ -31,6 +31,21 @@ def test_the_clean_part_rather_than_the_noisy_one() -> None:
     assert best_part(speech).start_s > len(noisy) / RATE
 
 
+def test_who_breathes_in_aloud_is_not_taken_for_noise() -> None:
+    """A breath just before the first words, louder than the noise that would spoil them."""
+    signal = hiss(np.concatenate([np.zeros(RATE), spoken(1.2, 5.0, pause_s=0.25)]), 50)
+    breath = slice(int(0.9 * RATE), int(1.23 * RATE))
+    signal[breath] += np.random.default_rng(5).normal(0.0, 0.03, breath.stop - breath.start)
+    part = best_part(listened(signal, above=1500.0))
+    assert part.start_s == pytest.approx(1.15, abs=0.1)
+
+
+def test_a_long_pause_is_no_reason_to_give_up_what_was_said_before_it() -> None:
+    signal = hiss(np.concatenate([spoken(0.7, pause_s=0.6), spoken(4.6, pause_s=0.6)]), 50)
+    part = best_part(listened(signal))
+    assert part.start_s < 0.7
+
+
 def test_without_pauses_it_is_cut_where_it_is_quietest() -> None:
     signal = spoken(40.0)
     dip = int(13.0 * RATE)
