@@ -149,12 +149,14 @@ def rename(
 
 @app.command()
 def delete(voice: Named, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Delete it with everything derived from it."""
+    """Delete it with everything derived from it; what was said in it keeps its words only."""
 
     async def work() -> None:
         async with _kept() as (store, settings):
             found = _one(await _all(store, settings), voice)
-            if not yes and not typer.confirm(f"Delete {found.name} ({found.id}) for good?", err=True):
+            if not yes and not typer.confirm(
+                f"Delete {found.name} ({found.id}) and the sound of all it said, for good?", err=True
+            ):
                 raise Conflict("nothing was deleted")
             await erase_kept(store, settings, found.id)
             console.note(f"deleted: {found.name} ({found.id})")

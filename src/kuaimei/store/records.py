@@ -16,7 +16,7 @@ Tier: TypeAlias = Literal["fast", "hq"]
 
 State: TypeAlias = Literal["recording", "stored", "recovered", "empty"]
 """recording: still coming in; stored: audio complete; recovered: saved from a process that died;
-empty: there is no audio (typed, or nothing arrived)."""
+empty: there is no audio (typed, or nothing arrived, or its voice was deleted)."""
 
 
 class Record(BaseModel):

@@ -19,6 +19,7 @@ from kuaimei.store.analyses import Analyses
 from kuaimei.store.archive import Archive
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database, open_database
+from kuaimei.store.erasing import erase_spoken
 from kuaimei.store.ids import check_id, new_id
 from kuaimei.store.jobs import Job, Jobs
 from kuaimei.store.keeper import Item, Keeper, blob_key
@@ -253,6 +254,14 @@ class Store(Archive):
             await self._blobs.delete([blob_key(session, utterance, "hq")])
         elif not existed:
             raise NotFound(f"no utterance {utterance} is kept")
+
+    async def erase_spoken(self) -> int:
+        """Delete the sound of what was said in deleted voices; of how many replies that was.
+
+        Raises:
+            StoreError: If a part could not be deleted; ask again.
+        """
+        return await erase_spoken(self._database, self._blobs, self.renderings)
 
     # Jobs.
 

@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 __all__ = [
     "analyses",
+    "erased_voices",
     "metadata",
     "preferences",
     "ratings",
@@ -67,6 +68,7 @@ utterances = Table(
     Column("run", Text, nullable=False),
     Index("utterances_in_order", "session_id", "turn", "started_at", "id"),
     Index("utterances_of_run", "run"),
+    Index("utterances_of_voice", "voice"),
 )
 """``run`` names the process that wrote the row: when it is dead, what it left undone is taken up."""
 
@@ -155,6 +157,14 @@ voices = Table(
     Index("voices_newest", "owner", "created_at", "id"),
 )
 """``similarity`` is the last that was measured of the voice as it speaks now, not while it was learning."""
+
+erased_voices = Table(
+    "erased_voices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("erased_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+"""Nothing is known of them but their ids: what was said in them is still to be found and silenced."""
 
 preferences = Table(
     "preferences",

@@ -13,6 +13,7 @@ from kuaimei.errors import NotFound
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
 from kuaimei.store.ids import check_id
+from kuaimei.store.tables import erased_voices
 from kuaimei.store.tables import voices as table
 
 __all__ = ["VoiceRow", "VoiceShelf"]
@@ -96,12 +97,16 @@ class VoiceShelf:
     async def remove(self, voice: str) -> bool:
         """Row and files, really gone; False if there was no row.
 
+        That there was such a voice is remembered: see `kuaimei.store.store.Store.erase_spoken`.
+
         Raises:
             StoreError: If a part could not be deleted; ask again.
         """
         query = delete(table).where(table.c.id == check_id(voice)).returning(table.c.id)
         async with self._database.begin() as connection:
             existed = (await connection.execute(query)).first() is not None
+            if existed:
+                await connection.execute(insert(erased_voices).values(id=voice).on_conflict_do_nothing())
         await self._blobs.delete([key async for key in self._blobs.keys(f"voices/{voice}")])
         return existed
 

@@ -193,6 +193,8 @@ class VoiceLibrary:
     async def delete(self, voice: str, owner: str) -> None:
         """The voice and everything derived from it, whatever is being done with it: really gone.
 
+        Replies that were spoken in it keep their words and lose their sound.
+
         Raises:
             NotFound: If there is no such voice of this owner's.
             StoreError: If a part could not be deleted; ask again.

@@ -51,6 +51,7 @@ class Upkeep:
         """
         for row in await self.room.store.voices.all():
             await self._restore(row)
+        await self.room.store.erase_spoken()
 
     async def _restore(self, row: VoiceRow) -> None:
         course = Course(**row.learning)
@@ -82,12 +83,16 @@ class Upkeep:
             _log.warning("the voice %s cannot be spoken: %s", row.name, error)
 
     async def tend(self) -> None:
-        """Until cancelled: delete what is too old, and follow what other processes add and delete."""
+        """Until cancelled: delete what is too old, and follow what other processes add and delete.
+
+        What is being said in a voice while it is deleted is kept a moment later, and silenced here.
+        """
         while True:
             await asyncio.sleep(_TEND_S)
             try:
                 await self.expire(datetime.now(UTC))
                 await self.follow()
+                await self.room.store.erase_spoken()
             except KuaimeiError as error:
                 _log.warning("the voices cannot be tended now: %s", error)
 
@@ -144,4 +149,5 @@ async def erase_kept(store: VoiceStore, settings: Settings, voice: str) -> None:
     await store.voices.remove(voice)
     # Asked for while the row was still there.
     await store.cancel_job(LEARN, voice)
+    await store.erase_spoken()
     await in_thread(partial(shutil.rmtree, job_folder(settings, voice), True))

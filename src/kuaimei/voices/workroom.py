@@ -45,6 +45,10 @@ class VoiceStore(Protocol):
         """Forget it, ending it where it is being done."""
         ...
 
+    async def erase_spoken(self) -> int:
+        """Delete the sound of what was said in deleted voices."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Workroom:

@@ -20,6 +20,7 @@ from kuaimei.voices.enrolment import ReferenceRefused
 from kuaimei.voices.lines import PRACTISED, clauses
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Voice
+from tests.integration.store.talking import sound, take_turn
 from tests.integration.voices.living import (
     CONSENT,
     TEXT,
@@ -226,6 +227,19 @@ async def test_deleted_while_it_is_learned_nothing_is_left(settings: Settings) -
         assert await house.store._jobs.counts() == {}
         assert voice.id not in house.bank.voices
         assert list(await house.library.voices("local")) == []
+
+
+async def test_what_was_said_in_it_loses_its_sound(settings: Settings) -> None:
+    async with living(settings, learn="none") as house:
+        voice = await house.add()
+        for session, spoken in (("sess_a", voice.id), ("sess_b", "zf_xiaobei")):
+            recorder = house.store.recorder(session, voice=spoken)
+            take_turn(recorder, 1, "你好", sound(8000), "你好啊", sound(8000))
+            await recorder.close()
+        await house.library.delete(voice.id, "local")
+        (_, silent), (_, heard) = [await house.store.utterances(name) for name in ("sess_a", "sess_b")]
+        assert (silent.transcript, silent.state, silent.bytes) == ("你好啊", "empty", None)
+        assert heard.state == "stored"
 
 
 async def test_deleted_at_any_moment_nothing_is_left(settings: Settings) -> None:

@@ -161,7 +161,7 @@ export const zhOwnVoice: OwnVoiceWords = {
   percent: (n) => `${n}%`,
   details: (name) => `「${name}」的詳細資料`,
   actions: (name) => `「${name}」的選項`,
-  deleteBody: (name) => `「${name}」的錄音、學到的音色、試聽和正在進行的學習都會永久刪除，無法復原。`,
+  deleteBody: (name) => `「${name}」的錄音、學到的音色、試聽和正在進行的學習都會永久刪除，無法復原。用這個聲音說過的回覆會留下文字，聲音一併刪除。`,
   agreed: (who) => `已取得 ${who} 的同意`,
 };
 
@@ -247,6 +247,6 @@ export const enOwnVoice: OwnVoiceWords = {
   details: (name) => `Details of “${name}”`,
   actions: (name) => `Options for “${name}”`,
   deleteBody: (name) =>
-    `The recording of “${name}”, what was learned from it, its samples and any learning under way will be gone for good.`,
+    `The recording of “${name}”, what was learned from it, its samples and any learning under way will be gone for good. What was said in it stays as words, without the sound.`,
   agreed: (who) => `${who} has agreed`,
 };
