@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -22,13 +21,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from kuaimei.audio.decode import decode
-from kuaimei.audio.pcm import Pcm, from_float, to_float
+from kuaimei.audio.pcm import Pcm, from_float
 from kuaimei.cli.console import note, print_json, print_table
-from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
+from kuaimei.engines.speaker import JUDGE, LOSSES, SpeakerEncoder, open_encoder
 from kuaimei.engines.tts.kokoro.difference import load_difference
 from kuaimei.engines.tts.kokoro.hq import HqNetwork
 from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
@@ -38,26 +36,28 @@ from kuaimei.engines.types import Language
 from kuaimei.models.onnxfile import read_onnx
 from kuaimei.settings import Settings
 from kuaimei.voices.beginning import start_of_learning
-from kuaimei.voices.lines import JUDGED, practised
-from kuaimei.voices.listening import LISTENER, listener
+from kuaimei.voices.files import style_bytes
+from kuaimei.voices.lines import JUDGED
+from kuaimei.voices.listening import LISTENER
+from kuaimei.voices.orders import lay_out, order
 from kuaimei.voices.pitch import pitch_of
 from kuaimei.voices.prediction import Prediction, predict_style
 from kuaimei.voices.types import Step
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PYTHON: Final = ROOT / ".venv-clone" / "bin" / "python"
-SECONDS: Final = {"style": 330.0, "decoder": 840.0}
 
 
 class Bench:
     """Everything that a measurement needs, loaded once."""
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.weights = settings.weights_dir
         self.kokoro = self.weights / "kokoro"
         self.alphabet, self.voices = load_alphabet(self.kokoro), load_voices(self.kokoro)
         self.phonemes = load_phonemes(None)
-        self.judge: SpeakerEncoder = open_encoder(self.weights / "eres2net")
+        self.judge: SpeakerEncoder = open_encoder(self.weights / JUDGE)
 
     def tokens(self, text: str) -> list[int]:
         """Kokoro's numbers of a text."""
@@ -65,7 +65,7 @@ class Bench:
 
     def begin(self, pcm: Pcm, language: Language) -> tuple[Prediction, NDArray[np.float32]]:
         """The voice as it is predicted, and the style that it is learned from."""
-        ge2e, campplus = (open_encoder(self.weights / name).embed(pcm, RATE) for name in ("ge2e", "campplus"))
+        ge2e, campplus = (open_encoder(self.weights / name).embed(pcm, RATE) for name in LOSSES)
         pitch = pitch_of(pcm, RATE)
         prediction = predict_style(ge2e, pitch, self.voices.stock, campplus)
         return prediction, start_of_learning(self.voices.stock, ge2e, pitch, language, campplus)
@@ -91,9 +91,8 @@ class Bench:
         return statistics.fmean(cosines)
 
 
-def learn(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+def learn(folder: Path, step: str) -> dict[str, Any]:
     """Run the learning process in ``folder``; its last event, with what it took."""
-    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
     command = [str(PYTHON), "-W", "ignore", "-m", "kuaimei.voices.learning", str(folder)]
     event: dict[str, Any] = {"event": "failed", "message": "it said nothing"}
     iterations = 0
@@ -106,7 +105,7 @@ def learn(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
             if event["event"] == "progress":
                 iterations += 1
                 if iterations % 10 == 0:
-                    note(f"{job['step']} {event['fraction']:.0%}: {event['similarity']}")
+                    note(f"{step} {event['fraction']:.0%}: {event['similarity']}")
         _, _, usage = os.wait4(process.pid, 0)
         process.returncode = 0
     if event["event"] != "done":
@@ -124,10 +123,8 @@ def measure(
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="kuaimei-learning-") as name:
         folder = Path(name)
-        soundfile.write(folder / "reference.wav", to_float(reference), RATE)
-        prediction, start = bench.begin(reference, language)
+        prediction, style = bench.begin(reference, language)
         np.save(folder / "predicted.npy", prediction.style)
-        np.save(folder / "style.npy", start)
 
         def judged(step: str, style: Path | str, decoder: Path | None = None, **more: Any) -> None:
             rows.append({"step": step, "eres2net": bench.similarity(lines, wanted, style, decoder), **more})
@@ -135,26 +132,24 @@ def measure(
         judged(f"stock {prediction.nearest}", prediction.nearest)
         judged("predicted", folder / "predicted.npy")
         for step in steps:
-            practice = practised(step, language)
-            job = {
-                "step": step,
-                "reference": "reference.wav",
-                "reference_tokens": bench.tokens(said),
-                "lines": [bench.tokens(line) for line in practice],
-                "style": "style.npy",
-                "weights": str(bench.kokoro / "fp32.onnx"),
-                "encoders": {one: str(bench.weights / one / "model.onnx") for one in ("ge2e", "campplus")},
-                "listener": listener(bench.weights / LISTENER, practice, language),
-                "threads": 1,
-                "seconds": SECONDS[step],
-                "device": "auto",
-            }
-            event = learn(folder, job)
-            shutil.copy(folder / event["style"], folder / "style.npy")
+            job = order(
+                step,
+                language,
+                said,
+                bench.tokens,
+                weights=bench.kokoro / "fp32.onnx",
+                encoders={name: bench.weights / name / "model.onnx" for name in LOSSES},
+                hears=bench.weights / LISTENER,
+                settings=bench.settings.voices,
+            )
+            lay_out(folder, job, reference, style_bytes(style))
+            event = learn(folder, job["step"])
+            learned = folder / event["style"]
+            style = np.load(learned)
             decoder = folder / event["decoder"] if event["decoder"] else None
             judged(
                 step,
-                folder / "style.npy",
+                learned,
                 decoder,
                 **event["similarity"],
                 iterations=event["iterations"],

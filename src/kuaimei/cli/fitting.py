@@ -21,8 +21,9 @@ from kuaimei.judging.learned import Learned, LearnedFolder
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import RenderingSettings, Settings, StoreSettings
 from kuaimei.store import open_store, transcribe_with
+from kuaimei.store.voices import DECODER, STYLE
 from kuaimei.voices.enrolment import Examiner
-from kuaimei.voices.files import DECODER, STYLE, read_style
+from kuaimei.voices.files import read_style
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Consent, Step, Voice

@@ -23,15 +23,12 @@ from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, NotFound, StoreError, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.rendering.renderer import HqEngine
+from kuaimei.store.voices import DECODER, REFERENCE, STYLE
 
 __all__ = ["HqEngines", "KeptVoice", "KeptVoices"]
 
 _log = logging.getLogger(__name__)
 
-_STYLE: Final = "style.npy"
-_DECODER: Final = "decoder.npz"
-_REFERENCE: Final = "reference.flac"
-"""Files of a cloned voice, see `kuaimei.voices.files`."""
 _CLONED: Final = "voice_"
 _REVISION: Final = 1
 """Of how this house renders; a higher one makes other renderings of the same weights."""
@@ -98,7 +95,7 @@ class HqEngines:
         if self._source.engine == "kokoro":
             return await self._kokoro(voice)
         source = self._source
-        reference = await self._file(voice, _REFERENCE)
+        reference = await self._file(voice, REFERENCE)
         version, teach = "", None
         if reference is not None:
             transcript = (await self._kept.get(voice)).transcript or ""
@@ -134,7 +131,7 @@ class HqEngines:
     async def _kokoro(self, voice: str) -> HqEngine:
         source = self._source
         network = await asyncio.to_thread(_size, source.path)
-        style, decoder = await self._file(voice, _STYLE), await self._file(voice, _DECODER)
+        style, decoder = await self._file(voice, STYLE), await self._file(voice, DECODER)
         if style is None:
             decoder = None  # the two were learned together
         version = _version(style, decoder) if style is not None else ""
@@ -159,7 +156,7 @@ class HqEngines:
                 yield engine
             return
         with TemporaryDirectory(prefix="kuaimei-") as folder:
-            path = Path(folder, _DECODER)
+            path = Path(folder, DECODER)
             await asyncio.to_thread(path.write_bytes, decoder)
             async with open_hq(self._workshop, self._source, path) as engine:
                 await asyncio.to_thread(path.unlink)  # it is read: nothing of a voice is left lying about

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Select, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -16,7 +16,14 @@ from kuaimei.store.ids import check_id
 from kuaimei.store.tables import erased_voices
 from kuaimei.store.tables import voices as table
 
-__all__ = ["VoiceRow", "VoiceShelf"]
+__all__ = ["DECODER", "JUDGE", "REFERENCE", "STYLE", "VoiceRow", "VoiceShelf"]
+
+REFERENCE: Final = "reference.flac"
+JUDGE: Final = "judge.flac"
+"""Speech that is never learned from."""
+STYLE: Final = "style.npy"
+DECODER: Final = "decoder.npz"
+"""A voice's files."""
 
 T = TypeVar("T")
 

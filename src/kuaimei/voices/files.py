@@ -14,10 +14,6 @@ from kuaimei.errors import StoreError
 from kuaimei.voices.speech import RATE
 
 __all__ = [
-    "DECODER",
-    "JUDGE",
-    "REFERENCE",
-    "STYLE",
     "flac",
     "read_flac",
     "read_style",
@@ -25,11 +21,6 @@ __all__ = [
     "write",
 ]
 
-REFERENCE: Final = "reference.flac"
-JUDGE: Final = "judge.flac"
-"""Speech that is never learned from."""
-STYLE: Final = "style.npy"
-DECODER: Final = "decoder.npz"
 _STYLE: Final = 256
 
 

@@ -1,7 +1,6 @@
 """The durable job that learns a voice, step by step; it may be cut off anywhere and goes on from there."""
 
 import asyncio
-import json
 import logging
 import shutil
 from contextlib import suppress
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
@@ -18,13 +16,12 @@ from kuaimei.engines.computing import compute
 from kuaimei.engines.protocols import VoiceBank
 from kuaimei.engines.types import Language, as_language
 from kuaimei.errors import KuaimeiError, NotFound, StoreError
-from kuaimei.store.voices import VoiceRow
+from kuaimei.store.voices import DECODER, REFERENCE, STYLE, VoiceRow
 from kuaimei.voices.beginning import start_of_learning
-from kuaimei.voices.files import DECODER, REFERENCE, STYLE, read_flac, read_style, style_bytes, write
+from kuaimei.voices.files import read_flac, read_style, style_bytes
 from kuaimei.voices.judging import likeness
 from kuaimei.voices.lending import drop
-from kuaimei.voices.lines import practised
-from kuaimei.voices.listening import listener
+from kuaimei.voices.orders import lay_out, order
 from kuaimei.voices.process import Learned, LearnerDied, LearningFailed, Progress, run_learner
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import LEARNING, Course, next_step
@@ -117,42 +114,26 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
             f"{row.duration_s:.1f} s: record more of the voice, or stay with its style"
         )
     language = as_language(row.language) or "zh"
-    practice = practised(step, language)
-
-    def tokens() -> tuple[list[int] | None, list[list[int]]]:
-        lines = [list(bank.tokens(line)) for line in practice]
-        return list(bank.tokens(row.transcript)) if row.transcript else None, lines
-
-    said, lines = await compute(room.cores, TICKET, 1, tokens)
-    if step == "decoder" and not said:
+    if step == "decoder" and not row.transcript:
         raise LearningFailed("the decoder cannot be learned before the transcript of the reference is known")
-    settings = room.settings.voices
-    job = {
-        "step": step,
-        "reference": "reference.wav",
-        "reference_tokens": said,
-        "lines": lines,
-        "style": STYLE,
-        "weights": str(room.weights),
-        "encoders": {name: str(path) for name, path in room.losses().items()},
-        "listener": await asyncio.to_thread(listener, room.listener, practice, language),
-        "threads": settings.threads,
-        "seconds": settings.style_s if step == "style" else settings.decoder_s,
-        "device": "auto",
-    }
+    write_order = partial(
+        order,
+        step,
+        language,
+        row.transcript or "",
+        bank.tokens,
+        weights=room.weights,
+        encoders=room.losses(),
+        hears=room.listener,
+        settings=room.settings.voices,
+    )
+    given = await compute(room.cores, TICKET, 1, write_order)
     pcm = await asyncio.to_thread(read_flac, await shelf.file(row.id, REFERENCE))
     if step == "style":
         style = style_bytes(await _start(room, bank, row, pcm, language))
     else:
         style = await shelf.file(row.id, STYLE)
-
-    def lay_out() -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        soundfile.write(folder / "reference.wav", pcm, RATE, "PCM_16")
-        write(folder / STYLE, style)
-        write(folder / "job.json", json.dumps(job).encode())  # the last: then all is there
-
-    await in_thread(lay_out)
+    await in_thread(partial(lay_out, folder, given, pcm, style))
 
 
 async def _start(

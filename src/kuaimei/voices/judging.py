@@ -9,8 +9,8 @@ from kuaimei.dialogue.streams import whole
 from kuaimei.engines.computing import compute
 from kuaimei.engines.types import TTSReq, as_language
 from kuaimei.errors import NotFound
-from kuaimei.store.voices import VoiceRow
-from kuaimei.voices.files import JUDGE, read_flac
+from kuaimei.store.voices import JUDGE, VoiceRow
+from kuaimei.voices.files import read_flac
 from kuaimei.voices.lines import JUDGED
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.workroom import TICKET, Workroom

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.engines.protocols import ReferenceBank, Synthesizer, VoiceBank
-from kuaimei.store.voices import VoiceRow, VoiceShelf
-from kuaimei.voices.files import REFERENCE, STYLE, read_style
+from kuaimei.store.voices import REFERENCE, STYLE, VoiceRow, VoiceShelf
+from kuaimei.voices.files import read_style
 
 __all__ = ["drop", "lend", "needs_learning"]
 

@@ -12,8 +12,8 @@ from kuaimei.engines.types import Language
 from kuaimei.errors import Conflict, KuaimeiError, NotFound
 from kuaimei.store.ids import new_id
 from kuaimei.store.jobs import Job
-from kuaimei.store.voices import VoiceRow
-from kuaimei.voices.files import JUDGE, REFERENCE, flac
+from kuaimei.store.voices import JUDGE, REFERENCE, VoiceRow
+from kuaimei.voices.files import flac
 from kuaimei.voices.jobs import learn
 from kuaimei.voices.lending import lend, needs_learning
 from kuaimei.voices.speech import RATE

@@ -13,9 +13,9 @@ from kuaimei.engines.speaker import LOSSES
 from kuaimei.engines.tts.kokoro.weights import style_of
 from kuaimei.engines.types import Language, as_language
 from kuaimei.errors import EngineError, NotFound
-from kuaimei.store.voices import VoiceRow
+from kuaimei.store.voices import REFERENCE, STYLE, VoiceRow
 from kuaimei.voices.beginning import nearest_by_pitch
-from kuaimei.voices.files import REFERENCE, STYLE, read_flac, style_bytes
+from kuaimei.voices.files import read_flac, style_bytes
 from kuaimei.voices.judging import spoken
 from kuaimei.voices.lending import drop, lend, needs_learning
 from kuaimei.voices.prediction import choose_style, predict_style
