@@ -24,9 +24,8 @@ from tests.fakes import (
     said,
     silence,
 )
+from tests.unit.dialogue.conversing import REPLY
 from tests.virtual_time import virtually
-
-REPLY = "今天是晴天，最高溫是二十八度左右，適合出門走走散散步。"
 
 
 async def _nothing(c: Conversation) -> None:

@@ -1,3 +1,5 @@
+"""A conversation as a whole, and what it is told and tells."""
+
 import asyncio
 import os
 from itertools import pairwise
@@ -13,8 +15,6 @@ from kuaimei.dialogue.events import (
     PieceRecognised,
     ReplyAudio,
     ReplyFinished,
-    ReplyInterrupted,
-    ReplyStarted,
     ReplyText,
     SpeechHeard,
     SpeechStarted,
@@ -22,7 +22,6 @@ from kuaimei.dialogue.events import (
     TranscriptFinal,
     TurnEnded,
     TurnTimed,
-    UserText,
 )
 from kuaimei.dialogue.turn import Manner
 from kuaimei.engines.types import Message
@@ -30,7 +29,6 @@ from kuaimei.settings import DialogueSettings
 from tests.fakes import (
     FakeLanguageModel,
     FakeRecognizer,
-    FakeSynthesizer,
     FakeTurnDetector,
     Log,
     fake_engines,
@@ -39,17 +37,10 @@ from tests.fakes import (
     said,
     silence,
 )
+from tests.unit.dialogue.conversing import REPLY, conversation
 from tests.virtual_time import START, virtually
 
-REPLY = "今天是晴天，最高溫是二十八度左右，適合出門走走散散步。"
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-
-
-def conversation(log: Log, settings: dict[str, Any] | None = None, **parts: Any) -> Conversation:
-    parts.setdefault("language_model", FakeLanguageModel(REPLY))
-    about = {name: parts.pop(name) for name in ("manner", "earlier", "first_turn") if name in parts}
-    settings = {"unready_silence_ms": 0, **(settings or {})}
-    return Conversation(fake_engines(**parts), DialogueSettings(**settings), "s", [log], **about)
 
 
 def compare(lines: list[str], path: Path) -> None:
@@ -163,41 +154,6 @@ async def test_latencies_count_from_the_last_voiced_frame() -> None:
 
 
 @virtually
-async def test_speculation_that_holds_saves_the_wait() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY, first_token_s=0.05, token_s=0.01)
-    recognizer = FakeRecognizer(delay_s=0.1)
-    async with conversation(log, language_model=model, recognizer=recognizer) as c:
-        await play(c, said("你好嗎今天"), silence(1000))
-        await c.idle()
-    ended, timing = log.one(TurnEnded), log.one(TurnTimed).timing
-    assert len(recognizer.requests) == 1
-    assert timing.first_audio_ms == pytest.approx(timing.endpoint_ms)  # all was ready and waiting
-    assert all(e.at >= ended.at for e in log.of(ReplyAudio))
-    index = log.events.index(ended)
-    assert not [e for e in log.events[:index] if isinstance(e, ReplyStarted | ReplyText | TranscriptFinal)]
-
-
-@virtually
-async def test_speculation_that_does_not_hold_leaves_no_trace() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY, first_token_s=0.05)
-    recognizer = FakeRecognizer(delay_s=0.1)
-    async with conversation(log, language_model=model, recognizer=recognizer) as c:
-        await play(c, said("那個颱風"), silence(450), said("什麼時候會來"), silence(1500))
-        assert model.opened - model.closed <= 1
-        await c.idle()
-    assert [n for n in log.names() if n.startswith("Speculation")] == [
-        "SpeculationStarted",
-        "SpeculationDropped",
-        "SpeculationStarted",
-    ]
-    assert log.one(TranscriptFinal).text == "那個颱風什麼時候會來"
-    assert [m.content for m in model.requests[0].messages][-1] == "那個颱風"
-    assert model.requests[-1].messages[-1].content == "那個颱風什麼時候會來"
-    assert model.opened == model.closed
-    assert len(log.of(ReplyFinished)) == 1
-
-
-@virtually
 async def test_captions_come_at_least_every_300_ms() -> None:
     log = Log()
     async with conversation(log) as c:
@@ -242,126 +198,6 @@ async def test_the_prompt_is_warmed_while_somebody_speaks() -> None:
 
 
 @virtually
-async def test_a_typed_turn() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    async with conversation(log, language_model=model) as c:
-        assert c.type("幾點了") == 1
-        assert c.state == "thinking"
-        await c.idle()
-    assert log.one(UserText).text == "幾點了"
-    assert log.one(ReplyFinished).text == REPLY
-    timing = log.one(TurnTimed).timing
-    assert timing.endpoint_ms is None
-    assert timing.transcript_ms is None
-    assert timing.first_token_ms == pytest.approx(200)
-
-
-@virtually
-async def test_typing_interrupts_the_reply() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    async with conversation(log, language_model=model) as c:
-        c.type("天氣")
-        await asyncio.sleep(3.0)
-        c.type("算了")
-        await c.idle()
-    assert log.one(ReplyInterrupted).turn == 1
-    heard = log.one(ReplyInterrupted).heard_text
-    assert [m.content for m in model.requests[-1].messages[1:]] == ["天氣", heard, "算了"]
-
-
-@virtually
-async def test_typed_without_reply_then_asked() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    async with conversation(log, language_model=model) as c:
-        assert c.type("我叫小明", reply=False) == 1
-        assert c.state == "listening"
-        assert c.respond() == 1
-        await c.idle()
-        assert c.respond() == 2
-        await c.idle()
-    assert [e.reply for e in log.of(ReplyFinished)] == ["reply_1", "reply_2"]
-    assert model.requests[0].messages[-1].content == "我叫小明"
-
-
-@virtually
-async def test_commit_without_endpointing() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    async with conversation(log, language_model=model) as c:
-        c.endpointing = False
-        assert not c.commit()
-        await play(c, silence(100), said("今天天氣"), silence(2000), said("如何"))
-        assert not log.of(TurnEnded)
-        assert c.commit()
-        await c.idle()
-    assert log.one(TurnEnded).reason == "committed"
-    assert log.one(TranscriptFinal).text == "今天天氣如何"
-    assert log.one(ReplyFinished).text == REPLY
-
-
-@virtually
-async def test_commit_what_no_detector_took_for_speech() -> None:
-    log = Log()
-    async with conversation(log, recognizer=FakeRecognizer("小聲的話")) as c:
-        c.endpointing = False
-        await play(c, silence(1500) + np.int16(100))
-        assert c.commit()
-        await c.idle()
-    assert log.one(TranscriptFinal).text == "小聲的話"
-
-
-@virtually
-async def test_commit_ends_a_turn_early() -> None:
-    log = Log()
-    async with conversation(log) as c:
-        await play(c, said("今天天氣"))
-        assert c.commit()
-        await c.idle()
-    assert log.one(TurnEnded).reason == "committed"
-    assert log.one(TranscriptFinal).text == "今天天氣"
-
-
-@virtually
-async def test_transcribed_only_until_asked() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    async with conversation(log, language_model=model, manner=Manner(reply=False)) as c:
-        await play(c, said("今天天氣"), silence(1500))
-        await c.idle()
-        assert not model.requests
-        assert log.one(TranscriptFinal).text == "今天天氣"
-        assert c.respond(Manner(speak=False)) == 1
-        await c.idle()
-    assert log.one(ReplyFinished).text == REPLY
-    assert not log.of(ReplyAudio)
-
-
-@virtually
-async def test_commit_and_ask_at_once_waits_for_the_transcript() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    async with conversation(log, language_model=model, manner=Manner(reply=False)) as c:
-        c.endpointing = False
-        await play(c, said("今天天氣"))
-        c.commit()
-        assert c.respond() == 1
-        await c.idle()
-    assert model.requests[0].messages[-1].content == "今天天氣"
-    assert len(log.of(TurnTimed)) == 1
-    assert log.one(ReplyFinished).turn == 1
-
-
-@virtually
-async def test_text_only_replies() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    async with conversation(log, language_model=model, manner=Manner(speak=False)) as c:
-        c.type("天氣")
-        await c.idle()
-        c.type("再說一次")
-        await c.idle()
-    assert not log.of(ReplyAudio)
-    assert [e.state for e in log.of(StateChanged)] == ["thinking", "speaking", "listening"] * 2
-    assert [m.content for m in model.requests[-1].messages[1:]] == ["天氣", REPLY, "再說一次"]
-
-
-@virtually
 async def test_manner_reaches_voice_and_model() -> None:
     log, model = Log(), FakeLanguageModel(REPLY)
     engines = fake_engines(language_model=model)
@@ -372,136 +208,6 @@ async def test_manner_reaches_voice_and_model() -> None:
     synthesizer: Any = engines.synthesizer
     assert {(r.voice_id, r.speed) for r in synthesizer.requests} == {("fake_two", 1.2)}
     assert model.requests[0].messages[0].content == "說臺語"
-
-
-@virtually
-async def test_cancel_stops_thinking() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY, first_token_s=2.0)
-    async with conversation(log, language_model=model) as c:
-        c.type("天氣")
-        await asyncio.sleep(1.0)
-        c.cancel()
-        assert c.state == "listening"
-        await c.idle()
-        await asyncio.sleep(5.0)
-    interrupted = log.one(ReplyInterrupted)
-    assert (interrupted.reason, interrupted.heard_ms, interrupted.heard_text) == ("cancelled", 0.0, "")
-    assert not log.of(ReplyStarted)
-    assert model.opened == model.closed == 1
-
-
-@virtually
-async def test_cancel_stops_speaking_and_nothing_comes_late() -> None:
-    log = Log()
-    async with conversation(log) as c:
-        c.type("天氣")
-        await asyncio.sleep(2.0)
-        assert c.state == "speaking"
-        c.cancel()
-        count = len(log.events)
-        await asyncio.sleep(5.0)
-        assert len(log.events) == count
-        assert log.names()[-3:] == ["ReplyInterrupted", "TurnTimed", "StateChanged"]
-
-
-@virtually
-async def test_cancel_during_recognition_keeps_the_words() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    async with conversation(log, language_model=model, recognizer=FakeRecognizer(delay_s=2.0)) as c:
-        await play(c, said("今天天氣"), silence(1500))
-        assert c.state == "thinking"
-        c.cancel()
-        await c.idle()
-        assert log.one(TranscriptFinal).text == "今天天氣"
-        assert not model.requests
-        assert c.respond() == 2
-        await c.idle()
-    assert model.requests[0].messages[-1].content == "今天天氣"
-
-
-@virtually
-async def test_asking_again_after_a_cancel_during_recognition() -> None:
-    log = Log()
-    async with conversation(log, recognizer=FakeRecognizer(delay_s=2.0)) as c:
-        await play(c, said("今天天氣"), silence(1500))
-        c.cancel()
-        assert c.respond() == 1
-        await c.idle()
-    assert log.one(ReplyInterrupted).reason == "cancelled"
-    assert log.one(ReplyFinished).text == REPLY
-    assert sum(len(e.pcm) for e in log.of(ReplyAudio)) == round(len(REPLY) * 0.2 * 24_000)
-
-
-@virtually
-async def test_played_corrects_the_history_after_the_fact() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    async with conversation(log, language_model=model) as c:
-        c.type("天氣")
-        await asyncio.sleep(3.0)
-        c.cancel()
-        c.played(800.0)
-        c.type("再來")
-        await c.idle()
-        c.played(600.0)  # of a reply that was played to its end, as far as could be known here
-        c.type("又來")
-        await c.idle()
-    last = [m.content for m in model.requests[-1].messages[1:]]
-    assert last == ["天氣", REPLY[:4], "再來", REPLY[:3], "又來"]
-
-
-@virtually
-async def test_played_while_playing_sets_the_account_right() -> None:
-    log = Log()
-    async with conversation(log) as c:
-        c.type("天氣")
-        await asyncio.sleep(3.0)
-        c.played(200.0)
-        await asyncio.sleep(0.4)
-        c.cancel()
-    assert log.one(ReplyInterrupted).heard_ms == pytest.approx(600.0)
-
-
-@virtually
-async def test_clear_forgets_what_was_being_said() -> None:
-    log = Log()
-    async with conversation(log) as c:
-        await play(c, said("今天天氣"), silence(300))
-        c.clear()
-        await c.idle()
-        await play(c, said("你好"), silence(1500))
-        await c.idle()
-    assert log.names(turn=1)[:5] == [
-        "SpeechStarted",
-        "CaptionUpdated",
-        "SpeculationStarted",
-        "SpeechDropped",
-        "SpeechStarted",
-    ]
-    assert log.one(TranscriptFinal).text == "你好"
-    assert log.one(TranscriptFinal).turn == 1
-
-
-@virtually
-async def test_speaking_on_while_the_reply_is_being_thought_of() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY, first_token_s=3.0)
-    async with conversation(log, language_model=model) as c:
-        await play(c, said("我想問天氣"), silence(1200), said("還有明天的交通"), silence(1500))
-        await c.idle()
-    assert [e.turn for e in log.of(TurnEnded)] == [1, 2]
-    assert log.one(ReplyInterrupted).turn == 1
-    assert model.requests[-1].messages[-1].content == "我想問天氣\n還有明天的交通"
-    assert log.one(ReplyFinished).turn == 2
-
-
-@virtually
-async def test_speaking_on_while_still_being_recognised() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    async with conversation(log, language_model=model, recognizer=FakeRecognizer(delay_s=2.5)) as c:
-        await play(c, said("我想問天氣"), silence(1000), said("還有明天的交通"), silence(1500))
-        await c.idle()
-    assert [e.text for e in log.of(TranscriptFinal)] == ["我想問天氣", "還有明天的交通"]
-    assert [r.messages[-1].content for r in model.requests][-1] == "我想問天氣\n還有明天的交通"
-    assert log.one(ReplyFinished).turn == 2
 
 
 @virtually
@@ -548,30 +254,6 @@ async def test_what_is_known_already_is_read_while_the_user_goes_on() -> None:
     assert piece.text == "一" * 50
     assert [req.messages[-1].content for req in model.warmed][-1] == "一" * 50
     assert log.one(TranscriptFinal).text == "一" * 50 + "二" * 20
-
-
-@virtually
-async def test_while_no_answer_is_ready_the_speaker_may_go_on() -> None:
-    log = Log()
-    settings = {"unready_silence_ms": 1000}
-    async with conversation(log, settings, synthesizer=FakeSynthesizer(delay_s=0.6)) as c:
-        await play(c, said("我想問天氣"), silence(850), said("還有明天的交通"), silence(3000))
-        await c.idle()
-    assert log.one(TranscriptFinal).text == "我想問天氣還有明天的交通"
-    ended, heard = log.one(TurnEnded), log.of(ReplyAudio)[0]
-    assert heard.at - ended.at < 0.7  # waiting for the end and making the answer overlapped
-
-
-@virtually
-async def test_a_turn_ends_as_soon_as_its_answer_is_ready() -> None:
-    log = Log()
-    settings = {"unready_silence_ms": 3000}
-    async with conversation(log, settings, synthesizer=FakeSynthesizer(delay_s=0.6)) as c:
-        await play(c, said("我想問天氣"), silence(5000))
-        await c.idle()
-    ended, heard = log.one(TurnEnded), log.of(ReplyAudio)[0]
-    assert ended.at - ended.last_voiced_at < 2.0
-    assert heard.at == ended.at
 
 
 @virtually
@@ -626,105 +308,3 @@ async def test_settings_change_for_the_next_turn() -> None:
         request, _ = ears.requests[-1]
         assert (request.language, request.hotwords) == ("en", ("快美",))
         assert talk.settings.system_prompt == "新的"
-
-
-@virtually
-async def test_asking_in_the_instant_a_turn_that_is_understood_becomes_certain() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    async with conversation(log, language_model=model, manner=Manner(reply=False)) as c:
-        await play(c, said("今天天氣"), silence(600))  # understood on the guess that it is over
-        assert c.commit()
-        assert c.respond(Manner()) == 1
-        await c.idle()
-    assert model.requests[0].messages[-1].content == "今天天氣"
-    assert log.one(ReplyFinished).text == REPLY
-    assert len(log.of(TurnTimed)) == 1
-
-
-@virtually
-async def test_asking_about_what_was_not_understood() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    parts: dict[str, Any] = {"language_model": model, "recognizer": FakeRecognizer("")}
-    async with conversation(log, manner=Manner(reply=False), **parts) as c:
-        c.type("早安", reply=False)
-        await play(c, noise(900), silence(600))
-        assert c.commit()
-        c.respond(Manner())
-        await c.idle()
-    assert model.requests[0].messages[-1].content == "早安"
-    assert log.one(ReplyFinished).text == REPLY
-
-
-@virtually
-async def test_what_is_committed_between_frames_counts_as_received() -> None:
-    log = Log()
-    async with conversation(log) as c:
-        c.endpointing = False
-        for _ in range(3):
-            await play(c, said("今天天氣"), silence(12))  # 652 ms: not a whole number of frames
-            assert c.commit()
-            await c.idle()
-    assert [e.audio_ms for e in log.of(TurnEnded)] == pytest.approx([652, 1304, 1956])
-    assert [e.audio_ms for e in log.of(SpeechStarted)] == pytest.approx([0, 652, 1304])
-
-
-@virtually
-async def test_played_is_of_the_reply_that_was_heard_though_the_next_turn_has_begun() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    async with conversation(log, language_model=model) as c:
-        c.type("天氣")
-        await asyncio.sleep(3.0)
-        c.type("再來")
-        c.played(800.0)
-        await c.idle()
-        c.type("又來")
-        await c.idle()
-    assert [m.content for m in model.requests[-1].messages[1:4]] == ["天氣", REPLY[:4], "再來"]
-
-
-@virtually
-async def test_who_plays_may_tell_how_much_in_the_instant_of_the_interruption() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-
-    def player(event: Any) -> None:
-        if isinstance(event, ReplyInterrupted):
-            c.played(600.0)
-
-    async with conversation(log, language_model=model) as c:
-        c.observe(player)
-        c.type("天氣")
-        await asyncio.sleep(3.0)
-        c.cancel()
-        c.type("再來")
-        await c.idle()
-    assert [m.content for m in model.requests[-1].messages[1:]] == ["天氣", REPLY[:3], "再來"]
-
-
-@virtually
-async def test_what_is_typed_in_a_pause_of_speech_is_known_to_its_answer() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
-    async with conversation(log, language_model=model) as c:
-        await play(c, said("今天天氣"), silence(600))  # understood, and its answer begun
-        c.type("我在臺北", reply=False)
-        await play(c, silence(1500))
-        await c.idle()
-    assert model.requests[-1].messages[-1].content == "我在臺北\n今天天氣"
-    assert log.one(ReplyFinished).text == REPLY
-    assert model.opened == model.closed
-
-
-@virtually
-async def test_listening_by_hand_from_a_pause_on_stays_bounded() -> None:
-    log = Log()
-    async with conversation(log) as c:
-        await play(c, said("今天天氣"), silence(400))
-        c.endpointing = False
-        await play(c, silence(60_000), packet_ms=100)
-        utterance = c._attention.listener._utterance
-        assert utterance is not None
-        assert utterance.piece_ms <= 22_500
-        await play(c, said("如何"))
-        assert c.commit()
-        await c.idle()
-    assert log.one(TranscriptFinal).text == "今天天氣如何"
-    assert log.one(ReplyFinished).text == REPLY

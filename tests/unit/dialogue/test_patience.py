@@ -10,9 +10,8 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq, Priority, Ticket, Wait
 from kuaimei.settings import DialogueSettings
 from tests.fakes import FakeLanguageModel, Log, fake_engines
+from tests.unit.dialogue.conversing import REPLY
 from tests.virtual_time import virtually
-
-REPLY = "今天是晴天，最高溫是二十八度左右，適合出門走走散散步。"
 
 
 def now() -> float:

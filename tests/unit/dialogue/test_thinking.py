@@ -8,9 +8,9 @@ from kuaimei.engines.types import LLMReq, Message, Ticket
 from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.settings import DialogueSettings
 from tests.fakes import FakeLanguageModel
+from tests.unit.dialogue.conversing import REPLY
 from tests.virtual_time import virtually
 
-REPLY = "今天是晴天，最高溫是二十八度左右，適合出門走走散散步。"
 REQ = LLMReq(messages=(Message(role="user", content="天氣"),), max_tokens=100)
 
 
