@@ -51,7 +51,6 @@ class Upkeep:
         """
         for row in await self.room.store.voices.all():
             await self._restore(row)
-        await self.room.store.erase_spoken()
 
     async def _restore(self, row: VoiceRow) -> None:
         course = Course(**row.learning)

@@ -16,6 +16,7 @@ from kuaimei.audio.pcm import from_float
 from kuaimei.dialogue.events import SpeechStarted, TurnEnded
 from kuaimei.errors import AudioError, Conflict, NotFound
 from kuaimei.settings import Settings
+from kuaimei.voices import upkeep
 from kuaimei.voices.enrolment import ReferenceRefused
 from kuaimei.voices.lines import PRACTISED, clauses
 from kuaimei.voices.speech import RATE
@@ -240,6 +241,23 @@ async def test_what_was_said_in_it_loses_its_sound(settings: Settings) -> None:
         (_, silent), (_, heard) = [await house.store.utterances(name) for name in ("sess_a", "sess_b")]
         assert (silent.transcript, silent.state, silent.bytes) == ("你好啊", "empty", None)
         assert heard.state == "stored"
+
+
+async def test_what_a_deletion_that_was_cut_off_left_is_silenced_a_moment_later(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_TEND_S", 0.05)
+    async with living(settings, learn="none") as house:
+        voice = await house.add()
+        recorder = house.store.recorder("sess_a", voice=voice.id)
+        take_turn(recorder, 1, "你好", sound(8000), "你好啊", sound(8000))
+        await recorder.close()
+        await house.store.voices.remove(voice.id)  # and no more than that
+
+        async def silent() -> bool:
+            return (await house.store.utterances("sess_a"))[-1].state == "empty"
+
+        await eventually(silent)
 
 
 async def test_deleted_at_any_moment_nothing_is_left(settings: Settings) -> None:
