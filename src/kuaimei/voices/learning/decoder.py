@@ -73,8 +73,8 @@ DECODER_WEIGHTS: Final = DecoderWeights(
     frames=64,
     encoders={"ge2e": 0.5, "campplus": 1.0},
     colour=0.2,
-    heard=0.5,
-    words=0.5,
+    heard=0.7,
+    words=0.2,
     clip=5.0,
 )
 
