@@ -23,6 +23,7 @@ from tests.features.real_house import RealHouse
 from tests.features.world import Http, World
 from tests.integration.enrolment.test_real import MORE, TEXT, at_home
 from tests.integration.server.serving import TestHouse, quick_engines, serving
+from tests.integration.store.talking import sound, take_turn
 from tests.integration.voices.living import Living, audio, kept, living, speech
 from tests.unit.voices.signals import chords, echoing, hiss
 
@@ -120,6 +121,34 @@ def _(world: World, settings: Settings, name: str) -> None:
     assert answer.status_code == 201
     world.note.voice = answer.json()["id"]
     world.run(house.until(world.note.voice, lambda voice: voice.state == "ready"))
+
+
+@given(parsers.parse("系統用那個聲音回答過「{words}」"))
+def _(world: World, words: str) -> None:
+    async def answered() -> str:
+        store = world.note.house.store
+        recorder = store.recorder("sess_spoken", voice=world.note.voice)
+        take_turn(recorder, 1, "你好", sound(8000), words, sound(8000))
+        await recorder.close()
+        reply = (await store.utterances("sess_spoken"))[-1]
+        assert reply.bytes
+        identity: str = reply.id
+        return identity
+
+    world.note.reply = world.run(answered())
+
+
+@then(parsers.parse("「{words}」這句話還在"))
+def _(world: World, words: str) -> None:
+    kept_reply = world.run(world.note.house.store.utterance(world.note.reply))
+    assert kept_reply.transcript == words
+
+
+@then("它的聲音要不到")
+def _(world: World) -> None:
+    for tier in ("fast", "hq"):
+        with pytest.raises(NotFound):
+            world.run(world.note.house.store.open_audio(world.note.reply, tier=tier))
 
 
 @when("她查看那個聲音")
