@@ -148,5 +148,5 @@ async def erase_kept(store: VoiceStore, settings: Settings, voice: str) -> None:
     await store.voices.remove(voice)
     # Asked for while the row was still there.
     await store.cancel_job(LEARN, voice)
-    await store.erase_spoken()
     await in_thread(partial(shutil.rmtree, job_folder(settings, voice), True))
+    await store.erase_spoken()  # the last: what it does not get done is done a moment later
