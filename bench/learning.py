@@ -143,7 +143,7 @@ def measure(
                 settings=bench.settings.voices,
             )
             lay_out(folder, job, reference, style_bytes(style))
-            event = learn(folder, job["step"])
+            event = learn(folder, step)
             learned = folder / event["style"]
             style = np.load(learned)
             decoder = folder / event["decoder"] if event["decoder"] else None

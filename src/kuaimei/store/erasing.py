@@ -5,7 +5,7 @@ from sqlalchemy import and_, delete, exists, or_, select, update
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
 from kuaimei.store.keeper import blob_key
-from kuaimei.store.renderings import Renderings
+from kuaimei.store.renderings import UNDER_WAY, Renderings
 from kuaimei.store.tables import analyses, erased_voices, renderings, utterances
 
 __all__ = ["erase_spoken"]
@@ -14,7 +14,7 @@ _SOUNDING = or_(
     utterances.c.bytes.is_not(None),
     exists().where(
         renderings.c.utterance_id == utterances.c.id,
-        or_(renderings.c.bytes.is_not(None), renderings.c.state.in_(("queued", "rendering"))),
+        or_(renderings.c.bytes.is_not(None), renderings.c.state.in_(UNDER_WAY)),
     ),
     exists().where(analyses.c.utterance_id == utterances.c.id, analyses.c.contours.is_not(None)),
 )

@@ -7,7 +7,7 @@ from sqlalchemy import Select, TextClause, and_, func, literal_column, or_, sele
 
 from kuaimei.store.analyses import summary_columns
 from kuaimei.store.records import Record
-from kuaimei.store.renderings import rendering_columns
+from kuaimei.store.renderings import UNDER_WAY, rendering_columns
 from kuaimei.store.tables import analyses as analyses_table
 from kuaimei.store.tables import renderings as renderings_table
 from kuaimei.store.tables import sessions as sessions_table
@@ -129,7 +129,7 @@ def being_rendered(session: str) -> Select[Any]:
     return (
         select(table.c.utterance_id)
         .join(utterances_table, utterances_table.c.id == table.c.utterance_id)
-        .where((utterances_table.c.session_id == session) & table.c.state.in_(("queued", "rendering")))
+        .where((utterances_table.c.session_id == session) & table.c.state.in_(UNDER_WAY))
     )
 
 

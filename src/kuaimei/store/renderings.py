@@ -25,10 +25,12 @@ from kuaimei.store.keeper import blob_key
 from kuaimei.store.rows import Boundary, Rendering
 from kuaimei.store.tables import renderings, utterances
 
-__all__ = ["HQ_JOB", "Order", "Renderings", "digest_of", "rendering_columns", "rendering_of"]
+__all__ = ["HQ_JOB", "UNDER_WAY", "Order", "Renderings", "digest_of", "rendering_columns", "rendering_of"]
 
 HQ_JOB: Final = "hq"
 """Name of the durable job; its subject is the utterance."""
+UNDER_WAY: Final = ("queued", "rendering")
+"""States of what is asked for and not done."""
 _PUBLIC: Final = (
     "state",
     "voice",
@@ -135,7 +137,7 @@ class Renderings:
         async with self._database.begin() as connection:
             await connection.execute(queued)
             state = await connection.scalar(select(table.c.state).where(table.c.utterance_id == utterance))
-        if state in ("queued", "rendering"):
+        if state in UNDER_WAY:
             # The latest first: that one may still be heard, and whoever is there looks at it.
             await self._jobs.defer(HQ_JOB, utterance, priority=recency(time.time()))
 
@@ -187,7 +189,7 @@ class Renderings:
                 .where(
                     (table.c.utterance_id == utterance)
                     & (utterances.c.id == table.c.utterance_id)
-                    & table.c.state.in_(("queued", "rendering"))
+                    & table.c.state.in_(UNDER_WAY)
                 )
                 .values(state="rendering", attempts=table.c.attempts + 1)
                 .returning(

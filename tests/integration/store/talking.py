@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,11 @@ def take_turn(recorder: Recorder, turn: int, said: str, heard: Pcm, replied: str
     recorder(TranscriptFinal(turn, now(), said, "zh"))
     answer(recorder, turn, replied, spoken)
     recorder(TurnTimed(turn, now(), TurnTiming(endpoint_ms=400.0, first_audio_ms=900.0)))
+
+
+def files(home: Path) -> list[str]:
+    """Names of the recordings that are kept."""
+    return sorted(path.name for path in (home / "recordings").rglob("*") if path.is_file())
 
 
 async def recording(store: Store, utterance: str) -> tuple[Pcm, int]:

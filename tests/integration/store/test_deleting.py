@@ -12,11 +12,7 @@ from kuaimei.dialogue.events import SpeechHeard, SpeechStarted, TurnEnded, UserT
 from kuaimei.errors import NotFound
 from kuaimei.settings import Settings
 from kuaimei.store import Transcript, Utterance, open_store
-from tests.integration.store.talking import hear, now, recording, run_jobs, sound, take_turn
-
-
-def recordings(home: Path) -> list[str]:
-    return sorted(path.name for path in (home / "recordings").rglob("*") if path.is_file())
+from tests.integration.store.talking import files, hear, now, recording, run_jobs, sound, take_turn
 
 
 def spooled(home: Path) -> list[str]:
@@ -30,13 +26,13 @@ async def test_a_session_is_gone_and_the_others_stay(settings: Settings) -> None
             take_turn(recorder, 1, name, sound(8000), "好", sound(8000))
             hear(recorder, 2, sound(8000))
             await recorder.close()
-        assert len(recordings(settings.home)) == 6
+        assert len(files(settings.home)) == 6
         assert await store._jobs.counts() == {"todo": 2}
         (first, *_) = await store.utterances("sess_a")
         await store.delete_session("sess_a")
         assert [s.id for s in await store.sessions()] == ["sess_b"]
         assert (await store.utterances("sess_a"), await store.turns("sess_a")) == ([], [])
-        assert len(recordings(settings.home)) == 3
+        assert len(files(settings.home)) == 3
         assert not (settings.home / "recordings" / "sess_a").exists()
         assert await store._jobs.counts() == {"todo": 1}
         with pytest.raises(NotFound):
@@ -61,7 +57,7 @@ async def test_a_session_is_deleted_in_the_middle_of_a_sentence(settings: Settin
         assert await store.settle()
         await store._writer.barrier()
         assert list(await store.sessions()) == []
-        assert (recordings(settings.home), spooled(settings.home)) == ([], [])
+        assert (files(settings.home), spooled(settings.home)) == ([], [])
 
 
 async def test_a_session_is_deleted_while_its_recording_is_put_away(settings: Settings) -> None:
@@ -77,7 +73,7 @@ async def test_a_session_is_deleted_while_its_recording_is_put_away(settings: Se
         assert await store.settle()
         await store._writer.barrier()
         assert list(await store.sessions()) == []
-        assert (recordings(settings.home), spooled(settings.home)) == ([], [])
+        assert (files(settings.home), spooled(settings.home)) == ([], [])
 
 
 async def test_one_utterance_is_deleted(settings: Settings) -> None:
@@ -88,7 +84,7 @@ async def test_one_utterance_is_deleted(settings: Settings) -> None:
         user, reply = await store.utterances("sess_a")
         await store.delete_utterance(user.id)
         assert [u.id for u in await store.utterances("sess_a")] == [reply.id]
-        assert recordings(settings.home) == [f"{reply.id}.flac"]
+        assert files(settings.home) == [f"{reply.id}.flac"]
         with pytest.raises(NotFound):
             await store.delete_utterance(user.id)
 
@@ -105,7 +101,7 @@ async def test_another_process_deletes_what_this_one_records(settings: Settings)
         await recorder.close()
         await store._writer.barrier()
         assert list(await other.sessions()) == []
-        assert (recordings(settings.home), spooled(settings.home)) == ([], [])
+        assert (files(settings.home), spooled(settings.home)) == ([], [])
 
 
 async def test_deleted_before_its_job_ran(settings: Settings) -> None:

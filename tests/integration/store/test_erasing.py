@@ -1,6 +1,5 @@
 """A voice is deleted: what was said in it keeps its words and loses its sound."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from kuaimei.store import Store, open_store
 from kuaimei.store.analyses import Findings
 from kuaimei.store.due import Basis
 from kuaimei.store.rows import Boundary
-from tests.integration.store.talking import sound, take_turn
+from tests.integration.store.talking import files, sound, take_turn
 
 BASIS = Basis("e1", "h1")
 ROW: dict[str, Any] = {
@@ -29,10 +28,6 @@ ROW: dict[str, Any] = {
 def settings(settings: Settings) -> Settings:
     """With both tiers."""
     return settings.model_copy(update={"rendering": RenderingSettings()})
-
-
-def files(home: Path) -> list[str]:
-    return sorted(path.name for path in (home / "recordings").rglob("*") if path.is_file())
 
 
 async def turn(store: Store, session: str, voice: str, number: int = 1) -> tuple[str, str]:

@@ -17,9 +17,9 @@ from kuaimei.store.records import Record
 from kuaimei.store.rows import Rendering
 from kuaimei.store.spool import Run
 from tests.integration.store.rendering import SENTENCES, TEXT, rendering, synthesizer
-from tests.integration.store.talking import answer, eventually, now, sound
+from tests.integration.store.talking import answer, eventually, files, now, sound
 from tests.integration.store.test_recovery import reached, victim
-from tests.integration.store.test_renderings import files, heard, the_reply
+from tests.integration.store.test_renderings import heard, the_reply
 
 
 @pytest.fixture

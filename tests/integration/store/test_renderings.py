@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import io
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,7 +23,16 @@ from kuaimei.errors import NotFound
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Recorder, Store, Transcript, Utterance, open_store
 from kuaimei.store.rows import Boundary, Rendering
-from tests.integration.store.talking import REPLY_RATE, answer, eventually, now, recording, sound, take_turn
+from tests.integration.store.talking import (
+    REPLY_RATE,
+    answer,
+    eventually,
+    files,
+    now,
+    recording,
+    sound,
+    take_turn,
+)
 
 RATE = 24_000
 
@@ -55,10 +63,6 @@ async def heard(store: Store, utterance: str) -> Pcm:
     assert rate == RATE
     found: Pcm = pcm
     return found
-
-
-def files(home: Path) -> list[str]:
-    return sorted(path.name for path in (home / "recordings").rglob("*") if path.is_file())
 
 
 async def test_a_reply_is_asked_for_rendered_and_kept_beside_the_fast_one(settings: Settings) -> None:
