@@ -187,9 +187,8 @@ async def _talk(
         answered = answers.get(mine["turn"])
         understood = mine["transcript"] or ""
         nearest = min(everything, key=lambda other: error_rate([(other, understood)], "zh"))
-        # Between two clauses there may be silence: five at once are answered more slowly than they listen.
         reply_audio = await kept_audio(page, answered["id"]) if answered else EMPTY
-        match = correlation(heard, reply_audio, window_s=0.3, reach_s=_PATIENCE_MS / 1000.0)
+        match = correlation(heard, reply_audio, window_s=0.3)
         reply = (answered or {}).get("transcript") or ""
         turn = turns.get(mine["turn"]) or {"timings": {}, "failures": []}
         first_ms = turn["timings"].get("first_audio_ms")
