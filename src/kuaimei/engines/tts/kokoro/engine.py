@@ -15,7 +15,7 @@ from kuaimei.engines.computing import compute
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts.kokoro.choosing import cache_folder, choose_runtime, open_runtime
 from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
-from kuaimei.engines.tts.kokoro.runtime import RATE, Runtime
+from kuaimei.engines.tts.kokoro.runtime import RATE, SIDE_BY_SIDE_FROM, Runtime
 from kuaimei.engines.tts.kokoro.voicing import Styles, Voicing
 from kuaimei.engines.tts.kokoro.weights import Alphabet, Voices, load_alphabet, load_voices
 from kuaimei.engines.types import Priority, Ticket, TTSReq
@@ -30,7 +30,7 @@ _ONE_BREATH: Final = 24.0
 """Spoken characters up to which a text is rendered in one piece; a conversation's clauses are shorter."""
 _WARM_UP: Final = (("你好，", True), ("散步，Hello!", False))
 _FOLLOWING: Final = ClauseSizes(sentence=10, pause=15, word_min=18, word_max=28, limit=32)
-"""Of a long text, after its first clause: every piece costs the network a second of silence besides."""
+"""Of a long text, after its first clause: every piece costs the network some silence besides."""
 
 
 class Kokoro:
@@ -88,7 +88,8 @@ class Kokoro:
     async def stream(self, req: TTSReq) -> AsyncGenerator[Pcm, None]:
         """``req.text`` spoken, one clause after the other, with the pause its punctuation asks for.
 
-        The first clause has all the cores to itself; those that follow are rendered side by side.
+        The first clause has all the cores to itself; those that follow are rendered side by side where there
+        are cores enough.
 
         Raises:
             EngineError: If the voice is unknown or synthesis failed; `QueueFull` if there was no place or
@@ -96,6 +97,7 @@ class Kokoro:
         """
         styles = self._voicing.styles(req.voice_id)
         clauses = _clauses(req.text)
+        alone = self._cores.capacity < SIDE_BY_SIDE_FROM
         first = await self._speak(clauses[0], styles, req, alone=True)
         if len(first):
             yield first
@@ -104,7 +106,7 @@ class Kokoro:
         try:
             while True:
                 while len(begun) <= self._cores.capacity and (clause := next(waiting, None)) is not None:
-                    begun.append(asyncio.ensure_future(self._speak(clause, styles, req, alone=False)))
+                    begun.append(asyncio.ensure_future(self._speak(clause, styles, req, alone=alone)))
                 if not begun:
                     return
                 pcm = await begun[0]

@@ -10,19 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.engines.importing import importing
-from kuaimei.engines.tts.kokoro.runtime import RuntimeName, Utterance
+from kuaimei.engines.tts.kokoro.rewriting import count_what_is_left_out, ease_snakes
+from kuaimei.engines.tts.kokoro.runtime import SIDE_BY_SIDE_FROM, RuntimeName, Utterance
+from kuaimei.engines.tts.kokoro.silent_ends import Features, audible
 from kuaimei.errors import WeightsError
 
 __all__ = ["OpenVino"]
 
 _CUTS: Final = (
-    "/decoder/Slice",  # style of the decoder
-    "/decoder/decoder/Unsqueeze",  # F0
-    "/encoder/Reshape_1",  # energy
-    "/encoder/MatMul_1",  # phonemes laid out in time
-    "/decoder/decoder/generator/Concat_3",  # spectrum of the harmonic source
+    "/decoder/Slice",
+    "/decoder/decoder/Unsqueeze",
+    "/encoder/Reshape_1",
+    "/encoder/MatMul_1",
+    "/decoder/decoder/generator/Concat_3",
 )
-"""Tensors between what must be exact and what is heavy, by the names of the exported graph."""
+"""Tensors between what must be exact and what is heavy: `Features`, as the exported graph names them."""
 
 
 class OpenVino:
@@ -30,7 +32,8 @@ class OpenVino:
 
     Everything in bfloat16 is as fast but ruins the source, whose phase is a sum over thousands of
     samples: speech then sounds hoarse and 天氣 is heard as 點擊. In two parts the vocoder's rounding
-    stays 28 dB under the signal.
+    stays 28 dB under the signal. It does not compute the silence at the ends of a piece, most of it: see
+    `kuaimei.engines.tts.kokoro.silent_ends`.
 
     Args:
         path: ``fp32.onnx``.
@@ -78,8 +81,7 @@ class OpenVino:
             return [_Chain([part.create_infer_request() for part in compiled]) for _ in range(streams)]
 
         self._wide = _Pool(chains(1))
-        # One stream for each thread: clauses side by side use many cores better than one clause does.
-        self._narrow = _Pool(chains(threads)) if threads > 1 else self._wide
+        self._narrow = _Pool(chains(threads)) if threads >= SIDE_BY_SIDE_FROM else self._wide
 
     def render(self, utterance: Utterance, *, alone: bool) -> NDArray[np.float32]:
         """See `Runtime.render`."""
@@ -93,20 +95,21 @@ class OpenVino:
 
 
 class _Chain:
-    """Inference requests that hand their outputs on to the next."""
+    """Inference requests: of the whole network, or of its front and of its vocoder."""
 
     def __init__(self, requests: Sequence[Any]) -> None:
-        self._requests = requests
+        self._front = requests[0]
+        self._vocoder = requests[1] if len(requests) > 1 else None
 
     def run(self, feed: dict[str, Any]) -> NDArray[np.float32]:
-        first, *others = self._requests
-        first.infer(feed)
-        last = first
-        for request in others:
-            for place in range(len(_CUTS)):
-                request.set_input_tensor(place, last.get_output_tensor(place))
-            request.infer()
-            last = request
+        self._front.infer(feed)
+        last = self._front
+        if self._vocoder is not None:
+            features = Features(*(last.get_output_tensor(place).data for place in range(len(_CUTS))))
+            kept = audible(features)
+            given = (*kept.of(features), kept.left_out, kept.standing_in)
+            self._vocoder.infer({place: np.ascontiguousarray(value) for place, value in enumerate(given)})
+            last = self._vocoder
         audio: NDArray[np.float32] = last.get_output_tensor(0).data.reshape(-1).copy()
         return audio
 
@@ -159,4 +162,7 @@ def _parts(model: Any, precision: str) -> list[tuple[Any, str]]:
     front = openvino.Model(
         [ops.result(nodes[name].output(0)) for name in _CUTS], model.get_parameters(), "front"
     )
-    return [(front, "f32"), (openvino.Model(rest.get_results(), inputs, "vocoder"), precision)]
+    vocoder = openvino.Model(rest.get_results(), inputs, "vocoder")
+    ease_snakes(vocoder)
+    count_what_is_left_out(vocoder)
+    return [(front, "f32"), (vocoder, precision)]
