@@ -21,11 +21,11 @@ pytestmark = pytest.mark.models
 Spoken = Callable[..., Pcm]
 
 READ = (
-    ("如果還有什麼問題，請隨時告訴我。", 14),
-    ("今天天氣很好，我們一起去公園散步吧。", 16),
-    ("The weather is nice today, so let us take a walk in the park.", 16),
+    ("如果還有什麼問題，請隨時告訴我。", 14, "zf_xiaoyi"),
+    ("今天天氣很好，我們一起去公園散步吧。", 16, "zf_xiaoyi"),
+    ("The weather is nice today, so let us take a walk in the park.", 16, "af_heart"),
 )
-"""Texts that other tests have spoken too, and their syllables counted by hand."""
+"""Texts, their syllables counted by hand, and a voice whose language it is."""
 EDGE_MS = 500.0
 
 
@@ -51,14 +51,15 @@ def of(pcm: Pcm, vad: VoiceActivityDetector, transcript: str | None = None, rate
     return measure(pcm, rate, vad=vad, meter=open_meter("own"), transcript=transcript)
 
 
-@pytest.mark.parametrize(("text", "syllables"), READ)
+@pytest.mark.parametrize(("text", "syllables", "voice"), READ)
 def test_the_rate_of_read_speech_is_right_within_a_tenth(
     spoken: Spoken,
     make_vad: Callable[[], VoiceActivityDetector],
     text: str,
     syllables: int,
+    voice: str,
 ) -> None:
-    said = trim_silence(spoken(text), ASR_RATE, keep_start_ms=0.0, keep_end_ms=0.0)
+    said = trim_silence(spoken(text, voice), ASR_RATE, keep_start_ms=0.0, keep_end_ms=0.0)
     features = of(within_silence(said), make_vad(), text).features
     # To trim_silence, the pause at the comma is speech.
     true_s = len(said) / ASR_RATE - (features.duration_s - features.speech_s)

@@ -9,17 +9,14 @@ import pytest
 import pytest_asyncio
 
 from kuaimei.audio.loudness import SPEECH_DBFS, speech_level
-from kuaimei.audio.pcm import EMPTY, Pcm, duration_ms, from_float
-from kuaimei.audio.silence import sound_bounds, trim_silence
+from kuaimei.audio.pcm import EMPTY, Pcm, duration_ms
+from kuaimei.audio.silence import sound_bounds
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts import open_synthesizer
-from kuaimei.engines.tts.kokoro import openvino
 from kuaimei.engines.tts.kokoro.choosing import candidates, open_runtime
 from kuaimei.engines.tts.kokoro.mandarin import Mandarin
-from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
 from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
-from kuaimei.engines.tts.kokoro.silent_ends import Kept
 from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices
 from kuaimei.engines.types import TTSReq
 from kuaimei.engines.workshop import Workshop
@@ -105,42 +102,12 @@ async def test_every_runtime_says_the_same(settings: Settings, kokoro_source: So
         assert np.abs(wide).max() > 0.05
         assert len(wide) == len(narrow)
         waves[name] = wide
-    heard = [len(trim_silence(from_float(wave), RATE)) for wave in waves.values()]
-    assert max(heard) - min(heard) < 0.1 * RATE
+    assert max(map(len, waves.values())) - min(map(len, waves.values())) < 0.25 * RATE
     if "openvino-bf16" in waves:
         # In bfloat16 throughout, the two would have nothing in common.
         exact, rounded = waves["openvino-f32"], waves["openvino-bf16"]
         assert len(exact) == len(rounded)
-        assert np.corrcoef(exact, rounded)[0, 1] > 0.8
-
-
-@pytest.mark.parametrize("text", ["真的嗎？", "好的，沒問題，", "Sure, I can do that.", LONG])
-async def test_the_silence_that_is_not_computed_is_not_missed(
-    settings: Settings, kokoro_source: Source, monkeypatch: pytest.MonkeyPatch, text: str
-) -> None:
-    folder = kokoro_source.path
-    assert folder is not None
-    name = next((name for name in candidates(settings, folder) if name != "onnxruntime-int8"), None)
-    if name is None:
-        pytest.skip("OpenVINO cannot be used here")
-    alphabet, voices = load_alphabet(folder), load_voices(folder)
-    tokens = alphabet.tokens(load_phonemes(settings.home / "lexicon.toml")(text))
-    utterance = Utterance(
-        np.array([0, *tokens, 0], np.int64), voices.style(voices.names[0], len(tokens)), 1.0
-    )
-    runtime = open_runtime(name, folder, 2)
-    try:
-        short = runtime.render(utterance, alone=True)
-        monkeypatch.setattr(
-            openvino, "audible", lambda all_of_it: Kept(0, frames := all_of_it.phonemes.shape[-1], frames)
-        )
-        whole = runtime.render(utterance, alone=True)
-    finally:
-        runtime.close()
-    assert len(short) < len(whole) - 0.4 * RATE
-    heard, expected = (trim_silence(from_float(wave), RATE) for wave in (short, whole))
-    assert len(heard) == pytest.approx(len(expected), abs=0.06 * RATE)
-    assert speech_level(heard, RATE) == pytest.approx(speech_level(expected, RATE), abs=2.0)
+        assert np.corrcoef(exact, rounded)[0, 1] > 0.98
 
 
 async def test_a_missing_folder_says_what_to_do(settings: Settings, tmp_path: Path) -> None:

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import openvino  # type: ignore[import-untyped]
-import pytest
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from kuaimei.engines.tts.kokoro.rewriting import count_what_is_left_out, ease_snakes
+from kuaimei.engines.tts.kokoro.rewriting import ease_snakes
 
 Computed = NDArray[np.float32]
 
@@ -49,25 +48,3 @@ def test_a_sine_by_itself_and_another_power_are_left_alone() -> None:
     for model in (cubed, alone):
         assert ease_snakes(model) == 0
         assert "Sin" in types(model)
-
-
-def norm(given: Any) -> Any:
-    over_time = ops.constant(np.array([2]))
-    centred = ops.subtract(given, ops.reduce_mean(given, over_time, keep_dims=True))
-    variance = ops.reduce_mean(ops.multiply(centred, centred), over_time, keep_dims=True)
-    return ops.divide(centred, ops.sqrt(ops.add(variance, ops.constant(np.float32(1e-5)))))
-
-
-@pytest.mark.parametrize(("before", "after"), [(0, 0), (12, 0), (0, 30), (7, 25)])
-def test_a_norm_counts_the_silence_that_is_left_out(before: int, after: int) -> None:
-    sound = np.random.default_rng(5).standard_normal((1, 3, 40)).astype(np.float32) + 2.0
-    ends = np.array([[[-1.0], [0.5], [4.0]]], np.float32), np.array([[[-2.0], [0.0], [3.0]]], np.float32)
-    there = np.concatenate([np.tile(ends[0], 4), sound, np.tile(ends[1], 4)], axis=2)
-    whole = np.concatenate([np.tile(ends[0], before), there, np.tile(ends[1], after)], axis=2)
-    expected = run(model_of([1, 3, -1], norm), whole)[:, :, before : before + 48]
-
-    model = model_of([1, 3, -1], norm)
-    assert count_what_is_left_out(model) == 1
-    left_out = np.array([before, after], np.float32) / (before + 48 + after)
-    standing_in = np.array([2.5 / 48, 45.5 / 48], np.float32)
-    assert np.abs(run(model, there, left_out, standing_in) - expected).max() < 1e-4

@@ -30,7 +30,7 @@ _ONE_BREATH: Final = 24.0
 """Spoken characters up to which a text is rendered in one piece; a conversation's clauses are shorter."""
 _WARM_UP: Final = (("你好，", True), ("散步，Hello!", False))
 _FOLLOWING: Final = ClauseSizes(sentence=10, pause=15, word_min=18, word_max=28, limit=32)
-"""Of a long text, after its first clause: every piece costs the network some silence besides."""
+"""Of a long text, after its first clause: every piece costs the network a second of silence besides."""
 
 
 class Kokoro:

@@ -10,21 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.engines.importing import importing
-from kuaimei.engines.tts.kokoro.rewriting import count_what_is_left_out, ease_snakes
+from kuaimei.engines.tts.kokoro.rewriting import ease_snakes
 from kuaimei.engines.tts.kokoro.runtime import SIDE_BY_SIDE_FROM, RuntimeName, Utterance
-from kuaimei.engines.tts.kokoro.silent_ends import Features, audible
 from kuaimei.errors import WeightsError
 
 __all__ = ["OpenVino"]
 
 _CUTS: Final = (
-    "/decoder/Slice",
-    "/decoder/decoder/Unsqueeze",
-    "/encoder/Reshape_1",
-    "/encoder/MatMul_1",
-    "/decoder/decoder/generator/Concat_3",
+    "/decoder/Slice",  # style of the decoder
+    "/decoder/decoder/Unsqueeze",  # F0
+    "/encoder/Reshape_1",  # energy
+    "/encoder/MatMul_1",  # phonemes laid out in time
+    "/decoder/decoder/generator/Concat_3",  # spectrum of the harmonic source
 )
-"""Tensors between what must be exact and what is heavy: `Features`, as the exported graph names them."""
+"""Tensors between what must be exact and what is heavy, by the names of the exported graph."""
 
 
 class OpenVino:
@@ -32,8 +31,7 @@ class OpenVino:
 
     Everything in bfloat16 is as fast but ruins the source, whose phase is a sum over thousands of
     samples: speech then sounds hoarse and 天氣 is heard as 點擊. In two parts the vocoder's rounding
-    stays 28 dB under the signal. It does not compute the silence at the ends of a piece, most of it: see
-    `kuaimei.engines.tts.kokoro.silent_ends`.
+    stays 28 dB under the signal.
 
     Args:
         path: ``fp32.onnx``.
@@ -95,21 +93,20 @@ class OpenVino:
 
 
 class _Chain:
-    """Inference requests: of the whole network, or of its front and of its vocoder."""
+    """Inference requests that hand their outputs on to the next."""
 
     def __init__(self, requests: Sequence[Any]) -> None:
-        self._front = requests[0]
-        self._vocoder = requests[1] if len(requests) > 1 else None
+        self._requests = requests
 
     def run(self, feed: dict[str, Any]) -> NDArray[np.float32]:
-        self._front.infer(feed)
-        last = self._front
-        if self._vocoder is not None:
-            features = Features(*(last.get_output_tensor(place).data for place in range(len(_CUTS))))
-            kept = audible(features)
-            given = (*kept.of(features), kept.left_out, kept.standing_in)
-            self._vocoder.infer({place: np.ascontiguousarray(value) for place, value in enumerate(given)})
-            last = self._vocoder
+        first, *others = self._requests
+        first.infer(feed)
+        last = first
+        for request in others:
+            for place in range(len(_CUTS)):
+                request.set_input_tensor(place, last.get_output_tensor(place))
+            request.infer()
+            last = request
         audio: NDArray[np.float32] = last.get_output_tensor(0).data.reshape(-1).copy()
         return audio
 
@@ -164,5 +161,4 @@ def _parts(model: Any, precision: str) -> list[tuple[Any, str]]:
     )
     vocoder = openvino.Model(rest.get_results(), inputs, "vocoder")
     ease_snakes(vocoder)
-    count_what_is_left_out(vocoder)
     return [(front, "f32"), (vocoder, precision)]

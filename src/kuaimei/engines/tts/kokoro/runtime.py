@@ -47,7 +47,7 @@ class Runtime(Protocol):
     name: RuntimeName
 
     def render(self, utterance: Utterance, *, alone: bool) -> NDArray[np.float32]:
-        """Samples at `RATE`, shape ``(m,)``; the silence at both ends is of any length.
+        """Samples at `RATE`, shape ``(m,)``.
 
         Args:
             utterance: What to say.
