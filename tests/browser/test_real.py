@@ -118,7 +118,7 @@ async def test_a_whole_turn_is_heard_and_kept(
                 sent = await kept_reply(visitor.page)
                 match = correlation(heard, sent)
                 print(f"{name}: what was played matches what was sent by {match:.3f}")
-                assert match > 0.75  # over WebRTC 0.9, on a machine kept busy 0.82; other speech: 0.4 to 0.6
+                assert match > 0.8  # over WebRTC 0.9, on a machine kept busy 0.82; other speech: 0.4 to 0.6
                 # Both sides can be heard again.
                 await expect(user.get_by_label("重播")).to_be_visible(timeout=60_000)
                 await assistant.get_by_label("重播").click(timeout=120_000)

@@ -97,7 +97,6 @@ class Kokoro:
         """
         styles = self._voicing.styles(req.voice_id)
         clauses = _clauses(req.text)
-        alone = self._cores.capacity < SIDE_BY_SIDE_FROM
         first = await self._speak(clauses[0], styles, req, alone=True)
         if len(first):
             yield first
@@ -106,7 +105,7 @@ class Kokoro:
         try:
             while True:
                 while len(begun) <= self._cores.capacity and (clause := next(waiting, None)) is not None:
-                    begun.append(asyncio.ensure_future(self._speak(clause, styles, req, alone=alone)))
+                    begun.append(asyncio.ensure_future(self._speak(clause, styles, req, alone=False)))
                 if not begun:
                     return
                 pcm = await begun[0]
@@ -130,6 +129,7 @@ class Kokoro:
         self._runtime.close()
 
     async def _speak(self, clause: str, styles: Styles, req: TTSReq, *, alone: bool) -> Pcm:
+        alone = alone or self._cores.capacity < SIDE_BY_SIDE_FROM
         units = self._cores.capacity if alone else 1
         return await compute(self._cores, req.ticket, units, self._render, clause, styles, req.speed, alone)
 

@@ -16,7 +16,7 @@ RATE: Final = 24_000
 
 SIDE_BY_SIDE_FROM: Final = 4
 """Cores from which pieces are rendered side by side, each on one: many cores get more done so. Two do not:
-three pieces took 2.27 s one after the other, 2.53 s side by side, where one core waits in the end."""
+three pieces took 3.51 s one after the other, 3.62 s side by side, where one core waits in the end."""
 
 RuntimeName: TypeAlias = Literal["onnxruntime-int8", "openvino-bf16", "openvino-f32"]
 
