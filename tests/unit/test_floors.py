@@ -7,15 +7,16 @@ from pathlib import Path
 import kuaimei
 
 HOUSE = Path(kuaimei.__file__).parent
-GROUND = {"audio", "text"}
+GROUND = {"audio", "system", "text"}
 FIRST = {*GROUND, "engines", "models"}
 SECOND = {*FIRST, "dialogue", "store"}
 THIRD = {*SECOND, "voices", "rendering", "analysis", "judging"}
 
 MAY_USE: dict[str, set[str]] = {
-    "audio": set(),
+    "system": set(),
+    "audio": {"system"},
     "text": set(),
-    "models": set(),
+    "models": {"system"},
     "engines": {*GROUND, "models"},
     "dialogue": {*GROUND, "engines"},
     "store": {*GROUND, "engines", "dialogue"},

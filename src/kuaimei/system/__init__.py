@@ -1,0 +1,1 @@
+"""What the program needs of the operating system and of the event loop, and nothing of the subject matter."""
