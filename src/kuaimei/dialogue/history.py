@@ -2,18 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from kuaimei.engines.llm.history import trim
+from kuaimei.engines.llm.history import cost, estimate_tokens, trim
 from kuaimei.engines.types import Message
 
 __all__ = ["Entry", "History"]
 
+Role: TypeAlias = Literal["system", "user", "assistant"]
+
+_LEAST_SHARE = 4
+"""Of the budget, what was said gets at least this part, however long the system prompt."""
+_LINE_BREAK_TOKENS = 1
 _MOST = 400
 """Entries kept of an endless session; a prompt holds far fewer."""
 _FORGOTTEN = 100
 """Of these the oldest, all at once: where the first entry changes with every turn, so does the place where
 the trimmed prompt begins, and the model's cache of it is lost."""
+_MOST_CHARACTERS = 256 * 1024
+"""… and characters; beyond that the oldest are forgotten, down to three quarters of it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -24,9 +31,18 @@ class Entry:
         label: By which it can be taken out again.
     """
 
-    role: Literal["system", "user", "assistant"]
+    role: Role
     content: str = ""
     label: str = ""
+    _counted: str | None = None
+    _tokens: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Estimated length of the content without spaces around it; counted once."""
+        if self._counted is not self.content:
+            self._counted, self._tokens = self.content, estimate_tokens(self.content.strip())
+        return self._tokens
 
 
 class History:
@@ -35,15 +51,15 @@ class History:
     def __init__(self, earlier: Sequence[Message] = ()) -> None:
         entries = [Entry(m.role, m.content, f"earlier_{n}") for n, m in enumerate(earlier)]
         self._entries = entries[-_MOST:]
+        self._forget_characters()
 
-    def add(
-        self, role: Literal["system", "user", "assistant"], content: str = "", *, label: str = ""
-    ) -> Entry:
+    def add(self, role: Role, content: str = "", *, label: str = "") -> Entry:
         """Append an entry; its content may be filled in or corrected later."""
         entry = Entry(role, content, label)
         self._entries.append(entry)
         if len(self._entries) > _MOST:
             del self._entries[:_FORGOTTEN]
+        self._forget_characters()
         return entry
 
     def remove(self, label: str) -> bool:
@@ -59,16 +75,40 @@ class History:
         Two messages in a row of the same speaker become one: an interrupted reply that nobody heard
         leaves nothing, so the user's next words join the ones that were never answered.
         """
-        messages: list[Message] = []
+        return [message for message, _ in self._joined(said)]
+
+    def request(self, system_prompt: str, budget_tokens: int, said: str = "") -> tuple[Message, ...]:
+        """The prompt: system prompt, as much history as fits, and ``said`` by the user just now.
+
+        The system prompt stays whole: whoever set it was told how much fits.
+        """
+        prompt = Message(role="system", content=system_prompt)
+        joined = self._joined(said)
+        room = max(budget_tokens - cost(prompt), budget_tokens // _LEAST_SHARE, 1)
+        lengths = [tokens for _, tokens in joined]
+        return (prompt, *trim([message for message, _ in joined], room, lengths))
+
+    def _joined(self, said: str) -> list[tuple[Message, int]]:
+        """The messages, each with its estimated length in tokens."""
+        runs: list[tuple[Role, list[str], int]] = []
         for entry in (*self._entries, Entry("user", said)):
             content = entry.content.strip()
             if not content:
                 continue
-            if messages and messages[-1].role == entry.role:
-                content = f"{messages.pop().content}\n{content}"
-            messages.append(Message(role=entry.role, content=content))
-        return messages
+            if runs and runs[-1][0] == entry.role:
+                role, parts, tokens = runs[-1]
+                parts.append(content)
+                runs[-1] = role, parts, tokens + _LINE_BREAK_TOKENS + entry.tokens
+            else:
+                runs.append((entry.role, [content], entry.tokens))
+        return [(Message(role=role, content="\n".join(parts)), tokens) for role, parts, tokens in runs]
 
-    def request(self, system_prompt: str, budget_tokens: int, said: str = "") -> tuple[Message, ...]:
-        """The prompt: system prompt, as much history as fits, and ``said`` by the user just now."""
-        return trim([Message(role="system", content=system_prompt), *self.messages(said)], budget_tokens)
+    def _forget_characters(self) -> None:
+        characters = sum(len(entry.content) for entry in self._entries)
+        if characters <= _MOST_CHARACTERS:
+            return
+        forgotten = 0
+        while characters > _MOST_CHARACTERS * 3 // 4 and forgotten < len(self._entries) - 1:
+            characters -= len(self._entries[forgotten].content)
+            forgotten += 1
+        del self._entries[:forgotten]

@@ -20,6 +20,7 @@ from kuaimei.errors import (
     QueueFull,
     StoreError,
 )
+from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["ApiError", "error_body", "install_error_handlers", "response_of", "with_status"]
 
@@ -59,6 +60,7 @@ def error_body(
 ) -> dict[str, Any]:
     """The error object of the OpenAI dialect."""
     kind = "server_error" if status >= 500 else "invalid_request_error"
+    message, param = to_well_formed(message), param and to_well_formed(param)
     return {"error": {"message": message, "type": kind, "code": code, "param": param}}
 
 

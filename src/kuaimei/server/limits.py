@@ -10,16 +10,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kuaimei.errors import QueueFull
 from kuaimei.server.errors import error_body
+from kuaimei.server.json_bounds import MOST_MARKS, marks_in
 
 __all__ = ["BodyLimit", "Gate"]
 
 _JSON_LIMIT = 2 * 1024 * 1024
 """Bytes of a body that is not a file."""
+_FORM = b"multipart/"
+_TOO_MANY = f"the JSON of the request holds more than {MOST_MARKS} values, which nothing here needs"
 _DRAIN_S = 5.0
 
 
 class BodyLimit:
-    """Refuses bodies that are too large, by their announced and by their real length.
+    """Refuses bodies that are too large, announced or real, or whose JSON holds too many values.
 
     Args:
         app: What lies behind.
@@ -41,16 +44,19 @@ class BodyLimit:
             await _drain(receive)
             await _too_large(send, limit)
             return
-        received = 0
+        received = marks = 0
+        form = any(k == b"content-type" and v.lower().startswith(_FORM) for k, v in scope["headers"])
 
         async def counted() -> Message:
-            nonlocal received
+            nonlocal received, marks
             message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit:
+            body = message.get("body", b"")
+            received += len(body)
+            marks += 0 if form else marks_in(body)
+            if received > limit or marks > MOST_MARKS:
                 if message.get("more_body", False):
                     await _drain(receive)
-                raise HTTPException(413, _told(limit))
+                raise HTTPException(413, _told(limit) if received > limit else _TOO_MANY)
             return message
 
         await self._app(scope, counted, send)

@@ -7,7 +7,7 @@ from kuaimei.models.source import Role, Source
 from kuaimei.server.errors import ApiError
 from kuaimei.server.house import House
 
-__all__ = ["OWN_MODEL", "check_model", "model_id", "models_for"]
+__all__ = ["OWN_MODEL", "check_model", "has_own_model", "model_id", "models_for"]
 
 OWN_MODEL = "kuaimei"
 """The whole house: whatever plays the role that a request needs."""
@@ -27,6 +27,11 @@ def models_for(house: House, role: Role | None = None) -> tuple[str, ...]:
     """Names for ``role``, or for all of them; the first is the house's own."""
     ids = (model_id(s) for s in house.loaded if s.role == role or (role is None and s.role in _NAMED))
     return tuple(dict.fromkeys((OWN_MODEL, *ids)))
+
+
+def has_own_model(house: House) -> bool:
+    """The language model computes in this process."""
+    return any(source.role == "llm" and not source.url for source in house.loaded)
 
 
 def check_model(house: House, role: Role, name: str) -> str:

@@ -1,4 +1,7 @@
+import pytest
+
 from kuaimei.dialogue.history import History
+from kuaimei.engines.llm.history import estimate_tokens
 from kuaimei.engines.types import Message
 
 
@@ -68,3 +71,51 @@ def test_the_prompt_of_an_endless_session_goes_on_from_the_last_one() -> None:
         before = text
     assert len(anew) < 50  # a prompt cache is of no use otherwise
     assert len(history.messages()) <= 400
+
+
+def test_the_prompt_stays_whole_and_the_rest_gets_its_share() -> None:
+    history = History()
+    for n in range(50):
+        history.add("user", f"第{n}個問題")
+        history.add("assistant", f"第{n}個回答")
+    prompt, *said = history.request("規則。" * 1000, 1400)
+    assert prompt.content == "規則。" * 1000
+    assert 200 < sum(5 + estimate_tokens(m.content) for m in said) <= 350
+
+
+def test_an_endless_session_is_bounded_in_characters_too() -> None:
+    history = History()
+    for n in range(30):
+        history.add("system", f"{n}" + "!" * 19_999)
+    kept = sum(len(m.content) for m in history.messages())
+    assert 150_000 < kept < 270_000
+    assert history.messages()[-1].content.endswith("29" + "!" * 19_999)
+
+
+def test_what_was_counted_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+
+    def count(text: str) -> int:
+        counted.append(text)
+        return estimate_tokens(text)
+
+    monkeypatch.setattr("kuaimei.dialogue.history.estimate_tokens", count)
+    history = History()
+    entry = history.add("user", "今天")
+    history.add("assistant", "好")
+    history.request("提示", 1400)
+    assert counted[:2] == ["今天", "好"]
+    counted.clear()
+    history.request("提示", 1400)
+    assert not counted
+    entry.content = "明天"
+    history.request("提示", 1400)
+    assert "明天" in counted
+
+
+def test_lengths_of_joined_messages_are_those_of_their_text() -> None:
+    history = History()
+    for text in ("hello ", " world", "a  b", "好"):
+        history.add("user", text)
+    ((message, tokens),) = history._joined("嗎")
+    assert tokens == estimate_tokens(message.content)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from kuaimei.engines.llm.embedded import Llama, Reading, find_gguf
-from kuaimei.engines.llm.history import estimate_tokens, trim
+from kuaimei.engines.llm.history import SPARE_TOKENS, estimate_tokens, trim
 from kuaimei.engines.llm.run import Model, Run
 from kuaimei.engines.llm.screen import on_screen
 from kuaimei.engines.scheduling import Lane
@@ -20,9 +20,6 @@ from kuaimei.models.source import Source
 __all__ = ["LlamaLanguageModel", "open_llama"]
 
 _log = logging.getLogger(__name__)
-
-_SPARE_TOKENS: Final = 64
-"""Of the context, for what the estimate of a prompt's length gets wrong."""
 
 _GO_ON: Final = Message(role="user", content="請繼續。")
 """Where the history ends with a reply, another one is asked for."""
@@ -109,7 +106,7 @@ class LlamaLanguageModel:
         """The messages that fit into the context beside what is to be written."""
         if not req.messages:
             raise EngineError("there is nothing to answer: the request has no messages")
-        spent = req.max_tokens + estimate_tokens(req.prefix) + _SPARE_TOKENS
+        spent = req.max_tokens + estimate_tokens(req.prefix) + SPARE_TOKENS
         return list(trim(req.messages, max(self._context - spent, self._context // 4)))
 
 

@@ -8,7 +8,7 @@ from kuaimei.dialogue.conversation import Conversation
 from kuaimei.server.realtime.config import SessionConfig
 from kuaimei.server.realtime.formats import FromWire
 from kuaimei.server.realtime.gateway import Gateway
-from kuaimei.server.realtime.items import message_of
+from kuaimei.server.realtime.items import CONVERSATION_LIMIT, message_of
 from kuaimei.server.realtime.pacing import Allowance, Pace
 from kuaimei.server.realtime.protocol import (
     AppendAudio,
@@ -136,13 +136,21 @@ class Commands:
             raise ProtocolError(
                 "an item can be added at the end only", code="unsupported", param="previous_item_id"
             )
-        if message.role == "user":
-            self._allow()
+        given = message.role != "user"
+        if given and items.given_characters + len(message.content) > CONVERSATION_LIMIT:
+            raise ProtocolError(
+                f"the messages put into this conversation have more than {CONVERSATION_LIMIT} characters "
+                "together: delete some of them first",
+                code="conversation_too_large",
+                param="item.content",
+            )
+        self._allow()
+        if not given:
             label = f"user_{self._conversation.type(message.content, reply=False)}"
         else:
             label = item["id"]
             self._conversation.add(message, label=label)
-        before = items.add(item, label=label)
+        before = items.add(item, label=label, given=given)
         self._gateway.say({"type": "conversation.item.added", "previous_item_id": before, "item": item})
         self._gateway.say({"type": "conversation.item.done", "previous_item_id": before, "item": item})
 

@@ -2,20 +2,39 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kuaimei.dialogue.manner import Manner
+from kuaimei.engines.llm.history import SPARE_TOKENS, estimate_tokens
 from kuaimei.server.realtime.formats import RATES, AudioFormat
 from kuaimei.server.realtime.hearing import Hearing, Transcription, TurnDetection
 from kuaimei.server.realtime.protocol import ProtocolError, explain
 from kuaimei.settings import DialogueSettings, Settings
 
-__all__ = ["INSTRUCTIONS_LIMIT", "SessionConfig"]
+__all__ = ["INSTRUCTIONS_LIMIT", "SessionConfig", "instructions_room"]
 
 INSTRUCTIONS_LIMIT = 20_000
 """Characters."""
+
+
+_METADATA_PAIRS = 16
+_Key: TypeAlias = Annotated[str, Field(max_length=64)]
+_Value: TypeAlias = Annotated[str, Field(max_length=512)]
+
+
+def instructions_room(settings: Settings, *, embedded: bool) -> int | None:
+    """How many tokens of instructions leave as much again for the conversation; None: nobody here knows.
+
+    Args:
+        settings: Say how large the context of the embedded model is.
+        embedded: It is that model which answers: of a server elsewhere the context is not known.
+    """
+    if not embedded:
+        return None
+    spent = settings.dialogue.max_reply_tokens + SPARE_TOKENS
+    return max((settings.engines.llm_context - spent) // 2, 1)
 
 
 class _Patch(BaseModel):
@@ -68,7 +87,7 @@ class _Response(_Patch):
     conversation: Literal["auto"] | None = None
     input: None = None
     tools: list[Any] | None = Field(default=None, max_length=0)
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[dict[_Key, _Value], Field(max_length=_METADATA_PAIRS)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +106,8 @@ class SessionConfig:
     recognizer: str
     """Name of what transcribes."""
     voice: str
+    instructions_tokens: int | None = None
+    """Most that fit; None: they are not counted."""
     model: str = ""
     answers: bool = True
     input_format: AudioFormat = "audio/pcm"
@@ -116,7 +137,7 @@ class SessionConfig:
         if "type" in new.model_fields_set:
             config = replace(config, answers=new.type == "realtime")
         if "instructions" in new.model_fields_set:
-            config = replace(config, instructions=new.instructions or "")
+            config = replace(config, instructions=self._fitting(new.instructions or "", "session"))
         if new.output_modalities:
             config = replace(config, spoken=new.output_modalities == ["audio"])
         if new.audio is not None and new.audio.input is not None:
@@ -154,7 +175,7 @@ class SessionConfig:
         if new.output_modalities:
             config = replace(config, spoken=new.output_modalities == ["audio"])
         if new.instructions:
-            config = replace(config, instructions=new.instructions)
+            config = replace(config, instructions=self._fitting(new.instructions, "response"))
         if new.audio is not None and new.audio.output is not None:
             output = new.audio.output.model_copy(update={"format": None, "speed": None})
             config = config._with_output(output, "response")
@@ -250,6 +271,19 @@ class SessionConfig:
                 )
             config = replace(config, voice=voice)
         return config
+
+    def _fitting(self, instructions: str, where: str) -> str:
+        if self.instructions_tokens is None:
+            return instructions
+        tokens = estimate_tokens(instructions)
+        if tokens > self.instructions_tokens:
+            raise ProtocolError(
+                f"{where}.instructions has about {tokens} tokens, and {self.instructions_tokens} fit into "
+                "the language model beside the conversation (KUAIMEI_ENGINES__LLM_CONTEXT)",
+                code="instructions_too_long",
+                param=f"{where}.instructions",
+            )
+        return instructions
 
     def _known_model(self, name: str) -> str:
         if name not in self.models:

@@ -10,15 +10,28 @@ from kuaimei.engines.types import Message
 from kuaimei.server.realtime.protocol import ProtocolError, new_id
 from kuaimei.store.rows import Utterance
 
-__all__ = ["TEXT_LIMIT", "Earlier", "Item", "Items", "assistant_item", "message_of", "user_audio_item"]
+__all__ = [
+    "CONVERSATION_LIMIT",
+    "TEXT_LIMIT",
+    "Earlier",
+    "Item",
+    "Items",
+    "assistant_item",
+    "message_of",
+    "user_audio_item",
+]
 
 Item: TypeAlias = dict[str, Any]
 Status = Literal["in_progress", "completed", "incomplete"]
 
 TEXT_LIMIT = 20_000
 """Characters of one message that is typed."""
+CONVERSATION_LIMIT = 64 * 1024
+"""Characters of all system and assistant messages that a client has put into a conversation."""
 _REMEMBERED = 1000
 """Items that can be retrieved or named; older ones are forgotten, the history proper is kept elsewhere."""
+_REMEMBERED_CHARACTERS = 512 * 1024
+"""… and characters of all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,12 @@ class Items:
     def __init__(self) -> None:
         self._items: OrderedDict[str, Item] = OrderedDict()
         self._labels: dict[str, str] = {}
+        self._given: dict[str, int] = {}
+
+    @property
+    def given_characters(self) -> int:
+        """Characters of the system and assistant messages of the client's own that are still here."""
+        return sum(self._given.values())
 
     def know(self, earlier: Earlier) -> None:
         """What was said before can be named, by the ids of its utterances, though it is not announced."""
@@ -65,18 +84,26 @@ class Items:
         """Of the latest item."""
         return next(reversed(self._items), None)
 
-    def add(self, item: Item, *, label: str) -> str | None:
+    def add(self, item: Item, *, label: str, given: bool = False) -> str | None:
         """Append; the id of the item before it.
 
         Args:
             label: Of the message in the conversation's history.
+            given: It is a system or assistant message of the client's own.
         """
         before = self.last_id
         self._items[item["id"]] = item
         self._labels[item["id"]] = label
-        if len(self._items) > _REMEMBERED:
-            oldest, _ = self._items.popitem(last=False)
-            del self._labels[oldest]
+        if given:
+            self._given[item["id"]] = _characters(item)
+        # Words are filled in after an item was added, so they are counted anew.
+        characters = sum(map(_characters, self._items.values()))
+        while len(self._items) > _REMEMBERED or (
+            characters > _REMEMBERED_CHARACTERS and len(self._items) > 1
+        ):
+            oldest = next(iter(self._items))
+            characters -= _characters(self._items[oldest])
+            self._forget(oldest)
         return before
 
     def remove(self, item_id: str) -> str:
@@ -86,8 +113,7 @@ class Items:
             ProtocolError: If there is none of that id.
         """
         self.get(item_id)
-        del self._items[item_id]
-        return self._labels.pop(item_id)
+        return self._forget(item_id)
 
     def get(self, item_id: str) -> Item:
         """The item.
@@ -120,8 +146,17 @@ class Items:
                 return limit
         return total
 
+    def _forget(self, item_id: str) -> str:
+        del self._items[item_id]
+        self._given.pop(item_id, None)
+        return self._labels.pop(item_id)
+
     def __contains__(self, item_id: object) -> bool:
         return item_id in self._items
+
+
+def _characters(item: Item) -> int:
+    return sum(len(part.get("text") or part.get("transcript") or "") for part in item["content"])
 
 
 def user_audio_item(item_id: str) -> Item:

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from kuaimei.server.realtime.protocol import ServerEvent, new_id
+from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["Outbox"]
 
@@ -46,6 +47,7 @@ class Outbox:
         if self.overflowed:
             return
         text = json.dumps({**event, "event_id": new_id("event")}, ensure_ascii=False, separators=(",", ":"))
+        text = to_well_formed(text)  # half a surrogate pair, wherever it came from, cannot be sent
         if self._size + len(text) > self._limit:
             self.overflowed = True
             self._letters.clear()

@@ -4,12 +4,15 @@ Names and fields are those of ``openai.types.realtime``; fields that mean nothin
 """
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeAlias
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kuaimei.errors import KuaimeiError
+from kuaimei.server.json_bounds import MOST_MARKS, marks_in
+from kuaimei.text.wellformed import is_well_formed, to_well_formed
 
 __all__ = [
     "CLIENT_EVENTS",
@@ -35,6 +38,14 @@ __all__ = [
 
 ServerEvent: TypeAlias = dict[str, Any]
 """An event for the client, without its ``event_id`` (the outbox gives it one)."""
+
+
+_EVENT_ID_LIMIT = 512
+"""Characters."""
+_PARAM_LIMIT = 200
+"""Characters of the place in an event that is told to be wrong."""
+_DEEPEST = 64
+"""Levels; what clients send has six."""
 
 
 class ProtocolError(KuaimeiError):
@@ -67,7 +78,7 @@ class ProtocolError(KuaimeiError):
 
 class _Client(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
-    event_id: str | None = Field(default=None, max_length=512)
+    event_id: str | None = Field(default=None, max_length=_EVENT_ID_LIMIT)
 
 
 class UpdateSession(_Client):
@@ -184,8 +195,14 @@ def parse(text: str) -> ClientEvent:
     """One client event from its JSON.
 
     Raises:
-        ProtocolError: If it is no JSON object, of no known type, or lacks what its type needs.
+        ProtocolError: If it is no JSON object, of no known type, or lacks what its type needs; if it holds
+            too many values, or text that is none.
     """
+    if (marks := marks_in(text)) > MOST_MARKS:
+        raise ProtocolError(
+            f"the event holds some {marks} values, and nothing here needs more than {MOST_MARKS}",
+            code="event_too_large",
+        )
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -193,7 +210,8 @@ def parse(text: str) -> ClientEvent:
     if not isinstance(data, dict):
         raise ProtocolError("an event is a JSON object with a 'type'", code="invalid_json")
     given = data.get("event_id")
-    event_id = given if isinstance(given, str) else None
+    event_id = to_well_formed(given)[:_EVENT_ID_LIMIT] if isinstance(given, str) else None
+    _check(data, event_id)
     kind = data.get("type")
     if not isinstance(kind, str) or kind not in _MODELS:
         raise ProtocolError(
@@ -210,11 +228,43 @@ def parse(text: str) -> ClientEvent:
         raise ProtocolError(message, param=param, event_id=event_id) from None
 
 
+def _check(data: dict[str, Any], event_id: str | None) -> None:
+    """Refuse an event with text in it that is none, or that is nested beyond all measure.
+
+    Raises:
+        ProtocolError: Which names the place.
+    """
+    waiting: list[tuple[str, Any, int]] = [("", data, 0)]
+    while waiting:
+        where, value, depth = waiting.pop()
+        if depth > _DEEPEST:
+            raise ProtocolError(
+                f"the event is nested deeper than {_DEEPEST} levels", code="invalid_json", event_id=event_id
+            )
+        parts: Iterable[tuple[object, Any]] = ()
+        if isinstance(value, dict):
+            parts = value.items()
+        elif isinstance(value, list):
+            parts = enumerate(value)
+        for name, part in parts:
+            inside = f"{where}.{name}" if where else str(name)
+            if not is_well_formed(inside) or (isinstance(part, str) and not is_well_formed(part)):
+                param = to_well_formed(inside)[:_PARAM_LIMIT]
+                raise ProtocolError(
+                    f"{param} holds NUL or half of a surrogate pair, which is no text",
+                    code="invalid_text",
+                    param=param,
+                    event_id=event_id,
+                )
+            if isinstance(part, dict | list):
+                waiting.append((inside[:_PARAM_LIMIT], part, depth + 1))
+
+
 def explain(error: ValidationError, prefix: str = "", skip: int = 0) -> tuple[str, str]:
     """The field at fault and one sentence, of the first thing wrong."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     path = [str(part) for part in first["loc"][skip:]]
-    param = ".".join([prefix, *path] if prefix else path)
+    param = ".".join([prefix, *path] if prefix else path)[:_PARAM_LIMIT]
     code = "is missing" if first["type"] == "missing" else str(first["msg"])
     return param, f"{param}: {code}"
 
@@ -226,7 +276,7 @@ def error_event(error: KuaimeiError, event_id: str | None = None) -> ServerEvent
         "error": {
             "type": error.type if isinstance(error, ProtocolError) else "server_error",
             "code": error.code if isinstance(error, ProtocolError) else error.kind,
-            "message": str(error),
+            "message": to_well_formed(str(error)),
             "param": error.param if isinstance(error, ProtocolError) else None,
             "event_id": (error.event_id if isinstance(error, ProtocolError) else None) or event_id,
         },

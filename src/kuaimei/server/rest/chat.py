@@ -4,11 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeAlias
 from uuid import uuid4
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from kuaimei.dialogue.streams import closing
@@ -20,24 +20,34 @@ from kuaimei.server.names import OWN_MODEL, check_model
 from kuaimei.server.rest import sse
 from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, ticket
 from kuaimei.server.rest.stops import StopCutter
+from kuaimei.text.wellformed import WellFormedText
 
-__all__ = ["router"]
+__all__ = ["CHARACTERS_LIMIT", "router"]
 
 router = APIRouter()
 
 _MAX_TOKENS = 1024
+CHARACTERS_LIMIT = 64 * 1024
+"""Of all messages of a request together."""
+_PARTS = 1000
+_STOPS = 4
+_STOP_CHARACTERS = 64
 
 
 class _Part(BaseModel):
     type: Literal["text"]
-    text: str
+    text: WellFormedText
 
 
 class _ChatMessage(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[_Part]
+    content: WellFormedText | Annotated[list[_Part], Field(max_length=_PARTS)]
+
+    @property
+    def characters(self) -> int:
+        return len(self.content) if isinstance(self.content, str) else sum(len(p.text) for p in self.content)
 
     def message(self) -> Message:
         content = self.content if isinstance(self.content, str) else "\n".join(p.text for p in self.content)
@@ -52,22 +62,34 @@ class _ResponseFormat(BaseModel):
     type: Literal["text"]
 
 
+_Stop: TypeAlias = Annotated[WellFormedText, Field(max_length=_STOP_CHARACTERS)]
+
+
 class ChatRequest(BaseModel):
     """As the OpenAI dialect has it; what changes the answer's form and is not supported is refused."""
 
     model_config = ConfigDict(extra="ignore")
 
     messages: list[_ChatMessage] = Field(min_length=1, max_length=1000)
-    model: str = OWN_MODEL
+    model: WellFormedText = OWN_MODEL
     stream: bool = False
     stream_options: _StreamOptions | None = None
-    stop: str | list[str] | None = None
+    stop: _Stop | Annotated[list[_Stop], Field(max_length=_STOPS)] | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
     n: Literal[1] | None = None
     tools: list[Any] | None = Field(default=None, max_length=0)
     response_format: _ResponseFormat | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        characters = sum(message.characters for message in self.messages)
+        if characters > CHARACTERS_LIMIT:
+            raise ValueError(
+                f"the messages have {characters} characters together, of at most {CHARACTERS_LIMIT}"
+            )
+        return self
 
     def stops(self) -> tuple[str, ...]:
         """Where writing ends."""
@@ -119,7 +141,8 @@ async def create_chat_completion(request: ChatRequest, house: InHouse) -> Respon
     model = check_model(house, "llm", request.model)
     messages = tuple(m.message() for m in request.messages)
     max_tokens = request.max_completion_tokens or request.max_tokens or _MAX_TOKENS
-    completion = _Completion(model, sum(estimate_tokens(m.content) for m in messages), max_tokens)
+    prompt_tokens = await asyncio.to_thread(lambda: sum(estimate_tokens(m.content) for m in messages))
+    completion = _Completion(model, prompt_tokens, max_tokens)
     given = {} if request.temperature is None else {"temperature": request.temperature}
     req = LLMReq(messages=messages, max_tokens=max_tokens, ticket=ticket(), **given)
     text = _written(house, req, StopCutter(request.stops()), completion)

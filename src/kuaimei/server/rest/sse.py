@@ -5,6 +5,7 @@ from typing import Any
 
 from kuaimei.errors import KuaimeiError
 from kuaimei.server.errors import error_body, with_status
+from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["DONE", "MEDIA_TYPE", "event", "failure"]
 
@@ -14,7 +15,7 @@ DONE = "data: [DONE]\n\n"
 
 def event(data: dict[str, Any]) -> str:
     """One event."""
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
+    return f"data: {to_well_formed(json.dumps(data, ensure_ascii=False))}\n\n"
 
 
 def failure(error: KuaimeiError) -> str:

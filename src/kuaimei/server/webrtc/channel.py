@@ -11,6 +11,7 @@ from aiortc.exceptions import InvalidStateError
 
 from kuaimei.server.realtime.protocol import ServerEvent, new_id
 from kuaimei.server.realtime.transport import Gone
+from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["Channel"]
 
@@ -94,7 +95,8 @@ class Channel:
         """Say a last word and wait until it is on its way."""
         with suppress(Gone, TimeoutError):
             async with asyncio.timeout(patience_s):
-                await self.send(json.dumps({**event, "event_id": new_id("event")}, ensure_ascii=False))
+                text = json.dumps({**event, "event_id": new_id("event")}, ensure_ascii=False)
+                await self.send(to_well_formed(text))
                 if self._channel is not None:
                     self._channel.bufferedAmountLowThreshold = 0
                     while self._channel.bufferedAmount and not self._gone:

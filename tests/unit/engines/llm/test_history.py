@@ -67,9 +67,42 @@ def test_the_beginning_moves_in_strides_so_that_a_prompt_cache_holds() -> None:
 
 
 def test_system_prompt_and_latest_message_always_stay() -> None:
-    long = Message(role="system", content="規則。" * 200)
-    messages = [long, user("一" * 100), assistant("二" * 100), user("三")]
-    assert trim(messages, 50) == (long, user("三"))
+    prompt = Message(role="system", content="規則。" * 15)
+    messages = [prompt, user("一" * 100), assistant("二" * 100), user("三")]
+    assert trim(messages, 60) == (prompt, user("三"))
+
+
+def test_system_text_beyond_its_share_loses_its_end() -> None:
+    long = Message(role="system", content="你是快美。" + "規則" * 1000)
+    first, *others, last = trim([long, long, user("一" * 10), user("三")], 400)
+    assert first.role == "system"
+    assert first.content.startswith("你是快美。")
+    assert first.content.endswith("規則…")
+    assert 280 <= cost((first,)) <= 300
+    assert [m.role for m in others] == ["user"]
+    assert last == user("三")
+
+
+@pytest.mark.parametrize("unit", ["!", "a!", "好a", "a ", "é!", "😀"])
+def test_system_text_of_megabytes_is_not_counted_to_its_end(unit: str, counted: list[int]) -> None:
+    trim([Message(role="system", content=unit * 1_000_000), user("三")], 3000)
+    assert sum(counted) < 1_000_000
+
+
+def test_a_turn_of_a_thousand_messages_is_shortened_in_one_go(counted: list[int]) -> None:
+    trimmed = trim([user(f"第{n}句" * 20) for n in range(1000)], 2000)
+    assert sum(counted) < 1_000_000
+    assert trimmed[-1].role == "user"
+
+
+def test_lengths_that_are_known_are_not_counted_again(counted: list[int]) -> None:
+    messages = [user("今天" * 200), assistant("好" * 200), user("明天" * 10)]
+    lengths = [estimate_tokens(m.content) for m in messages]
+    counted.clear()
+    assert trim(messages, 250, lengths) == trim(messages, 250)
+    counted.clear()
+    trim(messages, 1000, lengths)
+    assert not counted
 
 
 def test_an_overlong_latest_message_loses_its_beginning() -> None:
@@ -104,15 +137,21 @@ def test_nothing_but_a_system_prompt() -> None:
     assert trim([], 10) == ()
 
 
-def test_a_pasted_book_is_not_counted_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    counted: list[int] = []
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of all texts whose tokens were counted."""
+    lengths: list[int] = []
 
     def count(text: str) -> int:
-        counted.append(len(text))
+        lengths.append(len(text))
         return estimate_tokens(text)
 
-    book = "今天天氣很好，" * 100_000
     monkeypatch.setattr("kuaimei.engines.llm.history.estimate_tokens", count)
+    return lengths
+
+
+def test_a_pasted_book_is_not_counted_to_its_end(counted: list[int]) -> None:
+    book = "今天天氣很好，" * 100_000
     messages = trim([SYSTEM, user(book), assistant("好長。"), user(book)], 1400)
     assert max(counted) < 10_000
     assert book.endswith(messages[-1].content.removeprefix("…"))

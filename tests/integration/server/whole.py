@@ -1,0 +1,233 @@
+"""A whole server with a real store, a real library of voices and real analysis; the engines are fakes."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from kuaimei.analysis.head import FEATURES
+from kuaimei.analysis.room import open_analysis
+from kuaimei.analysis.types import SCORES
+from kuaimei.dialogue.engines import Engines
+from kuaimei.engines.scheduling import Lane
+from kuaimei.models.source import Source
+from kuaimei.rendering.quiet import Quiet
+from kuaimei.server import create_app, make_server
+from kuaimei.settings import Settings
+from kuaimei.store import Store, Transcript, Utterance, open_store
+from kuaimei.store.analyses import ANALYSE_JOB
+from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.library import open_library
+from kuaimei.voices.workroom import speaker_encoder
+from kuaimei.wiring import House
+from tests.fakes import FakeRecognizer
+from tests.heartbeat import Heartbeat, heartbeat
+from tests.integration.server.serving import eventually, quick_engines
+from tests.integration.voices.living import TEXT, Bank, LoudVad, Room
+
+__all__ = ["LONG", "Whole", "apart", "fill", "whole"]
+
+T = TypeVar("T")
+
+LONG: Final = 3000
+"""Utterances of a session that somebody has gone on with for months."""
+_FRAMES: Final = 500
+"""Of the contours of one utterance: five seconds."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Where it can be reached, and what is behind it."""
+
+    house: House
+    app: FastAPI
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/v1/realtime"
+
+    @property
+    def store(self) -> Store:
+        assert self.house.store is not None
+        return self.house.store
+
+
+async def _nothing(utterance: Utterance, pieces: object) -> Transcript:
+    return Transcript("")
+
+
+@asynccontextmanager
+async def whole(settings: Settings, engines: Engines | None = None) -> AsyncIterator[Whole]:
+    """Serve it on a free port of loopback for the length of the block."""
+    server = settings.server.model_copy(update={"port": 0})
+    settings = settings.model_copy(update={"server": server})
+    settings.home.mkdir(parents=True, exist_ok=True)
+    engines = engines or quick_engines(synthesizer=Bank(delay_s=0.0, character_ms=100.0))
+    quiet, lane = Quiet(settle_s=0.01), Lane("cores", 2)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(settings))
+        listener = FakeRecognizer(text=TEXT, delay_s=0.0)
+        room = Room(
+            settings=settings,
+            store=store,
+            examiner=Examiner(LoudVad, listener, partial(speaker_encoder, settings), lane),
+            synthesizer=engines.synthesizer,
+            quiet=quiet,
+            cores=lane,
+            weights=None,
+        )
+        library = await stack.enter_async_context(open_library(room))
+        analysis = None
+        jobs = dict(library.jobs)
+        if settings.analysis.enabled:
+            analysing = open_analysis(settings, store, LoudVad, lane, quiet)
+            analysis = await stack.enter_async_context(analysing)
+            jobs[ANALYSE_JOB] = analysis.analyst
+        working = asyncio.ensure_future(store.run_jobs(jobs, transcribe=_nothing, apart=tuple(jobs)))
+        house = House(
+            settings=settings,
+            engines=engines,
+            store=store,
+            loaded=(
+                Source("asr", "whisper-small", "whisper"),
+                Source("llm", "tiny", "llama"),
+                Source("tts", "kokoro", "kokoro"),
+            ),
+            lanes=(lane,),
+            quiet=quiet,
+            voices=library,
+            analysis=analysis,
+        )
+        app = create_app(house)
+        running = make_server(app, settings.server)
+        serving = asyncio.ensure_future(running.serve())
+        await eventually(lambda: running.started or serving.done())
+        try:
+            yield Whole(house, app, running.servers[0].sockets[0].getsockname()[1])
+        finally:
+            running.should_exit = True
+            await serving
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A server whose event loop has a thread to itself, so that its computing is nobody else's."""
+
+    whole: Whole
+    pulse: Heartbeat
+    loop: asyncio.AbstractEventLoop
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do ``work`` on the server's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(120)
+
+
+@contextmanager
+def apart(settings: Settings, engines: Engines | None = None) -> Iterator[Apart]:
+    """As `whole`, on a loop of its own in a thread of its own, with a heartbeat."""
+    begun: list[Apart] = []
+    failures: list[BaseException] = []
+    ready, over = threading.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with whole(settings, engines) as served, heartbeat() as pulse:
+            begun.append(Apart(served, pulse, asyncio.get_running_loop()))
+            ready.set()
+            await over.wait()
+
+    def run() -> None:
+        try:
+            asyncio.run(live())
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            ready.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    ready.wait(120)
+    try:
+        if begun:
+            yield begun[0]
+    finally:
+        if begun:
+            begun[0].loop.call_soon_threadsafe(over.set)
+        thread.join(120)
+    if failures:
+        raise failures[0]
+
+
+async def fill(store: Store, session: str, count: int = LONG, *, owner: str = "local") -> list[str]:
+    """A session with ``count`` utterances, all of them analysed, none with a recording; their ids."""
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    ids = [f"utt_{session}_{n:05}" for n in range(count)]
+    scores = {
+        name: {"value": 0.5, "bias": 0.1, "contributions": dict.fromkeys(FEATURES, 0.01)} for name in SCORES
+    }
+    contours = {
+        "frame_ms": 10.0,
+        "f0_hz": [100.0 + n % 80 + 0.123 for n in range(_FRAMES)],
+        "pauses": [[400.0, 600.0], [2000.0, 2300.0]],
+    }
+    said: list[dict[str, Any]] = [
+        {
+            "id": utterance,
+            "turn": n // 2 + 1,
+            "speaker": "assistant" if n % 2 else "user",
+            "at": began + timedelta(seconds=n),
+            "transcript": f"第{n}句話，今天天氣很好，我們出去走走吧。",
+        }
+        for n, utterance in enumerate(ids)
+    ]
+    async with store._database.begin() as connection:
+        await connection.execute(
+            text("insert into sessions (id, client, started_at) values (:id, cast(:client as jsonb), :at)"),
+            {"id": session, "client": json.dumps({"owner": owner}), "at": began},
+        )
+        await connection.execute(
+            text(
+                "insert into utterances (id, session_id, turn, speaker, is_turn, started_at, duration_ms, "
+                "sample_rate, state, transcript, language, interrupted, voice, engine, run) values "
+                f"(:id, '{session}', :turn, :speaker, true, :at, 5000, 16000, 'empty', :transcript, 'zh', "
+                "false, '', '', 'run_filled')"
+            ),
+            said,
+        )
+        await connection.execute(
+            text(
+                "insert into analyses (utterance_id, extractor, head, state, features, scores, contours, "
+                "took_ms, analysed_at) select id, 'x', 'h', 'scored', cast(:features as jsonb), "
+                "cast(:scores as jsonb), cast(:contours as jsonb), 1, now() from utterances "
+                "where session_id = :session"
+            ),
+            {
+                "session": session,
+                "features": json.dumps(dict.fromkeys(FEATURES, 1.234567)),
+                "scores": json.dumps(scores),
+                "contours": json.dumps(contours),
+            },
+        )
+        await connection.execute(
+            text(
+                "insert into turns (session_id, turn, timings) select session_id, turn, "
+                "'{\"first_audio_ms\": 900.0}' from utterances where session_id = :session "
+                "and speaker = 'user'"
+            ),
+            {"session": session},
+        )
+    return ids
