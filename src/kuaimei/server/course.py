@@ -1,12 +1,16 @@
-"""How everything in a session was spoken."""
+"""How everything in a session was spoken, page by page."""
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from kuaimei.analysis.head import FEATURES
 from kuaimei.analysis.types import SCORES
 from kuaimei.server.house import Archive
 from kuaimei.server.spoken import group_of, moment_of, spoken_body
+from kuaimei.store.analyses import Analysis
 from kuaimei.store.peers import NEWEST, Group, Moment, Point
 from kuaimei.store.rows import Session, Utterance
 
@@ -29,35 +33,45 @@ async def spoken_session(
     enabled: bool,
     contours: bool = False,
 ) -> list[dict[str, Any]]:
-    """How each of ``utterances`` was spoken.
+    """How each of ``utterances`` was spoken; put together in a thread.
 
     Args:
         store: Of all that was said.
         session: Whose utterances they are.
-        utterances: In order.
+        utterances: In order; a page of them, for all of it is held in memory.
         enabled: Somebody analyses.
         contours: Also what is drawn.
     """
-    found = await store.analyses.of_session(session.id, contours=contours)
-    analyses = {one.utterance: one for one in found}
+    found = await store.analyses.of([one.id for one in utterances], contours=contours)
     past: dict[Group, Sequence[Point]] = {}
-    for one in reversed(utterances):
-        group = group_of(session, one)
-        if group not in past:
-            # Of the whole session and of as many before its first.
-            past[group] = await store.peers.newest(
-                group, before=_latest(session, utterances, group), limit=NEWEST + len(utterances)
-            )
+    for group in {group_of(session, one) for one in utterances}:
+        # Of the whole page and of as many before its first.
+        past[group] = await store.peers.newest(
+            group, before=_latest(session, utterances, group), limit=NEWEST + len(utterances)
+        )
+    analyses = {one.utterance: one for one in found}
+    return await asyncio.to_thread(
+        _spoken, session, utterances, analyses, past, enabled=enabled, contours=contours
+    )
+
+
+def _spoken(
+    session: Session,
+    utterances: Sequence[Utterance],
+    analyses: Mapping[str, Analysis],
+    past: Mapping[Group, Sequence[Point]],
+    *,
+    enabled: bool,
+    contours: bool,
+) -> list[dict[str, Any]]:
+    points = {group: sorted(found, key=_place) for group, found in past.items()}
+    places = {group: [_place(point) for point in found] for group, found in points.items()}
     spoken = []
     for one in utterances:
-        moment = moment_of(one)
-        earlier = [
-            point
-            for point in past[group_of(session, one)]
-            if (point.moment.at, point.moment.utterance) < (moment.at, moment.utterance)
-        ]
+        group, moment = group_of(session, one), moment_of(one)
+        end = bisect_left(places[group], (moment.at, moment.utterance))
         analysis = analyses.get(one.id)
-        body = spoken_body(one.id, analysis, earlier[-NEWEST:], enabled=enabled)
+        body = spoken_body(one.id, analysis, points[group][max(0, end - NEWEST) : end], enabled=enabled)
         spoken.append(
             {
                 **body,
@@ -71,6 +85,10 @@ async def spoken_session(
             }
         )
     return spoken
+
+
+def _place(point: Point) -> tuple[datetime, str]:
+    return point.moment.at, point.moment.utterance
 
 
 def _latest(session: Session, utterances: Sequence[Utterance], group: Group) -> Moment:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kuaimei import __version__
 from kuaimei.server.errors import error_body
+from kuaimei.server.heap import freeze_heap
 from kuaimei.server.page import Page
 from kuaimei.server.security import Guard
 from kuaimei.settings import Settings
@@ -57,6 +58,7 @@ class Doorway:
     @asynccontextmanager
     async def opened(self, app: FastAPI) -> AsyncIterator[None]:
         """Lead to ``app`` for the length of the block."""
+        freeze_heap()
         async with app.router.lifespan_context(app):
             self._app = app
             try:

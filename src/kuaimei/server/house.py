@@ -1,6 +1,6 @@
 """What the server needs of the house it opens to the world; the wiring provides it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -66,8 +66,8 @@ class Analyses(Protocol):
         """Of one utterance; `NotFound` if it is not analysed (yet)."""
         ...
 
-    async def of_session(self, session: str, *, contours: bool = False) -> Sequence[Analysis]:
-        """Of all utterances that are analysed, in no order."""
+    async def of(self, ids: Collection[str], *, contours: bool = False) -> Sequence[Analysis]:
+        """Of those of the utterances that are analysed, in no order."""
         ...
 
 
@@ -146,15 +146,21 @@ class Archive(Protocol):
         """One of them; `NotFound` if there is none."""
         ...
 
-    async def utterances(self, session: str) -> Sequence[Utterance]:
-        """All of a session, in order."""
+    async def utterances(
+        self, session: str, limit: int | None = None, *, after: Utterance | None = None
+    ) -> Sequence[Utterance]:
+        """What was said in a session, in order."""
+        ...
+
+    async def latest(self, session: str, limit: int) -> Sequence[Utterance]:
+        """The last that were said in a session, in order."""
         ...
 
     async def utterance(self, utterance: str) -> Utterance:
         """One of them; `NotFound` if there is none."""
         ...
 
-    async def turns(self, session: str) -> Sequence[Turn]:
+    async def turns(self, session: str, limit: int | None = None, *, after: int = -1) -> Sequence[Turn]:
         """Timings and failures, in order."""
         ...
 

@@ -6,12 +6,14 @@ one now, the analysis is due again; so whatever was queued and lost, be it that 
 found by `Analyses.due`.
 """
 
+import asyncio
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Float, func, null, select, update
+from sqlalchemy import ColumnElement, Float, Text, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -305,18 +307,17 @@ class Analyses:
             raise NotFound(f"utterance {utterance} is not analysed yet")
         return found[0]
 
-    async def of_session(self, session: str, *, contours: bool = False) -> Sequence[Analysis]:
-        """Of all utterances of a session that are analysed, in no order.
+    async def of(self, ids: Collection[str], *, contours: bool = False) -> Sequence[Analysis]:
+        """Of those of the utterances that are analysed, in no order.
 
         Args:
-            session: Its id.
+            ids: Of the utterances; as many as may be held in memory.
             contours: With what is drawn; else that is None.
 
         Raises:
             StoreError: If the database is away.
         """
-        said = select(utterances.c.id).where(utterances.c.session_id == session)
-        return await self._select(analyses.c.utterance_id.in_(said), contours=contours)
+        return await self._select(analyses.c.utterance_id.in_(ids), contours=contours)
 
     async def features(self, ids: Collection[str]) -> dict[str, dict[str, float]]:
         """What was measured of those of the utterances that are analysed.
@@ -333,12 +334,21 @@ class Analyses:
 
     async def _select(self, which: ColumnElement[bool], *, contours: bool = True) -> list[Analysis]:
         table = analyses
-        drawn = table.c.contours if contours else null().label("contours")
+        # As text: what is drawn of ten minutes of speech takes long to read, and that is done in a thread.
+        drawn = (table.c.contours.cast(Text) if contours else null()).label("contours")
         query = select(table.c.utterance_id.label("utterance"), *_WHOLE, drawn).where(
             which & (table.c.state != "waiting")
         )
         async with self._database.begin() as connection:
-            return [Analysis(**row._mapping) for row in await connection.execute(query)]
+            rows = (await connection.execute(query)).all()
+        return await asyncio.to_thread(_made_of, rows) if contours else _made_of(rows)
+
+
+def _made_of(rows: Sequence[Any]) -> list[Analysis]:
+    return [
+        Analysis(**{**row._mapping, "contours": None if row.contours is None else json.loads(row.contours)})
+        for row in rows
+    ]
 
 
 _WHOLE = [

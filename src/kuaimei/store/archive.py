@@ -1,7 +1,7 @@
 """Finding again what was said."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from kuaimei.engines.types import Message
 from kuaimei.errors import NotFound, StoreError
@@ -15,6 +15,9 @@ from kuaimei.store.renderings import rendering_of
 from kuaimei.store.rows import Audio, Session, Turn, Utterance
 
 __all__ = ["Archive"]
+
+_PAGE: Final = 200
+"""Rows that are made into objects in one go: some milliseconds of the event loop."""
 
 
 class Archive:
@@ -54,15 +57,46 @@ class Archive:
             raise NotFound(f"no session {session} is kept")
         return Session(**row._mapping)
 
-    async def utterances(self, session: str) -> Sequence[Utterance]:
-        """All of a session, both sides, in order; empty if there is no such session.
+    async def utterances(
+        self, session: str, limit: int | None = None, *, after: Utterance | None = None
+    ) -> Sequence[Utterance]:
+        """What was said in a session, both sides, in order; empty if there is no such session.
+
+        Args:
+            session: Its id.
+            limit: At most this many; None: all, read page by page, so that nobody else waits for it.
+            after: Only what comes after this one: the last of the page before.
 
         Raises:
             StoreError: If the database is away.
         """
-        async with self._database.begin() as connection:
-            found = await connection.execute(queries.utterances(session))
-            return [_utterance(row._mapping) for row in found]
+        found: list[Utterance] = []
+        while limit is None or len(found) < limit:
+            size = _PAGE if limit is None else min(_PAGE, limit - len(found))
+            async with self._database.begin() as connection:
+                rows = (await connection.execute(queries.utterances(session, size, after))).all()
+            found += [_utterance(row._mapping) for row in rows]
+            if len(rows) < size:
+                break
+            after = found[-1]
+        return found
+
+    async def latest(self, session: str, limit: int) -> Sequence[Utterance]:
+        """The last that were said in a session, at most ``limit``, in order.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        found: list[Utterance] = []
+        while len(found) < limit:
+            size = min(_PAGE, limit - len(found))
+            async with self._database.begin() as connection:
+                rows = (await connection.execute(queries.latest(session, size, len(found)))).all()
+            found += [_utterance(row._mapping) for row in rows]
+            if len(rows) < size:
+                break
+        found.reverse()
+        return found
 
     async def utterance(self, utterance: str) -> Utterance:
         """One of them.
@@ -77,15 +111,27 @@ class Archive:
             raise NotFound(f"no utterance {utterance} is kept")
         return _utterance(row._mapping)
 
-    async def turns(self, session: str) -> Sequence[Turn]:
+    async def turns(self, session: str, limit: int | None = None, *, after: int = -1) -> Sequence[Turn]:
         """Timings and failures of a session's turns, in order.
+
+        Args:
+            session: Its id.
+            limit: At most this many; None: all, read page by page.
+            after: Only what follows the turn of this number.
 
         Raises:
             StoreError: If the database is away.
         """
-        async with self._database.begin() as connection:
-            found = await connection.execute(queries.turns(session))
-            return [Turn(**row._mapping) for row in found]
+        found: list[Turn] = []
+        while limit is None or len(found) < limit:
+            size = _PAGE if limit is None else min(_PAGE, limit - len(found))
+            async with self._database.begin() as connection:
+                rows = (await connection.execute(queries.turns(session, size, after))).all()
+            found += [Turn(**row._mapping) for row in rows]
+            if len(rows) < size:
+                break
+            after = found[-1].turn
+        return found
 
     async def history(self, session: str) -> Sequence[Message]:
         """What was said and really heard, oldest first, for going on with a session.

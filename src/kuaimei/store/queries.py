@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from sqlalchemy import Select, TextClause, and_, func, literal_column, or_, select, text
+from sqlalchemy import Select, TextClause, and_, func, literal_column, or_, select, text, tuple_
 
 from kuaimei.store.analyses import summary_columns
 from kuaimei.store.records import Record
 from kuaimei.store.renderings import UNDER_WAY, rendering_columns
+from kuaimei.store.rows import Utterance
 from kuaimei.store.tables import analyses as analyses_table
 from kuaimei.store.tables import renderings as renderings_table
 from kuaimei.store.tables import sessions as sessions_table
@@ -20,6 +21,7 @@ __all__ = [
     "jobs_of_session",
     "jobs_of_utterance",
     "last_turn",
+    "latest",
     "session",
     "sessions",
     "totals",
@@ -40,15 +42,40 @@ _WITH_ALL = utterances_table.outerjoin(
 ).outerjoin(analyses_table, analyses_table.c.utterance_id == utterances_table.c.id)
 
 
-def utterances(session: str) -> Select[Any]:
-    """All of a session, in the order they were said."""
-    table = utterances_table
+def utterances(session: str, limit: int, after: Utterance | None = None) -> Select[Any]:
+    """A page of a session, in the order they were said.
+
+    Args:
+        session: Its id.
+        limit: At most this many.
+        after: Only what comes after this one, which need not be there any more.
+    """
+    said = utterances_table.c
+    query = (
+        select(*_UTTERANCE)
+        .select_from(_WITH_ALL)
+        .where(said.session_id == session)
+        # Within a turn the user first: a reply is never answered by its own question.
+        .order_by(said.turn, said.speaker.desc(), said.started_at, said.id)
+        .limit(limit)
+    )
+    if after is not None:
+        later = tuple_(said.started_at, said.id) > (after.started_at, after.id)
+        same_turn = or_(said.speaker < after.speaker, and_(said.speaker == after.speaker, later))
+        query = query.where(or_(said.turn > after.turn, and_(said.turn == after.turn, same_turn)))
+    return query
+
+
+def latest(session: str, limit: int, offset: int) -> Select[Any]:
+    """The last of a session, backwards; ``offset`` of them left out."""
+    said = utterances_table.c
     return (
         select(*_UTTERANCE)
         .select_from(_WITH_ALL)
-        .where(table.c.session_id == session)
-        # Within a turn the user first: a reply is never answered by its own question.
-        .order_by(table.c.turn, table.c.speaker.desc(), table.c.started_at, table.c.id)
+        .where(said.session_id == session)
+        .order_by(said.turn.desc(), said.speaker, said.started_at.desc(), said.id.desc())
+        .limit(limit)
+        .offset(offset)
     )
 
 
@@ -57,13 +84,14 @@ def utterance(utterance: str) -> Select[Any]:
     return select(*_UTTERANCE).select_from(_WITH_ALL).where(utterances_table.c.id == utterance)
 
 
-def turns(session: str) -> Select[Any]:
-    """Timings and failures, in order."""
+def turns(session: str, limit: int, after: int) -> Select[Any]:
+    """Timings and failures of the turns that follow number ``after``, in order."""
     table = turns_table
     return (
         select(table.c.turn, table.c.timings, table.c.failures)
-        .where(table.c.session_id == session)
+        .where(table.c.session_id == session, table.c.turn > after)
         .order_by(table.c.turn)
+        .limit(limit)
     )
 
 

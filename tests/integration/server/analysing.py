@@ -1,6 +1,6 @@
 """How people spoke and how that was rated, in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -17,19 +17,17 @@ class MemoryAnalyses:
     """What a test puts in, by utterance."""
 
     made: dict[str, Analysis] = field(default_factory=dict)
-    sessions: dict[str, list[str]] = field(default_factory=dict)
 
     def put(self, session: str, analysis: Analysis) -> None:
         self.made[analysis.utterance] = analysis
-        self.sessions.setdefault(session, []).append(analysis.utterance)
 
     async def get(self, utterance: str) -> Analysis:
         if utterance not in self.made:
             raise NotFound(f"utterance {utterance} is not analysed yet")
         return self.made[utterance]
 
-    async def of_session(self, session: str, *, contours: bool = False) -> Sequence[Analysis]:
-        found = [self.made[utterance] for utterance in self.sessions.get(session, [])]
+    async def of(self, ids: Collection[str], *, contours: bool = False) -> Sequence[Analysis]:
+        found = [self.made[utterance] for utterance in ids if utterance in self.made]
         return found if contours else [replace(one, contours=None) for one in found]
 
 

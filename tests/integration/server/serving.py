@@ -139,8 +139,16 @@ class MemoryArchive:
             raise NotFound(f"no session {session} is kept")
         return self.kept[session]
 
-    async def utterances(self, session: str) -> Sequence[Utterance]:
-        return self.said.get(session, [])
+    async def utterances(
+        self, session: str, limit: int | None = None, *, after: Utterance | None = None
+    ) -> Sequence[Utterance]:
+        found = self.said.get(session, [])
+        if after is not None:
+            found = found[[one.id for one in found].index(after.id) + 1 :]
+        return found[:limit]
+
+    async def latest(self, session: str, limit: int) -> Sequence[Utterance]:
+        return self.said.get(session, [])[-limit:]
 
     async def utterance(self, utterance: str) -> Utterance:
         for said in self.said.values():
@@ -149,8 +157,8 @@ class MemoryArchive:
                     return one
         raise NotFound(f"no utterance {utterance} is kept")
 
-    async def turns(self, session: str) -> Sequence[Turn]:
-        return [Turn(1, {"first_audio_ms": 900.0}, [])]
+    async def turns(self, session: str, limit: int | None = None, *, after: int = -1) -> Sequence[Turn]:
+        return [Turn(1, {"first_audio_ms": 900.0}, [])] if after < 1 else []
 
     async def history(self, session: str) -> Sequence[Message]:
         return [Message(role=u.speaker, content=u.transcript or "") for u in self.said.get(session, [])]

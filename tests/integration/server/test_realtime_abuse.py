@@ -125,7 +125,7 @@ async def test_every_wrong_event_is_answered_and_the_turn_works_all_the_same() -
             assert (error["code"], error["param"], error["event_id"]) == (code, param, f"mine-{n}"), error
             assert error["type"] == "invalid_request_error"
             assert error["message"]
-        for text in ("{", "[]", "7", '"text"', "[" * 100_000):
+        for text in ("{", "[]", "7", '"text"', "[" * 50_000):
             await talk.socket.send(text)
             assert (await talk.error())["code"] == "invalid_json"
         await talk.socket.send(b"\x00\x01")

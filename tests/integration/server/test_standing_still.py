@@ -1,15 +1,22 @@
 """Nobody keeps the event loop for long: every route and every client event at its documented maximum."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
+from kuaimei.server.realtime.items import TEXT_LIMIT
+from kuaimei.server.realtime.protocol import CLIENT_EVENTS
+from kuaimei.server.realtime.session import FRAME_LIMIT
 from kuaimei.settings import AnalysisSettings, Settings
-from tests.integration.server.whole import Apart, apart, fill
-from tests.integration.voices.living import audio
+from tests.integration.server.serving import quick_engines
+from tests.integration.server.talking import b64
+from tests.integration.server.whole import LONG, Apart, apart, fill
+from tests.integration.voices.living import Bank, audio
 from tests.routes import routes_of
 
 WORST_MS: Final = 50.0
@@ -22,7 +29,9 @@ Ask = Callable[[httpx.AsyncClient], Awaitable[httpx.Response | None]]
 @pytest.fixture
 def served(settings: Settings) -> Iterator[Apart]:
     analysis = AnalysisSettings(enabled=True)
-    with apart(settings.model_copy(update={"analysis": analysis})) as served:
+    # The fakes compute on the loop: they are to have little to do.
+    engines = quick_engines(synthesizer=Bank(delay_s=0.0, character_ms=2.0))
+    with apart(settings.model_copy(update={"analysis": analysis}), engines) as served:
         served.run(fill(served.whole.store, SESSION))
         yield served
 
@@ -149,3 +158,123 @@ async def test_no_route_keeps_the_loop(served: Apart) -> None:
             if served.pulse.worst_ms > WORST_MS:
                 slow[f"{method} {path}"] = round(served.pulse.worst_ms)
     assert not slow
+
+
+def _event(kind: str, **fields: Any) -> str:
+    return json.dumps({"type": kind, **fields})
+
+
+_MARKS: Final = "," * 65_000
+EVENTS: Final[dict[str, list[str]]] = {
+    "session.update": [
+        _event("session.update", session={"instructions": "好a!é" * 5_000}),
+        _event(
+            "session.update",
+            session={
+                "audio": {"input": {"transcription": {"keywords": ["詞" * 60] * 100}}},
+                "x": [[]] * 20_000,
+            },
+        ),
+        '{"type": "session.update", "session": {"x": [' + "[]," * 600_000 + "1]}}",
+    ],
+    "input_audio_buffer.append": [
+        _event("input_audio_buffer.append", audio=b64(bytes((FRAME_LIMIT - 100) // 4 * 3 // 2 * 2))),
+        _event("input_audio_buffer.append", audio="*" * (FRAME_LIMIT - 100)),
+    ],
+    "input_audio_buffer.commit": [_event("input_audio_buffer.commit", event_id=_MARKS)],
+    "input_audio_buffer.clear": [_event("input_audio_buffer.clear", event_id=_MARKS)],
+    "conversation.item.create": [
+        _event(
+            "conversation.item.create",
+            item={
+                "type": "message",
+                "role": role,
+                "content": [{"type": "output_text" if role == "assistant" else "input_text", "text": text}],
+            },
+        )
+        for role in ("system", "assistant", "user")
+        for text in ("好" * TEXT_LIMIT, "好" * TEXT_LIMIT, "a!" * 10_000, "a!" * 10_000, "!" * TEXT_LIMIT)
+    ]
+    + [
+        _event(
+            "conversation.item.create",
+            item={
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": "好"}] * 9_000,
+            },
+        )
+    ],
+    "conversation.item.retrieve": [_event("conversation.item.retrieve", item_id="x" * (FRAME_LIMIT - 100))],
+    "conversation.item.delete": [_event("conversation.item.delete", item_id="x" * (FRAME_LIMIT - 100))],
+    "conversation.item.truncate": [
+        _event("conversation.item.truncate", item_id="x" * (FRAME_LIMIT - 100), audio_end_ms=2**60)
+    ],
+    "response.create": [
+        _event("response.create", response={"metadata": {f"{n:064}": "v" * 512 for n in range(16)}}),
+        _event("response.create", response={"metadata": {f"{n:064}": "v" * 512 for n in range(4000)}}),
+        _event("response.create", response={"instructions": "好a!é" * 5_000}),
+    ],
+    "response.cancel": [_event("response.cancel", response_id="x" * (FRAME_LIMIT - 100))],
+    "output_audio_buffer.clear": [_event("output_audio_buffer.clear", event_id="x" * (FRAME_LIMIT - 100))],
+}
+"""At the documented maximum of each, and a little beyond."""
+
+
+async def test_no_client_event_keeps_the_loop(served: Apart) -> None:
+    assert set(EVENTS) == CLIENT_EVENTS, "every client event needs a case at its documented maximum"
+    slow: dict[str, float] = {}
+    async with connect(served.whole.socket_url, max_size=None, max_queue=None, compression=None) as socket:
+        await socket.recv()
+        for kind, events in EVENTS.items():
+            for event in events:
+                served.pulse.reset()
+                await socket.send(event)
+                await socket.send(_event("conversation.item.retrieve", item_id="none", event_id="answered"))
+                async with asyncio.timeout(60):
+                    while True:
+                        told = json.loads(await socket.recv())
+                        if told["type"] == "error" and told["error"]["event_id"] == "answered":
+                            break
+                await asyncio.sleep(0.03)
+                if served.pulse.worst_ms > WORST_MS:
+                    slow[f"{kind}: {event[:90]}"] = round(served.pulse.worst_ms)
+    assert not slow
+
+
+async def test_going_on_with_a_session_of_months_keeps_nobody(served: Apart) -> None:
+    served.pulse.reset()
+    async with connect(f"{served.whole.socket_url}?session={SESSION}") as socket:
+        assert json.loads(await socket.recv())["type"] == "session.created"
+        await socket.send(_event("response.create"))
+        while json.loads(await socket.recv())["type"] != "response.done":
+            pass
+    assert served.pulse.worst_ms <= WORST_MS
+
+
+async def test_pages_follow_each_other_without_a_gap(served: Apart) -> None:
+    async with httpx.AsyncClient(base_url=f"{served.whole.url}/api/sessions/{SESSION}") as client:
+        for path, name in (("utterances", "id"), ("analysis", "utterance")):
+            found: list[str] = []
+            more: dict[str, Any] = {}
+            while True:
+                body = (await client.get(path, params={"limit": 300, **more})).json()
+                found += [one[name] for one in body["data"]]
+                if not body["has_more"]:
+                    break
+                more = {"after": found[-1]}
+            assert found == [f"utt_{SESSION}_{n:05}" for n in range(LONG)]
+        turns = (await client.get("turns", params={"after": 1400})).json()
+        assert ([one["turn"] for one in turns["data"]], turns["has_more"]) == (list(range(1401, 1501)), False)
+        gone = await client.get("utterances", params={"after": "utt_gone"})
+        assert gone.status_code == 404
+
+
+async def test_the_analysis_of_a_page_is_that_of_the_whole(served: Apart) -> None:
+    """What something is compared with does not depend on where its page begins."""
+    async with httpx.AsyncClient(base_url=f"{served.whole.url}/api/sessions/{SESSION}") as client:
+        first = (await client.get("analysis", params={"limit": 500})).json()["data"]
+        after = first[249]["utterance"]
+        page = (await client.get("analysis", params={"limit": 250, "after": after})).json()["data"]
+    assert page == first[250:]
+    assert page[-1]["scores"]["confidence"]["relative"]["utterances"] == 200

@@ -1,6 +1,7 @@
 """A whole server with a real store, a real library of voices and real analysis; the engines are fakes."""
 
 import asyncio
+import gc
 import json
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -21,6 +22,7 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.models.source import Source
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.server import create_app, make_server
+from kuaimei.server.heap import freeze_heap
 from kuaimei.settings import Settings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.store.analyses import ANALYSE_JOB
@@ -146,9 +148,11 @@ def apart(settings: Settings, engines: Engines | None = None) -> Iterator[Apart]
 
     async def live() -> None:
         async with whole(settings, engines) as served, heartbeat() as pulse:
+            freeze_heap()
             begun.append(Apart(served, pulse, asyncio.get_running_loop()))
             ready.set()
             await over.wait()
+            gc.unfreeze()
 
     def run() -> None:
         try:

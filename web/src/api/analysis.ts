@@ -1,6 +1,7 @@
 /** How utterances were spoken: features, scores and what they consist of; and what people think of them. */
 
 import { getJson, request } from "./http";
+import { everyPage, type List } from "./rest";
 
 export const SCORES = ["confidence", "stability", "affability"] as const;
 
@@ -67,8 +68,7 @@ export interface Spoken {
 }
 
 /** Of a whole session. */
-export interface Course {
-  data: Spoken[];
+export interface Course extends List<Spoken> {
   /** Of the person who speaks; null: too few utterances to know. */
   usual: Record<Score, number> | null;
 }
@@ -78,7 +78,8 @@ const fresh: RequestInit = { cache: "no-store" };
 export const getAnalysis = (utterance: string): Promise<Analysis> =>
   getJson(`/api/recordings/${utterance}/analysis`, fresh);
 
-export const getCourse = (session: string): Promise<Course> => getJson(`/api/sessions/${session}/analysis`, fresh);
+export const getCourse = (session: string): Promise<Course> =>
+  everyPage<Spoken, Course>(`/api/sessions/${session}/analysis`, (last) => last.utterance, fresh);
 
 export const courseCsv = (session: string): string => `/api/sessions/${session}/analysis?format=csv`;
 

@@ -39,7 +39,7 @@ export interface Turn {
   failures: { stage?: string; kind?: string; message?: string }[];
 }
 
-interface List<T> {
+export interface List<T> {
   data: T[];
   has_more?: boolean;
 }
@@ -60,11 +60,29 @@ export const deleteSession = (id: string): Promise<Response> => request(`/api/se
 
 export const getSession = (id: string): Promise<Session> => getJson(`/api/sessions/${id}`);
 
+const PAGE = 500;
+
+/** All of a list, page by page; `mark` of the last one says where the next page begins. */
+export async function everyPage<T, L extends List<T>>(
+  path: string,
+  mark: (last: T) => string | number,
+  init?: RequestInit,
+): Promise<L> {
+  const first = await getJson<L>(`${path}?limit=${PAGE}`, init);
+  let page = first;
+  const data = [...first.data];
+  for (let last = data.at(-1); page.has_more && last !== undefined; last = page.data.at(-1)) {
+    page = await getJson<L>(`${path}?limit=${PAGE}&after=${encodeURIComponent(mark(last))}`, init);
+    data.push(...page.data);
+  }
+  return { ...first, data };
+}
+
 export const listUtterances = async (id: string): Promise<Utterance[]> =>
-  (await getJson<List<Utterance>>(`/api/sessions/${id}/utterances`)).data;
+  (await everyPage<Utterance, List<Utterance>>(`/api/sessions/${id}/utterances`, (last) => last.id)).data;
 
 export const listTurns = async (id: string): Promise<Turn[]> =>
-  (await getJson<List<Turn>>(`/api/sessions/${id}/turns`)).data;
+  (await everyPage<Turn, List<Turn>>(`/api/sessions/${id}/turns`, (last) => last.turn)).data;
 
 /** Everything said in an earlier session, as lines of the conversation. */
 export async function loadLines(id: string): Promise<Line[]> {

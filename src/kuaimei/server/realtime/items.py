@@ -12,6 +12,7 @@ from kuaimei.store.rows import Utterance
 
 __all__ = [
     "CONVERSATION_LIMIT",
+    "REMEMBERED",
     "TEXT_LIMIT",
     "Earlier",
     "Item",
@@ -28,7 +29,7 @@ TEXT_LIMIT = 20_000
 """Characters of one message that is typed."""
 CONVERSATION_LIMIT = 64 * 1024
 """Characters of all system and assistant messages that a client has put into a conversation."""
-_REMEMBERED = 1000
+REMEMBERED = 1000
 """Items that can be retrieved or named; older ones are forgotten, the history proper is kept elsewhere."""
 _REMEMBERED_CHARACTERS = 512 * 1024
 """… and characters of all of them."""
@@ -50,7 +51,7 @@ class Earlier:
 
     @classmethod
     def of(cls, utterances: Sequence[Utterance]) -> "Earlier":
-        """All of a session, in order."""
+        """The latest of a session, in order."""
         said = [one for one in utterances if one.words]
         return cls(
             tuple(Message(role=one.speaker, content=one.words) for one in said),
@@ -77,7 +78,8 @@ class Items:
         for number, (item_id, message) in enumerate(zip(earlier.ids, earlier.messages, strict=True)):
             kind = "output_text" if message.role == "assistant" else "input_text"
             content = [{"type": kind, "text": message.content}]
-            self.add(_message(item_id, message.role, content, "completed"), label=f"earlier_{number}")
+            self._append(_message(item_id, message.role, content, "completed"), f"earlier_{number}")
+        self._bound()
 
     @property
     def last_id(self) -> str | None:
@@ -92,19 +94,23 @@ class Items:
             given: It is a system or assistant message of the client's own.
         """
         before = self.last_id
-        self._items[item["id"]] = item
-        self._labels[item["id"]] = label
+        self._append(item, label)
         if given:
             self._given[item["id"]] = _characters(item)
+        self._bound()
+        return before
+
+    def _append(self, item: Item, label: str) -> None:
+        self._items[item["id"]] = item
+        self._labels[item["id"]] = label
+
+    def _bound(self) -> None:
         # Words are filled in after an item was added, so they are counted anew.
         characters = sum(map(_characters, self._items.values()))
-        while len(self._items) > _REMEMBERED or (
-            characters > _REMEMBERED_CHARACTERS and len(self._items) > 1
-        ):
+        while len(self._items) > REMEMBERED or (characters > _REMEMBERED_CHARACTERS and len(self._items) > 1):
             oldest = next(iter(self._items))
             characters -= _characters(self._items[oldest])
             self._forget(oldest)
-        return before
 
     def remove(self, item_id: str) -> str:
         """Forget the item; the label of its message.

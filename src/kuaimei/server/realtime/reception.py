@@ -18,7 +18,7 @@ from kuaimei.server.names import OWN_MODEL, has_own_model, model_id, models_for
 from kuaimei.server.realtime.commands import Commands
 from kuaimei.server.realtime.config import SessionConfig, instructions_room
 from kuaimei.server.realtime.gateway import Gateway
-from kuaimei.server.realtime.items import Earlier
+from kuaimei.server.realtime.items import REMEMBERED, Earlier
 from kuaimei.server.realtime.outbox import Outbox
 from kuaimei.server.realtime.protocol import ProtocolError, error_event
 from kuaimei.server.realtime.queueing import wait_for_place
@@ -220,7 +220,7 @@ class Reception:
         store = self._house.store
         if store is None:
             return Earlier()
-        return Earlier.of(await store.utterances(session))
+        return Earlier.of(await store.latest(session, REMEMBERED))
 
     async def _remember(self, visit: Visit) -> None:
         store = self._house.store

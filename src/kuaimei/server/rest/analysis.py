@@ -1,18 +1,20 @@
 """``…/analysis``: how an utterance was spoken, how a session went, and all of it anew."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from kuaimei.analysis.room import AnalysisRoom
 from kuaimei.errors import NotFound
 from kuaimei.server.course import COLUMNS, lines, spoken_session
 from kuaimei.server.errors import ApiError
 from kuaimei.server.house import House
+from kuaimei.server.rest.answers import in_json
 from kuaimei.server.rest.common import InHouse, Kept, Owner
-from kuaimei.server.rest.sessions import owned
+from kuaimei.server.rest.sessions import PAGE, After, Limit, owned, page_of
 from kuaimei.server.rest.sheets import sheet_response
 from kuaimei.server.spoken import group_of, moment_of, spoken_body, usual
 from kuaimei.store.peers import Group, Point
@@ -22,8 +24,8 @@ __all__ = ["router"]
 router = APIRouter(prefix="/api")
 
 
-@router.get("/recordings/{utterance}/analysis")
-async def get_analysis(utterance: str, house: InHouse, store: Kept, owner: Owner) -> dict[str, Any]:
+@router.get("/recordings/{utterance}/analysis", response_model=None)
+async def get_analysis(utterance: str, house: InHouse, store: Kept, owner: Owner) -> Response:
     """How one utterance was spoken: scores and what they consist of, features, and what is drawn."""
     found = await store.utterance(utterance)
     session = await owned(store, found.session_id, owner)
@@ -34,35 +36,51 @@ async def get_analysis(utterance: str, house: InHouse, store: Kept, owner: Owner
     earlier: Sequence[Point] = ()
     if analysis is not None and analysis.scores is not None:
         earlier = await store.peers.newest(group_of(session, found), before=moment_of(found))
-    return {
-        "object": "kuaimei.analysis",
-        **spoken_body(utterance, analysis, earlier, enabled=house.analysis is not None),
-        "contours": None if analysis is None else analysis.contours,
-    }
+    return await in_json(
+        lambda: {
+            "object": "kuaimei.analysis",
+            **spoken_body(utterance, analysis, earlier, enabled=house.analysis is not None),
+            "contours": None if analysis is None else analysis.contours,
+        }
+    )
 
 
-@router.get("/sessions/{session}/analysis")
+@router.get("/sessions/{session}/analysis", response_model=None)
 async def get_session_analysis(
     session: str,
     house: InHouse,
     store: Kept,
     owner: Owner,
     as_: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
-) -> Any:
-    """How everything in a session was spoken, in order, and what is usual of the person."""
+    limit: Limit = PAGE,
+    after: After = None,
+) -> Response:
+    """How what was said in a session was spoken, in order, and what is usual of the person.
+
+    A page of it, whose last id is the ``after`` of the next; as a sheet it is always whole.
+    """
     found = await owned(store, session, owner)
-    utterances = await store.utterances(session)
-    spoken = await spoken_session(store, found, utterances, enabled=house.analysis is not None)
+    enabled = house.analysis is not None
     if as_ == "csv":
-        return sheet_response(f"{session}.csv", COLUMNS, lines(spoken))
+        rows: list[list[object]] = []
+        said = await store.utterances(session)
+        for start in range(0, len(said), PAGE):
+            page = await spoken_session(store, found, said[start : start + PAGE], enabled=enabled)
+            rows += await asyncio.to_thread(lambda page=page: list(lines(page)))  # type: ignore[misc]
+        return await asyncio.to_thread(sheet_response, f"{session}.csv", COLUMNS, rows)
+    utterances = await page_of(store, session, limit, after)
+    spoken = await spoken_session(store, found, utterances, enabled=enabled)
     person = Group(owner, session, str(found.client.get("person", "")), "user", "")
     points = await store.peers.newest(person)
-    return {
-        "object": "list",
-        "data": spoken,
-        "usual": usual(points),
-        "usual_utterances": len(points),
-    }
+    return await in_json(
+        lambda: {
+            "object": "list",
+            "data": spoken,
+            "has_more": len(utterances) == limit,
+            "usual": usual(points),
+            "usual_utterances": len(points),
+        }
+    )
 
 
 @router.post("/analysis/again", status_code=202)

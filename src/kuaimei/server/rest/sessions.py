@@ -2,27 +2,32 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response, StreamingResponse
 
 from kuaimei.errors import NotFound
-from kuaimei.server.course import spoken_session
 from kuaimei.server.house import Archive
+from kuaimei.server.rest.answers import in_json
 from kuaimei.server.rest.common import InHouse, Kept, Owner
-from kuaimei.server.rest.export import export
+from kuaimei.server.rest.export import Said, export
 from kuaimei.server.security import owner_of
 from kuaimei.server.tiers import address, hq_body
 from kuaimei.store.rows import Session, Utterance
 
-__all__ = ["owned", "router", "utterance_body"]
+__all__ = ["PAGE", "After", "Limit", "owned", "page_of", "router", "utterance_body"]
 
 router = APIRouter(prefix="/api/sessions")
 
 TITLE_LIMIT = 200
 """Characters."""
+PAGE = 200
+"""Utterances or turns that are listed where nobody says how many."""
+
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=500)]
+After: TypeAlias = Annotated[str | None, Query(max_length=64)]
 
 
 async def owned(store: Archive, session: str, owner: str) -> Session:
@@ -35,6 +40,20 @@ async def owned(store: Archive, session: str, owner: str) -> Session:
     if owner_of(found) != owner:
         raise NotFound(f"no session {session} is kept")
     return found
+
+
+async def page_of(store: Archive, session: str, limit: int, after: str | None) -> Sequence[Utterance]:
+    """At most ``limit`` utterances of a session that come after the one of the id ``after``.
+
+    Raises:
+        NotFound: If that one is not in this session (any more): the listing is to be begun anew.
+    """
+    if after is None:
+        return await store.utterances(session, limit)
+    last = await store.utterance(after)
+    if last.session_id != session:
+        raise NotFound(f"no utterance {after} is kept in this session; list it from its beginning")
+    return await store.utterances(session, limit, after=last)
 
 
 def _body(session: Session) -> dict[str, Any]:
@@ -71,35 +90,50 @@ async def get_session(session: str, store: Kept, owner: Owner) -> dict[str, Any]
     return _body(await owned(store, session, owner))
 
 
-@router.get("/{session}/utterances")
-async def list_utterances(session: str, store: Kept, owner: Owner) -> dict[str, Any]:
-    """Everything said in it, by either side, in order."""
+@router.get("/{session}/utterances", response_model=None)
+async def list_utterances(
+    session: str, store: Kept, owner: Owner, limit: Limit = PAGE, after: After = None
+) -> Response:
+    """What was said in it, by either side, in order; ``after`` is the last id of the page before."""
     await owned(store, session, owner)
-    data = [utterance_body(utterance) for utterance in await store.utterances(session)]
-    return {"object": "list", "data": data}
+    found = await page_of(store, session, limit, after)
+    return await in_json(
+        lambda: {
+            "object": "list",
+            "data": [utterance_body(one) for one in found],
+            "has_more": len(found) == limit,
+        }
+    )
 
 
-@router.get("/{session}/turns")
-async def list_turns(session: str, store: Kept, owner: Owner) -> dict[str, Any]:
-    """Timings and failures of its turns, in order."""
+@router.get("/{session}/turns", response_model=None)
+async def list_turns(
+    session: str,
+    store: Kept,
+    owner: Owner,
+    limit: Limit = PAGE,
+    after: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
+) -> Response:
+    """Timings and failures of its turns, in order; ``after`` is the last number of the page before."""
     await owned(store, session, owner)
-    return {"object": "list", "data": [asdict(turn) for turn in await store.turns(session)]}
+    found = await store.turns(session, limit, after=after)
+    return await in_json(lambda: {"object": "list", "data": found, "has_more": len(found) == limit})
 
 
 @router.get("/{session}/export")
 async def export_session(session: str, house: InHouse, store: Kept, owner: Owner) -> StreamingResponse:
     """All of it as one ZIP file: transcript, data, how it was spoken, recordings."""
     found = await owned(store, session, owner)
-    utterances: Sequence[Utterance] = await store.utterances(session)
-    turns = await store.turns(session)
-    data = {
-        "session": _body(found),
-        "utterances": [utterance_body(utterance) for utterance in utterances],
-        "turns": [asdict(turn) for turn in turns],
-    }
-    enabled = house.analysis is not None
-    spoken = await spoken_session(store, found, utterances, enabled=enabled, contours=True)
-    archive: AsyncIterator[bytes] = export(store, session, data, utterances, spoken)
+    said = Said(found, await store.utterances(session), await store.turns(session))
+
+    def described() -> dict[str, Any]:
+        return {
+            "session": _body(found),
+            "utterances": [utterance_body(utterance) for utterance in said.utterances],
+            "turns": [asdict(turn) for turn in said.turns],
+        }
+
+    archive: AsyncIterator[bytes] = export(store, said, described, analysed=house.analysis is not None)
     headers = {"Content-Disposition": f'attachment; filename="{found.id}.zip"'}
     return StreamingResponse(archive, media_type="application/zip", headers=headers)
 

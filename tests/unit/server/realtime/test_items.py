@@ -42,7 +42,7 @@ def test_what_is_no_message_is_refused(item: dict[str, Any], param: str) -> None
 
 
 def test_order_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_REMEMBERED", 3)
+    monkeypatch.setattr(room, "REMEMBERED", 3)
     items = Items()
     assert items.last_id is None
     befores = [items.add(user_audio_item(f"item_{n}"), label="") for n in range(5)]
