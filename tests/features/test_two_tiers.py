@@ -153,7 +153,7 @@ def _(world: World) -> None:
 
 @when("評分者要一題來比較")
 def _(world: World) -> None:
-    world.note.trial = world.note.http.get("/api/listening/next", params={"kind": "tiers"}).json()
+    world.note.trial = world.note.http.post("/api/listening/next", params={"kind": "tiers"}).json()
 
 
 @then("題目裡看不出哪個是快、哪個是美")

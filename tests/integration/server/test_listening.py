@@ -86,7 +86,7 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 
 async def test_a_reply_is_compared_blind_and_then_told(served: Served, http: httpx.AsyncClient) -> None:
-    trial = (await http.get("/api/listening/next")).json()
+    trial = (await http.post("/api/listening/next")).json()
     assert trial == {
         "object": "kuaimei.listening.trial",
         "id": "trial_1",
@@ -117,7 +117,7 @@ async def test_a_reply_is_compared_blind_and_then_told(served: Served, http: htt
 async def test_the_order_is_chance(served: Served, http: httpx.AsyncClient) -> None:
     assert served.house.store is not None
     for _ in range(24):
-        await http.get("/api/listening/next")
+        await http.post("/api/listening/next")
     trials = served.house.store.preferences.trials.values()
     assert {trial.a for trial in trials} == {"hq", "fast"}  # all the same: once in eight million runs
 
@@ -129,25 +129,25 @@ async def test_voices_are_compared_where_no_reply_can_be(tmp_path: Path) -> None
         httpx.AsyncClient(base_url=served.url, timeout=60) as http,
     ):
         assert served.house.store is not None
-        assert code(await http.get("/api/listening/next", params={"kind": "tiers"})) == (
+        assert code(await http.post("/api/listening/next", params={"kind": "tiers"})) == (
             404,
             "nothing_to_compare",
         )
-        trial = (await http.get("/api/listening/next")).json()
+        trial = (await http.post("/api/listening/next")).json()
         assert trial["kind"] == "voices"
         assert trial["text"].startswith("你好")
         for side in "ab":
             assert len(sound(await http.get(trial[side]))[0]) > 10_000
         assert {req.text for req in synthesizer.requests} == {trial["text"]}
         for _ in range(12):
-            await http.get("/api/listening/next", params={"kind": "voices"})
+            await http.post("/api/listening/next", params={"kind": "voices"})
         compared = served.house.store.preferences.trials.values()
         assert all("voice_mine" in (trial.first, trial.second) for trial in compared)
         assert not any("af_three" in (trial.first, trial.second) for trial in compared)  # says something else
-        asked = await http.get("/api/listening/next", params={"kind": "voices", "voice": "zm_two"})
+        asked = await http.post("/api/listening/next", params={"kind": "voices", "voice": "zm_two"})
         last = served.house.store.preferences.trials[asked.json()["id"]]
         assert "zm_two" in (last.first, last.second)
-        assert code(await http.get("/api/listening/next", params={"voice": "nobody"})) == (404, "not_found")
+        assert code(await http.post("/api/listening/next", params={"voice": "nobody"})) == (404, "not_found")
         synthesizer.voices = ("zf_one", "zm_two")  # deleted meanwhile
         gone = [await http.get(trial[side]) for side in "ab"]
         assert sorted(answer.status_code for answer in gone) == [200, 404]
@@ -159,7 +159,7 @@ async def test_a_single_voice_has_nothing_to_compare(tmp_path: Path) -> None:
         serving(house(tmp_path, rendered=False, synthesizer=synthesizer)) as served,
         httpx.AsyncClient(base_url=served.url) as http,
     ):
-        assert code(await http.get("/api/listening/next")) == (404, "nothing_to_compare")
+        assert code(await http.post("/api/listening/next")) == (404, "nothing_to_compare")
 
 
 async def test_results_add_up(http: httpx.AsyncClient) -> None:
@@ -167,7 +167,7 @@ async def test_results_add_up(http: httpx.AsyncClient) -> None:
     assert empty == {"object": "kuaimei.listening.results", "judged": 0, "pairs": []}
     wanted = ["hq"] * 8 + ["fast"] * 2 + [None]
     for want in wanted:
-        trial = (await http.get("/api/listening/next")).json()
+        trial = (await http.post("/api/listening/next")).json()
         first = len(sound(await http.get(trial["a"]))[0]) > 30_000  # the hq clip is the longer one
         choice = "same" if want is None else "a" if (want == "hq") == first else "b"
         answer = await http.post(f"/api/listening/{trial['id']}", json={"choice": choice, "remark": "=1+1"})
@@ -198,11 +198,11 @@ async def test_results_add_up(http: httpx.AsyncClient) -> None:
 
 
 async def test_only_what_makes_sense_is_taken(http: httpx.AsyncClient) -> None:
-    trial = (await http.get("/api/listening/next")).json()
+    trial = (await http.post("/api/listening/next")).json()
     path = f"/api/listening/{trial['id']}"
     for body in ({"choice": "c"}, {}, {"choice": "a", "remark": "x" * 501}, {"choice": "a", "more": 1}):
         assert code(await http.post(path, json=body)) == (400, "invalid_value")
-    assert code(await http.get("/api/listening/next", params={"kind": "cats"})) == (400, "invalid_value")
+    assert code(await http.post("/api/listening/next", params={"kind": "cats"})) == (400, "invalid_value")
     assert code(await http.get(f"{path}/c")) == (400, "invalid_value")
     assert code(await http.get("/api/listening/trial_none/a")) == (404, "not_found")
     assert code(await http.post("/api/listening/trial_none", json={"choice": "a"})) == (404, "not_found")
@@ -215,3 +215,8 @@ async def test_what_somebody_else_compares_is_nobodys_business(
     theirs = await served.house.store.preferences.begin("else", "tiers", "hq", "fast", swapped=True)
     assert code(await http.get(f"/api/listening/{theirs.id}/a")) == (404, "not_found")
     assert code(await http.post(f"/api/listening/{theirs.id}", json={"choice": "a"})) == (404, "not_found")
+
+
+async def test_looking_makes_no_comparison(http: httpx.AsyncClient) -> None:
+    """A page of another site can have a browser look at addresses; what it looks at must change nothing."""
+    assert (await http.get("/api/listening/next")).status_code == 405

@@ -126,7 +126,7 @@ CASES: Final[dict[tuple[str, str], Ask]] = {
     ("GET", "/api/voices/{voice}/reference"): _get("/api/voices/x/reference"),
     ("GET", "/api/voices/{voice}/sample"): _get("/api/voices/zf_one/sample"),
     ("DELETE", "/api/voices/{voice}"): _json("DELETE", "/api/voices/x", None),
-    ("GET", "/api/listening/next"): _get("/api/listening/next"),
+    ("POST", "/api/listening/next"): _json("POST", "/api/listening/next", None),
     ("GET", "/api/listening/results"): _get("/api/listening/results"),
     ("GET", "/api/listening/results.csv"): _get("/api/listening/results.csv"),
     ("GET", "/api/listening/{trial}/{side}"): _get("/api/listening/x/a"),

@@ -42,7 +42,7 @@ export interface Results {
 export const RESULTS_CSV = "/api/listening/results.csv";
 
 export const nextTrial = (kind: PairKind | null): Promise<Trial> =>
-  getJson(`/api/listening/next${kind ? `?kind=${kind}` : ""}`, { cache: "no-store" });
+  getJson(`/api/listening/next${kind ? `?kind=${kind}` : ""}`, { method: "POST" });
 
 export const judge = (trial: string, choice: Choice, remark: string): Promise<Judgement> =>
   getJson(`/api/listening/${trial}`, {

@@ -38,7 +38,7 @@ class Judgement(BaseModel):
     remark: str = Field("", max_length=REMARK_LIMIT)
 
 
-@router.get("/next")
+@router.post("/next")
 async def next_trial(
     blind: Blind,
     owner: Owner,
