@@ -228,6 +228,11 @@ class ServerSettings(_Section):
     """Conversations at once."""
     max_waiting: int = Field(16, ge=0)
     """Sessions beyond ``max_sessions`` that wait in a queue for a place; further ones are turned away."""
+    max_connections: int = Field(1000, ge=16)
+    """Connections at once, also of those who have not shown a key; 256 file descriptors are kept for other
+    things. The one that has waited longest without having asked for anything makes room for the next."""
+    max_connections_per_address: int = Field(200, ge=1)
+    """… from one address; those of this machine, on which a proxy may run, are not counted."""
     requests_per_minute: int = Field(120, ge=1)
     """Responses and typed messages that one session may ask for; what is spoken is not counted."""
     max_body_mb: int = 25

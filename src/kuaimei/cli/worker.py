@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from kuaimei import __version__
 from kuaimei.cli import console
 from kuaimei.errors import KuaimeiError
+from kuaimei.server.http import HttpConfig
 from kuaimei.server.listening import PatientServer, address_of, listen
+from kuaimei.server.serve import connection_registry
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.workers.app import create_worker
 from kuaimei.workers.engines import CARDS, card
@@ -66,8 +67,9 @@ async def _serve(found: Card, options: Options, idle_s: float, load: bool) -> No
         console.note(f"  weights   {licence.weights}, from {licence.source}; code: {licence.code}")
         serving_worker = Worker(found, options, idle_s)
         app = create_worker(serving_worker, References(Path(folder)), server)
-        config = uvicorn.Config(
+        config = HttpConfig(
             app,
+            connection_registry(server),
             log_level="warning",
             access_log=False,
             server_header=False,
