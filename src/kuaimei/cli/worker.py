@@ -12,9 +12,9 @@ import typer
 from kuaimei import __version__
 from kuaimei.cli import console
 from kuaimei.errors import KuaimeiError
+from kuaimei.server.connections import connection_registry
 from kuaimei.server.http import HttpConfig
 from kuaimei.server.listening import PatientServer, address_of, listen
-from kuaimei.server.serve import connection_registry
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.workers.app import create_worker
 from kuaimei.workers.engines import CARDS, card

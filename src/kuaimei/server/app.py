@@ -9,10 +9,12 @@ from kuaimei import __version__
 from kuaimei.server import page as pages
 from kuaimei.server.admission import Admission
 from kuaimei.server.errors import install_error_handlers
+from kuaimei.server.headers import SafeHeaders
 from kuaimei.server.house import House
-from kuaimei.server.limits import BodyLimit, Gate
+from kuaimei.server.limits import BodyLimit, Gate, UploadGate
 from kuaimei.server.metrics import Metrics
 from kuaimei.server.page import Page
+from kuaimei.server.readiness import Readiness
 from kuaimei.server.realtime import ws
 from kuaimei.server.realtime.reception import Reception
 from kuaimei.server.rest import (
@@ -34,6 +36,10 @@ from kuaimei.server.security import Guard
 from kuaimei.server.webrtc import calls
 
 __all__ = ["create_app"]
+
+_UPLOADS = 4
+"""Files of a kind that are taken in at once, before anything is made of them."""
+_UPLOADS_WAITING = 32
 
 
 def create_app(house: House, page: Page | None = None) -> FastAPI:
@@ -60,6 +66,7 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
     app.state.reception = Reception(house, app.state.admission, metrics)
     app.state.calls = calls.Calls(app.state.reception, server)
     app.state.page = page = page or Page()
+    app.state.readiness = Readiness(house.store)
     app.state.samples = _samples(house)
     app.state.decoding = Gate("transcriptions", running=2, waiting=16)
     app.state.enrolling = Gate("new voices", running=1, waiting=8)
@@ -92,8 +99,13 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
         voices.PATH: house.settings.voices.max_upload_mb,
     }
     app.add_middleware(BodyLimit, files={path: mb * 1024 * 1024 for path, mb in files_mb.items()})
-    # The outermost: nothing is read from strangers.
+    app.add_middleware(
+        UploadGate, gates={path: Gate("uploads", _UPLOADS, _UPLOADS_WAITING) for path in files_mb}
+    )
+    # Nothing is read from strangers.
     app.add_middleware(Guard, settings=server, open_paths=page.paths)
+    # The outermost: refusals are answers too.
+    app.add_middleware(SafeHeaders)
     return app
 
 

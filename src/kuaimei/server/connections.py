@@ -11,12 +11,16 @@ import time
 from collections import Counter
 from typing import Final, Protocol
 
-__all__ = ["RESERVED_DESCRIPTORS", "ConnectionRegistry", "Rarely"]
+from kuaimei.settings import ServerSettings
+from kuaimei.system.descriptors import raise_descriptor_limit
+
+__all__ = ["RESERVED_DESCRIPTORS", "ConnectionRegistry", "Rarely", "connection_registry"]
 
 _log = logging.getLogger(__name__)
 
 RESERVED_DESCRIPTORS: Final = 256
 """For recordings, the database, engines and child processes."""
+_LEAST: Final = 16
 _QUIET_S: Final = 10.0
 
 
@@ -89,6 +93,12 @@ class ConnectionRegistry:
             _log.warning(
                 "%d connections refused or closed within %g s, the last " + what, count, _QUIET_S, *details
             )
+
+
+def connection_registry(settings: ServerSettings) -> ConnectionRegistry:
+    """For the connections of one server; asks the system for as many descriptors as it gives."""
+    most = min(settings.max_connections, raise_descriptor_limit() - RESERVED_DESCRIPTORS)
+    return ConnectionRegistry(max(most, _LEAST), settings.max_connections_per_address)
 
 
 class Rarely:

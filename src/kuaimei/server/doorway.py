@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kuaimei import __version__
 from kuaimei.server.errors import error_body
+from kuaimei.server.headers import SafeHeaders
 from kuaimei.server.heap import freeze_heap
 from kuaimei.server.page import Page
 from kuaimei.server.security import Guard
@@ -48,7 +49,13 @@ class Doorway:
             Route("/api/status", self._status),
             Route("/{path:path}", self._rest, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
         ]
-        self._loading: ASGIApp = Guard(Starlette(routes=routes), settings.server, self._page.paths)
+        loading = Starlette(routes=routes)
+
+        async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+            """What is told to whoever may come in."""
+            await (self._refuse if scope["type"] == "websocket" else loading)(scope, receive, send)
+
+        self._loading: ASGIApp = SafeHeaders(Guard(behind, settings.server, self._page.paths))
         self._app: ASGIApp | None = None
 
     def progress(self, name: str) -> None:
@@ -68,9 +75,7 @@ class Doorway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Through the door, or told to wait."""
-        if scope["type"] == "websocket" and self._app is None:
-            await self._refuse(scope, receive, send)
-        elif scope["type"] == "lifespan" or self._app is None:
+        if scope["type"] == "lifespan" or self._app is None:
             await self._loading(scope, receive, send)
         else:
             await self._app(scope, receive, send)

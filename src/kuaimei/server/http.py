@@ -6,11 +6,10 @@ from typing import Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from kuaimei.server.connections import ConnectionRegistry, Rarely
 
-__all__ = ["BoundedHttp", "CountedWebSocket", "HttpConfig"]
+__all__ = ["BoundedHttp", "HttpConfig"]
 
 _HEADERS_S: Final = 10.0
 """From the connection, or the first byte of a further request, to the end of its headers."""
@@ -38,7 +37,7 @@ class HttpConfig(uvicorn.Config):
     """
 
     def __init__(self, app: Any, registry: ConnectionRegistry, **more: Any) -> None:
-        super().__init__(app, http=BoundedHttp, **{"ws": CountedWebSocket, **more})
+        super().__init__(app, http=BoundedHttp, **more)
         self.registry = registry
         logger = logging.getLogger("uvicorn.error")
         if not any(isinstance(one, _OnceInAWhile) for one in logger.filters):
@@ -61,22 +60,6 @@ class _OnceInAWhile(logging.Filter):
 
 class _TooMuch(Exception):
     """More headers or requests at once than anybody needs; ends the connection with a 400."""
-
-
-class CountedWebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, which is still the connection that it was before.
-
-    Attributes:
-        was: As what it is counted; None: not at all.
-    """
-
-    was: "BoundedHttp | None" = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
-        super().connection_lost(exc)
-        if self.was is not None:
-            self.was.leave()
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -136,9 +119,9 @@ class BoundedHttp(HttpToolsProtocol):
             timer.cancel()
         self._timers.clear()
         super().handle_websocket_upgrade()
-        protocol = self.transport.get_protocol()
-        if isinstance(protocol, CountedWebSocket):
-            protocol.was = self
+        # Whoever takes over must say when it is gone, see `kuaimei.server.websocket`.
+        protocol: Any = self.transport.get_protocol()
+        protocol.leave = self.leave
 
     # What the parser finds
 

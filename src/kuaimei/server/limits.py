@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,7 +12,7 @@ from kuaimei.errors import QueueFull
 from kuaimei.server.errors import error_body
 from kuaimei.server.json_bounds import MOST_MARKS, marks_in
 
-__all__ = ["BodyLimit", "Gate"]
+__all__ = ["BodyLimit", "Gate", "UploadGate"]
 
 _JSON_LIMIT = 2 * 1024 * 1024
 """Bytes of a body that is not a file."""
@@ -112,3 +112,54 @@ class Gate:
                 yield
         finally:
             self._inside -= 1
+
+
+class UploadGate:
+    """Lets a few uploads in at once; of those that wait nothing is read: they hold neither memory nor disk.
+
+    A place is held until the answer begins: by then the file was decoded, or waits where decoding is bounded.
+
+    Args:
+        app: What lies behind.
+        gates: By path; only what is posted there waits.
+        until_read: A place is only held until all of the body was read: behind it there is another order.
+    """
+
+    def __init__(self, app: ASGIApp, gates: Mapping[str, Gate], *, until_read: bool = False) -> None:
+        self._app = app
+        self._gates = gates
+        self._until_read = until_read
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let through, after a while or at once, or refuse."""
+        gate = self._gates.get(scope.get("path", "")) if scope["type"] == "http" else None
+        if gate is None or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        async with AsyncExitStack() as place:
+            try:
+                await place.enter_async_context(gate.enter())
+            except QueueFull as full:
+                await _drain(receive)
+                await _busy(send, str(full))
+                return
+
+            async def answered(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    await place.aclose()
+                await send(message)
+
+            async def read() -> Message:
+                message = await receive()
+                if self._until_read and not message.get("more_body", False):
+                    await place.aclose()
+                return message
+
+            await self._app(scope, read, answered)
+
+
+async def _busy(send: Send, told: str) -> None:
+    body = json.dumps(error_body(told, 503, code=QueueFull.kind)).encode()
+    headers = [(b"content-type", b"application/json"), (b"retry-after", b"5"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -3,27 +3,18 @@
 import uvicorn
 from starlette.types import ASGIApp
 
-from kuaimei.server.connections import RESERVED_DESCRIPTORS, ConnectionRegistry
+from kuaimei.server.connections import connection_registry
 from kuaimei.server.doorway import Doorway
 from kuaimei.server.http import HttpConfig
 from kuaimei.server.listening import PatientServer
 from kuaimei.server.realtime.session import FRAME_LIMIT
+from kuaimei.server.websocket import CountedWebSocket
 from kuaimei.settings import ServerSettings
-from kuaimei.system.descriptors import raise_descriptor_limit
 
-__all__ = ["connection_registry", "make_server"]
+__all__ = ["make_server"]
 
 _SHUTDOWN_S = 10
 """Patience with requests in work when the server stops; conversations end at once."""
-
-
-_LEAST_CONNECTIONS = 16
-
-
-def connection_registry(settings: ServerSettings) -> ConnectionRegistry:
-    """For the connections of one server; asks the system for as many descriptors as it gives."""
-    most = min(settings.max_connections, raise_descriptor_limit() - RESERVED_DESCRIPTORS)
-    return ConnectionRegistry(max(most, _LEAST_CONNECTIONS), settings.max_connections_per_address)
 
 
 def make_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
@@ -31,6 +22,7 @@ def make_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
     config = HttpConfig(
         app,
         connection_registry(settings),
+        ws=CountedWebSocket,
         host=settings.host,
         port=settings.port,
         log_level="warning",

@@ -59,6 +59,18 @@ class Database:
         """A connection of one's own, outside the pool."""
         return await psycopg.AsyncConnection.connect(self.conninfo)
 
+    async def probe(self) -> None:
+        """Ask it something over a connection of its own: those of the pool are for those who have a key.
+
+        Raises:
+            StoreError: If it is away.
+        """
+        try:
+            async with await self.connect() as connection:
+                await connection.execute("select 1")
+        except (psycopg.Error, OSError) as error:
+            raise StoreError(f"the database refused: {_first_line(error)}") from error
+
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """A transaction, committed at the end of the block.

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -92,8 +92,7 @@ class Store(Archive):
         trouble: list[str] = []
         database = blobs = True
         try:
-            async with self._database.begin() as connection:
-                await connection.execute(text("select 1"))
+            await self._database.probe()
         except StoreError as error:
             database = False
             trouble.append(str(error))

@@ -16,7 +16,8 @@ from kuaimei import __version__
 from kuaimei.audio.encode import CONTENT_TYPES, StreamEncoder
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.server.errors import ApiError, install_error_handlers
-from kuaimei.server.limits import BodyLimit
+from kuaimei.server.headers import SafeHeaders
+from kuaimei.server.limits import BodyLimit, Gate, UploadGate
 from kuaimei.server.security import Guard
 from kuaimei.settings import ServerSettings
 from kuaimei.workers.references import References
@@ -26,6 +27,10 @@ from kuaimei.workers.worker import Worker
 __all__ = ["create_worker"]
 
 _FILE_LIMIT: Final = 25 * 1024 * 1024
+_UPLOADS: Final = 4
+_UPLOADS_WAITING: Final = 64
+_REQUESTS: Final = 16
+"""… and requests to speak: they may bring a voice with them."""
 _INPUT_LIMIT: Final = 4096
 """Characters, as the OpenAI dialect has it."""
 _DATA_URL: Final = "data:"
@@ -86,8 +91,15 @@ def create_worker(worker: Worker, references: References, server: ServerSettings
     app.post("/v1/audio/speech")(_speak)
     install_error_handlers(app)
     app.add_middleware(BodyLimit, files={"/v1/voices": _FILE_LIMIT, "/v1/audio/speech": _FILE_LIMIT})
-    # The outermost: nothing is read from strangers.
+    uploads = Gate("uploads", _UPLOADS, _UPLOADS_WAITING)
+    app.add_middleware(UploadGate, gates={"/v1/voices": uploads})
+    requests = Gate("requests", _REQUESTS, _UPLOADS_WAITING)
+    # Whoever is talking overtakes the others, where they wait for the engine.
+    app.add_middleware(UploadGate, gates={"/v1/audio/speech": requests}, until_read=True)
+    # Nothing is read from strangers.
     app.add_middleware(Guard, settings=server)
+    # The outermost: refusals are answers too.
+    app.add_middleware(SafeHeaders)
     return app
 
 
@@ -109,9 +121,10 @@ class _ModeRequest(BaseModel):
     mode: Mode = "fast"
 
 
-async def _healthz(worker: _TheWorker) -> JSONResponse:
-    """It runs; how far its engine is."""
-    return JSONResponse(worker.describe(), 503 if worker.state == "failed" else 200)
+async def _healthz(request: Request, worker: _TheWorker) -> JSONResponse:
+    """It runs; to whoever has the key, also how far its engine is."""
+    told = worker.describe() if request.state.owner else {"status": worker.state}
+    return JSONResponse(told, 503 if worker.state == "failed" else 200)
 
 
 async def _models(worker: _TheWorker) -> dict[str, Any]:

@@ -22,7 +22,9 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.models.source import Source
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.server import create_app, make_server
+from kuaimei.server.connections import ConnectionRegistry
 from kuaimei.server.heap import freeze_heap
+from kuaimei.server.http import HttpConfig
 from kuaimei.settings import Settings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.store.analyses import ANALYSE_JOB
@@ -52,6 +54,7 @@ class Whole:
     house: House
     app: FastAPI
     port: int
+    registry: ConnectionRegistry
 
     @property
     def url(self) -> str:
@@ -118,7 +121,9 @@ async def whole(settings: Settings, engines: Engines | None = None) -> AsyncIter
         serving = asyncio.ensure_future(running.serve())
         await eventually(lambda: running.started or serving.done())
         try:
-            yield Whole(house, app, running.servers[0].sockets[0].getsockname()[1])
+            assert isinstance(running.config, HttpConfig)
+            port = running.servers[0].sockets[0].getsockname()[1]
+            yield Whole(house, app, port, running.config.registry)
         finally:
             running.should_exit = True
             await serving

@@ -1,7 +1,6 @@
 """``/healthz``, ``/readyz``, ``/metrics``."""
 
 import asyncio
-from typing import Any
 
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -9,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from kuaimei.errors import KuaimeiError
 from kuaimei.server.metrics import Metrics
+from kuaimei.server.readiness import Readiness
 from kuaimei.server.rest.common import InHouse
 
 __all__ = ["router"]
@@ -25,16 +25,10 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(house: InHouse) -> JSONResponse:
-    """It can take a conversation: engines are warm before the server opens, so the store decides."""
-    checks: dict[str, Any] = {"engines": "ok", "store": "off"}
-    if house.store is not None:
-        try:
-            async with asyncio.timeout(_STORE_S):
-                health = await house.store.health()
-            checks["store"] = "ok" if health.ok else "unavailable"
-        except (KuaimeiError, TimeoutError):
-            checks["store"] = "unavailable"
+async def readyz(request: Request) -> JSONResponse:
+    """It can take a conversation; at most two seconds old."""
+    readiness: Readiness = request.app.state.readiness
+    checks = await readiness.checks()
     ready = checks["store"] != "unavailable"
     body = {"status": "ready" if ready else "not ready", "checks": checks}
     return JSONResponse(body, status_code=200 if ready else 503)

@@ -70,7 +70,9 @@ async def get_audio(
     headers = {
         "Accept-Ranges": "bytes",
         "ETag": f'"{sha256}"',
-        "Cache-Control": "private, max-age=3600",
+        # A player may keep it, and asks each time whether it is still there and still allowed to it.
+        "Cache-Control": "private, no-cache",
+        "Vary": "Authorization",
     }
     if if_none_match == headers["ETag"]:
         return Response(status_code=304, headers=headers)

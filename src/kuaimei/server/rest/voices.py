@@ -205,8 +205,7 @@ async def get_sample(voice: str, request: Request, house: InHouse, owner: Owner)
     """A sentence in that voice, as MP3; made when it is asked for the first time."""
     samples: Samples = request.app.state.samples
     if voice in stock_voices(house):
-        headers = {"Cache-Control": "private, max-age=86400"}
-        return Response(await samples.sample(voice), media_type="audio/mpeg", headers=headers)
+        return Response(await samples.sample(voice), media_type="audio/mpeg")
     if house.voices is None:
         raise NotFound(f"no voice is called {voice[:80]!r}; see /api/voices")
     found = await house.voices.voice(voice, owner)

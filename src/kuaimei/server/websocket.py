@@ -1,0 +1,24 @@
+"""uvicorn's WebSocket, which is still the connection that it was before."""
+
+from collections.abc import Callable
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+__all__ = ["CountedWebSocket"]
+
+
+class CountedWebSocket(WebSocketsSansIOProtocol):
+    """One connection, after its upgrade.
+
+    Attributes:
+        leave: To be called when it is gone.
+    """
+
+    leave: Callable[[], None]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        super().connection_lost(exc)
+        leave = getattr(self, "leave", None)
+        if leave is not None:  # None: it went during the upgrade
+            leave()
