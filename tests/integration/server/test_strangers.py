@@ -46,7 +46,7 @@ async def sockets(port: int, count: int, first: bytes = b"") -> AsyncIterator[li
     readers: list[asyncio.StreamReader] = []
     async with AsyncExitStack() as stack:
         for _ in range(count):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
             stack.callback(writer.close)
             readers.append(reader)
             if first:
@@ -111,7 +111,7 @@ async def test_hundreds_who_ask_whether_it_is_ready_take_nobody_anything(served:
 
 
 async def test_headers_without_end_are_cut_off(served: Whole) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    _, writer = await asyncio.open_connection("127.0.0.1", served.port)
     writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n")
     sent = 0
     try:
