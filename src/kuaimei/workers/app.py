@@ -15,11 +15,13 @@ from starlette.responses import JSONResponse, StreamingResponse
 from kuaimei import __version__
 from kuaimei.audio.encode import CONTENT_TYPES, StreamEncoder
 from kuaimei.engines.types import Priority, Ticket
+from kuaimei.server.attending import Streamed, attended
 from kuaimei.server.errors import ApiError, install_error_handlers
 from kuaimei.server.headers import SafeHeaders
 from kuaimei.server.limits import BodyLimit, Gate, UploadGate
 from kuaimei.server.security import Guard
 from kuaimei.settings import ServerSettings
+from kuaimei.text.wellformed import WellFormedText
 from kuaimei.workers.references import References
 from kuaimei.workers.types import Mode, Reference, Speech
 from kuaimei.workers.worker import Worker
@@ -37,7 +39,7 @@ _DATA_URL: Final = "data:"
 
 
 class _Voice(BaseModel):
-    id: str
+    id: WellFormedText
 
 
 class SpeechRequest(BaseModel):
@@ -53,11 +55,11 @@ class SpeechRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    input: str = Field(min_length=1, max_length=_INPUT_LIMIT)
-    model: str = ""
-    voice: str | _Voice = ""
-    transcript: str = Field(default="", max_length=2000)
-    instructions: str = Field(default="", max_length=500)
+    input: WellFormedText = Field(min_length=1, max_length=_INPUT_LIMIT)
+    model: WellFormedText = ""
+    voice: WellFormedText | _Voice = ""
+    transcript: WellFormedText = Field(default="", max_length=2000)
+    instructions: WellFormedText = Field(default="", max_length=500)
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float = Field(default=1.0, ge=0.5, le=2.0)
     mode: Mode = "fast"
@@ -154,10 +156,15 @@ async def _list_voices(worker: _TheWorker, lent: _Lent) -> dict[str, Any]:
 
 
 async def _lend_voice(
-    worker: _TheWorker, lent: _Lent, file: UploadFile, transcript: Annotated[str, Form(max_length=2000)] = ""
+    client: Request,
+    worker: _TheWorker,
+    lent: _Lent,
+    file: UploadFile,
+    transcript: Annotated[WellFormedText, Form(max_length=2000)] = "",
 ) -> dict[str, Any]:
     """Lend a voice: audio of any common format, and what is said in it. The same gets the same id."""
-    return {"id": await _lend(worker, lent, await file.read(), transcript), "object": "kuaimei.voice"}
+    lending = _lend(worker, lent, await file.read(), transcript)
+    return {"id": await attended(client, lending), "object": "kuaimei.voice"}
 
 
 async def _drop_voice(voice: str, lent: _Lent) -> dict[str, Any]:
@@ -165,7 +172,9 @@ async def _drop_voice(voice: str, lent: _Lent) -> dict[str, Any]:
     return {"id": voice, "object": "kuaimei.voice.deleted", "deleted": lent.drop(voice)}
 
 
-async def _speak(request: SpeechRequest, worker: _TheWorker, lent: _Lent) -> StreamingResponse:
+async def _speak(
+    request: SpeechRequest, client: Request, worker: _TheWorker, lent: _Lent
+) -> StreamingResponse:
     """Speak ``input``; the first bytes leave as soon as there are any."""
     card = worker.card
     if request.model not in {"", card.name, "kuaimei"}:
@@ -177,13 +186,20 @@ async def _speak(request: SpeechRequest, worker: _TheWorker, lent: _Lent) -> Str
     if request.speed != 1.0 and not card.speed:
         told = f"{card.name} has one pace; leave out the speed"
         raise ApiError(told, code="speed_unsupported", param="speed")
-    stream = _encoded(worker, request, await _asked(request, worker, lent))
+    speech = await attended(client, _asked(request, worker, lent))
+    stream = _encoded(worker, request, speech)
     # What goes wrong before the first byte can still be told as an error.
+    first = await attended(client, _begun(stream, whole=not request.stream))
+    return Streamed(_whole(first, stream), media_type=CONTENT_TYPES[request.response_format])
+
+
+async def _begun(stream: AsyncGenerator[bytes, None], *, whole: bool) -> bytes:
+    """The first bytes, or all of them."""
     first = await anext(stream)
-    if not request.stream:
+    if whole:
         async with aclosing(stream):
             first += b"".join([data async for data in stream])
-    return StreamingResponse(_whole(first, stream), media_type=CONTENT_TYPES[request.response_format])
+    return first
 
 
 async def _asked(request: SpeechRequest, worker: Worker, lent: References) -> Speech:

@@ -119,6 +119,9 @@ async def test_health_and_readiness(served: Served, http: httpx.AsyncClient) -> 
     assert (await http.get("/healthz")).json() == {"status": "ok"}
     ready = await http.get("/readyz")
     assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+
+
+async def test_without_its_database_it_is_not_ready(served: Served, http: httpx.AsyncClient) -> None:
     assert served.house.store is not None
     served.house.store.away = True
     ready = await http.get("/readyz")

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self, TypeAlias
 from uuid import uuid4
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from kuaimei.dialogue.streams import closing
 from kuaimei.engines.llm.history import estimate_tokens
 from kuaimei.engines.types import LLMReq, Message
 from kuaimei.errors import EngineUnavailable, KuaimeiError
+from kuaimei.server.attending import Streamed, attended
 from kuaimei.server.house import House
 from kuaimei.server.names import OWN_MODEL, check_model
 from kuaimei.server.rest import sse
@@ -136,7 +137,7 @@ class _Completion:
 
 
 @router.post("/v1/chat/completions")
-async def create_chat_completion(request: ChatRequest, house: InHouse) -> Response:
+async def create_chat_completion(request: ChatRequest, client: Request, house: InHouse) -> Response:
     """Answer ``messages``; in one piece or, with ``stream``, as it is written."""
     model = check_model(house, "llm", request.model)
     messages = tuple(m.message() for m in request.messages)
@@ -149,10 +150,9 @@ async def create_chat_completion(request: ChatRequest, house: InHouse) -> Respon
     if request.stream:
         include_usage = request.stream_options is not None and request.stream_options.include_usage
         # What goes wrong before the first word can still be told as an error.
-        first = await anext(text, "")
-        return StreamingResponse(_chunks(first, text, completion, include_usage), media_type=sse.MEDIA_TYPE)
-    async with closing(text) as pieces:
-        content = "".join([piece async for piece in pieces])
+        first = await attended(client, _first(text))
+        return Streamed(_chunks(first, text, completion, include_usage), media_type=sse.MEDIA_TYPE)
+    content = await attended(client, _all(text))
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": content, "refusal": None},
@@ -169,6 +169,15 @@ async def create_chat_completion(request: ChatRequest, house: InHouse) -> Respon
             "usage": completion.usage,
         }
     )
+
+
+async def _first(text: AsyncIterator[str]) -> str:
+    return await anext(text, "")
+
+
+async def _all(text: AsyncIterator[str]) -> str:
+    async with closing(text) as pieces:
+        return "".join([piece async for piece in pieces])
 
 
 async def _written(

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from kuaimei.judging.preference import wilson
+from kuaimei.server.attending import attended
 from kuaimei.server.blind import Listening, Side
 from kuaimei.server.errors import ApiError
 from kuaimei.server.rest.common import InHouse, Kept, Owner
@@ -83,11 +84,14 @@ async def results_csv(store: Kept, owner: Owner) -> Response:
 
 
 @router.get("/{trial}/{side}")
-async def get_clip(trial: str, side: Side, blind: Blind, store: Kept, owner: Owner) -> Response:
+async def get_clip(
+    request: Request, trial: str, side: Side, blind: Blind, store: Kept, owner: Owner
+) -> Response:
     """One of the two clips, as FLAC."""
     found = await store.preferences.trial(trial, owner)
     headers = {"Cache-Control": "private, no-store"}
-    return Response(await blind.clip(found, side), media_type="audio/flac", headers=headers)
+    data = await attended(request, blind.clip(found, side))
+    return Response(data, media_type="audio/flac", headers=headers)
 
 
 @router.post("/{trial}")

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from kuaimei.dialogue.streams import closing
+from kuaimei.server.attending import Streamed
 from kuaimei.server.errors import ApiError
 from kuaimei.server.rest.common import InHouse, Kept, Owner
 from kuaimei.server.rest.sessions import owned, utterance_body
@@ -86,7 +87,7 @@ async def get_audio(
     first = await anext(aiter(audio.chunks), b"")
     body = _bytes(first, audio.chunks)
     status = 200 if part is None else 206
-    return StreamingResponse(body, status_code=status, media_type=audio.media_type, headers=headers)
+    return Streamed(body, status_code=status, media_type=audio.media_type, headers=headers)
 
 
 @router.post("/{utterance}/hq", status_code=202)

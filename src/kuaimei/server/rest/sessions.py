@@ -6,9 +6,10 @@ from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from kuaimei.errors import NotFound
+from kuaimei.server.attending import Streamed
 from kuaimei.server.house import Archive
 from kuaimei.server.rest.answers import in_json
 from kuaimei.server.rest.common import InHouse, Kept, Owner
@@ -25,6 +26,9 @@ TITLE_LIMIT = 200
 """Characters."""
 PAGE = 200
 """Utterances or turns that are listed where nobody says how many."""
+
+_EXPORT_S = 12 * 3600.0
+"""Recordings of months over a slow line."""
 
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=500)]
 After: TypeAlias = Annotated[str | None, Query(max_length=64)]
@@ -120,8 +124,8 @@ async def list_turns(
     return await in_json(lambda: {"object": "list", "data": found, "has_more": len(found) == limit})
 
 
-@router.get("/{session}/export")
-async def export_session(session: str, house: InHouse, store: Kept, owner: Owner) -> StreamingResponse:
+@router.get("/{session}/export", response_model=None)
+async def export_session(session: str, house: InHouse, store: Kept, owner: Owner) -> Response:
     """All of it as one ZIP file: transcript, data, how it was spoken, recordings."""
     found = await owned(store, session, owner)
     said = Said(found, await store.utterances(session), await store.turns(session))
@@ -135,7 +139,9 @@ async def export_session(session: str, house: InHouse, store: Kept, owner: Owner
 
     archive: AsyncIterator[bytes] = export(store, said, described, analysed=house.analysis is not None)
     headers = {"Content-Disposition": f'attachment; filename="{found.id}.zip"'}
-    return StreamingResponse(archive, media_type="application/zip", headers=headers)
+    answer = Streamed(archive, media_type="application/zip", headers=headers)
+    answer.total_s = _EXPORT_S
+    return answer
 
 
 class _Rename(BaseModel):

@@ -2,18 +2,19 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import StreamingResponse
+from starlette.responses import Response
 
 from kuaimei.audio.encode import CONTENT_TYPES, StreamEncoder
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.streams import closing
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineUnavailable, KuaimeiError
+from kuaimei.server.attending import Streamed, attended
 from kuaimei.server.errors import ApiError
 from kuaimei.server.house import House
 from kuaimei.server.names import OWN_MODEL, check_model
@@ -45,8 +46,8 @@ class SpeechRequest(BaseModel):
     stream_format: Literal["audio", "sse"] = "audio"
 
 
-@router.post("/v1/audio/speech")
-async def create_speech(request: SpeechRequest, house: InHouse) -> StreamingResponse:
+@router.post("/v1/audio/speech", response_model=None)
+async def create_speech(request: SpeechRequest, client: Request, house: InHouse) -> Response:
     """Speak ``input``; the first bytes leave as soon as its first clause is made."""
     check_model(house, "tts", request.model)
     synthesizer = house.engines.synthesizer
@@ -54,10 +55,10 @@ async def create_speech(request: SpeechRequest, house: InHouse) -> StreamingResp
     encoder = await asyncio.to_thread(StreamEncoder, request.response_format, synthesizer.sample_rate)
     stream = _encoded(_patiently(house, req), encoder)
     # What goes wrong before the first byte can still be told as an error.
-    first = await anext(stream)
+    first = await attended(client, anext(stream))
     if request.stream_format == "sse":
-        return StreamingResponse(_events(first, stream), media_type=sse.MEDIA_TYPE)
-    return StreamingResponse(_whole(first, stream), media_type=CONTENT_TYPES[request.response_format])
+        return Streamed(_events(first, stream), media_type=sse.MEDIA_TYPE)
+    return Streamed(_whole(first, stream), media_type=CONTENT_TYPES[request.response_format])
 
 
 def _voice(request: SpeechRequest, house: House) -> str:
@@ -82,7 +83,7 @@ async def _patiently(house: House, req: TTSReq) -> AsyncIterator[Pcm]:
             yield pcm
 
 
-async def _encoded(audio: AsyncIterator[Pcm], encoder: StreamEncoder) -> AsyncIterator[bytes]:
+async def _encoded(audio: AsyncIterator[Pcm], encoder: StreamEncoder) -> AsyncGenerator[bytes, None]:
     async with closing(audio) as pieces:
         async for pcm in pieces:
             if data := await asyncio.to_thread(encoder.push, pcm):

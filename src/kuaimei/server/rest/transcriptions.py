@@ -3,16 +3,18 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.dialogue.streams import closing
 from kuaimei.engines.types import Language, STTChunk, STTReq
 from kuaimei.errors import EngineUnavailable, KuaimeiError
+from kuaimei.server.attending import Streamed, attended
 from kuaimei.server.errors import ApiError
 from kuaimei.server.house import House
 from kuaimei.server.limits import Gate
@@ -30,6 +32,8 @@ PATH = "/v1/audio/transcriptions"
 
 _LONGEST_S = 3600.0
 _DECODING_S = 60.0
+_TOTAL_S = 3600.0
+"""An hour of speech takes a quarter of one to recognise, and waits for everybody who talks."""
 
 
 @router.post(PATH)
@@ -56,16 +60,16 @@ async def create_transcription(
         hotwords=house.settings.dialogue.hotwords,
         ticket=ticket(),
     )
-    data = await file.read()
-    if not data:
+    if not file.size:
         raise ApiError("the file is empty", code="invalid_audio", param="file")
     if stream:
-        return StreamingResponse(_events(data, gate, house, asked), media_type=sse.MEDIA_TYPE)
-    async with gate.enter():
-        pcm = await _decoded(data)
-        segments = [segment async for segment in _segments(pcm, house, asked)]
+        place = AsyncExitStack()
+        await attended(request, place.enter_async_context(gate.enter()))
+        events = Streamed(_events(file, house, asked), media_type=sse.MEDIA_TYPE)
+        events.total_s, events.place = _TOTAL_S, place
+        return events
+    duration_s, segments = await attended(request, _whole(file, gate, house, asked), total_s=_TOTAL_S)
     text = join_pieces([s.text for s in segments])
-    duration_s = len(pcm) / ASR_RATE
     match response_format:
         case "text":
             return PlainTextResponse(f"{text}\n")
@@ -90,6 +94,14 @@ def _language(asked: str, house: House) -> Language | None:
         case "en" | "english":
             return "en"
     raise ApiError(f"the languages are zh and en, not {asked[:20]!r}", param="language")
+
+
+async def _whole(file: UploadFile, gate: Gate, house: House, asked: STTReq) -> tuple[float, list[Segment]]:
+    """Length of the recording in seconds, and what is said in it."""
+    async with gate.enter():
+        pcm = await _decoded(await file.read())
+        async with closing(_segments(pcm, house, asked)) as segments:
+            return len(pcm) / ASR_RATE, [segment async for segment in segments]
 
 
 async def _decoded(data: bytes) -> Pcm:
@@ -126,17 +138,16 @@ def _main_language(segments: list[Segment]) -> Language | None:
     return max(lengths, key=lambda name: lengths[name], default=None)
 
 
-async def _events(data: bytes, gate: Gate, house: House, asked: STTReq) -> AsyncIterator[str]:
+async def _events(file: UploadFile, house: House, asked: STTReq) -> AsyncIterator[str]:
     texts: list[str] = []
     try:
-        async with gate.enter():
-            pcm = await _decoded(data)
-            async with closing(_segments(pcm, house, asked)) as segments:
-                async for segment in segments:
-                    before = join_pieces(texts)
-                    texts.append(segment.text)
-                    delta = join_pieces(texts)[len(before) :]
-                    yield sse.event({"type": "transcript.text.delta", "delta": delta})
+        pcm = await _decoded(await file.read())
+        async with closing(_segments(pcm, house, asked)) as segments:
+            async for segment in segments:
+                before = join_pieces(texts)
+                texts.append(segment.text)
+                delta = join_pieces(texts)[len(before) :]
+                yield sse.event({"type": "transcript.text.delta", "delta": delta})
         yield sse.event({"type": "transcript.text.done", "text": join_pieces(texts)})
     except KuaimeiError as error:
         yield sse.failure(error)

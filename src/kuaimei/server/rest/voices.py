@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from kuaimei.engines.protocols import VoiceBank
 from kuaimei.errors import NotFound
+from kuaimei.server.attending import attended
 from kuaimei.server.errors import ApiError, error_body
 from kuaimei.server.house import House
 from kuaimei.server.limits import Gate
@@ -116,23 +117,28 @@ async def add_voice(
     )
     title = _text(name, "name")
     gate: Gate = request.app.state.enrolling
-    async with gate.enter():
-        path = await asyncio.to_thread(_to_disk, file)
-        try:
-            voice = await library.enrol(
-                path,
-                name=title,
-                consent=consent,
-                owner=owner,
-                transcript=transcript,
-                language=language or None,
-            )
-        except ReferenceRefused as error:
-            body = error_body(str(error), 422, code=error.kind, param="file")
-            body["error"]["checks"] = [check.model_dump(mode="json") for check in error.checks]
-            return JSONResponse(body, status_code=422)
-        finally:
-            await asyncio.to_thread(path.unlink, True)
+
+    async def enrolled() -> Voice:
+        async with gate.enter():
+            path = await asyncio.to_thread(_to_disk, file)
+            try:
+                return await library.enrol(
+                    path,
+                    name=title,
+                    consent=consent,
+                    owner=owner,
+                    transcript=transcript,
+                    language=language or None,
+                )
+            finally:
+                await asyncio.to_thread(path.unlink, True)
+
+    try:
+        voice = await attended(request, enrolled())
+    except ReferenceRefused as error:
+        body = error_body(str(error), 422, code=error.kind, param="file")
+        body["error"]["checks"] = [check.model_dump(mode="json") for check in error.checks]
+        return JSONResponse(body, status_code=422)
     return JSONResponse(cloned_body(voice), status_code=201)
 
 
@@ -205,7 +211,7 @@ async def get_sample(voice: str, request: Request, house: InHouse, owner: Owner)
     """A sentence in that voice, as MP3; made when it is asked for the first time."""
     samples: Samples = request.app.state.samples
     if voice in stock_voices(house):
-        return Response(await samples.sample(voice), media_type="audio/mpeg")
+        return Response(await attended(request, samples.sample(voice)), media_type="audio/mpeg")
     if house.voices is None:
         raise NotFound(f"no voice is called {voice[:80]!r}; see /api/voices")
     found = await house.voices.voice(voice, owner)
@@ -213,7 +219,7 @@ async def get_sample(voice: str, request: Request, house: InHouse, owner: Owner)
         raise ApiError(f"the voice is {found.state}: it cannot be heard yet", status=409, code="not_ready")
     # It sounds different when more of it is learned.
     headers = {"Cache-Control": "private, no-store"}
-    data = await samples.sample(voice, found.language or "")
+    data = await attended(request, samples.sample(voice, found.language or ""))
     return Response(data, media_type="audio/mpeg", headers=headers)
 
 
