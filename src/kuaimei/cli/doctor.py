@@ -140,7 +140,7 @@ def _weights(settings: Settings) -> Iterator[Finding]:
         except KuaimeiError as error:
             yield Finding(role, "fail", value, str(error))
             continue
-        where: str | Path = source.url or source.path or "built in"
+        where: str | Path = source.where or source.path or "built in"
         yield Finding(role, "ok", f"{source.name}: {where}")
 
 

@@ -102,6 +102,6 @@ async def _live(
 
 
 def _loaded(source: Source) -> str:
-    where = source.url or (str(source.path) if source.path else "built in")
+    where = source.where or (str(source.path) if source.path else "built in")
     licence = f"  ({source.licence})" if source.licence else ""
     return f"  {source.role:9} {source.name}{licence}  {where}"

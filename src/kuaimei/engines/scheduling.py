@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
-from kuaimei.engines.types import Ticket
+from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import QueueFull
 
 __all__ = ["Lane"]
@@ -39,12 +39,15 @@ class Lane:
         name: Of the engine or resource, for messages and metrics.
         capacity: Units that may be lent at once.
         limit: Requests that may wait; one more is refused.
+        reserved: Units that are never lent to requests for which nobody waits: somebody who begins to talk
+            finds them free, however much else is asked for.
     """
 
-    def __init__(self, name: str, capacity: int = 1, *, limit: int = 64) -> None:
+    def __init__(self, name: str, capacity: int = 1, *, limit: int = 64, reserved: int = 0) -> None:
         self.name = name
         self.capacity = capacity
         self.limit = limit
+        self.reserved = min(reserved, capacity - 1)
         self._free = capacity
         self._waiting: list[_Waiting] = []
         self._arrivals = count()
@@ -76,7 +79,8 @@ class Lane:
         Raises:
             QueueFull: If too many wait that are as important, or the ticket's deadline passes first.
         """
-        units = min(units, self.capacity)
+        # However many are asked for, there must come a time when so many are free.
+        units = min(units, self.capacity - self.reserved)
         await self._acquire(ticket, units)
         holding = object()
         if give_way is not None:
@@ -144,7 +148,8 @@ class Lane:
                 self._waiting,
                 key=lambda w: (w.ticket.rank, self._served.get(w.ticket.session, -1), w.arrival),
             )
-            if first.units > self._free:
+            kept = self.reserved if first.ticket.rank is Priority.BACKGROUND else 0
+            if first.units > self._free - kept:
                 return  # the first in line is not overtaken by smaller requests
             self._waiting.remove(first)
             if first.granted.done():

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from kuaimei.errors import WeightsError
 from kuaimei.models.catalog import Entry, load_catalog
 from kuaimei.models.shelf import Shelf
-from kuaimei.models.source import Role, Source
+from kuaimei.models.source import Role, Source, without_secrets
 
 if TYPE_CHECKING:
     from kuaimei.settings import Settings
@@ -88,8 +88,8 @@ def _far(role: Role, url: str) -> Source:
     if role not in _REMOTE:
         raise WeightsError(f"{_setting(role)} cannot be a URL: this role runs on this machine only")
     if not urlsplit(url).hostname:
-        raise WeightsError(f"{_setting(role)} is {url!r}, which names no host")
-    return Source(role, url, "openai", url=url)
+        raise WeightsError(f"{_setting(role)} is {without_secrets(url)!r}, which names no host")
+    return Source(role, without_secrets(url), "openai", url=url)
 
 
 def _pulled(entry: Entry, shelf: Shelf) -> Source:

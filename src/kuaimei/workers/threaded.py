@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from contextlib import aclosing, asynccontextmanager
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm, from_float
+from kuaimei.engines.relay import relayed
 from kuaimei.engines.scheduling import Lane
 from kuaimei.errors import EngineError, KuaimeiError, SettingsError
 from kuaimei.workers.types import BlockingSpeaker, Speaker, Speech
@@ -17,6 +18,11 @@ from kuaimei.workers.types import BlockingSpeaker, Speaker, Speech
 __all__ = ["Threaded", "opened_in_a_thread"]
 
 T = TypeVar("T")
+
+_AHEAD_SAMPLES: Final = 16 * 1024 * 1024
+"""Sound that may be there before somebody takes it: eleven minutes at 24 kHz."""
+_UNHEARD_S: Final = 30.0
+"""A listener who takes nothing for so long, when there is so much, is given up."""
 
 
 class Threaded:
@@ -46,18 +52,30 @@ class Threaded:
 
     async def stream(self, speech: Speech) -> AsyncGenerator[Pcm, None]:
         """See `Speaker.stream`; left early, it stops after the piece in work."""
-        async with self.lane.slot(speech.ticket):
-            pieces = self._engine.speak(speech)
-            try:
-                while (piece := await self._run(_next, pieces)) is not None:
-                    if piece.size:
-                        yield from_float(np.ascontiguousarray(piece.reshape(-1), np.float32))
-            except (KuaimeiError, asyncio.CancelledError):
-                raise
-            except Exception as error:  # whatever a package throws
-                raise EngineError(f"{self._name} failed on {speech.text[:40]!r}: {error}") from error
-            finally:
-                await asyncio.shield(self._run(_close, pieces))
+        sound = relayed(
+            self.lane.slot(speech.ticket),
+            lambda: self._speak(speech),
+            limit=_AHEAD_SAMPLES,
+            size=len,
+            patience_s=_UNHEARD_S,
+        )
+        async with aclosing(sound):
+            async for pcm in sound:
+                yield pcm
+
+    async def _speak(self, speech: Speech) -> AsyncGenerator[Pcm, None]:
+        pieces = self._engine.speak(speech)
+        try:
+            while (piece := await self._run(_next, pieces)) is not None:
+                if piece.size:
+                    yield from_float(np.ascontiguousarray(piece.reshape(-1), np.float32))
+        except (KuaimeiError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # whatever a package throws
+            told = f"{self._name} failed on a text of {len(speech.text)} characters: {error}"
+            raise EngineError(told) from error
+        finally:
+            await asyncio.shield(self._run(_close, pieces))
 
     async def _run(
         self, function: Callable[[Iterator[NDArray[np.float32]]], T], pieces: Iterator[NDArray[np.float32]]

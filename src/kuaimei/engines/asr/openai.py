@@ -11,7 +11,7 @@ from openai import AsyncOpenAI, OpenAIError, omit
 from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms, to_bytes
 from kuaimei.engines.asr.guards import units, voiced_s
 from kuaimei.engines.asr.screen import present
-from kuaimei.engines.remote import first_model, translated
+from kuaimei.engines.remote import far_client, far_lane, first_model, translated
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Language, STTChunk, STTReq
 from kuaimei.engines.workshop import Workshop
@@ -114,10 +114,8 @@ def _language(text: str) -> Language | None:
 async def open_openai(workshop: Workshop, source: Source) -> AsyncIterator[OpenAIRecognizer]:
     """A client of ``source.url``; a server that is not up yet is asked again at the first request."""
     settings = workshop.settings.engines
-    async with AsyncOpenAI(
-        base_url=source.url, api_key=settings.remote_key.get_secret_value() or "none", max_retries=1
-    ) as client:
-        lane = Lane(f"asr at {source.url}", settings.remote_concurrency)
+    async with far_client(settings, source.url) as client:
+        lane = far_lane("asr", source.url, settings.remote_concurrency)
         recognizer = OpenAIRecognizer(client, settings.asr_remote_model, lane)
         with suppress(EngineUnavailable, TimeoutError):
             await asyncio.wait_for(recognizer.find_model(), _CONNECT_S)

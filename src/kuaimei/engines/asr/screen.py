@@ -6,6 +6,7 @@ from functools import cache
 import opencc
 
 from kuaimei.text.script import to_traditional
+from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["present"]
 
@@ -30,7 +31,7 @@ def present(text: str) -> str:
     A clause that is in Traditional script already keeps its words (s2tw): s2twp exchanges words as well
     and would make a 「聊天的物件」 of a speaker's 「聊天的對象」.
     """
-    text = _SPACES.sub(" ", text).strip()
+    text = _SPACES.sub(" ", to_well_formed(text)).strip()
     if not _HAS_HAN.search(text):
         return text
     text = _SPACE_IN_HAN.sub("", text)

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Final, cast
 
 from openai import APIConnectionError, AsyncOpenAI, OpenAIError, Timeout
 from openai.types.chat import ChatCompletionMessageParam
 
 from kuaimei.engines.llm.screen import on_screen
-from kuaimei.engines.remote import first_model, translated
+from kuaimei.engines.relay import relayed
+from kuaimei.engines.remote import far_client, far_lane, first_model, translated
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, EngineUnavailable
-from kuaimei.models.source import Source
+from kuaimei.models.source import Source, without_secrets
 
 __all__ = ["OpenAILanguageModel", "open_openai"]
 
@@ -24,6 +25,11 @@ _CONNECT_S: Final = 5.0
 _SILENCE_S: Final = 60.0
 """Patience with a server that sends nothing; whoever waits has less of it and closes the stream."""
 
+
+_AHEAD: Final = 4096
+"""Pieces of text that may be there before somebody takes them: more than nearly all replies have."""
+_UNREAD_S: Final = 30.0
+"""A reader who takes none for so long, when there are so many, is given up."""
 
 _GO_ON: Final[dict[str, Any]] = {"continue_final_message": True, "add_generation_prompt": False}
 """What vLLM must be told to go on with a reply begun; llama.cpp and Ollama do so by themselves. OpenAI's
@@ -72,30 +78,37 @@ class OpenAILanguageModel:
         return self._model
 
     async def _write(self, req: LLMReq) -> AsyncGenerator[str, None]:
+        words = relayed(
+            self.lane.slot(req.ticket), lambda: self._ask(req), limit=_AHEAD, patience_s=_UNREAD_S
+        )
+        async with aclosing(words):
+            async for word in words:
+                yield word
+
+    async def _ask(self, req: LLMReq) -> AsyncGenerator[str, None]:
         messages = [message.model_dump() for message in req.messages]
         if req.prefix:
             messages.append({"role": "assistant", "content": req.prefix})
         begun = finished = False
-        async with self.lane.slot(req.ticket):
-            try:
-                async with await self._client.chat.completions.create(
-                    model=await self.find_model(),
-                    messages=cast("list[ChatCompletionMessageParam]", messages),
-                    max_tokens=req.max_tokens,
-                    temperature=req.temperature,
-                    stream=True,
-                    extra_body=_GO_ON if req.prefix else None,
-                ) as chunks:
-                    async for chunk in chunks:
-                        begun = True
-                        for choice in chunk.choices[:1]:
-                            finished = finished or choice.finish_reason is not None
-                            if choice.delta.content:
-                                yield choice.delta.content
-            except (OpenAIError, ValueError) as error:  # the latter: it does not speak JSON
-                if begun and isinstance(error, APIConnectionError):
-                    raise self._broken_off() from error
-                raise translated(error, _WHO, self._url) from error
+        try:
+            async with await self._client.chat.completions.create(
+                model=await self.find_model(),
+                messages=cast("list[ChatCompletionMessageParam]", messages),
+                max_tokens=req.max_tokens,
+                temperature=req.temperature,
+                stream=True,
+                extra_body=_GO_ON if req.prefix else None,
+            ) as chunks:
+                async for chunk in chunks:
+                    begun = True
+                    for choice in chunk.choices[:1]:
+                        finished = finished or choice.finish_reason is not None
+                        if choice.delta.content:
+                            yield choice.delta.content
+        except (OpenAIError, ValueError) as error:  # the latter: it does not speak JSON
+            if begun and isinstance(error, APIConnectionError):
+                raise self._broken_off() from error
+            raise translated(error, _WHO, self._url) from error
         if not finished:
             raise self._broken_off()
 
@@ -104,20 +117,17 @@ class OpenAILanguageModel:
         return str(self._client.base_url)
 
     def _broken_off(self) -> EngineError:
-        return EngineUnavailable(f"{_WHO} at {self._url} broke off in the middle of a reply")
+        where = without_secrets(self._url)
+        return EngineUnavailable(f"{_WHO} at {where} broke off in the middle of a reply")
 
 
 @asynccontextmanager
 async def open_openai(workshop: Workshop, source: Source) -> AsyncIterator[OpenAILanguageModel]:
     """A client of ``source.url``; a server that is not up yet is asked again at the first request."""
     settings = workshop.settings.engines
-    async with AsyncOpenAI(
-        base_url=source.url,
-        api_key=settings.remote_key.get_secret_value() or "none",
-        timeout=Timeout(_SILENCE_S, connect=_CONNECT_S),
-        max_retries=1,
-    ) as client:
-        lane = Lane(f"llm at {source.url}", settings.remote_concurrency)
+    timeout = Timeout(_SILENCE_S, connect=_CONNECT_S)
+    async with far_client(settings, source.url, timeout) as client:
+        lane = far_lane("llm", source.url, settings.remote_concurrency)
         model = OpenAILanguageModel(client, settings.llm_remote_model, lane)
         with suppress(EngineUnavailable, TimeoutError):
             await asyncio.wait_for(model.find_model(), 2 * _CONNECT_S)

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from kuaimei.text.spoken import SpokenStream
+from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["on_screen"]
 
@@ -15,9 +16,14 @@ async def on_screen(written: AsyncGenerator[str, None], prefix: str) -> AsyncGen
         prefix: What of the same reply is on the screen already.
     """
     cleaner = SpokenStream(after=prefix)
+    held = ""
     async with aclosing(written):
         async for piece in written:
-            if text := cleaner.push(piece):
+            # A character may come in two halves, and a NUL would be the end of the text in what converts it.
+            held += piece
+            half = held[-1:] if "\ud800" <= held[-1:] <= "\udbff" else ""
+            whole, held = held[: len(held) - len(half)], half
+            if text := cleaner.push(to_well_formed(whole)):
                 yield text
-        if text := cleaner.flush():
+        if text := cleaner.push(to_well_formed(held)) + cleaner.flush():
             yield text

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,12 +12,13 @@ from openai import AsyncOpenAI, BaseModel, NotFoundError, OpenAIError
 
 from kuaimei.audio.pcm import Pcm, from_bytes
 from kuaimei.audio.silence import StreamTrimmer
-from kuaimei.engines.remote import first_model, translated
+from kuaimei.engines.relay import relayed
+from kuaimei.engines.remote import far_client, far_lane, first_model, translated
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import TTSReq
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, EngineUnavailable, SettingsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import Source, without_secrets
 
 __all__ = ["OpenAISynthesizer", "open_openai"]
 
@@ -26,6 +27,10 @@ _WHO = "the synthesiser"
 _PATIENCE_S: Final = 30.0
 """With the server, where a request brings no deadline of its own."""
 _CHUNK_MS: Final = 100
+_AHEAD_BYTES: Final = 32 * 1024 * 1024
+"""Sound that may be there before somebody takes it: eleven minutes, nearly the longest text there may be."""
+_UNHEARD_S: Final = 30.0
+"""A listener who takes nothing for so long, when there is so much, is given up."""
 
 _log = logging.getLogger(__name__)
 
@@ -108,8 +113,15 @@ class OpenAISynthesizer:
             raise EngineError(f"no voice is called {voice!r}; there are: {', '.join(self.voices)}")
         reference = self._references.get(voice)
         trimmer = StreamTrimmer(self.sample_rate)
-        async with self.lane.slot(req.ticket):
-            async for data in self._receive(req, voice, reference):
+        sound = relayed(
+            self.lane.slot(req.ticket),
+            lambda: self._receive(req, voice, reference),
+            limit=_AHEAD_BYTES,
+            size=len,
+            patience_s=_UNHEARD_S,
+        )
+        async with aclosing(sound):
+            async for data in sound:
                 pcm = trimmer.push(from_bytes(data))
                 if len(pcm):
                     yield pcm
@@ -163,9 +175,8 @@ class OpenAISynthesizer:
         except OpenAIError as error:
             raise translated(error, _WHO, str(self._client.base_url)) from error
         except httpx2.HTTPError as error:
-            raise EngineUnavailable(
-                f"{_WHO} at {self._client.base_url} broke off in the middle of a clause"
-            ) from error
+            where = without_secrets(str(self._client.base_url))
+            raise EngineUnavailable(f"{_WHO} at {where} broke off in the middle of a clause") from error
 
     async def _lend(self, reference: _Reference) -> str:
         """The name by which the server knows it."""
@@ -185,7 +196,7 @@ class OpenAISynthesizer:
         try:
             await self._client.delete(f"/voices/{name}", cast_to=object)
         except OpenAIError as error:  # it forgets it by itself, later
-            _log.warning("the server could not be told to forget a voice: %s", error)
+            _log.warning("the server could not be told to forget a voice: %s", type(error).__name__)
 
 
 @asynccontextmanager
@@ -196,15 +207,13 @@ async def open_openai(workshop: Workshop, source: Source) -> AsyncIterator[OpenA
         raise SettingsError(
             "a far synthesiser needs the names of its voices: KUAIMEI_ENGINES__TTS_REMOTE_VOICES"
         )
-    async with AsyncOpenAI(
-        base_url=source.url, api_key=settings.remote_key.get_secret_value() or "none", max_retries=1
-    ) as client:
+    async with far_client(settings, source.url) as client:
         synthesizer = OpenAISynthesizer(
             client,
             settings.tts_remote_model,
             settings.tts_remote_voices,
             settings.tts_remote_rate,
-            Lane(f"tts at {source.url}", settings.remote_concurrency),
+            far_lane("tts", source.url, settings.remote_concurrency),
         )
         with suppress(EngineUnavailable, TimeoutError):
             await asyncio.wait_for(synthesizer.find_model(), _PATIENCE_S)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.errors import EngineError, EngineUnavailable
+from kuaimei.models.source import without_secrets
 from kuaimei.settings import Settings
 from kuaimei.workers.reading import simplified
 from kuaimei.workers.threaded import opened_in_a_thread
@@ -58,12 +59,16 @@ class _Fish:
             asked["references"] = [{"audio": audio, "text": words}]
         yield from self._spoken(asked)
 
+    @property
+    def _where(self) -> str:
+        return without_secrets(str(self._client.base_url))
+
     def _ask(self, path: str) -> None:
         try:
             self._client.get(path).raise_for_status()
         except httpx.HTTPError as error:
             raise EngineUnavailable(
-                f"there is no Fish-Speech server at {self._client.base_url}; start its tools/api_server.py"
+                f"there is no Fish-Speech server at {self._where}; start its tools/api_server.py"
             ) from error
 
     def _spoken(self, asked: dict[str, Any]) -> Iterator[NDArray[np.float32]]:
@@ -85,12 +90,12 @@ class _Fish:
                         yield np.frombuffer(held[:whole], "<i2").astype(np.float32) / 32768.0
                         held = held[whole:]
         except httpx.HTTPError as error:
-            raise EngineUnavailable(f"Fish-Speech at {self._client.base_url} broke off") from error
+            raise EngineUnavailable(f"Fish-Speech at {self._where} broke off") from error
 
 
 @asynccontextmanager
 async def _open(options: Options) -> AsyncIterator[Speaker]:
-    client = httpx.Client(base_url=options.model or _URL, timeout=_PATIENCE_S)
+    client = httpx.Client(base_url=options.model or _URL, timeout=_PATIENCE_S, trust_env=False)
 
     def make() -> _Fish:
         options.progress("its server")
