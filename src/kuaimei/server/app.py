@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from kuaimei import __version__
 from kuaimei.server import page as pages
+from kuaimei.server.addresses import PlainAddress
 from kuaimei.server.admission import Admission
 from kuaimei.server.errors import install_error_handlers
 from kuaimei.server.headers import SafeHeaders
@@ -99,6 +100,7 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
         voices.PATH: house.settings.voices.max_upload_mb,
     }
     app.add_middleware(BodyLimit, files={path: mb * 1024 * 1024 for path, mb in files_mb.items()})
+    app.add_middleware(PlainAddress)
     app.add_middleware(
         UploadGate, gates={path: Gate("uploads", _UPLOADS, _UPLOADS_WAITING) for path in files_mb}
     )

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 from kuaimei import __version__
 from kuaimei.audio.encode import CONTENT_TYPES, StreamEncoder
 from kuaimei.engines.types import Priority, Ticket
+from kuaimei.server.addresses import PlainAddress
 from kuaimei.server.attending import Streamed, attended
 from kuaimei.server.errors import ApiError, install_error_handlers
 from kuaimei.server.headers import SafeHeaders
@@ -93,6 +94,7 @@ def create_worker(worker: Worker, references: References, server: ServerSettings
     app.post("/v1/audio/speech")(_speak)
     install_error_handlers(app)
     app.add_middleware(BodyLimit, files={"/v1/voices": _FILE_LIMIT, "/v1/audio/speech": _FILE_LIMIT})
+    app.add_middleware(PlainAddress)
     uploads = Gate("uploads", _UPLOADS, _UPLOADS_WAITING)
     app.add_middleware(UploadGate, gates={"/v1/voices": uploads})
     requests = Gate("requests", _REQUESTS, _UPLOADS_WAITING)

@@ -34,6 +34,7 @@ __all__ = [
     "explain",
     "new_id",
     "parse",
+    "read_object",
 ]
 
 ServerEvent: TypeAlias = dict[str, Any]
@@ -198,20 +199,7 @@ def parse(text: str) -> ClientEvent:
         ProtocolError: If it is no JSON object, of no known type, or lacks what its type needs; if it holds
             too many values, or text that is none.
     """
-    if (marks := marks_in(text)) > MOST_MARKS:
-        raise ProtocolError(
-            f"the event holds some {marks} values, and nothing here needs more than {MOST_MARKS}",
-            code="event_too_large",
-        )
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ProtocolError("the event is not valid JSON", code="invalid_json") from None
-    if not isinstance(data, dict):
-        raise ProtocolError("an event is a JSON object with a 'type'", code="invalid_json")
-    given = data.get("event_id")
-    event_id = to_well_formed(given)[:_EVENT_ID_LIMIT] if isinstance(given, str) else None
-    _check(data, event_id)
+    data, event_id = read_object(text)
     kind = data.get("type")
     if not isinstance(kind, str) or kind not in _MODELS:
         raise ProtocolError(
@@ -226,6 +214,29 @@ def parse(text: str) -> ClientEvent:
         # The first place in the path is the union's own tag.
         param, message = explain(error, skip=1)
         raise ProtocolError(message, param=param, event_id=event_id) from None
+
+
+def read_object(text: str) -> tuple[dict[str, Any], str | None]:
+    """A JSON object of a client's, and its ``event_id`` if it has one.
+
+    Raises:
+        ProtocolError: If it is none, holds too many values, or text that is none.
+    """
+    if (marks := marks_in(text)) > MOST_MARKS:
+        raise ProtocolError(
+            f"the event holds some {marks} values, and nothing here needs more than {MOST_MARKS}",
+            code="event_too_large",
+        )
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ProtocolError("the event is not valid JSON", code="invalid_json") from None
+    if not isinstance(data, dict):
+        raise ProtocolError("an event is a JSON object with a 'type'", code="invalid_json")
+    given = data.get("event_id")
+    event_id = to_well_formed(given)[:_EVENT_ID_LIMIT] if isinstance(given, str) else None
+    _check(data, event_id)
+    return data, event_id
 
 
 def _check(data: dict[str, Any], event_id: str | None) -> None:

@@ -12,6 +12,7 @@ from kuaimei.server.rest.sessions import owned
 from kuaimei.server.rest.sheets import sheet_response
 from kuaimei.server.tiers import address
 from kuaimei.store.ratings import Marks
+from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["router"]
 
@@ -39,7 +40,7 @@ class Opinion(BaseModel):
     confidence: Mark = None
     stability: Mark = None
     affability: Mark = None
-    rater: Annotated[str, Field(max_length=RATER_LIMIT), AfterValidator(_plain)] = ""
+    rater: Annotated[WellFormedText, Field(max_length=RATER_LIMIT), AfterValidator(_plain)] = ""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -13,6 +13,7 @@ from kuaimei.server.errors import ApiError
 from kuaimei.server.rest.common import InHouse, Kept, Owner
 from kuaimei.server.rest.sheets import sheet_response
 from kuaimei.store.preferences import Choice, Kind, Tally, Trial
+from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["router"]
 
@@ -36,7 +37,7 @@ class Judgement(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     choice: Choice
-    remark: str = Field("", max_length=REMARK_LIMIT)
+    remark: WellFormedText = Field("", max_length=REMARK_LIMIT)
 
 
 @router.post("/next")

@@ -17,6 +17,7 @@ from kuaimei.server.rest.export import Said, export
 from kuaimei.server.security import owner_of
 from kuaimei.server.tiers import address, hq_body
 from kuaimei.store.rows import Session, Utterance
+from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["PAGE", "After", "Limit", "owned", "page_of", "router", "utterance_body"]
 
@@ -145,7 +146,7 @@ async def export_session(session: str, house: InHouse, store: Kept, owner: Owner
 
 
 class _Rename(BaseModel):
-    title: str = Field(max_length=TITLE_LIMIT)
+    title: WellFormedText = Field(max_length=TITLE_LIMIT)
 
 
 @router.patch("/{session}")

@@ -20,6 +20,7 @@ from kuaimei.server.house import House
 from kuaimei.server.names import OWN_MODEL, check_model
 from kuaimei.server.rest import sse
 from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, ticket
+from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["INPUT_LIMIT", "router"]
 
@@ -30,7 +31,7 @@ INPUT_LIMIT = 4096
 
 
 class _Voice(BaseModel):
-    id: str
+    id: WellFormedText
 
 
 class SpeechRequest(BaseModel):
@@ -38,9 +39,9 @@ class SpeechRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    input: str = Field(min_length=1, max_length=INPUT_LIMIT)
-    model: str = OWN_MODEL
-    voice: str | _Voice = ""
+    input: WellFormedText = Field(min_length=1, max_length=INPUT_LIMIT)
+    model: WellFormedText = OWN_MODEL
+    voice: WellFormedText | _Voice = ""
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float = Field(default=1.0, ge=0.5, le=2.0)
     stream_format: Literal["audio", "sse"] = "audio"

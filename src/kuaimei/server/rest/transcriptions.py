@@ -24,6 +24,7 @@ from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, ticket
 from kuaimei.server.rest.pieces import pieces_of
 from kuaimei.server.rest.subtitles import Segment, srt, verbose, vtt
 from kuaimei.text.joining import join_pieces
+from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["PATH", "router"]
 
@@ -41,11 +42,13 @@ async def create_transcription(
     request: Request,
     house: InHouse,
     file: Annotated[UploadFile, File()],
-    model: Annotated[str, Form()] = OWN_MODEL,
-    language: Annotated[str, Form()] = "",
-    prompt: Annotated[str, Form(max_length=4000)] = "",
+    model: Annotated[WellFormedText, Form()] = OWN_MODEL,
+    language: Annotated[WellFormedText, Form()] = "",
+    prompt: Annotated[WellFormedText, Form(max_length=4000)] = "",
     response_format: Annotated[Literal["json", "verbose_json", "text", "srt", "vtt"], Form()] = "json",
-    granularities: Annotated[tuple[str, ...], Form(alias="timestamp_granularities[]")] = (),
+    granularities: Annotated[
+        tuple[WellFormedText, ...], Form(alias="timestamp_granularities[]", max_length=4)
+    ] = (),
     stream: Annotated[bool, Form()] = False,
 ) -> Response:
     """Recognise ``file``: at most an hour, in zh or en or both."""

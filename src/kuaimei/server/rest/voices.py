@@ -22,6 +22,7 @@ from kuaimei.server.limits import Gate
 from kuaimei.server.rest.common import InHouse, Owner
 from kuaimei.server.rest.recordings import byte_range
 from kuaimei.server.samples import Samples, language_of
+from kuaimei.text.wellformed import WellFormedText
 from kuaimei.voices.consent import STATEMENTS
 from kuaimei.voices.enrolment import ReferenceRefused
 from kuaimei.voices.library import VoiceLibrary
@@ -103,10 +104,10 @@ async def add_voice(
     library: Library,
     owner: Owner,
     file: Annotated[UploadFile, File()],
-    name: Annotated[str, Form(min_length=1, max_length=NAME_LIMIT)],
-    consent_speaker: Annotated[str, Form(min_length=1, max_length=200)],
-    consent_statement: Annotated[str, Form(min_length=1, max_length=_CONSENT_LIMIT)],
-    transcript: Annotated[str, Form(max_length=TRANSCRIPT_LIMIT)] = "",
+    name: Annotated[WellFormedText, Form(min_length=1, max_length=NAME_LIMIT)],
+    consent_speaker: Annotated[WellFormedText, Form(min_length=1, max_length=200)],
+    consent_statement: Annotated[WellFormedText, Form(min_length=1, max_length=_CONSENT_LIMIT)],
+    transcript: Annotated[WellFormedText, Form(max_length=TRANSCRIPT_LIMIT)] = "",
     language: Annotated[Literal["", "zh", "en"], Form()] = "",
 ) -> Response:
     """Clone the voice in ``file``; decoded and checked by the answer, ready to speak within seconds."""
@@ -151,8 +152,8 @@ async def get_voice(voice: str, house: InHouse, owner: Owner) -> dict[str, Any]:
 
 
 class _Change(BaseModel):
-    name: str | None = Field(default=None, min_length=1, max_length=NAME_LIMIT)
-    transcript: str | None = Field(default=None, max_length=TRANSCRIPT_LIMIT)
+    name: WellFormedText | None = Field(default=None, min_length=1, max_length=NAME_LIMIT)
+    transcript: WellFormedText | None = Field(default=None, max_length=TRANSCRIPT_LIMIT)
 
 
 @router.patch("/{voice}")

@@ -1,7 +1,6 @@
 """``/v1/realtime/calls``: calls begin and end here, and are known by their ids in between."""
 
 import asyncio
-import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ from starlette.responses import Response
 from kuaimei.errors import KuaimeiError, NotFound
 from kuaimei.server import ice
 from kuaimei.server.errors import ApiError
-from kuaimei.server.realtime.protocol import ProtocolError, new_id
+from kuaimei.server.realtime.protocol import ProtocolError, new_id, read_object
 from kuaimei.server.realtime.reception import Reception, TurnedAway, Visit, Wish
 from kuaimei.server.realtime.transport import Client, Goodbye
 from kuaimei.server.rest.common import InHouse, Owner
@@ -200,11 +199,10 @@ async def _read(request: Request) -> tuple[str, dict[str, Any] | None]:
     if not session:
         return offer, None
     try:
-        update = json.loads(session)
-    except (ValueError, RecursionError):
-        update = None
-    if not isinstance(update, dict):
-        raise ApiError("the field session is no JSON object", code="invalid_json", param="session")
+        update, _ = read_object(session)
+    except ProtocolError as error:
+        told = "the field session is no JSON object" if error.code == "invalid_json" else str(error)
+        raise ApiError(told, code=error.code, param="session") from None
     return offer, update
 
 
