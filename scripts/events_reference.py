@@ -81,6 +81,8 @@ SAID = {
     "kuaimei.queue": "All places are taken: `place` in the queue, `waiting`, `capacity`. Events are held.",
     "kuaimei.state": "The conversation is `listening`, `thinking` or `speaking` now.",
     "kuaimei.caption": "What was understood so far, while somebody speaks; each replaces the one before.",
+    "kuaimei.utterance.limit": "It lasted `limit_s` seconds and ends as a turn; what follows is the next.",
+    "kuaimei.session.ending": "The connection closes in so many `seconds`; the session can be gone on with.",
     "kuaimei.speech.dropped": "What was heard was no turn: a cough, a 「嗯」 over the reply.",
     "kuaimei.clause": "A clause, spoken `start_ms` into the reply's sound; making it took `synthesis_ms`.",
     "kuaimei.reply.held": "Somebody speaks over the reply; it is held at `heard_ms`.",

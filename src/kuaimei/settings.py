@@ -79,6 +79,8 @@ class DialogueSettings(_Section):
     """A pause after at least this much speech closes a piece that is recognised at once."""
     piece_max_ms: int = 22000
     """A piece without a pause is cut here, at its quietest moment."""
+    max_utterance_s: float = Field(600.0, gt=0)
+    """An utterance that lasts so long ends as a turn; what is said after it belongs to the next."""
     caption_interval_ms: int = 200
     """At most this long between partial captions."""
     barge_in_ms: int = 120
@@ -239,6 +241,8 @@ class ServerSettings(_Section):
     """Size of a recording sent to be transcribed; other requests have bounds of their own."""
     idle_timeout_s: float = Field(600.0, gt=0)
     """A session in which nothing was said, asked or answered for so long is closed; its place is free."""
+    max_session_s: float = Field(4 * 3600.0, gt=0)
+    """A connection that lasts so long is closed, which is told a minute before; its session can go on."""
     allowed_hosts: tuple[str, ...] = ()
     """Names under which the server may be asked for, beside ``host`` and plain addresses; pages of these may
     ask it, too."""

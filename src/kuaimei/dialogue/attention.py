@@ -177,7 +177,8 @@ class Attention:
             return
         heard.turn = heard.turn or self._guess(heard)
         heard.over.set()
-        doubtful = reason != "committed" and (self._brief(heard) or self._floor.answering)
+        certain = reason in {"committed", "limit"}
+        doubtful = not certain and (self._brief(heard) or self._floor.answering)
         if heard.turn.understood or not doubtful:
             self._settle(heard)
 

@@ -110,12 +110,12 @@ class TurnEnded(_Step):
     Attributes:
         last_voiced_at: t0, the time of the last voiced frame: all latencies count from it.
         audio_ms: Where in all the audio received the utterance ends.
-        reason: What decided.
+        reason: What decided; ``limit``: it had become too long, and what is said now is another one.
     """
 
     last_voiced_at: float
     audio_ms: float
-    reason: Literal["silence", "complete", "incomplete", "committed", "closed"]
+    reason: Literal["silence", "complete", "incomplete", "committed", "limit", "closed"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ __all__ = ["EndReason", "Listener", "ListenerDelegate"]
 
 _log = logging.getLogger(__name__)
 
-EndReason = Literal["silence", "complete", "incomplete", "committed", "closed"]
+EndReason = Literal["silence", "complete", "incomplete", "committed", "limit", "closed"]
 
 _COMPLETE = 0.5
 """Completeness from which a turn detector's word shortens the silence, and below which it lengthens it."""
@@ -194,7 +194,9 @@ class Listener:
         utterance.hear(frame, voiced=voiced, at=at)
         self._delegate.speech_heard(frame)
         self._captions.hear(frame)
-        if voiced:
+        if utterance.length_ms >= self._settings.max_utterance_s * 1000.0:
+            self._end(utterance, "limit")
+        elif voiced:
             self._voiced(utterance)
         else:
             self._silent(utterance)

@@ -63,6 +63,7 @@ class Utterance:
     Attributes:
         last_voiced_at: Loop time of the end of the last voiced frame.
         voiced_ms: Length of all voiced frames.
+        length_ms: … and of all frames.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Utterance:
         self._claim = Claim()
         self._wait = Wait()
         self._recognition_s = self._recognised_s = 0.0
+        self.length_ms = 0.0
         self.started_at = started_at
         self.last_voiced_at = started_at
         self.voiced_ms = 0.0
@@ -113,6 +115,7 @@ class Utterance:
             self.last_voiced_at = at
             self.voiced_ms += len(frame) * 1000.0 / ASR_RATE
         self._samples += len(frame)
+        self.length_ms += len(frame) * 1000.0 / ASR_RATE
         self._recent.append(frame)
         self._recent_samples += len(frame)
         while self._recent_samples - len(self._recent[0]) >= _TURN_WINDOW:

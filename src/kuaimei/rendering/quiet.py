@@ -30,6 +30,10 @@ _log = logging.getLogger(__name__)
 _SETTLE_S: Final = 0.6
 """After the last of it: between two steps of one conversation the house is still for an instant, and
 whoever coughed goes on speaking."""
+_LONGEST_S: Final = 600.0
+"""So long may one conversation need the machine without a rest; a microphone that was left open would keep
+everything else from being done for ever. What it did not need counts double as rest."""
+_REST: Final = 2.0
 
 
 class Quiet:
@@ -123,6 +127,11 @@ class Watch:
         self._answering = False
         self._turn = 0  # the latest one that may want an answer
         self._closed = False
+        self._needed = False
+        self._since = 0.0
+        self._spent_s = 0.0  # of needing, less what it rested
+        self._ignored = False
+        self._tiring: asyncio.TimerHandle | None = None
 
     def __call__(self, event: Event) -> None:
         """One step of the conversation."""
@@ -144,9 +153,40 @@ class Watch:
             case _:
                 return
         if not self._closed:
-            self._need(self, self._talking or self._answering)
+            self._needs(self._talking or self._answering)
 
     def close(self) -> None:
         """The conversation is over, whatever was going on in it; idempotent."""
         self._closed = True
+        if self._tiring is not None:
+            self._tiring.cancel()
+        self._need(self, False)
+
+    def _needs(self, needs: bool) -> None:
+        self._account()
+        self._needed = needs
+        if self._ignored and self._spent_s <= _LONGEST_S / 2:
+            self._ignored = False
+        if self._tiring is not None:
+            self._tiring.cancel()
+            self._tiring = None
+        if needs and not self._ignored:
+            loop = asyncio.get_running_loop()
+            self._tiring = loop.call_later(_LONGEST_S - self._spent_s, self._ignore)
+        self._need(self, needs and not self._ignored)
+
+    def _account(self) -> None:
+        now = asyncio.get_running_loop().time()
+        passed_s, self._since = now - self._since, now
+        if self._needed:
+            self._spent_s = min(_LONGEST_S, self._spent_s + passed_s)
+        else:
+            self._spent_s = max(0.0, self._spent_s - _REST * passed_s)
+
+    def _ignore(self) -> None:
+        """What can wait has waited long enough for this conversation."""
+        self._tiring = None
+        self._account()
+        self._ignored = True
+        _log.info("session %s has been talking for long; what waited is done beside it", self.session)
         self._need(self, False)

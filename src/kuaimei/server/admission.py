@@ -90,7 +90,9 @@ class Admission:
         Raises:
             QueueFull: If too many wait already.
         """
-        if len(self._queue) >= self.limit and self.count >= self.capacity and not first:
+        # Each session inside can be taken over by one that waits, and by no more than that.
+        limit = self.limit + (self.capacity if first else 0)
+        if len(self._queue) >= limit and self.count >= self.capacity:
             raise QueueFull(f"all {self.capacity} places are taken; try again later")
         place = Place(len(self._queue) + 1)
         self._queue.insert(0 if first else len(self._queue), place)

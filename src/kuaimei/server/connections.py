@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from kuaimei.settings import ServerSettings
 from kuaimei.system.descriptors import raise_descriptor_limit
 
-__all__ = ["RESERVED_DESCRIPTORS", "ConnectionRegistry", "Rarely", "connection_registry"]
+__all__ = ["RESERVED_DESCRIPTORS", "ConnectionRegistry", "Rarely", "connection_registry", "is_loopback"]
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class ConnectionRegistry:
             connection: Is dropped later, should it make room for another.
             address: Where it comes from; empty: from this machine.
         """
-        address = "" if _is_own(address) else address
+        address = "" if is_loopback(address) else address
         if address and self._by_address[address] >= self._most_per_address:
             self._tell("from %s, which has %d already", address, self._most_per_address)
             return False
@@ -123,8 +123,9 @@ class Rarely:
         return count
 
 
-def _is_own(address: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """``host`` (a name or an address) is this machine's own and no other can reach it."""
     try:
-        return not address or ipaddress.ip_address(address.partition("%")[0]).is_loopback
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
-        return False
+        return host == "localhost"

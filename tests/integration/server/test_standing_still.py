@@ -224,9 +224,11 @@ EVENTS: Final[dict[str, list[str]]] = {
 async def test_no_client_event_keeps_the_loop(served: Apart) -> None:
     assert set(EVENTS) == CLIENT_EVENTS, "every client event needs a case at its documented maximum"
     slow: dict[str, float] = {}
-    async with connect(served.whole.socket_url, max_size=None, max_queue=None, compression=None) as socket:
-        await socket.recv()
-        for kind, events in EVENTS.items():
+    for kind, events in EVENTS.items():
+        async with connect(
+            served.whole.socket_url, max_size=None, max_queue=None, compression=None
+        ) as socket:
+            await socket.recv()
             for event in events:
                 served.pulse.reset()
                 await socket.send(event)

@@ -279,8 +279,8 @@ class FarModel(FakeLanguageModel):
 
 async def test_what_a_model_says_is_text_when_it_is_kept_and_sent(settings: Settings) -> None:
     """A far model's NUL and its halves of characters, and a client with a strange name."""
-    reply = "好的\ud83d\x00。今天\udc00很好。"
-    model = FarModel(reply=reply, token=1, first_token_s=0.0, token_s=0.0, shares_cores=False)
+    words = "好的\ud83d\x00。今天\udc00很好。"
+    model = FarModel(reply=words, token=1, first_token_s=0.0, token_s=0.0, shares_cores=False)
     engines = quick_engines(language_model=model, synthesizer=Bank(delay_s=0.0))
     async with (
         whole(settings, engines) as served,

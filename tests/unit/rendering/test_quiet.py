@@ -185,3 +185,41 @@ async def test_the_end_of_an_earlier_reply_is_not_that_of_the_next() -> None:
     watch(ReplyFinished(2, now(), "reply_2", "好", 100.0))
     await asyncio.sleep(1.0)
     assert not quiet.busy
+
+
+@virtually
+async def test_an_open_microphone_keeps_nobody_waiting_for_ever() -> None:
+    quiet = Quiet(settle_s=0.5)
+    forgotten, other = quiet.watch("forgotten"), quiet.watch("other")
+    for turn in range(1, 4):  # utterances of the greatest length, one directly after the other
+        forgotten(SpeechStarted(turn, now(), 0.0))
+        await asyncio.sleep(300.0)
+        forgotten(TurnEnded(turn, now(), now(), 0.0, "limit"))
+        forgotten(StateChanged(turn, now(), "listening"))
+    assert now() == pytest.approx(START + 900.0)
+    assert not quiet.busy  # though it goes on
+    other(SpeechStarted(1, now(), 0.0))
+    assert quiet.busy
+    other(SpeechDropped(1, now(), ""))
+    await quiet.wait()
+    # After a rest it is heeded again.
+    await asyncio.sleep(200.0)
+    forgotten(SpeechStarted(9, now(), 0.0))
+    assert quiet.busy
+    for watch in (forgotten, other):
+        watch.close()
+
+
+@virtually
+async def test_a_lively_conversation_of_an_hour_is_heeded_all_the_time() -> None:
+    quiet = Quiet(settle_s=0.5)
+    watch = quiet.watch("one")
+    for turn in range(1, 200):
+        watch(SpeechStarted(turn, now(), 0.0))
+        assert quiet.busy
+        await asyncio.sleep(9.0)
+        watch(TurnEnded(turn, now(), now(), 0.0, "silence"))
+        await asyncio.sleep(2.0)
+        watch(StateChanged(turn, now(), "listening"))
+        await asyncio.sleep(7.0)
+    watch.close()

@@ -1,3 +1,5 @@
+from contextlib import ExitStack
+
 import pytest
 
 from kuaimei.errors import QueueFull
@@ -67,3 +69,15 @@ def test_a_session_has_one_holder() -> None:
         assert admission.holder("b") is other
     assert claim.over.is_set()
     assert admission.holder("a") is None
+
+
+def test_those_who_take_over_do_not_make_the_queue_longer_without_end() -> None:
+    admission = Admission(capacity=2, waiting=1)
+    with ExitStack() as places:
+        for _ in range(2):
+            places.enter_context(admission.arrive())
+        for _ in range(3):
+            places.enter_context(admission.arrive(first=True))
+        with pytest.raises(QueueFull):
+            places.enter_context(admission.arrive(first=True))
+        assert admission.waiting == 3

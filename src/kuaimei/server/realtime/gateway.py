@@ -205,6 +205,10 @@ class Gateway:
         if self.config.turn_detection is not None:
             at = round(event.audio_ms)
             self.say({"type": "input_audio_buffer.speech_stopped", "item_id": item_id, "audio_end_ms": at})
+        if event.reason == "limit":
+            limit_s = self.config.settings.dialogue.max_utterance_s
+            told = {"turn": event.turn, "item_id": item_id, "limit_s": limit_s}
+            self.say({"type": "kuaimei.utterance.limit", **told})
         self._said[event.turn] = item_id
         while len(self._said) > _REPLIES_KEPT:
             del self._said[next(iter(self._said))]

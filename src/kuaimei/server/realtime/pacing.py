@@ -1,12 +1,16 @@
-"""How fast a client may send audio, and how often it may ask for something."""
+"""How fast a client may send audio and events, and how often it may ask for something."""
 
 import asyncio
 
-__all__ = ["Allowance", "Pace"]
+__all__ = ["Allowance", "EventPace", "Pace"]
 
 _BURST_S = 30.0
 _TIMES = 4.0
 """Faster than real time, beyond the burst."""
+_EVENT_BURST = 4 * 1024 * 1024
+_EVENT_RATE = 512 * 1024
+_EVENT_COST = 1024
+"""Characters that an event counts for beside its own, however short it is: 512 in a second."""
 
 
 class Pace:
@@ -29,6 +33,27 @@ class Pace:
         self._ahead_s = max(0.0, self._ahead_s - passed * _TIMES) + audio_s
         if self._ahead_s > _BURST_S:
             await asyncio.sleep((self._ahead_s - _BURST_S) / _TIMES)
+
+
+class EventPace:
+    """Lets 4 MiB of events through at once and then 512 KiB in each second; nothing is lost.
+
+    Each event is read, checked and answered on the event loop. A client that floods it is read more slowly.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+        self._at: float | None = None
+
+    async def keep(self, characters: int) -> None:
+        """An event of so many ``characters`` was obeyed; wait if they came too fast."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        passed_s = 0.0 if self._at is None else now - self._at
+        self._at = now
+        self._ahead = max(0.0, self._ahead - passed_s * _EVENT_RATE) + characters + _EVENT_COST
+        if self._ahead > _EVENT_BURST:
+            await asyncio.sleep((self._ahead - _EVENT_BURST) / _EVENT_RATE)
 
 
 class Allowance:

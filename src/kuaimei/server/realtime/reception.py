@@ -22,7 +22,7 @@ from kuaimei.server.realtime.items import REMEMBERED, Earlier
 from kuaimei.server.realtime.outbox import Outbox
 from kuaimei.server.realtime.protocol import ProtocolError, error_event
 from kuaimei.server.realtime.queueing import wait_for_place
-from kuaimei.server.realtime.session import OUTBOX_LIMIT, Activity, converse, write
+from kuaimei.server.realtime.session import OUTBOX_LIMIT, Activity, converse, expire, write
 from kuaimei.server.realtime.transport import Client, Goodbye, Transport
 from kuaimei.server.security import owner_of
 from kuaimei.store.ids import new_id
@@ -178,9 +178,11 @@ class Reception:
                     gateway.say(error_event(error))
             transport.join(conversation)
             with self._rendered(visit.session, gateway), self._analysed(visit.session, gateway):
+                server = self._house.settings.server
                 return await _first_of(
                     converse(transport, commands, gateway, activity, held),
-                    activity.lapse(self._house.settings.server.idle_timeout_s),
+                    activity.lapse(server.idle_timeout_s),
+                    expire(gateway, server.max_session_s),
                 )
 
     def _rendered(self, session: str, gateway: Gateway) -> AbstractContextManager[None]:
@@ -276,14 +278,16 @@ async def _lost(claim: Claim) -> Goodbye:
     return Goodbye(1008, "the session goes on in another connection", "session_taken_over")
 
 
-async def _first_of(talking: Coroutine[Any, Any, None], idle: Coroutine[Any, Any, Goodbye]) -> Goodbye | None:
-    tasks: list[asyncio.Task[Any]] = [asyncio.ensure_future(talking), asyncio.ensure_future(idle)]
+async def _first_of(
+    talking: Coroutine[Any, Any, None], *ends: Coroutine[Any, Any, Goodbye]
+) -> Goodbye | None:
+    tasks: list[asyncio.Task[Any]] = [asyncio.ensure_future(work) for work in (talking, *ends)]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if tasks[0].done():
             tasks[0].result()
             return None
-        goodbye: Goodbye = tasks[1].result()
+        goodbye: Goodbye = next(iter(done)).result()
         return goodbye
     finally:
         for task in tasks:

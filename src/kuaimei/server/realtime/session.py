@@ -8,10 +8,13 @@ from kuaimei.errors import KuaimeiError
 from kuaimei.server.realtime.commands import Commands
 from kuaimei.server.realtime.gateway import Gateway
 from kuaimei.server.realtime.outbox import Outbox
+from kuaimei.server.realtime.pacing import EventPace
 from kuaimei.server.realtime.protocol import AppendAudio, ProtocolError, error_event, parse
 from kuaimei.server.realtime.transport import Gone, Goodbye, Transport
 
-__all__ = ["FRAME_LIMIT", "OUTBOX_LIMIT", "Activity", "converse", "write"]
+__all__ = ["FRAME_LIMIT", "OUTBOX_LIMIT", "Activity", "converse", "expire", "write"]
+
+_NOTICE_S = 60.0
 
 FRAME_LIMIT = 2 * 1024 * 1024
 """Characters of one client event: half a minute of audio."""
@@ -44,6 +47,16 @@ class Activity:
         return Goodbye(1000, f"nothing was said or asked for {patience_s:g} s")
 
 
+async def expire(gateway: Gateway, lasting_s: float) -> Goodbye:
+    """Wait until a connection has lasted ``lasting_s``; a minute before, the client is told."""
+    await asyncio.sleep(max(0.0, lasting_s - _NOTICE_S))
+    notice_s = min(_NOTICE_S, lasting_s)
+    gateway.say({"type": "kuaimei.session.ending", "seconds": notice_s})
+    await asyncio.sleep(notice_s)
+    told = f"the connection has lasted {lasting_s:g} s; connect again with the session's id to go on"
+    return Goodbye(1000, told, "session_expired")
+
+
 async def converse(
     transport: Transport, commands: Commands, gateway: Gateway, activity: Activity, held: Sequence[str | None]
 ) -> None:
@@ -52,11 +65,12 @@ async def converse(
     Args:
         held: What it sent before it was its turn.
     """
+    pace = EventPace()
     try:
         for text in held:
-            await _obey(text, commands, gateway, activity)
+            await _obey(text, commands, gateway, activity, pace)
         while True:
-            await _obey(await transport.receive(), commands, gateway, activity)
+            await _obey(await transport.receive(), commands, gateway, activity, pace)
     except Gone:
         return
 
@@ -71,8 +85,11 @@ async def write(transport: Transport, outbox: Outbox) -> Goodbye | None:
     return Goodbye(1013, "events are read too slowly, and too many wait")
 
 
-async def _obey(text: str | None, commands: Commands, gateway: Gateway, activity: Activity) -> None:
+async def _obey(
+    text: str | None, commands: Commands, gateway: Gateway, activity: Activity, pace: EventPace
+) -> None:
     event_id: str | None = None
+    heard = False
     try:
         if text is None:
             raise ProtocolError("events are sent as text frames", code="invalid_frame")
@@ -86,5 +103,7 @@ async def _obey(text: str | None, commands: Commands, gateway: Gateway, activity
         if not isinstance(event, AppendAudio):
             activity.touch()
         await commands.obey(event)
+        heard = isinstance(event, AppendAudio)  # sound has a pace of its own
     except KuaimeiError as error:
         gateway.say(error_event(error, event_id))
+    await pace.keep(0 if heard else len(text or ""))

@@ -60,5 +60,7 @@ async def get_status(request: Request, house: InHouse, owner: Owner) -> dict[str
             "upload_mb": server.max_body_mb,
             "requests_per_minute": server.requests_per_minute,
             "idle_timeout_s": server.idle_timeout_s,
+            "session_s": server.max_session_s,
+            "utterance_s": house.settings.dialogue.max_utterance_s,
         },
     }

@@ -21,6 +21,7 @@ from kuaimei.server.realtime.outbox import Outbox
 from kuaimei.server.realtime.playback import Playback
 from kuaimei.server.realtime.transport import Goodbye, Listening
 from kuaimei.server.webrtc import microphone
+from kuaimei.server.webrtc.bounds import bound
 from kuaimei.server.webrtc.channel import Channel
 from kuaimei.server.webrtc.haste import hasten
 from kuaimei.server.webrtc.offer import checked
@@ -43,12 +44,16 @@ class Call:
     Args:
         ice_servers: Asked for addresses of this server; none by default.
         executor: Where sound is encoded.
+        loopback: Clients on this machine may be called at its loopback address.
 
     Attributes:
         channel: The events.
     """
 
-    def __init__(self, ice_servers: list[dict[str, Any]], executor: Executor) -> None:
+    def __init__(
+        self, ice_servers: list[dict[str, Any]], executor: Executor, *, loopback: bool = False
+    ) -> None:
+        self._loopback = loopback
         # Without a list of its own the library would ask a server of somebody else's.
         servers = [RTCIceServer(**server) for server in ice_servers]
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
@@ -72,9 +77,11 @@ class Call:
         Raises:
             ApiError: 400 if no call can come of the offer, 503 if this machine has no address for it.
         """
-        offer = checked(offer)
+        offer = checked(offer, loopback=self._loopback)
         try:
             await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            if self._peer.sctp is not None:
+                bound(self._peer.sctp, self.channel.lose)
             async with asyncio.timeout(_GATHER_S):
                 await self._peer.setLocalDescription(await self._peer.createAnswer())
         except TimeoutError:

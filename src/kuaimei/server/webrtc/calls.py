@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from kuaimei.errors import KuaimeiError, NotFound
 from kuaimei.server import ice
+from kuaimei.server.connections import is_loopback
 from kuaimei.server.errors import ApiError
 from kuaimei.server.realtime.protocol import ProtocolError, new_id, read_object
 from kuaimei.server.realtime.reception import Reception, TurnedAway, Visit, Wish
@@ -73,7 +74,8 @@ class Calls:
             visit = await self._reception.admit(entering, client, wish)
             if session:
                 visit = replace(visit, config=visit.config.update(session))
-            call = Call(ice.for_clients(self._settings.ice_servers, "kuaimei"), self._executor)
+            servers = ice.for_clients(self._settings.ice_servers, "kuaimei")
+            call = Call(servers, self._executor, loopback=is_loopback(self._settings.host))
             try:
                 answer = await call.answer(offer)
             except BaseException:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from kuaimei.server.realtime.pacing import Allowance, Pace
+from kuaimei.server.realtime.pacing import Allowance, EventPace, Pace
 from tests.virtual_time import run_virtually
 
 
@@ -50,3 +50,29 @@ def test_requests_come_in_bursts_but_not_for_ever() -> None:
         assert allowance.ask() > 0.0
 
     run_virtually(ask())
+
+
+def lasted(*characters: int, gap_s: float = 0.0) -> float:
+    found: list[float] = []
+
+    async def send() -> None:
+        loop = asyncio.get_running_loop()
+        pace, started = EventPace(), loop.time()
+        for each in characters:
+            await pace.keep(each)
+            await asyncio.sleep(gap_s)
+        found.append(loop.time() - started - gap_s * len(characters))
+
+    run_virtually(send())
+    return found[0]
+
+
+def test_sound_in_small_pieces_and_ordinary_events_never_wait() -> None:
+    assert lasted(*[0] * 6000, gap_s=0.01) < 1e-6  # 10 ms each
+    assert lasted(*[500, 0, 0, 0, 0] * 1000, gap_s=0.02) < 1e-6
+    assert lasted(*[20_000] * 100) == 0.0  # a conversation that is put in at once
+
+
+def test_a_flood_of_events_is_read_slowly() -> None:
+    assert lasted(*[2 * 1024 * 1024] * 10) > 30
+    assert lasted(*[100] * 100_000) > 150  # however short they are
