@@ -44,6 +44,10 @@ class HttpConfig(uvicorn.Config):
             logger.addFilter(_OnceInAWhile())
 
 
+_NO_TEXT: Final = "Invalid UTF-8"
+"""Of a WebSocket's frame; its client is told, and the connection ends."""
+
+
 class _OnceInAWhile(logging.Filter):
     """Of what any stranger can cause as often as he likes one line in ten seconds is enough."""
 
@@ -53,8 +57,9 @@ class _OnceInAWhile(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is written."""
-        if record.levelno > logging.WARNING:
+        if record.levelno > logging.WARNING and not record.getMessage().startswith(_NO_TEXT):
             return True
+        record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
         return self._rarely.ask() is not None
 
 

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import json
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,6 +28,7 @@ from kuaimei.server.http import HttpConfig
 from kuaimei.settings import Settings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.store.analyses import ANALYSE_JOB
+from kuaimei.text import clauses
 from kuaimei.voices.enrolment import Examiner
 from kuaimei.voices.library import open_library
 from kuaimei.voices.workroom import speaker_encoder
@@ -75,13 +76,19 @@ async def _nothing(utterance: Utterance, pieces: object) -> Transcript:
 
 
 @asynccontextmanager
-async def whole(settings: Settings, engines: Engines | None = None) -> AsyncIterator[Whole]:
-    """Serve it on a free port of loopback for the length of the block."""
+async def whole(
+    settings: Settings,
+    engines: Engines | None = None,
+    *,
+    prepare: Callable[[FastAPI], None] = lambda app: None,
+) -> AsyncIterator[Whole]:
+    """Serve it on a free port of loopback for the length of the block; ``prepare`` may change it before."""
     server = settings.server.model_copy(update={"port": 0})
     settings = settings.model_copy(update={"server": server})
     settings.home.mkdir(parents=True, exist_ok=True)
     engines = engines or quick_engines(synthesizer=Bank(delay_s=0.0, character_ms=100.0))
     quiet, lane = Quiet(settle_s=0.01), Lane("cores", 2)
+    await asyncio.to_thread(clauses.warm)  # as where a server is opened
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
         listener = FakeRecognizer(text=TEXT, delay_s=0.0)
@@ -117,6 +124,7 @@ async def whole(settings: Settings, engines: Engines | None = None) -> AsyncIter
             analysis=analysis,
         )
         app = create_app(house)
+        prepare(app)
         running = make_server(app, settings.server)
         serving = asyncio.ensure_future(running.serve())
         await eventually(lambda: running.started or serving.done())
@@ -145,14 +153,19 @@ class Apart:
 
 
 @contextmanager
-def apart(settings: Settings, engines: Engines | None = None) -> Iterator[Apart]:
+def apart(
+    settings: Settings,
+    engines: Engines | None = None,
+    *,
+    prepare: Callable[[FastAPI], None] = lambda app: None,
+) -> Iterator[Apart]:
     """As `whole`, on a loop of its own in a thread of its own, with a heartbeat."""
     begun: list[Apart] = []
     failures: list[BaseException] = []
     ready, over = threading.Event(), asyncio.Event()
 
     async def live() -> None:
-        async with whole(settings, engines) as served, heartbeat() as pulse:
+        async with whole(settings, engines, prepare=prepare) as served, heartbeat() as pulse:
             freeze_heap()
             begun.append(Apart(served, pulse, asyncio.get_running_loop()))
             ready.set()

@@ -191,7 +191,7 @@ def message_of(item: dict[str, Any], existing: Items) -> tuple[Item, Message]:
             param="item.type",
         )
     role = item.get("role")
-    if role not in {"user", "assistant", "system"}:
+    if role not in ("user", "assistant", "system"):  # it may be anything, also what no set can hold
         raise ProtocolError("the role is one of user, assistant, system", param="item.role")
     item_id = item.get("id") or new_id("item")
     if not isinstance(item_id, str) or len(item_id) > 64:
@@ -211,7 +211,7 @@ def message_of(item: dict[str, Any], existing: Items) -> tuple[Item, Message]:
                 "audio is taken through input_audio_buffer.append only", code="unsupported", param=where
             )
         text = part.get("text") if isinstance(part, dict) else None
-        if kind not in {wanted, "text"} or not isinstance(text, str):
+        if kind not in (wanted, "text") or not isinstance(text, str):
             raise ProtocolError(f"content of a {role} message is {wanted} with a text", param=where)
         texts.append(text)
     text = "\n".join(texts)

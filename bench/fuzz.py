@@ -1,0 +1,293 @@
+"""Does anything that clients can send break the server, or tell one what another said?
+
+    python -m bench.fuzz [--count 1000000] [--seconds 600] [--seed 1] [--json]
+
+A whole server with a real store and engines that cost nothing, and clients of two owners that send it frames,
+events, requests and bytes from the ordinary to the absurd, over all doors. What must hold: nothing crashes,
+nothing unforeseen is logged, no answer is a 5xx but the documented ones, nobody is told what somebody else
+said, the event loop never computes for more than 250 ms in one step, and at the end everything said is kept.
+"""
+
+import argparse
+import asyncio
+import logging
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bench.fuzz_clients import Findings, Owner, Route, Target, garbage, requests, talk
+from bench.fuzz_inputs import Inputs
+from kuaimei.cli.console import note, print_json, print_table
+from kuaimei.dialogue.engines import Engines
+from kuaimei.engines.types import LLMReq
+from kuaimei.settings import AnalysisSettings, RenderingSettings, ServerSettings, Settings
+from tests.fakes import FakeCaptioner, FakeLanguageModel, FakeRecognizer, fake_engines, said, silence
+from tests.integration.server.talking import b64, wire
+from tests.integration.server.whole import Apart, apart
+from tests.integration.voices.living import Bank
+
+__all__ = ["Result", "fuzz", "main"]
+
+WORST_MS: Final = 250.0
+"""Of computing in one step of the event loop."""
+_OWNERS: Final = (
+    Owner("alice", "alice-0123456789", "ZQALICE7f3a"),
+    Owner("bob", "bob-0123456789ab", "ZQBOB91c2e"),
+)
+_WEIGHTS: Final = {
+    "/api/voices": 0.02,
+    "/v1/audio/transcriptions": 0.02,
+    "/v1/audio/speech": 0.1,
+    "/v1/realtime/calls": 0.2,
+    "/api/sessions/{session}/export": 0.1,
+    "/metrics": 0.05,
+}
+"""Routes that start processes, or compute much even when the engines do not."""
+_EXAMPLES: Final[dict[str, Any]] = {
+    "/v1/chat/completions": {
+        "messages": [
+            {"role": "user", "content": "你好"},
+            {"role": "system", "content": [{"type": "text", "text": "x"}]},
+        ],
+        "stream": False,
+        "stop": ["。"],
+        "max_tokens": 5,
+        "temperature": 0.5,
+    },
+    "/v1/audio/speech": {"input": "你好", "voice": "zf_one", "response_format": "pcm", "speed": 1.0},
+    "/v1/realtime/calls": {"sdp": "v=0"},
+    "/api/sessions/{session}": {"title": "x"},
+    "/api/listening/{trial}": {"choice": "a", "remark": "x"},
+    "/api/labelling/{utterance}": {"confidence": 3, "rater": "x"},
+    "/api/voices/{voice}": {"name": "x", "transcript": "x"},
+    "/api/voices/{voice}/learn": {"step": "style"},
+    "/api/voices": {"name": "x", "consent_speaker": "x", "consent_statement": "x", "transcript": "x"},
+    "/v1/audio/transcriptions": {"model": "x", "language": "zh", "prompt": "x", "response_format": "json"},
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it.
+
+    Attributes:
+        worst_ms: Longest computing of the event loop in one step.
+        worst_wall_ms: … and on the wall clock, the machine's other work included.
+    """
+
+    findings: Findings
+    took_s: float
+    worst_ms: float
+    worst_wall_ms: float
+    unsaved: int
+
+
+class _ByKey:
+    """Says who is behind a key; the innermost layer, so that it has the last word."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in {"http", "websocket"}:
+            shown = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+            names = {f"Bearer {owner.key}": owner.name for owner in _OWNERS}
+            scope["state"]["owner"] = names.get(shown, "")
+        await self._app(scope, receive, send)
+
+
+class _Noted(logging.Handler):
+    """Errors that were logged."""
+
+    def __init__(self, findings: Findings) -> None:
+        super().__init__(logging.ERROR)
+        self._findings = findings
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else ""
+        self._findings.fault(f"logged by {record.name}: {record.getMessage()} {error!r}")
+
+
+def main() -> None:
+    """Run and print; ends with 1 if something must not have happened."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=0, help="frames, events and requests; 0: as many as fit")
+    parser.add_argument("--seconds", type=float, default=0.0, help="0: until the count is reached")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    if not args.count and not args.seconds:
+        args.count = 1_000_000
+    with tempfile.TemporaryDirectory(prefix="kuaimei-fuzz-") as folder:
+        result = fuzz(Path(folder), args.count or sys.maxsize, args.seconds or float("inf"), args.seed)
+    findings = result.findings
+    told = {
+        "seed": args.seed,
+        "sent": findings.total,
+        "took_s": round(result.took_s, 1),
+        "worst_ms": round(result.worst_ms, 1),
+        "worst_wall_ms": round(result.worst_wall_ms, 1),
+        "unsaved": result.unsaved,
+        "by_kind": dict(findings.sent.most_common()),
+        "answers": dict(findings.answers.most_common()),
+        "faults": findings.faults,
+    }
+    if args.json:
+        print_json(told)
+    else:
+        print_table(["", ""], [[name, str(value)] for name, value in told.items() if name != "faults"])
+        for fault in findings.faults:
+            note(fault)
+    sys.exit(bool(findings.faults))
+
+
+def fuzz(
+    home: Path,
+    count: int,
+    seconds: float,
+    seed: int,
+    settings: Settings | None = None,
+    *,
+    prepare: Callable[[FastAPI], None] | None = None,
+) -> Result:
+    """Send until ``count`` are sent or ``seconds`` are over.
+
+    Args:
+        home: Data folder of the server.
+        count: Frames, events and requests.
+        seconds: On the wall clock.
+        seed: The same seed, the same inputs (their order over the clients is the machine's).
+        settings: With the store to be used; None: one of its own in ``home``.
+        prepare: Changes the application before it is served; it has to say who is behind a key.
+    """
+    findings = Findings()
+    server = ServerSettings(port=0, requests_per_minute=10**9, max_sessions=12, max_waiting=8)
+    settings = settings or Settings(
+        home=home / "home", rendering=RenderingSettings(hq="none"), analysis=AnalysisSettings(enabled=True)
+    )
+    settings = settings.model_copy(update={"server": server})
+    began = time.monotonic()
+    with apart(settings, _engines(), prepare=prepare or _prepare) as served, _noted(findings):
+        deadline = time.monotonic() + seconds
+        target = Target(
+            served.whole.port,
+            _routes(served.whole.app),
+            [b64(wire(said("一二三"))), b64(wire(silence(400))), b64(wire(said("好"), silence(900))), "AAAA"],
+            findings,
+            lambda: findings.total < count and time.monotonic() < deadline,
+        )
+        served.pulse.reset()
+        asyncio.run(_clients(target, seed))
+        worst_ms, worst_wall_ms = served.pulse.worst_ms, served.pulse.worst_wall_ms
+        unsaved = _settled(served)
+    if worst_ms > WORST_MS:
+        findings.fault(f"the event loop computed for {worst_ms:.0f} ms in one step")
+    if unsaved:
+        findings.fault(f"{unsaved} utterances are not kept")
+    return Result(findings, time.monotonic() - began, worst_ms, worst_wall_ms, unsaved)
+
+
+async def _clients(target: Target, seed: int) -> None:
+    work = []
+    for number in range(4):
+        for me in _OWNERS:
+            others = [other for other in _OWNERS if other is not me]
+            inputs = Inputs(seed * 1000 + number * 10 + _OWNERS.index(me), me.mark)
+            if number < 2:
+                work.append(talk(target, me, others, inputs))
+            # What one client met, another asks for over HTTP.
+            work.append(requests(target, me, others, inputs))
+    work.append(garbage(target, _OWNERS[0], Inputs(seed, _OWNERS[0].mark)))
+    await asyncio.gather(*work)
+
+
+def _prepare(app: FastAPI) -> None:
+    app.user_middleware.append(Middleware(_ByKey))
+
+
+def _engines() -> Engines:
+    """Cost nothing, remember nothing, and answer with what they were told, so that it could be mistaken."""
+
+    def echo(req: LLMReq) -> str:
+        return f"好的，{req.messages[-1].content[:60]}。"
+
+    model = FakeLanguageModel(reply=echo, first_token_s=0.0, token_s=0.0, token=8)
+    recognizer = FakeRecognizer(text="你好嗎", delay_s=0.0)
+    synthesizer = Bank(delay_s=0.0, character_ms=20.0)
+    for engine, names in (
+        (model, ("requests", "warmed")),
+        (recognizer, ("requests", "finished")),
+        (synthesizer, ("requests",)),
+    ):
+        for name in names:
+            setattr(engine, name, deque(maxlen=10))
+    return fake_engines(
+        language_model=model,
+        recognizer=recognizer,
+        synthesizer=synthesizer,
+        captioner=FakeCaptioner(delay_s=0.0),
+    )
+
+
+def _routes(app: FastAPI) -> Sequence[Route]:
+    """All there are, as the application describes itself."""
+    found = []
+    for path, methods in app.openapi()["paths"].items():
+        for method, told in methods.items():
+            named = {
+                kind: tuple(one["name"] for one in told.get("parameters", ()) if one["in"] == kind)
+                for kind in ("path", "query")
+            }
+            body = method.upper() in {"POST", "PATCH", "PUT"}
+            content = told.get("requestBody", {}).get("content", {})
+            found.append(
+                Route(
+                    method.upper(),
+                    path,
+                    named["path"],
+                    named["query"],
+                    _EXAMPLES.get(path, {}) if body else None,
+                    "multipart/form-data" in content,
+                    _WEIGHTS.get(path, 1.0) if body or path not in _EXAMPLES else 1.0,
+                )
+            )
+    return found
+
+
+def _settled(served: Apart) -> int:
+    """Utterances that are not kept a minute after the last client has gone."""
+
+    async def settle() -> int:
+        await served.whole.store.settle(60.0)
+        return (await served.whole.store.statistics()).unsaved
+
+    return served.run(settle())
+
+
+@contextmanager
+def _noted(findings: Findings) -> Iterator[None]:
+    handler = _Noted(findings)
+    loggers = [logging.getLogger(name) for name in ("", "uvicorn")]  # the latter tells nobody above it
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+
+
+if __name__ == "__main__":
+    main()
