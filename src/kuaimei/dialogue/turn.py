@@ -32,10 +32,14 @@ from kuaimei.engines.types import Claim, Language, LLMReq, Message, Priority, Ti
 from kuaimei.errors import EngineError, KuaimeiError
 from kuaimei.settings import DialogueSettings
 from kuaimei.text.clauses import speech_length
+from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["Manner", "Turn"]
 
 _log = logging.getLogger(__name__)
+
+_MESSAGE_LIMIT = 500
+"""Characters."""
 
 
 class Turn:
@@ -285,14 +289,14 @@ class Turn:
         except Exception as failure:
             error = _told(failure)
             text = apology("synthesis", self._language)
-            self._emit(TurnFailed(self.number, self._now(), "synthesis", error.kind, str(error), text))
+            self._emit(TurnFailed(self.number, self._now(), "synthesis", error.kind, _line(error), text))
             return False
         return True
 
     async def _fail(self, stage: Stage, error: KuaimeiError | None) -> None:
         """Tell the user, aloud if the voice still works, and end the turn in good order."""
         kind = error.kind if error else "empty"
-        message = str(error) if error else f"{stage} gave nothing"
+        message = _line(error) if error else f"{stage} gave nothing"
         text = apology(stage, self._language)
         self._emit(TurnFailed(self.number, self._now(), stage, kind, message, text))
         if not self._wants_reply:
@@ -379,6 +383,11 @@ def _told(failure: Exception) -> KuaimeiError:
         return failure
     _log.error("an engine failed in a way it should not", exc_info=failure)
     return EngineError(f"the engine failed: {failure}")
+
+
+def _line(error: KuaimeiError) -> str:
+    """What is told and kept of a failure: an engine's words may be long, and need not be text."""
+    return to_well_formed(str(error))[:_MESSAGE_LIMIT]
 
 
 def _nobody(event: Event) -> None:

@@ -6,10 +6,11 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import text
+from sqlalchemy import Select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 _CONNECT_TIMEOUT_S = 5
 _POOL = 5
+_AT_ONCE = 200
+"""Rows that are taken in one go: some milliseconds of the event loop."""
 _MIGRATION_LOCK = 0x6B75_6169_6D65_6901
 """Advisory lock (any number nobody else uses) under which the schema is brought up to date."""
 
@@ -86,6 +89,19 @@ class Database:
             raise
         except (SQLAlchemyError, psycopg.Error, OSError) as error:
             raise StoreError(f"the database refused: {_first_line(error)}") from error
+
+    async def every(self, query: Select[Any]) -> AsyncIterator[Any]:
+        """Every row of ``query``, as it was at one moment, a few at a time: nobody else waits for all.
+
+        Raises:
+            StoreError: If the database is away or refuses.
+        """
+        async with self.begin() as connection:
+            found = await connection.stream(query, execution_options={"yield_per": _AT_ONCE})
+            async for rows in found.partitions():
+                for row in rows:
+                    yield row
+                await asyncio.sleep(0)
 
     async def heal(self) -> None:
         """Start the embedded server again if it has died; a database elsewhere heals itself.

@@ -187,9 +187,8 @@ class Preferences:
         """
         table = preferences
         query = select(*_TRIAL).where((table.c.owner == owner) & table.c.choice.is_not(None))
-        async with self._database.begin() as connection:
-            found = await connection.execute(query.order_by(table.c.judged_at, table.c.id))
-            return [Trial(**row._mapping) for row in found]
+        query = query.order_by(table.c.judged_at, table.c.id)
+        return [Trial(**row._mapping) async for row in self._database.every(query)]
 
     async def tallies(self, owner: str) -> Sequence[Tally]:
         """Judgements by pair: tiers before voices, within them the pair judged most often first.

@@ -133,16 +133,15 @@ class Ratings:
             .where(table.c.owner == owner)
             .order_by(utterances.c.started_at, table.c.utterance_id, table.c.rater)
         )
-        async with self._database.begin() as connection:
-            return [
-                Rating(
-                    row.utterance_id,
-                    row.rater,
-                    Marks(row.confidence, row.stability, row.affability),
-                    row.rated_at,
-                )
-                for row in await connection.execute(query)
-            ]
+        return [
+            Rating(
+                row.utterance_id,
+                row.rater,
+                Marks(row.confidence, row.stability, row.affability),
+                row.rated_at,
+            )
+            async for row in self._database.every(query)
+        ]
 
 
 def _ratable(what: Any, owner: str, local: str) -> Select[Any]:

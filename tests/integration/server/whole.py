@@ -252,4 +252,40 @@ async def fill(store: Store, session: str, count: int = LONG, *, owner: str = "l
             ),
             {"session": session},
         )
+        await connection.execute(
+            text(
+                "insert into sessions (id, client, started_at) select 'sess_more_' || n, "
+                "cast(:client as jsonb), cast(:at as timestamptz) + n * interval '1 hour' "
+                "from generate_series(1, :count / 5) n"
+            ),
+            {"client": json.dumps({"owner": owner, "agent": "x" * 200}), "at": began, "count": count},
+        )
+        await connection.execute(
+            text(
+                "insert into ratings (utterance_id, owner, rater, confidence) select id, :owner, 'x', 3 "
+                "from utterances where session_id = :session"
+            ),
+            {"owner": owner, "session": session},
+        )
+        await connection.execute(
+            text(
+                "insert into preferences "
+                "(id, owner, kind, first, second, swapped, choice, remark, judged_at) select 'pref_' || n, :owner, 'voices', 'zf_one', 'zm_two', false, 'a', repeat('x', 500), "
+                "now() from generate_series(1, :count) n"
+            ),
+            {"owner": owner, "count": count},
+        )
+        for n in range(count // 15):
+            voice = {
+                "id": f"voice_{session}_{n}",
+                "owner": owner,
+                "consent": json.dumps({"speaker": "x", "statement": "y", "at": began.isoformat()}),
+            }
+            await connection.execute(
+                text(
+                    "insert into voices "
+                    "(id, owner, name, state, duration_s, checks, consent, learning) values (:id, :owner, 'x', 'failed', 5, '[]'::jsonb, cast(:consent as jsonb), '{}'::jsonb)"
+                ),
+                voice,
+            )
     return ids

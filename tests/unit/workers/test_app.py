@@ -174,7 +174,8 @@ async def test_an_engine_that_cannot_be_loaded_says_why_and_is_tried_again(tmp_p
 async def test_a_key_is_asked_for(tmp_path: Path) -> None:
     server = ServerSettings(api_key="a-key-of-some-length")
     async with served(Tone(), tmp_path, server) as client:
-        assert (await client.get("/healthz")).status_code == 200
+        # A stranger is told that it runs, and nothing of what runs or what went wrong with it.
+        assert (await client.get("/healthz")).json() == {"status": "unloaded"}
         assert (await speak(client)).status_code == 401
         client.headers["Authorization"] = "Bearer a-key-of-some-length"
         assert (await speak(client)).status_code == 200

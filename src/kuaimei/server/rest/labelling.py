@@ -1,5 +1,6 @@
 """``/api/labelling``: listeners rate what people said; ``kuaimei calibrate`` fits the scores to that."""
 
+import asyncio
 from typing import Annotated, Any, Self, TypeAlias
 
 from fastapi import APIRouter, Query
@@ -89,11 +90,16 @@ async def get_progress(store: Kept, owner: Owner, rater: Rater = "") -> dict[str
 @router.get("/labels.csv")
 async def get_labels(store: Kept, owner: Owner) -> Response:
     """Every rating, as ``kuaimei calibrate`` reads it."""
-    rows = [
-        (one.utterance, one.marks.confidence, one.marks.stability, one.marks.affability, one.rater)
-        for one in await store.ratings.all(owner)
-    ]
-    return sheet_response("labels.csv", _COLUMNS, rows)
+    found = await store.ratings.all(owner)
+
+    def table() -> Response:
+        rows = (
+            (one.utterance, one.marks.confidence, one.marks.stability, one.marks.affability, one.rater)
+            for one in found
+        )
+        return sheet_response("labels.csv", _COLUMNS, rows)
+
+    return await asyncio.to_thread(table)
 
 
 @router.post("/{utterance}")

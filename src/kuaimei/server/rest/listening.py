@@ -1,5 +1,6 @@
 """``/api/listening``: blind comparisons of two clips, and what was preferred."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -81,7 +82,7 @@ async def forget_results(store: Kept, owner: Owner) -> Response:
 async def results_csv(store: Kept, owner: Owner) -> Response:
     """Every judgement, one to a line."""
     judged = await store.preferences.judged(owner)
-    return sheet_response("listening.csv", _COLUMNS, [_line(trial) for trial in judged])
+    return await asyncio.to_thread(sheet_response, "listening.csv", _COLUMNS, map(_line, judged))
 
 
 @router.get("/{trial}/{side}")

@@ -75,18 +75,23 @@ def utterance_body(utterance: Utterance) -> dict[str, Any]:
     }
 
 
-@router.get("")
+@router.get("", response_model=None)
 async def list_sessions(
     store: Kept,
     owner: Owner,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     before: str | None = None,
     search: Annotated[str, Query(max_length=200)] = "",
-) -> dict[str, Any]:
+) -> Response:
     """The newest first; ``before`` is the last id of the page before, ``search`` words that were said."""
     found = await store.sessions(limit, before=before, search=search)
-    data = [_body(session) for session in found if owner_of(session) == owner]
-    return {"object": "list", "data": data, "has_more": len(found) == limit}
+    return await in_json(
+        lambda: {
+            "object": "list",
+            "data": [_body(session) for session in found if owner_of(session) == owner],
+            "has_more": len(found) == limit,
+        }
+    )
 
 
 @router.get("/{session}")

@@ -19,6 +19,7 @@ from kuaimei.server.attending import attended
 from kuaimei.server.errors import ApiError, error_body
 from kuaimei.server.house import House
 from kuaimei.server.limits import Gate
+from kuaimei.server.rest.answers import in_json
 from kuaimei.server.rest.common import InHouse, Owner
 from kuaimei.server.rest.recordings import byte_range
 from kuaimei.server.samples import Samples, language_of
@@ -83,13 +84,14 @@ def _library(house: InHouse) -> VoiceLibrary:
 Library: TypeAlias = Annotated[VoiceLibrary, Depends(_library)]
 
 
-@router.get("")
-async def list_voices(house: InHouse, owner: Owner) -> dict[str, Any]:
+@router.get("", response_model=None)
+async def list_voices(house: InHouse, owner: Owner) -> Response:
     """All of them: the stock ones, of which the first is the synthesiser's own choice, then the newest."""
-    data = voice_bodies(stock_voices(house))
-    if house.voices is not None:
-        data += [cloned_body(voice) for voice in await house.voices.voices(owner)]
-    return {"object": "list", "data": data}
+    stock = stock_voices(house)
+    cloned = () if house.voices is None else await house.voices.voices(owner)
+    return await in_json(
+        lambda: {"object": "list", "data": [*voice_bodies(stock), *(cloned_body(voice) for voice in cloned)]}
+    )
 
 
 @router.get("/texts")

@@ -63,3 +63,37 @@ def test_tokens_are_counted_up_to_a_limit() -> None:
     items.shorten("a", "一")
     assert items.tokens(100) == 3
     items.shorten("nobody", "x")
+
+
+@pytest.mark.parametrize("strange", [[], {}, [["user"]], 1.5, None, True])
+def test_what_is_no_name_is_told_so(strange: object) -> None:
+    """Anything may stand where a name should, also what cannot be looked up in a set."""
+    for item in (
+        {"type": strange, "role": "user", "content": []},
+        {"type": "message", "role": strange, "content": [{"type": "input_text", "text": "x"}]},
+        {"type": "message", "role": "user", "content": [{"type": strange, "text": "x"}]},
+        {"type": "message", "role": "user", "content": [strange]},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": strange}]},
+    ):
+        with pytest.raises(ProtocolError):
+            message_of(item, Items())
+
+
+def test_the_oldest_are_forgotten_when_they_are_many_characters() -> None:
+    items = Items()
+    for n in range(60):
+        item, _ = message_of(message("user", "x", id=f"i{n}"), items)
+        item["content"][0]["text"] = "x" * 20_000
+        items.add(item, label=str(n))
+    assert "i0" not in items
+    assert "i59" in items
+
+
+def test_what_a_client_put_in_is_counted_while_it_is_there() -> None:
+    items = Items()
+    for n in range(3):
+        item, _ = message_of(message("system", "一二三四五", id=f"i{n}"), items)
+        items.add(item, label=str(n), given=True)
+    assert items.given_characters == 15
+    items.remove("i1")
+    assert items.given_characters == 10
