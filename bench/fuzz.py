@@ -3,9 +3,9 @@
     python -m bench.fuzz [--count 1000000] [--seconds 600] [--seed 1] [--json]
 
 A whole server with a real store and engines that cost nothing, and clients of two owners that send it frames,
-events, requests and bytes from the ordinary to the absurd, over all doors. What must hold: nothing crashes,
-nothing unforeseen is logged, no answer is a 5xx but the documented ones, nobody is told what somebody else
-said, the event loop never computes for more than 250 ms in one step, and at the end everything said is kept.
+events, requests and bytes from the ordinary to the absurd, through every entry point. What must hold: nothing
+crashes, nothing unforeseen is logged, no answer is a 5xx but the documented ones, nobody is told what
+somebody else said, the event loop never computes for more than 250 ms in one step, and at the end all of it is kept.
 """
 
 import argparse
@@ -204,12 +204,12 @@ async def _clients(target: Target, seed: int) -> None:
     for number in range(4):
         for me in _OWNERS:
             others = [other for other in _OWNERS if other is not me]
-            inputs = Inputs(seed * 1000 + number * 10 + _OWNERS.index(me), me.mark)
+            inputs = Inputs(seed * 1000 + number * 10 + _OWNERS.index(me), me.sentinel)
             if number < 2:
                 work.append(talk(target, me, others, inputs))
             # What one client met, another asks for over HTTP.
             work.append(requests(target, me, others, inputs))
-    work.append(garbage(target, _OWNERS[0], Inputs(seed, _OWNERS[0].mark)))
+    work.append(garbage(target, _OWNERS[0], Inputs(seed, _OWNERS[0].sentinel)))
     await asyncio.gather(*work)
 
 

@@ -20,7 +20,7 @@ _PER_CONNECTION: Final = 2_500
 _AT_ONCE: Final = 40
 """Events sent before the next is waited for: else the queues are what is tried, and little else."""
 _ANSWER_S: Final = 60.0
-_MET: Final = ("id", "item_id", "response_id", "event_id", "session_id", "recording")
+_NAMES: Final = ("id", "item_id", "response_id", "event_id", "session_id", "recording")
 _DOCUMENTED: Final = frozenset(
     {"queue_full", "too_many_sessions", "webrtc_unavailable", "unavailable", "loading"}
 )
@@ -34,12 +34,12 @@ class Owner:
     """Somebody with a key.
 
     Attributes:
-        mark: A word in everything that is theirs.
+        sentinel: A word in everything that is theirs.
     """
 
     name: str
     key: str
-    mark: str
+    sentinel: str
 
 
 @dataclass
@@ -107,22 +107,22 @@ class Target:
 
 def _check(target: Target, data: bytes, me: Owner, others: Sequence[Owner], where: str) -> None:
     for other in others:
-        if other.mark.encode() in data:
+        if other.sentinel.encode() in data:
             target.findings.fault(f"{me.name} was told what {other.name} said, by {where}: {data[:400]!r}")
 
 
-def _meet(inputs: Inputs, value: Any) -> None:
+def _remember_names(inputs: Inputs, value: Any) -> None:
     """Remember the names of things in an answer."""
     if isinstance(value, dict):
-        for name in _MET:
+        for name in _NAMES:
             if isinstance(found := value.get(name), str):
-                inputs.met(found)
+                inputs.remember(found)
         for part in value.values():
             if isinstance(part, dict | list):
-                _meet(inputs, part)
+                _remember_names(inputs, part)
     elif isinstance(value, list):
         for part in value[:3]:
-            _meet(inputs, part)
+            _remember_names(inputs, part)
 
 
 async def talk(target: Target, me: Owner, others: Sequence[Owner], inputs: Inputs) -> None:
@@ -167,7 +167,7 @@ async def _converse(
             if event.get("error", {}).get("event_id") == "sync":
                 synced.set()
             if inputs.chance.random() < 0.05:
-                _meet(inputs, event)
+                _remember_names(inputs, event)
 
     reading = asyncio.ensure_future(read())
     try:
@@ -205,18 +205,18 @@ async def _send_one(socket: ClientConnection, target: Target, inputs: Inputs) ->
         await socket.send(inputs.event(target.audio))
     elif pick < 0.992:
         target.findings.sent["binary frame"] += 1
-        await socket.send(inputs.junk())
+        await socket.send(inputs.random_bytes())
     elif pick < 0.997:
         target.findings.sent["fragmented frame"] += 1
         text = inputs.event(target.audio)
         await socket.send([text[: len(text) // 2], text[len(text) // 2 :]])
     elif pick < 0.9995:
         target.findings.sent["ping"] += 1
-        await socket.ping(inputs.junk(100))
+        await socket.ping(inputs.random_bytes(100))
     else:
         target.findings.sent["frame that is no text"] += 1
         # A text frame of bytes that are no UTF-8 ends a connection, by the protocol.
-        await socket.send(b"\xff\xfe" + inputs.junk(50), text=True)
+        await socket.send(b"\xff\xfe" + inputs.random_bytes(50), text=True)
 
 
 async def requests(target: Target, me: Owner, others: Sequence[Owner], inputs: Inputs) -> None:
@@ -241,7 +241,7 @@ async def requests(target: Target, me: Owner, others: Sequence[Owner], inputs: I
             body: Any = None
             if answer.content and answer.headers.get("content-type", "").startswith("application/json"):
                 body = answer.json()
-                _meet(inputs, body)
+                _remember_names(inputs, body)
             if answer.status_code >= 500:
                 code = body.get("error", {}).get("code") if isinstance(body, dict) else None
                 if answer.status_code == 500 or code not in _DOCUMENTED:
@@ -269,7 +269,7 @@ def _request(client: httpx.AsyncClient, route: Route, me: Owner, inputs: Inputs)
             for name in fields
         ]
         file = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-        content = "".join(parts).encode("utf-8", "replace") + file + inputs.junk() + b"\r\n--b--\r\n"
+        content = "".join(parts).encode("utf-8", "replace") + file + inputs.random_bytes() + b"\r\n--b--\r\n"
     elif route.example is not None:
         headers["Content-Type"] = chance.choice(("application/json",) * 8 + ("text/plain", "application/sdp"))
         content = inputs.document(route.example).encode("utf-8", "replace")
@@ -304,7 +304,7 @@ async def garbage(target: Target, me: Owner, inputs: Inputs) -> None:
         for _ in range(inputs.chance.randrange(8)):
             data[inputs.chance.randrange(len(data))] = inputs.chance.randrange(256)
         if inputs.chance.random() < 0.3:
-            data += inputs.junk()
+            data += inputs.random_bytes()
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
             writer.write(bytes(data))

@@ -82,16 +82,16 @@ class Inputs:
 
     Args:
         seed: The same seed, the same inputs.
-        mark: A word of the client's own that nobody else may ever be told.
+        sentinel: A word of the client's own that nobody else may ever be told.
     """
 
-    def __init__(self, seed: int, mark: str) -> None:
+    def __init__(self, seed: int, sentinel: str) -> None:
         self.chance = random.Random(seed)
-        self.mark = mark
+        self.sentinel = sentinel
         self.ids: list[str] = ["item_x", "sess_x", "utt_x", "voice_x"]
         """Names of things that were met, one's own or not."""
 
-    def met(self, name: str) -> None:
+    def remember(self, name: str) -> None:
         """Something is called so."""
         if len(self.ids) < 400:
             self.ids.append(name)
@@ -99,12 +99,12 @@ class Inputs:
             self.ids[self.chance.randrange(len(self.ids))] = name
 
     def text(self) -> str:
-        """A text, mostly with the mark in it."""
+        """A text, mostly with the sentinel in it."""
         pick = self.chance.random()
         if pick < 0.5:
-            return f"{self.mark} {self.chance.choice(_TEXTS)}"
+            return f"{self.sentinel} {self.chance.choice(_TEXTS)}"
         if pick < 0.7:
-            return self.mark * self.chance.choice((1, 1, 1, 40, 900))
+            return self.sentinel * self.chance.choice((1, 1, 1, 40, 900))
         return "".join(self.chance.choice(_TEXTS) for _ in range(self.chance.randrange(4)))
 
     def name(self) -> str:
@@ -203,6 +203,6 @@ class Inputs:
                 characters[at] = self.chance.choice(string.printable + "\x00\ud800é好")
         return "".join(characters)
 
-    def junk(self, most: int = 2_000) -> bytes:
+    def random_bytes(self, most: int = 2_000) -> bytes:
         """Bytes."""
         return self.chance.randbytes(self.chance.randrange(most))

@@ -232,7 +232,7 @@ class ServerSettings(_Section):
     """Sessions beyond ``max_sessions`` that wait in a queue for a place; further ones are turned away."""
     max_connections: int = Field(1000, ge=16)
     """Connections at once, also of those who have not shown a key; 256 file descriptors are kept for other
-    things. The one that has waited longest without having asked for anything makes room for the next."""
+    things. The one that has waited longest without having asked for anything makes way for the next."""
     max_connections_per_address: int = Field(200, ge=1)
     """… from one address; those of this machine, on which a proxy may run, are not counted."""
     requests_per_minute: int = Field(120, ge=1)

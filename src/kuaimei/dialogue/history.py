@@ -84,9 +84,9 @@ class History:
         """
         prompt = Message(role="system", content=system_prompt)
         joined = self._joined(said)
-        room = max(budget_tokens - cost(prompt), budget_tokens // _LEAST_SHARE, 1)
+        available = max(budget_tokens - cost(prompt), budget_tokens // _LEAST_SHARE, 1)
         lengths = [tokens for _, tokens in joined]
-        return (prompt, *trim([message for message, _ in joined], room, lengths))
+        return (prompt, *trim([message for message, _ in joined], available, lengths))
 
     def _joined(self, said: str) -> list[tuple[Message, int]]:
         """The messages, each with its estimated length in tokens."""

@@ -13,7 +13,7 @@ __all__ = ["relayed"]
 T = TypeVar("T")
 
 
-class _Shelf(Generic[T]):
+class _Buffer(Generic[T]):
     """What was made and not taken yet; the maker waits while it is full."""
 
     def __init__(self, limit: int, size: Callable[[T], int], patience_s: float) -> None:
@@ -79,7 +79,7 @@ async def relayed(
         EngineUnavailable: If it gave up.
         EngineError: Whatever the engine raises, after what was made before.
     """
-    shelf: _Shelf[T] = _Shelf(limit, size, patience_s)
+    buffer: _Buffer[T] = _Buffer(limit, size, patience_s)
 
     async def work() -> None:
         try:
@@ -87,17 +87,17 @@ async def relayed(
                 stream = make()
                 try:
                     async for item in stream:
-                        await shelf.put(item)
+                        await buffer.put(item)
                 finally:
                     close = getattr(stream, "aclose", None)
                     if close is not None:
                         await close()
         finally:
-            shelf.end()
+            buffer.end()
 
     working = asyncio.ensure_future(work())
     try:
-        while (item := await shelf.take()) is not None:
+        while (item := await buffer.take()) is not None:
             yield item
         await working
     finally:

@@ -2,7 +2,7 @@
 
 Whoever connects takes a descriptor, and the files of what is being said need descriptors too. So there are
 fewer connections than the process may have descriptors; where all are taken, the one that has waited longest
-without having asked for anything makes room, and if there is none, the new one is refused.
+without having asked for anything makes way, and if there is none, the new one is refused.
 """
 
 import ipaddress
@@ -55,7 +55,7 @@ class ConnectionRegistry:
         """``connection`` is there, and has not asked for anything yet; False: it is not let in.
 
         Args:
-            connection: Is dropped later, should it make room for another.
+            connection: Is dropped later, should it make way for another.
             address: Where it comes from; empty: from this machine.
         """
         address = "" if is_loopback(address) else address
@@ -67,7 +67,7 @@ class ConnectionRegistry:
             if oldest is None:
                 self._tell("from %s: all %d are taken", address or "this machine", self._most)
                 return False
-            self._tell("that asked for nothing, to make room: all %d were taken", self._most)
+            self._tell("that asked for nothing, to make way: all %d were taken", self._most)
             self.leave(oldest)
             oldest.drop()
         self._addresses[connection] = address
@@ -76,7 +76,7 @@ class ConnectionRegistry:
         return True
 
     def asked(self, connection: Connection) -> None:
-        """It has asked for something: it does not make room any more."""
+        """It has asked for something: it does not make way any more."""
         self._silent.pop(connection, None)
 
     def leave(self, connection: Connection) -> None:

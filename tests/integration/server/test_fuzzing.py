@@ -33,7 +33,7 @@ def test_it_would_tell(settings: Settings, tmp_path: Path) -> None:
 
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http" and scope["path"].startswith("/api/sessions"):
-                body = " ".join(owner.mark for owner in fuzzer._OWNERS).encode()
+                body = " ".join(owner.sentinel for owner in fuzzer._OWNERS).encode()
                 await send({"type": "http.response.start", "status": 500, "headers": []})
                 await send({"type": "http.response.body", "body": body})
             elif scope["type"] == "http" and scope["path"].startswith("/api/"):

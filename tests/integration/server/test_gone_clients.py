@@ -30,10 +30,10 @@ PATIENCE_S = 60.0
 
 
 @dataclass
-class Desk:
-    """Where one request at a time computes, for ever."""
+class Hang:
+    """One request at a time computes, for ever."""
 
-    lane: Lane = field(default_factory=lambda: Lane("desk"))
+    lane: Lane = field(default_factory=lambda: Lane("hanging"))
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -48,10 +48,10 @@ class Desk:
 
 @dataclass
 class Recognizer(FakeRecognizer):
-    desk: Desk = field(default_factory=Desk)
+    hang: Hang = field(default_factory=Hang)
 
     async def transcribe(self, pcm: Pcm, req: STTReq) -> STTChunk:
-        await self.desk.compute(req.ticket)
+        await self.hang.compute(req.ticket)
         raise AssertionError
 
 
@@ -61,13 +61,13 @@ class Model(FakeLanguageModel):
     words: Written before it computes for ever.
     """
 
-    desk: Desk = field(default_factory=Desk)
+    hang: Hang = field(default_factory=Hang)
     words: tuple[str, ...] = ()
 
     async def stream(self, req: LLMReq) -> AsyncIterator[str]:
         for word in self.words:
             yield word
-        await self.desk.compute(req.ticket)
+        await self.hang.compute(req.ticket)
 
 
 @dataclass
@@ -76,27 +76,27 @@ class Synthesizer(FakeSynthesizer):
     pieces_first: Spoken before it computes for ever.
     """
 
-    desk: Desk = field(default_factory=Desk)
+    hang: Hang = field(default_factory=Hang)
     pieces_first: int = 0
 
     async def stream(self, req: TTSReq) -> AsyncIterator[Pcm]:
         for _ in range(self.pieces_first):
             yield self.audio("好" * 20)
-        await self.desk.compute(req.ticket)
+        await self.hang.compute(req.ticket)
 
 
-async def leave(port: int, request: bytes, desk: Desk, *, read: bool = False) -> None:
+async def leave(port: int, request: bytes, hang: Hang, *, read: bool = False) -> None:
     """Ask, wait until somebody computes (and, if need be, the first words are there), and go."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     async with asyncio.timeout(PATIENCE_S):
-        await desk.begun.wait()
+        await hang.begun.wait()
         if read:
             await reader.readuntil(b"\r\n\r\n")
     writer.transport.abort()
     async with asyncio.timeout(PATIENCE_S):
-        await desk.ended.wait()
-    await eventually(lambda: desk.lane.busy == desk.lane.depth == 0)
+        await hang.ended.wait()
+    await eventually(lambda: hang.lane.busy == hang.lane.depth == 0)
 
 
 def post(path: str, body: Any) -> bytes:
@@ -128,16 +128,16 @@ async def test_transcribing(stream: str) -> None:
     recognizer = Recognizer()
     async with serving(TestHouse(engines=quick_engines(recognizer=recognizer))) as served:
         request = form("/v1/audio/transcriptions", RECORDING, stream=stream)
-        await leave(served.port, request, recognizer.desk)
-        await next_one(served.port, request, recognizer.desk)
+        await leave(served.port, request, recognizer.hang)
+        await next_one(served.port, request, recognizer.hang)
 
 
-async def next_one(port: int, request: bytes, desk: Desk) -> None:
+async def next_one(port: int, request: bytes, hang: Hang) -> None:
     """The gate has a place again, many times more often than it has places."""
     for _ in range(20):
-        desk.begun.clear()
-        desk.ended.clear()
-        await leave(port, request, desk)
+        hang.begun.clear()
+        hang.ended.clear()
+        await leave(port, request, hang)
 
 
 @pytest.mark.parametrize("words", [(), ("好",)])
@@ -147,7 +147,7 @@ async def test_writing(stream: bool, words: tuple[str, ...]) -> None:
     async with serving(TestHouse(engines=quick_engines(language_model=model))) as served:
         body = {"messages": [{"role": "user", "content": "好"}], "stream": stream}
         request = post("/v1/chat/completions", body)
-        await leave(served.port, request, model.desk, read=stream and bool(words))
+        await leave(served.port, request, model.hang, read=stream and bool(words))
 
 
 @pytest.mark.parametrize("pieces", [0, 3])
@@ -156,7 +156,7 @@ async def test_speaking(stream_format: str, pieces: int) -> None:
     synthesizer = Synthesizer(pieces_first=pieces)
     async with serving(TestHouse(engines=quick_engines(synthesizer=synthesizer))) as served:
         body = {"input": "好", "response_format": "pcm", "stream_format": stream_format}
-        await leave(served.port, post("/v1/audio/speech", body), synthesizer.desk, read=pieces > 0)
+        await leave(served.port, post("/v1/audio/speech", body), synthesizer.hang, read=pieces > 0)
 
 
 async def test_cloning(settings: Settings) -> None:
@@ -174,13 +174,13 @@ async def test_cloning(settings: Settings) -> None:
                 "transcript": "今天",
             }
             request = form("/api/voices", audio(2.0, 2.5, 3.0), **fields)
-            await leave(served.port, request, recognizer.desk)
-            await next_one(served.port, request, recognizer.desk)
+            await leave(served.port, request, recognizer.hang)
+            await next_one(served.port, request, recognizer.hang)
             assert not await house.library.voices("local")
 
 
 async def test_speaking_in_a_worker(tmp_path: Path) -> None:
-    desk = Desk()
+    hang = Hang()
 
     class Speaker:
         sample_rate = 24_000
@@ -188,7 +188,7 @@ async def test_speaking_in_a_worker(tmp_path: Path) -> None:
 
         async def stream(self, speech: Speech) -> AsyncIterator[Pcm]:
             yield said("好")
-            await desk.compute(speech.ticket)
+            await hang.compute(speech.ticket)
 
     @asynccontextmanager
     async def opened(options: Options) -> AsyncIterator[Speaker]:
@@ -204,10 +204,10 @@ async def test_speaking_in_a_worker(tmp_path: Path) -> None:
     port = running.servers[0].sockets[0].getsockname()[1]
     try:
         for stream in (True, False):
-            desk.begun.clear()
-            desk.ended.clear()
+            hang.begun.clear()
+            hang.ended.clear()
             body = {"input": "好", "response_format": "pcm", "stream": stream}
-            await leave(port, post("/v1/audio/speech", body), desk, read=stream)
+            await leave(port, post("/v1/audio/speech", body), hang, read=stream)
     finally:
         running.should_exit = True
         await serve

@@ -270,7 +270,8 @@ async def fill(store: Store, session: str, count: int = LONG, *, owner: str = "l
         await connection.execute(
             text(
                 "insert into preferences "
-                "(id, owner, kind, first, second, swapped, choice, remark, judged_at) select 'pref_' || n, :owner, 'voices', 'zf_one', 'zm_two', false, 'a', repeat('x', 500), "
+                "(id, owner, kind, first, second, swapped, choice, remark, judged_at) "
+                "select 'pref_' || n, :owner, 'voices', 'zf_one', 'zm_two', false, 'a', repeat('x', 500), "
                 "now() from generate_series(1, :count) n"
             ),
             {"owner": owner, "count": count},
@@ -284,7 +285,9 @@ async def fill(store: Store, session: str, count: int = LONG, *, owner: str = "l
             await connection.execute(
                 text(
                     "insert into voices "
-                    "(id, owner, name, state, duration_s, checks, consent, learning) values (:id, :owner, 'x', 'failed', 5, '[]'::jsonb, cast(:consent as jsonb), '{}'::jsonb)"
+                    "(id, owner, name, state, duration_s, checks, consent, learning) "
+                    "values (:id, :owner, 'x', 'failed', 5, '[]'::jsonb, cast(:consent as jsonb), "
+                    "'{}'::jsonb)"
                 ),
                 voice,
             )

@@ -296,7 +296,7 @@ def test_one_address_does_not_take_all_places(on_virtual_time: OnVirtualTime) ->
     on_virtual_time(run())
 
 
-def test_the_one_that_asked_for_nothing_makes_room(
+def test_the_one_that_asked_for_nothing_makes_way(
     on_virtual_time: OnVirtualTime, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def run() -> None:

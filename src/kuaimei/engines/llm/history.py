@@ -75,29 +75,29 @@ def trim(
     system, rest = _fitting(messages[:head], budget_tokens), list(messages[head:])
     if not rest:
         return system
-    room = max(budget_tokens - sum(map(cost, system)), budget_tokens // _STRIDES, 1)
-    rest = [_bounded(message, room * _TOKEN_CHARACTERS) for message in rest]
+    available = max(budget_tokens - sum(map(cost, system)), budget_tokens // _STRIDES, 1)
+    rest = [_bounded(message, available * _TOKEN_CHARACTERS) for message in rest]
     counted = lengths[head:] if lengths is not None else [estimate_tokens(m.content) for m in rest]
     turns = _turns(rest)
     costs = iter(counted)
     ends = list(accumulate(sum(_MESSAGE_TOKENS + next(costs) for _ in turn) for turn in turns))
-    excess = ends[-1] - room
+    excess = ends[-1] - available
     if excess <= 0:
         return (*system, *rest)
-    stride = max(1, room // _STRIDES)
+    stride = max(1, available // _STRIDES)
     to_drop = ceil(excess / stride) * stride
     dropped = next((i + 1 for i, end in enumerate(ends) if end >= to_drop), len(turns))
     kept = [m for turn in turns[min(dropped, len(turns) - 1) :] for m in turn]
-    return (*system, *_shorten(kept, room))
+    return (*system, *_shorten(kept, available))
 
 
 def _fitting(system: Sequence[Message], budget_tokens: int) -> tuple[Message, ...]:
     """Leading system messages, cut at their ends where they leave too little for what is to be answered."""
     share, whole = _SYSTEM_SHARE
-    room = max(budget_tokens * share // whole, _SYSTEM_LEAST)
+    available = max(budget_tokens * share // whole, _SYSTEM_LEAST)
     # The first is what the model is to be: the others share what it leaves.
-    bounded = [_begun(message, room * _TOKEN_CHARACTERS) for message in system]
-    left = room
+    bounded = [_begun(message, available * _TOKEN_CHARACTERS) for message in system]
+    left = available
     kept: list[Message] = []
     for message in bounded:
         length = cost(message)
@@ -143,11 +143,11 @@ def _turns(messages: Sequence[Message]) -> list[list[Message]]:
     return turns
 
 
-def _shorten(turn: list[Message], room: int) -> list[Message]:
+def _shorten(turn: list[Message], available: int) -> list[Message]:
     """Cut the longest messages of the last turn at their beginning until it fits."""
     shortened = list(turn)
     lengths = [estimate_tokens(message.content) for message in turn]
-    excess = sum(lengths) + _MESSAGE_TOKENS * len(turn) - room
+    excess = sum(lengths) + _MESSAGE_TOKENS * len(turn) - available
     longest_first = [(-length, index) for index, length in enumerate(lengths)]
     heapify(longest_first)
     while excess > 0 and longest_first:

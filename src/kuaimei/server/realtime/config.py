@@ -13,7 +13,7 @@ from kuaimei.server.realtime.hearing import Hearing, Transcription, TurnDetectio
 from kuaimei.server.realtime.protocol import ProtocolError, explain
 from kuaimei.settings import DialogueSettings, Settings
 
-__all__ = ["INSTRUCTIONS_LIMIT", "SessionConfig", "instructions_room"]
+__all__ = ["INSTRUCTIONS_LIMIT", "SessionConfig", "instructions_capacity"]
 
 INSTRUCTIONS_LIMIT = 20_000
 """Characters."""
@@ -24,7 +24,7 @@ _Key: TypeAlias = Annotated[str, Field(max_length=64)]
 _Value: TypeAlias = Annotated[str, Field(max_length=512)]
 
 
-def instructions_room(settings: Settings, *, embedded: bool) -> int | None:
+def instructions_capacity(settings: Settings, *, embedded: bool) -> int | None:
     """How many tokens of instructions leave as much again for the conversation; None: nobody here knows.
 
     Args:

@@ -16,7 +16,7 @@ from kuaimei.server.house import House
 from kuaimei.server.metrics import Metrics
 from kuaimei.server.names import OWN_MODEL, has_own_model, model_id, models_for
 from kuaimei.server.realtime.commands import Commands
-from kuaimei.server.realtime.config import SessionConfig, instructions_room
+from kuaimei.server.realtime.config import SessionConfig, instructions_capacity
 from kuaimei.server.realtime.gateway import Gateway
 from kuaimei.server.realtime.items import REMEMBERED, Earlier
 from kuaimei.server.realtime.outbox import Outbox
@@ -243,7 +243,7 @@ class Reception:
             models=models_for(house, "llm"),
             recognizer=recognizer,
             voice=house.settings.voice or voices[0],
-            instructions_tokens=instructions_room(house.settings, embedded=has_own_model(house)),
+            instructions_tokens=instructions_capacity(house.settings, embedded=has_own_model(house)),
         )
 
 

@@ -8,7 +8,7 @@ from kuaimei import __version__
 from kuaimei.server import ice
 from kuaimei.server.admission import Admission
 from kuaimei.server.names import has_own_model, model_id
-from kuaimei.server.realtime.config import INSTRUCTIONS_LIMIT, instructions_room
+from kuaimei.server.realtime.config import INSTRUCTIONS_LIMIT, instructions_capacity
 from kuaimei.server.realtime.items import CONVERSATION_LIMIT, TEXT_LIMIT
 from kuaimei.server.realtime.session import FRAME_LIMIT
 from kuaimei.server.rest.chat import CHARACTERS_LIMIT
@@ -52,7 +52,7 @@ async def get_status(request: Request, house: InHouse, owner: Owner) -> dict[str
         "limits": {
             "event_characters": FRAME_LIMIT,
             "instructions_characters": INSTRUCTIONS_LIMIT,
-            "instructions_tokens": instructions_room(house.settings, embedded=has_own_model(house)),
+            "instructions_tokens": instructions_capacity(house.settings, embedded=has_own_model(house)),
             "message_characters": TEXT_LIMIT,
             "conversation_characters": CONVERSATION_LIMIT,
             "chat_characters": CHARACTERS_LIMIT,

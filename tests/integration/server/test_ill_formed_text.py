@@ -1,4 +1,4 @@
-"""Whatever is no text is refused at every door, at once and for good; nothing of it reaches what is kept."""
+"""Whatever is no text is refused wherever it comes in, at once and for good, and is never kept."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ async def served(settings: Settings) -> AsyncIterator[Whole]:
 
 
 @dataclass(frozen=True)
-class Door:
+class Operation:
     """One method at one path.
 
     Attributes:
@@ -78,7 +78,7 @@ def texts_of(schema: dict[str, Any], known: dict[str, Any], where: Place = ()) -
         yield from texts_of(inside, known, (*where, name))
 
 
-def doors(app: FastAPI) -> list[Door]:
+def operations(app: FastAPI) -> list[Operation]:
     """All of an application's, as it describes itself."""
     described = app.openapi()
     known = described.get("components", {}).get("schemas", {})
@@ -93,7 +93,9 @@ def doors(app: FastAPI) -> list[Door]:
             }
             form = "multipart/form-data" in content
             found.append(
-                Door(method.upper(), path, tuple(dict.fromkeys(texts)), form, names["path"], names["query"])
+                Operation(
+                    method.upper(), path, tuple(dict.fromkeys(texts)), form, names["path"], names["query"]
+                )
             )
     return found
 
@@ -127,9 +129,9 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-async def put(client: httpx.AsyncClient, door: Door, place: Place, text: str) -> httpx.Response:
-    if door.form:
-        fields = {**FORMS.get(door.path, {}), str(place[0]): text}
+async def put(client: httpx.AsyncClient, operation: Operation, place: Place, text: str) -> httpx.Response:
+    if operation.form:
+        fields = {**FORMS.get(operation.path, {}), str(place[0]): text}
         parts = b"".join(
             f'--b\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n'.encode()
             + value.encode("utf-8", "surrogatepass")
@@ -140,63 +142,63 @@ async def put(client: httpx.AsyncClient, door: Door, place: Place, text: str) ->
         content = parts + file + audio(2.0, 2.5, 3.0) + b"\r\n--b--\r\n"
         headers = {"content-type": "multipart/form-data; boundary=b"}
     else:
-        content = json.dumps({**REST.get(door.path, {}), **body_at(place, text)}).encode()
+        content = json.dumps({**REST.get(operation.path, {}), **body_at(place, text)}).encode()
         headers = {"content-type": "application/json"}
-    return await client.request(door.method, filled(door.path), content=content, headers=headers)
+    return await client.request(operation.method, filled(operation.path), content=content, headers=headers)
 
 
 async def test_every_route_is_described(served: Whole) -> None:
-    described = {(door.method, door.path) for door in doors(served.app)}
+    described = {(operation.method, operation.path) for operation in operations(served.app)}
     assert {(route.method, route.path) for route in routes_of(served.app)} == described
 
 
 async def test_no_field_of_a_body_takes_what_is_no_text(served: Whole) -> None:
-    found = doors(served.app)
-    assert sum(len(door.texts) for door in found) > 20
+    found = operations(served.app)
+    assert sum(len(operation.texts) for operation in found) > 20
     async with httpx.AsyncClient(base_url=served.url, timeout=60) as client:
-        for door in found:
-            for place in door.texts:
+        for operation in found:
+            for place in operation.texts:
                 for text in NO_TEXT:
-                    if door.form and "\x00" not in text:
+                    if operation.form and "\x00" not in text:
                         continue  # half a surrogate pair is no UTF-8, and the form's reader replaces it
-                    answer = await put(client, door, place, text)
-                    assert answer.status_code == 400, (door, place, text, answer.text)
+                    answer = await put(client, operation, place, text)
+                    assert answer.status_code == 400, (operation, place, text, answer.text)
                     assert is_well_formed(answer.json()["error"]["message"])
                 for text in STRANGE:
-                    answer = await put(client, door, place, text)
-                    assert answer.status_code < 500, (door, place, text, answer.text)
+                    answer = await put(client, operation, place, text)
+                    assert answer.status_code < 500, (operation, place, text, answer.text)
     assert await served.store.settle(60)
     assert (await served.store.statistics()).unsaved == 0
 
 
 async def test_no_address_holds_what_is_no_text(served: Whole) -> None:
     async with httpx.AsyncClient(base_url=served.url, timeout=60) as client:
-        for door in doors(served.app):
-            for name in (*door.path_names, *door.query_names):
+        for operation in operations(served.app):
+            for name in (*operation.path_names, *operation.query_names):
                 for text in ("%00", "a%00b", "%ED%A0%80", "%FF", "%EF%BF%BF", "..%2f..%2fetc", "a" * 5000):
-                    path, query = door.path, f"?{name}={text}"
-                    if name in door.path_names:
+                    path, query = operation.path, f"?{name}={text}"
+                    if name in operation.path_names:
                         path, query = path.replace("{" + name + "}", text), ""
-                    answer = await client.request(door.method, filled(path) + query)
-                    assert answer.status_code < 500, (door, text, answer.text)
+                    answer = await client.request(operation.method, filled(path) + query)
+                    assert answer.status_code < 500, (operation, text, answer.text)
                     if "%00" in text:
-                        assert answer.status_code == 400, (door, text)
+                        assert answer.status_code == 400, (operation, text)
 
 
-async def test_a_workers_doors_take_no_such_text_either(tmp_path: Path) -> None:
+async def test_a_worker_takes_no_such_text_either(tmp_path: Path) -> None:
     worker = Worker(Tone().card(), Options(Settings(home=tmp_path)))
     app = create_worker(worker, References(tmp_path), Settings().server)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        found = doors(app)
-        assert sum(len(door.texts) for door in found) > 5
-        for door in found:
-            for place in door.texts:
+        found = operations(app)
+        assert sum(len(operation.texts) for operation in found) > 5
+        for operation in found:
+            for place in operation.texts:
                 for text in NO_TEXT:
-                    if door.form and "\x00" not in text:
+                    if operation.form and "\x00" not in text:
                         continue
-                    answer = await put(client, door, place, text)
-                    assert answer.status_code == 400, (door, place, text, answer.text)
+                    answer = await put(client, operation, place, text)
+                    assert answer.status_code == 400, (operation, place, text, answer.text)
         assert (await client.get("/v1/voices?x=%00")).status_code == 400
     await worker.close()
 
