@@ -25,6 +25,8 @@ _DOCUMENTED: Final = frozenset(
     {"queue_full", "too_many_sessions", "webrtc_unavailable", "unavailable", "loading"}
 )
 """Codes with which a 502 or 503 may be answered."""
+_BUSY: Final = "QueuePool limit"
+"""What the database says while more is to be kept than its disk takes."""
 _CLOSES: Final = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1013})
 """Close codes with which the server may end a connection; 1011 says that it failed."""
 
@@ -144,7 +146,7 @@ async def talk(target: Target, me: Owner, others: Sequence[Owner], inputs: Input
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd is not None else 1006
             target.findings.answers[f"closed {code}"] += 1
-            if code not in _CLOSES and code != 1006:
+            if code not in _CLOSES:
                 target.findings.fault(f"a connection was closed with {code}: {closed}")
         except (InvalidHandshake, OSError) as error:
             target.findings.answers[type(error).__name__] += 1
@@ -244,7 +246,8 @@ async def requests(target: Target, me: Owner, others: Sequence[Owner], inputs: I
                 _remember_names(inputs, body)
             if answer.status_code >= 500:
                 code = body.get("error", {}).get("code") if isinstance(body, dict) else None
-                if answer.status_code == 500 or code not in _DOCUMENTED:
+                busy = code == "store" and _BUSY in answer.text
+                if answer.status_code == 500 or not (busy or code in _DOCUMENTED):
                     target.findings.fault(f"{route.method} {answer.request.url}: {answer.text[:300]}")
 
 
