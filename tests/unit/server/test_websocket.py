@@ -14,15 +14,39 @@ from kuaimei.server.websocket import CountedWebSocket
 from tests.unit.server.test_http import FakeTransport
 
 
-async def _accepts(scope: Any, receive: Any, send: Any) -> None:
+async def _listens(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def _leaves(scope: Any, receive: Any, send: Any) -> None:
     await receive()
     await send({"type": "websocket.accept"})
     await send({"type": "websocket.close", "code": 1000})
 
 
-@pytest.mark.parametrize("frame", ["ping", "text", "no text", "binary"])
-async def test_what_comes_after_the_goodbye_is_no_error(frame: str) -> None:
-    config = HttpConfig(_accepts, ConnectionRegistry(10, 10), ws=CountedWebSocket, lifespan="off")
+def send(client: ClientProtocol, frame: str) -> None:
+    match frame:
+        case "ping":
+            client.send_ping(b"still there?")
+        case "text":
+            client.send_text(b"{}")
+        case "no text":
+            client.send_text(b"\xff\xfe")
+        case "binary":
+            client.send_binary(b"x")
+        case "goodbye":
+            client.send_close(1000)
+
+
+@pytest.mark.parametrize("app", [_listens, _leaves])
+@pytest.mark.parametrize("second", ["ping", "text", "no text", "binary", "goodbye"])
+@pytest.mark.parametrize("first", ["ping", "text", "no text", "binary"])
+async def test_what_comes_after_the_end_is_no_error(app: Any, first: str, second: str) -> None:
+    """Two frames at once; the first may be the end of the connection, if that has not come already."""
+    config = HttpConfig(app, ConnectionRegistry(10, 10), ws=CountedWebSocket, lifespan="off")
     config.load()
     state = ServerState()
     protocol = CountedWebSocket(config, state, {})
@@ -34,17 +58,13 @@ async def test_what_comes_after_the_goodbye_is_no_error(frame: str) -> None:
     client = ClientProtocol(parse_uri("ws://x/"))
     client.send_request(client.connect())
     protocol.data_received(b"".join(client.data_to_send()))
-    await asyncio.gather(*state.tasks)
-    client.receive_data(bytes(transport.sent).partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
-    match frame:  # the goodbye is not read yet
-        case "ping":
-            client.send_ping(b"still there?")
-        case "text":
-            client.send_text(b"{}")
-        case "no text":
-            client.send_text(b"\xff\xfe")
-        case "binary":
-            client.send_binary(b"x")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    head, end, _ = bytes(transport.sent).partition(b"\r\n\r\n")
+    client.receive_data(head + end)  # the goodbye is not read yet
+    send(client, first)
+    send(client, second)
     protocol.data_received(b"".join(client.data_to_send()))
     transport.abort()
+    await asyncio.gather(*state.tasks)
     assert left == [True]
