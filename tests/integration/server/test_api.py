@@ -292,3 +292,24 @@ async def test_the_page_needs_no_key_but_what_it_asks_for_does(tmp_path: Path) -
         assert code(await http.get("/assets/b.js")) == (404, "not_found")
         rebound = await http.get("/", headers={"Host": "rebound.example"})
         assert code(rebound) == (421, "host_not_allowed")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"messages": [{"role": "system", "content": "!" * 65_537}]},
+        {"messages": [{"role": "user", "content": "!" * 1000}] * 66},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * 1001}]},
+        {"messages": [{"role": "user", "content": "x"}], "stop": ["a"] * 5},
+        {"messages": [{"role": "user", "content": "x"}], "stop": "a" * 65},
+    ],
+)
+async def test_a_chat_request_has_its_limits(http: httpx.AsyncClient, wrong: dict[str, Any]) -> None:
+    assert code(await http.post("/v1/chat/completions", json=wrong)) == (400, "invalid_value")
+
+
+async def test_the_limits_are_told(http: httpx.AsyncClient) -> None:
+    limits = (await http.get("/api/status")).json()["limits"]
+    assert limits["chat_characters"] == limits["conversation_characters"] == 65_536
+    assert limits["instructions_tokens"] == (4096 - 160 - 64) // 2
+    assert limits["utterance_s"] == 600.0

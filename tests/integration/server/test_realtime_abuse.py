@@ -287,3 +287,31 @@ async def test_a_recording_sent_at_once_does_not_hold_up_the_others() -> None:
         done = await other.until("response.done")
         assert done["response"]["status"] == "completed"
         flood.socket.transport.abort()  # it is being read slowly, its goodbye too
+
+
+async def test_what_is_put_into_a_conversation_is_bounded() -> None:
+    def item(role: str, text: str, name: str) -> dict[str, Any]:
+        kind = "output_text" if role == "assistant" else "input_text"
+        content = [{"type": kind, "text": text}]
+        return {"type": "message", "role": role, "id": name, "content": content}
+
+    async with serving() as served, talking(served) as talk:
+        for n in range(3):
+            await talk.send("conversation.item.create", item=item("system", "x" * 20_000, f"i{n}"))
+            await talk.until("conversation.item.done")
+        await talk.send("conversation.item.create", item=item("assistant", "x" * 20_000, "i3"))
+        error = await talk.error()
+        assert (error["code"], error["param"]) == ("conversation_too_large", "item.content")
+        await talk.send("conversation.item.delete", item_id="i0")
+        await talk.until("conversation.item.deleted")
+        await talk.send("conversation.item.create", item=item("assistant", "x" * 20_000, "i3"))
+        await talk.until("conversation.item.done")
+        await talk.send("conversation.item.create", item=item("user", "你好", "mine"))  # is always taken
+        await talk.until("conversation.item.done")
+        # Whatever was put in, the prompt stays small.
+        await talk.send("response.create", response={"output_modalities": ["text"]})
+        await talk.until("response.done")
+        model = served.house.engines.language_model
+        assert isinstance(model, FakeLanguageModel)
+        prompt = served.house.settings.dialogue.system_prompt
+        assert sum(len(m.content) for m in model.requests[-1].messages) < 10_000 + len(prompt)

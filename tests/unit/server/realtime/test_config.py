@@ -4,7 +4,9 @@ from typing import Any
 import pytest
 from openai.types.realtime import RealtimeSessionCreateRequest
 
-from kuaimei.server.realtime.config import SessionConfig
+from kuaimei.dialogue.history import History
+from kuaimei.engines.llm.history import SPARE_TOKENS, trim
+from kuaimei.server.realtime.config import SessionConfig, instructions_capacity
 from kuaimei.server.realtime.protocol import ProtocolError
 from kuaimei.settings import DialogueSettings, Settings
 
@@ -116,3 +118,35 @@ def test_one_response_may_differ(config: SessionConfig) -> None:
         with pytest.raises(ProtocolError) as error:
             config.for_response(asked)
         assert error.value.code == "unsupported"
+
+
+def test_instructions_that_leave_no_place_for_the_conversation_are_refused(config: SessionConfig) -> None:
+    """They were accepted, and then every turn failed."""
+    capacity = instructions_capacity(config.settings, embedded=True)
+    assert capacity is not None
+    assert 1000 < capacity < config.settings.engines.llm_context // 2
+    assert instructions_capacity(config.settings, embedded=False) is None
+    bounded = replace(config, instructions_tokens=capacity)
+    assert bounded.update({"instructions": "好" * capacity}).instructions
+    for refuse, param in ((bounded.update, "session"), (bounded.for_response, "response")):
+        with pytest.raises(ProtocolError) as refused:
+            refuse({"instructions": "好" * (capacity + 1)})
+        assert refused.value.code == "instructions_too_long"
+        assert refused.value.param == f"{param}.instructions"
+        assert str(capacity) in str(refused.value)
+    # What is accepted is never cut, and something is left for what was said.
+    history = History()
+    history.add("user", "你好" * 2000)
+    messages = history.request("好" * capacity, config.settings.dialogue.history_tokens)
+    spent = config.settings.dialogue.max_reply_tokens + SPARE_TOKENS
+    trimmed = trim(messages, config.settings.engines.llm_context - spent)
+    assert trimmed == messages
+    assert trimmed[0].content == "好" * capacity
+
+
+def test_metadata_is_bounded_as_the_protocol_has_it(config: SessionConfig) -> None:
+    metadata = {f"{n:064}": "v" * 512 for n in range(16)}
+    assert config.for_response({"metadata": metadata})[1] == metadata
+    for wrong in ({**metadata, "x": "y"}, {"k" * 65: "v"}, {"k": "v" * 513}):
+        with pytest.raises(ProtocolError):
+            config.for_response({"metadata": wrong})

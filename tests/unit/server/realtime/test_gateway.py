@@ -274,3 +274,13 @@ def test_the_second_rendering_of_a_reply_from_before_goes_by_its_own_id() -> Non
     gateway.hq_ready(Ready("sess_1", 7, "utt_b", rendering))
     (told,) = waiting(gateway)
     assert (told["response_id"], told["item_id"]) == (None, "utt_b")
+
+
+async def test_an_utterance_that_became_too_long_is_told() -> None:
+    gateway = make_gateway(max_utterance_s=30.0)
+    gateway(SpeechStarted(1, 0.0, 0.0))
+    gateway(TurnEnded(1, 30.0, 30.0, 30_000.0, "limit"))
+    told = {event["type"]: event for event in waiting(gateway)}
+    limit = told["kuaimei.utterance.limit"]
+    assert (limit["turn"], limit["limit_s"]) == (1, 30.0)
+    assert limit["item_id"] == told["input_audio_buffer.committed"]["item_id"]
