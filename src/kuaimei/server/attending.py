@@ -12,10 +12,12 @@ from starlette.types import Receive, Scope, Send
 from kuaimei.errors import EngineUnavailable
 from kuaimei.server.errors import ApiError
 
-__all__ = ["TOTAL_S", "Streamed", "attended"]
+__all__ = ["DOWNLOAD_S", "TOTAL_S", "Streamed", "attended"]
 
 T = TypeVar("T")
 
+DOWNLOAD_S: Final = 12 * 3600.0
+"""What is only read and sent may take so long: recordings of months, over a slow line."""
 TOTAL_S: Final = 900.0
 """A request may take so long in all, waiting and computing, unless it says otherwise."""
 

@@ -10,12 +10,11 @@ from starlette.responses import Response
 __all__ = ["in_json"]
 
 
-async def in_json(make: Callable[[], Any], status: int = 200) -> Response:
+async def in_json(make: Callable[[], Any]) -> Response:
     """What ``make`` gives (called in a thread), as JSON.
 
     Args:
         make: Puts it together; dataclasses and times are written as they are.
-        status: Of the answer.
     """
     data = await asyncio.to_thread(lambda: to_json(make(), inf_nan_mode="null"))
-    return Response(data, status, media_type="application/json")
+    return Response(data, media_type="application/json")

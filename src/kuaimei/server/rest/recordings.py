@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header
 from starlette.responses import Response
 
 from kuaimei.dialogue.streams import closing
-from kuaimei.server.attending import Streamed
+from kuaimei.server.attending import DOWNLOAD_S, Streamed
 from kuaimei.server.errors import ApiError
 from kuaimei.server.rest.common import InHouse, Kept, Owner
 from kuaimei.server.rest.sessions import owned, utterance_body
@@ -87,7 +87,9 @@ async def get_audio(
     first = await anext(aiter(audio.chunks), b"")
     body = _bytes(first, audio.chunks)
     status = 200 if part is None else 206
-    return Streamed(body, status_code=status, media_type=audio.media_type, headers=headers)
+    answer = Streamed(body, status_code=status, media_type=audio.media_type, headers=headers)
+    answer.total_s = DOWNLOAD_S
+    return answer
 
 
 @router.post("/{utterance}/hq", status_code=202)

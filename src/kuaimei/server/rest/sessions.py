@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from kuaimei.errors import NotFound
-from kuaimei.server.attending import Streamed
+from kuaimei.server.attending import DOWNLOAD_S, Streamed
 from kuaimei.server.house import Archive
 from kuaimei.server.rest.answers import in_json
 from kuaimei.server.rest.common import InHouse, Kept, Owner
@@ -27,9 +27,6 @@ TITLE_LIMIT = 200
 """Characters."""
 PAGE = 200
 """Utterances or turns that are listed where nobody says how many."""
-
-_EXPORT_S = 12 * 3600.0
-"""Recordings of months over a slow line."""
 
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=500)]
 After: TypeAlias = Annotated[str | None, Query(max_length=64)]
@@ -146,7 +143,7 @@ async def export_session(session: str, house: InHouse, store: Kept, owner: Owner
     archive: AsyncIterator[bytes] = export(store, said, described, analysed=house.analysis is not None)
     headers = {"Content-Disposition": f'attachment; filename="{found.id}.zip"'}
     answer = Streamed(archive, media_type="application/zip", headers=headers)
-    answer.total_s = _EXPORT_S
+    answer.total_s = DOWNLOAD_S
     return answer
 
 
