@@ -79,6 +79,11 @@ class ConnectionRegistry:
         """It has asked for something: it does not make way any more."""
         self._silent.pop(connection, None)
 
+    def answered(self, connection: Connection) -> None:
+        """It has its answer: it makes way again, after those that have waited longer."""
+        if connection in self._addresses:
+            self._silent[connection] = None
+
     def leave(self, connection: Connection) -> None:
         """It is gone; idempotent."""
         address = self._addresses.pop(connection, None)

@@ -178,8 +178,9 @@ class BoundedHttp(HttpToolsProtocol):
     def _rest(self) -> None:
         """Asked and answered: the next request, if there is one, begins anew."""
         answered = self.cycle is None or self.cycle.response_complete
-        if self._whole and answered and not self.pipeline:
+        if self._whole and answered and not self.pipeline and self._asked:
             self._asked = False
+            self._registry.answered(self)
 
     def _watch_body(self) -> None:
         self._timers.pop("body", None)

@@ -306,11 +306,17 @@ def test_the_one_that_asked_for_nothing_makes_way(
         silent = [Peer(registry=registry, address=f"192.0.2.{n}") for n in (2, 3)]
         third = Peer(registry=registry, address="192.0.2.4")
         assert [one.open for one in (busy, *silent, third)] == [True, False, True, True]
+        # Who has its answer makes way, too, when nobody has waited longer.
         for one in (silent[1], third):
+            await one.send(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await asyncio.sleep(0.1)
+        fourth = Peer(registry=registry, address="192.0.2.6")
+        assert [one.open for one in (busy, silent[1], third, fourth)] == [True, False, True, True]
+        for one in (third, fourth):
             await one.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n")
         assert not Peer(registry=registry, address="192.0.2.5").open
         assert len(registry) == 3
-        for one in (busy, *silent, third):
+        for one in (busy, *silent, third, fourth):
             one.transport.abort()
             await asyncio.gather(*one.state.tasks, return_exceptions=True)
 
