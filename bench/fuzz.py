@@ -26,7 +26,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bench.fuzz_clients import Findings, Owner, Route, Target, garbage, requests, talk
+from bench.fuzz_clients import CUT_OFF, Findings, Owner, Route, Target, garbage, requests, talk
 from bench.fuzz_inputs import Inputs
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.dialogue.engines import Engines
@@ -41,6 +41,10 @@ __all__ = ["Result", "fuzz", "main"]
 
 WORST_MS: Final = 250.0
 """Of computing in one step of the event loop."""
+_BEHIND: Final = 200
+"""Utterances to be kept; beyond that, the clients wait."""
+_GOODBYE_MS: Final = 1900.0
+"""Where the machine itself stands still for longer, a goodbye may not be said in time."""
 _OWNERS: Final = (
     Owner("alice", "alice-0123456789", "ZQALICE7f3a"),
     Owner("bob", "bob-0123456789ab", "ZQBOB91c2e"),
@@ -188,6 +192,7 @@ def fuzz(
             [b64(wire(said("一二三"))), b64(wire(silence(400))), b64(wire(said("好"), silence(900))), "AAAA"],
             findings,
             lambda: findings.total < count and time.monotonic() < deadline,
+            lambda: served.whole.store._keeper.unsaved > _BEHIND,
         )
         served.pulse.reset()
         asyncio.run(_clients(target, seed))
@@ -195,6 +200,8 @@ def fuzz(
         unsaved = _settled(served)
     if worst_ms > WORST_MS:
         findings.fault(f"the event loop computed for {worst_ms:.0f} ms in one step")
+    if (cut_off := findings.answers[f"closed {CUT_OFF}"]) and worst_wall_ms < _GOODBYE_MS:
+        findings.fault(f"{cut_off} connections ended without a goodbye, and the machine did not stand still")
     if unsaved:
         findings.fault(f"{unsaved} utterances are not kept")
     return Result(findings, time.monotonic() - began, worst_ms, worst_wall_ms, unsaved)

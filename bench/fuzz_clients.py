@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from bench.fuzz_inputs import Inputs
 
-__all__ = ["Findings", "Owner", "Route", "Target", "garbage", "requests", "talk"]
+__all__ = ["CUT_OFF", "Findings", "Owner", "Route", "Target", "garbage", "requests", "talk"]
 
 _PER_CONNECTION: Final = 2_500
 _AT_ONCE: Final = 40
@@ -27,6 +27,8 @@ _DOCUMENTED: Final = frozenset(
 """Codes with which a 502 or 503 may be answered."""
 _BUSY: Final = "QueuePool limit"
 """What the database says while more is to be kept than its disk takes."""
+CUT_OFF: Final = 1006
+"""No goodbye came: the server gives up on that after two seconds."""
 _CLOSES: Final = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1013})
 """Close codes with which the server may end a connection; 1011 says that it failed."""
 
@@ -93,6 +95,8 @@ class Target:
 
     Attributes:
         going_on: False: it is enough.
+        behind: The store has much to keep still: what waits there is memory, which has to be searched for
+            garbage, and is not what is tried here.
     """
 
     port: int
@@ -100,6 +104,7 @@ class Target:
     audio: Sequence[str]
     findings: Findings
     going_on: Callable[[], bool]
+    behind: Callable[[], bool]
 
     @property
     def url(self) -> str:
@@ -146,7 +151,7 @@ async def talk(target: Target, me: Owner, others: Sequence[Owner], inputs: Input
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd is not None else 1006
             target.findings.answers[f"closed {code}"] += 1
-            if code not in _CLOSES:
+            if code not in _CLOSES and code != CUT_OFF:
                 target.findings.fault(f"a connection was closed with {code}: {closed}")
         except (InvalidHandshake, OSError) as error:
             target.findings.answers[type(error).__name__] += 1
@@ -176,7 +181,12 @@ async def _converse(
         for number in range(_PER_CONNECTION):
             if not target.going_on():
                 break
-            await _send_one(socket, target, inputs)
+            if not await _send_one(socket, target, inputs):
+                # What is sent after it would have the network throw the server's goodbye away.
+                await asyncio.wait((reading,), timeout=_ANSWER_S)
+                return
+            while target.behind():
+                await asyncio.sleep(0.05)
             if number % 4 == 0:
                 await asyncio.sleep(0)  # sending waits for nobody, and the others are to have their turn
             if number % _AT_ONCE == 0 and not await _answered(socket, synced, reading):
@@ -200,7 +210,8 @@ async def _answered(socket: ClientConnection, synced: asyncio.Event, reading: "a
     return bool(done)
 
 
-async def _send_one(socket: ClientConnection, target: Target, inputs: Inputs) -> None:
+async def _send_one(socket: ClientConnection, target: Target, inputs: Inputs) -> bool:
+    """One frame; False: it is the end of the connection."""
     pick = inputs.chance.random()
     if pick < 0.985:
         target.findings.sent["event"] += 1
@@ -219,6 +230,8 @@ async def _send_one(socket: ClientConnection, target: Target, inputs: Inputs) ->
         target.findings.sent["frame that is no text"] += 1
         # A text frame of bytes that are no UTF-8 ends a connection, by the protocol.
         await socket.send(b"\xff\xfe" + inputs.random_bytes(50), text=True)
+        return False
+    return True
 
 
 async def requests(target: Target, me: Owner, others: Sequence[Owner], inputs: Inputs) -> None:
