@@ -185,7 +185,7 @@ async def _converse(
                 # What is sent after it would have the network throw the server's goodbye away.
                 await asyncio.wait((reading,), timeout=_ANSWER_S)
                 return
-            while target.behind():
+            while target.behind():  # noqa: ASYNC110 - the store tells nobody
                 await asyncio.sleep(0.05)
             if number % 4 == 0:
                 await asyncio.sleep(0)  # sending waits for nobody, and the others are to have their turn
