@@ -164,8 +164,8 @@ class VoiceSettings(_Section):
     """How far a new voice is learned by itself: ``style`` takes minutes and serves both tiers, ``decoder``
     a quarter of an hour more and serves the beautiful one."""
     environment: Literal["auto", "cpu", "cuda", "off"] = "auto"
-    """The environment for learning (torch), which is made by itself in the data folder: for a graphics card of
-    NVIDIA where there is one; ``cpu`` and ``cuda`` say which; ``off``: none is made, voices are not learned."""
+    """The environment for learning (torch), made by itself in the data folder: for a graphics card of NVIDIA
+    where there is one (``cpu`` and ``cuda`` decide that); ``off``: none is made, voices are not learned."""
     python: str = ""
     """Interpreter of another environment for learning; empty: that of the one that is made by itself."""
     threads: int = Field(default_factory=_half_the_cores, ge=1)

@@ -36,8 +36,10 @@ from kuaimei.store import Store, open_store, transcribe_with
 from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.store.jobs import Job
 from kuaimei.store.renderings import HQ_JOB
+from kuaimei.system.supervision import Supervisor
 from kuaimei.text import clauses
 from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.environment.keeper import LearningEnvironment
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.workroom import TICKET, Speak, Workroom, speaker_encoder
 
@@ -237,6 +239,7 @@ async def open_house(
                 others[ANALYSE_JOB] = analysis.analyst
             jobs = asyncio.ensure_future(kept.run_jobs(others, transcribe=transcriber, apart=tuple(others)))
             stack.push_async_callback(_stop, jobs)
+            await _make_learnable(stack, voices)
         yield House(
             settings=settings,
             engines=engines,
@@ -284,14 +287,18 @@ def voice_room(
         synthesizer=synthesizer,
         quiet=quiet,
         cores=workshop.cores,
+        environment=LearningEnvironment(settings, quiet),
         weights=None if source.path is None else source.path / "fp32.onnx",
         speak_hq=speak_hq,
     )
 
 
 @asynccontextmanager
-async def open_voices(settings: Settings) -> AsyncIterator[VoiceLibrary]:
+async def open_voices(settings: Settings, *, learning: bool = False) -> AsyncIterator[VoiceLibrary]:
     """The cloned voices with what is needed to add and learn them, for a command; their jobs are done.
+
+    Args:
+        learning: The command waits until a voice is learned, so that the environment for that is made.
 
     Raises:
         KuaimeiError: With one sentence on what is wrong and what to do.
@@ -317,7 +324,17 @@ async def open_voices(settings: Settings) -> AsyncIterator[VoiceLibrary]:
         transcriber = transcribe_with(recognizer)
         jobs = store.run_jobs(library.jobs, transcribe=transcriber, apart=library.apart)
         stack.push_async_callback(_stop, asyncio.ensure_future(jobs))
+        if learning:
+            await _make_learnable(stack, library, after_s=0.0)
         yield library
+
+
+async def _make_learnable(stack: AsyncExitStack, library: VoiceLibrary, **timing: float) -> None:
+    """Have the environment for learning made in the background, and the voices learned that wait for it."""
+    room = library.room
+    supervisor = await stack.enter_async_context(Supervisor())
+    keep = partial(room.environment.keep, library.upkeep.take_up, useless=room.lack, **timing)
+    supervisor.start("environment for learning voices", keep)
 
 
 async def _say_hq(

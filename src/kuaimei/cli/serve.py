@@ -17,6 +17,7 @@ from kuaimei.models.source import Source
 from kuaimei.server import Doorway, create_app, make_server
 from kuaimei.server.listening import address_of, listen
 from kuaimei.settings import ServerSettings, Settings
+from kuaimei.voices.environment.state import EnvironmentState
 from kuaimei.wiring import PARTS, open_house
 
 __all__ = ["serve"]
@@ -98,7 +99,23 @@ async def _live(
         kept = house.store.describe() if house.store is not None else "nothing said is kept"
         console.note(f"  store     {kept}")
         console.note(f"Ready after {time.monotonic() - started:.1f} s. Open {address_of(listening)}")
+        if house.voices is not None:
+            house.voices.room.environment.changed.append(_Environment().changed)
         await asyncio.shield(serving)
+
+
+class _Environment:
+    """Says when making the environment for learning voices begins, fails and ends."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def changed(self, state: EnvironmentState) -> None:
+        # Of its progress only the first news that says how much is downloaded.
+        key = "" if state.state == "making" and "download in all" not in state.detail else state.state
+        if key in ("making", "unavailable", "ready") and key != self._told:
+            self._told = key
+            console.note(f"  learning  {state.detail}")
 
 
 def _loaded(source: Source) -> str:

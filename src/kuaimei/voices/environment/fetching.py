@@ -105,7 +105,7 @@ class Fetcher:
         return self._remote(package, self._index.offers(package.name, package.version))
 
     def _locate_torch(self, package: Package) -> Remote:
-        """The build without CUDA, an eighth of the other with its libraries; where it is not to be had, that."""
+        """The build without CUDA, a tenth of the other with its libraries; if need be, the other."""
         offers = self._index.offers(package.name, package.version)
         small = [offer for offer in offers if offer.version.endswith(_WITHOUT_CUDA)]
         if not small and self.pip.public and self.recipe.torch_index:

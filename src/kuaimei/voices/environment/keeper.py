@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 _AFTER_START_S: Final = 5.0
 """Whoever starts the server first wants to talk."""
+_LOOK_AGAIN_S: Final = 60.0
+"""What makes it useless, such as missing weights, may be mended meanwhile: looked for so often."""
 _LOOK_S: Final = 5.0
 """Another process may have made it: looked for so often."""
 _FIRST_RETRY_S: Final = 60.0
@@ -87,21 +89,25 @@ class LearningEnvironment:
         return self.python() is None and (bool(voices.python) or voices.environment == "off")
 
     async def keep(
-        self, came: Callable[[], Awaitable[None]], *, useless: str = "", after_s: float = _AFTER_START_S
+        self,
+        came: Callable[[], Awaitable[None]],
+        *,
+        useless: Callable[[], str] = str,
+        after_s: float = _AFTER_START_S,
     ) -> None:
         """Have it made, trying again ever later; returns when it is there, or none is wanted.
 
         Args:
             came: Called when it has come. Should it fail, call `keep` again.
-            useless: Why it would be of no use here, in one sentence; empty: it is.
+            useless: Says why it would be of no use here, in one sentence; empty: it is.
             after_s: Nothing is begun before.
         """
-        if useless and self.python() is None:
-            self._change(EnvironmentState("off", useless))
-            return
         if self._settled:
             self._tell()
             return
+        while self.python() is None and (reason := useless()):
+            self._change(EnvironmentState("off", reason))
+            await asyncio.sleep(_LOOK_AGAIN_S)
         retry_s = _FIRST_RETRY_S
         if self.python() is None:
             self._change(EnvironmentState("waiting", _SOON))
@@ -147,7 +153,7 @@ class LearningEnvironment:
         """Sleep, unless it comes meanwhile from elsewhere."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while self.python() is None and (rest := until - loop.time()) > 0:
+        while self.python() is None and (rest := until - loop.time()) > 0:  # noqa: ASYNC110 - others make it
             await asyncio.sleep(min(rest, _LOOK_S))
 
     def _change(self, state: EnvironmentState) -> None:
@@ -167,8 +173,8 @@ class LearningEnvironment:
 def missing_interpreter(settings: Settings) -> str:
     """What is wrong with the interpreter that the settings name."""
     return (
-        f"there is no interpreter {settings.voices.python}: correct KUAIMEI_VOICES__PYTHON, or leave it empty "
-        "for the environment that is made by itself"
+        f"there is no interpreter {settings.voices.python}: correct KUAIMEI_VOICES__PYTHON, or leave it "
+        "empty for the environment that is made by itself"
     )
 
 

@@ -78,7 +78,7 @@ def make_environment(home: Path, build: Build, reporter: Reporter, recipe: Recip
 
 
 def bring_packages(folder: Path, build: Build, reporter: Reporter, recipe: Recipe = RECIPE) -> None:
-    """Download the packages of the environment into ``folder``, for a machine of the same kind without network.
+    """Download its packages into ``folder``, for a machine of the same kind without network.
 
     Raises:
         NotMade: If something cannot be had, saying why and what to do.
@@ -99,7 +99,10 @@ def _make(place: Places, build: Build, reporter: Reporter, recipe: Recipe) -> No
         venv = [sys.executable, "-m", "venv", str(place.making)]
         if _run(venv, log.fileno()):
             raise NotMade(
-                _blamed(place.log, "no virtual environment can be made: on Debian and Ubuntu, 'apt install python3-venv'")
+                _blamed(
+                    place.log,
+                    "no virtual environment can be made: on Debian and Ubuntu, 'apt install python3-venv'",
+                )
             )
         _install(place, wanted, unpacked, reporter, log.fileno())
         reporter.progress(_INSTALLED, "trying it")
@@ -136,7 +139,14 @@ def _fetch(folder: Path, build: Build, reporter: Reporter, recipe: Recipe, share
 def _install(place: Places, wanted: Wanted, unpacked: int, reporter: Reporter, log: int) -> None:
     """Unpack the packages; pip checks every file by its hash once more and asks nobody."""
     pip = [_inner(place), "-m", "pip", "--isolated", "--disable-pip-version-check", "--no-input"]
-    install = ["install", "--no-cache-dir", "--no-index", "--require-hashes", "--no-deps", "--only-binary=:all:"]
+    install = [
+        "install",
+        "--no-cache-dir",
+        "--no-index",
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary=:all:",
+    ]
     lists = [part for file in wanted.lists for part in ("-r", str(file))]
     before = _size(place.making)
 

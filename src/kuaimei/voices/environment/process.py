@@ -1,4 +1,4 @@
-"""The process that makes the environment for learning: started, listened to, held while somebody talks, ended."""
+"""The process that makes the environment for learning: started, followed, held while somebody talks."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ _KEPT: Final = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
 )
-"""Of this process's surroundings, in capitals: what is needed to reach an index, and no secret of the server's."""
+"""Of this process's surroundings, in capitals: what reaching an index needs, and no secret of the server."""
 _KEPT_PREFIX: Final = "PIP_"
 
 Outcome: TypeAlias = Literal["done", "busy"]
