@@ -43,7 +43,17 @@ from kuaimei.voices.environment.keeper import LearningEnvironment
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.workroom import TICKET, Speak, Workroom, speaker_encoder
 
-__all__ = ["PARTS", "House", "Progress", "open_house", "open_one", "open_voices", "sources", "voice_room"]
+__all__ = [
+    "PARTS",
+    "House",
+    "Progress",
+    "making_learnable",
+    "open_house",
+    "open_one",
+    "open_voices",
+    "sources",
+    "voice_room",
+]
 
 T = TypeVar("T")
 
@@ -239,7 +249,6 @@ async def open_house(
                 others[ANALYSE_JOB] = analysis.analyst
             jobs = asyncio.ensure_future(kept.run_jobs(others, transcribe=transcriber, apart=tuple(others)))
             stack.push_async_callback(_stop, jobs)
-            await _make_learnable(stack, voices)
         yield House(
             settings=settings,
             engines=engines,
@@ -325,16 +334,22 @@ async def open_voices(settings: Settings, *, learning: bool = False) -> AsyncIte
         jobs = store.run_jobs(library.jobs, transcribe=transcriber, apart=library.apart)
         stack.push_async_callback(_stop, asyncio.ensure_future(jobs))
         if learning:
-            await _make_learnable(stack, library, after_s=0.0)
+            await enter(making_learnable(library, after_s=0.0))
         yield library
 
 
-async def _make_learnable(stack: AsyncExitStack, library: VoiceLibrary, **timing: float) -> None:
-    """Have the environment for learning made in the background, and the voices learned that wait for it."""
+@asynccontextmanager
+async def making_learnable(library: VoiceLibrary, **timing: float) -> AsyncIterator[None]:
+    """Have the environment for learning made in the background, then the voices learned that wait for it.
+
+    Args:
+        timing: Of `LearningEnvironment.keep`.
+    """
     room = library.room
-    supervisor = await stack.enter_async_context(Supervisor())
-    keep = partial(room.environment.keep, library.upkeep.take_up, useless=room.lack, **timing)
-    supervisor.start("environment for learning voices", keep)
+    async with Supervisor() as supervisor:
+        keep = partial(room.environment.keep, library.upkeep.take_up, useless=room.lack, **timing)
+        supervisor.start("environment for learning voices", keep)
+        yield
 
 
 async def _say_hq(

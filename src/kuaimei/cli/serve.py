@@ -18,7 +18,7 @@ from kuaimei.server import Doorway, create_app, make_server
 from kuaimei.server.listening import address_of, listen
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.voices.environment.state import EnvironmentState
-from kuaimei.wiring import PARTS, open_house
+from kuaimei.wiring import PARTS, making_learnable, open_house
 
 __all__ = ["serve"]
 
@@ -99,9 +99,12 @@ async def _live(
         kept = house.store.describe() if house.store is not None else "nothing said is kept"
         console.note(f"  store     {kept}")
         console.note(f"Ready after {time.monotonic() - started:.1f} s. Open {address_of(listening)}")
-        if house.voices is not None:
-            house.voices.room.environment.changed.append(_Environment().changed)
-        await asyncio.shield(serving)
+        if house.voices is None:
+            await asyncio.shield(serving)
+            return
+        house.voices.room.environment.changed.append(_Environment().changed)
+        async with making_learnable(house.voices):
+            await asyncio.shield(serving)
 
 
 class _Environment:

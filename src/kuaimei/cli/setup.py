@@ -28,8 +28,8 @@ def setup(
     packages: Annotated[
         Path | None,
         typer.Option(
-            help="Only download what voices are learned with (torch …) into this folder, for a machine of the "
-            "same kind without network.",
+            help="Only download what voices are learned with (torch …) into this folder, for a machine of "
+            "the same kind without network.",
             file_okay=False,
         ),
     ] = None,
