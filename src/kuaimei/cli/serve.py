@@ -13,6 +13,7 @@ import typer
 from kuaimei import __version__
 from kuaimei.cli import console
 from kuaimei.cli.setup import prepare
+from kuaimei.models.failures import mb
 from kuaimei.models.source import Source
 from kuaimei.server import Doorway, create_app, make_server
 from kuaimei.server.listening import address_of, listen
@@ -114,10 +115,15 @@ class _Environment:
         self._told = ""
 
     def changed(self, state: EnvironmentState) -> None:
-        # Of its progress only the first news that says how much is downloaded.
-        key = "" if state.state == "making" and "download in all" not in state.detail else state.state
-        if key in ("making", "unavailable", "ready") and key != self._told:
-            self._told = key
+        beginning = state.state == "making" and state.size is not None
+        if state.state == self._told or not (beginning or state.state in ("unavailable", "ready")):
+            return
+        self._told = state.state
+        if beginning and state.size:
+            console.note(f"  learning  its environment is being made: {mb(state.size)} will be downloaded")
+        elif beginning:
+            console.note("  learning  its environment is being made; all of it has been downloaded")
+        else:
             console.note(f"  learning  {state.detail}")
 
 

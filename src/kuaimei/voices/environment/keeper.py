@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from kuaimei.models.failures import mb
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings
 from kuaimei.voices.environment.failures import NotMade
@@ -179,13 +178,12 @@ def missing_interpreter(settings: Settings) -> str:
 
 
 def _told(making: Making, spent_s: float) -> EnvironmentState:
-    size = "" if making.size is None else f" ({mb(making.size)} to download in all)"
     doing = f": {making.doing}" if making.doing else ""
-    detail = f"the environment for learning voices is being made{doing}{size}"
+    detail = f"the environment for learning voices is being made{doing}"
     eta_s = None
     if making.fraction >= _SURE:
         eta_s = round(spent_s * (1.0 - making.fraction) / making.fraction)
-    state = EnvironmentState("making", detail, making.fraction, eta_s)
+    state = EnvironmentState("making", detail, making.fraction, eta_s, making.size)
     return replace(state, state="waiting", detail=_HELD) if making.held else state
 
 

@@ -34,7 +34,7 @@ _UNPACKED: Final = 4.0
 """An environment has at most so many times the bytes of its packages (measured: 3.9 without CUDA)."""
 _COMPILED: Final = 1.25
 """… and so many times theirs unpacked, with the bytecode."""
-_FETCHED: Final = 0.6
+_FETCHED: Final = 0.4
 """How far it is when all is downloaded; the rest is unpacking, and a trial."""
 _INSTALLED: Final = 0.97
 _LOOK_S: Final = 1.0

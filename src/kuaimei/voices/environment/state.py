@@ -18,9 +18,11 @@ class EnvironmentState:
         detail: In one sentence, which also says what can be done.
         progress: From 0 to 1 while it is made; else None.
         eta_s: Seconds that are left; None: unknown.
+        size: Bytes that are downloaded for it in all; None: not known (yet).
     """
 
     state: Phase
     detail: str
     progress: float | None = None
     eta_s: float | None = None
+    size: int | None = None
