@@ -100,7 +100,10 @@ def test_setting_up_fetches_nothing_else() -> None:
         assert lists, (file, call)
         assert "--require-hashes" in call, (file, call)
         assert "--no-deps" in call, (file, call)
-        assert "--no-build-isolation" in call or all(name.endswith(BUILD.name) for name in lists), (file, call)
+        assert "--no-build-isolation" in call or all(name.endswith(BUILD.name) for name in lists), (
+            file,
+            call,
+        )
 
 
 def _is_brought(name: str) -> bool:
@@ -117,7 +120,7 @@ def test_the_packages_to_learn_with_suit_this_machine() -> None:
 @pytest.mark.parametrize("value", ["", "1"])
 def test_slim_leaves_the_environment_for_learning_out(value: str) -> None:
     done = subprocess.run(
-        ["make", "-s", "--eval", "show:;@echo \"[$$KUAIMEI_VOICES__ENVIRONMENT]\"", "show", f"SLIM={value}"],
+        ["make", "-s", "--eval", 'show:;@echo "[$$KUAIMEI_VOICES__ENVIRONMENT]"', "show", f"SLIM={value}"],
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin"},
         capture_output=True,

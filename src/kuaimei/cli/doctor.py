@@ -24,7 +24,7 @@ from kuaimei.voices.environment.keeper import missing_interpreter
 from kuaimei.voices.environment.listing import build_for
 from kuaimei.voices.environment.places import interpreter, places
 
-__all__ = ["Finding", "doctor", "examine"]
+__all__ = ["Finding", "doctor", "examine", "learning_findings"]
 
 _NEEDED_CORES = 2
 _NEEDED_MEMORY = 4 * 2**30
@@ -71,7 +71,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _memory,
         _disk,
         _weights,
-        _learning,
+        learning_findings,
         _database,
         _port,
         _gpu,
@@ -148,7 +148,8 @@ def _weights(settings: Settings) -> Iterator[Finding]:
         yield Finding(role, "ok", f"{source.name}: {where}")
 
 
-def _learning(settings: Settings) -> Iterator[Finding]:
+def learning_findings(settings: Settings) -> Iterator[Finding]:
+    """Whether voices can be learned here."""
     voices = settings.voices
     place = places(settings.home, build_for("auto" if voices.environment == "off" else voices.environment))
     if (python := interpreter(settings)) is not None:

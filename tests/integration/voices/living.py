@@ -38,6 +38,7 @@ __all__ = [
     "LoudVad",
     "audio",
     "eventually",
+    "install_worker",
     "kept",
     "living",
     "order",
