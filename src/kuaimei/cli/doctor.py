@@ -48,7 +48,7 @@ class Finding:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON on stdout.")] = False,
 ) -> None:
-    """Check memory, disk, weights, learning, database, port and more; status 1 if something must be mended."""
+    """Check memory, disk, weights, learning, database and more; status 1 if something must be mended."""
     settings = console.settings_from()
     findings = list(examine(settings))
     if as_json:
