@@ -40,7 +40,9 @@ class VoiceLibrary:
         Raises:
             StoreError: If the database is away.
         """
-        return [self._voice(row) for row in await self.room.store.voices.all(owner)]
+        rows = await self.room.store.voices.all(owner)
+        similarity, environment = self.room.settings.voices.cloned_similarity, self.room.environment.state
+        return [to_voice(row, similarity, environment) for row in rows]
 
     async def voice(self, voice: str, owner: str) -> Voice:
         """One of them.

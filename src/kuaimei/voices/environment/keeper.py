@@ -11,7 +11,7 @@ from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings
 from kuaimei.voices.environment.failures import NotMade
 from kuaimei.voices.environment.listing import RECIPE, Recipe, Wish, build_for
-from kuaimei.voices.environment.places import interpreter
+from kuaimei.voices.environment.places import interpreter_path
 from kuaimei.voices.environment.process import Making, run_making
 from kuaimei.voices.environment.state import EnvironmentState
 
@@ -57,13 +57,14 @@ class LearningEnvironment:
         self._settings = settings
         self._quiet = quiet
         self._recipe = recipe
+        self._path = interpreter_path(settings, recipe)
         self._state = EnvironmentState("unavailable", _NOT_BEGUN)
         self._announced = self.python() is not None
         self.changed: list[Callable[[EnvironmentState], None]] = []
 
     def python(self) -> Path | None:
         """Its interpreter; None: there is none (yet)."""
-        return interpreter(self._settings, self._recipe)
+        return self._path if self._path.is_file() else None
 
     @property
     def state(self) -> EnvironmentState:

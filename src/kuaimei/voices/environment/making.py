@@ -70,7 +70,9 @@ def make_environment(home: Path, build: Build, reporter: Reporter, recipe: Recip
     place = places(home, build, recipe)
     with _explained(place.root), place.claimed() as free:
         if not free:
-            raise BeingMade("the environment for learning voices is being made by another process")
+            raise BeingMade(
+                "the environment for learning voices is being made by another process: wait for that"
+            )
         if not place.python.is_file():
             _make(place, build, reporter, recipe)
         _tidy(place)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kuaimei.settings import Settings
-from kuaimei.voices.environment.listing import RECIPE, Build, Recipe, build_for, fingerprint
+from kuaimei.voices.environment.listing import RECIPE, Build, Recipe, Wish, build_for, fingerprint
 
-__all__ = ["Places", "interpreter", "places"]
+__all__ = ["Places", "interpreter", "interpreter_path", "places"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Places:
 
         The kernel lets go of the lock with the process, however it ends.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.root / "lock").open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -84,16 +84,19 @@ def places(home: Path, build: Build, recipe: Recipe = RECIPE) -> Places:
 
 
 def interpreter(settings: Settings, recipe: Recipe = RECIPE) -> Path | None:
-    """Interpreter of the environment for learning; None: there is none (yet).
+    """Interpreter of the environment for learning; None: there is none (yet)."""
+    path = interpreter_path(settings, recipe)
+    return path if path.is_file() else None
+
+
+def interpreter_path(settings: Settings, recipe: Recipe = RECIPE) -> Path:
+    """Where that interpreter is, or will be.
 
     Nothing is looked for in the working directory: what lies there may be anybody's.
     """
     voices = settings.voices
     if voices.python:
-        path = Path(voices.python).expanduser()
-    elif voices.environment == "off":
-        # One that was made before is as good as ever.
-        path = places(settings.home, build_for("auto"), recipe).python
-    else:
-        path = places(settings.home, build_for(voices.environment), recipe).python
-    return path if path.is_file() else None
+        return Path(voices.python).expanduser()
+    # One that was made before is as good as ever if no more are to be made.
+    wish: Wish = "auto" if voices.environment == "off" else voices.environment
+    return places(settings.home, build_for(wish), recipe).python
