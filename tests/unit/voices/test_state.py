@@ -1,8 +1,11 @@
+import ast
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kuaimei import voices
 from kuaimei.errors import StoreError
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.beginning import nearest_by_pitch, start_of_learning
@@ -62,6 +65,21 @@ def test_a_voice_that_waits_for_the_environment_says_so(
 
 def test_what_it_waits_for_is_not_kept() -> None:
     assert "reason" not in Course(reason="why").model_dump(mode="json")
+
+
+def test_what_is_kept_is_read_in_one_place_which_bears_what_other_versions_kept() -> None:
+    """Elsewhere ``Course(**row.learning)`` would raise, and one voice would keep the server from starting."""
+    unguarded = [
+        f"{file.name}:{node.lineno}"
+        for file in Path(voices.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg is None
+        and isinstance(keyword.value, ast.Attribute)
+        and keyword.value.attr in {"learning", "pitch", "consent", "checks"}
+    ]
+    assert unguarded == []
 
 
 def test_the_steps_follow_each_other() -> None:
