@@ -2,6 +2,7 @@
 
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ async def test_a_step_that_fails_says_why_and_leaves_no_voice(settings: Settings
     ],
 )
 async def test_without_the_environment_nothing_is_learned(
-    settings: Settings, tmp_path: Path, voices: dict[str, str], told: str
+    settings: Settings, tmp_path: Path, voices: dict[str, Any], told: str
 ) -> None:
     async with living(settings, learn="none", **voices) as house:
         fitter = Fitter(house.library, LearnedFolder(tmp_path / "kept"), lambda note: None)
