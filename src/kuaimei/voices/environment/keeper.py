@@ -120,6 +120,8 @@ class LearningEnvironment:
                 if await self._make() == "busy":
                     self._change(EnvironmentState("waiting", _ELSEWHERE))
                     await self._watch(_LOOK_S)
+                elif self.python() is None:
+                    raise NotMade(f"the environment for learning voices was made and is not at {self._path}")
             except NotMade as error:
                 again = f"it is tried again in {_span(retry_s)}"
                 self._change(EnvironmentState("unavailable", f"{error}; {again}"))

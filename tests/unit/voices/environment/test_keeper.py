@@ -194,6 +194,23 @@ def test_another_process_may_be_making_it(
     assert any("another process" in state.detail for state in given.told)
 
 
+def test_made_and_not_there_is_a_failure_and_no_reason_to_hurry(
+    world: Callable[..., World], on_virtual_time: OnVirtualTime
+) -> None:
+    given = world()
+
+    async def nothing(changed: Callable[[Making], None]) -> str:
+        return "done"
+
+    async def life() -> None:
+        environment = given.open()
+        given.makings += [nothing, given.done]
+        await environment.keep(given.come)
+
+    on_virtual_time(life())
+    assert given.began[1] - given.began[0] == pytest.approx(60)
+
+
 def test_if_what_follows_fails_it_is_told_again(
     world: Callable[..., World], on_virtual_time: OnVirtualTime
 ) -> None:
