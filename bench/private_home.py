@@ -17,6 +17,8 @@ def private_home() -> Iterator[Path]:
     real = Settings()
     home = Path(tempfile.mkdtemp(prefix="kuaimei-measured-"))
     (home / "models").symlink_to(real.weights_dir)
+    if (learning := real.home / "learning-environment").is_dir():
+        (home / learning.name).symlink_to(learning)
     if (measured := real.home / "runtime.json").exists():
         shutil.copy(measured, home)
     try:

@@ -43,7 +43,8 @@ def _served(home: Path, environment: Mapping[str, str]) -> Iterator[str]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "kuaimei", "serve", "--port", str(port)],
-            env={**kept, **environment, "KUAIMEI_HOME": str(home)},
+            # An environment for learning that were made meanwhile would be measured as well.
+            env={**kept, "KUAIMEI_VOICES__ENVIRONMENT": "off", **environment, "KUAIMEI_HOME": str(home)},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -1,11 +1,15 @@
 """Fixtures for every room."""
 
+import os
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from tests.virtual_time import run_virtually
+
+# No server of a test makes an environment for learning voices: tests of that say so.
+os.environ["KUAIMEI_VOICES__ENVIRONMENT"] = "off"
 
 
 @pytest.fixture

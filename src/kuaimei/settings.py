@@ -163,8 +163,11 @@ class VoiceSettings(_Section):
     learn: Literal["decoder", "style", "none"] = "decoder"
     """How far a new voice is learned by itself: ``style`` takes minutes and serves both tiers, ``decoder``
     a quarter of an hour more and serves the beautiful one."""
+    environment: Literal["auto", "cpu", "cuda", "off"] = "auto"
+    """The environment for learning (torch), made by itself in the data folder: for a graphics card of NVIDIA
+    where there is one (``cpu`` and ``cuda`` decide that); ``off``: none is made, voices are not learned."""
     python: str = ""
-    """Interpreter of the environment for learning; empty: that of ``.venv-clone``, made by ``make setup``."""
+    """Interpreter of another environment for learning; empty: that of the one that is made by itself."""
     threads: int = Field(default_factory=_half_the_cores, ge=1)
     """Cores that learning may use while nobody is talking."""
     style_s: float = Field(330.0, gt=0)

@@ -36,12 +36,24 @@ from kuaimei.store import Store, open_store, transcribe_with
 from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.store.jobs import Job
 from kuaimei.store.renderings import HQ_JOB
+from kuaimei.system.supervision import Supervisor
 from kuaimei.text import clauses
 from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.environment.keeper import LearningEnvironment
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.workroom import TICKET, Speak, Workroom, speaker_encoder
 
-__all__ = ["PARTS", "House", "Progress", "open_house", "open_one", "open_voices", "sources", "voice_room"]
+__all__ = [
+    "PARTS",
+    "House",
+    "Progress",
+    "making_learnable",
+    "open_house",
+    "open_one",
+    "open_voices",
+    "sources",
+    "voice_room",
+]
 
 T = TypeVar("T")
 
@@ -284,14 +296,18 @@ def voice_room(
         synthesizer=synthesizer,
         quiet=quiet,
         cores=workshop.cores,
+        environment=LearningEnvironment(settings, quiet),
         weights=None if source.path is None else source.path / "fp32.onnx",
         speak_hq=speak_hq,
     )
 
 
 @asynccontextmanager
-async def open_voices(settings: Settings) -> AsyncIterator[VoiceLibrary]:
+async def open_voices(settings: Settings, *, learning: bool = False) -> AsyncIterator[VoiceLibrary]:
     """The cloned voices with what is needed to add and learn them, for a command; their jobs are done.
+
+    Args:
+        learning: The command waits until a voice is learned, so that the environment for that is made.
 
     Raises:
         KuaimeiError: With one sentence on what is wrong and what to do.
@@ -317,7 +333,23 @@ async def open_voices(settings: Settings) -> AsyncIterator[VoiceLibrary]:
         transcriber = transcribe_with(recognizer)
         jobs = store.run_jobs(library.jobs, transcribe=transcriber, apart=library.apart)
         stack.push_async_callback(_stop, asyncio.ensure_future(jobs))
+        if learning:
+            await enter(making_learnable(library, after_s=0.0))
         yield library
+
+
+@asynccontextmanager
+async def making_learnable(library: VoiceLibrary, **timing: float) -> AsyncIterator[None]:
+    """Have the environment for learning made in the background, then the voices learned that wait for it.
+
+    Args:
+        timing: Of `LearningEnvironment.keep`.
+    """
+    room = library.room
+    async with Supervisor() as supervisor:
+        keep = partial(room.environment.keep, library.upkeep.take_up, useless=room.lack, **timing)
+        supervisor.start("environment for learning voices", keep)
+        yield
 
 
 async def _say_hq(

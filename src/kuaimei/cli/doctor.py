@@ -20,8 +20,11 @@ from kuaimei.errors import KuaimeiError
 from kuaimei.models.resolve import resolve, roles
 from kuaimei.settings import Settings
 from kuaimei.store import open_store
+from kuaimei.voices.environment.keeper import missing_interpreter
+from kuaimei.voices.environment.listing import build_for
+from kuaimei.voices.environment.places import interpreter, places
 
-__all__ = ["Finding", "doctor", "examine"]
+__all__ = ["Finding", "doctor", "examine", "learning_findings"]
 
 _NEEDED_CORES = 2
 _NEEDED_MEMORY = 4 * 2**30
@@ -45,7 +48,7 @@ class Finding:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON on stdout.")] = False,
 ) -> None:
-    """Check cores, memory, disk, weights, database, port and GPU; status 1 if something must be mended."""
+    """Check memory, disk, weights, learning, database and more; status 1 if something must be mended."""
     settings = console.settings_from()
     findings = list(examine(settings))
     if as_json:
@@ -68,6 +71,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _memory,
         _disk,
         _weights,
+        learning_findings,
         _database,
         _port,
         _gpu,
@@ -142,6 +146,27 @@ def _weights(settings: Settings) -> Iterator[Finding]:
             continue
         where: str | Path = source.url or source.path or "built in"
         yield Finding(role, "ok", f"{source.name}: {where}")
+
+
+def learning_findings(settings: Settings) -> Iterator[Finding]:
+    """Whether voices can be learned here."""
+    voices = settings.voices
+    place = places(settings.home, build_for("auto" if voices.environment == "off" else voices.environment))
+    if (python := interpreter(settings)) is not None:
+        yield Finding("learning", "ok", f"voices are learned by {python}")
+    elif voices.python:
+        yield Finding("learning", "fail", "the interpreter is missing", missing_interpreter(settings))
+    elif voices.environment == "off":
+        yield Finding("learning", "ok", "left out: voices are not learned (voices.environment is off)")
+    elif place.being_made():
+        yield Finding("learning", "ok", "the environment for learning voices is being made now")
+    else:
+        yield Finding(
+            "learning",
+            "warn",
+            "the environment for learning voices is not made yet",
+            "the server makes it by itself while it runs; 'kuaimei setup' makes it now",
+        )
 
 
 def _database(settings: Settings) -> Iterator[Finding]:

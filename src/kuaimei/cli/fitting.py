@@ -23,6 +23,8 @@ from kuaimei.settings import RenderingSettings, Settings, StoreSettings
 from kuaimei.store import open_store, transcribe_with
 from kuaimei.store.voices import DECODER, STYLE
 from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.environment.keeper import LearningEnvironment
+from kuaimei.voices.environment.places import interpreter
 from kuaimei.voices.files import read_style
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.speech import RATE
@@ -56,7 +58,8 @@ class Fitter:
     @property
     def hindrance(self) -> str:
         """Why nothing can be learned here, and what to do; empty if it can."""
-        return self._library.room.hindrance()
+        room = self._library.room
+        return room.hindrance() or ("" if room.environment.python() else room.environment.state.detail)
 
     async def fit(
         self, name: str, pcm: Pcm, transcript: str, steps: Sequence[Step]
@@ -155,23 +158,32 @@ async def open_fitter(
     Raises:
         KuaimeiError: If the store cannot be opened.
     """
+    python = interpreter(settings)
     own = settings.model_copy(
         update={
             "home": home,
             "store": StoreSettings(),
             "rendering": RenderingSettings(hq="none"),
-            "voices": settings.voices.model_copy(update={"learn": "none", "retention_days": 0.0}),
+            "voices": settings.voices.model_copy(
+                update={
+                    "learn": "none",
+                    "retention_days": 0.0,
+                    "python": "" if python is None else str(python),
+                }
+            ),
         }
     )
     own.weights_dir.symlink_to(settings.weights_dir, target_is_directory=True)
     async with open_store(own) as store:
+        quiet = Quiet()
         room = Workroom(
             settings=own,
             store=store,
             examiner=Examiner(vad, recognizer, partial(speaker_encoder, own), workshop.cores),
             synthesizer=synthesizer,
-            quiet=Quiet(),
+            quiet=quiet,
             cores=workshop.cores,
+            environment=LearningEnvironment(own, quiet),
             weights=weights,
         )
         async with open_library(room) as library:

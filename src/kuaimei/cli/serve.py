@@ -13,11 +13,13 @@ import typer
 from kuaimei import __version__
 from kuaimei.cli import console
 from kuaimei.cli.setup import prepare
+from kuaimei.models.failures import mb
 from kuaimei.models.source import Source
 from kuaimei.server import Doorway, create_app, make_server
 from kuaimei.server.listening import address_of, listen
 from kuaimei.settings import ServerSettings, Settings
-from kuaimei.wiring import PARTS, open_house
+from kuaimei.voices.environment.state import EnvironmentState
+from kuaimei.wiring import PARTS, making_learnable, open_house
 
 __all__ = ["serve"]
 
@@ -98,7 +100,31 @@ async def _live(
         kept = house.store.describe() if house.store is not None else "nothing said is kept"
         console.note(f"  store     {kept}")
         console.note(f"Ready after {time.monotonic() - started:.1f} s. Open {address_of(listening)}")
-        await asyncio.shield(serving)
+        if house.voices is None:
+            await asyncio.shield(serving)
+            return
+        house.voices.room.environment.changed.append(_Environment().changed)
+        async with making_learnable(house.voices):
+            await asyncio.shield(serving)
+
+
+class _Environment:
+    """Says when making the environment for learning voices begins, fails and ends."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def changed(self, state: EnvironmentState) -> None:
+        beginning = state.state == "making" and state.size is not None
+        if state.state == self._told or not (beginning or state.state in ("unavailable", "ready")):
+            return
+        self._told = state.state
+        if beginning and state.size:
+            console.note(f"  learning  its environment is being made: {mb(state.size)} will be downloaded")
+        elif beginning:
+            console.note("  learning  its environment is being made; all of it has been downloaded")
+        else:
+            console.note(f"  learning  {state.detail}")
 
 
 def _loaded(source: Source) -> str:

@@ -1,24 +1,53 @@
 """``kuaimei setup``: everything that must be there before the first start."""
 
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
 from kuaimei.cli import console
 from kuaimei.cli.models import pull_missing, pull_named
 from kuaimei.engines.speaker import JUDGE, LOSSES
 from kuaimei.errors import WeightsError
+from kuaimei.models.failures import mb
 from kuaimei.settings import Settings
+from kuaimei.voices.environment.listing import build_for
+from kuaimei.voices.environment.making import bring_packages, make_environment
+from kuaimei.voices.environment.places import interpreter
 from kuaimei.voices.listening import LISTENER
 from kuaimei.wiring import sources
 
 __all__ = ["prepare", "setup"]
 
 
-def setup() -> None:
-    """Fetch the weights that the settings need and find the fastest way to run them on this machine.
+_TOLD_S: Final = 5.0
 
-    Done once; run again it only looks whether all is there.
+
+def setup(
+    packages: Annotated[
+        Path | None,
+        typer.Option(
+            help="Only download what voices are learned with (torch …) into this folder, for a machine of "
+            "the same kind without network.",
+            file_okay=False,
+        ),
+    ] = None,
+) -> None:
+    """Fetch the weights that the settings need, and make the environment in which voices are learned.
+
+    The fastest way to speak on this machine is found, too. Done once; run again it only looks whether all is
+    there.
     """
     settings = console.settings_from()
+    if packages is not None:
+        wish = settings.voices.environment
+        bring_packages(packages, build_for("auto" if wish == "off" else wish), _Lines())
+        console.note(f"The packages to learn voices with are in {packages}.")
+        return
     prepare(settings)
     _pull_for_voices(settings)
+    _make_learnable(settings)
 
 
 def prepare(settings: Settings) -> None:
@@ -39,6 +68,37 @@ def _pull_for_voices(settings: Settings) -> None:
         pull_named(settings, (*LOSSES, JUDGE, LISTENER))
     except WeightsError as error:
         console.note(f"Voices cannot be cloned yet: {error}")
+
+
+def _make_learnable(settings: Settings) -> None:
+    """Make the environment for learning voices, unless it is there or left out.
+
+    Raises:
+        NotMade: If it could not be made.
+    """
+    wish = settings.voices.environment
+    if wish == "off" or settings.voices.python or interpreter(settings) is not None:
+        return
+    console.note("Making the environment in which voices are learned (once) …")
+    make_environment(settings.home, build_for(wish), _Lines())
+    console.note("Voices can be learned.")
+
+
+class _Lines:
+    """Tells now and then how far it is."""
+
+    def __init__(self) -> None:
+        self._last_s = 0.0
+
+    def planned(self, size: int) -> None:
+        if size:
+            console.note(f"  {mb(size)} will be downloaded")
+
+    def progress(self, fraction: float, doing: str) -> None:
+        now = time.monotonic()
+        if now - self._last_s >= _TOLD_S:
+            self._last_s = now
+            console.note(f"  {fraction:.0%}  {doing}")
 
 
 def _measure(settings: Settings) -> None:

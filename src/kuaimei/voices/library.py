@@ -17,7 +17,7 @@ from kuaimei.voices.files import flac
 from kuaimei.voices.jobs import learn
 from kuaimei.voices.lending import lend, needs_learning
 from kuaimei.voices.speech import RATE
-from kuaimei.voices.state import LEARNING, STEPS, Course, next_step, to_voice
+from kuaimei.voices.state import LEARNING, STEPS, Course, course_of, next_step, to_voice
 from kuaimei.voices.types import Consent, Step, Voice
 from kuaimei.voices.upkeep import LEARN, PREPARE, SOON, Upkeep
 from kuaimei.voices.workroom import Workroom, in_thread
@@ -40,7 +40,9 @@ class VoiceLibrary:
         Raises:
             StoreError: If the database is away.
         """
-        return [self._voice(row) for row in await self.room.store.voices.all(owner)]
+        rows = await self.room.store.voices.all(owner)
+        similarity, environment = self.room.settings.voices.cloned_similarity, self.room.environment.state
+        return [to_voice(row, similarity, environment) for row in rows]
 
     async def voice(self, voice: str, owner: str) -> Voice:
         """One of them.
@@ -128,7 +130,7 @@ class VoiceLibrary:
         row = await self._owned(voice, owner)
         given = {"name": name, "transcript": transcript}
         columns = {key: value for key, value in given.items() if value is not None}
-        if "transcript" in columns and Course(**row.learning).state not in LEARNING:
+        if "transcript" in columns and course_of(row).state not in LEARNING:
             # What lies ready to go on from was made with the text as it was.
             await in_thread(partial(shutil.rmtree, self.room.job_folder(voice), True))
         if not columns:
@@ -152,7 +154,7 @@ class VoiceLibrary:
         row = await self._owned(voice, owner)
         if row.state != "ready":
             raise Conflict(f"the voice is {row.state}; only one that is ready can be learned")
-        course = Course(**row.learning)
+        course = course_of(row)
         if course.state in LEARNING:
             return self._voice(row)
         configured = self.room.settings.voices.learn
@@ -179,10 +181,10 @@ class VoiceLibrary:
             StoreError: If the database is away.
         """
         row = await self._owned(voice, owner)
-        if Course(**row.learning).state not in LEARNING:
+        if course_of(row).state not in LEARNING:
             return self._voice(row)
         await self.room.store.cancel_job(LEARN, voice)
-        course = Course(**(await self._owned(voice, owner)).learning)
+        course = course_of(await self._owned(voice, owner))
         if course.state in LEARNING:
             course = course.model_copy(update={"state": "cancelled", "eta_s": None})
             row = await self.room.store.voices.change(voice, learning=course.model_dump(mode="json"))
@@ -221,7 +223,7 @@ class VoiceLibrary:
         return row
 
     def _voice(self, row: VoiceRow) -> Voice:
-        return to_voice(row, self.room.settings.voices.cloned_similarity)
+        return to_voice(row, self.room.settings.voices.cloned_similarity, self.room.environment.state)
 
 
 @asynccontextmanager

@@ -86,6 +86,7 @@ class Learning(_Frozen):
         similarity: Cosine so far; None while unknown.
         eta_s: Seconds that ``step`` will still take; None while unknown.
         error: Why it failed or is unavailable, in one sentence.
+        reason: Why it waits, in one sentence, if not only for its turn.
     """
 
     step: Step = "predicted"
@@ -94,6 +95,7 @@ class Learning(_Frozen):
     similarity: float | None = None
     eta_s: float | None = None
     error: str | None = None
+    reason: str | None = None
 
 
 class Voice(_Frozen):

@@ -13,7 +13,7 @@ from kuaimei.settings import Settings
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.lending import drop, lend
 from kuaimei.voices.preparing import prepare
-from kuaimei.voices.state import LEARNING, Course
+from kuaimei.voices.state import LEARNING, course_of
 from kuaimei.voices.workroom import VoiceStore, Workroom, in_thread, job_folder
 
 __all__ = ["LEARN", "PREPARE", "SOON", "Upkeep", "erase_kept"]
@@ -40,7 +40,7 @@ class Upkeep:
         row = await prepare(self.room, voice)
         if row is not None:
             self._put.add(voice)
-            if Course(**row.learning).state == "waiting":
+            if course_of(row).state == "waiting":
                 await self.room.store.defer(LEARN, voice)
 
     async def restore(self) -> None:
@@ -52,13 +52,27 @@ class Upkeep:
         for row in await self.room.store.voices.all():
             await self._restore(row)
 
+    async def take_up(self) -> None:
+        """Learn the voices that waited for the environment for it, or were given up for lack of it.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        for row in await self.room.store.voices.all():
+            if row.state == "ready":
+                await self._learn(row)
+
     async def _restore(self, row: VoiceRow) -> None:
-        course = Course(**row.learning)
         if row.state == "preparing":
             await self.room.store.defer(PREPARE, row.id, priority=SOON)
         if row.state != "ready":
             return
         await self._take(row)
+        await self._learn(row)
+
+    async def _learn(self, row: VoiceRow) -> None:
+        """Have it learned on, if there is anything to learn and nothing in the way any more."""
+        course = course_of(row)
         wanted = course.state == "unavailable" and not self.room.hindrance()
         if wanted or course.state in LEARNING:
             step = "style" if course.step == "predicted" else course.step

@@ -35,7 +35,8 @@ def home() -> Iterator[Path]:
 def environment(home: Path) -> dict[str, str]:
     """For child processes; nothing of the caller's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KUAIMEI_")}
-    return {**kept, "KUAIMEI_HOME": str(home), "KUAIMEI_LLM": "qwen2.5-coder-0.5b"}
+    quick = {"KUAIMEI_LLM": "qwen2.5-coder-0.5b", "KUAIMEI_VOICES__ENVIRONMENT": "off"}
+    return {**kept, "KUAIMEI_HOME": str(home), **quick}
 
 
 @pytest.fixture(scope="session")

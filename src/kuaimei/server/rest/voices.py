@@ -96,6 +96,19 @@ async def get_texts() -> dict[str, Any]:
     return {"object": "kuaimei.voice.texts", "consent": STATEMENTS, "read_aloud": READ_ALOUD}
 
 
+@router.get("/learning")
+async def get_learning(library: Library) -> dict[str, Any]:
+    """How far the environment in which voices are learned is; it is made by itself."""
+    state = library.room.environment.state
+    return {
+        "object": "kuaimei.learning_environment",
+        "state": state.state,
+        "progress": state.progress,
+        "detail": state.detail,
+        "eta_s": state.eta_s,
+    }
+
+
 @router.post("", status_code=201)
 async def add_voice(
     request: Request,
