@@ -10,3 +10,17 @@
   var dark = scheme === "dark" || (scheme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
   root.setAttribute("data-mantine-color-scheme", dark ? "dark" : "light");
 })();
+// A key in the address leaves it at once: the address is what people copy, photograph and bookmark.
+// Where nothing can be stored it stays until the page's own script (src/api/key.ts) takes it into memory.
+(function () {
+  var found = /[#&]key=([^&]+)/.exec(location.hash);
+  if (!found) return;
+  try {
+    sessionStorage.setItem("kuaimei.key", decodeURIComponent(found[1]).trim());
+    sessionStorage.setItem("kuaimei.key_from_address", "1");
+  } catch (_) {
+    return;
+  }
+  var rest = location.hash.replace(/([#&])key=[^&]+&?/, "$1").replace(/[#&]$/, "");
+  history.replaceState(history.state, "", location.pathname + location.search + rest);
+})();

@@ -1,0 +1,164 @@
+/** Whether somebody may use this page, and the way in and out. */
+
+import { useSyncExternalStore } from "react";
+
+import { NeedsKey, onRefusedKey } from "../api/http";
+import { apiKey, cameWithAddress, dropKey, keepKey, migrateKey, takeKeyFromAddress } from "../api/key";
+import { sayGoodbye } from "../api/me";
+import { forgetKeeping, getStatus } from "../api/rest";
+import { client } from "./client";
+import { forgetWho, whoAmI } from "./identity";
+import { refuseNotice } from "./notice";
+import { forgetPreferences } from "./preferences";
+
+/** Why somebody is asked to sign in. */
+export type Why =
+  | "none" // there was no key
+  | "refused" // the key that was here is none of the server's
+  | "revoked" // the key was taken away while it was in use
+  | "left"; // they signed out
+
+export type Access =
+  | { kind: "finding" }
+  | { kind: "in"; visit: number; fromAddress: boolean }
+  | { kind: "out"; why: Why };
+
+const CHANNEL = "kuaimei.access";
+
+/** What one tab tells the others. */
+type Told = "left" | "revoked" | "anew";
+
+let access: Access = { kind: "finding" };
+let visits = 0;
+/** The server has accepted the key in force. */
+let accepted = false;
+/** The key with which this page was entered. */
+let entered = "";
+const listeners = new Set<() => void>();
+let tabs: BroadcastChannel | undefined;
+
+function move(to: Access): void {
+  access = to;
+  for (const listener of listeners) listener();
+}
+
+function enter(): void {
+  visits += 1;
+  accepted = false;
+  entered = apiKey();
+  move({ kind: "in", visit: visits, fromAddress: cameWithAddress() });
+  const mine = visits;
+  void whoAmI().then((me) => {
+    if (me !== null && mine === visits) accepted = true;
+  });
+}
+
+/** Find out whether a key is needed here, and watch for its end. To be called once. */
+export function openAccess(): void {
+  migrateKey();
+  takeKeyFromAddress();
+  onRefusedKey((key) => leave(key === "" ? "none" : accepted ? "revoked" : "refused"));
+  client.subscribe(() => {
+    const { problem } = client.snapshot();
+    if (problem === "revoked") leave("revoked");
+    if (problem === "key") leave(apiKey() === "" ? "none" : accepted ? "revoked" : "refused");
+  });
+  window.addEventListener("hashchange", () => {
+    if (takeKeyFromAddress()) startAnew(); // what is on the page may be another person's
+  });
+  // Going back shows a page as it was, also after somebody has signed out on the next one.
+  window.addEventListener("pageshow", ({ persisted }) => {
+    if (persisted && apiKey() !== entered) location.reload();
+  });
+  watchOtherTabs();
+  if (apiKey() !== "") {
+    enter();
+    return;
+  }
+  getStatus().then(enter, (error: unknown) => {
+    // Without a key the listener above has led to the sign-in; anything else the page itself tells.
+    if (!(error instanceof NeedsKey)) enter();
+  });
+}
+
+/** Go on with a key that the server accepts. */
+export function signIn(key: string, remember: boolean): void {
+  keepKey(key, remember);
+  enter();
+}
+
+/** Leave, at once and in all tabs, whether or not the server hears of it. */
+export function signOut(): void {
+  const key = apiKey();
+  leave("left");
+  sayGoodbye(key);
+}
+
+/** Begin anew as the same person: what the page shows is gone. */
+export function startAnew(): void {
+  client.forget();
+  forgetWho();
+  forgetKeeping();
+  enter();
+}
+
+/** Forget what this browser keeps, where nobody signs in here: the page begins anew. */
+export function forgetHere(): void {
+  forgetBrowser();
+  tabs?.postMessage("anew" satisfies Told);
+  startAnew();
+}
+
+/** @param tell The other tabs, which have the same key. */
+function leave(why: Why, tell = true): void {
+  if (access.kind === "out") return;
+  client.forget();
+  refuseNotice();
+  forgetWho();
+  forgetKeeping();
+  dropKey();
+  if (why === "revoked" || why === "left") {
+    forgetBrowser();
+    if (tell) tabs?.postMessage(why satisfies Told);
+  }
+  accepted = false;
+  visits += 1;
+  move({ kind: "out", why });
+}
+
+function forgetBrowser(): void {
+  for (const storage of ["localStorage", "sessionStorage"] as const) {
+    try {
+      window[storage].clear();
+    } catch {
+      // What may not be stored is not there.
+    }
+  }
+  if ("caches" in window) {
+    void caches.keys().then((names) => names.forEach((name) => void caches.delete(name)), () => undefined);
+  }
+  forgetPreferences();
+  history.replaceState(null, "", location.pathname);
+}
+
+function watchOtherTabs(): void {
+  if (typeof BroadcastChannel === "undefined") return;
+  tabs = new BroadcastChannel(CHANNEL);
+  tabs.onmessage = ({ data }: MessageEvent<Told>) => {
+    if (data !== "anew") leave(data, false);
+    else if (access.kind === "in") {
+      forgetPreferences();
+      startAnew();
+    }
+  };
+}
+
+export function useAccess(): Access {
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => access,
+  );
+}
