@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 from playwright.async_api import expect
-from pydantic import SecretStr
 
 from kuaimei.server import create_app, make_server
 from kuaimei.server.doorway import Doorway
 from tests.browser.conftest import OpenBrowser
 from tests.browser.room import ANSWER, axe_findings, room_engines, visiting
-from tests.integration.server.serving import KEY, MemoryArchive, TestHouse, eventually, make_settings, serving
+from tests.integration.server.serving import MemoryArchive, TestHouse, eventually, make_settings, serving
 
 FAILURES = [
     ("NotFoundError", "no-microphone", "找不到麥克風"),
@@ -139,32 +138,6 @@ async def test_no_place_left_even_to_wait(open_browser: OpenBrowser) -> None:
         await expect(second.lines("assistant")).to_contain_text(ANSWER, timeout=20_000)
         await expect(second.notice("full")).to_have_count(0)
         second.at_ease()
-
-
-async def test_a_key_is_asked_for_and_remembered(open_browser: OpenBrowser) -> None:
-    house = TestHouse(settings=make_settings(key=KEY), engines=room_engines(), store=MemoryArchive())
-    assert house.settings.server.api_key == SecretStr(KEY)
-    async with (
-        serving(house) as served,
-        open_browser() as browser,
-        visiting(browser, served.url, expected=["401 (Unauthorized)"]) as visitor,
-    ):
-        await visitor.arrive()
-        await expect(visitor.notice("key")).to_contain_text("需要 API 金鑰")
-        assert await axe_findings(visitor.page) == []
-        await visitor.page.get_by_label("API 金鑰").fill(KEY)
-        await visitor.page.get_by_role("button", name="使用這把金鑰").click()
-        for transport in ("WebRTC", "WebSocket"):
-            await expect(visitor.notice("key")).to_have_count(0)
-            await visitor.write("你好")
-            await expect(visitor.lines("assistant").last).to_contain_text(ANSWER)
-            await expect(visitor.status).to_contain_text(transport)
-            await visitor.page.evaluate(
-                "localStorage.setItem('kuaimei.preferences', JSON.stringify({transport: 'websocket'}))"
-            )
-            await visitor.page.goto("about:blank")
-            await visitor.arrive()
-        visitor.at_ease()
 
 
 @pytest.mark.parametrize("transport", ["auto", "websocket"])

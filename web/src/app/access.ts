@@ -112,6 +112,7 @@ export function forgetHere(): void {
 /** @param tell The other tabs, which have the same key. */
 function leave(why: Why, tell = true): void {
   if (access.kind === "out") return;
+  access = { kind: "out", why }; // before what follows from it, some of which would lead here again
   client.forget();
   refuseNotice();
   forgetWho();
@@ -123,7 +124,7 @@ function leave(why: Why, tell = true): void {
   }
   accepted = false;
   visits += 1;
-  move({ kind: "out", why });
+  move(access);
 }
 
 function forgetBrowser(): void {
