@@ -37,6 +37,8 @@ def cloned_voice(voice_id: str = "voice_mum", **changed: Any) -> dict[str, Any]:
         "object": "kuaimei.voice",
         "id": voice_id,
         "name": "媽媽",
+        "mine": True,
+        "shared": False,
         "kind": "cloned",
         "language": "zh",
         "sample": f"/api/voices/{voice_id}/sample",

@@ -9,6 +9,7 @@ import json
 import zipfile
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from playwright.async_api import APIResponse, BrowserContext, Request, Route
 
@@ -84,7 +85,9 @@ class Person:
             await route.fulfill(status=204)
 
     async def _learning(self, route: Route) -> None:
-        answer = await route.fetch()
+        answer = await self._ask(route)
+        if answer is None:
+            return
         known: dict[str, Any] = {"object": "kuaimei.learning_environment", "state": "ready"}
         known |= {"progress": None, "detail": "", "eta_s": None}
         if answer.ok:
@@ -98,7 +101,9 @@ class Person:
         """The server's own answer; None: there is none, and the page was told so."""
         self._note(route.request)
         try:
-            return await route.fetch()
+            # The browser may know the server by a name that only it can resolve.
+            address = urlsplit(route.request.url)
+            return await route.fetch(url=address._replace(netloc=f"127.0.0.1:{address.port}").geturl())
         except Exception:  # noqa: BLE001 - Playwright has no narrower class for a server that is away
             await route.abort("connectionrefused")
             return None

@@ -2,7 +2,7 @@ import { Commands } from "./commands";
 import { Ear } from "./ear";
 import { Encore } from "./encore";
 import { Link, type Connection } from "./link";
-import { NoMicrophone } from "./microphone";
+import { microphoneHindrance, NoMicrophone } from "./microphone";
 import type { Outfit } from "./outfit";
 import { protocolProblem, type Problem } from "./problems";
 import { QUIET, type ClientEvent, type Failure, type ServerEvent } from "./protocol";
@@ -140,9 +140,11 @@ export class RealtimeClient {
   async talk(): Promise<void> {
     wakeSound();
     if (this.opening) return;
+    const hindrance = microphoneHindrance();
+    this.set({ problem: hindrance });
+    if (hindrance !== null) return; // nobody is asked for a permission that leads nowhere
     this.opening = true;
     const mine = this.visit;
-    this.set({ problem: null });
     try {
       if (!(await this.permitted())) return;
       await this.ear.open(this.outfit.wishes().microphone);
