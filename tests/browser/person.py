@@ -1,4 +1,4 @@
-"""Whoever sits at the page, as the server knows them: the server's own answers, or stand-ins where it has none.
+"""Whoever sits at the page, as the server knows them: its own answers, or stand-ins where it has none.
 
 Every route asks the server first. Only where it answers that there is no such path (404, or 405) a
 stand-in answers in its place, so that the tests of the page need no change when the server learns it.
@@ -104,7 +104,7 @@ class Person:
             # The browser may know the server by a name that only it can resolve.
             address = urlsplit(route.request.url)
             return await route.fetch(url=address._replace(netloc=f"127.0.0.1:{address.port}").geturl())
-        except Exception:  # noqa: BLE001 - Playwright has no narrower class for a server that is away
+        except Exception:  # Playwright has no narrower class for a server that is away
             await route.abort("connectionrefused")
             return None
 

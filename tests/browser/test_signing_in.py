@@ -183,7 +183,12 @@ async def test_a_key_of_an_earlier_version_is_no_longer_kept_for_ever(open_brows
 
 async def test_signing_out_forgets_everything_in_all_tabs(open_browser: OpenBrowser) -> None:
     expected = [*_UNAUTHORISED, _HUNG_UP]
-    async with _visitor(open_browser, scripts=[_TRACKS], expected=expected) as (served, visitor, page, context):
+    async with _visitor(open_browser, scripts=[_TRACKS], expected=expected) as (
+        served,
+        visitor,
+        page,
+        context,
+    ):
         await page.goto(visitor.origin)
         await _sign_in(page, remember=True)
         other = await context.new_page()

@@ -300,7 +300,12 @@ async def test_replies_in_a_deleted_voice_no_longer_offer_their_sound(open_brows
     house.store = archive
     archive.put("sess_a", "你好", "嗨。", "再說一次", "嗨嗨。", sound=encode(said("嗨"), 16_000, "flac"))
     first, reply, second, other = archive.said["sess_a"]
-    archive.said["sess_a"] = [first, replace(reply, voice="voice_mum"), second, replace(other, voice="zf_one")]
+    archive.said["sess_a"] = [
+        first,
+        replace(reply, voice="voice_mum"),
+        second,
+        replace(other, voice="zf_one"),
+    ]
     async with (
         serving(house) as served,
         open_browser() as browser,
