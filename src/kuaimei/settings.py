@@ -241,7 +241,7 @@ class ServerSettings(_Section):
     """Serve HTTPS with a certificate of the server's own authority, kept in the folder ``https`` of the data
     folder: browsers give the microphone to other machines over HTTPS only."""
     certificate_port: int = Field(-1, ge=-1, le=65535)
-    """With ``https``: port of the plain page that gives devices the authority's certificate; -1: the one after
+    """With ``https``: port of the plain page that gives devices the certificate; -1: the one after
     ``port``; 0: no such page."""
     webrtc: bool = True
     """False: realtime sessions over WebSocket only."""

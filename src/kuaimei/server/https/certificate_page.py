@@ -21,18 +21,21 @@ from kuaimei.server.https.steps import CRT, PEM, PROFILE, STEPS, Steps
 __all__ = ["certificate_page"]
 
 _STYLE: Final = (
-    ":root{color-scheme:light dark}"
+    ":root{color-scheme:light dark;"
+    "--paper:#f7f5f1;--ink:#1d1c1a;--soft:#55514a;--line:#e2ddd3;--link:#0d655e}"
+    "@media(prefers-color-scheme:dark){:root{"
+    "--paper:#161614;--ink:#ece9e2;--soft:#b5b0a5;--line:#353430;--link:#6fd0c1}}"
+    "html{background:var(--paper);color:var(--ink)}"
     "body{font:16px/1.7 system-ui,'PingFang TC','Noto Sans TC','Microsoft JhengHei',sans-serif;"
     "max-width:44rem;margin:0 auto;padding:1.5rem 1rem 4rem}"
     "h1{font-size:1.5rem;line-height:1.4}h2{font-size:1.125rem;margin:2rem 0 .5rem}"
     "p,ol,ul{margin:.5rem 0}ol,ul{padding-left:1.5rem}"
-    "a{color:light-dark(#0d655e,#6fd0c1)}"
+    "a{color:var(--link)}[lang=en]{color:var(--soft)}"
     ".get{display:inline-block;padding:.5rem 1rem;border-radius:.75rem;background:#0f766e;color:#fff;"
     "text-decoration:none;font-weight:600}"
-    "details{border-top:1px solid light-dark(#e2ddd3,#353430);padding:.75rem 0}"
+    "details{border-top:1px solid var(--line);padding:.75rem 0}"
     "summary{font-weight:600;cursor:pointer}"
     "code{font:.875rem/1.6 ui-monospace,monospace;overflow-wrap:anywhere}"
-    "[lang=en]{color:light-dark(#55514a,#b5b0a5)}"
 )
 _STYLE_HASH: Final = b64encode(sha256(_STYLE.encode()).digest()).decode()
 _HEADERS: Final = (
@@ -113,9 +116,9 @@ device, then open kuaimei.</p>
 {"".join(map(_device, STEPS))}
 <h2>3. 開啟快美 <span lang="en">Open kuaimei</span></h2>
 <ul>{links}</ul>
-<p>這張憑證只能替私人網路裡的名稱和位址作保，不能用來冒充網際網路上的網站。不再使用快美時，請把它從裝置移除。</p>
-<p lang="en">This certificate can vouch only for names and addresses of private networks, not for sites of the
-internet. Remove it from the device when you no longer use kuaimei.</p>
+<p>這張憑證只能替這台伺服器和私人網路裡的名稱、位址作保，不能用來冒充網際網路上的網站。不再使用快美時，請把它從裝置移除。</p>
+<p lang="en">This certificate can vouch only for this server and for names and addresses of private networks,
+not for sites of the internet. Remove it from the device when you no longer use kuaimei.</p>
 </html>
 """
 
