@@ -76,7 +76,7 @@ async def test_the_page_that_gives_the_certificate(
         open_browser() as browser,
         visiting(
             browser,
-            _addressed(secure.page, tmp_path),
+            _addressed(secure.pages[0], tmp_path),
             color_scheme=scheme,
             viewport={"width": width, "height": 900},
             expected=["Cross-Origin-Opener-Policy"],

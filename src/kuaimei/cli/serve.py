@@ -21,6 +21,7 @@ from kuaimei.wiring import PARTS, open_house
 
 __all__ = ["serve"]
 
+_PAGES_TOLD = 4
 _LONG_S = 120.0
 """Loading that takes longer hangs, or the disk is very slow: the log is to say where."""
 
@@ -118,8 +119,10 @@ async def _live(
 def _secured(secure: Https) -> str:
     """What somebody needs to know whose phone is to trust this server."""
     lines = [f"  https     {address}" for address in secure.addresses]
-    if secure.page:
-        lines.append(f"  phones    install the certificate once on each device: {secure.page}")
+    if secure.pages:
+        # By name and by address: not every phone resolves names of the local network.
+        pages = " or ".join([page for page in secure.pages if "[" not in page][:_PAGES_TOLD])
+        lines.append(f"  phones    install the certificate once on each device: {pages}")
         lines.append(f"            its fingerprint there has to be (SHA-256) {secure.fingerprint}")
     return "\n".join(lines)
 

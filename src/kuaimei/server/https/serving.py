@@ -33,13 +33,13 @@ class Https:
     Attributes:
         context: For the server.
         addresses: Where it can be reached, the best first.
-        page: Address of the page that gives the certificate; empty: there is none.
+        pages: Addresses of the page that gives the certificate, the best first; empty: there is none.
         fingerprint: SHA-256 of the authority's certificate, for people to compare.
     """
 
     context: ssl.SSLContext
     addresses: tuple[str, ...]
-    page: str
+    pages: tuple[str, ...]
     fingerprint: str
 
 
@@ -76,9 +76,9 @@ async def open_https(settings: Settings, listening: socket.socket) -> AsyncItera
     with _second_socket(server, port) as second:
         async with Supervisor() as background:
             background.start("renewing the certificate", certificate.tend)
-            page = ""
+            pages: tuple[str, ...] = ()
             if second is not None:
-                page = _addresses("http", certificate, server, second.getsockname()[1])[0]
+                pages = tuple(_addresses("http", certificate, server, second.getsockname()[1]))
                 app = certificate_page(
                     certificate.authority, lambda: _addresses("https", certificate, server, port)
                 )
@@ -86,7 +86,7 @@ async def open_https(settings: Settings, listening: socket.socket) -> AsyncItera
             yield Https(
                 certificate.context,
                 tuple(_addresses("https", certificate, server, port)),
-                page,
+                pages,
                 certificate.authority.fingerprint(),
             )
 

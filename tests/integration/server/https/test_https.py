@@ -58,7 +58,7 @@ def _settings(home: Path, **server: Any) -> Settings:
 async def _trusting(secure: Https) -> ssl.SSLContext:
     """What a device does that installs the certificate."""
     async with httpx.AsyncClient() as http:
-        pem = (await http.get(_here(secure.page, "/kuaimei.pem"))).text
+        pem = (await http.get(_here(secure.pages[0], "/kuaimei.pem"))).text
     return ssl.create_default_context(cadata=pem)
 
 
@@ -157,7 +157,7 @@ async def _shown(port: int, context: ssl.SSLContext, name: str = "localhost") ->
 async def test_the_page_gives_the_certificate_and_nothing_else(tmp_path: Path) -> None:
     async with (
         _serving(_settings(tmp_path, key=KEY)) as (secure, port, _),
-        httpx.AsyncClient(base_url=_here(secure.page)) as http,
+        httpx.AsyncClient(base_url=_here(secure.pages[0])) as http,
     ):
         page = await http.get("/")
         assert page.status_code == 200
@@ -182,19 +182,19 @@ async def test_the_page_gives_the_certificate_and_nothing_else(tmp_path: Path) -
         for method in ("POST", "PUT", "DELETE", "OPTIONS"):
             assert (await http.request(method, "/")).status_code == 405
         with pytest.raises(Exception, match=r"HTTP 403|rejected"):
-            await connect(f"ws://127.0.0.1:{secure.page.rsplit(':', 1)[1]}/v1/realtime")
+            await connect(f"ws://127.0.0.1:{secure.pages[0].rsplit(':', 1)[1]}/v1/realtime")
 
 
 async def test_the_page_may_be_left_out_or_put_elsewhere(tmp_path: Path) -> None:
     async with _serving(_settings(tmp_path, certificate_port=0)) as (secure, _, _door):
-        assert secure.page == ""
+        assert secure.pages == ()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match="KUAIMEI_SERVER__CERTIFICATE_PORT"):
             async with _serving(_settings(tmp_path, certificate_port=port)):
                 pass
     async with _serving(_settings(tmp_path, certificate_port=port)) as (secure, _, _door):
-        assert secure.page == f"http://localhost:{port}"
+        assert secure.pages[0] == f"http://localhost:{port}"
     # Afterwards the port is free again.
     socket.create_server(("127.0.0.1", port)).close()
 
