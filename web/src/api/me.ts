@@ -54,11 +54,20 @@ export async function forgetMe(confirm: string): Promise<Forgotten> {
   };
 }
 
-/** Tell the server that somebody leaves; it has the browser clear what it kept. Works while the page is left. */
-export function sayGoodbye(key: string): void {
-  void fetch("/api/me/sign-out", { method: "POST", headers: authorization(key), keepalive: true }).catch(
-    () => undefined, // everything here is forgotten whether or not the server hears of it
-  );
+const PATIENCE_MS = 3_000;
+
+/**
+ * Tell the server that somebody leaves; its answer has the browser clear what it kept.
+ *
+ * Never fails: everything here is forgotten whether or not the server hears of it.
+ */
+export async function sayGoodbye(key: string): Promise<void> {
+  try {
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    await fetch("/api/me/sign-out", { method: "POST", headers: authorization(key), keepalive: true, signal });
+  } catch {
+    // It is away, or slow.
+  }
 }
 
 export type Verdict = "right" | "wrong" | "loading" | "offline";

@@ -30,6 +30,8 @@ type Told = "left" | "revoked" | "anew";
 
 let access: Access = { kind: "finding" };
 let visits = 0;
+/** The server is being told that somebody has left. */
+let leaving: Promise<void> = Promise.resolve();
 /** The server has accepted the key in force. */
 let accepted = false;
 /** The key with which this page was entered. */
@@ -82,7 +84,8 @@ export function openAccess(): void {
 }
 
 /** Go on with a key that the server accepts. */
-export function signIn(key: string, remember: boolean): void {
+export async function signIn(key: string, remember: boolean): Promise<void> {
+  await leaving; // its answer clears the storage, and would clear this key with it
   keepKey(key, remember);
   enter();
 }
@@ -91,7 +94,7 @@ export function signIn(key: string, remember: boolean): void {
 export function signOut(): void {
   const key = apiKey();
   leave("left");
-  sayGoodbye(key);
+  leaving = sayGoodbye(key);
 }
 
 /** Begin anew as the same person: what the page shows is gone. */

@@ -25,7 +25,7 @@ export function SignIn({ why }: { why: Why }) {
     const key = keyIn(given);
     setState("trying");
     const verdict = key === "" ? "wrong" : await tryKey(key);
-    if (verdict === "right") signIn(key, remember);
+    if (verdict === "right") await signIn(key, remember);
     else setState(verdict);
   };
   const trouble = state === null || state === "trying" || state === "right" ? null : says[state];
