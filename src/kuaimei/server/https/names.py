@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
 
@@ -70,9 +71,10 @@ def names_of(settings: ServerSettings) -> Names:
         elif given is None:
             hosts.insert(0, settings.host.lower())
     for allowed in settings.allowed_hosts:
-        address = _address(allowed)
+        host = _host(allowed)
+        address = _address(host)
         if address is None:
-            hosts.append(allowed.lower())
+            hosts.append(host)
         else:
             addresses.append(address)
     return Names(
@@ -91,6 +93,16 @@ def _own_addresses() -> set[Address]:
                 if address is not None and not (address.is_loopback or address.is_link_local):
                     found.add(address)
     return found
+
+
+def _host(allowed: str) -> str:
+    """The name in an entry that may be a whole origin (``https://talk.example:8443``)."""
+    if "://" not in allowed:
+        return allowed.lower()
+    try:
+        return urlsplit(allowed).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _address(text: str) -> Address | None:

@@ -11,6 +11,9 @@ from kuaimei.server.https.names import Names, is_loopback, names_of
 from kuaimei.settings import ServerSettings
 
 
+_ORIGIN = "https://Talk.lan:8443"
+
+
 def _interfaces(*addresses: str) -> dict[str, list[SimpleNamespace]]:
     families = {address: socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses}
     found = [SimpleNamespace(family=family, address=address) for address, family in families.items()]
@@ -27,8 +30,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_on_loopback_only_what_leads_there() -> None:
-    names = names_of(ServerSettings(host="127.0.0.1", allowed_hosts=("Voice.LAN", "10.9.9.9")))
-    assert names.hosts == ("voice.lan", "localhost")
+    names = names_of(ServerSettings(host="127.0.0.1", allowed_hosts=("Voice.LAN", "10.9.9.9", _ORIGIN)))
+    assert names.hosts == ("voice.lan", "talk.lan", "localhost")
     assert [str(one) for one in names.addresses] == ["10.9.9.9", "127.0.0.1", "::1"]
 
 
