@@ -10,7 +10,6 @@ import pytest
 from kuaimei.server.https.names import Names, is_loopback, names_of
 from kuaimei.settings import ServerSettings
 
-
 _ORIGIN = "https://Talk.lan:8443"
 
 
