@@ -199,6 +199,7 @@ async def visiting(
         yield visitor
         await page.goto("about:blank")  # as somebody who leaves: the page says goodbye
     finally:
+        await context.unroute_all(behavior="ignoreErrors")  # what is still being asked is nobody's business
         await context.close()
 
 

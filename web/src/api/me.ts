@@ -19,13 +19,16 @@ export interface Me {
   notice: { version: string; accepted: boolean };
 }
 
+/** Of the notice as this page words it (`i18n/account.ts`): what somebody agrees to is what they were shown. */
+export const NOTICE_VERSION = "1";
+
 export const getMe = (): Promise<Me> => getJson("/api/me", { cache: "no-store" });
 
-export const acceptNotice = (version: string): Promise<Me> =>
+export const acceptNotice = (): Promise<Me> =>
   getJson("/api/me/notice", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ version }),
+    body: JSON.stringify({ version: NOTICE_VERSION }),
   });
 
 /** What was deleted of a person. */

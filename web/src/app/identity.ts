@@ -55,9 +55,9 @@ export function forgetWho(): void {
 }
 
 /** They have agreed that what they say is recorded. */
-export async function agree(version: string): Promise<void> {
+export async function agree(): Promise<void> {
   const mine = visit;
-  const found = await acceptNotice(version);
+  const found = await acceptNotice();
   if (mine !== visit) return;
   asked = Promise.resolve(found);
   know(found);

@@ -34,7 +34,7 @@ export async function permit(): Promise<boolean> {
 export async function acceptOpenNotice(): Promise<void> {
   const open = asked;
   if (!open) return;
-  await agree(open.me.notice.version);
+  await agree();
   open.answer(true);
 }
 

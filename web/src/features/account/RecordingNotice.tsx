@@ -1,6 +1,7 @@
 import { Button, Modal } from "@mantine/core";
 import { useEffect, useRef, useState } from "react";
 
+import { Refused } from "../../api/http";
 import { acceptOpenNotice, refuseNotice, useNotice } from "../../app/notice";
 import dialog from "../../app/Dialog.module.css";
 import { useWords } from "../../i18n";
@@ -32,7 +33,11 @@ function Question({ days }: { days: number }) {
   useEffect(() => body.current?.focus(), []);
   const agree = () => {
     setState("telling");
-    acceptOpenNotice().catch(() => setState("failed"));
+    acceptOpenNotice().catch((error: unknown) => {
+      // The server was renewed since this page was loaded, and words the notice differently.
+      if (error instanceof Refused && error.code === "notice_outdated") location.reload();
+      else setState("failed");
+    });
   };
   return (
     <div ref={body} tabIndex={-1} data-autofocus data-notice className={classes.question}>
