@@ -21,7 +21,6 @@ from kuaimei.wiring import PARTS, open_house
 
 __all__ = ["serve"]
 
-_PAGES_TOLD = 4
 _LONG_S = 120.0
 """Loading that takes longer hangs, or the disk is very slow: the log is to say where."""
 
@@ -65,7 +64,7 @@ async def _serve(settings: Settings) -> None:
         server = make_server(door, settings.server, secure.context if secure else None)
         address = secure.addresses[0] if secure else address_of(listening)
         if secure is not None:
-            console.note(_secured(secure))
+            console.note(secure.told())
         serving = asyncio.ensure_future(server.serve(sockets=[listening]))
         is_open = asyncio.Event()
         living = asyncio.ensure_future(_live(settings, door, serving, address, is_open))
@@ -114,17 +113,6 @@ async def _live(
         console.note(f"  store     {kept}")
         console.note(f"Ready after {time.monotonic() - started:.1f} s. Open {address}")
         await asyncio.shield(serving)
-
-
-def _secured(secure: Https) -> str:
-    """What somebody needs to know whose phone is to trust this server."""
-    lines = [f"  https     {address}" for address in secure.addresses]
-    if secure.pages:
-        # By name and by address: not every phone resolves names of the local network.
-        pages = " or ".join([page for page in secure.pages if "[" not in page][:_PAGES_TOLD])
-        lines.append(f"  phones    install the certificate once on each device: {pages}")
-        lines.append(f"            its fingerprint there has to be (SHA-256) {secure.fingerprint}")
-    return "\n".join(lines)
 
 
 def _loaded(source: Source) -> str:

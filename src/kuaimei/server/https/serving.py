@@ -23,6 +23,7 @@ from kuaimei.system.supervision import Supervisor
 __all__ = ["Https", "open_https", "with_own_names"]
 
 _FOLDER: Final = "https"
+_PAGES_TOLD: Final = 4
 _HIGHEST_PORT: Final = 65_535
 
 
@@ -41,6 +42,16 @@ class Https:
     addresses: tuple[str, ...]
     pages: tuple[str, ...]
     fingerprint: str
+
+    def told(self) -> str:
+        """What somebody needs to know whose phone is to trust this server, in a few lines."""
+        lines = [f"  https     {address}" for address in self.addresses]
+        if self.pages:
+            # By name and by address: not every phone resolves names of the local network.
+            pages = " or ".join([page for page in self.pages if "[" not in page][:_PAGES_TOLD])
+            lines.append(f"  phones    install the certificate once on each device: {pages}")
+            lines.append(f"            its fingerprint there has to be (SHA-256) {self.fingerprint}")
+        return "\n".join(lines)
 
 
 def with_own_names(settings: Settings) -> Settings:
