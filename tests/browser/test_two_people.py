@@ -3,6 +3,7 @@
 Nothing here stands in for the server: these tests begin with the part of it that knows people apart.
 """
 
+import asyncio
 import json
 import zipfile
 from pathlib import Path
@@ -45,6 +46,13 @@ def _read(archive: Path) -> tuple[bytes, list[str]]:
     with zipfile.ZipFile(archive) as opened:
         assert opened.testzip() is None
         return b"".join(opened.read(name) for name in opened.namelist()), opened.namelist()
+
+
+async def _nothing_left(house: Any, somebody: Any) -> None:
+    """Wait until nothing of somebody is kept."""
+    async with asyncio.timeout(120):
+        while await house.store.people.sessions_of(somebody.person.id):  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.1)
 
 
 async def test_each_is_asked_once_and_sees_only_what_is_theirs(
@@ -123,11 +131,14 @@ async def test_everything_is_taken_along_and_then_deleted(
             asking = page.get_by_role("dialog", name="刪除你的全部資料？")
             await asking.get_by_role("textbox").fill("陳怡君")
             await asking.get_by_role("button", name="刪除我的全部資料").click()
-            await expect(page.locator("[data-forgotten=done]")).to_contain_text("1 段對話、1 個聲音")
+            # A server that has much else to do says after a while that it goes on by itself.
+            await expect(page.locator("[data-forgotten]")).to_be_visible(timeout=60_000)
+            if await page.locator("[data-forgotten=done]").count():
+                await expect(page.locator("[data-forgotten]")).to_contain_text("1 段對話、1 個聲音")
+            await _nothing_left(house, house.anna)
             await page.locator("[data-forgotten]").get_by_role("button", name="關閉").click()
             await expect(anna.talk).to_be_visible()
             await expect(page.get_by_text(_two.SECRET)).to_have_count(0)
-            assert await house.store.people.sessions_of(house.anna.person.id) == []
             assert len(await house.store.people.sessions_of(house.ben.person.id)) == 1
             anna.at_ease()
 
