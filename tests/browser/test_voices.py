@@ -41,6 +41,9 @@ class _EveryVoiceAtHand(FakeSynthesizer):
     def drop_voice(self, voice_id: str) -> None:
         raise NotImplementedError
 
+    def tokens(self, text: str) -> tuple[int, ...]:
+        raise NotImplementedError
+
 
 def _house() -> TestHouse:
     synthesizer = _EveryVoiceAtHand(delay_s=0.05, voices=("zf_one", "zm_two", *_CLONED))
