@@ -313,6 +313,7 @@ async def test_a_voice_waits_for_what_it_is_learned_in(open_browser: OpenBrowser
 
 async def test_replies_in_a_deleted_voice_no_longer_offer_their_sound(open_browser: OpenBrowser) -> None:
     cloning = _cloning(cloned_voice(learning={"step": "decoder", "state": "done"}))
+    cloning.slow_to_delete = True
     house, archive = _house(), MemoryArchive()
     house.store = archive
     archive.put("sess_a", "你好", "嗨。", "再說一次", "嗨嗨。", sound=encode(said("嗨"), 16_000, "flac"))

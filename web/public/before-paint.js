@@ -16,8 +16,12 @@
   var found = /[#&]key=([^&]+)/.exec(location.hash);
   if (!found) return;
   try {
-    sessionStorage.setItem("kuaimei.key", decodeURIComponent(found[1]).trim());
-    sessionStorage.setItem("kuaimei.key_from_address", "1");
+    var key = decodeURIComponent(found[1]);
+    if (/^[\x21-\x7e]+$/.test(key)) {
+      // What no header can carry is no key.
+      sessionStorage.setItem("kuaimei.key", key);
+      sessionStorage.setItem("kuaimei.key_from_address", "1");
+    }
   } catch (_) {
     return;
   }

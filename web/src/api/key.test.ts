@@ -65,6 +65,11 @@ describe("a key in the address", () => {
     const key = await loadedAt("/#key=%E9%87%91%E9%91%B0");
     expect(key.takeKeyFromAddress()).toBe(false);
     expect(key.apiKey()).toBe("");
+    expect(shown).toEqual(["/"]);
+    for (const spoilt of ["/#key=", "/#key=%", "/#key=a%20b"]) {
+      expect((await loadedAt(spoilt)).takeKeyFromAddress()).toBe(false);
+      expect(shown.at(-1)).toBe("/");
+    }
   });
 
   it("is held in memory where nothing can be stored", async () => {

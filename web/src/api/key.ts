@@ -72,17 +72,18 @@ export function cameWithAddress(): boolean {
 /** The key in what somebody pasted: the key itself, or the address that holds it; empty: it can be none. */
 export function keyIn(text: string): string {
   const given = text.trim();
-  const found = /[#&]key=([^&\s]+)/.exec(given)?.[1];
+  const found = /[#&]key=([^&\s]*)/.exec(given)?.[1];
   const key = found === undefined ? given : attempt(() => decodeURIComponent(found), "");
   return SENDABLE.test(key) ? key : "";
 }
 
-/** Take a key out of the address, if there is one. */
+/** Take a key out of the address; false: there was none that can be used. */
 export function takeKeyFromAddress(): boolean {
-  const key = /[#&]key=/.test(location.hash) ? keyIn(location.hash) : "";
-  if (key === "") return false;
-  const rest = location.hash.replace(/([#&])key=[^&]+&?/, "$1").replace(/[#&]$/, "");
+  if (!/[#&]key=/.test(location.hash)) return false;
+  const key = keyIn(location.hash);
+  const rest = location.hash.replace(/([#&])key=[^&]*&?/, "$1").replace(/[#&]$/, "");
   history.replaceState(history.state, "", `${location.pathname}${location.search}${rest}`);
+  if (key === "") return false;
   held = attempt(() => {
     sessionStorage.setItem(NAME, key);
     sessionStorage.setItem(FROM_ADDRESS, "1");

@@ -110,6 +110,7 @@ export function forgetHere(): void {
   forgetBrowser();
   tabs?.postMessage("anew" satisfies Told);
   startAnew();
+  leaving = sayGoodbye(apiKey());
 }
 
 /** @param tell The other tabs, which have the same key. */

@@ -29,6 +29,8 @@ export function useSessions(): Sessions {
   const [search, setSearch] = useState("");
   const [wanted] = useDebouncedValue(search, 250);
   const asked = useRef(0);
+  /** Deleted here; the server may take a while, and they are gone all the same. */
+  const removed = useRef(new Set<string>());
 
   const load = useCallback(
     async (before?: string) => {
@@ -41,7 +43,8 @@ export function useSessions(): Sessions {
         }
         const found = await listSessions(wanted, before);
         if (mine !== asked.current) return;
-        setList((known) => (before ? [...known, ...found.data] : found.data));
+        const there = found.data.filter(({ id }) => !removed.current.has(id));
+        setList((known) => (before ? [...known, ...there] : there));
         setMore(found.has_more ?? false);
         setState("ready");
       } catch {
@@ -72,6 +75,7 @@ export function useSessions(): Sessions {
     remove: async (id) => {
       if (client.snapshot().session.id === id) client.open(null, []);
       await deleteSession(id);
+      removed.current.add(id);
       await load();
     },
   };

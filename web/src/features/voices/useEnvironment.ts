@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useState } from "react";
 
+import { keeps } from "../../api/rest";
 import { getLearningEnvironment, type LearningEnvironment } from "../../api/voices";
 import { usePolling } from "../../app/polling";
 import { isComing } from "./learning";
@@ -10,7 +11,10 @@ const POLL_MS = 3_000;
 export function useEnvironment(): LearningEnvironment | null {
   const [environment, setEnvironment] = useState<LearningEnvironment | null>(null);
   const look = useCallback(() => {
-    getLearningEnvironment().then(setEnvironment, () => undefined);
+    // Where nothing is kept there are no voices to be learned.
+    keeps()
+      .then((kept) => (kept ? getLearningEnvironment() : null))
+      .then(setEnvironment, () => undefined);
   }, []);
   useEffect(look, [look]);
   usePolling(environment !== null && isComing(environment), POLL_MS, look);
