@@ -155,6 +155,21 @@ async def test_a_key_in_the_address_of_a_page_that_is_open_changes_who_it_is(
         visitor.at_ease()
 
 
+async def test_an_address_with_an_old_key_does_not_sign_out_a_device_that_is_remembered(
+    open_browser: OpenBrowser,
+) -> None:
+    async with _visitor(open_browser) as (_, visitor, page, context):
+        await page.goto(visitor.origin)
+        await _sign_in(page, remember=True)
+        other = await context.new_page()
+        await other.goto(f"{visitor.origin}/#key=an-old-key-of-some-length")
+        await expect(other.locator("[data-talk]")).to_be_visible()
+        assert other.url == f"{visitor.origin}/"
+        await page.reload()
+        await expect(visitor.talk).to_be_visible()
+        visitor.at_ease()
+
+
 async def test_whose_account_an_address_leads_into_is_said(open_browser: OpenBrowser) -> None:
     person = Person(me={"via": "key", "name": "阿明"})
     async with _visitor(open_browser, person=person, expected=()) as (_, visitor, page, _context):

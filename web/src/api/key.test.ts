@@ -112,6 +112,17 @@ describe("a key", () => {
     expect(key.isRemembered()).toBe(false);
   });
 
+  it("that is refused takes no other with it that the device is remembered with", async () => {
+    const key = await loadedAt("/#key=stale");
+    key.keepKey("good", true);
+    key.takeKeyFromAddress();
+    expect(key.apiKey()).toBe("stale");
+    expect(key.dropRefusedKey()).toBe(true);
+    expect(key.apiKey()).toBe("good");
+    expect(key.dropRefusedKey()).toBe(false);
+    expect(key.apiKey()).toBe("");
+  });
+
   it("is found in what people paste", async () => {
     const { keyIn } = await loadedAt();
     expect(keyIn("  km_abc \n")).toBe("km_abc");

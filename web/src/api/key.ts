@@ -60,6 +60,16 @@ export function dropKey(): void {
   }, undefined);
 }
 
+/** Forget a key that the server refuses; true: this device is remembered with another one. */
+export function dropRefusedKey(): boolean {
+  const refused = apiKey();
+  const remembered = attempt(() => localStorage.getItem(REMEMBERED), null);
+  dropKey();
+  if (remembered === null || remembered === refused) return false;
+  attempt(() => localStorage.setItem(REMEMBERED, remembered), undefined);
+  return true;
+}
+
 /** Whether the key came with the address; asked once, the answer is no from then on. */
 export function cameWithAddress(): boolean {
   const stored = attempt(() => sessionStorage.getItem(FROM_ADDRESS) !== null, false);

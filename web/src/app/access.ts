@@ -3,7 +3,7 @@
 import { useSyncExternalStore } from "react";
 
 import { NeedsKey, onRefusedKey } from "../api/http";
-import { apiKey, cameWithAddress, dropKey, keepKey, migrateKey, takeKeyFromAddress } from "../api/key";
+import { apiKey, cameWithAddress, dropKey, dropRefusedKey, keepKey, migrateKey, takeKeyFromAddress } from "../api/key";
 import { sayGoodbye } from "../api/me";
 import { forgetKeeping, getStatus } from "../api/rest";
 import { client } from "./client";
@@ -25,8 +25,11 @@ export type Access =
 
 const CHANNEL = "kuaimei.access";
 
-/** What one tab tells the others. */
-type Told = "left" | "revoked" | "anew";
+/** What one tab tells the others: that somebody left, or that this key was revoked, or that all begins anew. */
+interface Told {
+  what: "left" | "revoked" | "anew";
+  key: string;
+}
 
 let access: Access = { kind: "finding" };
 let visits = 0;
@@ -108,25 +111,30 @@ export function startAnew(): void {
 /** Forget what this browser keeps, where nobody signs in here: the page begins anew. */
 export function forgetHere(): void {
   forgetBrowser();
-  tabs?.postMessage("anew" satisfies Told);
+  tell("anew", apiKey());
   startAnew();
   leaving = sayGoodbye(apiKey());
 }
 
-/** @param tell The other tabs, which have the same key. */
-function leave(why: Why, tell = true): void {
+/** @param telling The other tabs as well. */
+function leave(why: Why, telling = true): void {
   if (access.kind === "out") return;
+  const key = apiKey();
   access = { kind: "out", why }; // before what follows from it, some of which would lead here again
   client.forget();
   refuseNotice();
   forgetWho();
   forgetKeeping();
+  accepted = false;
+  if (why === "refused" && dropRefusedKey()) {
+    enter(); // an address held one that is none, and this device is remembered with another
+    return;
+  }
   dropKey();
   if (why === "revoked" || why === "left") {
     forgetBrowser();
-    if (tell) tabs?.postMessage(why satisfies Told);
+    if (telling) tell(why, key);
   }
-  accepted = false;
   visits += 1;
   move(access);
 }
@@ -146,12 +154,18 @@ function forgetBrowser(): void {
   history.replaceState(null, "", location.pathname);
 }
 
+function tell(what: Told["what"], key: string): void {
+  tabs?.postMessage({ what, key } satisfies Told);
+}
+
 function watchOtherTabs(): void {
   if (typeof BroadcastChannel === "undefined") return;
   tabs = new BroadcastChannel(CHANNEL);
   tabs.onmessage = ({ data }: MessageEvent<Told>) => {
-    if (data !== "anew") leave(data, false);
-    else if (access.kind === "in") {
+    if (data.what === "left") leave("left", false);
+    else if (data.what === "revoked") {
+      if (data.key === apiKey()) leave("revoked", false);
+    } else if (access.kind === "in") {
       forgetPreferences();
       startAnew();
     }

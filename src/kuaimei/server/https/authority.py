@@ -95,8 +95,9 @@ class Authority:
         """
         if now >= self.certificate.not_valid_after_utc:
             raise SettingsError(
-                "the certificate authority of this server has expired: remove the folder https in the data "
-                "folder, start again, and have every device install the new one"
+                "the certificate authority of this server has expired, if the clock of this machine is right "
+                f"({now:%Y-%m-%d}): then remove the folder https in the data folder, start again, and have "
+                "every device install the new one"
             )
         key = ec.generate_private_key(ec.SECP256R1())
         begin = now - _EARLY

@@ -141,7 +141,7 @@ def _addresses(scheme: str, certificate: ServerCertificate, server: ServerSettin
     hosts = [host for host in names.hosts if host != "localhost"]
     hosts += [str(one) for one in names.addresses if one.version == 4 and not one.is_loopback]
     hosts += [f"[{one}]" for one in names.addresses if one.version == 6 and not one.is_loopback]
-    if is_loopback(server.host):
+    if is_loopback(server.host) or not hosts:
         hosts.insert(0, "localhost")
     usual = {"http": 80, "https": 443}[scheme]
     return [f"{scheme}://{host}" + ("" if port == usual else f":{port}") for host in hosts]
