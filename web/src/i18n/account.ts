@@ -9,6 +9,7 @@ export interface AccountWords {
     | "lead"
     | "key"
     | "keyHint"
+    | "show"
     | "remember"
     | "rememberHint"
     | "submit"
@@ -65,6 +66,7 @@ export const zhAccount: AccountWords = {
     lead: "這台伺服器只開放給有金鑰的人。",
     key: "金鑰",
     keyHint: "請向管理這台伺服器的人索取。伺服器就在這台電腦上的話，在終端機執行 kuaimei key 就會印出來。",
+    show: "顯示或隱藏",
     remember: "記住這個裝置",
     rememberHint: "不勾選的話，關掉分頁就要重新登入。和別人共用的電腦請不要勾選。",
     submit: "登入",
@@ -145,6 +147,7 @@ export const enAccount: AccountWords = {
     lead: "This server is for people who have a key.",
     key: "Key",
     keyHint: "Ask whoever runs this server for it. If the server runs on this machine, “kuaimei key” in a terminal prints it.",
+    show: "Show or hide it",
     remember: "Remember this device",
     rememberHint: "Otherwise you sign in again after closing the tab. Leave it off on a computer that others use.",
     submit: "Sign in",

@@ -367,6 +367,15 @@ describe("leaving", () => {
     expect(latest().call).toMatchObject({ session: null, takeover: false });
   });
 
+  it("leaves no answer for whoever comes next", async () => {
+    const { client, found, state } = house();
+    found.problem = "key";
+    const looking = client.look();
+    client.forget();
+    await looking;
+    expect(state().problem).toBeNull();
+  });
+
   it("is told from a key that was taken away, and is not fought", async () => {
     const { client, latest, lines, state } = house();
     await client.type("一");

@@ -303,8 +303,9 @@ export class RealtimeClient {
   /** Say at once if the server is away, still loading or wants a key, and when it no longer is. */
   async look(): Promise<void> {
     if (this.state.connection.kind !== "idle") return;
+    const mine = this.visit;
     const { problem } = await this.outfit.probe();
-    if (this.state.connection.kind !== "idle") return;
+    if (mine !== this.visit || this.state.connection.kind !== "idle") return;
     const waiting = this.state.problem === "loading" || this.state.problem === "offline";
     if (problem !== null || waiting) this.set({ problem });
     if (problem !== null && problem !== "key") this.looking = setTimeout(() => void this.look(), LOOK_MS);

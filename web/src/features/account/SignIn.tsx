@@ -66,6 +66,7 @@ export function SignIn({ why }: { why: Why }) {
             spellCheck={false}
             size="md"
             value={given}
+            visibilityToggleButtonProps={{ "aria-label": says.show }}
             aria-invalid={trouble !== null}
             error={trouble !== null && <span role="alert">{trouble}</span>}
             onChange={(event) => {
