@@ -242,6 +242,12 @@ class ServerSettings(_Section):
     ask it, too."""
     webrtc: bool = True
     """False: realtime sessions over WebSocket only."""
+    https: bool = False
+    """Serve HTTPS with a certificate of the server's own authority, kept in the folder ``https`` of the data
+    folder: browsers give the microphone to other machines over HTTPS only."""
+    certificate_port: int = Field(-1, ge=-1, le=65535)
+    """With ``https``: port of the plain page that gives devices the certificate; -1: the one after
+    ``port``; 0: no such page."""
     ice_servers: tuple[IceServer, ...] = ()
     """Empty: WebRTC on this machine's own addresses, and nobody is asked for others."""
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import faulthandler
 import signal
-import socket
 import time
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from kuaimei.cli.setup import prepare
 from kuaimei.models.failures import mb
 from kuaimei.models.source import Source
 from kuaimei.server import Doorway, create_app, make_server
+from kuaimei.server.https.serving import Https, open_https, with_own_names
 from kuaimei.server.listening import address_of, listen
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.voices.environment.state import EnvironmentState
@@ -33,29 +33,43 @@ def serve(
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     fetch: Annotated[bool, typer.Option(help="First do what `kuaimei setup` does, if need be.")] = False,
+    https: Annotated[
+        bool | None,
+        typer.Option(
+            "--https/--http", help="Serve HTTPS with a certificate of the server's own authority, for phones."
+        ),
+    ] = None,
     llm: Annotated[
         str | None, typer.Option(help="Catalogue name, path, or URL of an OpenAI-compatible server.")
     ] = None,
 ) -> None:
     """Start the server and print the address to open; Ctrl+C stops it."""
     settings = console.settings_from(llm=llm)
-    given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
+    wanted = {"host": host, "port": port, "https": https}
+    given = {name: value for name, value in wanted.items() if value is not None}
     if given:
         server = ServerSettings(**{**dict(settings.server), **given})
         settings = Settings(**{**dict(settings), "server": server})
     if fetch:
         prepare(settings)
-    asyncio.run(_serve(settings))
+    asyncio.run(_serve(with_own_names(settings)))
 
 
 async def _serve(settings: Settings) -> None:
     """Listen at once, showing the page while the models are loaded; end with a signal or a failure."""
-    with listen(settings.server) as listening:
+    async with contextlib.AsyncExitStack() as stack:
+        listening = stack.enter_context(listen(settings.server))
+        secure: Https | None = None
+        if settings.server.https:
+            secure = await stack.enter_async_context(open_https(settings, listening))
         door = Doorway(settings, expecting=PARTS)
-        server = make_server(door, settings.server)
+        server = make_server(door, settings.server, secure.context if secure else None)
+        address = secure.addresses[0] if secure else address_of(listening)
+        if secure is not None:
+            console.note(secure.told())
         serving = asyncio.ensure_future(server.serve(sockets=[listening]))
         is_open = asyncio.Event()
-        living = asyncio.ensure_future(_live(settings, door, serving, listening, is_open))
+        living = asyncio.ensure_future(_live(settings, door, serving, address, is_open))
 
         def stop() -> None:
             server.force_exit = server.should_exit  # asked twice, it does not wait for anybody
@@ -76,7 +90,7 @@ async def _live(
     settings: Settings,
     door: Doorway,
     serving: "asyncio.Future[None]",
-    listening: socket.socket,
+    address: str,
     is_open: asyncio.Event,
 ) -> None:
     """Open the house behind ``door``, tell what is in it, and keep it open while it is served."""
@@ -99,7 +113,7 @@ async def _live(
             console.note(_loaded(source))
         kept = house.store.describe() if house.store is not None else "nothing said is kept"
         console.note(f"  store     {kept}")
-        console.note(f"Ready after {time.monotonic() - started:.1f} s. Open {address_of(listening)}")
+        console.note(f"Ready after {time.monotonic() - started:.1f} s. Open {address}")
         if house.voices is None:
             await asyncio.shield(serving)
             return

@@ -1,5 +1,7 @@
 """Serving the application with uvicorn, with the bounds that the realtime protocol needs."""
 
+import ssl
+
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -14,8 +16,14 @@ _SHUTDOWN_S = 10
 """Patience with requests in work when the server stops; conversations end at once."""
 
 
-def make_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
-    """A server for ``app``; ``await server.serve()`` runs it until it is told to stop."""
+def make_server(app: ASGIApp, settings: ServerSettings, tls: ssl.SSLContext | None = None) -> uvicorn.Server:
+    """A server for ``app``; ``await server.serve()`` runs it until it is told to stop.
+
+    Args:
+        app: What is served.
+        settings: Where it listens.
+        tls: With the certificate it shows; None: plain HTTP.
+    """
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -34,5 +42,6 @@ def make_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
         # base64 of noise does not compress.
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=_SHUTDOWN_S,
+        ssl_context_factory=None if tls is None else lambda _config, _default: tls,
     )
     return PatientServer(config)
