@@ -20,6 +20,7 @@ from kuaimei.errors import KuaimeiError
 from kuaimei.models.resolve import resolve, roles
 from kuaimei.settings import Settings
 from kuaimei.store import open_store
+from kuaimei.system.processes import bare_environment
 
 __all__ = ["Finding", "doctor", "examine"]
 
@@ -181,7 +182,9 @@ def _gpu(settings: Settings) -> Iterator[Finding]:
         return
     query = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+        answer = subprocess.run(  # noqa: S603
+            query, env=bare_environment(), capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         yield Finding(
             "gpu", "warn", "nvidia-smi does not answer", "reinstall the driver; until then the CPU does it"
