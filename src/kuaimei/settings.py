@@ -137,6 +137,9 @@ class StoreSettings(_Section):
 
     database_url: str = ""
     """PostgreSQL URL; empty starts the embedded one."""
+    database_dir: Path = Path("/var/lib/kuaimei")
+    """Where root runs kuaimei: folder below which the embedded database, which does not run as root, has its
+    files; any other account has them in the data folder."""
     blob_url: str = ""
     """Folder or S3 URL (``s3://bucket/prefix``) of recordings."""
     keep: bool = True

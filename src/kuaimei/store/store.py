@@ -378,8 +378,8 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         StoreError: If the database or the place of the recordings cannot be used.
     """
     async with AsyncExitStack() as stack:
-        url = settings.store.database_url
-        database = await stack.enter_async_context(open_database(url, settings.home / "postgres"))
+        url, base = settings.store.database_url, settings.store.database_dir
+        database = await stack.enter_async_context(open_database(url, settings.home / "postgres", base))
         blobs = Blobs(settings.store.blob_url, settings.home / "recordings")
         jobs = Jobs(database)
         stack.push_async_callback(jobs.close)
