@@ -227,6 +227,9 @@ class ServerSettings(_Section):
     """Port to listen on; 0 takes a free one."""
     api_key: SecretStr = SecretStr("")
     """What clients must present, of 16 characters or more beyond loopback; empty: nothing."""
+    start_timeout_s: float = Field(300.0, gt=0)
+    """A start that is not over after so long ends with an error that says what it waited for; a slow disk may
+    need more."""
     max_sessions: int = Field(8, ge=1)
     """Conversations at once."""
     max_waiting: int = Field(16, ge=0)

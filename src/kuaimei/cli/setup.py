@@ -1,5 +1,7 @@
 """``kuaimei setup``: everything that must be there before the first start."""
 
+from collections.abc import Callable
+
 from kuaimei.cli import console
 from kuaimei.cli.models import pull_missing, pull_named
 from kuaimei.engines.speaker import JUDGE, LOSSES
@@ -21,8 +23,12 @@ def setup() -> None:
     _pull_for_voices(settings)
 
 
-def prepare(settings: Settings) -> None:
+def prepare(settings: Settings, *, before_computing: Callable[[], None] = lambda: None) -> None:
     """What must be there to talk, with ``settings``; the first time, also what clones voices.
+
+    Args:
+        settings: Name the weights.
+        before_computing: Called before the first engine computes.
 
     Raises:
         WeightsError: If weights cannot be had.
@@ -30,7 +36,7 @@ def prepare(settings: Settings) -> None:
     # A later start is not the time to go looking for what was not to be had.
     if pull_missing(settings):
         _pull_for_voices(settings)
-    _measure(settings)
+    _measure(settings, before_computing)
 
 
 def _pull_for_voices(settings: Settings) -> None:
@@ -41,12 +47,13 @@ def _pull_for_voices(settings: Settings) -> None:
         console.note(f"Voices cannot be cloned yet: {error}")
 
 
-def _measure(settings: Settings) -> None:
+def _measure(settings: Settings, before_computing: Callable[[], None]) -> None:
     from kuaimei.engines.tts.kokoro.choosing import candidates, measure, remembered
 
     voice = sources(settings)["tts"]
     if voice.engine != "kokoro" or voice.path is None or remembered(settings, voice.path):
         return
     if len(candidates(settings, voice.path)) > 1:
+        before_computing()
         console.note("Finding the fastest way to speak on this processor (once) …")
         measure(settings, voice.path, console.note)

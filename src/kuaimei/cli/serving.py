@@ -1,0 +1,76 @@
+"""The server of ``kuaimei serve``: it imports everything, so it is imported while the database starts."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+
+from kuaimei.cli import console
+from kuaimei.cli.start_watch import StartWatch
+from kuaimei.models.source import Source
+from kuaimei.server import Doorway, create_app, make_server
+from kuaimei.server.listening import address_of, listen
+from kuaimei.settings import Settings
+from kuaimei.store.starting import DatabaseStart
+from kuaimei.wiring import expected_parts, open_house
+
+__all__ = ["run"]
+
+
+async def run(settings: Settings, database: DatabaseStart, watch: StartWatch) -> None:
+    """Listen at once, showing the page while the models are loaded; end with a signal or a failure."""
+    with listen(settings.server) as listening:
+        parts = expected_parts(settings)
+        watch.expect(parts)
+        door = Doorway(settings, expecting=parts)
+        server = make_server(door, settings.server)
+        serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+        is_open = asyncio.Event()
+        living = asyncio.ensure_future(_live(settings, database, watch, door, serving, listening, is_open))
+
+        def stop() -> None:
+            server.force_exit = server.should_exit  # asked twice, it does not wait for anybody
+            server.should_exit = True
+
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop)
+        await asyncio.wait({serving, living}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        if not is_open.is_set():
+            living.cancel()
+        await serving
+        with contextlib.suppress(asyncio.CancelledError):
+            await living
+
+
+async def _live(
+    settings: Settings,
+    database: DatabaseStart,
+    watch: StartWatch,
+    door: Doorway,
+    serving: "asyncio.Future[None]",
+    listening: socket.socket,
+    is_open: asyncio.Event,
+) -> None:
+    """Open the house behind ``door``, tell what is in it, and keep it open while it is served."""
+
+    def ready(name: str) -> None:
+        door.progress(name)
+        watch.ready(name)
+
+    opening = open_house(settings, progress=ready, database=database)
+    async with opening as house, door.opened(create_app(house)):
+        watch.close()
+        is_open.set()
+        for source in house.loaded:
+            console.note(_loaded(source))
+        kept = house.store.describe() if house.store is not None else "nothing said is kept"
+        console.note(f"  store     {kept}")
+        console.note(f"Ready after {watch.elapsed_s:.1f} s. Open {address_of(listening)}")
+        await asyncio.shield(serving)
+
+
+def _loaded(source: Source) -> str:
+    where = source.url or (str(source.path) if source.path else "built in")
+    licence = f"  ({source.licence})" if source.licence else ""
+    return f"  {source.role:9} {source.name}{licence}  {where}"
