@@ -172,6 +172,7 @@ async def open_house(
     progress: Progress = lambda line: None,
     keep: bool | None = None,
     database: DatabaseStart | None = None,
+    when_kept: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[House]:
     """Open every engine and the store, side by side, and close them in good order.
 
@@ -182,6 +183,8 @@ async def open_house(
     Args:
         keep: Overrides ``settings.store.keep``.
         database: The embedded database on its way up, if the caller has begun to start it.
+        when_kept: Called at the end of the block, when all that is to be kept is: what comes then only gives
+            back the memory of the engines, and can be left to the end of the process.
 
     Raises:
         KuaimeiError: With one sentence on what is wrong and what to do.
@@ -190,10 +193,12 @@ async def open_house(
     found = sources(settings)
     second = _second(settings)
     quiet, hq, voices, analysis = Quiet(), None, None, None
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as lasting, AsyncExitStack() as stack:
+        # What is kept is closed before the engines: they take seconds to give back what they hold.
+        stack.push(lambda kind, *_: when_kept() if kind is None else None)
 
         async def opened(name: str, context: AbstractAsyncContextManager[T]) -> T:
-            thing = await stack.enter_async_context(context)
+            thing = await (stack if name == "store" else lasting).enter_async_context(context)
             progress(name)
             return thing
 
@@ -203,7 +208,7 @@ async def open_house(
         turn, captions = found.get("turn"), found.get("captions")
         keeping = settings.store.keep if keep is None else keep
         if database is None:
-            database = stack.enter_context(starting_database(settings, keep=keep))
+            database = lasting.enter_context(starting_database(settings, keep=keep))
         engines_used = [source.engine for source in found.values()]
         try:
             async with asyncio.TaskGroup() as preparing:
@@ -213,7 +218,8 @@ async def open_house(
                     preparing.create_task(asyncio.to_thread(_make_private, settings.home))
             async with asyncio.TaskGroup() as opening:
                 start = opening.create_task
-                store = start(maybe(opened("store", open_store(settings)) if keeping else None))
+                opening_store = open_store(settings, database.server) if keeping else None
+                store = start(maybe(opened("store", opening_store) if opening_store else None))
                 llm = start(opened("llm", open_language_model(workshop, found["llm"])))
                 tts = start(opened("tts", open_synthesizer(workshop, found["tts"])))
                 asr = start(opened("asr", open_recognizer(workshop, found["asr"])))

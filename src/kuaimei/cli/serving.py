@@ -2,8 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
+import sys
+import threading
+import time
+from functools import partial
+from typing import Final
 
 from kuaimei.cli import console
 from kuaimei.cli.start_watch import StartWatch
@@ -12,9 +18,13 @@ from kuaimei.server import Doorway, create_app, make_server
 from kuaimei.server.listening import address_of, listen
 from kuaimei.settings import Settings
 from kuaimei.store.starting import DatabaseStart
+from kuaimei.system.folders import remove_own_folders
 from kuaimei.wiring import expected_parts, open_house
 
 __all__ = ["run"]
+
+_LOADING_S: Final = 1.0
+"""Patience with what is being loaded when the server is to stop."""
 
 
 async def run(settings: Settings, database: DatabaseStart, watch: StartWatch) -> None:
@@ -36,8 +46,9 @@ async def run(settings: Settings, database: DatabaseStart, watch: StartWatch) ->
             asyncio.get_running_loop().add_signal_handler(name, stop)
         await asyncio.wait({serving, living}, return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
-        if not is_open.is_set():
-            living.cancel()
+        if not is_open.is_set() and living.cancel():
+            # What is being loaded cannot be interrupted, and may keep the event loop waiting, too.
+            threading.Thread(target=_leave_soon, args=(database,), daemon=True).start()
         await serving
         with contextlib.suppress(asyncio.CancelledError):
             await living
@@ -58,7 +69,7 @@ async def _live(
         door.progress(name)
         watch.ready(name)
 
-    opening = open_house(settings, progress=ready, database=database)
+    opening = open_house(settings, progress=ready, database=database, when_kept=partial(_leave, database))
     async with opening as house, door.opened(create_app(house)):
         watch.close()
         is_open.set()
@@ -68,6 +79,20 @@ async def _live(
         console.note(f"  store     {kept}")
         console.note(f"Ready after {watch.elapsed_s:.1f} s. Open {address_of(listening)}")
         await asyncio.shield(serving)
+
+
+def _leave(database: DatabaseStart) -> None:
+    """End the process at once: all that was said is kept, and the system takes back the memory sooner."""
+    database.close()
+    remove_own_folders()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _leave_soon(database: DatabaseStart) -> None:
+    time.sleep(_LOADING_S)
+    _leave(database)
 
 
 def _loaded(source: Source) -> str:

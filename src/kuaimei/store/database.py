@@ -137,15 +137,17 @@ def _first_line(error: BaseException) -> str:
 
 
 @asynccontextmanager
-async def open_database(url: str, folder: Path, base: Path = DATABASE_DIR) -> AsyncIterator[Database]:
+async def open_database(
+    url: str, folder: Path, base: Path = DATABASE_DIR, server: EmbeddedPostgres | None = None
+) -> AsyncIterator[Database]:
     """The database at ``url``, or the embedded one of ``folder`` if that is empty; schema up to date.
 
-    ``base`` is that of `EmbeddedPostgres`.
+    ``base`` is that of `EmbeddedPostgres`; ``server`` is that one, if the caller has it already.
 
     Raises:
         StoreError: If it cannot be reached or started.
     """
-    embedded = None if url else EmbeddedPostgres(folder, base)
+    embedded = None if url else server or EmbeddedPostgres(folder, base)
     try:
         if embedded is not None:
             await asyncio.to_thread(embedded.start)

@@ -17,12 +17,12 @@ __all__ = ["DatabaseStart", "starting_database"]
 class DatabaseStart:
     """A database on its way up.
 
-    Args:
+    Attributes:
         server: Is started in a thread; None: there is none to start, and nothing to wait for.
     """
 
     def __init__(self, server: EmbeddedPostgres | None) -> None:
-        self._server = server
+        self.server = server
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="database", daemon=True)
         if server is not None:
@@ -34,7 +34,7 @@ class DatabaseStart:
         Raises:
             StoreError: If it does not come up.
         """
-        if self._server is None:
+        if self.server is None:
             return
         self._thread.join()
         if self._error is not None:
@@ -46,19 +46,19 @@ class DatabaseStart:
         Raises:
             StoreError: If it does not come up.
         """
-        if self._server is not None:
+        if self.server is not None:
             await asyncio.to_thread(self.join)
 
     def close(self) -> None:
         """Count ourselves out of those who use it; blocks until it has stopped if nobody else does."""
-        if self._server is not None:
+        if self.server is not None:
             self._thread.join()
-            self._server.stop()
+            self.server.stop()
 
     def _run(self) -> None:
-        assert self._server is not None  # noqa: S101 - for the type checker: otherwise it is not begun
+        assert self.server is not None  # noqa: S101 - for the type checker: otherwise it is not begun
         try:
-            self._server.start()
+            self.server.start()
         except BaseException as error:
             self._error = error
 

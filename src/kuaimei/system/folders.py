@@ -10,9 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["is_private", "make_private_folder", "private_folder", "swept_folder"]
+__all__ = ["is_private", "make_private_folder", "private_folder", "remove_own_folders", "swept_folder"]
 
 _LOCK: Final = "lock"
+_own: set[Path] = set()
+"""Of `private_folder` and `swept_folder`, while their blocks last."""
 
 
 def is_private(folder: Path, uid: int) -> bool:
@@ -39,11 +41,24 @@ def make_private_folder() -> Path:
 @contextmanager
 def private_folder() -> Iterator[Path]:
     """`make_private_folder`, gone after the block."""
-    folder = make_private_folder()
+    with _owned(make_private_folder()) as folder:
+        yield folder
+
+
+def remove_own_folders() -> None:
+    """Remove those whose blocks have not ended: the process is about to end without ending them."""
+    for folder in tuple(_own):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _owned(folder: Path) -> Iterator[Path]:
+    _own.add(folder)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        _own.discard(folder)
 
 
 @contextmanager
@@ -66,11 +81,8 @@ def swept_folder(root: Path, name: str) -> Iterator[Path]:
     lock = os.open(unfinished / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = unfinished.rename(root / unfinished.name[1:])
-        try:
+        with _owned(unfinished.rename(root / unfinished.name[1:])) as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(lock)
 
