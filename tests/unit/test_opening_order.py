@@ -1,12 +1,14 @@
 """In which order a server is opened: nothing computes before the database is up."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
 from kuaimei import wiring
+from kuaimei.engines.types import LLMReq
 from kuaimei.errors import EngineError
 from kuaimei.models.source import Role, Source
 from kuaimei.settings import Settings, StoreSettings
@@ -26,43 +28,72 @@ class SlowDatabase(DatabaseStart):
         await self.let.wait()
 
 
-async def test_no_engine_is_opened_before_the_database_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[str] = []
-    imported = asyncio.Event()
-    loop = asyncio.get_running_loop()
+ROLES: tuple[Role, ...] = ("llm", "tts", "asr", "vad", "turn", "captions")
+OPENERS = ("language_model", "synthesizer", "recognizer", "vad", "turn_detector", "captioner")
 
-    def opener(name: str) -> object:
+
+class FakeLanguageModel:
+    """Has nothing to warm."""
+
+    async def warm(self, req: LLMReq) -> None:
+        """Read nothing."""
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is opened and closed, in order; none of it does anything."""
+    told: list[str] = []
+
+    def opener(name: str) -> Callable[..., AbstractAsyncContextManager[object]]:
         @asynccontextmanager
-        async def open_it(*_: object) -> AsyncIterator[None]:
-            opened.append(name)
-            raise EngineError("far enough")
-            yield
+        async def open_it(*_: object) -> AsyncIterator[object]:
+            told.append(f"{name} opened")
+            yield FakeLanguageModel()
+            told.append(f"{name} closed")
 
-        def make(*given: object) -> AbstractAsyncContextManager[None]:
-            return open_it(*given)
+        return open_it
 
-        return make
-
-    names = ("language_model", "synthesizer", "recognizer", "vad", "turn_detector", "captioner")
-    for name in names:
+    for name in OPENERS:
         monkeypatch.setattr(wiring, f"open_{name}", opener(name))
-    roles: tuple[Role, ...] = ("llm", "tts", "asr", "vad", "turn", "captions")
-    monkeypatch.setattr(wiring, "sources", lambda _: {role: Source(role, role, role) for role in roles})
+    monkeypatch.setattr(wiring, "sources", lambda _: {role: Source(role, role, role) for role in ROLES})
     monkeypatch.setattr(wiring, "_second", lambda _: None)
-    monkeypatch.setattr(
-        wiring, "import_libraries", lambda _: loop.call_soon_threadsafe(imported.set) and None
-    )
+    monkeypatch.setattr(wiring, "import_libraries", lambda _: told.append("libraries imported"))
+    return told
+
+
+async def test_no_engine_is_opened_before_the_database_is_up(
+    told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported = threading.Event()
+    monkeypatch.setattr(wiring, "import_libraries", lambda _: imported.set())
     database = SlowDatabase()
     settings = Settings(store=StoreSettings(keep=False))
     opening = asyncio.ensure_future(_enter(wiring.open_house(settings, database=database)))
     await database.asked.wait()
-    await imported.wait()  # which is what the time is used for
-    assert not opened
+    assert await asyncio.to_thread(imported.wait, 60)  # which is what the time is used for
+    assert not told
+    told.append("database up")
     database.let.set()
-    with pytest.raises(EngineError, match="far enough"):
-        await opening
-    assert set(opened) <= set(names)
-    assert opened
+    await opening
+    assert set(told[1:7]) == {f"{name} opened" for name in OPENERS}
+
+
+async def test_it_is_told_when_only_engines_are_left_to_close(told: list[str]) -> None:
+    settings = Settings(store=StoreSettings(keep=False))
+    opening = wiring.open_house(settings, when_kept=lambda: told.append("all is kept"))
+    async with opening:
+        told.append("open")
+    at = told.index("all is kept")
+    assert told.index("open") < at
+    assert {line for line in told[at:] if line.endswith("closed")} == {f"{name} closed" for name in OPENERS}
+
+
+async def test_after_a_failure_all_is_closed_in_order(told: list[str]) -> None:
+    settings = Settings(store=StoreSettings(keep=False))
+    with pytest.raises(EngineError):
+        async with wiring.open_house(settings, when_kept=lambda: told.append("all is kept")):
+            raise EngineError("broken")
+    assert "all is kept" not in told
 
 
 async def _enter(context: AbstractAsyncContextManager[object]) -> None:

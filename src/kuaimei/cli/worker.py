@@ -23,7 +23,7 @@ from kuaimei.workers.worker import Worker
 
 __all__ = ["worker"]
 
-_SHUTDOWN_S = 10
+_SHUTDOWN_S = 1
 
 
 def worker(
