@@ -1,17 +1,16 @@
 """Files that hold speech for a moment: without a name, so that nothing is left of them whatever happens.
 
 A file with a name in the temporary folder outlives a process that is killed, and no deletion knows of it. One
-without a name is gone with the last descriptor that refers to it.
+without a name is gone with the last descriptor that refers to it. Nothing else in this package may ask for
+temporary files or folders but `kuaimei.system.folders`.
 """
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["anonymous_file", "anonymous_path"]
+__all__ = ["anonymous_file", "path_of"]
 
 
 def anonymous_file() -> BinaryIO:
@@ -20,15 +19,11 @@ def anonymous_file() -> BinaryIO:
     return file
 
 
-@contextmanager
-def anonymous_path(data: bytes) -> Iterator[Path]:
-    """A path by which ``data`` can be read during the block, for libraries that take nothing but paths.
+def path_of(file: BinaryIO) -> Path:
+    """A path by which ``file``, which may have no name, can be read while it is open, from its beginning.
 
-    Children of this process can read it as well. The path has no suffix.
+    Children of this process can read it as well. It has no suffix that would tell the format.
     """
-    with anonymous_file() as file:
-        file.write(data)
-        file.flush()
-        path = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
-        # Elsewhere than on Linux there is this, which is valid in this process only.
-        yield path if path.exists() else Path(f"/dev/fd/{file.fileno()}")
+    path = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
+    # Elsewhere than on Linux there is the other, which is valid in this process only.
+    return path if path.exists() else Path(f"/dev/fd/{file.fileno()}")
