@@ -227,11 +227,13 @@ class EmbeddedPostgres:
         lock = self._open_lock("postmaster.lock")
         try:
             self._hold(lock)
-            # Nobody runs here: what is left of a killed server names a process that is gone, or worse,
-            # somebody else's.
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            sockets = self._make_socket_folder()
+            # Nobody runs here: what is left of a killed server names a process that is gone, or one that
+            # nobody has waited for (as in a container without an init), or worse, somebody else's.
+            for left in (self.data / "postmaster.pid", sockets / _SOCKET, sockets / f"{_SOCKET}.lock"):
+                left.unlink(missing_ok=True)
             self._put_log_aside()
-            options = {**_CONFIGURATION, "unix_socket_directories": str(self._make_socket_folder())}
+            options = {**_CONFIGURATION, "unix_socket_directories": str(sockets)}
             quoted = " ".join(f"-c {name}='{value}'" for name, value in options.items())
             self._pg_ctl("start", "-l", str(self.log.resolve()), "-o", quoted, passed=(lock,))
         finally:

@@ -70,6 +70,8 @@ def place_of(folder: Path, base: Path, account: Account) -> Path:
     """
     _make_base(base, account)
     with _locked(folder.with_name(f"{folder.name}.lock")):
+        for unfinished in folder.parent.glob(f".{folder.name}.*"):  # links and notes that a kill cut off
+            unfinished.unlink()
         _Move(folder, base, account).resume()
         if folder.is_symlink():
             return _checked(folder)
@@ -110,11 +112,15 @@ def _make_base(base: Path, account: Account) -> None:
             folder.mkdir(mode=0o755)
             folder.chmod(0o755)  # whatever the umask says: the account has to pass through
     found = base.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or found.st_mode & 0o022:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise StoreError(
             f"{base} has to be a folder in which nobody but root may write: make it one, "
             "or name another with KUAIMEI_STORE__DATABASE_DIR"
         )
+    _require_passable(base, account)
+
+
+def _require_passable(base: Path, account: Account) -> None:
     for folder in (base, *base.parents):
         if not folder.stat().st_mode & 0o001:
             raise StoreError(
