@@ -3,6 +3,7 @@
 import asyncio
 import os
 import platform
+import shlex
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from kuaimei.errors import KuaimeiError
 from kuaimei.models.resolve import resolve, roles
 from kuaimei.settings import Settings
 from kuaimei.store import open_store
+from kuaimei.store.placing import abandoned, base_for
+from kuaimei.system.privacy import open_to_others
 from kuaimei.system.processes import bare_environment
 
 __all__ = ["Finding", "doctor", "examine"]
@@ -46,7 +49,7 @@ class Finding:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON on stdout.")] = False,
 ) -> None:
-    """Check cores, memory, disk, weights, database, port and GPU; status 1 if something must be mended."""
+    """Check cores, memory, disk, weights, database, privacy, port and GPU; status 1 if one must be mended."""
     settings = console.settings_from()
     findings = list(examine(settings))
     if as_json:
@@ -70,6 +73,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _disk,
         _weights,
         _database,
+        _privacy,
+        _abandoned,
         _port,
         _gpu,
     )
@@ -159,6 +164,28 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "ok", asyncio.run(check()))
     except KuaimeiError as error:
         yield Finding("database", "fail", "cannot be opened", str(error))
+
+
+def _privacy(settings: Settings) -> Iterator[Finding]:
+    home = settings.home
+    opened = list(open_to_others(home))
+    if not opened:
+        yield Finding("privacy", "ok", f"only this account may read {home}")
+        return
+    found = f"{len(opened)} files and folders in {home} are open to other accounts, as {opened[0]}"
+    yield Finding("privacy", "fail", found, "start the server once: it closes them")
+
+
+def _abandoned(settings: Settings) -> Iterator[Finding]:
+    """Databases that no data folder refers to any more, where root runs the program."""
+    if os.geteuid() != 0:
+        return
+    for left in abandoned(base_for(settings.home, settings.store.database_dir)):
+        owner = "whose data folder is not known" if left.home is None else f"of {left.home}, which is gone"
+        command = f"rm -rf {shlex.quote(str(left.place))} {shlex.quote(f'{left.place}.home')}"
+        yield Finding(
+            "database", "warn", f"{left.place} is left {owner}", f"unless that was moved: {command}"
+        )
 
 
 def _port(settings: Settings) -> Iterator[Finding]:

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -12,6 +14,7 @@ import pytest
 import websockets
 
 from kuaimei.store.postmaster import find_postmaster
+from kuaimei.system.privacy import open_to_others
 from tests.integration.cli.test_serving import serving
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]
@@ -26,6 +29,15 @@ TYPED = {
 }
 
 
+@pytest.fixture
+def careless() -> Iterator[None]:
+    """What is started opens everything to everybody unless it takes care."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("careless")
 def test_an_open_page_and_work_in_hand_keep_nobody_waiting(environment: dict[str, str], home: Path) -> None:
     """An idle session, one that is answered, and a long text being spoken: none is waited for."""
 
@@ -53,6 +65,7 @@ def test_an_open_page_and_work_in_hand_keep_nobody_waiting(environment: dict[str
         assert asyncio.run(crowd(server.url, signal.SIGTERM)) == 0
     assert find_postmaster(home / "postgres" / "data") is None
     assert not [path for path in (home / "spool").rglob("*") if path.is_file()]  # all is put away
+    assert not list(open_to_others(home))
 
 
 def test_while_it_is_loading_it_stops_as_well(environment: dict[str, str], home: Path) -> None:
