@@ -31,7 +31,9 @@ import psutil  # type: ignore[import-untyped]
 
 from kuaimei.settings import Settings
 from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.system.accounts import may_pass, may_read
 from kuaimei.system.processes import Account, account_named, as_account, bare_environment
+from kuaimei.wiring import sources
 
 ROOT: Final = Path(__file__).parents[1]
 _STOP_S: Final = 60.0
@@ -209,9 +211,16 @@ def report(starts: Sequence[Start]) -> str:
 
 
 def _readable_models(folder: Path, account: Account) -> Path:
-    """The weights, copied where ``account`` can read them."""
+    """The weights that the settings name, where ``account`` can read them: copied if need be."""
+    settings = Settings()
+    there = settings.weights_dir
+    if may_pass(there / "kokoro") and all(may_read(path) for path in there.rglob("*")):
+        return there
     models = folder / "models"
-    shutil.copytree(Settings().weights_dir, models)
+    for source in sources(settings).values():
+        if source.path is not None and source.path.is_relative_to(there):
+            sys.stderr.write(f"copying {source.name} to where {account.name} can read it\n")
+            shutil.copytree(source.path, models / source.path.relative_to(there))
     for path in (models, *models.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return models

@@ -15,12 +15,11 @@ outside the data folder: see `kuaimei.store.placing`.
 import fcntl
 import logging
 import os
-import re
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -31,9 +30,10 @@ from kuaimei.errors import StoreError
 from kuaimei.store.binaries import VERSION, programs, programs_for_others
 from kuaimei.store.placing import base_for, place_of, remove_place
 from kuaimei.store.postmaster import find_postmaster
+from kuaimei.store.server_options import put_log_aside, server_options
+from kuaimei.store.sockets import SOCKET, forget_socket_folder, make_socket_folder, socket_folder
 from kuaimei.system.accounts import ensure_account
 from kuaimei.system.files import anonymous_file
-from kuaimei.system.folders import is_private, make_private_folder
 from kuaimei.system.processes import Account, as_account, bare_environment
 
 __all__ = ["DATABASE_DIR", "EmbeddedPostgres"]
@@ -43,37 +43,10 @@ _log = logging.getLogger(__name__)
 DATABASE_DIR: Final = Path("/var/lib/kuaimei")
 """As root: holds the databases of the data folders; see `kuaimei.settings.StoreSettings.database_dir`."""
 _ACCOUNT: Final = "kuaimei"
-_SOCKET: Final = ".s.PGSQL.5432"
-_SOCKET_PATH_MAX: Final = 100  # bytes; the kernel's own limit is 107
-_LOG_MAX: Final = 5_000_000  # bytes after which the server's log is put aside at the next start
 _START_TIMEOUT_S: Final = 60.0
 _LOCK_TIMEOUT_S: Final = 20.0
 """The processes of a killed server, which hold its lock, are gone before that."""
 _PING_TIMEOUT_S: Final = 3
-_CONFIGURATION: Final = {
-    "listen_addresses": "",
-    "unix_socket_permissions": "0700",
-    "max_connections": "60",
-    "shared_buffers": "32MB",
-    "max_wal_size": "256MB",
-    "io_method": "sync",
-    "max_logical_replication_workers": "0",
-    "log_timezone": "UTC",
-    "timezone": "UTC",
-    # What was said is in rows and parameters, and errors quote them, in their details and in their own words:
-    # the log tells of the server, and errors of statements go to the program only.
-    "log_min_messages": "log",
-    "log_min_error_statement": "panic",
-    "log_error_verbosity": "terse",
-    "log_statement": "none",
-    "log_min_duration_statement": "-1",
-    "log_min_duration_sample": "-1",
-    "log_parameter_max_length": "0",
-    "log_parameter_max_length_on_error": "0",
-}
-"""Small: it lives beside the models. No worker processes for what a handful of rows does not need."""
-_TELLING: Final = re.compile(rb"\] (ERROR|DETAIL|STATEMENT|CONTEXT|QUERY):", re.MULTILINE)
-"""Of lines that earlier versions had PostgreSQL write, and that may hold what was said."""
 
 
 class EmbeddedPostgres:
@@ -97,7 +70,9 @@ class EmbeddedPostgres:
     @property
     def conninfo(self) -> str:
         """How to connect, in libpq's form."""
-        return make_conninfo(host=str(self._socket_folder), user="postgres", dbname="postgres")
+        return make_conninfo(
+            host=str(socket_folder(self.folder.resolve())), user="postgres", dbname="postgres"
+        )
 
     def start(self) -> None:
         """Make the cluster if there is none, start it if it is not running, and count ourselves in.
@@ -145,7 +120,7 @@ class EmbeddedPostgres:
             if last:
                 if find_postmaster(self.data) is not None:
                     self._pg_ctl("stop", "-m", "fast")
-                self._forget_socket_folder()
+                forget_socket_folder(self.folder.resolve())
 
     def delete(self) -> None:
         """Delete the cluster, wherever it lies; nobody uses it any more."""
@@ -227,15 +202,14 @@ class EmbeddedPostgres:
         lock = self._open_lock("postmaster.lock")
         try:
             self._hold(lock)
-            sockets = self._make_socket_folder()
+            sockets = make_socket_folder(self.folder.resolve(), self._account)
             # Nobody runs here: what is left of a killed server names a process that is gone, or one that
             # nobody has waited for (as in a container without an init), or worse, somebody else's.
-            for left in (self.data / "postmaster.pid", sockets / _SOCKET, sockets / f"{_SOCKET}.lock"):
+            for left in (self.data / "postmaster.pid", sockets / SOCKET, sockets / f"{SOCKET}.lock"):
                 left.unlink(missing_ok=True)
-            self._put_log_aside()
-            options = {**_CONFIGURATION, "unix_socket_directories": str(sockets)}
-            quoted = " ".join(f"-c {name}='{value}'" for name, value in options.items())
-            self._pg_ctl("start", "-l", str(self.log.resolve()), "-o", quoted, passed=(lock,))
+            put_log_aside(self.log)
+            options = server_options(sockets)
+            self._pg_ctl("start", "-l", str(self.log.resolve()), "-o", options, passed=(lock,))
         finally:
             os.close(lock)  # the server's own descriptor holds it from now on
 
@@ -294,52 +268,10 @@ class EmbeddedPostgres:
         while find_postmaster(self.data) is not None and time.monotonic() < end:
             if self._ping() == Ping.OK:
                 return True
-            if not (self._socket_folder / _SOCKET).exists():
+            if not (socket_folder(self.folder.resolve()) / SOCKET).exists():
                 return False  # its socket was swept away: it will never answer
             time.sleep(0.1)
         return False
-
-    @property
-    def _socket_folder(self) -> Path:
-        """The cluster's own folder, or a short path elsewhere if that is too long for a socket."""
-        folder = self.folder.resolve()
-        if len(os.fsencode(folder / _SOCKET)) <= _SOCKET_PATH_MAX:
-            return folder
-        with suppress(OSError):
-            return Path((folder / "socket").read_text(encoding="utf-8"))
-        return folder  # nothing runs here yet
-
-    def _make_socket_folder(self) -> Path:
-        """… made, if it is elsewhere, and written down for all who use the cluster."""
-        folder = self._socket_folder
-        if len(os.fsencode(self.folder.resolve() / _SOCKET)) <= _SOCKET_PATH_MAX:
-            return folder
-        uid = os.geteuid() if self._account is None else self._account.uid
-        note = self.folder.resolve() / "socket"
-        if not note.is_file() or not is_private(folder, uid):
-            folder = make_private_folder()
-            if self._account is not None:
-                os.chown(folder, self._account.uid, self._account.gid)
-            unfinished = note.with_suffix(".new")
-            unfinished.write_text(str(folder), encoding="utf-8")
-            unfinished.replace(note)
-        return folder
-
-    def _forget_socket_folder(self) -> None:
-        folder = self._socket_folder
-        if folder != self.folder.resolve():
-            (self.folder / "socket").unlink(missing_ok=True)
-            with suppress(OSError):
-                folder.rmdir()
-
-    def _put_log_aside(self) -> None:
-        log = self.log
-        for old in (log, log.with_suffix(".1")):
-            with suppress(FileNotFoundError):
-                if _TELLING.search(old.read_bytes()):
-                    old.unlink()
-        if log.exists() and log.stat().st_size > _LOG_MAX:
-            log.replace(log.with_suffix(".1"))
 
     def _pg_ctl(self, action: str, *options: str, passed: tuple[int, ...] = ()) -> None:
         data, patience = str(self.data.resolve()), str(int(_START_TIMEOUT_S))

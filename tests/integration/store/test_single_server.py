@@ -16,6 +16,7 @@ from kuaimei.settings import Settings
 from kuaimei.store import binaries
 from kuaimei.store.embedded import EmbeddedPostgres
 from kuaimei.store.postmaster import find_postmaster
+from kuaimei.store.sockets import socket_folder
 from tests.integration.store.conftest import copy, embedded
 from tests.integration.store.test_embedded import ROOT, value
 
@@ -140,14 +141,14 @@ def test_a_path_too_long_for_a_socket_has_a_private_folder(
     server = EmbeddedPostgres(folder / ("長" * 30) / "postgres", long)
     copy(made, server)
     server.start()
-    sockets = server._socket_folder
+    sockets = socket_folder(server.folder.resolve())
     try:
         assert value(server, "select 1") == 1
         assert sockets.stat().st_mode & 0o077 == 0
         assert not sockets.is_relative_to(folder)
         second = EmbeddedPostgres(server.folder, long)
         second.start()
-        assert second._socket_folder == sockets
+        assert socket_folder(second.folder.resolve()) == sockets
         second.stop()
     finally:
         server.stop()
@@ -156,7 +157,7 @@ def test_a_path_too_long_for_a_socket_has_a_private_folder(
     sockets.chmod(0o777)
     server.start()
     try:
-        assert server._socket_folder != sockets
+        assert socket_folder(server.folder.resolve()) != sockets
         assert value(server, "select 1") == 1
     finally:
         server.stop()
