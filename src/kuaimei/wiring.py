@@ -215,7 +215,7 @@ async def open_house(
                 preparing.create_task(asyncio.to_thread(import_libraries, engines_used))
                 preparing.create_task(database.up())
                 if keeping:
-                    preparing.create_task(asyncio.to_thread(_make_private, settings.home))
+                    preparing.create_task(asyncio.to_thread(make_home, settings.home))
             async with asyncio.TaskGroup() as opening:
                 start = opening.create_task
                 opening_store = open_store(settings, database.server) if keeping else None
@@ -229,6 +229,8 @@ async def open_house(
                     maybe(opened("captions", open_captioner(workshop, captions)) if captions else None)
                 )
                 start(asyncio.to_thread(clauses.warm))
+                if keeping:
+                    start(asyncio.to_thread(_close_to_others, settings.home))
         except BaseExceptionGroup as group:
             raise _first(group) from None
         engines = Engines(
@@ -342,7 +344,8 @@ async def open_voices(settings: Settings) -> AsyncIterator[VoiceLibrary]:
     workshop, found = _workshop(settings), sources(settings)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        await asyncio.to_thread(_make_private, settings.home)
+        await asyncio.to_thread(make_home, settings.home)
+        await asyncio.to_thread(_close_to_others, settings.home)
         store = await enter(open_store(settings))
         vad = await enter(open_vad(workshop, found["vad"]))
         recognizer = await enter(open_recognizer(workshop, found["asr"]))
@@ -378,9 +381,8 @@ async def _say_hq(
     return said
 
 
-def _make_private(home: Path) -> None:
-    """The data folder, there and closed to others, also where an earlier version left it open."""
-    make_home(home)
+def _close_to_others(home: Path) -> None:
+    """What an earlier version left open in the data folder."""
     if closed := close_to_others(home):
         _log.warning(
             "%d files and folders in %s were open to other accounts; they are closed now", closed, home

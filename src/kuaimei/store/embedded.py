@@ -15,6 +15,7 @@ outside the data folder: see `kuaimei.store.placing`.
 import fcntl
 import logging
 import os
+import secrets
 import shutil
 import subprocess
 import time
@@ -175,8 +176,10 @@ class EmbeddedPostgres:
 
     def _create(self) -> None:
         """Make the cluster under another name first: a half-made one is never taken for whole."""
-        unfinished = self.folder / "data.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
+        for left in self.folder.glob("data.unfinished*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # Of a name of its own: whoever made the last one may be at it still, though its starter was killed.
+        unfinished = self.folder / f"data.unfinished-{secrets.token_hex(4)}"
         _log.info("making the database in %s", self.data)
         self._execute(
             "initdb",
@@ -195,43 +198,54 @@ class EmbeddedPostgres:
             )
 
     def _run(self) -> None:
-        if find_postmaster(self.data) is not None:
-            if self._wait_until_it_answers():
-                return
-            self._stop_mute()
         lock = self._open_lock("postmaster.lock")
         try:
-            self._hold(lock)
-            sockets = make_socket_folder(self.folder.resolve(), self._account)
-            # Nobody runs here: what is left of a killed server names a process that is gone, or one that
-            # nobody has waited for (as in a container without an init), or worse, somebody else's.
-            for left in (self.data / "postmaster.pid", sockets / SOCKET, sockets / f"{SOCKET}.lock"):
-                left.unlink(missing_ok=True)
-            put_log_aside(self.log)
-            options = server_options(sockets)
-            self._pg_ctl("start", "-l", str(self.log.resolve()), "-o", options, passed=(lock,))
+            end = time.monotonic() + _LOCK_TIMEOUT_S
+            while not self._joined():
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    self._require_hope(end)
+                else:
+                    self._launch(lock)
+                    return
         finally:
             os.close(lock)  # the server's own descriptor holds it from now on
 
-    def _hold(self, lock: int) -> None:
-        """Take the lock that the server is to hold.
+    def _joined(self) -> bool:
+        """Whether a server runs that this process can see; one that does not answer is stopped."""
+        if find_postmaster(self.data) is None:
+            return False
+        if self._wait_until_it_answers():
+            return True
+        self._stop_mute()
+        return False
+
+    def _require_hope(self, end: float) -> None:
+        """Wait a moment: of a killed server processes are ending, or one is starting without a starter.
 
         Raises:
-            StoreError: If another server holds it.
+            StoreError: If neither is so, or for too long: a server holds the lock that cannot be seen from
+                here.
         """
-        end = time.monotonic() + _LOCK_TIMEOUT_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                if self._ping() == Ping.NO_RESPONSE and time.monotonic() < end:
-                    time.sleep(0.1)  # what is left of a killed server is ending
-                    continue
+        if self._ping() == Ping.NO_RESPONSE and time.monotonic() < end:
+            time.sleep(0.1)
+        elif find_postmaster(self.data) is None:
             raise StoreError(
                 f"another PostgreSQL serves the database in {self.folder}, in another container or on "
                 "another machine: stop kuaimei there, or choose another data folder; two would destroy it"
             )
+
+    def _launch(self, lock: int) -> None:
+        """Start the server, which inherits the lock."""
+        sockets = make_socket_folder(self.folder.resolve(), self._account)
+        # Nobody runs here: what is left of a killed server names a process that is gone, or one that nobody
+        # has waited for (as in a container without an init), or worse, somebody else's.
+        for left in (self.data / "postmaster.pid", sockets / SOCKET, sockets / f"{SOCKET}.lock"):
+            left.unlink(missing_ok=True)
+        put_log_aside(self.log)
+        options = server_options(sockets)
+        self._pg_ctl("start", "-l", str(self.log.resolve()), "-o", options, passed=(lock,))
 
     def _stop_mute(self) -> None:
         """Stop a server that runs and does not answer, unless it is recovering or used by others."""

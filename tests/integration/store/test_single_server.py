@@ -1,9 +1,11 @@
 """One server for a cluster, whoever can see whom; and it tells its log nothing of what was said."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -221,6 +223,53 @@ def test_a_server_left_running_by_an_earlier_version_is_stopped_and_moved(made: 
         assert server.folder.is_symlink()
         assert not psutil.pid_exists(old) or psutil.Process(old).status() == psutil.STATUS_ZOMBIE
         assert value(server, "select 1") == 1
+    finally:
+        server.stop()
+        server.delete()
+
+
+def test_a_server_that_starts_without_its_starter_is_joined(server: EmbeddedPostgres) -> None:
+    """The starter was killed an instant after it had handed over the lock."""
+    server.start()
+    server.stop()
+    second = EmbeddedPostgres(server.folder, Settings().store.database_dir)
+    lock = os.open(server.folder / "postmaster.lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(1) as thread:
+        joining = thread.submit(second.start)
+        while not _waits_for_lock(server.folder / "start.lock"):
+            assert not joining.done()
+        server._launch(lock)
+        os.close(lock)
+        joining.result(60)
+    assert value(second, "select 1") == 1
+    second.stop()
+
+
+def _waits_for_lock(path: Path) -> bool:
+    """Whether a start is under way."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def test_a_cluster_that_somebody_is_still_making_is_left_to_him(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = embedded(folder)
+    server._prepare()
+    left = server.folder.resolve() / "data.unfinished-left"
+    left.mkdir()
+    (left / "PG_VERSION").write_text("1")
+    server.start()
+    try:
+        assert value(server, "select 1") == 1
+        assert not left.exists()
     finally:
         server.stop()
         server.delete()

@@ -56,8 +56,9 @@ def offences(source: str) -> list[str]:
             found.append(f"{name} forks")
         if forking := given & FORKING and (name in STARTERS or name.endswith((".Popen", "subprocess_exec"))):
             found.append(f"{name} forks for {forking}")
-        if name in STARTERS and "env" not in given:
-            found.append(f"{name} without env=")
+        handed = [ast.unparse(keyword.value) for keyword in call.keywords if keyword.arg == "env"]
+        if name in STARTERS and (not handed or "environ" in handed[0].replace("environment", "")):
+            found.append(f"{name} hands on the environment of this process")
     tree = ast.parse(source)
     for node in ast.walk(tree):
         names = [alias.name for alias in getattr(node, "names", [])] if isinstance(node, ast.Import) else []
@@ -87,6 +88,7 @@ def test_nothing_forks_or_hands_on_its_environment() -> None:
         "import pty\n",
         "from multiprocessing import Process",
         "import subprocess\nsubprocess.run(['x'])",
+        "import subprocess\nsubprocess.run(['x'], env=None or {**os.environ})",
         "from asyncio import create_subprocess_exec\ncreate_subprocess_exec('x')",
     ],
 )
