@@ -13,7 +13,7 @@ from kuaimei.cli import console
 from kuaimei.errors import KuaimeiError
 from kuaimei.server.listening import PatientServer, address_of, listen
 from kuaimei.settings import ServerSettings, Settings
-from kuaimei.system.folders import swept_folder
+from kuaimei.system.folders import private_folder
 from kuaimei.workers.app import create_worker
 from kuaimei.workers.engines import CARDS, card
 from kuaimei.workers.references import References
@@ -60,9 +60,7 @@ def worker(
 async def _serve(found: Card, options: Options, idle_s: float, load: bool) -> None:
     """Listen at once, telling how far loading is; end with a signal or a failure to load."""
     server, licence = options.settings.server, found.licence
-    # Engines want paths: a killed worker's folder is removed by the next one.
-    kept = swept_folder(options.settings.home / "run", "worker")
-    with listen(server) as listening, kept as folder:
+    with listen(server) as listening, private_folder() as folder:
         console.note(f"快美 kuaimei {__version__}: {found.name}")
         console.note(f"  weights   {licence.weights}, from {licence.source}; code: {licence.code}")
         serving_worker = Worker(found, options, idle_s)

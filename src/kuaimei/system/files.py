@@ -19,11 +19,15 @@ def anonymous_file() -> BinaryIO:
     return file
 
 
-def path_of(file: BinaryIO) -> Path:
-    """A path by which ``file``, which may have no name, can be read while it is open, from its beginning.
+def path_of(file: BinaryIO | int) -> Path:
+    """A path by which ``file`` can be read from its beginning while it is open.
 
-    Children of this process can read it as well. It has no suffix that would tell the format.
+    Children of this process can read it as well. The path has no suffix that would tell the format.
+
+    Args:
+        file: May have no name; or the descriptor of one.
     """
-    path = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
+    descriptor = file if isinstance(file, int) else file.fileno()
+    path = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
     # Elsewhere than on Linux there is the other, which is valid in this process only.
-    return path if path.exists() else Path(f"/dev/fd/{file.fileno()}")
+    return path if path.exists() else Path(f"/dev/fd/{descriptor}")
