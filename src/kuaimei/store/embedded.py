@@ -47,6 +47,8 @@ _ACCOUNT: Final = "kuaimei"
 _START_TIMEOUT_S: Final = 60.0
 _LOCK_TIMEOUT_S: Final = 20.0
 """The processes of a killed server, which hold its lock, are gone before that."""
+_SOCKET_TIMEOUT_S: Final = 5.0
+"""A server that starts has its socket before that."""
 _PING_TIMEOUT_S: Final = 3
 
 
@@ -205,7 +207,7 @@ class EmbeddedPostgres:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    self._require_hope(end)
+                    self._wait_for_lock(end)
                 else:
                     self._launch(lock)
                     return
@@ -221,7 +223,7 @@ class EmbeddedPostgres:
         self._stop_mute()
         return False
 
-    def _require_hope(self, end: float) -> None:
+    def _wait_for_lock(self, end: float) -> None:
         """Wait a moment: of a killed server processes are ending, or one is starting without a starter.
 
         Raises:
@@ -278,11 +280,14 @@ class EmbeddedPostgres:
 
     def _wait_until_it_answers(self) -> bool:
         """True as soon as it lets somebody in; it may be recovering from a crash just now."""
-        end = time.monotonic() + _START_TIMEOUT_S
+        seen = time.monotonic()
+        end = seen + _START_TIMEOUT_S
         while find_postmaster(self.data) is not None and time.monotonic() < end:
             if self._ping() == Ping.OK:
                 return True
-            if not (socket_folder(self.folder.resolve()) / SOCKET).exists():
+            if (socket_folder(self.folder.resolve()) / SOCKET).exists():
+                seen = time.monotonic()
+            elif time.monotonic() > seen + _SOCKET_TIMEOUT_S:
                 return False  # its socket was swept away: it will never answer
             time.sleep(0.1)
         return False
