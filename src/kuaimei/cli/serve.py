@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from functools import partial
 from types import FrameType
 from typing import Annotated
 
@@ -12,7 +13,8 @@ from kuaimei import __version__
 from kuaimei.cli import console
 from kuaimei.cli.start_watch import StartWatch
 from kuaimei.settings import ServerSettings, Settings
-from kuaimei.store.starting import starting_database
+from kuaimei.store.starting import DatabaseStart, starting_database
+from kuaimei.system.folders import remove_own_folders
 
 __all__ = ["serve"]
 
@@ -42,11 +44,16 @@ def serve(
         timeout_s = settings.server.start_timeout_s
         limit = f"it ends with an error if it is not ready after {timeout_s:g} s"
         console.note(f"快美 kuaimei {__version__}: loading … ({limit})")
-        with StartWatch(timeout_s, console.note) as watch:
+        with StartWatch(timeout_s, console.note, partial(_leave_nothing, database)) as watch:
             # Not before: importing it takes as long as the database takes to come up.
             from kuaimei.cli.serving import run
 
             asyncio.run(run(settings, database, watch))
+
+
+def _leave_nothing(database: DatabaseStart) -> None:
+    database.close()
+    remove_own_folders()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -1,6 +1,7 @@
 """Watches over a start: says what it waits for, and ends a start that hangs."""
 
 import faulthandler
+import os
 import sys
 import threading
 import time
@@ -14,27 +15,33 @@ _FIRST_S: Final = 30.0
 """A start that takes longer is slow: what it waits for is told …"""
 _EVERY_S: Final = 10.0
 """… and again so often."""
-_STACKS_S: Final = 1.0
-"""After the last word, for that to be written."""
+_GRACE_S: Final = 10.0
+"""For giving up in good order; then it ends without."""
 
 
 class StartWatch:
     """A context manager: a process that is still in it after ``timeout_s`` ends, with status 1.
 
-    What every thread does is written to standard error before. Both are done by a thread that needs nothing
-    of the interpreter, so also where a library holds the interpreter's lock for ever; that the parts which
-    are not ready yet are known then, too, they are told each time that one is.
+    What every thread does is written to standard error before. Where a library holds the interpreter's lock
+    for ever, none of this can be done by Python; ten seconds later both are done by a thread that does not
+    need the lock. So that it is known then, too, what was not ready, the parts that are not are told each
+    time that one is.
 
     Args:
         timeout_s: For the start.
         note: Writes a line for the person at the terminal.
+        give_up: Called before the process ends, by another thread, to leave nothing behind.
     """
 
-    def __init__(self, timeout_s: float, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, timeout_s: float, note: Callable[[str], None], give_up: Callable[[], None] = lambda: None
+    ) -> None:
         self._timeout_s = timeout_s
         self._note = note
+        self._give_up = give_up
         self._waiting: list[str] = []
         self._over = threading.Event()
+        self._stderr = sys.__stderr__ or 2
         self._begun = time.monotonic()
         self._thread = threading.Thread(target=self._tell, name="start watch", daemon=True)
 
@@ -60,7 +67,7 @@ class StartWatch:
 
     def __enter__(self) -> "StartWatch":
         self._begun = time.monotonic()
-        faulthandler.dump_traceback_later(self._timeout_s + _STACKS_S, exit=True, file=sys.__stderr__ or 2)
+        faulthandler.dump_traceback_later(self._timeout_s + _GRACE_S, exit=True, file=self._stderr)
         self._thread.start()
         return self
 
@@ -79,6 +86,8 @@ class StartWatch:
                     "now, and what every thread was doing follows. If the disk is slow, allow more with "
                     "KUAIMEI_SERVER__START_TIMEOUT_S; otherwise start again, and report it with these lines."
                 )
-                return
+                faulthandler.dump_traceback(file=self._stderr)
+                self._give_up()
+                os._exit(1)
             self._note(f"  waiting for: {waiting} ({self.elapsed_s:.0f} s)")
             tell_at = min(tell_at + _EVERY_S, self._timeout_s)

@@ -3,28 +3,33 @@
 import subprocess
 import sys
 import threading
+from typing import TypeAlias
 
 import pytest
 
 from kuaimei.cli import start_watch
 from kuaimei.cli.start_watch import StartWatch
 
+Done: TypeAlias = "subprocess.CompletedProcess[str]"
+
 BEGINNING = """
 import ctypes, sys, time
+from kuaimei.cli import start_watch
 from kuaimei.cli.start_watch import StartWatch
 
 def note(line):
     print(line, file=sys.stderr, flush=True)
 
-with StartWatch({timeout_s}, note) as watch:
+start_watch._GRACE_S = {grace_s}
+with StartWatch({timeout_s}, note, {give_up}) as watch:
     watch.expect(["asr", "turn"])
     watch.ready("turn")
     {hang}
 """
 
 
-def started(hang: str, timeout_s: float = 0.5) -> "subprocess.CompletedProcess[str]":
-    script = BEGINNING.format(timeout_s=timeout_s, hang=hang)
+def started(hang: str, *, give_up: str = "lambda: note('given up')", grace_s: float = 60.0) -> Done:
+    script = BEGINNING.format(timeout_s=0.5, hang=hang, give_up=give_up, grace_s=grace_s)
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
     )
@@ -36,14 +41,21 @@ def test_a_start_that_never_ends_is_ended_and_told() -> None:
     assert "still waiting for asr; it ends now" in done.stderr
     assert "KUAIMEI_SERVER__START_TIMEOUT_S" in done.stderr
     assert 'File "<string>"' in done.stderr  # where it stood
+    assert done.stderr.endswith("given up\n")
 
 
 def test_it_is_ended_while_the_lock_of_the_interpreter_is_held_for_ever() -> None:
-    done = started("ctypes.PyDLL(None).sleep(600)")
+    done = started("ctypes.PyDLL(None).sleep(600)", grace_s=0.5)
     assert done.returncode == 1
     assert "ready: turn" in done.stderr
     assert "waiting for asr" in done.stderr  # told before, as nothing can be told then
     assert 'File "<string>"' in done.stderr
+    assert "given up" not in done.stderr
+
+
+def test_it_is_ended_when_giving_up_hangs_as_well() -> None:
+    done = started("time.sleep(600)", give_up="lambda: time.sleep(600)", grace_s=0.5)
+    assert done.returncode == 1
 
 
 def test_a_start_that_ends_is_left_alone() -> None:
