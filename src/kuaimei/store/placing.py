@@ -6,14 +6,13 @@ folder that is deleted and made anew never meets the old database. What holds th
 link, ``postgres`` in the data folder, that names the place, and one beside the place that names the data
 folder.
 
-The database of earlier versions, a folder in the data folder, is moved to such a place, once. Before anything
-is moved the place is written down in the data folder (``postgres.moving``), so that whatever is cut off is
-finished, or begun anew, by the next start.
+The database of earlier versions, a folder in the data folder, is moved to such a place, once
+(`kuaimei.store.moving`). Before anything is moved the place is written down in the data folder
+(``postgres.moving``), so that whatever is cut off is finished, or begun anew, by the next start.
 """
 
 import fcntl
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -23,15 +22,12 @@ from pathlib import Path
 from typing import Final
 
 from kuaimei.errors import StoreError
-from kuaimei.store.postmaster import find_postmaster, stop_postmaster
+from kuaimei.store.links import PREFIX, RECORD, link_place, new_place, record_of, replace_link
+from kuaimei.store.moving import Move
 from kuaimei.system.processes import Account
 
 __all__ = ["Abandoned", "abandoned", "base_for", "place_of", "remove_place"]
 
-_PREFIX: Final = "postgres-"
-_HOME: Final = ".home"
-_UNFINISHED: Final = ".unfinished"
-_STOP_TIMEOUT_S: Final = 60.0
 _PASSING: Final = frozenset({"overlay", "aufs", "tmpfs", "ramfs"})
 """File systems of which nothing is left when a container is removed or the machine is switched off."""
 
@@ -72,25 +68,25 @@ def place_of(folder: Path, base: Path, account: Account) -> Path:
     with _locked(folder.with_name(f"{folder.name}.lock")):
         for unfinished in folder.parent.glob(f".{folder.name}.*"):  # links and notes that a kill cut off
             unfinished.unlink()
-        _Move(folder, base, account).resume()
+        Move(folder, base, account).resume()
         if folder.is_symlink():
             return _checked(folder)
         _require_lasting(folder.parent, base)
         if folder.exists():
-            return _Move(folder, base, account).begin()
-        place = _new_place(folder, base)
+            return Move(folder, base, account).begin()
+        place = new_place(folder, base)
         place.mkdir(mode=0o700)
         os.chown(place, account.uid, account.gid)
-        _link(place, folder)
+        link_place(place, folder)
         return place
 
 
 def abandoned(base: Path) -> Iterator[Abandoned]:
     """Places below ``base`` to which no data folder refers."""
-    for place in sorted(base.glob(f"{_PREFIX}*")):
-        if place.name.endswith(_HOME) or not place.is_dir():
+    for place in sorted(base.glob(f"{PREFIX}*")):
+        if place.name.endswith(RECORD) or not place.is_dir():
             continue
-        record = _record(place)
+        record = record_of(place)
         home = Path(os.readlink(record)) if record.is_symlink() else None
         if home is None or not _refers(home / "postgres", place):
             yield Abandoned(place, home)
@@ -100,9 +96,9 @@ def remove_place(folder: Path) -> None:
     """Delete the place of ``folder`` with the database in it, and what refers to it; nothing runs in it."""
     if folder.is_symlink():
         place = Path(os.readlink(folder))
-        if place.name.startswith(_PREFIX):
+        if place.name.startswith(PREFIX):
             shutil.rmtree(place, ignore_errors=True)
-            _record(place).unlink(missing_ok=True)
+            record_of(place).unlink(missing_ok=True)
         folder.unlink()
 
 
@@ -156,7 +152,7 @@ def _kind_of_disk(path: Path) -> str:
 def _checked(folder: Path) -> Path:
     """The place to which ``folder``, a link, refers; its own record is brought up to date."""
     place = Path(os.readlink(folder))
-    if not place.name.startswith(_PREFIX):
+    if not place.name.startswith(PREFIX):
         raise StoreError(
             f"{folder} is a link that kuaimei did not make: remove it; the database is made anew"
         )
@@ -165,7 +161,7 @@ def _checked(folder: Path) -> Path:
             f"the database of {folder.parent} lay in {place} and is not there: bring it back, "
             f"or delete the link {folder} to begin with an empty one"
         )
-    record = _record(place)
+    record = record_of(place)
     home = Path(os.readlink(record)) if record.is_symlink() else None
     if home == folder.parent:
         return place
@@ -174,43 +170,12 @@ def _checked(folder: Path) -> Path:
             f"{folder.parent} is a copy of {home}, and both name the database in {place}: "
             f"delete the link {folder} to begin with an empty one, or delete {home}"
         )
-    _replace_link(record, folder.parent)  # the data folder was moved
+    replace_link(record, folder.parent)  # the data folder was moved
     return place
 
 
 def _refers(link: Path, place: Path) -> bool:
     return link.is_symlink() and Path(os.readlink(link)) == place
-
-
-def _record(place: Path) -> Path:
-    return place.with_name(place.name + _HOME)
-
-
-def _new_place(folder: Path, base: Path) -> Path:
-    """A place that is not there yet; to whom it will belong is written down."""
-    place = base / f"{_PREFIX}{secrets.token_hex(8)}"
-    _record(place).symlink_to(folder.parent)
-    return place
-
-
-def _link(place: Path, folder: Path) -> None:
-    _replace_link(folder, place)
-    _sync(folder.parent)
-
-
-def _replace_link(link: Path, target: Path) -> None:
-    """Whole or not at all."""
-    new = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
-    new.symlink_to(target)
-    new.replace(link)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -221,98 +186,3 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-class _Move:
-    """Of the database in ``folder``, as earlier versions had it, to a place. The caller holds the lock.
-
-    Every state in which a move can be cut off is told from the others by what exists: while ``folder`` itself
-    is there the move is begun anew, and afterwards the place is whole.
-    """
-
-    def __init__(self, folder: Path, base: Path, account: Account) -> None:
-        self._folder = folder
-        self._base = base
-        self._account = account
-        self._journal = folder.with_name(f"{folder.name}.moving")
-        self._moved = folder.with_name(f"{folder.name}.moved")
-
-    def begin(self) -> Path:
-        """Move it; its place."""
-        self._require_unused()
-        place = _new_place(self._folder, self._base)
-        unfinished = self._journal.with_name(f".{self._journal.name}")
-        unfinished.write_text(str(place), encoding="utf-8")
-        unfinished.replace(self._journal)
-        _sync(self._folder.parent)
-        self._take(place)
-        return place
-
-    def resume(self) -> None:
-        """Finish what was cut off."""
-        try:
-            place = Path(self._journal.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return
-        whole = not self._folder.is_symlink() and self._folder.exists()
-        if whole:  # nothing was taken away yet
-            self._require_unused()
-            shutil.rmtree(place, ignore_errors=True)
-            shutil.rmtree(place.with_name(place.name + _UNFINISHED), ignore_errors=True)
-            self._take(place)
-        elif not place.is_dir():
-            raise StoreError(
-                f"the database of {self._folder.parent} was being moved to {place} and is in neither place: "
-                f"bring it back from a back-up as {self._folder}, or delete {self._journal} to begin with an "
-                "empty one"
-            )
-        else:
-            self._finish(place)
-
-    def _take(self, place: Path) -> None:
-        os.chown(self._folder, self._account.uid, self._account.gid)
-        for path in self._folder.rglob("*"):
-            os.lchown(path, self._account.uid, self._account.gid)
-        self._folder.chmod(0o700)
-        try:
-            self._folder.rename(place)
-        except OSError:  # another file system, or a mount point
-            unfinished = place.with_name(place.name + _UNFINISHED)
-            shutil.copytree(self._folder, unfinished, symlinks=True, ignore=_without_sockets)
-            for path in (unfinished, *unfinished.rglob("*")):
-                os.lchown(path, self._account.uid, self._account.gid)
-            unfinished.chmod(0o700)
-            os.sync()  # the copy is on the disk before the original goes
-            unfinished.rename(place)
-            _sync(place.parent)
-            self._folder.rename(self._moved)
-        self._finish(place)
-
-    def _finish(self, place: Path) -> None:
-        _link(place, self._folder)
-        if self._moved.is_dir():
-            shutil.rmtree(self._moved)
-        self._journal.unlink()
-
-    def _require_unused(self) -> None:
-        """Nobody uses it, and no server runs in it: what was left running by a killed one is stopped."""
-        users = os.open(self._folder / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"an earlier version of kuaimei is using the database in {self._folder}, which this one "
-                "has to move: stop the other, then start again"
-            ) from None
-        finally:
-            os.close(users)
-        pid = find_postmaster(self._folder / "data")
-        if pid is not None and not stop_postmaster(pid, _STOP_TIMEOUT_S):
-            raise StoreError(
-                f"PostgreSQL (process {pid}) runs in {self._folder}, which has to be moved, and does "
-                "not stop: stop it, then start again"
-            )
-
-
-def _without_sockets(folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if stat.S_ISSOCK(os.lstat(os.path.join(folder, name)).st_mode)]
