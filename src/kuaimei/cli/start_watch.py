@@ -90,4 +90,4 @@ class StartWatch:
                 self._give_up()
                 os._exit(1)
             self._note(f"  waiting for: {waiting} ({self.elapsed_s:.0f} s)")
-            tell_at = min(tell_at + _EVERY_S, self._timeout_s)
+            tell_at = min(self.elapsed_s + _EVERY_S, self._timeout_s)
