@@ -23,6 +23,7 @@ def home() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="kuaimei-home-"))
     (folder / "models").symlink_to(real.weights_dir)
     if (measured := real.home / "runtime.json").exists():
+        (folder / "runtime.json").touch(0o600)
         (folder / "runtime.json").write_bytes(measured.read_bytes())
     yield folder
     shutil.rmtree(folder)
