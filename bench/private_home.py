@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kuaimei.settings import Settings
+from kuaimei.store.embedded import EmbeddedPostgres
 
 __all__ = ["private_home"]
 
@@ -24,4 +25,5 @@ def private_home() -> Iterator[Path]:
     try:
         yield home
     finally:
+        EmbeddedPostgres(home / "postgres").delete()
         shutil.rmtree(home, ignore_errors=True)

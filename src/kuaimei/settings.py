@@ -137,6 +137,9 @@ class StoreSettings(_Section):
 
     database_url: str = ""
     """PostgreSQL URL; empty starts the embedded one."""
+    database_dir: Path = Path("/var/lib/kuaimei")
+    """Where root runs kuaimei: folder below which the embedded database, which does not run as root, has its
+    files; any other account has them in the data folder."""
     blob_url: str = ""
     """Folder or S3 URL (``s3://bucket/prefix``) of recordings."""
     keep: bool = True
@@ -227,6 +230,9 @@ class ServerSettings(_Section):
     """Port to listen on; 0 takes a free one."""
     api_key: SecretStr = SecretStr("")
     """What clients must present, of 16 characters or more beyond loopback; empty: nothing."""
+    start_timeout_s: float = Field(300.0, gt=0)
+    """A start that is not over after so long ends with an error that says what it waited for; a slow disk may
+    need more."""
     max_sessions: int = Field(8, ge=1)
     """Conversations at once."""
     max_waiting: int = Field(16, ge=0)

@@ -1,10 +1,12 @@
 """Where everything meets: settings in, a house with its engines and its store out."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from kuaimei.analysis.room import AnalysisRoom, open_analysis
@@ -15,6 +17,7 @@ from kuaimei.dialogue.events import Observer
 from kuaimei.dialogue.manner import Manner
 from kuaimei.dialogue.streams import whole
 from kuaimei.engines.asr import open_captioner, open_recognizer
+from kuaimei.engines.importing import import_libraries
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.protocols import Recognizer, Synthesizer, VoiceActivityDetector
 from kuaimei.engines.scheduling import Lane
@@ -36,6 +39,8 @@ from kuaimei.store import Store, open_store, transcribe_with
 from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.store.jobs import Job
 from kuaimei.store.renderings import HQ_JOB
+from kuaimei.store.starting import DatabaseStart, starting_database
+from kuaimei.system.privacy import close_to_others, make_home
 from kuaimei.system.supervision import Supervisor
 from kuaimei.text import clauses
 from kuaimei.voices.enrolment import Examiner
@@ -44,9 +49,9 @@ from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.workroom import TICKET, Speak, Workroom, speaker_encoder
 
 __all__ = [
-    "PARTS",
     "House",
     "Progress",
+    "expected_parts",
     "making_learnable",
     "open_house",
     "open_one",
@@ -55,13 +60,12 @@ __all__ = [
     "voice_room",
 ]
 
+_log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 Progress = Callable[[str], None]
 """Told in one line what has become ready."""
-
-PARTS = ("store", "vad", "turn", "captions", "asr", "llm", "tts")
-"""What `open_house` tells the readiness of."""
 
 _NONE = "none"
 _OPTIONAL: tuple[Role, ...] = ("turn", "captions")
@@ -133,6 +137,13 @@ class House:
         return next((source.name for source in self.loaded if source.role == role), "")
 
 
+def expected_parts(settings: Settings) -> tuple[str, ...]:
+    """What `open_house` tells the readiness of."""
+    chosen = roles(settings)
+    optional = tuple(role for role in _OPTIONAL if chosen[role] != _NONE)
+    return (*(("store",) if settings.store.keep else ()), "vad", *optional, "asr", "llm", "tts")
+
+
 def sources(settings: Settings) -> dict[Role, Source]:
     """What plays each role; roles set to ``none`` are left out.
 
@@ -159,12 +170,24 @@ def _workshop(settings: Settings) -> Workshop:
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, *, progress: Progress = lambda line: None, keep: bool | None = None
+    settings: Settings,
+    *,
+    progress: Progress = lambda line: None,
+    keep: bool | None = None,
+    database: DatabaseStart | None = None,
+    when_kept: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[House]:
     """Open every engine and the store, side by side, and close them in good order.
 
+    Nothing is computed before the embedded database is up: engines that compute take all the cores, and their
+    threads are in the way of whoever starts a process (see `kuaimei.system.processes`). That costs no time,
+    since meanwhile the engines' libraries are imported, which takes as long and has to be done anyway.
+
     Args:
         keep: Overrides ``settings.store.keep``.
+        database: The embedded database on its way up, if the caller has begun to start it.
+        when_kept: Called at the end of the block, when all that is to be kept is: what comes then only gives
+            back the memory of the engines, and can be left to the end of the process.
 
     Raises:
         KuaimeiError: With one sentence on what is wrong and what to do.
@@ -173,10 +196,12 @@ async def open_house(
     found = sources(settings)
     second = _second(settings)
     quiet, hq, voices, analysis = Quiet(), None, None, None
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as lasting, AsyncExitStack() as stack:
+        # What is kept is closed before the engines: they take seconds to give back what they hold.
+        stack.push(lambda kind, *_: when_kept() if kind is None else None)
 
         async def opened(name: str, context: AbstractAsyncContextManager[T]) -> T:
-            thing = await stack.enter_async_context(context)
+            thing = await (stack if name == "store" else lasting).enter_async_context(context)
             progress(name)
             return thing
 
@@ -185,10 +210,19 @@ async def open_house(
 
         turn, captions = found.get("turn"), found.get("captions")
         keeping = settings.store.keep if keep is None else keep
+        if database is None:
+            database = lasting.enter_context(starting_database(settings, keep=keep))
+        engines_used = [source.engine for source in found.values()]
         try:
+            async with asyncio.TaskGroup() as preparing:
+                preparing.create_task(asyncio.to_thread(import_libraries, engines_used))
+                preparing.create_task(database.up())
+                if keeping:
+                    preparing.create_task(asyncio.to_thread(make_home, settings.home))
             async with asyncio.TaskGroup() as opening:
                 start = opening.create_task
-                store = start(maybe(opened("store", open_store(settings)) if keeping else None))
+                opening_store = open_store(settings, database.server) if keeping else None
+                store = start(maybe(opened("store", opening_store) if opening_store else None))
                 llm = start(opened("llm", open_language_model(workshop, found["llm"])))
                 tts = start(opened("tts", open_synthesizer(workshop, found["tts"])))
                 asr = start(opened("asr", open_recognizer(workshop, found["asr"])))
@@ -198,6 +232,8 @@ async def open_house(
                     maybe(opened("captions", open_captioner(workshop, captions)) if captions else None)
                 )
                 start(asyncio.to_thread(clauses.warm))
+                if keeping:
+                    start(asyncio.to_thread(_close_to_others, settings.home))
         except BaseExceptionGroup as group:
             raise _first(group) from None
         engines = Engines(
@@ -315,6 +351,8 @@ async def open_voices(settings: Settings, *, learning: bool = False) -> AsyncIte
     workshop, found = _workshop(settings), sources(settings)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        await asyncio.to_thread(make_home, settings.home)
+        await asyncio.to_thread(_close_to_others, settings.home)
         store = await enter(open_store(settings))
         vad = await enter(open_vad(workshop, found["vad"]))
         recognizer = await enter(open_recognizer(workshop, found["asr"]))
@@ -364,6 +402,14 @@ async def _say_hq(
             request = TTSReq(text=text, voice_id=name, mode="hq", ticket=TICKET)
             said.append((await whole(synthesizer.stream(request)), synthesizer.sample_rate))
     return said
+
+
+def _close_to_others(home: Path) -> None:
+    """What an earlier version left open in the data folder."""
+    if closed := close_to_others(home):
+        _log.warning(
+            "%d files and folders in %s were open to other accounts; they are closed now", closed, home
+        )
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import platform
+import shlex
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,9 @@ from kuaimei.errors import KuaimeiError
 from kuaimei.models.resolve import resolve, roles
 from kuaimei.settings import Settings
 from kuaimei.store import open_store
+from kuaimei.store.placing import abandoned, base_for
+from kuaimei.system.privacy import open_to_others
+from kuaimei.system.processes import bare_environment
 from kuaimei.voices.environment.keeper import missing_interpreter
 from kuaimei.voices.environment.listing import build_for
 from kuaimei.voices.environment.places import interpreter, places
@@ -48,7 +52,7 @@ class Finding:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON on stdout.")] = False,
 ) -> None:
-    """Check memory, disk, weights, learning, database and more; status 1 if something must be mended."""
+    """Check memory, disk, weights, database, privacy and more; status 1 if something must be mended."""
     settings = console.settings_from()
     findings = list(examine(settings))
     if as_json:
@@ -73,6 +77,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _weights,
         learning_findings,
         _database,
+        _privacy,
+        _abandoned,
         _port,
         _gpu,
     )
@@ -185,6 +191,28 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "fail", "cannot be opened", str(error))
 
 
+def _privacy(settings: Settings) -> Iterator[Finding]:
+    home = settings.home
+    opened = list(open_to_others(home))
+    if not opened:
+        yield Finding("privacy", "ok", f"only this account may read {home}")
+        return
+    found = f"{len(opened)} files and folders in {home} are open to other accounts, as {opened[0]}"
+    yield Finding("privacy", "fail", found, "start the server once: it closes them")
+
+
+def _abandoned(settings: Settings) -> Iterator[Finding]:
+    """Databases that no data folder refers to any more, where root runs the program."""
+    if os.geteuid() != 0:
+        return
+    for left in abandoned(base_for(settings.home, settings.store.database_dir)):
+        owner = "whose data folder is not known" if left.home is None else f"of {left.home}, which is gone"
+        command = f"rm -rf {shlex.quote(str(left.place))} {shlex.quote(f'{left.place}.home')}"
+        yield Finding(
+            "database", "warn", f"{left.place} is left {owner}", f"unless that was moved: {command}"
+        )
+
+
 def _port(settings: Settings) -> Iterator[Finding]:
     server = settings.server
     try:
@@ -206,7 +234,9 @@ def _gpu(settings: Settings) -> Iterator[Finding]:
         return
     query = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+        answer = subprocess.run(  # noqa: S603
+            query, env=bare_environment(), capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         yield Finding(
             "gpu", "warn", "nvidia-smi does not answer", "reinstall the driver; until then the CPU does it"

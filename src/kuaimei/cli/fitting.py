@@ -21,6 +21,7 @@ from kuaimei.judging.learned import Learned, LearnedFolder
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import RenderingSettings, Settings, StoreSettings
 from kuaimei.store import open_store, transcribe_with
+from kuaimei.store.embedded import EmbeddedPostgres
 from kuaimei.store.voices import DECODER, STYLE
 from kuaimei.voices.enrolment import Examiner
 from kuaimei.voices.environment.keeper import LearningEnvironment
@@ -130,6 +131,15 @@ class Fitter:
 
 
 @asynccontextmanager
+async def _deleted_afterwards(server: EmbeddedPostgres) -> AsyncIterator[None]:
+    """As root the database does not lie in the data folder, with which it would go."""
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(server.delete)
+
+
+@asynccontextmanager
 async def open_fitter(
     settings: Settings,
     workshop: Workshop,
@@ -162,7 +172,7 @@ async def open_fitter(
     own = settings.model_copy(
         update={
             "home": home,
-            "store": StoreSettings(),
+            "store": StoreSettings(database_dir=settings.store.database_dir),
             "rendering": RenderingSettings(hq="none"),
             "voices": settings.voices.model_copy(
                 update={
@@ -174,7 +184,8 @@ async def open_fitter(
         }
     )
     own.weights_dir.symlink_to(settings.weights_dir, target_is_directory=True)
-    async with open_store(own) as store:
+    server = EmbeddedPostgres(home / "postgres", own.store.database_dir)
+    async with _deleted_afterwards(server), open_store(own, server) as store:
         quiet = Quiet()
         room = Workroom(
             settings=own,

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from kuaimei import __version__
 from kuaimei.errors import KuaimeiError
+from kuaimei.system.privacy import close_umask
 
 __all__ = ["main"]
 
@@ -48,6 +49,7 @@ def _app() -> typer.Typer:
 
 def main() -> None:
     """Run the command given by the arguments; a deliberate error is one line on stderr and status 1."""
+    close_umask()  # before anything is written: what people said is nobody else's business
     try:
         _app()()
     except KuaimeiError as error:

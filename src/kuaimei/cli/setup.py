@@ -1,6 +1,7 @@
 """``kuaimei setup``: everything that must be there before the first start."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -50,8 +51,12 @@ def setup(
     _make_learnable(settings)
 
 
-def prepare(settings: Settings) -> None:
+def prepare(settings: Settings, *, before_computing: Callable[[], None] = lambda: None) -> None:
     """What must be there to talk, with ``settings``; the first time, also what clones voices.
+
+    Args:
+        settings: Name the weights.
+        before_computing: Called before the first engine computes.
 
     Raises:
         WeightsError: If weights cannot be had.
@@ -59,7 +64,7 @@ def prepare(settings: Settings) -> None:
     # A later start is not the time to go looking for what was not to be had.
     if pull_missing(settings):
         _pull_for_voices(settings)
-    _measure(settings)
+    _measure(settings, before_computing)
 
 
 def _pull_for_voices(settings: Settings) -> None:
@@ -101,12 +106,13 @@ class _Lines:
             console.note(f"  {fraction:.0%}  {doing}")
 
 
-def _measure(settings: Settings) -> None:
+def _measure(settings: Settings, before_computing: Callable[[], None]) -> None:
     from kuaimei.engines.tts.kokoro.choosing import candidates, measure, remembered
 
     voice = sources(settings)["tts"]
     if voice.engine != "kokoro" or voice.path is None or remembered(settings, voice.path):
         return
     if len(candidates(settings, voice.path)) > 1:
+        before_computing()
         console.note("Finding the fastest way to speak on this processor (once) …")
         measure(settings, voice.path, console.note)

@@ -3,8 +3,6 @@
 import asyncio
 import math
 import signal
-import tempfile
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +13,7 @@ from kuaimei.cli import console
 from kuaimei.errors import KuaimeiError
 from kuaimei.server.listening import PatientServer, address_of, listen
 from kuaimei.settings import ServerSettings, Settings
+from kuaimei.system.folders import private_folder
 from kuaimei.workers.app import create_worker
 from kuaimei.workers.engines import CARDS, card
 from kuaimei.workers.references import References
@@ -23,7 +22,7 @@ from kuaimei.workers.worker import Worker
 
 __all__ = ["worker"]
 
-_SHUTDOWN_S = 10
+_SHUTDOWN_S = 1
 
 
 def worker(
@@ -61,11 +60,11 @@ def worker(
 async def _serve(found: Card, options: Options, idle_s: float, load: bool) -> None:
     """Listen at once, telling how far loading is; end with a signal or a failure to load."""
     server, licence = options.settings.server, found.licence
-    with listen(server) as listening, tempfile.TemporaryDirectory(prefix="kuaimei-worker-") as folder:
+    with listen(server) as listening, private_folder() as folder:
         console.note(f"快美 kuaimei {__version__}: {found.name}")
         console.note(f"  weights   {licence.weights}, from {licence.source}; code: {licence.code}")
         serving_worker = Worker(found, options, idle_s)
-        app = create_worker(serving_worker, References(Path(folder)), server)
+        app = create_worker(serving_worker, References(folder), server)
         config = uvicorn.Config(
             app,
             log_level="warning",

@@ -15,6 +15,7 @@ import httpx
 from kuaimei.models.catalog import Archive
 from kuaimei.models.download import Remote
 from kuaimei.models.failures import Missing, Unreachable
+from kuaimei.system.processes import bare_environment
 
 __all__ = ["NpmRegistry", "registry_of_lock_file"]
 
@@ -78,8 +79,12 @@ class NpmRegistry:
         npm = shutil.which("npm")
         if npm:
             command = [npm, "config", "get", "registry"]
+            configured = (name for name in os.environ if name.lower().startswith("npm_config_"))
+            environment = bare_environment("HOME", "PATH", *configured)
             try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+                done = subprocess.run(  # noqa: S603
+                    command, env=environment, capture_output=True, text=True, timeout=20, check=True
+                )
             except (OSError, subprocess.SubprocessError):
                 pass
             else:

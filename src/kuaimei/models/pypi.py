@@ -3,6 +3,7 @@
 import ast
 import base64
 import logging
+import os
 import ssl
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import httpx
 from kuaimei.models.catalog import Archive
 from kuaimei.models.download import Remote
 from kuaimei.models.failures import Missing, Unreachable
+from kuaimei.system.processes import bare_environment
 
 __all__ = ["Offer", "PipSettings", "PythonIndex", "pip_settings"]
 
@@ -67,8 +69,12 @@ class Offer:
 def pip_settings() -> PipSettings:
     """Pip's own configuration: files and environment, as pip itself reports them."""
     command = [sys.executable, "-m", "pip", "config", "list"]
+    configured = (name for name in os.environ if name.startswith(("PIP_", "XDG_CONFIG_")))
+    environment = bare_environment("HOME", *configured)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, env=environment, capture_output=True, text=True, timeout=30, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return PipSettings()  # an environment without pip has no configuration of it either
     values: dict[str, str] = {}

@@ -12,7 +12,7 @@ from kuaimei.settings import ServerSettings
 
 __all__ = ["make_server"]
 
-_SHUTDOWN_S = 10
+_SHUTDOWN_S = 1
 """Patience with requests in work when the server stops; conversations end at once."""
 
 

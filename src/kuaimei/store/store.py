@@ -19,6 +19,7 @@ from kuaimei.store.analyses import Analyses
 from kuaimei.store.archive import Archive
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database, open_database
+from kuaimei.store.embedded import EmbeddedPostgres
 from kuaimei.store.erasing import erase_spoken
 from kuaimei.store.ids import check_id, new_id
 from kuaimei.store.jobs import Job, Jobs
@@ -371,15 +372,21 @@ class Store(Archive):
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[Store]:
+async def open_store(settings: Settings, server: EmbeddedPostgres | None = None) -> AsyncIterator[Store]:
     """Open what ``settings.store`` names, and recover what earlier processes left.
+
+    Args:
+        settings: Say where things are kept.
+        server: The embedded database, if the caller has begun to start it; it is stopped at the end.
 
     Raises:
         StoreError: If the database or the place of the recordings cannot be used.
     """
     async with AsyncExitStack() as stack:
-        url = settings.store.database_url
-        database = await stack.enter_async_context(open_database(url, settings.home / "postgres"))
+        url, base = settings.store.database_url, settings.store.database_dir
+        database = await stack.enter_async_context(
+            open_database(url, settings.home / "postgres", base, server)
+        )
         blobs = Blobs(settings.store.blob_url, settings.home / "recordings")
         jobs = Jobs(database)
         stack.push_async_callback(jobs.close)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from kuaimei.engines.types import Language
 from kuaimei.errors import Conflict, KuaimeiError, NotFound
@@ -67,7 +68,7 @@ class VoiceLibrary:
 
     async def enrol(
         self,
-        file: Path | bytes,
+        file: Path | bytes | BinaryIO,
         *,
         name: str,
         consent: Consent,

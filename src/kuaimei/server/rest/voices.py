@@ -1,11 +1,7 @@
 """``/api/voices``: which there are, how they sound; cloned ones are added, changed, learned, deleted."""
 
-import asyncio
-import shutil
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import quote
 
@@ -36,7 +32,6 @@ router = APIRouter(prefix=PATH)
 NAME_LIMIT = 80
 """Characters."""
 _CONSENT_LIMIT = 2000
-_PIECE = 1 << 20
 
 
 def stock_voices(house: House) -> Sequence[str]:
@@ -130,10 +125,9 @@ async def add_voice(
     title = _text(name, "name")
     gate: Gate = request.app.state.enrolling
     async with gate.enter():
-        path = await asyncio.to_thread(_to_disk, file)
         try:
             voice = await library.enrol(
-                path,
+                file.file,
                 name=title,
                 consent=consent,
                 owner=owner,
@@ -144,8 +138,6 @@ async def add_voice(
             body = error_body(str(error), 422, code=error.kind, param="file")
             body["error"]["checks"] = [check.model_dump(mode="json") for check in error.checks]
             return JSONResponse(body, status_code=422)
-        finally:
-            await asyncio.to_thread(path.unlink, True)
     return JSONResponse(cloned_body(voice), status_code=201)
 
 
@@ -236,10 +228,3 @@ def _text(given: str, param: str) -> str:
     if text := " ".join(given.split()):
         return text
     raise ApiError(f"{param} is empty", code="invalid_value", param=param)
-
-
-def _to_disk(upload: UploadFile) -> Path:
-    with tempfile.NamedTemporaryFile(prefix="kuaimei-voice-", delete=False) as file:
-        upload.file.seek(0)
-        shutil.copyfileobj(upload.file, file, _PIECE)
-        return Path(file.name)
