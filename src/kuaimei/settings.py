@@ -2,8 +2,8 @@
 
 From lowest to highest precedence: the defaults below, ``kuaimei.toml`` in the data folder, the file that
 ``--config`` or ``KUAIMEI_CONFIG`` names, environment variables (``KUAIMEI_LLM=…``, nested ones with a double
-underscore: ``KUAIMEI_DIALOGUE__END_SILENCE_MS=900``), arguments of the command line. A ``kuaimei.toml`` in the
-working directory is not read: whoever can put a file there would decide what the program does.
+underscore: ``KUAIMEI_DIALOGUE__END_SILENCE_MS=900``), arguments of the command line. A ``kuaimei.toml`` in
+the working directory is not read: whoever can put a file there would decide what the program does.
 """
 
 import ipaddress
@@ -258,8 +258,8 @@ class ServerSettings(_Section):
     port: int = Field(8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     api_key: SecretStr = SecretStr("")
-    """A key that lets in whoever shows it as the operator; empty: the machine's own key does, which is made at
-    the first start. At least 16 characters, 8 of them different: letters, digits and ``!#$%&'*+-.^_`|~``."""
+    """A key that lets in whoever shows it, as the operator; empty: the machine's own key does, which is made
+    at the first start. 16 characters or more, 8 of them different: letters, digits, ``!#$%&'*+-.^_`|~``."""
     open: bool = False
     """True: no key is needed. On loopback only, where every account of this machine then may read everything;
     requests that come through a proxy are refused."""
@@ -299,7 +299,7 @@ class ServerSettings(_Section):
             )
         if len(text) < _KEY_LENGTH or len(set(text)) < _KEY_VARIETY:
             raise ValueError(
-                f"an API key needs at least {_KEY_LENGTH} characters, {_KEY_VARIETY} of them different: {made}"
+                f"an API key needs {_KEY_LENGTH} characters or more, {_KEY_VARIETY} of them different: {made}"
             )
         return key
 
@@ -339,13 +339,17 @@ class ServerSettings(_Section):
             )
         if not self.open:
             return self
-        instead = "leave out KUAIMEI_SERVER__OPEN, and the machine's own key or KUAIMEI_SERVER__API_KEY lets in"
+        instead = (
+            "leave out KUAIMEI_SERVER__OPEN, and the machine's own key or KUAIMEI_SERVER__API_KEY lets in"
+        )
         if not is_loopback(self.host):
             raise ValueError(f"listening on {self.host} needs a key: {instead}")
         if others := [host for host in self.allowed_hosts if not is_loopback(_named(host))]:
             raise ValueError(f"answering to {others[0]} needs a key: {instead}")
         if self.api_key.get_secret_value():
-            raise ValueError("KUAIMEI_SERVER__API_KEY is set and KUAIMEI_SERVER__OPEN asks for none: choose one")
+            raise ValueError(
+                "KUAIMEI_SERVER__API_KEY is set and KUAIMEI_SERVER__OPEN asks for none: choose one"
+            )
         if self.identity_header:
             raise ValueError("a sign-in of your own (identity_header) and KUAIMEI_SERVER__OPEN contradict")
         return self

@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -38,10 +39,13 @@ def _app() -> typer.Typer:
 
     @app.callback()
     def options(
-        version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say which."),
-        config: Path | None = typer.Option(
-            None, "--config", callback=_config, help="File of settings, beside kuaimei.toml in the data folder."
-        ),
+        version: Annotated[
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")
+        ] = False,
+        config: Annotated[
+            Path | None,
+            typer.Option(callback=_config, help="File of settings, beside that of the data folder."),
+        ] = None,
     ) -> None:
         pass
 

@@ -23,8 +23,8 @@ class NpmRegistry:
     """Finds packages of the npm registry.
 
     Which registry: npm's environment variables, the ``.npmrc`` files of the system and of the user, npm
-    itself if it is installed, and otherwise ``fallback``. One in the working directory is not trusted: whoever
-    put it there would choose the registry, and whose token is shown to it.
+    itself if it is installed, and otherwise ``fallback``. One in the working directory is not trusted:
+    whoever put it there would choose the registry, and whose token is shown to it.
 
     Args:
         client: For HTTP.

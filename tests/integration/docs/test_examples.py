@@ -34,7 +34,7 @@ async def served_house() -> AsyncIterator[Served]:
         voice="",
         store=StoreSettings(keep=False),
         rendering=RenderingSettings(hq="none"),
-        server=ServerSettings(port=0),
+        server=ServerSettings(port=0, open=True),
     )
     async with open_house(settings) as house, serving(cast(TestHouse, house)) as served:
         yield served

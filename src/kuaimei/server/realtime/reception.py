@@ -11,6 +11,7 @@ from typing import Any, overload
 from kuaimei.dialogue.events import Observer
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.errors import KuaimeiError, NotFound, QueueFull, StoreError
+from kuaimei.people.entrance import Entrance
 from kuaimei.server.admission import Admission, Claim, Place
 from kuaimei.server.house import House
 from kuaimei.server.metrics import Metrics
@@ -24,7 +25,6 @@ from kuaimei.server.realtime.protocol import ProtocolError, error_event
 from kuaimei.server.realtime.queueing import wait_for_place
 from kuaimei.server.realtime.session import OUTBOX_LIMIT, Activity, converse, write
 from kuaimei.server.realtime.transport import Client, Goodbye, Transport
-from kuaimei.server.security import owner_of
 from kuaimei.store.ids import new_id
 
 __all__ = ["Reception", "TurnedAway", "Visit", "Wish"]
@@ -95,12 +95,14 @@ class Reception:
         house: Where they talk.
         admission: How many at once.
         metrics: Sees every conversation.
+        entrance: Says who may not stay any more.
     """
 
-    def __init__(self, house: House, admission: Admission, metrics: Metrics) -> None:
+    def __init__(self, house: House, admission: Admission, metrics: Metrics, entrance: Entrance) -> None:
         self._house = house
         self._admission = admission
         self._metrics = metrics
+        self._entrance = entrance
 
     async def admit(self, places: ExitStack, client: Client, wish: Wish) -> Visit:
         """The visit of ``client``, whose session and place are its own while ``places`` is open.
@@ -136,19 +138,21 @@ class Reception:
     async def attend(self, visit: Visit, transport: Transport) -> Goodbye | None:
         """Talk to one client until it leaves (None) or has to go."""
         outbox = Outbox(OUTBOX_LIMIT)
-        ends: set[Coroutine[Any, Any, Goodbye | None]] = {
-            self._talk(visit, transport, outbox),
-            write(transport, outbox),
-            _lost(visit.claim),
-        }
-        tasks = [asyncio.ensure_future(end) for end in ends]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return next(iter(done)).result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        with self._entrance.staying(visit.client.caller) as ended:
+            ends: set[Coroutine[Any, Any, Goodbye | None]] = {
+                self._talk(visit, transport, outbox),
+                write(transport, outbox),
+                _lost(visit.claim),
+                _revoked(ended),
+            }
+            tasks = [asyncio.ensure_future(end) for end in ends]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                return next(iter(done)).result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _talk(self, visit: Visit, transport: Transport, outbox: Outbox) -> Goodbye | None:
         held = await wait_for_place(visit.place, self._admission, transport, outbox)
@@ -165,6 +169,7 @@ class Reception:
             manner=visit.config.manner(),
             earlier=visit.earlier.messages,
             first_turn=visit.earlier.turns + 1,
+            owner=visit.client.owner,
             client=_about(visit),
         )
         async with conversing as conversation:
@@ -212,7 +217,7 @@ class Reception:
             found = await self._house.store.session(session)
         except NotFound:
             raise TurnedAway(told, "session_not_found", 1008, 404) from None
-        if owner_of(found) != owner:
+        if found.owner != owner:
             raise TurnedAway(told, "session_not_found", 1008, 404)
 
     async def _earlier(self, session: str) -> Earlier:
@@ -227,7 +232,7 @@ class Reception:
         if store is None or visit.earlier.turns:
             return
         try:
-            await store.ensure_session(visit.session, _about(visit))
+            await store.ensure_session(visit.session, _about(visit), owner=visit.client.owner)
         except StoreError as error:  # the recorder makes it once the database is back
             _log.warning("session %s begins without its database: %s", visit.session, error)
 
@@ -247,7 +252,7 @@ class Reception:
 def _about(visit: Visit) -> dict[str, Any]:
     """What is noted of the client with its session."""
     client = visit.client
-    about = {"owner": client.owner, "agent": client.agent, "transport": client.transport}
+    about = {"agent": client.agent, "transport": client.transport}
     return {**about, "person": visit.person} if visit.person else about
 
 
@@ -273,6 +278,12 @@ class _Voices(Sequence[str]):
 async def _lost(claim: Claim) -> Goodbye:
     await claim.lost.wait()
     return Goodbye(1008, "the session goes on in another connection", "session_taken_over")
+
+
+async def _revoked(ended: asyncio.Event) -> Goodbye:
+    await ended.wait()
+    told = "the key of this connection was revoked: ask whoever runs the server for another"
+    return Goodbye(1008, "key_revoked", "key_revoked", told)
 
 
 async def _first_of(talking: Coroutine[Any, Any, None], idle: Coroutine[Any, Any, Goodbye]) -> Goodbye | None:

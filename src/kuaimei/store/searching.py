@@ -1,0 +1,168 @@
+"""Looks for what should be gone: in every column that can hold text, and among names of recordings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kuaimei.store.blobs import Blobs
+from kuaimei.store.database import Database
+from kuaimei.store.tables import keys, metadata, preferences, sessions, utterances, voices
+
+__all__ = ["Leftover", "find_leftovers", "find_names", "find_sentences", "renew_statistics"]
+
+_KNOWN: Final = frozenset({"erased_voices"})
+"""Holds ids of deleted voices and nothing else, on purpose: by it what is said in them yet is silenced."""
+_NO_FOLDERS: Final = ("utt_", "trial_", "key_", "person_")
+"""Ids under which no recording lies: there is a folder for each session and each voice."""
+_STATISTICS: Final = "pg_stats"
+"""PostgreSQL keeps samples of what was in a column, until it counts again."""
+_SENTENCE_LENGTH: Final = 8
+"""Characters from which words are somebody's own and no 「你好嗎」."""
+
+_COLUMNS: Final = text(
+    """
+    select table_schema as schema, table_name as "table", column_name as "column"
+    from information_schema.columns join information_schema.tables using (table_schema, table_name)
+    where table_type = 'BASE TABLE' and table_schema not in ('pg_catalog', 'information_schema')
+      and (data_type in ('text', 'character varying', 'character', 'json', 'jsonb', 'ARRAY', 'xml')
+           or udt_name in ('citext', 'name'))
+    order by 1, 2, 3
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A place that was searched.
+
+    Attributes:
+        place: Such as ``database: utterances.transcript``.
+        found: How many rows or names there hold something that should be gone.
+    """
+
+    place: str
+    found: int
+
+
+async def find_names(database: Database, owner: str) -> Sequence[str]:
+    """Ids of a person, and of everything that belongs to them.
+
+    Raises:
+        StoreError: If the database is away.
+    """
+    mine = select(sessions.c.id).where(sessions.c.owner == owner)
+    queries = (
+        mine,
+        select(utterances.c.id).where(utterances.c.session_id.in_(mine)),
+        select(voices.c.id).where(voices.c.owner == owner),
+        select(preferences.c.id).where(preferences.c.owner == owner),
+        select(keys.c.id).where(keys.c.person == owner),
+    )
+    async with database.begin() as connection:
+        found = [name for query in queries for name in await connection.scalars(query)]
+    return [owner, *found]
+
+
+async def find_sentences(database: Database, owner: str, limit: int) -> Sequence[str]:
+    """Sentences that only this person's sessions hold: the longest, for they are the surest sign.
+
+    Raises:
+        StoreError: If the database is away.
+    """
+    query = text(
+        """
+        with mine as (
+            select distinct u.transcript as said from utterances u join sessions s on s.id = u.session_id
+            where s.owner = :owner and length(u.transcript) >= :least
+            order by u.transcript limit 5000
+        ), longest as (select said from mine order by length(said) desc limit :limit)
+        select said from longest where not exists (
+            select from utterances o join sessions t on t.id = o.session_id
+            where t.owner <> :owner and position(longest.said in o.transcript) > 0
+        )
+        """
+    ).bindparams(owner=owner, least=_SENTENCE_LENGTH, limit=limit)
+    async with database.begin() as connection:
+        return list(await connection.scalars(query))
+
+
+async def find_leftovers(
+    database: Database, blobs: Blobs, names: Sequence[str], sentences: Sequence[str]
+) -> Sequence[Leftover]:
+    """Every place that was searched, and how much was found there.
+
+    Args:
+        database: Every table of it, those of the job queue and PostgreSQL's own samples included.
+        blobs: By the names of what lies there.
+        names: Ids, looked for as whole words.
+        sentences: Looked for as parts of a text.
+
+    Raises:
+        StoreError: If a place cannot be searched.
+    """
+    places: list[Leftover] = []
+    wanted = {name for name in names if name}
+    async with database.begin() as connection:
+        await connection.execute(text("set local statement_timeout = 0"))
+        await connection.execute(text("create temporary table wanted (word text primary key) on commit drop"))
+        if wanted:
+            rows = [{"word": word} for word in wanted]
+            await connection.execute(text("insert into wanted (word) values (:word)"), rows)
+        for column in await connection.execute(_COLUMNS):
+            if column.table in _KNOWN or column.schema.startswith("pg_temp"):
+                continue
+            where = f"{_quoted(column.schema)}.{_quoted(column.table)}"
+            found = await _count(connection, where, _quoted(column.column), sentences)
+            places.append(Leftover(f"database: {column.table}.{column.column}", found))
+        known = ", ".join(f"'{name}'" for name in sorted(_KNOWN))
+        samples = f"(select * from {_STATISTICS} where tablename not in ({known}, 'wanted')) as held"  # noqa: S608
+        held = "concat_ws(' ', most_common_vals::text, histogram_bounds::text, most_common_elems::text)"
+        places.append(
+            Leftover(f"database: {_STATISTICS}", await _count(connection, samples, held, sentences))
+        )
+    kept = 0
+    for folder in sorted(name for name in wanted if not name.startswith(_NO_FOLDERS)):
+        for place in (folder, f"voices/{folder}"):
+            kept += len([key async for key in blobs.keys(place)])
+    places.append(Leftover(f"recordings: {blobs.place}", kept))
+    return places
+
+
+async def renew_statistics(database: Database) -> None:
+    """Have PostgreSQL forget the samples that it took of what was deleted.
+
+    Raises:
+        StoreError: If the database is away, or these are another account's tables.
+    """
+    async with database.begin() as connection:
+        for name in metadata.tables:
+            await connection.execute(text(f"analyze {_quoted(name)}"))
+            # Of an empty table it keeps those that it had.
+            if not await connection.scalar(text(f"select exists (select from {_quoted(name)})")):  # noqa: S608
+                gone = text("delete from pg_statistic where starelid = cast(:name as regclass)")
+                await connection.execute(gone.bindparams(name=name))
+
+
+async def _count(connection: AsyncConnection, table: str, column: str, sentences: Sequence[str]) -> int:
+    """Rows of ``table`` whose ``column`` holds a wanted word or one of ``sentences``."""
+    query = text(
+        f"""
+        select count(*) from {table} where exists (
+            select from regexp_split_to_table({column}::text, '[^A-Za-z0-9_-]+') as word
+            join wanted using (word)
+        ) or exists (
+            select from unnest(cast(:sentences as text[])) as sentence
+            where position(sentence in {column}::text) > 0
+        )
+        """  # noqa: S608 - names from the catalogue, quoted
+    ).bindparams(sentences=[*sentences])
+    found: Any = await connection.scalar(query)
+    return int(found or 0)
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
