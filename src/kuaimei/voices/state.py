@@ -54,5 +54,6 @@ def to_voice(row: VoiceRow, cloned_similarity: float) -> Voice:
             "learning": Course(**row.learning).told(),
             "similarity": row.similarity,
             "label": "cloned" if cloned else "similar",
+            "shared": row.shared,
         }
     )

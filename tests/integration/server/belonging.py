@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 from kuaimei.errors import NotFound
 from kuaimei.people.keys import digest, new_key, prefix_of
@@ -13,7 +15,7 @@ from kuaimei.store.people import Forgetting, Person, Role
 from kuaimei.store.records import LOCAL
 from kuaimei.store.voices import VoiceRow
 
-__all__ = ["MemoryKeys", "MemoryPeople", "MemoryVoices"]
+__all__ = ["MemoryKeys", "MemoryPeople", "MemoryVoices", "OneLibrary"]
 
 _NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -107,3 +109,14 @@ class MemoryVoices:
 
     async def file(self, voice: str, name: str) -> bytes:
         raise NotFound(f"{voice}/{name} is not kept")
+
+
+@dataclass
+class OneLibrary:
+    """As `kuaimei.voices.library.VoiceLibrary` to whoever asks in which voices somebody may speak."""
+
+    mine: set[str]
+    room: Any = field(default_factory=lambda: SimpleNamespace(changed=[], withdrawn=[]))
+
+    def may_use(self, voice: str, person: str) -> bool:
+        return voice in self.mine

@@ -8,9 +8,12 @@ from fastapi import APIRouter, Header
 from starlette.responses import Response, StreamingResponse
 
 from kuaimei.dialogue.streams import closing
+from kuaimei.errors import NotAllowed
 from kuaimei.server.errors import ApiError
+from kuaimei.server.house import House
 from kuaimei.server.rest.common import InHouse, Kept, Owner
 from kuaimei.server.rest.sessions import owned, utterance_body
+from kuaimei.server.usable import UsableVoices
 from kuaimei.store.records import Tier
 
 __all__ = ["byte_range", "router"]
@@ -99,6 +102,8 @@ async def render_again(utterance: str, house: InHouse, store: Kept, owner: Owner
         raise ApiError(
             "replies are rendered once here: KUAIMEI_RENDERING__HQ is none", status=409, code="one_tier"
         )
+    if found.voice and found.voice not in UsableVoices(house, owner) and _at_hand(house, found.voice):
+        raise NotAllowed("this reply is in a voice that is not shared with you any more")
     await store.render_again(utterance)
     return utterance_body(await store.utterance(utterance))
 
@@ -110,6 +115,11 @@ async def delete_recording(utterance: str, store: Kept, owner: Owner) -> Respons
     await owned(store, found.session_id, owner)
     await store.delete_utterance(utterance)
     return Response(status_code=204)
+
+
+def _at_hand(house: House, voice: str) -> bool:
+    """The synthesiser knows it: whether anybody else does is for what renders to say."""
+    return voice in house.engines.synthesizer.voices
 
 
 async def _bytes(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -13,7 +13,8 @@ from kuaimei.server.realtime.items import TEXT_LIMIT
 from kuaimei.server.realtime.session import FRAME_LIMIT
 from kuaimei.server.rest.common import InHouse, Owner
 from kuaimei.server.rest.speech import INPUT_LIMIT
-from kuaimei.server.rest.voices import stock_voices, voice_bodies
+from kuaimei.server.rest.voices import voice_bodies
+from kuaimei.server.usable import UsableVoices, stock_voices
 
 __all__ = ["router"]
 
@@ -30,7 +31,6 @@ async def get_status(request: Request, house: InHouse, owner: Owner) -> dict[str
         "url": "/v1/realtime/calls",
         "ice_servers": ice.for_clients(server.ice_servers, owner),
     }
-    voices = house.engines.synthesizer.voices
     return {
         "object": "kuaimei.status",
         "status": "ready",
@@ -43,7 +43,7 @@ async def get_status(request: Request, house: InHouse, owner: Owner) -> dict[str
         },
         "transports": {"webrtc": webrtc, "websocket": {"available": True, "url": "/v1/realtime"}},
         "voices": voice_bodies(stock_voices(house)),
-        "voice": house.settings.voice or voices[0],
+        "voice": UsableVoices(house, owner).default,
         "models": [{"role": s.role, "name": model_id(s), "licence": s.licence or None} for s in house.loaded],
         "kept": house.store is not None,
         "hq": house.hq is not None,
