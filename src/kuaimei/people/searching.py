@@ -51,6 +51,8 @@ class Needles:
 def search_files(home: Path, needles: Needles) -> Sequence[Leftover]:
     """Every folder of the data folder, and this program's files in the temporary folder. Blocks.
 
+    A data folder of somebody else that lies there is not looked into.
+
     Args:
         home: The data folder.
         needles: What is looked for, in names of files and in files that are no sound.
@@ -64,7 +66,7 @@ def search_files(home: Path, needles: Needles) -> Sequence[Leftover]:
     temporary = [
         path
         for found in sorted(Path(tempfile.gettempdir()).glob("kuaimei-*"))
-        if found != home and found not in home.parents
+        if found != home and found not in home.parents and not (found / "postgres").exists()
         for path in (_files(found, home) if found.is_dir() else [found])
     ]
     places.append(Leftover("files: temporary folder", sum(_holds(path, needles) for path in temporary)))

@@ -35,13 +35,13 @@ def _owner(request: Request) -> str:
     return owner
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
 
 
-def _operator(request: Request) -> Caller:
-    caller = _caller(request)
+async def _operator(request: Request) -> Caller:
+    caller: Caller = request.state.caller
     if caller.role != "operator":
         refusals: Refusals = request.app.state.refusals
         refusals.note("not_allowed", request.client.host if request.client else "")

@@ -16,7 +16,7 @@ from kuaimei.server.rest.export import export
 from kuaimei.server.tiers import address, hq_body
 from kuaimei.store.rows import Session, Utterance
 
-__all__ = ["owned", "portable", "router", "utterance_body"]
+__all__ = ["owned", "owned_utterance", "portable", "router", "utterance_body"]
 
 router = APIRouter(prefix="/api/sessions")
 
@@ -34,6 +34,19 @@ async def owned(store: Archive, session: str, owner: str) -> Session:
     if found.owner != owner:
         raise NotFound(f"no session {session} is kept")
     return found
+
+
+async def owned_utterance(store: Archive, utterance: str, owner: str) -> tuple[Utterance, Session]:
+    """The utterance and its session, if they are this owner's.
+
+    Raises:
+        NotFound: If there is none, or it is somebody else's: that it exists is nobody's business.
+    """
+    found = await store.utterance(utterance)
+    session = await store.session(found.session_id)
+    if session.owner != owner:
+        raise NotFound(f"no utterance {utterance} is kept")
+    return found, session
 
 
 async def portable(
