@@ -43,7 +43,7 @@ def _served(home: Path, environment: Mapping[str, str]) -> Iterator[str]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "kuaimei", "serve", "--port", str(port)],
-            env={**kept, **environment, "KUAIMEI_HOME": str(home)},
+            env={**kept, "KUAIMEI_SERVER__OPEN": "true", **environment, "KUAIMEI_HOME": str(home)},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

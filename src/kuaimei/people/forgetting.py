@@ -155,13 +155,19 @@ async def forget(
             gone_voices.add(voice)
     await store.preferences.forget(person)
     await store.ratings.forget(person)
-    with suppress(StoreError):  # where it is not allowed, the search says what that leaves
-        await store.renew_statistics()
+    await _renew_statistics(store)
     await store.people.end_forgetting(person)
+    if what == "all":
+        await _renew_statistics(store)  # of those of the person as well
     # Of somebody who stays their own id and keys stay, too.
     gone = [name for name in names if what == "all" or not name.startswith(("person_", "key_"))]
     needles = Needles([name for name in gone if name != person or what == "all"], sentences)
     return Forgotten(len(gone_sessions), len(gone_voices), tuple(await search(store, needles, home)))
+
+
+async def _renew_statistics(store: Belongings) -> None:
+    with suppress(StoreError):  # where it is not allowed, the search says what that leaves
+        await store.renew_statistics()
 
 
 async def search(store: Belongings, needles: Needles, home: Path) -> Sequence[Leftover]:
