@@ -62,10 +62,13 @@ async def test_permission_denied(open_browser: OpenBrowser) -> None:
 
 async def test_a_page_over_plain_http_from_another_machine(open_browser: OpenBrowser) -> None:
     async with (
-        serving(_house(allowed_hosts=("kuaimei.test",))) as served,
+        serving(_house(key=KEY, allowed_hosts=("kuaimei.test",))) as served,
         open_browser(extra=("--host-resolver-rules=MAP kuaimei.test 127.0.0.1",)) as browser,
         visiting(
-            browser, f"http://kuaimei.test:{served.port}", expected=["Cross-Origin-Opener-Policy"]
+            browser,
+            f"http://kuaimei.test:{served.port}",
+            scripts=[f"localStorage.setItem('kuaimei.key', '{KEY}')"],
+            expected=["Cross-Origin-Opener-Policy"],
         ) as visitor,
     ):
         await visitor.arrive()
