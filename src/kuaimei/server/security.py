@@ -108,7 +108,7 @@ class Guard:
         refusal = self._foreign(scope, headers)
         caller: Caller | None = None
         if refusal is None:
-            caller, refusal = await self._admit(scope, headers, peer)
+            caller, refusal = await self._admit(scope, headers)
         if refusal is not None:
             self._refusals.note(refusal.reason, peer)
             if refusal.reason == "wrong_key":
@@ -147,9 +147,7 @@ class Guard:
             return _Refusal(403, "proxy_not_allowed", "proxied", told)
         return None
 
-    async def _admit(
-        self, scope: Scope, headers: Headers, peer: str
-    ) -> tuple[Caller | None, _Refusal | None]:
+    async def _admit(self, scope: Scope, headers: Headers) -> tuple[Caller | None, _Refusal | None]:
         """Whoever may come in, or why nobody may."""
         presented = key_of(headers, scope.get("subprotocols", ()))
         caller = self._entrance.identify(presented)

@@ -15,7 +15,8 @@ __all__ = ["Leftover", "find_leftovers", "find_names", "find_sentences", "renew_
 
 _KNOWN: Final = frozenset({"erased_voices"})
 """Holds ids of deleted voices and nothing else, on purpose: by it what is said in them yet is silenced."""
-_NO_FOLDERS: Final = ("utt_", "trial_", "key_", "person_")
+_PERSON: Final = "person_"
+_NO_FOLDERS: Final = ("utt_", "trial_", "key_", _PERSON)
 """Ids under which no recording lies: there is a folder for each session and each voice."""
 _STATISTICS: Final = "pg_stats"
 """PostgreSQL keeps samples of what was in a column, until it counts again."""
@@ -50,6 +51,8 @@ class Leftover:
 async def find_names(database: Database, owner: str) -> Sequence[str]:
     """Ids of a person, and of everything that belongs to them.
 
+    Not the id of somebody who was there before ids were made: it may be any word.
+
     Raises:
         StoreError: If the database is away.
     """
@@ -63,7 +66,7 @@ async def find_names(database: Database, owner: str) -> Sequence[str]:
     )
     async with database.begin() as connection:
         found = [name for query in queries for name in await connection.scalars(query)]
-    return [owner, *found]
+    return [*([owner] if owner.startswith(_PERSON) else []), *found]
 
 
 async def find_sentences(database: Database, owner: str, limit: int) -> Sequence[str]:

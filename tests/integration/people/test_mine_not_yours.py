@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from kuaimei.server import create_app
 from kuaimei.settings import Settings
@@ -284,3 +285,30 @@ async def test_an_operator_sees_how_much_there_is_and_nobodys_words(settings: Se
         assert (await house.ben.http.get(f"/api/sessions/{house.anna.ids['session']}")).status_code == 404
         status = (await house.ben.http.get("/api/status")).json()
         assert (status["sessions"] is None) == (role == "member")
+
+
+OPEN = {"/", "/healthz", "/readyz"}
+OPERATORS = {"/metrics"}
+
+
+@pytest.mark.usefixtures("trouble")
+async def test_every_route_needs_a_key_and_few_an_operators(settings: Settings) -> None:
+    """Whoever adds a route has to say here that it is open to all, or to operators alone."""
+    async with two(settings) as house, httpx.AsyncClient(base_url=house.served.url) as stranger:
+        nowhere = dict.fromkeys(("session", "utterance", "voice", "trial", "call"), "sess_0")
+        found: dict[str, set[str]] = {"open": set(), "operators": set()}
+        for method, path in routes():
+            for key in ({}, {"Authorization": "Bearer none"}):
+                answer = await stranger.request(method, address(path, nowhere), headers=key)
+                if answer.status_code != 401:
+                    found["open"].add(path)
+            if method == "GET" and path != "/api/me/export":
+                answer = await house.ben.http.get(address(path, nowhere))
+                if answer.status_code == 403:
+                    found["operators"].add(path)
+        assert found == {"open": OPEN, "operators": OPERATORS}
+        for key in ({}, {"Authorization": "Bearer none"}):
+            with pytest.raises(InvalidStatus) as refused:
+                async with connect(house.served.socket_url, additional_headers=key):
+                    pass
+            assert refused.value.response.status_code == 401
