@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from kuaimei.server import create_app
+from kuaimei.server import create_app, refusals
 from kuaimei.settings import Settings
 from tests.integration.people.two import SECRET, Somebody, Two, two
 from tests.integration.server.calling import Caller, offer_of
@@ -292,8 +292,11 @@ OPERATORS = {"/metrics"}
 
 
 @pytest.mark.usefixtures("trouble")
-async def test_every_route_needs_a_key_and_few_an_operators(settings: Settings) -> None:
+async def test_every_route_needs_a_key_and_few_an_operators(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever adds a route has to say here that it is open to all, or to operators alone."""
+    monkeypatch.setattr(refusals, "_MAX_DELAY_S", 0.0)  # so many wrong keys would take ever longer
     async with two(settings) as house, httpx.AsyncClient(base_url=house.served.url) as stranger:
         nowhere = dict.fromkeys(("session", "utterance", "voice", "trial", "call"), "sess_0")
         found: dict[str, set[str]] = {"open": set(), "operators": set()}
