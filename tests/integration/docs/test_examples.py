@@ -50,7 +50,7 @@ async def test_they_run(tmp_path: Path) -> None:
             code = code.replace(_ADDRESS, served.url).replace(
                 _ADDRESS.replace("http", "ws"), served.url.replace("http", "ws")
             )
-            printed.append(await run(language, code, tmp_path, KUAIMEI_KEY=KEY))
+            printed.append(await run(language, code, tmp_path, API_KEY=KEY))
         curl, client, realtime, typed = printed
         assert '"id":"kuaimei"' in curl.replace(" ", "")
         assert "明天" in curl
@@ -69,6 +69,6 @@ async def test_they_run(tmp_path: Path) -> None:
             shutil.copy(tmp_path / "question.wav", tmp_path / recording)
             (example,) = blocks(readme, "python")
             code = example[1].replace(_ADDRESS, served.url).replace('api_key="none"', f'api_key="{KEY}"')
-            assert "明天" in await run("python", code, tmp_path, KUAIMEI_KEY=KEY)
+            assert "明天" in await run("python", code, tmp_path, API_KEY=KEY)
             assert len(await decode((tmp_path / "hello.mp3").read_bytes(), 24_000)) > 12_000
             (tmp_path / "hello.mp3").unlink()
