@@ -29,8 +29,8 @@ _INTRO = """# REST
 Written by `python -m scripts.rest_reference` from the application; a running server gives the whole
 description, with every schema, at `/api/openapi.json`.
 
-Everything but the page itself, `/healthz` and `/readyz` wants a key, `Authorization: Bearer …`, and answers about
-what belongs to the person whose key it is. `/metrics` wants an operator's.
+Everything but the page itself, `/healthz` and `/readyz` wants a key, `Authorization: Bearer …`, and answers
+about what belongs to the person whose key it is. `/metrics` wants an operator's.
 Failures are answered as in the OpenAI dialect, `{"error": {"message", "type", "code", "param"}}`, with one
 sentence that says what to do. Lists are `{"object": "list", "data": […]}`. How to talk:
 [realtime events](events.md).
