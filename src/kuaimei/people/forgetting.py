@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 _PASSES: Final = 5
 """What is being said meanwhile is found the next time."""
+_MOMENT_S: Final = 2.0
 
 
 class _People(Protocol):
@@ -153,6 +154,7 @@ async def forget(
             with suppress(NotFound):
                 await erase_voice(voice)
             gone_voices.add(voice)
+    await asyncio.to_thread(_empty_samples, home)  # also of voices that went before a crash
     await store.preferences.forget(person)
     await store.ratings.forget(person)
     await _renew_statistics(store)
@@ -161,8 +163,22 @@ async def forget(
         await _renew_statistics(store)  # of those of the person as well
     # Of somebody who stays their own id and keys stay, too.
     gone = [name for name in names if what == "all" or not name.startswith(("person_", "key_"))]
-    needles = Needles([name for name in gone if name != person or what == "all"], sentences)
-    return Forgotten(len(gone_sessions), len(gone_voices), tuple(await search(store, needles, home)))
+    needles = Needles(gone, sentences)
+    searched = await search(store, needles, home)
+    if any(place.found for place in searched):
+        # A job that was being done notices a moment later that what it is about is gone.
+        await asyncio.sleep(_MOMENT_S)
+        searched = await search(store, needles, home)
+    return Forgotten(len(gone_sessions), len(gone_voices), tuple(searched))
+
+
+def _empty_samples(home: Path) -> None:
+    """Samples of voices: they are not named after them, and are made again when somebody asks for them."""
+    for path in (home / "cache" / "voices").glob("*.mp3"):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be deleted ({error.strerror})") from None
 
 
 async def _renew_statistics(store: Belongings) -> None:

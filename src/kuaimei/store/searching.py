@@ -23,6 +23,9 @@ _STATISTICS: Final = "pg_stats"
 _SENTENCE_LENGTH: Final = 8
 """Characters from which words are somebody's own and no 「你好嗎」."""
 
+_PATIENTLY: Final = text("set local statement_timeout = 0")
+"""Everything is looked at, which takes as long as there is much."""
+
 _COLUMNS: Final = text(
     """
     select table_schema as schema, table_name as "table", column_name as "column"
@@ -89,6 +92,7 @@ async def find_sentences(database: Database, owner: str, limit: int) -> Sequence
         """
     ).bindparams(owner=owner, least=_SENTENCE_LENGTH, limit=limit)
     async with database.begin() as connection:
+        await connection.execute(_PATIENTLY)
         return list(await connection.scalars(query))
 
 
@@ -109,7 +113,7 @@ async def find_leftovers(
     places: list[Leftover] = []
     wanted = {name for name in names if name}
     async with database.begin() as connection:
-        await connection.execute(text("set local statement_timeout = 0"))
+        await connection.execute(_PATIENTLY)
         await connection.execute(text("create temporary table wanted (word text primary key) on commit drop"))
         if wanted:
             rows = [{"word": word} for word in wanted]
@@ -141,6 +145,7 @@ async def renew_statistics(database: Database) -> None:
         StoreError: If the database is away, or these are another account's tables.
     """
     async with database.begin() as connection:
+        await connection.execute(_PATIENTLY)
         for name in metadata.tables:
             await connection.execute(text(f"analyze {_quoted(name)}"))
             # Of an empty table it keeps those that it had.

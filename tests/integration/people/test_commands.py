@@ -157,6 +157,8 @@ async def test_beside_a_server_that_runs(settings: Settings, kuaimei: Run, tmp_p
             assert f"sessions/{house.anna.ids['session']}/transcript.txt" in archive.namelist()
             assert f"voices/{house.anna.ids['voice']}/reference.flac" in archive.namelist()
 
+        assert (await house.anna.http.get(f"/api/voices/{house.anna.ids['voice']}/sample")).status_code == 200
+        assert list((settings.home / "cache").rglob("*.mp3"))
         item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": f"又{SECRET}"}]}
         async with talking(house.served, additional_headers=house.anna.shown) as talk:
             await talk.send("conversation.item.create", item=item)
@@ -171,6 +173,7 @@ async def test_beside_a_server_that_runs(settings: Settings, kuaimei: Run, tmp_p
         after = await dumped(house)
         assert [word for word in words if word in after] == []
         assert everywhere(settings.home, *words) == []
+        assert not list((settings.home / "cache").rglob("*.mp3"))  # their names do not tell of whom they are
         listed = await asyncio.to_thread(kuaimei, "people", "list")
         assert "陳怡君" not in listed.stdout
 
