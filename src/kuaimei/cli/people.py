@@ -1,5 +1,6 @@
 """``kuaimei people``: who may come in, by which keys, and what belongs to them."""
 
+import socket
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -23,6 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="People: let them in, list, revoke,
 app.command()(export)
 app.command("forget")(forget_person)
 
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - an address that is told, not listened on
 _SHOWN: Final = ("id", "name", "role", "keys", "sessions", "voices")
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
@@ -197,7 +199,8 @@ def _address(settings: Settings) -> str:
             return host
         if not is_loopback(host):
             return f"https://{host}"
-    host = f"[{server.host}]" if ":" in server.host else server.host
+    host = socket.gethostname() if server.host in _EVERYWHERE else server.host
+    host = f"[{host}]" if ":" in host else host
     return f"http://{host}:{server.port}"
 
 

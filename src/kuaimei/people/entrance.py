@@ -24,7 +24,7 @@ from kuaimei.settings import ServerSettings, Settings
 from kuaimei.system.supervision import Supervisor
 
 if TYPE_CHECKING:  # a worker asks for keys, too, and has no store
-    from kuaimei.store.keys import Admission
+    from kuaimei.store.keys import ValidKey
     from kuaimei.store.people import Person
 
 __all__ = ["Entrance", "KeyRegister", "PeopleRegister"]
@@ -54,7 +54,7 @@ class PeopleRegister(Protocol):
 class KeyRegister(Protocol):
     """Of `kuaimei.store.keys.Keys`, whose words apply."""
 
-    async def admissions(self) -> Sequence["Admission"]:
+    async def valid(self) -> Sequence["ValidKey"]:
         """Every key that lets somebody in."""
         ...
 
@@ -215,7 +215,7 @@ class Entrance:
             if self._used:
                 used, self._used = [*self._used], set()
                 await keys.note_use(used)
-            admitted, everybody = await keys.admissions(), await people.all()
+            admitted, everybody = await keys.valid(), await people.all()
             self._keys = {
                 one.sha256: Caller(one.person.id, one.person.name, one.person.role, "key", one.key)
                 for one in admitted

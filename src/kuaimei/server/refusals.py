@@ -19,6 +19,8 @@ Reason: TypeAlias = Literal[
 key is asked for; a name that a proxy may not give; no key; a key that is nobody's; a role that may not."""
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
+_ORDINARY: Final[frozenset[Reason]] = frozenset({"no_key"})
+"""Whoever opens the page for the first time is asked for a key by this."""
 _INTERVAL_S: Final = 60.0
 """At most one line in so long for each reason and address …"""
 _LINES: Final = 60
@@ -86,7 +88,8 @@ class Refusals:
             return
         self._recent.append(now)
         more = f" (and {line.held_back} more since the last line)" if line and line.held_back else ""
-        _log.warning("refused a request from %s: %s%s", which[1], reason, more)
+        level = logging.INFO if reason in _ORDINARY else logging.WARNING
+        _log.log(level, "refused a request from %s: %s%s", which[1], reason, more)
         self._lines[which] = _Line(now)
         self._lines.move_to_end(which)
         while len(self._lines) > _REMEMBERED:

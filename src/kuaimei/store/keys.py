@@ -15,7 +15,7 @@ from kuaimei.store.ids import new_id
 from kuaimei.store.people import TELL, Person
 from kuaimei.store.tables import keys, people
 
-__all__ = ["Admission", "Key", "Keys"]
+__all__ = ["Key", "Keys", "ValidKey"]
 
 _COARSE: Final = text("interval '10 minutes'")
 """When a key was used last is known to this: more would be a record of somebody's day."""
@@ -43,7 +43,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class ValidKey:
     """A key that lets somebody in.
 
     Attributes:
@@ -112,7 +112,7 @@ class Keys:
             row = (await connection.execute(select(*_KEY).where(keys.c.id == found[0].id))).one()
             return Key(**row._mapping)
 
-    async def admissions(self) -> Sequence[Admission]:
+    async def valid(self) -> Sequence[ValidKey]:
         """Every key that lets somebody in.
 
         Raises:
@@ -123,7 +123,7 @@ class Keys:
         async with self._database.begin() as connection:
             found = await connection.execute(query)
             return [
-                Admission(row.key_id, row.sha256, Person(**{c.name: row._mapping[c.name] for c in people.c}))
+                ValidKey(row.key_id, row.sha256, Person(**{c.name: row._mapping[c.name] for c in people.c}))
                 for row in found
             ]
 

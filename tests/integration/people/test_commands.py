@@ -137,14 +137,14 @@ def _all(output: io.FileIO) -> str:
 async def test_beside_a_server_that_runs(settings: Settings, kuaimei: Run, tmp_path: Path) -> None:
     import asyncio
 
-    async with two(settings) as house:
-        await house.own(house.anna)
+    async with two(settings) as both:
+        await both.own(both.anna)
         given = await asyncio.to_thread(as_json, kuaimei, "people", "add", "claire")
         shown = {"Authorization": f"Bearer {given['key']['text']}"}
         async with asyncio.timeout(20):
-            while (await house.ben.http.get("/api/me", headers=shown)).status_code != 200:  # noqa: ASYNC110
+            while (await both.ben.http.get("/api/me", headers=shown)).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-        async with talking(house.served, additional_headers=shown) as talk:
+        async with talking(both.served, additional_headers=shown) as talk:
             await asyncio.to_thread(kuaimei, "people", "revoke", given["key"]["id"])
             assert (await talk.error())["code"] == "key_revoked"
 
@@ -154,23 +154,23 @@ async def test_beside_a_server_that_runs(settings: Settings, kuaimei: Run, tmp_p
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         with zipfile.ZipFile(file) as archive:
             assert archive.testzip() is None
-            assert f"sessions/{house.anna.ids['session']}/transcript.txt" in archive.namelist()
-            assert f"voices/{house.anna.ids['voice']}/reference.flac" in archive.namelist()
+            assert f"sessions/{both.anna.ids['session']}/transcript.txt" in archive.namelist()
+            assert f"voices/{both.anna.ids['voice']}/reference.flac" in archive.namelist()
 
-        assert (await house.anna.http.get(f"/api/voices/{house.anna.ids['voice']}/sample")).status_code == 200
+        assert (await both.anna.http.get(f"/api/voices/{both.anna.ids['voice']}/sample")).status_code == 200
         assert list((settings.home / "cache").rglob("*.mp3"))
         item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": f"又{SECRET}"}]}
-        async with talking(house.served, additional_headers=house.anna.shown) as talk:
+        async with talking(both.served, additional_headers=both.anna.shown) as talk:
             await talk.send("conversation.item.create", item=item)
             await talk.until("conversation.item.done")
             done = await asyncio.to_thread(kuaimei, "people", "forget", "陳怡君", "--yes")
             assert (await talk.error())["code"] == "key_revoked"
-        assert await house.store.settle()
+        assert await both.store.settle()
         assert "nothing of theirs was found" in done.stderr
         assert "not searched: backups" in done.stderr
         assert "database: utterances.transcript\t0" in done.stdout
-        words = (SECRET, "陳怡君", house.anna.person.id, digest(house.anna.key), *house.anna.ids.values())
-        after = await dumped(house)
+        words = (SECRET, "陳怡君", both.anna.person.id, digest(both.anna.key), *both.anna.ids.values())
+        after = await dumped(both)
         assert [word for word in words if word in after] == []
         assert everywhere(settings.home, *words) == []
         assert not list((settings.home / "cache").rglob("*.mp3"))  # their names do not tell of whom they are
@@ -181,12 +181,12 @@ async def test_beside_a_server_that_runs(settings: Settings, kuaimei: Run, tmp_p
 async def test_forgetting_asks_first_and_says_what_is_left(settings: Settings, kuaimei: Run) -> None:
     import asyncio
 
-    async with two(settings) as house:
-        await house.own(house.anna)
-        session = house.anna.ids["session"]
+    async with two(settings) as both:
+        await both.own(both.anna)
+        session = both.anna.ids["session"]
         refused = await asyncio.to_thread(kuaimei, "people", "forget", "陳怡君", stdin="n\n", status=1)
         assert "1 sessions and 1 voices" in refused.stderr
-        assert (await house.store.session(session)).owner == house.anna.person.id
+        assert (await both.store.session(session)).owner == both.anna.person.id
         # Somebody copied a sentence, and something names the session: that is found, and told.
         (settings.home / "notes").mkdir()
         (settings.home / "notes" / "mine.txt").write_text(f"she said: {SECRET}!")
@@ -219,5 +219,5 @@ async def test_nobody_is_half_removed(settings: Settings) -> None:
         anna = await store.people.add("anna")
         await store.create_session(owner=anna.id)
         await store.people.begin_forgetting(anna.id, "all")
-        assert await store.keys.admissions() == []
+        assert await store.keys.valid() == []
         assert [person.forgetting for person in await store.people.all()] == [None, "all"]

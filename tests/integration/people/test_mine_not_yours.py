@@ -96,49 +96,49 @@ def told(answer: httpx.Response, ids: dict[str, str]) -> tuple[int, str, str]:
 
 
 async def test_every_route_with_an_id_answers_as_if_it_were_not_there(settings: Settings) -> None:
-    async with two(settings) as house, Caller() as caller:
-        await house.own(house.anna)
-        shown = house.anna.shown["Authorization"]
-        answer = await offer_of(house.served, await caller.offer(), authorization=shown)
+    async with two(settings) as both, Caller() as caller:
+        await both.own(both.anna)
+        shown = both.anna.shown["Authorization"]
+        answer = await offer_of(both.served, await caller.offer(), authorization=shown)
         assert answer.status_code == 201, answer.text
-        house.anna.ids["call"] = answer.headers["location"].rsplit("/", 1)[1]
+        both.anna.ids["call"] = answer.headers["location"].rsplit("/", 1)[1]
         await caller.accept(answer.text, answer.headers["location"])
         await caller.until("session.created")
-        ids = house.anna.ids
+        ids = both.anna.ids
         nowhere = {name: f"{id_.partition('_')[0]}_{'0' * 26}" for name, id_ in ids.items()}
-        before = await everything(house)
+        before = await everything(both)
 
         for method, path in WITH_IDS:
-            theirs = told(await asked(house.ben, method, path, ids), ids)
-            none = told(await asked(house.ben, method, path, nowhere), nowhere)
+            theirs = told(await asked(both.ben, method, path, ids), ids)
+            none = told(await asked(both.ben, method, path, nowhere), nowhere)
             assert theirs == none, f"{method} {path}"
             assert theirs[:2] == (404, "not_found"), f"{method} {path}"
-        assert await everything(house) == before
+        assert await everything(both) == before
 
         # The same asked by whose it is: the ids are right, and the test could have failed.
         for method, path in WITH_IDS:
-            own = await asked(house.anna, method, path, ids)
+            own = await asked(both.anna, method, path, ids)
             allowed = {200, 201, 202, 204} | ({409} if (method, path) in ALREADY | ONCE else set())
             assert own.status_code in allowed, f"{method} {path}: {own.text[:300]}"
 
 
-async def everything(house: Two) -> Any:
+async def everything(both: Two) -> Any:
     """What is kept of Anna's, as she sees it."""
     return [
-        (await house.anna.http.get(address(path, house.anna.ids))).json()
+        (await both.anna.http.get(address(path, both.anna.ids))).json()
         for path in ("/api/sessions/{session}", "/api/sessions/{session}/utterances", "/api/voices/{voice}")
     ]
 
 
 @pytest.mark.usefixtures("trouble")  # that somebody was refused is told
 async def test_nothing_that_is_listed_is_somebody_elses(settings: Settings) -> None:
-    async with two(settings) as house:
-        await house.own(house.anna)
+    async with two(settings) as both:
+        await both.own(both.anna)
         for path in WITHOUT_IDS:
-            found = await contents(house.ben, path)
-            for secret in (SECRET, *house.anna.ids.values(), house.anna.person.id, "陳怡君"):
+            found = await contents(both.ben, path)
+            for secret in (SECRET, *both.anna.ids.values(), both.anna.person.id, "陳怡君"):
                 assert secret not in found, f"{path} tells {secret}"
-        mine = {path: await contents(house.anna, path) for path in WITHOUT_IDS}
+        mine = {path: await contents(both.anna, path) for path in WITHOUT_IDS}
         for path in ("/api/sessions", "/api/voices", "/api/listening/results.csv", "/api/me/export"):
             assert SECRET in mine[path]
         for path in ("/api/status", "/metrics", "/healthz", "/api/openapi.json"):
@@ -155,40 +155,40 @@ async def contents(who: Somebody, path: str) -> str:
 
 
 async def test_nobody_goes_on_with_somebody_elses_session(settings: Settings) -> None:
-    async with two(settings) as house:
-        await house.own(house.anna)
-        session = house.anna.ids["session"]
+    async with two(settings) as both:
+        await both.own(both.anna)
+        session = both.anna.ids["session"]
         for takeover in ("", "&takeover=true"):
-            url = f"{house.served.socket_url}?session={session}{takeover}"
-            async with connect(url, additional_headers=house.ben.shown) as socket:
+            url = f"{both.served.socket_url}?session={session}{takeover}"
+            async with connect(url, additional_headers=both.ben.shown) as socket:
                 assert json.loads(await socket.recv())["error"]["code"] == "session_not_found"
             async with Caller() as caller:
                 query = f"?session={session}{takeover}"
-                shown = house.ben.shown["Authorization"]
-                answer = await offer_of(house.served, await caller.offer(), query, authorization=shown)
+                shown = both.ben.shown["Authorization"]
+                answer = await offer_of(both.served, await caller.offer(), query, authorization=shown)
             assert (answer.status_code, answer.json()["error"]["code"]) == (404, "session_not_found")
-        async with talking(house.served, f"?session={session}", additional_headers=house.anna.shown) as talk:
+        async with talking(both.served, f"?session={session}", additional_headers=both.anna.shown) as talk:
             assert talk.events[0]["session"]["id"] == session
 
 
 async def test_what_is_said_belongs_to_who_said_it(settings: Settings) -> None:
-    async with two(settings) as house:
-        async with talking(house.served, additional_headers=house.ben.shown) as talk:
+    async with two(settings) as both:
+        async with talking(both.served, additional_headers=both.ben.shown) as talk:
             session = talk.events[0]["session"]["id"]
-            assert (await house.store.session(session)).owner == house.ben.person.id
+            assert (await both.store.session(session)).owner == both.ben.person.id
         async with Caller() as caller:
             answer = await offer_of(
-                house.served, await caller.offer(), authorization=house.anna.shown["Authorization"]
+                both.served, await caller.offer(), authorization=both.anna.shown["Authorization"]
             )
             await caller.accept(answer.text, answer.headers["location"])
             session = (await caller.until("session.created"))["session"]["id"]
-            assert (await house.store.session(session)).owner == house.anna.person.id
+            assert (await both.store.session(session)).owner == both.anna.person.id
 
 
 async def test_in_a_voice_that_is_not_shared_nobody_else_speaks(settings: Settings) -> None:
-    async with two(settings) as house:
-        await house.own(house.anna)
-        voice = house.anna.ids["voice"]
+    async with two(settings) as both:
+        await both.own(both.anna)
+        voice = both.anna.ids["voice"]
         spoken = {"input": "你好", "voice": voice, "response_format": "pcm"}
         wanted = {"type": "realtime", "audio": {"output": {"voice": voice}}}
         heard: list[str] = []
@@ -201,7 +201,7 @@ async def test_in_a_voice_that_is_not_shared_nobody_else_speaks(settings: Settin
             ]
             compared = await who.http.get("/api/listening/next", params={"kind": "voices", "voice": voice})
             ways.append(compared.status_code)
-            async with talking(house.served, additional_headers=who.shown) as talk:
+            async with talking(both.served, additional_headers=who.shown) as talk:
                 await talk.send("session.update", session=wanted)
                 event = await talk.next()
                 ways.append(event.get("error", {}).get("code", "ok") if "error" in event else "ok")
@@ -217,14 +217,14 @@ async def test_in_a_voice_that_is_not_shared_nobody_else_speaks(settings: Settin
 
         none = [400, 404, 404, 404, "voice_not_found", 400, "not listed"]
         whole = [200, 200, 200, 200, "ok", 201, "listed"]
-        assert await tries(house.anna) == whole
-        assert await tries(house.ben) == none
+        assert await tries(both.anna) == whole
+        assert await tries(both.ben) == none
         assert all(voice not in message.partition(";")[2] for message in heard)
 
-        shared = await house.anna.http.patch(f"/api/voices/{voice}", json={"shared": True})
+        shared = await both.anna.http.patch(f"/api/voices/{voice}", json={"shared": True})
         assert (shared.json()["shared"], shared.json()["mine"]) == (True, True)
-        assert await tries(house.ben) == whole
-        seen = (await house.ben.http.get(f"/api/voices/{voice}")).json()
+        assert await tries(both.ben) == whole
+        seen = (await both.ben.http.get(f"/api/voices/{voice}")).json()
         assert (seen["shared"], seen["mine"], seen["consent"], seen["transcript"]) == (
             True,
             False,
@@ -232,7 +232,7 @@ async def test_in_a_voice_that_is_not_shared_nobody_else_speaks(settings: Settin
             None,
         )
         assert seen["reference"] is None
-        assert house.anna.person.id not in json.dumps(seen)
+        assert both.anna.person.id not in json.dumps(seen)
         for method, rest, body in (
             ("PATCH", "", {"name": "我的"}),
             ("PATCH", "", {"shared": False}),
@@ -241,39 +241,39 @@ async def test_in_a_voice_that_is_not_shared_nobody_else_speaks(settings: Settin
             ("POST", "/learn/cancel", None),
             ("GET", "/reference", None),
         ):
-            refused = await house.ben.http.request(method, f"/api/voices/{voice}{rest}", json=body)
+            refused = await both.ben.http.request(method, f"/api/voices/{voice}{rest}", json=body)
             assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_allowed")
 
-        async with talking(house.served, additional_headers=house.ben.shown) as talk:
+        async with talking(both.served, additional_headers=both.ben.shown) as talk:
             await talk.send("session.update", session=wanted)
             assert (await talk.until("session.updated"))["session"]["audio"]["output"]["voice"] == voice
-            await house.anna.http.patch(f"/api/voices/{voice}", json={"shared": False})
+            await both.anna.http.patch(f"/api/voices/{voice}", json={"shared": False})
             # Whoever speaks in it at that moment stops doing so.
             assert (await talk.until("session.updated"))["session"]["audio"]["output"]["voice"] == "zf_one"
-        assert await tries(house.ben) == none
-        assert await tries(house.anna) == whole
+        assert await tries(both.ben) == none
+        assert await tries(both.anna) == whole
 
 
 async def test_a_default_voice_that_is_somebodys_is_nobody_elses_default(settings: Settings) -> None:
-    async with two(settings) as house:
-        await house.own(house.anna)
-        voice = house.anna.ids["voice"]
-        room = house.living.library.room
+    async with two(settings) as both:
+        await both.own(both.anna)
+        voice = both.anna.ids["voice"]
+        room = both.living.library.room
         object.__setattr__(room.settings, "voice", voice)  # as if it had been configured
-        for who, default in ((house.anna, voice), (house.ben, "zf_one")):
+        for who, default in ((both.anna, voice), (both.ben, "zf_one")):
             assert (await who.http.get("/api/status")).json()["voice"] == default
-            async with talking(house.served, additional_headers=who.shown) as talk:
+            async with talking(both.served, additional_headers=who.shown) as talk:
                 assert talk.events[0]["session"]["audio"]["output"]["voice"] == default
             await who.http.post("/v1/audio/speech", json={"input": "你好", "response_format": "pcm"})
-            assert house.living.bank.requests[-1].voice_id == default
+            assert both.living.bank.requests[-1].voice_id == default
 
 
 @pytest.mark.usefixtures("trouble")  # that somebody was refused is told
 @pytest.mark.parametrize("role", ["member", "operator"])
 async def test_an_operator_sees_how_much_there_is_and_nobodys_words(settings: Settings, role: Any) -> None:
-    async with two(settings, roles=("member", role)) as house:
-        await house.own(house.anna)
-        metrics = await house.ben.http.get("/metrics")
+    async with two(settings, roles=("member", role)) as both:
+        await both.own(both.anna)
+        metrics = await both.ben.http.get("/metrics")
         if role == "member":
             assert (metrics.status_code, metrics.json()["error"]["code"]) == (403, "not_allowed")
         else:
@@ -281,9 +281,9 @@ async def test_an_operator_sees_how_much_there_is_and_nobodys_words(settings: Se
             assert "kuaimei_store_sessions 1.0" in metrics.text
             assert 'kuaimei_refused_total{reason="wrong_key"} 0.0' in metrics.text
         assert SECRET not in metrics.text
-        assert (await house.ben.http.get("/api/sessions")).json()["data"] == []
-        assert (await house.ben.http.get(f"/api/sessions/{house.anna.ids['session']}")).status_code == 404
-        status = (await house.ben.http.get("/api/status")).json()
+        assert (await both.ben.http.get("/api/sessions")).json()["data"] == []
+        assert (await both.ben.http.get(f"/api/sessions/{both.anna.ids['session']}")).status_code == 404
+        status = (await both.ben.http.get("/api/status")).json()
         assert (status["sessions"] is None) == (role == "member")
 
 
@@ -297,7 +297,7 @@ async def test_every_route_needs_a_key_and_few_an_operators(
 ) -> None:
     """Whoever adds a route has to say here that it is open to all, or to operators alone."""
     monkeypatch.setattr(refusals, "_MAX_DELAY_S", 0.0)  # so many wrong keys would take ever longer
-    async with two(settings) as house, httpx.AsyncClient(base_url=house.served.url) as stranger:
+    async with two(settings) as both, httpx.AsyncClient(base_url=both.served.url) as stranger:
         nowhere = dict.fromkeys(("session", "utterance", "voice", "trial", "call"), "sess_0")
         found: dict[str, set[str]] = {"open": set(), "operators": set()}
         for method, path in routes():
@@ -306,12 +306,12 @@ async def test_every_route_needs_a_key_and_few_an_operators(
                 if answer.status_code != 401:
                     found["open"].add(path)
             if method == "GET" and path != "/api/me/export":
-                answer = await house.ben.http.get(address(path, nowhere))
+                answer = await both.ben.http.get(address(path, nowhere))
                 if answer.status_code == 403:
                     found["operators"].add(path)
         assert found == {"open": OPEN, "operators": OPERATORS}
         for key in ({}, {"Authorization": "Bearer none"}):
             with pytest.raises(InvalidStatus) as refused:
-                async with connect(house.served.socket_url, additional_headers=key):
+                async with connect(both.served.socket_url, additional_headers=key):
                     pass
             assert refused.value.response.status_code == 401

@@ -36,17 +36,17 @@ async def test_open_connections_end_and_others_go_on(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(entrances, "_POLL_S", 3600.0)  # it is heard of, not found by asking
-    async with two(settings) as house, Caller() as caller:
-        shown = house.anna.shown["Authorization"]
-        answer = await offer_of(house.served, await caller.offer(), authorization=shown)
+    async with two(settings) as both, Caller() as caller:
+        shown = both.anna.shown["Authorization"]
+        answer = await offer_of(both.served, await caller.offer(), authorization=shown)
         await caller.accept(answer.text, answer.headers["location"])
         await caller.until("session.created")
         async with (
-            talking(house.served, additional_headers=house.anna.shown) as talk,
-            talking(house.served, additional_headers=house.ben.shown) as other,
+            talking(both.served, additional_headers=both.anna.shown) as talk,
+            talking(both.served, additional_headers=both.ben.shown) as other,
         ):
             async with open_store(settings) as elsewhere:  # as the command does, in another process
-                await elsewhere.keys.revoke(house.anna.key_id)
+                await elsewhere.keys.revoke(both.anna.key_id)
             error = await talk.error()
             assert error["code"] == "key_revoked"
             assert "ask whoever runs the server" in error["message"]
@@ -55,25 +55,25 @@ async def test_open_connections_end_and_others_go_on(
             assert (goodbye["code"], goodbye["reason"]) == (1008, "key_revoked")
             async with asyncio.timeout(20):
                 await caller.closed.wait()
-            assert (await house.anna.http.get("/api/me")).status_code == 401
+            assert (await both.anna.http.get("/api/me")).status_code == 401
             with pytest.raises(InvalidStatus) as refused:
-                async with connect(house.served.socket_url, additional_headers=house.anna.shown):
+                async with connect(both.served.socket_url, additional_headers=both.anna.shown):
                     pass
             assert refused.value.response.status_code == 401
             await other.send("session.update", session={"type": "realtime"})
             await other.until("session.updated")
-            assert (await house.ben.http.get("/api/me")).status_code == 200
+            assert (await both.ben.http.get("/api/me")).status_code == 200
 
 
 async def test_whoever_waits_in_the_queue_goes_as_well(settings: Settings) -> None:
     one_place = settings.server.model_copy(update={"max_sessions": 1})
     async with (
-        two(settings.model_copy(update={"server": one_place})) as house,
-        talking(house.served, additional_headers=house.ben.shown),
-        connect(house.served.socket_url, additional_headers=house.anna.shown) as waiting,
+        two(settings.model_copy(update={"server": one_place})) as both,
+        talking(both.served, additional_headers=both.ben.shown),
+        connect(both.served.socket_url, additional_headers=both.anna.shown) as waiting,
     ):
         assert json.loads(await waiting.recv())["type"].startswith("kuaimei.")
-        await house.store.keys.revoke(house.anna.key_id)
+        await both.store.keys.revoke(both.anna.key_id)
         assert await closed(waiting) == (1008, "key_revoked")
 
 
@@ -86,24 +86,24 @@ async def answered(client: httpx.AsyncClient, status: int) -> None:
 
 @pytest.mark.usefixtures("trouble")
 async def test_another_key_of_the_same_person_goes_on(settings: Settings) -> None:
-    async with two(settings) as house:
+    async with two(settings) as both:
         second = "km_" + "0123456789abcdefghjkmnpqrstvwxyz"
-        kept = await house.store.keys.add(house.anna.person.id, sha256=digest(second), prefix="km_0123")
+        kept = await both.store.keys.add(both.anna.person.id, sha256=digest(second), prefix="km_0123")
         shown = {"Authorization": f"Bearer {second}"}
-        async with httpx.AsyncClient(base_url=house.served.url, headers=shown) as client:
+        async with httpx.AsyncClient(base_url=both.served.url, headers=shown) as client:
             await answered(client, 200)
-            async with talking(house.served, additional_headers=shown) as talk:
-                await house.store.keys.revoke(house.anna.key_id)
-                await answered(house.anna.http, 401)
+            async with talking(both.served, additional_headers=shown) as talk:
+                await both.store.keys.revoke(both.anna.key_id)
+                await answered(both.anna.http, 401)
                 await talk.send("session.update", session={"type": "realtime"})
                 await talk.until("session.updated")
-                await house.store.keys.revoke(kept.id)
+                await both.store.keys.revoke(kept.id)
                 assert await closed(talk.socket) == (1008, "key_revoked")
 
 
 async def test_somebody_who_is_forgotten_goes(settings: Settings) -> None:
-    async with two(settings) as house, talking(house.served, additional_headers=house.anna.shown) as talk:
-        await house.store.people.begin_forgetting(house.anna.person.id, "all")
+    async with two(settings) as both, talking(both.served, additional_headers=both.anna.shown) as talk:
+        await both.store.people.begin_forgetting(both.anna.person.id, "all")
         assert await closed(talk.socket) == (1008, "key_revoked")
 
 
@@ -111,8 +111,8 @@ async def test_a_notification_that_is_lost_is_made_up_for(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(entrances, "_POLL_S", 0.05)
-    async with two(settings) as house, talking(house.served, additional_headers=house.anna.shown) as talk:
-        async with house.store._database.begin() as connection:  # by nobody who tells of it
+    async with two(settings) as both, talking(both.served, additional_headers=both.anna.shown) as talk:
+        async with both.store._database.begin() as connection:  # by nobody who tells of it
             await connection.exec_driver_sql("update keys set revoked_at = now()")
         assert await closed(talk.socket) == (1008, "key_revoked")
 
@@ -148,7 +148,7 @@ async def test_while_the_database_is_away_whoever_was_let_in_still_is(
         raise StoreError("the database is away")
 
     async with serving(TestHouse(settings=make_settings(open=False), store=archive)) as served:
-        monkeypatch.setattr(archive.keys, "admissions", away)
+        monkeypatch.setattr(archive.keys, "valid", away)
         archive.people.changed.set()
         await eventually(lambda: asked > 2)
         async with talking(served, additional_headers={"Authorization": f"Bearer {key}"}):

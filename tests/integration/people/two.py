@@ -94,25 +94,25 @@ async def eventually_ready(living: Living, voice: str, owner: str) -> None:
 
 @asynccontextmanager
 async def two(settings: Settings, *, roles: tuple[Role, Role] = ("member", "member")) -> AsyncIterator[Two]:
-    """Both of them at the door."""
-    async with living(settings, learn="none") as house:
-        engines = calling_engines(synthesizer=house.bank)
+    """Both of them, and the server."""
+    async with living(settings, learn="none") as both:
+        engines = calling_engines(synthesizer=both.bank)
         whole = House(
-            house.library.room.settings,
+            both.library.room.settings,
             engines,
-            house.store,
+            both.store,
             (),
             (Lane("cores", 2),),
             Quiet(settle_s=0.01),
-            voices=house.library,
+            voices=both.library,
         )
         entrance = Entrance(settings.server)
         async with serving(cast(TestHouse, whole), entrance=entrance) as served:
             people = []
             for name, role in zip(("陳怡君", "ben"), roles, strict=True):
-                person = await house.store.people.add(name, role)
+                person = await both.store.people.add(name, role)
                 key = new_key()
-                kept = await house.store.keys.add(person.id, sha256=digest(key), prefix=prefix_of(key))
+                kept = await both.store.keys.add(person.id, sha256=digest(key), prefix=prefix_of(key))
                 client = httpx.AsyncClient(
                     base_url=served.url,
                     headers={"Authorization": f"Bearer {key}"},
@@ -122,7 +122,7 @@ async def two(settings: Settings, *, roles: tuple[Role, Role] = ("member", "memb
                 people.append(Somebody(person, key, kept.id, client))
             await eventually(lambda: all(entrance.identify(one.key) for one in people))
             try:
-                yield Two(house, served, *people)
+                yield Two(both, served, *people)
             finally:
                 for somebody in people:
                     await somebody.http.aclose()

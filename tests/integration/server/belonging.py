@@ -10,7 +10,7 @@ from typing import Any
 
 from kuaimei.errors import NotFound
 from kuaimei.people.keys import digest, new_key, prefix_of
-from kuaimei.store.keys import Admission, Key
+from kuaimei.store.keys import Key, ValidKey
 from kuaimei.store.people import Forgetting, Person, Role
 from kuaimei.store.records import LOCAL
 from kuaimei.store.voices import VoiceRow
@@ -72,13 +72,13 @@ class MemoryKeys:
     """Keys of `MemoryPeople`."""
 
     people: MemoryPeople
-    admitted: dict[str, Admission] = field(default_factory=dict)
+    admitted: dict[str, ValidKey] = field(default_factory=dict)
 
     async def give(self, person: Person) -> str:
         """A key of that person's."""
         key = new_key()
         name = f"key_{len(self.admitted) + 1}"
-        self.admitted[name] = Admission(name, digest(key), person)
+        self.admitted[name] = ValidKey(name, digest(key), person)
         self.people.changed.set()
         return key
 
@@ -87,7 +87,7 @@ class MemoryKeys:
         del self.admitted[name]
         self.people.changed.set()
 
-    async def admissions(self) -> Sequence[Admission]:
+    async def valid(self) -> Sequence[ValidKey]:
         return [*self.admitted.values()]
 
     async def note_use(self, used: Sequence[str]) -> None:

@@ -85,7 +85,7 @@ async def test_people_and_their_keys(settings: Settings) -> None:
         key, kept = await given_key(store, anna.id, "手機")
         with pytest.raises(NotFound):
             await given_key(store, "person_nobody")
-        (admitted,) = await store.keys.admissions()
+        (admitted,) = await store.keys.valid()
         assert (admitted.sha256, admitted.person.id, admitted.key) == (digest(key), anna.id, kept.id)
         assert (kept.label, kept.prefix, kept.last_used_at, kept.revoked_at) == ("手機", key[:7], None, None)
         await store.keys.note_use([kept.id])
@@ -94,7 +94,7 @@ async def test_people_and_their_keys(settings: Settings) -> None:
         assert used.last_used_at.second == used.last_used_at.minute % 10 == 0  # coarse
         again = await store.keys.revoke(key[:7])
         assert again.revoked_at is not None
-        assert await store.keys.admissions() == []
+        assert await store.keys.valid() == []
         assert (await store.keys.revoke(kept.id)).revoked_at == again.revoked_at
         with pytest.raises(NotFound, match="kuaimei people keys"):
             await store.keys.revoke("km_none")

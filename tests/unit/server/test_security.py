@@ -154,7 +154,7 @@ async def test_keys() -> None:
 
 
 async def test_without_any_key_set_nobody_comes_in() -> None:
-    """Forgetting to give the guard what it needs closes the door, it does not open it."""
+    """Forgetting to give the guard what it needs keeps people out; it does not let them in."""
     closed = Guard(inside, ServerSettings())
     assert (await ask(closed))[0] == 401
     assert (await ask(closed, authorization="Bearer "))[0] == 401
