@@ -4,10 +4,12 @@ On a machine with several accounts everybody can reach a server on loopback; who
 whoever can read this file or was given the address with the key in it, can use it.
 """
 
+import fcntl
 import logging
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -35,13 +37,15 @@ def read_machine_key(home: Path) -> str:
     path = home / FILE
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _close_to_others(path, descriptor)
+            text = os.read(descriptor, _SIZE_LIMIT).decode("ascii", "replace").strip()
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return ""
     except OSError as error:
         raise SettingsError(f"the machine's key {path} cannot be read ({error.strerror})") from None
-    with os.fdopen(descriptor, "rb") as file:
-        _close_to_others(path, file.fileno())
-        text = file.read(_SIZE_LIMIT).decode("ascii", "replace").strip()
     return text if is_key(text) else ""
 
 
@@ -53,26 +57,15 @@ def ensure_machine_key(home: Path) -> str:
     """
     if key := read_machine_key(home):
         return key
-    path = home / FILE
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.is_file():  # cut off while it was written, by an older program or a full disk
-            path.unlink()
-        made = _written(home, new_key())
-        try:
-            # Two that start at once agree on one key: the second finds the first one's.
-            os.link(made, path)
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without hard links
-            os.rename(made, path)
-        finally:
-            with suppress(FileNotFoundError):
-                made.unlink()
-        _sync(home)
+        # Two that start at once agree on one key: the second finds the first one's.
+        with _alone(home):
+            if key := read_machine_key(home):
+                return key
+            return _put(home, new_key())
     except OSError as error:
-        raise SettingsError(f"the machine's key cannot be kept in {path} ({error.strerror})") from None
-    return read_machine_key(home)
+        raise SettingsError(f"the machine's key cannot be kept in {home / FILE} ({error.strerror})") from None
 
 
 def replace_machine_key(home: Path) -> str:
@@ -81,31 +74,46 @@ def replace_machine_key(home: Path) -> str:
     Raises:
         SettingsError: If it cannot be kept.
     """
-    key = new_key()
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _written(home, key).replace(home / FILE)
-        _sync(home)
+        with _alone(home):
+            return _put(home, new_key())
     except OSError as error:
         raise SettingsError(f"the machine's key cannot be kept in {home / FILE} ({error.strerror})") from None
+
+
+def _put(home: Path, key: str) -> str:
+    """The key in its file, on the disk, in the place of whatever was there; whole or not at all."""
+    path = home / f".{FILE}.{secrets.token_hex(8)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(path, flags, _MODE), "wb") as file:
+            file.write(f"{key}\n".encode("ascii"))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(path, home / FILE)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    with _opened(home) as folder:
+        os.fsync(folder)
     return key
 
 
-def _written(home: Path, key: str) -> Path:
-    """A new file that holds ``key``, on the disk."""
-    path = home / f".{FILE}.{secrets.token_hex(8)}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, _MODE), "wb") as file:
-        file.write(f"{key}\n".encode("ascii"))
-        file.flush()
-        os.fsync(file.fileno())
-    return path
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """No other process makes a key there for the length of the block, where the file system knows locks."""
+    with _opened(home) as folder:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
 
 
-def _sync(folder: Path) -> None:
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -27,7 +27,10 @@ def test_it_is_made_once_and_only_for_this_account(tmp_path: Path) -> None:
     assert [path.name for path in home.iterdir()] == [FILE]
 
 
-def test_two_that_start_at_once_agree(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["", "km_012"])
+def test_two_that_start_at_once_agree(tmp_path: Path, before: str) -> None:
+    if before:  # cut off while it was written
+        (tmp_path / FILE).write_text(before)
     together = threading.Barrier(8)
 
     def start(_: int) -> str:
@@ -56,20 +59,33 @@ def test_another_takes_its_place(tmp_path: Path) -> None:
 
 def test_it_is_on_the_disk_before_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    fsync, link = os.fsync, os.link
+    fsync, replace = os.fsync, os.replace
 
     def noted_fsync(descriptor: int) -> None:
         done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
         fsync(descriptor)
 
-    def noted_link(source: Path, target: Path) -> None:
+    def noted_replace(source: Path, target: Path) -> None:
         done.append("named")
-        link(source, target)
+        replace(source, target)
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(os, "link", noted_link)
+    monkeypatch.setattr(os, "replace", noted_replace)
     ensure_machine_key(tmp_path)
     assert done == ["file", "named", "folder"]
+
+
+def test_a_full_disk_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = ensure_machine_key(tmp_path)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SettingsError, match="No space left"):
+        replace_machine_key(tmp_path)
+    assert read_machine_key(tmp_path) == old
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
 def test_one_that_others_could_read_is_closed_and_told(
@@ -91,15 +107,13 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
         read_machine_key(tmp_path)
 
 
-def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(source: Path, target: Path) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
-    assert ensure_machine_key(tmp_path) == read_machine_key(tmp_path) != ""
-
-
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
     with pytest.raises(SettingsError, match="cannot be"):
         ensure_machine_key(tmp_path / "home")
+
+
+def test_a_folder_in_its_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(SettingsError, match="cannot be read"):
+        ensure_machine_key(tmp_path)
