@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -36,7 +37,7 @@ class _People(Protocol):
 
     async def end_forgetting(self, person: str) -> None: ...
 
-    async def sessions_of(self, person: str) -> Sequence[str]: ...
+    async def sessions_of(self, person: str, until: datetime | None = None) -> Sequence[str]: ...
 
 
 class _Voices(Protocol):
@@ -82,11 +83,13 @@ class Belongings(Protocol):
         """What the database remembers of what was in it."""
         ...
 
-    async def names_of(self, owner: str) -> Sequence[str]:
+    async def names_of(self, owner: str, until: datetime | None = None) -> Sequence[str]:
         """Ids of everything that belongs to the person."""
         ...
 
-    async def sentences_of(self, owner: str, limit: int = 200) -> Sequence[str]:
+    async def sentences_of(
+        self, owner: str, until: datetime | None = None, limit: int = 200
+    ) -> Sequence[str]:
         """Sentences that only this person's sessions hold."""
         ...
 
@@ -125,6 +128,8 @@ async def forget(
 ) -> Forgotten:
     """Delete what belongs to the person, with ``all`` the person as well; then look for it everywhere.
 
+    Of somebody who stays, sessions and voices stay that they begin after they asked for it.
+
     Args:
         store: Where it is kept.
         person: Id.
@@ -136,14 +141,21 @@ async def forget(
         NotFound: If there is nobody of that id.
         StoreError: If a part could not be deleted; it is gone on with by itself while a server runs.
     """
-    names, sentences = await store.names_of(person), await store.sentences_of(person)
-    await store.people.begin_forgetting(person, what)
+    everything = what == "all"
+    if everything:  # with the keys, which go at once
+        names = await store.names_of(person)
+    marked = await store.people.begin_forgetting(person, what)
+    until = None if everything else marked.forgetting_since
+    if not everything:
+        names = await store.names_of(person, until)
+    sentences = await store.sentences_of(person, until)
     await store.forget_waiting(person)
     gone_sessions: set[str] = set()
     gone_voices: set[str] = set()
     for _ in range(_PASSES):
-        found = [s for s in await store.people.sessions_of(person) if s not in gone_sessions]
-        cloned = [row.id for row in await store.voices.all(person) if row.id not in gone_voices]
+        found = [s for s in await store.people.sessions_of(person, until) if s not in gone_sessions]
+        kept = [row for row in await store.voices.all(person) if until is None or row.created_at <= until]
+        cloned = [row.id for row in kept if row.id not in gone_voices]
         if not found and not cloned:
             break
         for session in found:
@@ -159,11 +171,9 @@ async def forget(
     await store.ratings.forget(person)
     await _renew_statistics(store)
     await store.people.end_forgetting(person)
-    if what == "all":
+    if everything:
         await _renew_statistics(store)  # of those of the person as well
-    # Of somebody who stays their own id and keys stay, too.
-    gone = [name for name in names if what == "all" or not name.startswith(("person_", "key_"))]
-    needles = Needles(gone, sentences)
+    needles = Needles(names, sentences)
     searched = await search(store, needles, home)
     if any(place.found for place in searched):
         # A job that was being done notices a moment later that what it is about is gone.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 from kuaimei.analysis.room import AnalysisRoom
@@ -229,11 +230,13 @@ class Archive(Protocol):
         """Where in the database and among the recordings something is still named or said."""
         ...
 
-    async def sentences_of(self, owner: str, limit: int = 200) -> Sequence[str]:
+    async def sentences_of(
+        self, owner: str, until: datetime | None = None, limit: int = 200
+    ) -> Sequence[str]:
         """Sentences that only this person's sessions hold."""
         ...
 
-    async def names_of(self, owner: str) -> Sequence[str]:
+    async def names_of(self, owner: str, until: datetime | None = None) -> Sequence[str]:
         """Ids of everything that belongs to the person."""
         ...
 

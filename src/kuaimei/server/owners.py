@@ -1,6 +1,7 @@
 """What the server needs of people, their keys and their voices as they are kept."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from kuaimei.people.entrance import KeyRegister, PeopleRegister
@@ -30,7 +31,7 @@ class People(PeopleRegister, Protocol):
         """All of it is done."""
         ...
 
-    async def sessions_of(self, person: str) -> Sequence[str]:
+    async def sessions_of(self, person: str, until: datetime | None = None) -> Sequence[str]:
         """Ids of the person's sessions."""
         ...
 

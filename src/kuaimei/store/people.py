@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import psycopg
-from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy import and_, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -41,6 +41,7 @@ class Person:
         notice_version: Of what was agreed to before the first recording; None: nothing yet.
         notice_accepted_at: UTC.
         forgetting: What of them is being deleted; None: nothing.
+        forgetting_since: Of ``things`` those are deleted that were there then; UTC.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Person:
     notice_version: str | None = None
     notice_accepted_at: datetime | None = None
     forgetting: Forgetting | None = None
+    forgetting_since: datetime | None = None
 
 
 class People:
@@ -136,6 +138,8 @@ class People:
     async def begin_forgetting(self, person: str, what: Forgetting) -> Person:
         """Remember that what belongs to the person is to be deleted; with ``all`` no key of theirs lets in.
 
+        What was begun before goes on as of then.
+
         Raises:
             NotFound: If there is nobody of that id.
             StoreError: If the database is away.
@@ -143,7 +147,9 @@ class People:
         if what == "all":
             async with self._database.begin() as connection:
                 await connection.execute(delete(keys).where(keys.c.person == person))
-        return await self._change(person, forgetting=what, notice_version=None, notice_accepted_at=None)
+        since = case((people.c.forgetting == what, people.c.forgetting_since), else_=func.now())
+        agreed = {"notice_version": None, "notice_accepted_at": None}
+        return await self._change(person, forgetting=what, forgetting_since=since, **agreed)
 
     async def end_forgetting(self, person: str) -> None:
         """All of it is done: the mark is taken off, or the person is gone.
@@ -156,7 +162,9 @@ class People:
         try:
             async with self._database.begin() as connection:
                 await connection.execute(delete(people).where(gone))
-                await connection.execute(update(people).where(people.c.id == person).values(forgetting=None))
+                await connection.execute(
+                    update(people).where(people.c.id == person).values(forgetting=None, forgetting_since=None)
+                )
                 await connection.execute(TELL)
         except IntegrityError:
             raise Conflict("something was kept for this person meanwhile; forget them again") from None
@@ -179,13 +187,19 @@ class People:
         except IntegrityError:
             raise Conflict("sessions or voices are kept for this person: use forget") from None
 
-    async def sessions_of(self, person: str) -> Sequence[str]:
+    async def sessions_of(self, person: str, until: datetime | None = None) -> Sequence[str]:
         """Ids of the person's sessions, the oldest first.
+
+        Args:
+            person: Id.
+            until: Only those that had begun then; None: all.
 
         Raises:
             StoreError: If the database is away.
         """
         query = select(sessions.c.id).where(sessions.c.owner == person).order_by(sessions.c.started_at)
+        if until is not None:
+            query = query.where(sessions.c.started_at <= until)
         async with self._database.begin() as connection:
             return list(await connection.scalars(query))
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kuaimei.store.blobs import Blobs
@@ -51,46 +52,65 @@ class Leftover:
     found: int
 
 
-async def find_names(database: Database, owner: str) -> Sequence[str]:
-    """Ids of a person, and of everything that belongs to them.
+async def find_names(database: Database, owner: str, until: datetime | None) -> Sequence[str]:
+    """Ids of everything that belongs to a person; without ``until`` those of the person and their keys, too.
 
     Not the id of somebody who was there before ids were made: it may be any word.
+
+    Args:
+        database: Where it is kept.
+        owner: Id of the person.
+        until: Only of what was there then; None: all of it.
 
     Raises:
         StoreError: If the database is away.
     """
-    mine = select(sessions.c.id).where(sessions.c.owner == owner)
-    queries = (
+
+    def then(column: Any) -> Any:
+        return true() if until is None else column <= until
+
+    mine = select(sessions.c.id).where(sessions.c.owner == owner, then(sessions.c.started_at))
+    trials = select(preferences.c.id).where(preferences.c.owner == owner, then(preferences.c.created_at))
+    queries = [
         mine,
         select(utterances.c.id).where(utterances.c.session_id.in_(mine)),
-        select(voices.c.id).where(voices.c.owner == owner),
-        select(preferences.c.id).where(preferences.c.owner == owner),
-        select(keys.c.id).where(keys.c.person == owner),
-    )
+        select(voices.c.id).where(voices.c.owner == owner, then(voices.c.created_at)),
+        trials,
+    ]
+    if until is None:
+        queries.append(select(keys.c.id).where(keys.c.person == owner))
     async with database.begin() as connection:
         found = [name for query in queries for name in await connection.scalars(query)]
-    return [*([owner] if owner.startswith(_PERSON) else []), *found]
+    return [*([owner] if until is None and owner.startswith(_PERSON) else []), *found]
 
 
-async def find_sentences(database: Database, owner: str, limit: int) -> Sequence[str]:
-    """Sentences that only this person's sessions hold: the longest, for they are the surest sign.
+async def find_sentences(database: Database, owner: str, until: datetime | None, limit: int) -> Sequence[str]:
+    """Sentences that only these sessions of the person hold: the longest, for they are the surest sign.
+
+    Args:
+        database: Where it is kept.
+        owner: Id of the person.
+        until: Of sessions that had begun then; None: of all.
+        limit: At most so many.
 
     Raises:
         StoreError: If the database is away.
     """
     query = text(
         """
-        with mine as (
-            select distinct u.transcript as said from utterances u join sessions s on s.id = u.session_id
-            where s.owner = :owner and length(u.transcript) >= :least
-            order by u.transcript limit 5000
+        with gone as (
+            select id from sessions
+            where owner = :owner and (cast(:until as timestamptz) is null or started_at <= :until)
+        ), mine as (
+            select distinct u.transcript as said from utterances u join gone on gone.id = u.session_id
+            where length(u.transcript) >= :least order by u.transcript limit 5000
         ), longest as (select said from mine order by length(said) desc limit :limit)
         select said from longest where not exists (
-            select from utterances o join sessions t on t.id = o.session_id
-            where t.owner <> :owner and position(longest.said in o.transcript) > 0
+            select from utterances o
+            where o.session_id not in (select id from gone) and position(longest.said in o.transcript) > 0
         )
         """
-    ).bindparams(owner=owner, least=_SENTENCE_LENGTH, limit=limit)
+    ).bindparams(owner=owner, until=until, least=_SENTENCE_LENGTH, limit=limit)
     async with database.begin() as connection:
         await connection.execute(_PATIENTLY)
         return list(await connection.scalars(query))

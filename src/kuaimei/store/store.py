@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -296,21 +297,23 @@ class Store(Archive):
             recorder.stop()
         return await self._forget(lambda record: record.owner == owner)
 
-    async def names_of(self, owner: str) -> Sequence[str]:
+    async def names_of(self, owner: str, until: datetime | None = None) -> Sequence[str]:
         """Ids of everything that belongs to the person, see `kuaimei.store.searching`.
 
         Raises:
             StoreError: If the database is away.
         """
-        return await find_names(self._database, owner)
+        return await find_names(self._database, owner, until)
 
-    async def sentences_of(self, owner: str, limit: int = 200) -> Sequence[str]:
+    async def sentences_of(
+        self, owner: str, until: datetime | None = None, limit: int = 200
+    ) -> Sequence[str]:
         """Sentences that only this person's sessions hold, see `kuaimei.store.searching`.
 
         Raises:
             StoreError: If the database is away.
         """
-        return await find_sentences(self._database, owner, limit)
+        return await find_sentences(self._database, owner, until, limit)
 
     async def leftovers(self, names: Sequence[str], sentences: Sequence[str]) -> Sequence[Leftover]:
         """Where something is still named or said, see `kuaimei.store.searching`.

@@ -46,11 +46,12 @@ people = Table(
     Column("notice_version", Text),
     Column("notice_accepted_at", DateTime(timezone=True)),
     Column("forgetting", Text),
+    Column("forgetting_since", DateTime(timezone=True)),
     UniqueConstraint("name", name="people_name"),
 )
-"""``forgetting`` says what is being deleted of a person: ``things``, or ``all`` with the person; it stays
-until nothing of that is left. Whatever belongs to somebody refers to the row, so that nothing of a person who
-is gone can be written any more."""
+"""``forgetting`` says what is being deleted of a person: ``things`` that were there at that time, or ``all``
+with the person; it stays until nothing of that is left. Whatever belongs to somebody refers to the row, so
+that nothing of a person who is gone can be written any more."""
 
 keys = Table(
     "keys",

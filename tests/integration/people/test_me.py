@@ -12,7 +12,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 
 from kuaimei.errors import StoreError
-from kuaimei.people.forgetting import forget_marked
+from kuaimei.people.forgetting import forget, forget_marked
 from kuaimei.server.rest import me as rest
 from kuaimei.settings import Settings
 from tests.integration.people.two import SECRET, Two, two
@@ -20,6 +20,12 @@ from tests.integration.server.serving import TestHouse, eventually, make_setting
 from tests.integration.server.talking import talking
 
 OTHER = "班的另外一個完全不同的句子"
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a deletion takes its time."""
+    monkeypatch.setattr(rest, "_PATIENCE_S", 600.0)
 
 
 async def test_who_is_asking(settings: Settings) -> None:
@@ -264,3 +270,21 @@ async def test_a_deletion_that_takes_long_goes_on(
         await eventually(lambda: bool(gone))
         await looking
         assert SECRET not in await dumped(both)
+
+
+async def test_what_somebody_does_afterwards_stays(settings: Settings) -> None:
+    """Cut off and gone on with a day later, it takes what was there when it was asked for."""
+    async with two(settings) as both:
+        await both.own(both.anna)
+        before = dict(both.anna.ids)
+        await both.store.people.begin_forgetting(both.anna.person.id, "things")
+        await both.own(both.anna)  # she says the very same again
+        after = dict(both.anna.ids)
+        home, erase = settings.home, both.living.library.upkeep.erase
+        done = await forget(both.store, both.anna.person.id, "things", erase_voice=erase, home=home)
+        assert (done.sessions, done.voices, done.left) == (1, 1, ())
+        assert (await both.anna.http.get(f"/api/sessions/{before['session']}")).status_code == 404
+        assert (await both.anna.http.get(f"/api/voices/{before['voice']}")).status_code == 404
+        said = (await both.anna.http.get(f"/api/sessions/{after['session']}/utterances")).json()["data"]
+        assert len(said) == 3
+        assert (await both.anna.http.get(f"/api/voices/{after['voice']}")).status_code == 200

@@ -55,7 +55,7 @@ class MemoryPeople:
     async def end_forgetting(self, person: str) -> None:
         self.kept[person] = replace(await self.get(person), forgetting=None)
 
-    async def sessions_of(self, person: str) -> Sequence[str]:
+    async def sessions_of(self, person: str, until: datetime | None = None) -> Sequence[str]:
         return []
 
     @asynccontextmanager

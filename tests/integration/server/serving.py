@@ -205,10 +205,12 @@ class MemoryArchive:
     async def forget_waiting(self, owner: str) -> bool:
         return False
 
-    async def names_of(self, owner: str) -> Sequence[str]:
+    async def names_of(self, owner: str, until: datetime | None = None) -> Sequence[str]:
         return [s.id for s in self.kept.values() if s.owner == owner]
 
-    async def sentences_of(self, owner: str, limit: int = 200) -> Sequence[str]:
+    async def sentences_of(
+        self, owner: str, until: datetime | None = None, limit: int = 200
+    ) -> Sequence[str]:
         return []
 
     async def leftovers(self, names: Sequence[str], sentences: Sequence[str]) -> Sequence[Leftover]:

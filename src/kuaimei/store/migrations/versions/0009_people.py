@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("notice_version", sa.Text),
         sa.Column("notice_accepted_at", sa.DateTime(timezone=True)),
         sa.Column("forgetting", sa.Text),
+        sa.Column("forgetting_since", sa.DateTime(timezone=True)),
         sa.UniqueConstraint("name", name="people_name"),
     )
     op.create_table(
