@@ -38,6 +38,7 @@ from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store, transcribe_with
 from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.store.jobs import Job
+from kuaimei.store.records import LOCAL
 from kuaimei.store.renderings import HQ_JOB
 from kuaimei.store.starting import DatabaseStart, starting_database
 from kuaimei.system.privacy import close_to_others, make_home
@@ -105,11 +106,12 @@ class House:
         manner: Manner | None = None,
         earlier: Sequence[Message] = (),
         first_turn: int = 1,
+        owner: str = LOCAL,
         client: dict[str, Any] | None = None,
     ) -> AsyncIterator[Conversation]:
         """One conversation, recorded if there is a store; closed with the block.
 
-        ``client`` is noted with the session, should that not be there yet.
+        It is ``owner``'s, and ``client`` is noted with the session, should that not be there yet.
         """
         async with AsyncExitStack() as stack:
             watch = self.quiet.watch(session)
@@ -117,7 +119,11 @@ class House:
             watching: list[Observer] = [watch, *observers]
             if self.store is not None:
                 recorder = self.store.recorder(
-                    session, client=client, voice=self.settings.voice, engine=self._named("tts")
+                    session,
+                    owner=owner,
+                    client=client,
+                    voice=self.settings.voice,
+                    engine=self._named("tts"),
                 )
                 stack.push_async_callback(recorder.close)
                 watching.insert(0, recorder)

@@ -3,23 +3,26 @@
 import asyncio
 import os
 import platform
+import re
 import shlex
 import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import psutil  # type: ignore[import-untyped]
 import typer
+from pydantic import BaseModel, SecretStr
 
 from kuaimei.cli import console
 from kuaimei.errors import KuaimeiError
 from kuaimei.models.resolve import resolve, roles
-from kuaimei.settings import Settings
+from kuaimei.settings import CONFIG, Settings
 from kuaimei.store import open_store
 from kuaimei.store.placing import abandoned, base_for
 from kuaimei.system.privacy import open_to_others
@@ -35,6 +38,10 @@ _NEEDED_MEMORY = 4 * 2**30
 """The default engines take about 3.2 GB."""
 _NEEDED_DISK = 3 * 2**30
 """The default weights take about 2 GB on their way in."""
+
+_OTHERS = 0o077
+_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+"""In an address: ``postgresql://user:password@host``."""
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -79,6 +86,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _database,
         _privacy,
         _abandoned,
+        _secrets,
         _port,
         _gpu,
     )
@@ -211,6 +219,50 @@ def _abandoned(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "database", "warn", f"{left.place} is left {owner}", f"unless that was moved: {command}"
         )
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    """Files of settings that hold a secret and can be read by other accounts."""
+    named = os.environ.get(CONFIG, "")
+    for path in (settings.home / "kuaimei.toml", *([Path(named).expanduser()] if named else [])):
+        if not path.is_file():
+            continue
+        if path.stat().st_mode & _OTHERS and (held := _secrets_in(path)):
+            told = f"{path} holds {', '.join(held)} and can be read by other accounts"
+            yield Finding("secrets", "warn", told, f"chmod 600 {path}")
+        else:
+            yield Finding("secrets", "ok", f"{path} keeps what it knows")
+
+
+def _secrets_in(path: Path) -> list[str]:
+    """Names of the settings in the file that are nobody else's business."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    secret = {*_secret_fields(Settings)}
+
+    def walk(value: Any, name: str) -> Iterator[str]:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                yield from walk(inner, key)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from walk(inner, name)
+        elif isinstance(value, str) and value and (name in secret or _PASSWORD.search(value)):
+            yield name
+
+    return sorted(set(walk(tables, "")))
+
+
+def _secret_fields(model: type[BaseModel]) -> Iterator[str]:
+    """Names of all fields that hold a secret, those of sections and of lists of sections too."""
+    for name, field in model.model_fields.items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if kind is SecretStr:
+                yield name
+            elif isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _secret_fields(kind)
 
 
 def _port(settings: Settings) -> Iterator[Finding]:

@@ -20,10 +20,12 @@ __all__ = ["serve"]
 
 
 def serve(
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on; beyond loopback a key is needed.")
-    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    open_: Annotated[
+        bool | None,
+        typer.Option("--open/--with-key", help="Ask for no key; on loopback only."),
+    ] = None,
     fetch: Annotated[bool, typer.Option(help="First do what `kuaimei setup` does, if need be.")] = False,
     https: Annotated[
         bool | None,
@@ -37,8 +39,8 @@ def serve(
 ) -> None:
     """Start the server and print the address to open; Ctrl+C stops it."""
     settings = console.settings_from(llm=llm)
-    wanted = {"host": host, "port": port, "https": https}
-    given = {name: value for name, value in wanted.items() if value is not None}
+    asked = {"host": host, "port": port, "open": open_, "https": https}
+    given = {name: value for name, value in asked.items() if value is not None}
     if given:
         server = ServerSettings(**{**dict(settings.server), **given})
         settings = Settings(**{**dict(settings), "server": server})

@@ -7,16 +7,23 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final
+
+from fastapi import FastAPI
 
 from kuaimei.cli import console
 from kuaimei.cli.start_watch import StartWatch
 from kuaimei.models.failures import mb
 from kuaimei.models.source import Source
+from kuaimei.people.entrance import Entrance
+from kuaimei.people.machine_key import read_machine_key
 from kuaimei.server import Doorway, create_app, make_server
+from kuaimei.server.house import House
 from kuaimei.server.https.serving import Https, open_https, with_own_names
 from kuaimei.server.listening import address_of, listen
+from kuaimei.server.refusals import Refusals
 from kuaimei.settings import Settings
 from kuaimei.store.starting import DatabaseStart
 from kuaimei.system.folders import remove_own_folders
@@ -32,6 +39,7 @@ _LOADING_S: Final = 1.0
 async def run(settings: Settings, database: DatabaseStart, watch: StartWatch) -> None:
     """Listen at once, showing the page while the models are loaded; end with a signal or a failure."""
     settings = with_own_names(settings)
+    entrance, refusals = await asyncio.to_thread(Entrance.of_machine, settings), Refusals()
     async with contextlib.AsyncExitStack() as stack:
         listening = stack.enter_context(listen(settings.server))
         secure: Https | None = None
@@ -39,14 +47,17 @@ async def run(settings: Settings, database: DatabaseStart, watch: StartWatch) ->
             secure = await stack.enter_async_context(open_https(settings, listening))
         parts = expected_parts(settings)
         watch.expect(parts)
-        door = Doorway(settings, expecting=parts)
+        door = Doorway(settings, expecting=parts, entrance=entrance, refusals=refusals)
         server = make_server(door, settings.server, secure.context if secure else None)
         address = secure.addresses[0] if secure else address_of(listening)
         if secure is not None:
             console.note(secure.told())
         serving = asyncio.ensure_future(server.serve(sockets=[listening]))
         is_open = asyncio.Event()
-        living = asyncio.ensure_future(_live(settings, database, watch, door, serving, address, is_open))
+        application = partial(create_app, entrance=entrance, refusals=refusals)
+        living = asyncio.ensure_future(
+            _live(settings, database, watch, door, application, serving, address, is_open)
+        )
 
         def stop() -> None:
             server.force_exit = server.should_exit  # asked twice, it does not wait for anybody
@@ -69,6 +80,7 @@ async def _live(
     database: DatabaseStart,
     watch: StartWatch,
     door: Doorway,
+    application: Callable[[House], FastAPI],
     serving: "asyncio.Future[None]",
     address: str,
     is_open: asyncio.Event,
@@ -80,14 +92,14 @@ async def _live(
         watch.ready(name)
 
     opening = open_house(settings, progress=ready, database=database, when_kept=partial(_leave, database))
-    async with opening as house, door.opened(create_app(house)):
+    async with opening as house, door.opened(application(house)):
         watch.close()
         is_open.set()
         for source in house.loaded:
             console.note(_loaded(source))
         kept = house.store.describe() if house.store is not None else "nothing said is kept"
         console.note(f"  store     {kept}")
-        console.note(f"Ready after {watch.elapsed_s:.1f} s. Open {address}")
+        console.note(f"Ready after {watch.elapsed_s:.1f} s. Open {_way_in(settings, address)}")
         if house.voices is None:
             await asyncio.shield(serving)
             return
@@ -113,6 +125,13 @@ class _EnvironmentLog:
             console.note("  learning  its environment is being made; all of it has been downloaded")
         else:
             console.note(f"  learning  {state.detail}")
+
+
+def _way_in(settings: Settings, address: str) -> str:
+    """The address to open; with the machine's own key where that lets in, in the part that no log sees."""
+    if settings.server.open or settings.server.api_key.get_secret_value():
+        return address
+    return f"{address}/#key={read_machine_key(settings.home)}"
 
 
 def _leave(database: DatabaseStart) -> None:

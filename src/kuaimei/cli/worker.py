@@ -10,9 +10,9 @@ import uvicorn
 
 from kuaimei import __version__
 from kuaimei.cli import console
-from kuaimei.errors import KuaimeiError
+from kuaimei.errors import KuaimeiError, SettingsError
 from kuaimei.server.listening import PatientServer, address_of, listen
-from kuaimei.settings import ServerSettings, Settings
+from kuaimei.settings import ServerSettings, Settings, is_loopback
 from kuaimei.system.folders import private_folder
 from kuaimei.workers.app import create_worker
 from kuaimei.workers.engines import CARDS, card
@@ -50,6 +50,8 @@ def worker(
     found = card(engine, licence_accepted=accept_licence)
     settings = console.settings_from()
     server = ServerSettings(**{**dict(settings.server), "port": port, "host": host or settings.server.host})
+    if not is_loopback(server.host) and not server.api_key.get_secret_value():
+        raise SettingsError(f"listening on {server.host} needs an API key: set KUAIMEI_SERVER__API_KEY")
     settings = Settings(**{**dict(settings), "server": server})
     options = Options(
         settings, model=model, device=device, progress=lambda stage: console.note(f"  loading: {stage}")
@@ -70,6 +72,7 @@ async def _serve(found: Card, options: Options, idle_s: float, load: bool) -> No
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             ws="none",
             timeout_graceful_shutdown=_SHUTDOWN_S,
         )

@@ -6,21 +6,25 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from kuaimei import __version__
+from kuaimei.people.entrance import Entrance
 from kuaimei.server import page as pages
 from kuaimei.server.admission import Admission
 from kuaimei.server.errors import install_error_handlers
 from kuaimei.server.house import House
+from kuaimei.server.leaving import Leaving
 from kuaimei.server.limits import BodyLimit, Gate
 from kuaimei.server.metrics import Metrics
 from kuaimei.server.page import Page
 from kuaimei.server.realtime import ws
 from kuaimei.server.realtime.reception import Reception
+from kuaimei.server.refusals import Refusals
 from kuaimei.server.rest import (
     analysis,
     chat,
     health,
     labelling,
     listening,
+    me,
     models,
     recordings,
     sessions,
@@ -32,17 +36,29 @@ from kuaimei.server.rest import (
 from kuaimei.server.samples import Samples
 from kuaimei.server.security import Guard
 from kuaimei.server.webrtc import calls
+from kuaimei.system.supervision import Supervisor
 
 __all__ = ["create_app"]
 
 
-def create_app(house: House, page: Page | None = None) -> FastAPI:
+def create_app(
+    house: House,
+    page: Page | None = None,
+    *,
+    entrance: Entrance | None = None,
+    refusals: Refusals | None = None,
+) -> FastAPI:
     """Everything over HTTP, WebSocket and WebRTC, for an open ``house``.
 
     Args:
         house: Open and warm.
         page: The chat room; None: as it was built.
+        entrance: Knows who may come in; None: without the machine's own key, by the settings and by what the
+            house keeps of people.
+        refusals: Counts and tells of whom was refused; None: of its own.
     """
+    entrance = entrance or Entrance(house.settings.server)
+    refusals = refusals or Refusals()
     # The interactive documentation would fetch its scripts from elsewhere: nothing here does.
     app = FastAPI(
         title="快美 kuaimei",
@@ -53,14 +69,17 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     server = house.settings.server
-    metrics = Metrics(house.lanes, house.hq, house.analysis)
+    metrics = Metrics(house.lanes, house.hq, house.analysis, refusals)
     app.state.house = house
     app.state.metrics = metrics
     app.state.admission = Admission(server.max_sessions, server.max_waiting, metrics.sessions)
-    app.state.reception = Reception(house, app.state.admission, metrics)
+    app.state.entrance = entrance
+    app.state.refusals = refusals
+    app.state.reception = Reception(house, app.state.admission, metrics, entrance)
     app.state.calls = calls.Calls(app.state.reception, server)
     app.state.page = page = page or Page()
     app.state.samples = _samples(house)
+    app.state.leaving = Leaving(house)
     app.state.decoding = Gate("transcriptions", running=2, waiting=16)
     app.state.enrolling = Gate("new voices", running=1, waiting=8)
     if house.voices is not None:
@@ -80,6 +99,7 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
         labelling,
         status,
         health,
+        me,
     )
     for room in rooms:
         app.include_router(room.router)
@@ -93,15 +113,21 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
     }
     app.add_middleware(BodyLimit, files={path: mb * 1024 * 1024 for path, mb in files_mb.items()})
     # The outermost: nothing is read from strangers.
-    app.add_middleware(Guard, settings=server, open_paths=page.paths)
+    app.add_middleware(Guard, settings=server, open_paths=page.paths, entrance=entrance, refusals=refusals)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """WebSockets end with the server by themselves; calls do not."""
-    yield
-    await app.state.calls.close()
+    """People come and go while it runs; WebSockets end with the server by themselves, calls do not."""
+    store = app.state.house.store
+    people, keys = (None, None) if store is None else (store.people, store.keys)
+    async with Supervisor() as supervisor:
+        async with app.state.entrance.following(people, keys, supervisor):
+            supervisor.start("forgetting", app.state.leaving.tend)
+            yield
+            await app.state.calls.close()
+        await app.state.leaving.close()
 
 
 def _samples(house: House) -> Samples:

@@ -11,8 +11,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kuaimei import __version__
+from kuaimei.people.entrance import Entrance
 from kuaimei.server.errors import error_body
 from kuaimei.server.page import Page
+from kuaimei.server.refusals import Refusals
 from kuaimei.server.security import Guard
 from kuaimei.settings import Settings
 
@@ -35,9 +37,18 @@ class Doorway:
     Args:
         settings: Of the house to come; who may come in is the same before and after.
         expecting: What will become ready, by the names that `progress` is told.
+        entrance: Knows who may come in; None: only the configured key lets in.
+        refusals: Counts and tells of whom was refused; None: of its own.
     """
 
-    def __init__(self, settings: Settings, expecting: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        expecting: Sequence[str] = (),
+        *,
+        entrance: Entrance | None = None,
+        refusals: Refusals | None = None,
+    ) -> None:
         self._expecting = tuple(expecting)
         self._ready: list[str] = []
         self._page = Page()
@@ -47,7 +58,14 @@ class Doorway:
             Route("/api/status", self._status),
             Route("/{path:path}", self._rest, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
         ]
-        self._loading: ASGIApp = Guard(Starlette(routes=routes), settings.server, self._page.paths)
+        self._loading: ASGIApp = Guard(
+            Starlette(routes=routes),
+            settings.server,
+            self._page.paths,
+            entrance=entrance,
+            refusals=refusals,
+            loading=True,
+        )
         self._app: ASGIApp | None = None
 
     def progress(self, name: str) -> None:

@@ -33,6 +33,8 @@ def make_server(app: ASGIApp, settings: ServerSettings, tls: ssl.SSLContext | No
         # Whoever opens the door opens and closes what is behind it.
         lifespan="off" if isinstance(app, Doorway) else "auto",
         server_header=False,
+        # Who is at the other end decides whose word is believed: no header may change that.
+        proxy_headers=False,
         # A client event over the protocol's limit is answered with an error; this far beyond it the
         # connection ends.
         ws_max_size=4 * FRAME_LIMIT,

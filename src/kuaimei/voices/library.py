@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from kuaimei.engines.types import Language
-from kuaimei.errors import Conflict, KuaimeiError, NotFound
+from kuaimei.errors import Conflict, KuaimeiError, NotAllowed, NotFound
 from kuaimei.store.ids import new_id
 from kuaimei.store.jobs import Job
 from kuaimei.store.voices import JUDGE, REFERENCE, VoiceRow
@@ -36,12 +36,12 @@ class VoiceLibrary:
     # What there is.
 
     async def voices(self, owner: str) -> Sequence[Voice]:
-        """All of this owner's, the newest first.
+        """All of this owner's and those that others share with all, the newest first.
 
         Raises:
             StoreError: If the database is away.
         """
-        rows = await self.room.store.voices.all(owner)
+        rows = await self.room.store.voices.all(owner, shared=True)
         similarity, environment = self.room.settings.voices.cloned_similarity, self.room.environment.state
         return [to_voice(row, similarity, environment) for row in rows]
 
@@ -49,16 +49,22 @@ class VoiceLibrary:
         """One of them.
 
         Raises:
-            NotFound: If there is none, or it is somebody else's: that it exists is nobody's business.
+            NotFound: If there is none, or it is somebody else's and not shared: that it exists is nobody's
+                business.
             StoreError: If the database is away.
         """
-        return self._voice(await self._owned(voice, owner))
+        return self._voice(await self._visible(voice, owner))
+
+    def may_use(self, voice: str, person: str) -> bool:
+        """Whether the person may speak in the cloned voice; answers at once."""
+        return self.upkeep.may_use(voice, person)
 
     async def reference(self, voice: str, owner: str) -> bytes:
         """The part of the recording that the voice was made of, as FLAC.
 
         Raises:
-            NotFound: If there is no such voice of this owner's.
+            NotFound: If there is no such voice.
+            NotAllowed: If somebody else shares it.
             StoreError: If it cannot be read.
         """
         await self._owned(voice, owner)
@@ -82,11 +88,11 @@ class VoiceLibrary:
         Raises:
             AudioError: If the file cannot be decoded.
             ReferenceRefused: If a check refuses it. Nothing is kept.
-            Conflict: If there are as many voices as are allowed.
+            Conflict: If there are as many voices as are allowed, everybody's counted.
             KuaimeiError: If something needed is away.
         """
         shelf, settings = self.room.store.voices, self.room.settings.voices
-        if len(await shelf.all(owner)) >= settings.max_voices:
+        if len(await shelf.all()) >= settings.max_voices:
             raise Conflict(f"there are {settings.max_voices} voices already; delete one first")
         found = await self.room.examiner.examine(
             file, transcript=transcript, language=language, strict=strict
@@ -108,6 +114,7 @@ class VoiceLibrary:
             consent=consent.model_dump(mode="json"),
             learning=Course().model_dump(mode="json"),
         )
+        self.upkeep.permit(row)
         try:
             await shelf.put_file(voice, REFERENCE, reference)
             if judge is not None:
@@ -120,23 +127,31 @@ class VoiceLibrary:
         return self._voice(row)
 
     async def change(
-        self, voice: str, owner: str, *, name: str | None = None, transcript: str | None = None
+        self,
+        voice: str,
+        owner: str,
+        *,
+        name: str | None = None,
+        transcript: str | None = None,
+        shared: bool | None = None,
     ) -> Voice:
-        """Rename it, or correct what is said in its reference; None: as it is.
+        """Rename it, correct what is said in its reference, share it with all or not; None: as it is.
 
         Raises:
-            NotFound: If there is no such voice of this owner's.
+            NotFound: If there is no such voice.
+            NotAllowed: If somebody else shares it.
             StoreError: If the database is away.
         """
         row = await self._owned(voice, owner)
-        given = {"name": name, "transcript": transcript}
-        columns = {key: value for key, value in given.items() if value is not None}
+        given = {"name": name, "transcript": transcript, "shared": shared}
+        columns: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         if "transcript" in columns and course_of(row).state not in LEARNING:
             # What lies ready to go on from was made with the text as it was.
             await in_thread(partial(shutil.rmtree, self.room.job_folder(voice), True))
         if not columns:
             return self._voice(row)
         row = await self.room.store.voices.change(voice, **columns)
+        self.upkeep.permit(row)
         if "transcript" in columns and row.state == "ready" and not needs_learning(self.room.synthesizer):
             await lend(self.room.synthesizer, self.room.store.voices, row)
         return self._voice(row)
@@ -149,7 +164,8 @@ class VoiceLibrary:
         A step that was reached before is learned again if it is named.
 
         Raises:
-            NotFound: If there is no such voice of this owner's.
+            NotFound: If there is no such voice.
+            NotAllowed: If somebody else shares it.
             Conflict: If it is not ready, or all of it is learned already.
         """
         row = await self._owned(voice, owner)
@@ -178,7 +194,8 @@ class VoiceLibrary:
         """Stop; what was learned so far of the step is kept, to go on from.
 
         Raises:
-            NotFound: If there is no such voice of this owner's.
+            NotFound: If there is no such voice.
+            NotAllowed: If somebody else shares it.
             StoreError: If the database is away.
         """
         row = await self._owned(voice, owner)
@@ -199,7 +216,8 @@ class VoiceLibrary:
         Replies that were spoken in it keep their words and lose their sound.
 
         Raises:
-            NotFound: If there is no such voice of this owner's.
+            NotFound: If there is no such voice.
+            NotAllowed: If somebody else shares it.
             StoreError: If a part could not be deleted; ask again.
         """
         await self._owned(voice, owner)
@@ -217,10 +235,16 @@ class VoiceLibrary:
         """Nobody waits behind these."""
         return (PREPARE, LEARN)
 
-    async def _owned(self, voice: str, owner: str) -> VoiceRow:
+    async def _visible(self, voice: str, owner: str) -> VoiceRow:
         row = await self.room.store.voices.get(voice)
-        if row.owner != owner:
+        if row.owner != owner and not row.shared:
             raise NotFound(f"no voice {voice[:80]} is kept")
+        return row
+
+    async def _owned(self, voice: str, owner: str) -> VoiceRow:
+        row = await self._visible(voice, owner)
+        if row.owner != owner:
+            raise NotAllowed("somebody else shares this voice: only they may change it or hear its recording")
         return row
 
     def _voice(self, row: VoiceRow) -> Voice:

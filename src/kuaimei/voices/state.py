@@ -91,6 +91,7 @@ def to_voice(row: VoiceRow, cloned_similarity: float, environment: EnvironmentSt
             "learning": _waiting_for(course_of(row).told(), environment),
             "similarity": row.similarity,
             "label": "cloned" if cloned else "similar",
+            "shared": row.shared,
         }
     )
 

@@ -111,6 +111,7 @@ class Voice(_Frozen):
         duration_s: Of the reference.
         similarity: Cosine of the voice as it speaks now with the reference; None until measured.
         label: ``cloned`` once that is high enough.
+        shared: Everybody may speak in it; to change or delete it is its owner's alone.
     """
 
     id: str
@@ -129,3 +130,4 @@ class Voice(_Frozen):
     learning: Learning = Learning()
     similarity: float | None = None
     label: Label = "similar"
+    shared: bool = False

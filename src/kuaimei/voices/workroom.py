@@ -59,6 +59,7 @@ class Workroom:
         weights: Kokoro's fp32 ONNX file, which learning starts from; None: there is none.
         speak_hq: The beautiful tier, to judge its decoder by; None: what the learning process says counts.
         changed: Told the id of a voice that sounds different from now on.
+        withdrawn: Told the id of a voice in which somebody may not speak any more.
     """
 
     settings: Settings
@@ -71,6 +72,7 @@ class Workroom:
     weights: Path | None = None
     speak_hq: Speak | None = None
     changed: list[Callable[[str], None]] = field(default_factory=list)
+    withdrawn: list[Callable[[str], None]] = field(default_factory=list)
 
     @property
     def bank(self) -> VoiceBank | None:
@@ -120,6 +122,11 @@ class Workroom:
     def job_folder(self, voice: str) -> Path:
         """See `job_folder`."""
         return job_folder(self.settings, voice)
+
+    def withdraw(self, voice: str) -> None:
+        """Somebody may not speak in the voice any more: it is gone, or not shared any longer."""
+        for told in self.withdrawn:
+            told(voice)
 
     def tell(self, voice: str) -> None:
         """The voice sounds different from now on."""

@@ -18,7 +18,7 @@ from kuaimei.engines.types import Priority, Ticket
 from kuaimei.server.errors import ApiError, install_error_handlers
 from kuaimei.server.limits import BodyLimit
 from kuaimei.server.security import Guard
-from kuaimei.settings import ServerSettings
+from kuaimei.settings import ServerSettings, is_loopback
 from kuaimei.workers.references import References
 from kuaimei.workers.types import Mode, Reference, Speech
 from kuaimei.workers.worker import Worker
@@ -86,6 +86,9 @@ def create_worker(worker: Worker, references: References, server: ServerSettings
     app.post("/v1/audio/speech")(_speak)
     install_error_handlers(app)
     app.add_middleware(BodyLimit, files={"/v1/voices": _FILE_LIMIT, "/v1/audio/speech": _FILE_LIMIT})
+    if not server.api_key.get_secret_value() and is_loopback(server.host):
+        # A worker keeps nothing that could be read: on loopback whoever is there may have it speak.
+        server = server.model_copy(update={"open": True})
     # The outermost: nothing is read from strangers.
     app.add_middleware(Guard, settings=server)
     return app

@@ -31,13 +31,14 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def environment(home: Path, database_dir: Path) -> dict[str, str]:
-    """For child processes; nothing of the caller's own settings."""
+    """For child processes; nothing of the caller's own settings, and servers that ask for no key."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KUAIMEI_")}
     return {
         **kept,
         "KUAIMEI_HOME": str(home),
         "KUAIMEI_STORE__DATABASE_DIR": str(database_dir),
         "KUAIMEI_LLM": "qwen2.5-coder-0.5b",
+        "KUAIMEI_SERVER__OPEN": "true",
         "KUAIMEI_VOICES__ENVIRONMENT": "off",
     }
 

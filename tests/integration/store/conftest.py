@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from kuaimei.settings import AnalysisSettings, RenderingSettings, Settings, StoreSettings
+from kuaimei.settings import AnalysisSettings, RenderingSettings, ServerSettings, Settings, StoreSettings
 from kuaimei.store.embedded import EmbeddedPostgres
 from kuaimei.store.postmaster import find_postmaster
 
@@ -91,7 +91,8 @@ def settings(cluster: EmbeddedPostgres, tmp_path: Path) -> Settings:
     # Jobs that nobody does here would be in the way; test_renderings and test_analyses have them.
     rendering, analysis = RenderingSettings(hq="none"), AnalysisSettings(enabled=False)
     kept = StoreSettings(database_url=url)
-    return Settings(home=tmp_path / "home", store=kept, rendering=rendering, analysis=analysis)
+    server = ServerSettings(open=True)
+    return Settings(home=tmp_path / "home", store=kept, rendering=rendering, analysis=analysis, server=server)
 
 
 @pytest.fixture(autouse=True)

@@ -63,7 +63,9 @@ async def test_added_listed_heard_changed_and_deleted(settings: Settings) -> Non
         assert set(body) == {
             *("object", "id", "name", "kind", "language", "sample", "state", "stage", "error", "transcript"),
             *("duration_s", "created_at", "label", "checks", "pitch", "consent", "reference", "learning"),
+            *("shared", "mine"),
         }
+        assert (body["shared"], body["mine"]) == (False, True)
         assert body["consent"]["speaker"] == "王美美"
         assert body["transcript"] == TEXT
         assert body["learning"]["state"] == "done"

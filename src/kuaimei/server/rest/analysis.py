@@ -12,7 +12,7 @@ from kuaimei.server.course import COLUMNS, lines, spoken_session
 from kuaimei.server.errors import ApiError
 from kuaimei.server.house import House
 from kuaimei.server.rest.common import InHouse, Kept, Owner
-from kuaimei.server.rest.sessions import owned
+from kuaimei.server.rest.sessions import owned, owned_utterance
 from kuaimei.server.rest.sheets import sheet_response
 from kuaimei.server.spoken import group_of, moment_of, spoken_body, usual
 from kuaimei.store.peers import Group, Point
@@ -25,8 +25,7 @@ router = APIRouter(prefix="/api")
 @router.get("/recordings/{utterance}/analysis")
 async def get_analysis(utterance: str, house: InHouse, store: Kept, owner: Owner) -> dict[str, Any]:
     """How one utterance was spoken: scores and what they consist of, features, and what is drawn."""
-    found = await store.utterance(utterance)
-    session = await owned(store, found.session_id, owner)
+    found, session = await owned_utterance(store, utterance, owner)
     try:
         analysis = await store.analyses.get(utterance)
     except NotFound:

@@ -1,5 +1,6 @@
 """A session as a ZIP file, made while it is being sent: never the whole in memory."""
 
+import asyncio
 import json
 import zipfile
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -14,7 +15,7 @@ from kuaimei.server.rest.sheets import sheet
 from kuaimei.store.records import Tier
 from kuaimei.store.rows import Utterance
 
-__all__ = ["export"]
+__all__ = ["export", "write_session"]
 
 
 async def export(
@@ -24,40 +25,60 @@ async def export(
     utterances: Sequence[Utterance],
     spoken: Sequence[dict[str, Any]],
 ) -> AsyncIterator[bytes]:
-    """The bytes of the ZIP file; recordings are FLAC already and only stored.
+    """The bytes of the ZIP file, see `write_session`."""
+    sink = Sink()
+    with zipfile.ZipFile(sink, "w") as file:  # type: ignore[call-overload]
+        async for _ in write_session(file, session, store, data, utterances, spoken):
+            yield sink.take()
+    yield sink.take()
+
+
+async def write_session(
+    file: zipfile.ZipFile,
+    folder: str,
+    store: Archive,
+    data: dict[str, Any],
+    utterances: Sequence[Utterance],
+    spoken: Sequence[dict[str, Any]],
+) -> AsyncIterator[None]:
+    """Add a session to ``file``; whenever it yields, what was written so far can be taken.
+
+    Recordings are FLAC already and only stored.
 
     Args:
+        file: Open for writing.
+        folder: In the file.
         store: Gives the recordings.
-        session: Name of the folder in the file.
         data: Becomes ``session.json``.
         utterances: Become ``transcript.txt``, and a recording each where there is one, or two.
         spoken: How they were spoken (`kuaimei.server.course.spoken_session`): becomes ``analysis.json`` and,
             without what is drawn, ``analysis.csv``.
     """
-    sink = Sink()
-    with zipfile.ZipFile(sink, "w") as file:  # type: ignore[call-overload]
+
+    def write_texts() -> None:
         text = json.dumps(data, ensure_ascii=False, indent=2, default=str)
-        file.writestr(f"{session}/session.json", text, zipfile.ZIP_DEFLATED)
-        file.writestr(f"{session}/transcript.txt", _transcript(utterances), zipfile.ZIP_DEFLATED)
+        file.writestr(f"{folder}/session.json", text, zipfile.ZIP_DEFLATED)
+        file.writestr(f"{folder}/transcript.txt", _transcript(utterances), zipfile.ZIP_DEFLATED)
         text = json.dumps(spoken, ensure_ascii=False, default=str)
-        file.writestr(f"{session}/analysis.json", text, zipfile.ZIP_DEFLATED)
-        file.writestr(f"{session}/analysis.csv", sheet(COLUMNS, lines(spoken)), zipfile.ZIP_DEFLATED)
-        yield sink.take()
-        for utterance, tier in _recordings(utterances):
-            try:
-                audio = await store.open_audio(utterance.id, tier=tier)
-            except NotFound:
-                continue  # deleted meanwhile
-            ending = "hq.flac" if tier == "hq" else "flac"
-            name = f"{session}/{utterance.turn:04}_{utterance.speaker}_{utterance.id}.{ending}"
-            info = zipfile.ZipInfo(name, utterance.started_at.timetuple()[:6])
-            info.file_size = audio.content_length  # tells whether a ZIP64 entry is needed
-            with file.open(info, "w") as entry:
-                async with closing(audio.chunks) as chunks:
-                    async for chunk in chunks:
-                        entry.write(chunk)
-                        yield sink.take()
-    yield sink.take()
+        file.writestr(f"{folder}/analysis.json", text, zipfile.ZIP_DEFLATED)
+        file.writestr(f"{folder}/analysis.csv", sheet(COLUMNS, lines(spoken)), zipfile.ZIP_DEFLATED)
+
+    await asyncio.to_thread(write_texts)
+    yield
+    for utterance, tier in _recordings(utterances):
+        try:
+            audio = await store.open_audio(utterance.id, tier=tier)
+        except NotFound:
+            continue  # deleted meanwhile
+        ending = "hq.flac" if tier == "hq" else "flac"
+        name = f"{folder}/{utterance.turn:04}_{utterance.speaker}_{utterance.id}.{ending}"
+        info = zipfile.ZipInfo(name, utterance.started_at.timetuple()[:6])
+        info.file_size = audio.content_length  # tells whether a ZIP64 entry is needed
+        with file.open(info, "w") as entry:
+            async with closing(audio.chunks) as chunks:
+                async for chunk in chunks:
+                    entry.write(chunk)
+                    yield
 
 
 def _recordings(utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, Tier]]:

@@ -11,6 +11,7 @@ from kuaimei.server.blind import Listening, Side
 from kuaimei.server.errors import ApiError
 from kuaimei.server.rest.common import InHouse, Kept, Owner
 from kuaimei.server.rest.sheets import sheet_response
+from kuaimei.server.usable import UsableVoices
 from kuaimei.store.preferences import Choice, Kind, Tally, Trial
 
 __all__ = ["router"]
@@ -22,8 +23,8 @@ REMARK_LIMIT = 500
 _COLUMNS = ("id", "kind", "first", "second", "a", "b", "choice", "preferred", "remark", "at")
 
 
-def _listening(request: Request, house: InHouse, store: Kept) -> Listening:
-    return Listening(store, house.engines.synthesizer, request.app.state.samples)
+def _listening(request: Request, house: InHouse, store: Kept, owner: Owner) -> Listening:
+    return Listening(store, UsableVoices(house, owner), request.app.state.samples)
 
 
 Blind = Annotated[Listening, Depends(_listening)]

@@ -13,11 +13,10 @@ from kuaimei.server.course import spoken_session
 from kuaimei.server.house import Archive
 from kuaimei.server.rest.common import InHouse, Kept, Owner
 from kuaimei.server.rest.export import export
-from kuaimei.server.security import owner_of
 from kuaimei.server.tiers import address, hq_body
 from kuaimei.store.rows import Session, Utterance
 
-__all__ = ["owned", "router", "utterance_body"]
+__all__ = ["owned", "owned_utterance", "portable", "router", "utterance_body"]
 
 router = APIRouter(prefix="/api/sessions")
 
@@ -32,9 +31,43 @@ async def owned(store: Archive, session: str, owner: str) -> Session:
         NotFound: If there is none, or it is somebody else's: that it exists is nobody's business.
     """
     found = await store.session(session)
-    if owner_of(found) != owner:
+    if found.owner != owner:
         raise NotFound(f"no session {session} is kept")
     return found
+
+
+async def owned_utterance(store: Archive, utterance: str, owner: str) -> tuple[Utterance, Session]:
+    """The utterance and its session, if they are this owner's.
+
+    Raises:
+        NotFound: If there is none, or it is somebody else's: that it exists is nobody's business.
+    """
+    found = await store.utterance(utterance)
+    session = await store.session(found.session_id)
+    if session.owner != owner:
+        raise NotFound(f"no utterance {utterance} is kept")
+    return found, session
+
+
+async def portable(
+    store: Archive, session: Session, *, analysed: bool
+) -> tuple[Sequence[Utterance], dict[str, Any], Sequence[dict[str, Any]]]:
+    """What `kuaimei.server.rest.export` writes of a session: utterances, data, how they were spoken.
+
+    Args:
+        store: Where it is kept.
+        session: Which.
+        analysed: Somebody analyses.
+    """
+    utterances = await store.utterances(session.id)
+    turns = await store.turns(session.id)
+    data = {
+        "session": _body(session),
+        "utterances": [utterance_body(utterance) for utterance in utterances],
+        "turns": [asdict(turn) for turn in turns],
+    }
+    spoken = await spoken_session(store, session, utterances, enabled=analysed, contours=True)
+    return utterances, data, spoken
 
 
 def _body(session: Session) -> dict[str, Any]:
@@ -60,8 +93,8 @@ async def list_sessions(
     search: Annotated[str, Query(max_length=200)] = "",
 ) -> dict[str, Any]:
     """The newest first; ``before`` is the last id of the page before, ``search`` words that were said."""
-    found = await store.sessions(limit, before=before, search=search)
-    data = [_body(session) for session in found if owner_of(session) == owner]
+    found = await store.sessions(limit, before=before, search=search, owner=owner)
+    data = [_body(session) for session in found]
     return {"object": "list", "data": data, "has_more": len(found) == limit}
 
 
@@ -90,15 +123,7 @@ async def list_turns(session: str, store: Kept, owner: Owner) -> dict[str, Any]:
 async def export_session(session: str, house: InHouse, store: Kept, owner: Owner) -> StreamingResponse:
     """All of it as one ZIP file: transcript, data, how it was spoken, recordings."""
     found = await owned(store, session, owner)
-    utterances: Sequence[Utterance] = await store.utterances(session)
-    turns = await store.turns(session)
-    data = {
-        "session": _body(found),
-        "utterances": [utterance_body(utterance) for utterance in utterances],
-        "turns": [asdict(turn) for turn in turns],
-    }
-    enabled = house.analysis is not None
-    spoken = await spoken_session(store, found, utterances, enabled=enabled, contours=True)
+    utterances, data, spoken = await portable(store, found, analysed=house.analysis is not None)
     archive: AsyncIterator[bytes] = export(store, session, data, utterances, spoken)
     headers = {"Content-Disposition": f'attachment; filename="{found.id}.zip"'}
     return StreamingResponse(archive, media_type="application/zip", headers=headers)
