@@ -2,13 +2,13 @@
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from kuaimei.store.searching import Leftover
+from kuaimei.system.folders import temporary_folder
 
 __all__ = ["Needles", "search_files"]
 
@@ -65,7 +65,7 @@ def search_files(home: Path, needles: Needles) -> Sequence[Leftover]:
         places.append(Leftover(f"files: {folder.name}", sum(_holds(path, needles) for path in files)))
     temporary = [
         path
-        for found in sorted(Path(tempfile.gettempdir()).glob("kuaimei-*"))
+        for found in sorted(temporary_folder().glob("kuaimei-*"))
         if found != home and found not in home.parents and not (found / "postgres").exists()
         for path in (_files(found, home) if found.is_dir() else [found])
     ]

@@ -10,7 +10,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["is_private", "make_private_folder", "private_folder", "remove_own_folders", "swept_folder"]
+__all__ = [
+    "is_private",
+    "make_private_folder",
+    "private_folder",
+    "remove_own_folders",
+    "swept_folder",
+    "temporary_folder",
+]
 
 _LOCK: Final = "lock"
 _own: set[Path] = set()
@@ -36,6 +43,11 @@ def make_private_folder() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     ours = os.path.isabs(runtime) and is_private(Path(runtime), os.geteuid())
     return Path(tempfile.mkdtemp(prefix="kuaimei-", dir=runtime if ours else None))
+
+
+def temporary_folder() -> Path:
+    """The folder for temporary files, for looking what killed processes left there."""
+    return Path(tempfile.gettempdir())
 
 
 @contextmanager

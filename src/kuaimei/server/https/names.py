@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
 
-from kuaimei.settings import ServerSettings
+from kuaimei.settings import ServerSettings, is_loopback
 
-__all__ = ["Address", "Names", "is_loopback", "names_of"]
+__all__ = ["Address", "Names", "names_of"]
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -39,16 +39,6 @@ class Names:
     def covers(self, other: "Names") -> bool:
         """Whether everything in ``other`` is here as well."""
         return set(other.hosts) <= set(self.hosts) and set(other.addresses) <= set(self.addresses)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a server that listens on ``host`` is reached from its own machine only."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def names_of(settings: ServerSettings) -> Names:
