@@ -4,10 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
-# What voices are learned in: an environment of its own, because it needs torch. `make setup SLIM=1` leaves it out.
-LEARN  := .venv-clone
-TORCH  := torch==2.13.0
-LEARNT := $(if $(SLIM),,$(LEARN)/.packages)
+# What voices are learned in needs torch, and is made in the data folder: by the server while it runs, by
+# `kuaimei setup` at once. SLIM=1 leaves it out.
+ifneq ($(SLIM),)
+export KUAIMEI_VOICES__ENVIRONMENT := off
+endif
 
 PAGE   := $(shell find web -name node_modules -prune -o -type f -print)
 
@@ -16,12 +17,12 @@ PAGE   := $(shell find web -name node_modules -prune -o -type f -print)
 run: $(VENV)/.run     ## set up what is missing, start the server and print its address
 	@exec $(BIN)/kuaimei serve --fetch
 
-setup: $(VENV)/.run weights $(LEARNT)  ## private environments and weights, nothing started (SLIM=1: none to learn voices in)
+setup: weights        ## private environments and weights, nothing started (SLIM=1: none to learn voices in)
 
 weights: $(VENV)/.run
 	@$(BIN)/kuaimei setup
 
-test: $(VENV)/.docs weights browser $(LEARNT)  ## style, types and every test
+test: $(VENV)/.docs weights browser  ## style, types and every test
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/kuaimei models pull qwen2.5-coder-0.5b dnsmos
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/integration
@@ -53,9 +54,12 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) \
 		|| { rm -rf $(VENV); echo "No virtual environment could be made: on Debian, 'apt install python3-venv'." >&2; exit 1; }
 
-$(VENV)/.packages: requirements.txt | $(VENV)/bin/python
+# Some packages come as sources: what builds them is pinned and hashed like everything else, and nothing is fetched
+# for a build.
+$(VENV)/.packages: requirements-build.txt requirements.txt | $(VENV)/bin/python
 	@echo "Installing pinned packages into $(VENV) …"
-	@$(PIP) install --require-hashes --no-deps -r requirements.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements-build.txt
+	@$(PIP) install --require-hashes --no-deps --no-build-isolation -r requirements.txt
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.packages pyproject.toml hatch_build.py $(PAGE)
@@ -64,26 +68,15 @@ $(VENV)/.run: $(VENV)/.packages pyproject.toml hatch_build.py $(PAGE)
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
-	@$(PIP) install --require-hashes --no-deps -r requirements-dev.txt
+	@$(PIP) install --require-hashes --no-deps --no-build-isolation -r requirements-dev.txt
 	@touch $@
 
 $(VENV)/.docs: requirements-docs.txt $(VENV)/.dev
-	@$(PIP) install --require-hashes --no-deps -r requirements-docs.txt
+	@$(PIP) install --require-hashes --no-deps --no-build-isolation -r requirements-docs.txt
 	@touch $@
 
-# Which build of torch fits is the machine's matter (CUDA or not), so that it alone has no hash; --no-deps, because
-# kokoro asks for a text pipeline that nothing here uses.
-$(LEARN)/.packages: requirements-clone.txt | $(VENV)/bin/python
-	@echo "Installing what learns voices into $(LEARN) …"
-	@$(BIN)/python -m venv $(LEARN)
-	@$(LEARN)/bin/python -m pip --disable-pip-version-check --no-input -q install $(TORCH) \
-		|| { echo "torch could not be installed: SLIM=1 does without learning voices." >&2; exit 1; }
-	@$(LEARN)/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes --no-deps \
-		-r requirements-clone.txt
-	@touch $@
-
-clean:                ## remove the environments; weights and recordings stay
-	rm -rf $(VENV) $(LEARN)
+clean:                ## remove the private environment; the data folder stays
+	rm -rf $(VENV)
 
 help:                 ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/'

@@ -6,11 +6,12 @@ import wave
 from pathlib import Path
 
 import numpy as np
+from playwright.async_api import Page
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.audio.resample import resample
 
-__all__ = ["arguments", "find_chromium", "microphone_file", "preferring"]
+__all__ = ["arguments", "find_chromium", "microphone_file", "preferring", "start_talking"]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _RATE = 48_000
@@ -53,3 +54,14 @@ def microphone_file(path: Path, speech: Pcm, *, before_s: float = 2.0, after_s: 
 def preferring(**preferences: object) -> str:
     """A script for a page that is to find these preferences, as if set on an earlier visit."""
     return f"localStorage.setItem('kuaimei.preferences', {json.dumps(json.dumps(preferences))})"
+
+
+async def start_talking(page: Page, patience_ms: float) -> None:
+    """Switch the microphone on, and agree to the recording where the page asks for that first."""
+    talk = page.locator("[data-talk]")
+    await talk.click()
+    question = page.locator("[data-notice]")
+    listening = page.locator("[data-talk]:not([data-mood=idle], [data-mood=connecting])")
+    await question.or_(listening).first.wait_for(timeout=patience_ms)
+    if await question.is_visible():
+        await question.get_by_role("button").last.click()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
 
-from bench.browser import arguments, find_chromium, preferring
+from bench.browser import arguments, find_chromium, preferring, start_talking
 from bench.server_process import server_process
 from bench.taps import SCRIPT, correlation, kept, kept_audio, kept_turns, recorded
 from kuaimei.audio.pcm import EMPTY, Pcm, to_bytes
@@ -159,7 +159,7 @@ async def _talk(
     await context.add_init_script(SCRIPT)
     page = await context.new_page()
     await page.goto(address)
-    await page.locator("[data-talk]").click()
+    await start_talking(page, _PATIENCE_MS)
     await page.locator("[data-talk][data-mood=listening]").wait_for(timeout=_PATIENCE_MS)
     waited = []
     for number, pcm in enumerate(speech):

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from playwright.async_api import Browser, async_playwright
 
-from bench.browser import arguments, find_chromium, microphone_file, preferring
+from bench.browser import arguments, find_chromium, microphone_file, preferring, start_talking
 from bench.server_process import server_process
 from bench.taps import RATE, SCRIPT, Recorded, correlation, kept_reply, kept_turns, recorded
 from kuaimei.audio.decode import decode
@@ -140,7 +140,7 @@ async def _visit(browser: Browser, address: str, transport: str) -> tuple[Record
     await context.add_init_script(SCRIPT)
     page = await context.new_page()
     await page.goto(address)
-    await page.locator("[data-talk]").click()
+    await start_talking(page, _PATIENCE_MS)
     reply = page.locator("li[data-side=assistant]").first
     await reply.locator("[data-timing]").wait_for(timeout=_PATIENCE_MS)
     await page.locator("[data-talk][data-mood=listening]").wait_for(timeout=_PATIENCE_MS)

@@ -11,8 +11,8 @@ from kuaimei.wiring import House
 
 __all__ = ["OWNER", "enrolled"]
 
-OWNER = "bench"
-"""Of all voices of measurements."""
+OWNER = "local"
+"""Id of whom all voices of measurements are: of whoever runs the server."""
 
 _LOOK_S = 0.1
 _PATIENCE_S = 240.0

@@ -23,16 +23,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI
-from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bench.fuzz_clients import CUT_OFF, Findings, Owner, Route, Target, garbage, requests, talk
 from bench.fuzz_inputs import Inputs
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.dialogue.engines import Engines
 from kuaimei.engines.types import LLMReq
+from kuaimei.people.entrance import Entrance
+from kuaimei.people.keys import digest, new_key, prefix_of
 from kuaimei.settings import AnalysisSettings, RenderingSettings, ServerSettings, Settings
 from tests.fakes import FakeCaptioner, FakeLanguageModel, FakeRecognizer, fake_engines, said, silence
+from tests.integration.server.serving import eventually
 from tests.integration.server.talking import b64, wire
 from tests.integration.server.whole import Apart, apart
 from tests.integration.voices.living import Bank
@@ -46,8 +47,8 @@ _BEHIND: Final = 200
 _GOODBYE_MS: Final = 1900.0
 """Where the machine itself stands still for longer, a goodbye may not be said in time."""
 _OWNERS: Final = (
-    Owner("alice", "alice-0123456789", "ZQALICE7f3a"),
-    Owner("bob", "bob-0123456789ab", "ZQBOB91c2e"),
+    Owner("alice", new_key(), "ZQALICE7f3a"),
+    Owner("bob", new_key(), "ZQBOB91c2e"),
 )
 _WEIGHTS: Final = {
     "/api/voices": 0.02,
@@ -55,6 +56,7 @@ _WEIGHTS: Final = {
     "/v1/audio/speech": 0.1,
     "/v1/realtime/calls": 0.2,
     "/api/sessions/{session}/export": 0.1,
+    "/api/me/export": 0.02,
     "/metrics": 0.05,
 }
 """Routes that start processes, or compute much even when the engines do not."""
@@ -77,6 +79,8 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "/api/voices/{voice}": {"name": "x", "transcript": "x"},
     "/api/voices/{voice}/learn": {"step": "style"},
     "/api/voices": {"name": "x", "consent_speaker": "x", "consent_statement": "x", "transcript": "x"},
+    "/api/me/notice": {"version": "1"},
+    "/api/me/forget": {"confirm": "x"},
     "/v1/audio/transcriptions": {"model": "x", "language": "zh", "prompt": "x", "response_format": "json"},
 }
 
@@ -95,20 +99,6 @@ class Result:
     worst_ms: float
     worst_wall_ms: float
     unsaved: int
-
-
-class _ByKey:
-    """Says who is behind a key; the innermost layer, so that it has the last word."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in {"http", "websocket"}:
-            shown = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
-            names = {f"Bearer {owner.key}": owner.name for owner in _OWNERS}
-            scope["state"]["owner"] = names.get(shown, "")
-        await self._app(scope, receive, send)
 
 
 class _Noted(logging.Handler):
@@ -165,7 +155,7 @@ def fuzz(
     seed: int,
     settings: Settings | None = None,
     *,
-    prepare: Callable[[FastAPI], None] | None = None,
+    prepare: Callable[[FastAPI], None] = lambda app: None,
 ) -> Result:
     """Send until ``count`` are sent or ``seconds`` are over.
 
@@ -175,7 +165,7 @@ def fuzz(
         seconds: On the wall clock.
         seed: The same seed, the same inputs (their order over the clients is the machine's).
         settings: With the store to be used; None: one of its own in ``home``.
-        prepare: Changes the application before it is served; it has to say who is behind a key.
+        prepare: Changes the application before it is served.
     """
     findings = Findings()
     server = ServerSettings(port=0, requests_per_minute=10**9, max_sessions=12, max_waiting=8)
@@ -184,7 +174,12 @@ def fuzz(
     )
     settings = settings.model_copy(update={"server": server})
     began = time.monotonic()
-    with apart(settings, _engines(), prepare=prepare or _prepare) as served, _noted(findings):
+    entrance = Entrance(server)
+    with (
+        apart(settings, _engines(), entrance=entrance, prepare=prepare) as served,
+        _noted(findings),
+    ):
+        served.run(_admit(served, entrance))
         deadline = time.monotonic() + seconds
         target = Target(
             served.whole.port,
@@ -221,8 +216,13 @@ async def _clients(target: Target, seed: int) -> None:
     await asyncio.gather(*work)
 
 
-def _prepare(app: FastAPI) -> None:
-    app.user_middleware.append(Middleware(_ByKey))
+async def _admit(served: Apart, entrance: Entrance) -> None:
+    """Let the owners in."""
+    store = served.whole.store
+    for owner in _OWNERS:
+        person = await store.people.add(owner.name)
+        await store.keys.add(person.id, sha256=digest(owner.key), prefix=prefix_of(owner.key))
+    await eventually(lambda: all(entrance.identify(owner.key) for owner in _OWNERS))
 
 
 def _engines() -> Engines:

@@ -36,6 +36,7 @@ from kuaimei.engines.types import Language
 from kuaimei.models.onnxfile import read_onnx
 from kuaimei.settings import Settings
 from kuaimei.voices.beginning import start_of_learning
+from kuaimei.voices.environment.places import interpreter
 from kuaimei.voices.files import style_bytes
 from kuaimei.voices.lines import JUDGED
 from kuaimei.voices.listening import LISTENER
@@ -45,7 +46,7 @@ from kuaimei.voices.prediction import Prediction, predict_style
 from kuaimei.voices.types import Step
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-PYTHON: Final = ROOT / ".venv-clone" / "bin" / "python"
+PYTHON: Final = interpreter(Settings())
 
 
 class Bench:
@@ -172,7 +173,7 @@ def main() -> None:
     parser.add_argument("--steps", default="style,decoder")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    if not PYTHON.is_file():
+    if PYTHON is None:
         sys.exit("there is no environment to learn voices in: run make setup without SLIM=1")
     reference = asyncio.run(decode(given.recording, RATE))
     wanted = reference if given.judge is None else asyncio.run(decode(given.judge, RATE))

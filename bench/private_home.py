@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kuaimei.settings import Settings
+from kuaimei.store.embedded import EmbeddedPostgres
 
 __all__ = ["private_home"]
 
@@ -17,9 +18,12 @@ def private_home() -> Iterator[Path]:
     real = Settings()
     home = Path(tempfile.mkdtemp(prefix="kuaimei-measured-"))
     (home / "models").symlink_to(real.weights_dir)
+    if (learning := real.home / "learning-environment").is_dir():
+        (home / learning.name).symlink_to(learning)
     if (measured := real.home / "runtime.json").exists():
         shutil.copy(measured, home)
     try:
         yield home
     finally:
+        EmbeddedPostgres(home / "postgres").delete()
         shutil.rmtree(home, ignore_errors=True)

@@ -16,6 +16,8 @@ from bench.private_home import private_home
 
 __all__ = ["server_process"]
 
+_DEFAULTS = {"KUAIMEI_SERVER__OPEN": "true", "KUAIMEI_VOICES__ENVIRONMENT": "off"}
+"""No key to pass on, and no environment for learning made meanwhile, which would be measured as well."""
 _START_S = 180.0
 _END_S = 60.0
 
@@ -43,7 +45,7 @@ def _served(home: Path, environment: Mapping[str, str]) -> Iterator[str]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "kuaimei", "serve", "--port", str(port)],
-            env={**kept, **environment, "KUAIMEI_HOME": str(home)},
+            env={**kept, **_DEFAULTS, **environment, "KUAIMEI_HOME": str(home)},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

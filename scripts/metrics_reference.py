@@ -15,6 +15,7 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.rendering.renderer import Counts
 from kuaimei.rendering.residency import Counters
 from kuaimei.server.metrics import Metrics
+from kuaimei.server.refusals import Refusals
 from scripts.generated import ROOT, table, write_or_check
 
 __all__ = ["TARGET", "render"]
@@ -25,14 +26,14 @@ _INTRO = """# Metrics
 
 Written by `python -m scripts.metrics_reference` from `src/kuaimei/server/metrics.py`.
 
-`/metrics` is in the text form of Prometheus and wants the key, if there is one. Latencies count from the last
+`/metrics` is in the text form of Prometheus and wants an operator's key. Latencies count from the last
 voiced frame of the user. A histogram has `_bucket`, `_sum` and `_count`; a counter's name ends in `_total`.
 Beside these stand `process_*` and `python_*`, as of every Python process that Prometheus watches.
 
 ```yaml
 scrape_configs:
   - job_name: kuaimei
-    authorization: {credentials: the-api-key}
+    authorization: {credentials: "km_…"} # kuaimei people add prometheus --role operator
     static_configs:
       - targets: ["127.0.0.1:8000"]
 ```
@@ -43,6 +44,7 @@ _GROUPS = (
     ("The beautiful tier", "kuaimei_(hq|models)"),
     ("Analysis", "kuaimei_anal"),
     ("Store", "kuaimei_store"),
+    ("Who was turned away", "kuaimei_refused"),
 )
 
 
@@ -72,7 +74,7 @@ def _families() -> list[list[str]]:
     """Name of each and what is said of it, as a server shows them that has everything."""
     tier = SimpleNamespace(counts=Counts(), residency=SimpleNamespace(counters=Counters(), taken_mb=0.0))
     room = SimpleNamespace(counts=AnalysisCounts())
-    metrics = Metrics((Lane("cores", 1),), cast(Any, tier), cast(Any, room))
+    metrics = Metrics((Lane("cores", 1),), cast(Any, tier), cast(Any, room), Refusals())
     metrics.unanalysed(0)
     return [
         [

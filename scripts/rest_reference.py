@@ -29,8 +29,8 @@ _INTRO = """# REST
 Written by `python -m scripts.rest_reference` from the application; a running server gives the whole
 description, with every schema, at `/api/openapi.json`.
 
-Everything but the page itself, `/healthz` and `/readyz` wants the key, if there is one:
-`Authorization: Bearer …`.
+Everything but the page itself, `/healthz` and `/readyz` wants a key, `Authorization: Bearer …`, and answers
+about what belongs to the person whose key it is. `/metrics` wants an operator's.
 Failures are answered as in the OpenAI dialect, `{"error": {"message", "type", "code", "param"}}`, with one
 sentence that says what to do. Lists are `{"object": "list", "data": […]}`. How to talk:
 [realtime events](events.md).
@@ -44,6 +44,7 @@ _GROUPS = (
     ("Rating how people spoke", r"/api/labelling"),
     ("Voices", r"/api/voices"),
     ("Comparing blind", r"/api/listening"),
+    ("Who is asking", r"/api/me"),
     ("State", r"/"),
 )
 

@@ -25,9 +25,10 @@ _INTRO = """# Settings
 
 Written by `python -m scripts.settings_reference` from `src/kuaimei/settings.py`.
 
-From the lowest to the highest precedence: the defaults, `kuaimei.toml` in the data folder, that in the
-working directory, environment variables, arguments of the command line. A list or an object in an environment
-variable is JSON: `KUAIMEI_DIALOGUE__HOTWORDS='["快美", "陳怡君"]'`. The same in `kuaimei.toml`:
+From the lowest to the highest precedence: the defaults, `kuaimei.toml` in the data folder, the file that
+`--config` or `KUAIMEI_CONFIG` names, environment variables, arguments of the command line. A list or an
+object in an environment variable is JSON:
+`KUAIMEI_DIALOGUE__HOTWORDS='["快美", "陳怡君"]'`. The same in `kuaimei.toml`:
 
 ```toml
 asr = "whisper-base"

@@ -6,6 +6,7 @@ __all__ = [
     "EngineError",
     "EngineUnavailable",
     "KuaimeiError",
+    "NotAllowed",
     "NotFound",
     "QueueFull",
     "SettingsError",
@@ -66,6 +67,12 @@ class Conflict(KuaimeiError):
     """What was asked for does not go with how things are now."""
 
     kind = "conflict"
+
+
+class NotAllowed(KuaimeiError):
+    """Whoever asks may not do that, though they may know of it."""
+
+    kind = "not_allowed"
 
 
 class NotFound(StoreError):

@@ -1,14 +1,17 @@
 """Every setting, in one place.
 
-From lowest to highest precedence: the defaults below, ``kuaimei.toml`` in the data folder, then in the
-working directory, environment variables (``KUAIMEI_LLM=…``, nested ones with a double underscore:
-``KUAIMEI_DIALOGUE__END_SILENCE_MS=900``), arguments of the command line.
+From lowest to highest precedence: the defaults below, ``kuaimei.toml`` in the data folder, the file that
+``--config`` or ``KUAIMEI_CONFIG`` names, environment variables (``KUAIMEI_LLM=…``, nested ones with a double
+underscore: ``KUAIMEI_DIALOGUE__END_SILENCE_MS=900``), arguments of the command line. A ``kuaimei.toml`` in
+the working directory is not read: whoever can put a file there would decide what the program does.
 """
 
+import ipaddress
+import logging
 import os
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -19,7 +22,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from kuaimei.errors import SettingsError
+
 __all__ = [
+    "CONFIG",
     "AnalysisSettings",
     "DialogueSettings",
     "EngineSettings",
@@ -29,8 +35,11 @@ __all__ = [
     "Settings",
     "StoreSettings",
     "VoiceSettings",
+    "is_loopback",
     "usable_cores",
 ]
+
+_log = logging.getLogger(__name__)
 
 
 def usable_cores() -> int:
@@ -139,6 +148,9 @@ class StoreSettings(_Section):
 
     database_url: str = ""
     """PostgreSQL URL; empty starts the embedded one."""
+    database_dir: Path = Path("/var/lib/kuaimei")
+    """Where root runs kuaimei: folder below which the embedded database, which does not run as root, has its
+    files; any other account has them in the data folder."""
     blob_url: str = ""
     """Folder or S3 URL (``s3://bucket/prefix``) of recordings."""
     keep: bool = True
@@ -165,8 +177,11 @@ class VoiceSettings(_Section):
     learn: Literal["decoder", "style", "none"] = "decoder"
     """How far a new voice is learned by itself: ``style`` takes minutes and serves both tiers, ``decoder``
     a quarter of an hour more and serves the beautiful one."""
+    environment: Literal["auto", "cpu", "cuda", "off"] = "auto"
+    """The environment for learning (torch), made by itself in the data folder: for a graphics card of NVIDIA
+    where there is one (``cpu`` and ``cuda`` decide that); ``off``: none is made, voices are not learned."""
     python: str = ""
-    """Interpreter of the environment for learning; empty: that of ``.venv-clone``, made by ``make setup``."""
+    """Interpreter of another environment for learning; empty: that of the one that is made by itself."""
     threads: int = Field(default_factory=_half_the_cores, ge=1)
     """Cores that learning may use while nobody is talking."""
     style_s: float = Field(330.0, gt=0)
@@ -217,15 +232,53 @@ class IceServer(_Section):
         return urls
 
 
+_LOOPBACK_NAMES: Final = frozenset({"localhost", "localhost.localdomain"})
+_KEY_LENGTH: Final = 16
+"""Characters at least."""
+_KEY_VARIETY: Final = 8
+"""Different characters at least: a key of one letter is none."""
+_KEY: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""A token of RFC 9110: what fits into a header and is a WebSocket subprotocol, too."""
+_HEADER: Final = re.compile(r"[A-Za-z0-9-]+")
+_HOST: Final = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[^\s/:@?#\[\]]+)(:\d{1,5})?")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``: a name or an address."""
+    name = host.lower().strip("[]")
+    if name in _LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(name.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
 class ServerSettings(_Section):
-    """Where the server listens and whom it lets in."""
+    """Where the server listens and whom it lets in.
+
+    Everybody needs a key: the one set here, the machine's own (`kuaimei key` prints it), or a person's
+    (`kuaimei people add NAME`).
+    """
 
     host: str = "127.0.0.1"
-    """Address to listen on; beyond loopback a key is needed."""
+    """Address to listen on."""
     port: int = Field(8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     api_key: SecretStr = SecretStr("")
-    """What clients must present, of 16 characters or more beyond loopback; empty: nothing."""
+    """A key that lets in whoever shows it, as the operator; empty: the machine's own key does, which is made
+    at the first start. 16 characters or more, 8 of them different: letters, digits, ``!#$%&'*+-.^_`|~``."""
+    open: bool = False
+    """True: no key is needed. On loopback only, where every account of this machine then may read everything;
+    requests that come through a proxy are refused."""
+    identity_header: str = ""
+    """Name of the header in which a proxy of your own sign-in says who somebody is, such as
+    ``X-Forwarded-User``; empty: none. The proxy must remove it from what its clients send."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks (``10.0.0.7``, ``10.0.0.0/24``) from which ``identity_header`` is believed."""
+    start_timeout_s: float = Field(300.0, gt=0)
+    """A start that is not over after so long ends with an error that says what it waited for; a slow disk may
+    need more."""
     max_sessions: int = Field(8, ge=1)
     """Conversations at once."""
     max_waiting: int = Field(16, ge=0)
@@ -244,19 +297,133 @@ class ServerSettings(_Section):
     max_session_s: float = Field(4 * 3600.0, gt=0)
     """A connection that lasts so long is closed, which is told a minute before; its session can go on."""
     allowed_hosts: tuple[str, ...] = ()
-    """Names under which the server may be asked for, beside ``host`` and plain addresses; pages of these may
-    ask it, too."""
+    """Names under which the server may be asked for, beside ``host`` and plain addresses. With a scheme
+    (``https://talk.example:8443``) pages of exactly that origin may ask it under any of its names, too."""
     webrtc: bool = True
     """False: realtime sessions over WebSocket only."""
+    https: bool = False
+    """Serve HTTPS with a certificate of the server's own authority, kept in the folder ``https`` of the data
+    folder: browsers give the microphone to other machines over HTTPS only."""
+    certificate_port: int = Field(-1, ge=-1, le=65535)
+    """With ``https``: port of the plain page that gives devices the certificate; -1: the one after
+    ``port``; 0: no such page."""
     ice_servers: tuple[IceServer, ...] = ()
     """Empty: WebRTC on this machine's own addresses, and nobody is asked for others."""
+
+    @field_validator("api_key")
+    @classmethod
+    def _strong_key(cls, key: SecretStr) -> SecretStr:
+        text = key.get_secret_value()
+        if not text:
+            return key
+        made = "make one with: openssl rand -hex 24"
+        if not _KEY.fullmatch(text):
+            raise ValueError(
+                f"an API key may hold letters, digits and !#$%&'*+-.^_`|~ only, no spaces: {made}"
+            )
+        if len(text) < _KEY_LENGTH or len(set(text)) < _KEY_VARIETY:
+            raise ValueError(
+                f"an API key needs {_KEY_LENGTH} characters or more, {_KEY_VARIETY} of them different: {made}"
+            )
+        return key
+
+    @field_validator("identity_header")
+    @classmethod
+    def _header_name(cls, name: str) -> str:
+        if name and not _HEADER.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a header such as X-Forwarded-User")
+        if name.lower() in {"authorization", "host", "origin", "cookie"}:
+            raise ValueError(f"{name} has another meaning: choose a header of the proxy's own")
+        return name
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError(f"{network!r} is no address or network such as 10.0.0.0/24") from None
+        return networks
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _host_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is no name such as talk.example or https://talk.example:8443")
+        return hosts
+
+    @model_validator(mode="after")
+    def _closed_to_others(self) -> "ServerSettings":
+        if bool(self.identity_header) != bool(self.trusted_proxies):
+            raise ValueError(
+                "identity_header and trusted_proxies belong together: who somebody is, is believed of an "
+                "allow-listed proxy only"
+            )
+        if not self.open:
+            return self
+        instead = (
+            "leave out KUAIMEI_SERVER__OPEN, and the machine's own key or KUAIMEI_SERVER__API_KEY lets in"
+        )
+        if not is_loopback(self.host):
+            raise ValueError(f"listening on {self.host} needs a key: {instead}")
+        if others := [host for host in self.allowed_hosts if not is_loopback(_named(host))]:
+            raise ValueError(f"answering to {others[0]} needs a key: {instead}")
+        if self.api_key.get_secret_value():
+            raise ValueError(
+                "KUAIMEI_SERVER__API_KEY is set and KUAIMEI_SERVER__OPEN asks for none: choose one"
+            )
+        if self.identity_header:
+            raise ValueError("a sign-in of your own (identity_header) and KUAIMEI_SERVER__OPEN contradict")
+        return self
+
+
+def _named(host: str) -> str:
+    """The name in an entry of ``allowed_hosts``."""
+    found = _HOST.fullmatch(host)
+    return found[2] if found else host
 
 
 _FILE = Path("kuaimei.toml")
 
 
+CONFIG: Final = "KUAIMEI_CONFIG"
+"""Environment variable that names a file of settings, as ``--config`` does."""
+_ignored: set[Path] = set()
+"""Files that were told of: settings are read more than once."""
+
+
 def _data_folder() -> Path:
     return user_data_path("kuaimei", appauthor=False)
+
+
+def _named_file(settings_cls: type[BaseSettings]) -> TomlConfigSettingsSource | None:
+    """The file that ``KUAIMEI_CONFIG`` names.
+
+    Raises:
+        SettingsError: If there is no such file.
+    """
+    if not (given := os.environ.get(CONFIG, "")):
+        return None
+    path = Path(given).expanduser()
+    if not path.is_file():
+        raise SettingsError(f"there is no file of settings {path}: see --config and {CONFIG}")
+    return TomlConfigSettingsSource(settings_cls, path)
+
+
+def _tell_of_ignored(kept: Path) -> None:
+    """Say once that a file in the working directory is not read: earlier versions did."""
+    try:
+        here = Path.cwd() / _FILE
+    except FileNotFoundError:  # the working directory was deleted
+        return
+    if here in _ignored or not here.is_file() or (kept.exists() and here.samefile(kept)):
+        return
+    if (named := os.environ.get(CONFIG)) and here.samefile(Path(named).expanduser()):
+        return
+    _ignored.add(here)
+    _log.warning("%s is not read: put it into the data folder (%s), or name it with --config", here, kept)
 
 
 class Settings(BaseSettings):
@@ -272,7 +439,6 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         extra="ignore",
         frozen=True,
-        toml_file=_FILE,
     )
 
     home: Path = Field(default_factory=_data_folder)
@@ -311,20 +477,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, environment, the file in the working directory, the one in the data folder."""
-        home = init_settings().get("home") or os.environ.get("KUAIMEI_HOME") or _data_folder()
-        kept = TomlConfigSettingsSource(settings_cls, Path(home) / _FILE)
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _FILE), kept
-
-    @model_validator(mode="after")
-    def _key_beyond_loopback(self) -> "Settings":
-        loopback = self.server.host in {"127.0.0.1", "::1", "localhost"}
-        if not loopback and len(self.server.api_key.get_secret_value()) < 16:
-            raise ValueError(
-                f"listening on {self.server.host} needs an API key of at least 16 characters: "
-                "set KUAIMEI_SERVER__API_KEY"
-            )
-        return self
+        """Arguments, environment, the file that was named, the one in the data folder."""
+        named = _named_file(settings_cls)
+        home = (
+            init_settings().get("home")
+            or os.environ.get("KUAIMEI_HOME")
+            or (named().get("home") if named else None)
+            or _data_folder()
+        )
+        kept = Path(home) / _FILE
+        _tell_of_ignored(kept)
+        sources = (init_settings, env_settings, named, TomlConfigSettingsSource(settings_cls, kept))
+        return tuple(source for source in sources if source is not None)
 
     @property
     def weights_dir(self) -> Path:

@@ -1,10 +1,12 @@
 """Where everything meets: settings in, a house with its engines and its store out."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from kuaimei.analysis.room import AnalysisRoom, open_analysis
@@ -15,6 +17,7 @@ from kuaimei.dialogue.events import Observer
 from kuaimei.dialogue.manner import Manner
 from kuaimei.dialogue.streams import whole
 from kuaimei.engines.asr import open_captioner, open_recognizer
+from kuaimei.engines.importing import import_libraries
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.protocols import Recognizer, Synthesizer, VoiceActivityDetector
 from kuaimei.engines.scheduling import Lane
@@ -35,21 +38,35 @@ from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store, transcribe_with
 from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.store.jobs import Job
+from kuaimei.store.records import LOCAL
 from kuaimei.store.renderings import HQ_JOB
+from kuaimei.store.starting import DatabaseStart, starting_database
+from kuaimei.system.privacy import close_to_others, make_home
+from kuaimei.system.supervision import Supervisor
 from kuaimei.text import clauses
 from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.environment.keeper import LearningEnvironment
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.workroom import TICKET, Speak, Workroom, speaker_encoder
 
-__all__ = ["PARTS", "House", "Progress", "open_house", "open_one", "open_voices", "sources", "voice_room"]
+__all__ = [
+    "House",
+    "Progress",
+    "expected_parts",
+    "making_learnable",
+    "open_house",
+    "open_one",
+    "open_voices",
+    "sources",
+    "voice_room",
+]
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 Progress = Callable[[str], None]
 """Told in one line what has become ready."""
-
-PARTS = ("store", "vad", "turn", "captions", "asr", "llm", "tts")
-"""What `open_house` tells the readiness of."""
 
 _NONE = "none"
 _OPTIONAL: tuple[Role, ...] = ("turn", "captions")
@@ -89,11 +106,12 @@ class House:
         manner: Manner | None = None,
         earlier: Sequence[Message] = (),
         first_turn: int = 1,
+        owner: str = LOCAL,
         client: dict[str, Any] | None = None,
     ) -> AsyncIterator[Conversation]:
         """One conversation, recorded if there is a store; closed with the block.
 
-        ``client`` is noted with the session, should that not be there yet.
+        It is ``owner``'s, and ``client`` is noted with the session, should that not be there yet.
         """
         async with AsyncExitStack() as stack:
             watch = self.quiet.watch(session)
@@ -101,7 +119,11 @@ class House:
             watching: list[Observer] = [watch, *observers]
             if self.store is not None:
                 recorder = self.store.recorder(
-                    session, client=client, voice=self.settings.voice, engine=self._named("tts")
+                    session,
+                    owner=owner,
+                    client=client,
+                    voice=self.settings.voice,
+                    engine=self._named("tts"),
                 )
                 stack.push_async_callback(recorder.close)
                 watching.insert(0, recorder)
@@ -119,6 +141,13 @@ class House:
 
     def _named(self, role: Role) -> str:
         return next((source.name for source in self.loaded if source.role == role), "")
+
+
+def expected_parts(settings: Settings) -> tuple[str, ...]:
+    """What `open_house` tells the readiness of."""
+    chosen = roles(settings)
+    optional = tuple(role for role in _OPTIONAL if chosen[role] != _NONE)
+    return (*(("store",) if settings.store.keep else ()), "vad", *optional, "asr", "llm", "tts")
 
 
 def sources(settings: Settings) -> dict[Role, Source]:
@@ -147,12 +176,24 @@ def _workshop(settings: Settings) -> Workshop:
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, *, progress: Progress = lambda line: None, keep: bool | None = None
+    settings: Settings,
+    *,
+    progress: Progress = lambda line: None,
+    keep: bool | None = None,
+    database: DatabaseStart | None = None,
+    when_kept: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[House]:
     """Open every engine and the store, side by side, and close them in good order.
 
+    Nothing is computed before the embedded database is up: engines that compute take all the cores, and their
+    threads are in the way of whoever starts a process (see `kuaimei.system.processes`). That costs no time,
+    since meanwhile the engines' libraries are imported, which takes as long and has to be done anyway.
+
     Args:
         keep: Overrides ``settings.store.keep``.
+        database: The embedded database on its way up, if the caller has begun to start it.
+        when_kept: Called at the end of the block, when all that is to be kept is: what comes then only gives
+            back the memory of the engines, and can be left to the end of the process.
 
     Raises:
         KuaimeiError: With one sentence on what is wrong and what to do.
@@ -161,10 +202,12 @@ async def open_house(
     found = sources(settings)
     second = _second(settings)
     quiet, hq, voices, analysis = Quiet(), None, None, None
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as lasting, AsyncExitStack() as stack:
+        # What is kept is closed before the engines: they take seconds to give back what they hold.
+        stack.push(lambda kind, *_: when_kept() if kind is None else None)
 
         async def opened(name: str, context: AbstractAsyncContextManager[T]) -> T:
-            thing = await stack.enter_async_context(context)
+            thing = await (stack if name == "store" else lasting).enter_async_context(context)
             progress(name)
             return thing
 
@@ -173,10 +216,19 @@ async def open_house(
 
         turn, captions = found.get("turn"), found.get("captions")
         keeping = settings.store.keep if keep is None else keep
+        if database is None:
+            database = lasting.enter_context(starting_database(settings, keep=keep))
+        engines_used = [source.engine for source in found.values()]
         try:
+            async with asyncio.TaskGroup() as preparing:
+                preparing.create_task(asyncio.to_thread(import_libraries, engines_used))
+                preparing.create_task(database.up())
+                if keeping:
+                    preparing.create_task(asyncio.to_thread(make_home, settings.home))
             async with asyncio.TaskGroup() as opening:
                 start = opening.create_task
-                store = start(maybe(opened("store", open_store(settings)) if keeping else None))
+                opening_store = open_store(settings, database.server) if keeping else None
+                store = start(maybe(opened("store", opening_store) if opening_store else None))
                 llm = start(opened("llm", open_language_model(workshop, found["llm"])))
                 tts = start(opened("tts", open_synthesizer(workshop, found["tts"])))
                 asr = start(opened("asr", open_recognizer(workshop, found["asr"])))
@@ -186,6 +238,8 @@ async def open_house(
                     maybe(opened("captions", open_captioner(workshop, captions)) if captions else None)
                 )
                 start(asyncio.to_thread(clauses.warm))
+                if keeping:
+                    start(asyncio.to_thread(_close_to_others, settings.home))
         except BaseExceptionGroup as group:
             raise _first(group) from None
         engines = Engines(
@@ -284,14 +338,18 @@ def voice_room(
         synthesizer=synthesizer,
         quiet=quiet,
         cores=workshop.cores,
+        environment=LearningEnvironment(settings, quiet),
         weights=None if source.path is None else source.path / "fp32.onnx",
         speak_hq=speak_hq,
     )
 
 
 @asynccontextmanager
-async def open_voices(settings: Settings) -> AsyncIterator[VoiceLibrary]:
+async def open_voices(settings: Settings, *, learning: bool = False) -> AsyncIterator[VoiceLibrary]:
     """The cloned voices with what is needed to add and learn them, for a command; their jobs are done.
+
+    Args:
+        learning: The command waits until a voice is learned, so that the environment for that is made.
 
     Raises:
         KuaimeiError: With one sentence on what is wrong and what to do.
@@ -299,6 +357,8 @@ async def open_voices(settings: Settings) -> AsyncIterator[VoiceLibrary]:
     workshop, found = _workshop(settings), sources(settings)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        await asyncio.to_thread(make_home, settings.home)
+        await asyncio.to_thread(_close_to_others, settings.home)
         store = await enter(open_store(settings))
         vad = await enter(open_vad(workshop, found["vad"]))
         recognizer = await enter(open_recognizer(workshop, found["asr"]))
@@ -317,7 +377,23 @@ async def open_voices(settings: Settings) -> AsyncIterator[VoiceLibrary]:
         transcriber = transcribe_with(recognizer)
         jobs = store.run_jobs(library.jobs, transcribe=transcriber, apart=library.apart)
         stack.push_async_callback(_stop, asyncio.ensure_future(jobs))
+        if learning:
+            await enter(making_learnable(library, after_s=0.0))
         yield library
+
+
+@asynccontextmanager
+async def making_learnable(library: VoiceLibrary, **timing: float) -> AsyncIterator[None]:
+    """Have the environment for learning made in the background, then the voices learned that wait for it.
+
+    Args:
+        timing: Of `LearningEnvironment.keep`.
+    """
+    room = library.room
+    async with Supervisor() as supervisor:
+        keep = partial(room.environment.keep, library.upkeep.take_up, useless=room.lack, **timing)
+        supervisor.start("environment for learning voices", keep)
+        yield
 
 
 async def _say_hq(
@@ -332,6 +408,14 @@ async def _say_hq(
             request = TTSReq(text=text, voice_id=name, mode="hq", ticket=TICKET)
             said.append((await whole(synthesizer.stream(request)), synthesizer.sample_rate))
     return said
+
+
+def _close_to_others(home: Path) -> None:
+    """What an earlier version left open in the data folder."""
+    if closed := close_to_others(home):
+        _log.warning(
+            "%d files and folders in %s were open to other accounts; they are closed now", closed, home
+        )
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -37,6 +37,8 @@ def cloned_voice(voice_id: str = "voice_mum", **changed: Any) -> dict[str, Any]:
         "object": "kuaimei.voice",
         "id": voice_id,
         "name": "媽媽",
+        "mine": True,
+        "shared": False,
         "kind": "cloned",
         "language": "zh",
         "sample": f"/api/voices/{voice_id}/sample",
@@ -75,6 +77,7 @@ class Cloning:
         uploads: Fields of what was sent.
         asked: Method and path of every request about a cloned voice, in order.
         sound: Of samples and references.
+        slow_to_delete: A deletion is answered before it has come to its end.
     """
 
     sound: bytes
@@ -82,6 +85,7 @@ class Cloning:
     refusal: list[dict[str, Any]] | None = None
     uploads: list[dict[str, bytes]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    slow_to_delete: bool = False
 
     async def install(self, context: BrowserContext) -> None:
         """Stand in front of the server for every page of ``context``."""
@@ -132,7 +136,10 @@ class Cloning:
             await route.fulfill(json=voice)
         elif request.method == "DELETE":
             del self.voices[voice_id]
-            await route.fulfill(status=204)
+            if self.slow_to_delete:
+                await route.fulfill(status=202, json={"object": "kuaimei.deletion", "state": "deleting"})
+            else:
+                await route.fulfill(status=204)
         else:
             await route.fulfill(json=voice)
 

@@ -14,6 +14,7 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.engines import Engines
 from kuaimei.engines.types import Language, STTChunk
+from tests.browser.person import Person
 from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer
 from tests.integration.server.calling import LoudVad
 from tests.integration.server.serving import TestHouse, eventually, quick_engines
@@ -110,6 +111,7 @@ class Visitor:
     Attributes:
         complaints: What the browser's console complained of.
         strangers: Addresses of other hosts that the page asked for something.
+        person: As whom the server knows them.
     """
 
     page: Page
@@ -117,6 +119,7 @@ class Visitor:
     origin: str
     complaints: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
+    person: Person = field(default_factory=Person)
 
     async def arrive(self, path: str = "/") -> None:
         """Open the page."""
@@ -154,8 +157,8 @@ class Visitor:
 
     def at_ease(self) -> None:
         """Nothing was complained of, and nobody else was asked for anything."""
-        assert self.complaints == []
-        assert self.strangers == []
+        assert self.complaints == [], self.complaints
+        assert self.strangers == [], self.strangers
 
 
 @asynccontextmanager
@@ -166,6 +169,7 @@ async def visiting(
     prefer: dict[str, Any] | None = None,
     scripts: Sequence[str] = (),
     expected: Sequence[str] = (),
+    person: Person | None = None,
     **options: Any,
 ) -> AsyncIterator[Visitor]:
     """Somebody with a browser of their own, before they have opened the page.
@@ -174,12 +178,14 @@ async def visiting(
         prefer: What their browser remembers of earlier visits.
         scripts: Run before the page's own.
         expected: Complaints that are part of the test.
+        person: As whom the server is to know them; None: somebody who has accepted the notice.
         options: Of the browser context.
     """
     context = await browser.new_context(**{"locale": "zh-TW", **options})
     try:
         page = await context.new_page()
-        visitor = Visitor(page, context, origin)
+        visitor = Visitor(page, context, origin, person=person or Person())
+        await visitor.person.install(context)
         page.on("console", lambda message: _note(visitor, message, expected))
         page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
         page.on("request", lambda request: _ask(visitor, request))
@@ -193,12 +199,14 @@ async def visiting(
         yield visitor
         await page.goto("about:blank")  # as somebody who leaves: the page says goodbye
     finally:
+        await context.unroute_all(behavior="ignoreErrors")  # what is still being asked is nobody's business
         await context.close()
 
 
 def _note(visitor: Visitor, message: ConsoleMessage, expected: Sequence[str]) -> None:
-    if message.type in {"error", "warning"} and not any(part in message.text for part in expected):
-        visitor.complaints.append(message.text)
+    told = f"{message.text} ({message.location.get('url', '')})"
+    if message.type in {"error", "warning"} and not any(part in told for part in expected):
+        visitor.complaints.append(told)
 
 
 def _ask(visitor: Visitor, request: Request) -> None:

@@ -24,7 +24,7 @@ async def test_what_is_said_is_analysed_and_shown_by_itself(
     open_browser: OpenBrowser, settings: Settings, tmp_path: Path
 ) -> None:
     given = settings.model_copy(
-        update={"analysis": AnalysisSettings(), "server": ServerSettings(port=0), "voice": ""}
+        update={"analysis": AnalysisSettings(), "server": ServerSettings(port=0, open=True), "voice": ""}
     )
     quiet = Quiet()
     async with (

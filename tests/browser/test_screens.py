@@ -18,9 +18,10 @@ from kuaimei.store.rows import Rendering, Summary
 from tests.browser.analysing import CLIP, Analysing, analysis, course
 from tests.browser.cloning import Cloning, cloned_voice
 from tests.browser.conftest import OpenBrowser
+from tests.browser.person import Person
 from tests.browser.room import ANSWER, QUESTION, Visitor, axe_findings, room_engines, visiting
 from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said
-from tests.integration.server.serving import MemoryArchive, TestHouse, serving
+from tests.integration.server.serving import KEY, MemoryArchive, TestHouse, make_settings, serving
 
 _KEPT = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 _LIMIT = 150 * 1024
@@ -68,7 +69,7 @@ DOCUMENTED = {
 
 @asynccontextmanager
 async def _at(
-    open_browser: OpenBrowser, *speech: float, english: bool = False, **options: Any
+    open_browser: OpenBrowser, *speech: float, english: bool = False, key: str = "", **options: Any
 ) -> AsyncIterator[Visitor]:
     """Somebody at a page behind which a few conversations are kept."""
     archive = MemoryArchive()
@@ -97,7 +98,7 @@ async def _at(
     )
     given = {"locale": "en-US" if english else "zh-TW", **options}
     async with (
-        serving(TestHouse(engines=engines, store=archive)) as served,
+        serving(TestHouse(settings=make_settings(key=key), engines=engines, store=archive)) as served,
         open_browser(*speech) as browser,
         visiting(browser, served.url, **given) as visitor,
     ):
@@ -188,6 +189,56 @@ async def test_around_the_conversation(
         await page.get_by_label("Settings" if english else "設定", exact=True).click()
         await expect(page.get_by_role("dialog")).to_contain_text("0.1.0")
         await _picture(visitor, tmp_path, f"settings-{name}")
+        visitor.at_ease()
+
+
+@pytest.mark.parametrize(("name", "device", "english", "scheme"), LOOKS)
+async def test_signing_in_and_what_is_kept(
+    open_browser: OpenBrowser,
+    tmp_path: Path,
+    name: str,
+    device: dict[str, Any],
+    english: bool,
+    scheme: str,
+) -> None:
+    who = {"name": "Amy" if english else "小美", "role": "member", "via": "key"}
+    keeping = {"keep": True, "retention_days": 30.0, "voice_retention_days": 0.0}
+    person = Person(
+        accepted=False,
+        me={**who, "keeping": keeping},
+        environment={"state": "making", "progress": 0.35, "detail": "", "eta_s": 300},
+    )
+    options = {**device, "color_scheme": scheme, "person": person, "expected": ["401"]}
+    async with _at(open_browser, english=english, key=KEY, **options) as visitor:
+        page = visitor.page
+        await page.goto(visitor.origin)
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        await _picture(visitor, tmp_path, f"sign-in-{name}")
+        await page.locator("input[type=password]").fill("some-other-key")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_be_visible()
+        await _picture(visitor, tmp_path, f"wrong-key-{name}")
+        await page.locator("input[type=password]").fill(KEY)
+        await page.keyboard.press("Enter")
+        await visitor.talk.click()
+        await expect(page.get_by_role("dialog")).to_be_visible()
+        await _picture(visitor, tmp_path, f"notice-{name}")
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await page.get_by_label("Voices" if english else "聲音", exact=True).click()
+        await expect(page.locator("[data-environment]")).to_be_visible()
+        await page.locator("[data-voice=voice_mum] button[aria-expanded]").click()
+        await expect(page.get_by_role("switch")).to_be_visible()
+        await page.get_by_role("switch").scroll_into_view_if_needed()
+        await _picture(visitor, tmp_path, f"sharing-{name}")
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await page.get_by_label("Settings" if english else "設定", exact=True).click()
+        await expect(page.locator("[data-account]")).to_be_visible()
+        await _picture(visitor, tmp_path, f"account-{name}")
+        await page.get_by_role("button", name="Delete all my data" if english else "刪除我的全部資料").click()
+        await expect(page.locator("[data-forget]")).to_be_visible()
+        await _picture(visitor, tmp_path, f"forget-{name}")
         visitor.at_ease()
 
 

@@ -4,7 +4,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from playwright.async_api import Download, Page, expect
+from playwright.async_api import Download, Page, Route, expect
 
 from kuaimei.audio.encode import encode
 from tests.browser.conftest import OpenBrowser
@@ -55,6 +55,31 @@ async def test_found_renamed_and_deleted(open_browser: OpenBrowser) -> None:
         await expect(page.get_by_text("想去花蓮玩")).to_have_count(0)
         assert house.store is not None
         assert {session.title for session in house.store.kept.values()} == {"蛋糕食譜"}
+        visitor.at_ease()
+
+
+async def test_a_deletion_that_still_goes_on_is_shown_as_done(open_browser: OpenBrowser) -> None:
+    house = _house()
+    going = {"object": "kuaimei.deletion", "state": "deleting"}
+
+    async def delete(route: Route) -> None:
+        if route.request.method == "DELETE":
+            await route.fulfill(status=202, json=going)  # and the list names it for a while yet
+        else:
+            await route.fallback()
+
+    async with serving(house) as served, open_browser() as browser, visiting(browser, served.url) as visitor:
+        page = visitor.page
+        await visitor.context.route("**/api/sessions/sess_trip", delete)
+        await visitor.arrive()
+        async with page.expect_response("**/api/sessions?*"):
+            await _choose(page, "想去花蓮玩", "刪除")
+            await page.get_by_role("dialog").get_by_role("button", name="刪除").click()
+        await expect(page.get_by_text("蛋糕怎麼做")).to_be_visible()
+        await expect(page.get_by_text("想去花蓮玩")).to_have_count(0)
+        async with page.expect_response("**/api/sessions?*"):
+            await page.get_by_label("搜尋說過的話").fill("玩")
+        await expect(page.get_by_text("想去花蓮玩")).to_have_count(0)
         visitor.at_ease()
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from playwright.async_api import expect
-from pydantic import SecretStr
 
 from kuaimei.server import create_app, make_server
 from kuaimei.server.doorway import Doorway
@@ -62,10 +61,13 @@ async def test_permission_denied(open_browser: OpenBrowser) -> None:
 
 async def test_a_page_over_plain_http_from_another_machine(open_browser: OpenBrowser) -> None:
     async with (
-        serving(_house(allowed_hosts=("kuaimei.test",))) as served,
+        serving(_house(key=KEY, allowed_hosts=("kuaimei.test",))) as served,
         open_browser(extra=("--host-resolver-rules=MAP kuaimei.test 127.0.0.1",)) as browser,
         visiting(
-            browser, f"http://kuaimei.test:{served.port}", expected=["Cross-Origin-Opener-Policy"]
+            browser,
+            f"http://kuaimei.test:{served.port}",
+            scripts=[f"localStorage.setItem('kuaimei.key', '{KEY}')"],
+            expected=["Cross-Origin-Opener-Policy"],
         ) as visitor,
     ):
         await visitor.arrive()
@@ -139,32 +141,6 @@ async def test_no_place_left_even_to_wait(open_browser: OpenBrowser) -> None:
         await expect(second.lines("assistant")).to_contain_text(ANSWER, timeout=20_000)
         await expect(second.notice("full")).to_have_count(0)
         second.at_ease()
-
-
-async def test_a_key_is_asked_for_and_remembered(open_browser: OpenBrowser) -> None:
-    house = TestHouse(settings=make_settings(key=KEY), engines=room_engines(), store=MemoryArchive())
-    assert house.settings.server.api_key == SecretStr(KEY)
-    async with (
-        serving(house) as served,
-        open_browser() as browser,
-        visiting(browser, served.url, expected=["401 (Unauthorized)"]) as visitor,
-    ):
-        await visitor.arrive()
-        await expect(visitor.notice("key")).to_contain_text("需要 API 金鑰")
-        assert await axe_findings(visitor.page) == []
-        await visitor.page.get_by_label("API 金鑰").fill(KEY)
-        await visitor.page.get_by_role("button", name="使用這把金鑰").click()
-        for transport in ("WebRTC", "WebSocket"):
-            await expect(visitor.notice("key")).to_have_count(0)
-            await visitor.write("你好")
-            await expect(visitor.lines("assistant").last).to_contain_text(ANSWER)
-            await expect(visitor.status).to_contain_text(transport)
-            await visitor.page.evaluate(
-                "localStorage.setItem('kuaimei.preferences', JSON.stringify({transport: 'websocket'}))"
-            )
-            await visitor.page.goto("about:blank")
-            await visitor.arrive()
-        visitor.at_ease()
 
 
 @pytest.mark.parametrize("transport", ["auto", "websocket"])

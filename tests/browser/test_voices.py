@@ -4,6 +4,7 @@ import io
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from playwright.async_api import Browser, FilePayload, Page, expect
 from kuaimei.audio.encode import encode
 from tests.browser.cloning import REFUSING, Cloning, cloned_voice
 from tests.browser.conftest import OpenBrowser
+from tests.browser.person import Person
 from tests.browser.room import Visitor, axe_findings, room_engines, visiting
 from tests.fakes import FakeSynthesizer, said
 from tests.integration.server.serving import MemoryArchive, TestHouse, eventually, serving
@@ -26,8 +28,25 @@ _DROP = """() => {
 _CLONED = ("voice_mum", "voice_new")
 
 
+class _EveryVoiceAtHand(FakeSynthesizer):
+    """Speaks in the cloned voices, too, of which no library knows here: as if it had come with them."""
+
+    @property
+    def stock(self) -> dict[str, Any]:
+        return dict.fromkeys(self.voices)
+
+    def put_voice(self, voice_id: str, style: Any) -> None:
+        raise NotImplementedError
+
+    def drop_voice(self, voice_id: str) -> None:
+        raise NotImplementedError
+
+    def tokens(self, text: str) -> tuple[int, ...]:
+        raise NotImplementedError
+
+
 def _house() -> TestHouse:
-    synthesizer = FakeSynthesizer(delay_s=0.05, voices=("zf_one", "zm_two", *_CLONED))
+    synthesizer = _EveryVoiceAtHand(delay_s=0.05, voices=("zf_one", "zm_two", *_CLONED))
     return TestHouse(engines=room_engines(synthesizer=synthesizer), store=MemoryArchive())
 
 
@@ -238,4 +257,99 @@ async def test_all_of_it_can_be_done_without_a_mouse(open_browser: OpenBrowser, 
         await expect(page.locator("[data-voice=voice_new]")).to_be_visible()
         assert cloning.uploads[0]["consent_speaker"] == b"Amy"
         assert b"has agreed" in cloning.uploads[0]["consent_statement"]
+        visitor.at_ease()
+
+
+async def test_a_voice_is_shared_by_its_owner_and_nobody_else_can_change_it(
+    open_browser: OpenBrowser,
+) -> None:
+    done = {"step": "decoder", "state": "done"}
+    mine = cloned_voice(learning=done, mine=True, shared=False)
+    theirs = cloned_voice("voice_new", name="阿公", learning=done, mine=False, shared=True)
+    cloning = _cloning(mine, theirs)
+    async with open_browser() as browser, _at_the_voices(browser, cloning) as (visitor, page):
+        voice = page.locator("[data-voice=voice_mum]")
+        await voice.get_by_role("button", name="「媽媽」的詳細資料").click()
+        share = voice.get_by_role("switch", name="和所有人分享")
+        await expect(share).not_to_be_checked()
+        await share.press("Space")
+        await expect(share).to_be_checked()
+        assert cloning.voices["voice_mum"]["shared"] is True
+
+        other = page.locator("[data-voice=voice_new]")
+        await expect(other).to_contain_text("由其他人分享")
+        await expect(other).not_to_contain_text("王美美")  # whose it is, is nobody's business
+        await expect(other.get_by_role("button")).to_have_count(1)  # to be heard, and that is all
+        await other.get_by_role("button", name="試聽 阿公").click()
+        await expect(other.get_by_role("button", name="停止試聽")).to_be_visible()
+        await other.get_by_role("radio").check()
+        assert await axe_findings(page) == []
+        visitor.at_ease()
+
+
+async def test_a_voice_waits_for_what_it_is_learned_in(open_browser: OpenBrowser) -> None:
+    waiting = {"step": "style", "state": "waiting", "similarity": None, "eta_s": None}
+    cloning = _cloning(cloned_voice(learning=waiting))
+    making = {"state": "making", "progress": 0.35, "detail": "torch 2.13", "eta_s": 300}
+    person = Person(environment=making)
+    async with (
+        open_browser() as browser,
+        _at_the_voices(browser, cloning, person=person) as (visitor, page),
+    ):
+        environment = page.locator("[data-environment=making]")
+        for told in ("35%", "大約還要 5 分鐘", "torch 2.13"):
+            await expect(environment).to_contain_text(told)
+        voice = page.locator("[data-voice=voice_mum]")
+        await voice.get_by_role("button", name="「媽媽」的詳細資料").click()
+        await expect(voice.locator("[data-learning]")).to_contain_text("等學習環境準備好就開始")
+        assert await axe_findings(page) == []
+        person.environment |= {"progress": None, "eta_s": None}
+        await expect(environment).not_to_contain_text("35%", timeout=15_000)
+        person.environment["state"] = "ready"
+        await expect(page.locator("[data-environment]")).to_have_count(0, timeout=15_000)
+        await expect(voice.locator("[data-learning]")).to_contain_text("排隊等候")
+        visitor.at_ease()
+
+
+async def test_replies_in_a_deleted_voice_no_longer_offer_their_sound(open_browser: OpenBrowser) -> None:
+    cloning = _cloning(cloned_voice(learning={"step": "decoder", "state": "done"}))
+    cloning.slow_to_delete = True
+    house, archive = _house(), MemoryArchive()
+    house.store = archive
+    archive.put("sess_a", "你好", "嗨。", "再說一次", "嗨嗨。", sound=encode(said("嗨"), 16_000, "flac"))
+    first, reply, second, other = archive.said["sess_a"]
+    archive.said["sess_a"] = [
+        first,
+        replace(reply, voice="voice_mum"),
+        second,
+        replace(other, voice="zf_one"),
+    ]
+    async with (
+        serving(house) as served,
+        open_browser() as browser,
+        visiting(browser, served.url, expected=["404"]) as visitor,
+    ):
+        page = visitor.page
+        await cloning.install(visitor.context)
+        await visitor.arrive("/#/s/sess_a")
+        lines = visitor.lines("assistant")
+        await expect(lines).to_have_count(2)
+        await lines.first.hover()
+        await expect(lines.first.get_by_label("重播")).to_be_visible()
+        await page.get_by_label("聲音", exact=True).click()
+        await page.locator("[data-voice=voice_mum] button[aria-expanded]").click()
+        await page.locator("[data-voice=voice_mum]").get_by_role("button", name="刪除").click()
+        await page.get_by_role("dialog", name="刪除這個聲音？").get_by_role("button", name="刪除").click()
+        await expect(page.locator("[data-voice=voice_mum]")).to_have_count(0)
+        await page.keyboard.press("Escape")
+        await expect(lines.first).to_contain_text("聲音已經刪除")
+        await expect(lines.first.get_by_label("重播")).to_have_count(0)
+        await expect(lines.last.get_by_label("重播")).to_have_count(1)
+
+        # Deleted at another page: nobody tells this one, until it asks for the sound.
+        del archive.said["sess_a"][-1]
+        await lines.last.hover()
+        await lines.last.get_by_label("重播").click()
+        await expect(lines.last).to_contain_text("聲音已經刪除")
+        await expect(lines.last.get_by_label("重播")).to_have_count(0)
         visitor.at_ease()

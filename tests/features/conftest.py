@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from kuaimei.settings import AnalysisSettings, RenderingSettings, Settings, StoreSettings
+from kuaimei.settings import AnalysisSettings, RenderingSettings, ServerSettings, Settings, StoreSettings
 from kuaimei.store.embedded import EmbeddedPostgres
 from tests.features.planned import pytest_bdd_apply_tag, pytest_terminal_summary
 from tests.features.real_house import RealHouse, opened
@@ -66,7 +66,9 @@ def settings(cluster: EmbeddedPostgres, tmp_path: Any) -> Settings:
     """With a database and a data folder of one's own; without jobs that nobody does here."""
     rendering, analysis = RenderingSettings(hq="none"), AnalysisSettings(enabled=False)
     home = tmp_path / "home"
-    return Settings(home=home, store=_database(cluster), voice="", rendering=rendering, analysis=analysis)
+    given: dict[str, Any] = {"rendering": rendering, "analysis": analysis}
+    server = ServerSettings(open=True)
+    return Settings(home=home, store=_database(cluster), voice="", server=server, **given)
 
 
 @pytest.fixture(scope="session")

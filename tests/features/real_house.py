@@ -180,7 +180,7 @@ async def opened(world: World, store: StoreSettings) -> AsyncIterator[RealHouse]
             dialogue=DialogueSettings(max_reply_tokens=40),
             engines=EngineSettings(tts_runtime="onnxruntime"),  # nothing is compiled for a few sentences
             voices=VoiceSettings(learn="none"),
-            server=ServerSettings(port=0),
+            server=ServerSettings(port=0, open=True),
             **cast(Any, _LIGHT),
         )
         async with (

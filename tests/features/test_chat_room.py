@@ -27,8 +27,6 @@ from tests.integration.server.talking import Talk, audio_of, b64, talking, wire
 
 scenarios("chat_room.feature")
 
-OTHERS = {"owner": "somebody else"}
-
 
 # A whole turn.
 
@@ -286,7 +284,8 @@ def _(world: World) -> None:
 @given("有一段別人的對話")
 def _(world: World, settings: Settings) -> None:
     world.note.served, store = world.serve_keeping(settings)
-    world.note.session = world.run(store.create_session(OTHERS))
+    somebody = world.run(store.people.add("別人"))
+    world.note.session = world.run(store.create_session(owner=somebody.id))
 
 
 @when("小美試著接管它")

@@ -65,13 +65,13 @@ def _(world: World) -> None:
 
 @given("設定監聽所有位址，但沒有金鑰")
 def _(world: World) -> None:
-    world.note.server = ServerSettings(host="0.0.0.0")
+    world.note.server = {"host": "0.0.0.0", "open": True}
 
 
 @when("檢查設定")
 def _(world: World) -> None:
     with pytest.raises(ValidationError) as refused:
-        Settings(server=world.note.server)
+        Settings(server=ServerSettings(**world.note.server))
     world.note.told = str(refused.value)
 
 
@@ -145,7 +145,8 @@ def _(world: World, reason: str) -> None:
 @given("保存著一段別人的對話")
 def _(world: World, settings: Settings) -> None:
     served, store = world.serve_keeping(settings)
-    world.note.session = world.run(store.create_session({"owner": "somebody else"}))
+    somebody = world.run(store.people.add("別人"))
+    world.note.session = world.run(store.create_session(owner=somebody.id))
     world.note.http = world.http(served)
 
 

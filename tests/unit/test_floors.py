@@ -10,7 +10,7 @@ HOUSE = Path(kuaimei.__file__).parent
 GROUND = {"audio", "system", "text"}
 FIRST = {*GROUND, "engines", "models"}
 SECOND = {*FIRST, "dialogue", "store"}
-THIRD = {*SECOND, "voices", "rendering", "analysis", "judging"}
+THIRD = {*SECOND, "people", "voices", "rendering", "analysis", "judging"}
 
 MAY_USE: dict[str, set[str]] = {
     "system": set(),
@@ -20,6 +20,7 @@ MAY_USE: dict[str, set[str]] = {
     "engines": {*GROUND, "models"},
     "dialogue": {*GROUND, "engines"},
     "store": {*GROUND, "engines", "dialogue"},
+    "people": {*SECOND, "rendering", "voices"},
     "rendering": SECOND,
     "voices": {*SECOND, "rendering"},
     "analysis": SECOND,

@@ -6,9 +6,11 @@ import { useColorScheme } from "@mantine/hooks";
 import { lazy, StrictMode, Suspense } from "react";
 import { createRoot } from "react-dom/client";
 
+import { openAccess, useAccess } from "./app/access";
 import { App } from "./app/App";
 import { usePreferences } from "./app/preferences";
 import { theme } from "./app/theme";
+import { SignIn } from "./features/account/SignIn";
 import { InLanguage } from "./i18n";
 
 const Listening = lazy(() => import("./features/listening/Listening"));
@@ -28,18 +30,26 @@ function Page() {
       forceColorScheme={scheme === "auto" ? system : scheme}
     >
       <InLanguage locale={locale}>
-        {Elsewhere ? (
-          <Suspense fallback={null}>
-            <Elsewhere />
-          </Suspense>
-        ) : (
-          <App />
-        )}
+        <Gate />
       </InLanguage>
     </MantineProvider>
   );
 }
 
+/** Whatever is at this address, for whoever may see it; each visit begins with nothing of the one before. */
+function Gate() {
+  const access = useAccess();
+  if (access.kind === "finding") return null;
+  if (access.kind === "out") return <SignIn why={access.why} />;
+  if (!Elsewhere) return <App key={access.visit} />;
+  return (
+    <Suspense fallback={null}>
+      <Elsewhere key={access.visit} />
+    </Suspense>
+  );
+}
+
+openAccess();
 const root = document.getElementById("root");
 if (root) {
   createRoot(root).render(

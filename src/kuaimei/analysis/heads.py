@@ -1,7 +1,6 @@
 """Heads fitted to somebody's own labels: kept by date, the newest in use, the one before never lost."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,8 +56,8 @@ def keep_head(home: Path, head: Head) -> Path:
     half: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as file:
-            half = Path(file.name)
+        half = folder / f".{head.version}.{os.getpid()}.part"
+        with half.open("w", encoding="utf-8") as file:
             file.write(head.model_dump_json(indent=1) + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final, Protocol
 
 from kuaimei.analysis.findings import in_short, judged, without
@@ -30,6 +28,7 @@ from kuaimei.store.announcements import Announcements
 from kuaimei.store.due import Basis
 from kuaimei.store.records import Speaker
 from kuaimei.store.rows import Audio, Summary
+from kuaimei.system.files import anonymous_file, path_of
 
 __all__ = ["Analyst", "Assignments", "Counts", "Instruments", "Recordings", "Scored"]
 
@@ -232,18 +231,16 @@ class Analyst:
         try:
             audio = await self._recordings.open_audio(utterance)
             digest = hashlib.sha256()
-            with TemporaryDirectory(prefix="kuaimei-") as folder:
-                path = Path(folder, "recording.flac")
-                file = await asyncio.to_thread(path.open, "wb")
-                try:
-                    async for chunk in audio.chunks:
-                        digest.update(chunk)
-                        await asyncio.to_thread(file.write, chunk)
-                finally:
-                    await asyncio.to_thread(file.close)
+            with anonymous_file() as file:
+                async for chunk in audio.chunks:
+                    digest.update(chunk)
+                    await asyncio.to_thread(file.write, chunk)
+                await asyncio.to_thread(file.flush)
                 if digest.hexdigest() != audio.sha256:
                     raise AudioError("the recording is not what was put away")
-                return await asyncio.get_running_loop().run_in_executor(self._thread, flac.read, path)
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._thread, flac.read, path_of(file)
+                )
         except NotFound as error:
             raise AudioError(str(error)) from error
 

@@ -1,5 +1,6 @@
-"""The bounded process in which strangers' files are decoded. Run as a script; imports nothing of the house.
+"""The confined process in which strangers' files are decoded. Run as a script.
 
+It imports nothing of the package.
 Standard input is the file (seekable), standard output the samples. Exit status 0: all of it; 2: it cannot
 be decoded, and standard error says why in one sentence.
 
@@ -11,10 +12,24 @@ import resource
 import sys
 
 # What may be opened, so that playlists and other formats that refer to further files or addresses
-# (hls, concat, dash …) are no way out of this process.
-_FORMATS = (
-    "wav,w64,aiff,au,caf,mp3,flac,ogg,aac,mov,mp4,m4a,3gp,matroska,webm,asf,amr,ac3,avi,mpegts,mpeg,opus"
+# (hls, concat, dash …) are no way out of this process: containers that recorders and telephones write.
+_FORMATS = "wav,w64,aiff,caf,mp3,flac,ogg,aac,mov,mp4,m4a,3gp,matroska,webm,asf,amr,avi,mpegts"
+# And the codecs of sound that are in them. Without such a list the decoders of pictures are opened as well,
+# to look at the first frames of every stream.
+_CODECS = (
+    "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_u8,pcm_s8,pcm_f32le,pcm_f32be,pcm_f64le,"
+    "pcm_f64be,pcm_alaw,pcm_mulaw,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,gsm,gsm_ms,mp1,mp1float,mp2,mp2float,mp3,"
+    "mp3float,aac,aac_latm,ac3,eac3,flac,alac,vorbis,opus,libopus,speex,amrnb,amrwb,libopencore_amrnb,"
+    "libopencore_amrwb,wmav1,wmav2,wmapro,wmalossless,wmavoice"
 )
+_DESCRIPTORS = 16
+
+_PR_SET_NO_NEW_PRIVS = 38
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x1000_0000, 0x4000_0000
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446  # the same numbers on all processors
+_LANDLOCK_VERSION = 1
+_LANDLOCK_FILES = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # kinds of access to files, by version of its interface
+_LANDLOCK_NET_FROM, _LANDLOCK_SCOPE_FROM = 4, 6
 
 
 def main() -> int:
@@ -29,9 +44,53 @@ def main() -> int:
     os.nice(5)  # whoever is being spoken to comes first
 
     import av
+    import av.subtitles.stream  # which it would import when it meets a subtitle, and can then read no more
 
+    _confine()
+    return _decode(av, rate, max_s)
+
+
+def _confine() -> None:
+    """Give up what decoding needs no more: further files, the network, further processes and privileges.
+
+    Where the system refuses one of these, the others count.
+    """
+    for limit, value in ((resource.RLIMIT_NOFILE, _DESCRIPTORS), (resource.RLIMIT_NPROC, 0)):
+        resource.setrlimit(limit, (value, value))
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # A network of its own, with nobody in it; who is not root needs a user namespace for that.
+    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+        libc.unshare(_CLONE_NEWNET)
+    version = libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_VERSION)
+    if version < 1:
+        return
+    # All kinds of access are handled and no rule allows any.
+    handled = [
+        (1 << _LANDLOCK_FILES.get(version, max(_LANDLOCK_FILES.values()))) - 1,
+        0b11 if version >= _LANDLOCK_NET_FROM else 0,
+        0b11 if version >= _LANDLOCK_SCOPE_FROM else 0,
+    ]
+    attributes = (ctypes.c_uint64 * 3)(*handled)
+    known = 8 * (1 + (version >= _LANDLOCK_NET_FROM) + (version >= _LANDLOCK_SCOPE_FROM))
+    rules = libc.syscall(_LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(known), 0)
+    if rules >= 0:
+        libc.syscall(_LANDLOCK_RESTRICT_SELF, rules, 0)
+        os.close(rules)
+
+
+def _decode(av, rate: int, max_s: int) -> int:  # type: ignore[no-untyped-def]
     av.logging.set_level(None)
-    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "", "max_streams": "32"}
+    options = {
+        "format_whitelist": _FORMATS,
+        "codec_whitelist": _CODECS,
+        "protocol_whitelist": "",
+        "max_streams": "32",
+    }
     sink = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
     left = rate * max_s
     try:
@@ -39,6 +98,8 @@ def main() -> int:
             if not container.streams.audio:
                 return _refuse("the file holds no audio")
             stream = container.streams.audio[0]
+            if stream.codec_context is None or stream.codec_context.codec.name not in _CODECS.split(","):
+                return _refuse("the file's audio is in a format that is not read here")
             stream.codec_context.thread_type = "NONE"
             resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
             decoded = 0

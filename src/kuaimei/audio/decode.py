@@ -3,13 +3,14 @@
 import asyncio
 import math
 import sys
-import tempfile
 from pathlib import Path
 from typing import BinaryIO
 from weakref import WeakKeyDictionary
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, from_bytes
 from kuaimei.errors import AudioError
+from kuaimei.system.files import anonymous_file
+from kuaimei.system.processes import bare_environment
 
 __all__ = ["decode"]
 
@@ -21,12 +22,13 @@ _slots: "WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]" = Weak
 
 
 async def decode(
-    data: bytes | Path, rate: int = ASR_RATE, *, max_s: float = 600.0, timeout_s: float = 30.0
+    data: bytes | Path | BinaryIO, rate: int = ASR_RATE, *, max_s: float = 600.0, timeout_s: float = 30.0
 ) -> Pcm:
     """The sound of a file as mono samples.
 
     Args:
-        data: The file's content, or where it lies.
+        data: The file's content, or where it lies, or the file, open; that is read from its beginning and
+            stays open.
         rate: Wanted, in Hz.
         max_s: Longer audio is refused.
         timeout_s: Wall-clock and CPU time that decoding may take, waiting for a free place not counted:
@@ -41,17 +43,22 @@ async def decode(
         async with slots:
             return await _run(source, rate, max_s, timeout_s)
     finally:
-        source.close()
+        if source is not data:
+            source.close()
 
 
-def _as_file(data: bytes | Path) -> BinaryIO:
+def _as_file(data: bytes | Path | BinaryIO) -> BinaryIO:
     if isinstance(data, Path):
         try:
             return data.open("rb")
         except OSError as exc:
             raise AudioError(f"cannot read {data}: {exc.strerror or exc}") from exc
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the caller
-    file.write(data)
+    if isinstance(data, bytes):
+        file = anonymous_file()
+        file.write(data)
+    else:
+        file = data
+        file.fileno()  # one that is still in memory goes to the disk now
     file.seek(0)
     return file
 
@@ -66,6 +73,7 @@ async def _run(source: BinaryIO, rate: int, max_s: float, timeout_s: float) -> P
         stdin=source,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env=bare_environment(),
     )
     try:
         async with asyncio.timeout(timeout_s):

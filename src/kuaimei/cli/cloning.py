@@ -1,7 +1,6 @@
 """Judging cloned voices: each reference, engine, tier and step of learning."""
 
 import asyncio
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +34,7 @@ from kuaimei.judging.report import Finding, Stage, Tier
 from kuaimei.judging.speaking import Speaker
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
+from kuaimei.system.folders import swept_folder
 from kuaimei.voices.enrolment import Examiner
 from kuaimei.voices.prediction import nearest_stock, stock_embeddings
 from kuaimei.voices.speech import RATE
@@ -225,7 +225,7 @@ async def _bench(settings: Settings, plan: Plan, note: Note) -> AsyncIterator["_
                 f"{source.name} takes no voices from others: set KUAIMEI_TTS to kokoro, "
                 "or to the address of a worker that does"
             )
-        house = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kuaimei-bench-")))
+        house = stack.enter_context(swept_folder(settings.home / "run", "bench"))
         fitter = await enter(
             open_fitter(
                 settings,

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from kuaimei.settings import Settings
 
-__all__ = ["note", "print_json", "print_table", "settings_from"]
+__all__ = ["note", "print_json", "print_list", "print_table", "settings_from"]
 
 _err = Console(stderr=True, highlight=False)
 _out = Console(highlight=False)
@@ -32,6 +32,28 @@ def print_table(columns: list[str], rows: list[list[object]], *, title: str = ""
     for index, column in enumerate(columns):
         numeric = all(isinstance(row[index], int | float | None) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    _out.print(table)
+
+
+def print_list(columns: list[str], rows: list[list[object]], *, ids: tuple[str, ...] = ("id",)) -> None:
+    """A result whose rows have ids, on stdout: a table, or plain lines where that is no terminal.
+
+    Args:
+        columns: Their names.
+        rows: A cell for each column.
+        ids: Columns that are never broken, so that what stands there can be copied.
+    """
+    if not _out.is_terminal:
+        for cells in ([*columns], *([_cell(value) for value in row] for row in rows)):
+            sys.stdout.write("\t".join(cells) + "\n")
+        return
+    table = Table()
+    for index, name in enumerate(columns):
+        widest = max((len(_cell(row[index])) for row in rows), default=0)
+        whole = name in ids
+        table.add_column(name, overflow="fold", no_wrap=whole, min_width=widest if whole else None)
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     _out.print(table)

@@ -3,31 +3,45 @@
 import asyncio
 import os
 import platform
+import re
+import shlex
 import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import psutil  # type: ignore[import-untyped]
 import typer
+from pydantic import BaseModel, SecretStr
 
 from kuaimei.cli import console
 from kuaimei.errors import KuaimeiError
 from kuaimei.models.resolve import resolve, roles
-from kuaimei.settings import Settings
+from kuaimei.settings import CONFIG, Settings
 from kuaimei.store import open_store
+from kuaimei.store.placing import abandoned, base_for
+from kuaimei.system.privacy import open_to_others
+from kuaimei.system.processes import bare_environment
+from kuaimei.voices.environment.keeper import missing_interpreter
+from kuaimei.voices.environment.listing import build_for
+from kuaimei.voices.environment.places import interpreter, places
 
-__all__ = ["Finding", "doctor", "examine"]
+__all__ = ["Finding", "doctor", "examine", "learning_findings"]
 
 _NEEDED_CORES = 2
 _NEEDED_MEMORY = 4 * 2**30
 """The default engines take about 3.2 GB."""
 _NEEDED_DISK = 3 * 2**30
 """The default weights take about 2 GB on their way in."""
+
+_OTHERS = 0o077
+_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+"""In an address: ``postgresql://user:password@host``."""
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -45,7 +59,7 @@ class Finding:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON on stdout.")] = False,
 ) -> None:
-    """Check cores, memory, disk, weights, database, port and GPU; status 1 if something must be mended."""
+    """Check memory, disk, weights, database, privacy and more; status 1 if something must be mended."""
     settings = console.settings_from()
     findings = list(examine(settings))
     if as_json:
@@ -68,7 +82,11 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _memory,
         _disk,
         _weights,
+        learning_findings,
         _database,
+        _privacy,
+        _abandoned,
+        _secrets,
         _port,
         _gpu,
     )
@@ -144,6 +162,27 @@ def _weights(settings: Settings) -> Iterator[Finding]:
         yield Finding(role, "ok", f"{source.name}: {where}")
 
 
+def learning_findings(settings: Settings) -> Iterator[Finding]:
+    """Whether voices can be learned here."""
+    voices = settings.voices
+    place = places(settings.home, build_for("auto" if voices.environment == "off" else voices.environment))
+    if (python := interpreter(settings)) is not None:
+        yield Finding("learning", "ok", f"voices are learned by {python}")
+    elif voices.python:
+        yield Finding("learning", "fail", "the interpreter is missing", missing_interpreter(settings))
+    elif voices.environment == "off":
+        yield Finding("learning", "ok", "left out: voices are not learned (voices.environment is off)")
+    elif place.being_made():
+        yield Finding("learning", "ok", "the environment for learning voices is being made now")
+    else:
+        yield Finding(
+            "learning",
+            "warn",
+            "the environment for learning voices is not made yet",
+            "the server makes it by itself while it runs; 'kuaimei setup' makes it now",
+        )
+
+
 def _database(settings: Settings) -> Iterator[Finding]:
     if not settings.store.keep:
         yield Finding("database", "ok", "nothing is kept (store.keep is off)")
@@ -158,6 +197,72 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "ok", asyncio.run(check()))
     except KuaimeiError as error:
         yield Finding("database", "fail", "cannot be opened", str(error))
+
+
+def _privacy(settings: Settings) -> Iterator[Finding]:
+    home = settings.home
+    opened = list(open_to_others(home))
+    if not opened:
+        yield Finding("privacy", "ok", f"only this account may read {home}")
+        return
+    found = f"{len(opened)} files and folders in {home} are open to other accounts, as {opened[0]}"
+    yield Finding("privacy", "fail", found, "start the server once: it closes them")
+
+
+def _abandoned(settings: Settings) -> Iterator[Finding]:
+    """Databases that no data folder refers to any more, where root runs the program."""
+    if os.geteuid() != 0:
+        return
+    for left in abandoned(base_for(settings.home, settings.store.database_dir)):
+        owner = "whose data folder is not known" if left.home is None else f"of {left.home}, which is gone"
+        command = f"rm -rf {shlex.quote(str(left.place))} {shlex.quote(f'{left.place}.home')}"
+        yield Finding(
+            "database", "warn", f"{left.place} is left {owner}", f"unless that was moved: {command}"
+        )
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    """Files of settings that hold a secret and can be read by other accounts."""
+    named = os.environ.get(CONFIG, "")
+    for path in (settings.home / "kuaimei.toml", *([Path(named).expanduser()] if named else [])):
+        if not path.is_file():
+            continue
+        if path.stat().st_mode & _OTHERS and (held := _secrets_in(path)):
+            told = f"{path} holds {', '.join(held)} and can be read by other accounts"
+            yield Finding("secrets", "warn", told, f"chmod 600 {path}")
+        else:
+            yield Finding("secrets", "ok", f"{path} keeps what it knows")
+
+
+def _secrets_in(path: Path) -> list[str]:
+    """Names of the settings in the file that are nobody else's business."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    secret = {*_secret_fields(Settings)}
+
+    def walk(value: Any, name: str) -> Iterator[str]:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                yield from walk(inner, key)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from walk(inner, name)
+        elif isinstance(value, str) and value and (name in secret or _PASSWORD.search(value)):
+            yield name
+
+    return sorted(set(walk(tables, "")))
+
+
+def _secret_fields(model: type[BaseModel]) -> Iterator[str]:
+    """Names of all fields that hold a secret, those of sections and of lists of sections too."""
+    for name, field in model.model_fields.items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if kind is SecretStr:
+                yield name
+            elif isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _secret_fields(kind)
 
 
 def _port(settings: Settings) -> Iterator[Finding]:
@@ -181,7 +286,9 @@ def _gpu(settings: Settings) -> Iterator[Finding]:
         return
     query = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+        answer = subprocess.run(  # noqa: S603
+            query, env=bare_environment(), capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         yield Finding(
             "gpu", "warn", "nvidia-smi does not answer", "reinstall the driver; until then the CPU does it"

@@ -21,8 +21,11 @@ from kuaimei.judging.learned import Learned, LearnedFolder
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import RenderingSettings, Settings, StoreSettings
 from kuaimei.store import open_store, transcribe_with
+from kuaimei.store.embedded import EmbeddedPostgres
 from kuaimei.store.voices import DECODER, STYLE
 from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.environment.keeper import LearningEnvironment
+from kuaimei.voices.environment.places import interpreter
 from kuaimei.voices.files import read_style
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.speech import RATE
@@ -56,7 +59,8 @@ class Fitter:
     @property
     def hindrance(self) -> str:
         """Why nothing can be learned here, and what to do; empty if it can."""
-        return self._library.room.hindrance()
+        room = self._library.room
+        return room.hindrance() or ("" if room.environment.python() else room.environment.state.detail)
 
     async def fit(
         self, name: str, pcm: Pcm, transcript: str, steps: Sequence[Step]
@@ -127,6 +131,15 @@ class Fitter:
 
 
 @asynccontextmanager
+async def _deleted_afterwards(server: EmbeddedPostgres) -> AsyncIterator[None]:
+    """As root the database does not lie in the data folder, with which it would go."""
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(server.delete)
+
+
+@asynccontextmanager
 async def open_fitter(
     settings: Settings,
     workshop: Workshop,
@@ -155,23 +168,33 @@ async def open_fitter(
     Raises:
         KuaimeiError: If the store cannot be opened.
     """
+    python = interpreter(settings)
     own = settings.model_copy(
         update={
             "home": home,
-            "store": StoreSettings(),
+            "store": StoreSettings(database_dir=settings.store.database_dir),
             "rendering": RenderingSettings(hq="none"),
-            "voices": settings.voices.model_copy(update={"learn": "none", "retention_days": 0.0}),
+            "voices": settings.voices.model_copy(
+                update={
+                    "learn": "none",
+                    "retention_days": 0.0,
+                    "python": "" if python is None else str(python),
+                }
+            ),
         }
     )
     own.weights_dir.symlink_to(settings.weights_dir, target_is_directory=True)
-    async with open_store(own) as store:
+    server = EmbeddedPostgres(home / "postgres", own.store.database_dir)
+    async with _deleted_afterwards(server), open_store(own, server) as store:
+        quiet = Quiet()
         room = Workroom(
             settings=own,
             store=store,
             examiner=Examiner(vad, recognizer, partial(speaker_encoder, own), workshop.cores),
             synthesizer=synthesizer,
-            quiet=Quiet(),
+            quiet=quiet,
             cores=workshop.cores,
+            environment=LearningEnvironment(own, quiet),
             weights=weights,
         )
         async with open_library(room) as library:

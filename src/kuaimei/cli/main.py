@@ -3,23 +3,32 @@
 import importlib
 import os
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
 from kuaimei import __version__
 from kuaimei.errors import KuaimeiError
+from kuaimei.settings import CONFIG
+from kuaimei.system.privacy import close_umask
 
 __all__ = ["main"]
 
-_COMMANDS = ("setup", "serve", "talk", "say", "hear", "analyse", "calibrate", "doctor", "worker")
-_GROUPS = ("models", "voices", "bench")
+_COMMANDS = ("setup", "serve", "key", "talk", "say", "hear", "analyse", "calibrate", "doctor", "worker")
+_GROUPS = ("models", "voices", "people", "bench")
 
 
 def _version(show: bool) -> None:
     if show:
         typer.echo(f"kuaimei {__version__}")
         raise typer.Exit
+
+
+def _config(file: Path | None) -> None:
+    if file is not None:
+        os.environ[CONFIG] = str(file.absolute())
 
 
 def _app() -> typer.Typer:
@@ -31,12 +40,19 @@ def _app() -> typer.Typer:
 
     @app.callback()
     def options(
-        version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say which."),
+        version: Annotated[
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")
+        ] = False,
+        config: Annotated[
+            Path | None,
+            typer.Option(callback=_config, help="File of settings, beside that of the data folder."),
+        ] = None,
     ) -> None:
         pass
 
     # Only what was asked for is imported: one command must not wait for the libraries of the others.
-    wanted = [name for name in (*_COMMANDS, *_GROUPS) if name in sys.argv[1:2]] or [*_COMMANDS, *_GROUPS]
+    given = sys.argv[3:4] if sys.argv[1:2] == ["--config"] else sys.argv[1:2]
+    wanted = [name for name in (*_COMMANDS, *_GROUPS) if name in given] or [*_COMMANDS, *_GROUPS]
     for name in wanted:
         module = importlib.import_module(f"kuaimei.cli.{name}")
         if name in _GROUPS:
@@ -48,6 +64,7 @@ def _app() -> typer.Typer:
 
 def main() -> None:
     """Run the command given by the arguments; a deliberate error is one line on stderr and status 1."""
+    close_umask()  # before anything is written: what people said is nobody else's business
     try:
         _app()()
     except KuaimeiError as error:

@@ -1,107 +1,70 @@
 """``kuaimei serve``: the server."""
 
 import asyncio
-import contextlib
-import faulthandler
 import signal
-import socket
-import time
+import sys
+from functools import partial
+from types import FrameType
 from typing import Annotated
 
 import typer
 
 from kuaimei import __version__
 from kuaimei.cli import console
-from kuaimei.cli.setup import prepare
-from kuaimei.models.source import Source
-from kuaimei.server import Doorway, create_app, make_server
-from kuaimei.server.listening import address_of, listen
+from kuaimei.cli.start_watch import StartWatch
 from kuaimei.settings import ServerSettings, Settings
-from kuaimei.wiring import PARTS, open_house
+from kuaimei.store.starting import DatabaseStart, starting_database
+from kuaimei.system.folders import remove_own_folders
 
 __all__ = ["serve"]
 
-_LONG_S = 120.0
-"""Loading that takes longer hangs, or the disk is very slow: the log is to say where."""
-
 
 def serve(
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on; beyond loopback a key is needed.")
-    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    open_: Annotated[
+        bool | None,
+        typer.Option("--open/--with-key", help="Ask for no key; on loopback only."),
+    ] = None,
     fetch: Annotated[bool, typer.Option(help="First do what `kuaimei setup` does, if need be.")] = False,
+    https: Annotated[
+        bool | None,
+        typer.Option(
+            "--https/--http", help="Serve HTTPS with a certificate of the server's own authority, for phones."
+        ),
+    ] = None,
     llm: Annotated[
         str | None, typer.Option(help="Catalogue name, path, or URL of an OpenAI-compatible server.")
     ] = None,
 ) -> None:
     """Start the server and print the address to open; Ctrl+C stops it."""
     settings = console.settings_from(llm=llm)
-    given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
+    asked = {"host": host, "port": port, "open": open_, "https": https}
+    given = {name: value for name, value in asked.items() if value is not None}
     if given:
         server = ServerSettings(**{**dict(settings.server), **given})
         settings = Settings(**{**dict(settings), "server": server})
-    if fetch:
-        prepare(settings)
-    asyncio.run(_serve(settings))
+    signal.signal(signal.SIGTERM, _leave)  # until the server is there to hear it
+    with starting_database(settings) as database:
+        if fetch:
+            from kuaimei.cli.setup import prepare
+
+            prepare(settings, before_computing=database.join)
+        timeout_s = settings.server.start_timeout_s
+        limit = f"it ends with an error if it is not ready after {timeout_s:g} s"
+        console.note(f"快美 kuaimei {__version__}: loading … ({limit})")
+        with StartWatch(timeout_s, console.note, partial(_leave_nothing, database)) as watch:
+            # Not before: importing it takes as long as the database takes to come up.
+            from kuaimei.cli.serving import run
+
+            asyncio.run(run(settings, database, watch))
 
 
-async def _serve(settings: Settings) -> None:
-    """Listen at once, showing the page while the models are loaded; end with a signal or a failure."""
-    with listen(settings.server) as listening:
-        door = Doorway(settings, expecting=PARTS)
-        server = make_server(door, settings.server)
-        serving = asyncio.ensure_future(server.serve(sockets=[listening]))
-        is_open = asyncio.Event()
-        living = asyncio.ensure_future(_live(settings, door, serving, listening, is_open))
-
-        def stop() -> None:
-            server.force_exit = server.should_exit  # asked twice, it does not wait for anybody
-            server.should_exit = True
-
-        for name in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(name, stop)
-        await asyncio.wait({serving, living}, return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
-        if not is_open.is_set():
-            living.cancel()
-        await serving
-        with contextlib.suppress(asyncio.CancelledError):
-            await living
+def _leave_nothing(database: DatabaseStart) -> None:
+    database.close()
+    remove_own_folders()
 
 
-async def _live(
-    settings: Settings,
-    door: Doorway,
-    serving: "asyncio.Future[None]",
-    listening: socket.socket,
-    is_open: asyncio.Event,
-) -> None:
-    """Open the house behind ``door``, tell what is in it, and keep it open while it is served."""
-    started = time.monotonic()
-    console.note(f"快美 kuaimei {__version__}: loading …")
-
-    def ready(name: str) -> None:
-        door.progress(name)
-        console.note(f"  ready: {name} ({time.monotonic() - started:.1f} s)")
-
-    def wonder() -> None:
-        console.note(f"still loading after {_LONG_S:.0f} s; what every thread is doing:")
-        faulthandler.dump_traceback()
-
-    wondering = asyncio.get_running_loop().call_later(_LONG_S, wonder)
-    async with open_house(settings, progress=ready) as house, door.opened(create_app(house)):
-        wondering.cancel()
-        is_open.set()
-        for source in house.loaded:
-            console.note(_loaded(source))
-        kept = house.store.describe() if house.store is not None else "nothing said is kept"
-        console.note(f"  store     {kept}")
-        console.note(f"Ready after {time.monotonic() - started:.1f} s. Open {address_of(listening)}")
-        await asyncio.shield(serving)
-
-
-def _loaded(source: Source) -> str:
-    where = source.where or (str(source.path) if source.path else "built in")
-    licence = f"  ({source.licence})" if source.licence else ""
-    return f"  {source.role:9} {source.name}{licence}  {where}"
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End as by Ctrl+C: what is being done is undone, and the database stopped."""
+    sys.exit(128 + number)

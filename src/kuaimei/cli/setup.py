@@ -1,28 +1,62 @@
 """``kuaimei setup``: everything that must be there before the first start."""
 
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
 from kuaimei.cli import console
 from kuaimei.cli.models import pull_missing, pull_named
 from kuaimei.engines.speaker import JUDGE, LOSSES
 from kuaimei.errors import WeightsError
+from kuaimei.models.failures import mb
 from kuaimei.settings import Settings
+from kuaimei.voices.environment.listing import build_for
+from kuaimei.voices.environment.making import bring_packages, make_environment
+from kuaimei.voices.environment.places import interpreter
 from kuaimei.voices.listening import LISTENER
 from kuaimei.wiring import sources
 
 __all__ = ["prepare", "setup"]
 
 
-def setup() -> None:
-    """Fetch the weights that the settings need and find the fastest way to run them on this machine.
+_TOLD_S: Final = 5.0
 
-    Done once; run again it only looks whether all is there.
+
+def setup(
+    packages: Annotated[
+        Path | None,
+        typer.Option(
+            help="Only download what voices are learned with (torch …) into this folder, for a machine of "
+            "the same kind without network.",
+            file_okay=False,
+        ),
+    ] = None,
+) -> None:
+    """Fetch the weights that the settings need, and make the environment in which voices are learned.
+
+    The fastest way to speak on this machine is found, too. Done once; run again it only looks whether all is
+    there.
     """
     settings = console.settings_from()
+    if packages is not None:
+        wish = settings.voices.environment
+        bring_packages(packages, build_for("auto" if wish == "off" else wish), _Lines())
+        console.note(f"The packages to learn voices with are in {packages}.")
+        return
     prepare(settings)
     _pull_for_voices(settings)
+    _make_learnable(settings)
 
 
-def prepare(settings: Settings) -> None:
+def prepare(settings: Settings, *, before_computing: Callable[[], None] = lambda: None) -> None:
     """What must be there to talk, with ``settings``; the first time, also what clones voices.
+
+    Args:
+        settings: Name the weights.
+        before_computing: Called before the first engine computes.
 
     Raises:
         WeightsError: If weights cannot be had.
@@ -30,7 +64,7 @@ def prepare(settings: Settings) -> None:
     # A later start is not the time to go looking for what was not to be had.
     if pull_missing(settings):
         _pull_for_voices(settings)
-    _measure(settings)
+    _measure(settings, before_computing)
 
 
 def _pull_for_voices(settings: Settings) -> None:
@@ -41,12 +75,44 @@ def _pull_for_voices(settings: Settings) -> None:
         console.note(f"Voices cannot be cloned yet: {error}")
 
 
-def _measure(settings: Settings) -> None:
+def _make_learnable(settings: Settings) -> None:
+    """Make the environment for learning voices, unless it is there or left out.
+
+    Raises:
+        NotMade: If it could not be made.
+    """
+    wish = settings.voices.environment
+    if wish == "off" or settings.voices.python or interpreter(settings) is not None:
+        return
+    console.note("Making the environment in which voices are learned (once) …")
+    make_environment(settings.home, build_for(wish), _Lines())
+    console.note("Voices can be learned.")
+
+
+class _Lines:
+    """Tells now and then how far it is."""
+
+    def __init__(self) -> None:
+        self._last_s = 0.0
+
+    def planned(self, size: int) -> None:
+        if size:
+            console.note(f"  {mb(size)} will be downloaded")
+
+    def progress(self, fraction: float, doing: str) -> None:
+        now = time.monotonic()
+        if now - self._last_s >= _TOLD_S:
+            self._last_s = now
+            console.note(f"  {fraction:.0%}  {doing}")
+
+
+def _measure(settings: Settings, before_computing: Callable[[], None]) -> None:
     from kuaimei.engines.tts.kokoro.choosing import candidates, measure, remembered
 
     voice = sources(settings)["tts"]
     if voice.engine != "kokoro" or voice.path is None or remembered(settings, voice.path):
         return
     if len(candidates(settings, voice.path)) > 1:
+        before_computing()
         console.note("Finding the fastest way to speak on this processor (once) …")
         measure(settings, voice.path, console.note)

@@ -65,7 +65,7 @@ def add(
     given = Consent(speaker=speaker or name, statement=STATEMENTS[language or "zh"], at=datetime.now(UTC))
 
     async def work() -> Voice:
-        async with open_voices(console.settings_from()) as library:
+        async with open_voices(console.settings_from(), learning=learn) as library:
             try:
                 voice = await library.enrol(
                     file, name=name, consent=given, owner=_OWNER, transcript=transcript, language=language
@@ -126,7 +126,7 @@ def learn(voice: Named, step: Step = None, as_json: AsJson = False) -> None:
     """Learn the voice further, and wait for it; Ctrl+C leaves it to the server, to go on with later."""
 
     async def work() -> Voice:
-        async with open_voices(console.settings_from()) as library:
+        async with open_voices(console.settings_from(), learning=True) as library:
             found = _one(list(await library.voices(_OWNER)), voice)
             return await _followed(library, await library.learn(found.id, _OWNER, step), learned=True)
 
@@ -198,6 +198,8 @@ async def _followed(library: VoiceLibrary, voice: Voice, *, learned: bool) -> Vo
         line = f"{voice.state} {voice.stage}".strip()
         if voice.state == "ready":
             line = f"{voice.learning.step}: {voice.learning.state} {voice.learning.progress:.0%}"
+            if voice.learning.reason is not None:
+                line = f"{voice.learning.step}: {voice.learning.reason}"
             if voice.learning.similarity is not None:
                 line += f", similarity {voice.learning.similarity:.2f}"
         if line != told:

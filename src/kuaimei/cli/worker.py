@@ -3,19 +3,18 @@
 import asyncio
 import math
 import signal
-import tempfile
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kuaimei import __version__
 from kuaimei.cli import console
-from kuaimei.errors import KuaimeiError
+from kuaimei.errors import KuaimeiError, SettingsError
 from kuaimei.server.connections import connection_registry
 from kuaimei.server.http import HttpConfig
 from kuaimei.server.listening import PatientServer, address_of, listen
-from kuaimei.settings import ServerSettings, Settings
+from kuaimei.settings import ServerSettings, Settings, is_loopback
+from kuaimei.system.folders import private_folder
 from kuaimei.workers.app import create_worker
 from kuaimei.workers.engines import CARDS, card
 from kuaimei.workers.references import References
@@ -24,7 +23,7 @@ from kuaimei.workers.worker import Worker
 
 __all__ = ["worker"]
 
-_SHUTDOWN_S = 10
+_SHUTDOWN_S = 1
 
 
 def worker(
@@ -52,6 +51,8 @@ def worker(
     found = card(engine, licence_accepted=accept_licence)
     settings = console.settings_from()
     server = ServerSettings(**{**dict(settings.server), "port": port, "host": host or settings.server.host})
+    if not is_loopback(server.host) and not server.api_key.get_secret_value():
+        raise SettingsError(f"listening on {server.host} needs an API key: set KUAIMEI_SERVER__API_KEY")
     settings = Settings(**{**dict(settings), "server": server})
     options = Options(
         settings, model=model, device=device, progress=lambda stage: console.note(f"  loading: {stage}")
@@ -62,17 +63,18 @@ def worker(
 async def _serve(found: Card, options: Options, idle_s: float, load: bool) -> None:
     """Listen at once, telling how far loading is; end with a signal or a failure to load."""
     server, licence = options.settings.server, found.licence
-    with listen(server) as listening, tempfile.TemporaryDirectory(prefix="kuaimei-worker-") as folder:
+    with listen(server) as listening, private_folder() as folder:
         console.note(f"快美 kuaimei {__version__}: {found.name}")
         console.note(f"  weights   {licence.weights}, from {licence.source}; code: {licence.code}")
         serving_worker = Worker(found, options, idle_s)
-        app = create_worker(serving_worker, References(Path(folder)), server)
+        app = create_worker(serving_worker, References(folder), server)
         config = HttpConfig(
             app,
             connection_registry(server),
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             ws="none",
             timeout_graceful_shutdown=_SHUTDOWN_S,
         )

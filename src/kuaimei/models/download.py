@@ -30,6 +30,7 @@ class Remote:
         url: ``http(s)://`` or ``file://``.
         size: In bytes.
         headers: To send along (authorisation).
+        others: Further hashes that are right as well, where it is not known which of several builds comes.
     """
 
     title: str
@@ -37,6 +38,11 @@ class Remote:
     size: int
     sha256: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    others: frozenset[str] = frozenset()
+
+    def is_right(self, sha256: str) -> bool:
+        """Whether a file with that hash is the one that is meant."""
+        return sha256 == self.sha256 or sha256 in self.others
 
 
 def download(
@@ -63,7 +69,7 @@ def download(
     Raises:
         Unreachable, Missing, WrongHash, DiskFull, Stopped: See `kuaimei.models.failures`.
     """
-    if into.is_file() and into.stat().st_size == remote.size and file_sha256(into) == remote.sha256:
+    if into.is_file() and into.stat().st_size == remote.size and remote.is_right(file_sha256(into)):
         advance(remote.size)
         return
     part = into.with_name(into.name + ".part")
@@ -72,7 +78,7 @@ def download(
         body = _Body(file, remote, advance)
         failures = 0
         resumed = body.size > 0
-        while body.size < remote.size or (resumed and body.hash != remote.sha256):
+        while body.size < remote.size or (resumed and not remote.is_right(body.hash)):
             if body.size == remote.size:  # what an earlier run left was damaged: once more from the start
                 resumed = False
                 body.restart()
@@ -89,7 +95,7 @@ def download(
                 raise Unreachable(f"{remote.title} cannot be reached: {problem}")
             if body.size < remote.size:
                 pause(0.5 * 2**failures)
-        if body.hash != remote.sha256:
+        if not remote.is_right(body.hash):
             body.restart()
             raise WrongHash(
                 f"{remote.title} is not the file that the catalogue describes (its sha256 differs); "

@@ -15,6 +15,7 @@ import httpx
 from kuaimei.models.catalog import Archive
 from kuaimei.models.download import Remote
 from kuaimei.models.failures import Missing, Unreachable
+from kuaimei.system.processes import bare_environment
 
 __all__ = ["NpmRegistry", "registry_of_lock_file"]
 
@@ -22,8 +23,9 @@ __all__ = ["NpmRegistry", "registry_of_lock_file"]
 class NpmRegistry:
     """Finds packages of the npm registry.
 
-    Which registry: npm's environment variables, ``.npmrc`` files, npm itself if it is installed, and
-    otherwise ``fallback``.
+    Which registry: npm's environment variables, the ``.npmrc`` files of the system and of the user, npm
+    itself if it is installed, and otherwise ``fallback``. One in the working directory is not trusted:
+    whoever put it there would choose the registry, and whose token is shown to it.
 
     Args:
         client: For HTTP.
@@ -78,8 +80,13 @@ class NpmRegistry:
         npm = shutil.which("npm")
         if npm:
             command = [npm, "config", "get", "registry"]
+            configured = (name for name in os.environ if name.lower().startswith("npm_config_"))
+            environment = bare_environment("HOME", "PATH", *configured)
             try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+                # From the root: npm, too, reads the file in the folder in which it is started.
+                done = subprocess.run(  # noqa: S603
+                    command, env=environment, cwd="/", capture_output=True, text=True, timeout=20, check=True
+                )
             except (OSError, subprocess.SubprocessError):
                 pass
             else:
@@ -121,7 +128,7 @@ def _environment(setting: str) -> str:
 def _npmrc() -> Iterator[tuple[str, str]]:
     """Settings of the ``.npmrc`` files, the nearest last."""
     user = _environment("userconfig")
-    for path in (Path("/etc/npmrc"), Path(user) if user else Path.home() / ".npmrc", Path(".npmrc")):
+    for path in (Path("/etc/npmrc"), Path(user) if user else Path.home() / ".npmrc"):
         try:
             lines = path.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError):

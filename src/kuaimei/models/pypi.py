@@ -3,9 +3,11 @@
 import ast
 import base64
 import logging
+import os
 import ssl
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -15,8 +17,13 @@ import httpx
 from kuaimei.models.catalog import Archive
 from kuaimei.models.download import Remote
 from kuaimei.models.failures import Missing, Unreachable
+from kuaimei.system.processes import bare_environment
 
-__all__ = ["PipSettings", "PythonIndex", "pip_settings"]
+__all__ = ["Offer", "PipSettings", "PythonIndex", "pip_settings"]
+
+
+_YES = {"1", "true", "yes", "on", "y", "t"}
+"""How pip's configuration says that something is switched on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,8 @@ class PipSettings:
 
     Attributes:
         indexes: Index URLs, the main one first.
+        no_index: No index is asked, only what `find_links` names.
+        public: Nothing says that another index takes the place of the public one.
         cert: Path of a bundle of certificates; empty: the system's.
     """
 
@@ -32,17 +41,40 @@ class PipSettings:
     find_links: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
     cert: str = ""
+    no_index: bool = False
+    public: bool = True
 
     def verify(self) -> ssl.SSLContext | bool:
         """For an HTTP client."""
         return ssl.create_default_context(cafile=self.cert) if self.cert else True
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A file that an index offers.
+
+    Attributes:
+        sha256: As the index says; empty: it does not say.
+        version: Of the package, with the mark of a local build (``2.13.0+cpu``).
+        headers: To send along when it is fetched (authorisation).
+    """
+
+    file: str
+    url: str
+    sha256: str
+    version: str
+    headers: Mapping[str, str]
+
+
 def pip_settings() -> PipSettings:
     """Pip's own configuration: files and environment, as pip itself reports them."""
     command = [sys.executable, "-m", "pip", "config", "list"]
+    configured = (name for name in os.environ if name.startswith(("PIP_", "XDG_CONFIG_")))
+    environment = bare_environment("HOME", *configured)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, env=environment, capture_output=True, text=True, timeout=30, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return PipSettings()  # an environment without pip has no configuration of it either
     values: dict[str, str] = {}
@@ -54,11 +86,14 @@ def pip_settings() -> PipSettings:
                 values[key.removeprefix(f"{section}.")] = str(ast.literal_eval(literal))
     main = values.get("index-url", "").split()
     extra = values.get("extra-index-url", "").split()
+    no_index = values.get("no-index", "").lower() in _YES
     return PipSettings(
-        indexes=(*(main or _public_index(extra)), *extra),
+        indexes=() if no_index else (*(main or _public_index(extra)), *extra),
         find_links=tuple(values.get("find-links", "").split()),
         trusted_hosts=tuple(values.get("trusted-host", "").split()),
         cert=values.get("cert", ""),
+        no_index=no_index,
+        public=not main and not no_index,
     )
 
 
@@ -68,11 +103,15 @@ class PythonIndex:
     Args:
         client: For HTTP.
         settings: Of pip; None: as configured on this machine.
+        compatible: Only wheels that this interpreter can use; else any file, which is data then.
     """
 
-    def __init__(self, client: httpx.Client, settings: PipSettings | None = None) -> None:
+    def __init__(
+        self, client: httpx.Client, settings: PipSettings | None = None, *, compatible: bool = False
+    ) -> None:
         self._client = client
         self._settings = settings
+        self._compatible = compatible
         self._finder: Any = None
         self._problem = ""  # an index that nothing can be heard of is not asked again in this run
         self._lock = Lock()
@@ -95,6 +134,25 @@ class PythonIndex:
         self._ask_why(name, title)
         raise Missing(f"{title} is not offered by the index")
 
+    def offers(self, name: str, version: str) -> list[Offer]:
+        """All files of ``name`` in that version, the most suitable first.
+
+        Raises:
+            Unreachable: If an index that has none does not answer, or none does.
+        """
+        with self._lock:
+            packages = list(self._find(f"{name}=={version}"))
+        if not packages:
+            self._ask_why(name, f"package {name} {version} of the Python index")
+        found = []
+        for package in packages:
+            link = package.link
+            url = link.normalized.partition("#")[0]
+            sha256 = "".join((link.hash_option or {}).get("sha256", ()))
+            headers = self._authorization(url)
+            found.append(Offer(link.filename, url, sha256, str(package.version), headers))
+        return found
+
     def _find(self, requirement: str) -> Any:
         from httpx2 import HTTPError
 
@@ -113,12 +171,17 @@ class PythonIndex:
             # It tells of every index that lacks a package; whether that matters is said by `locate`.
             logging.getLogger("unearth").addHandler(logging.NullHandler())
             settings = self._settings = self._settings or pip_settings()
+            if settings.no_index and not settings.find_links:  # the finder would ask the public index then
+                raise Unreachable(
+                    "pip is told to ask no index (no-index) and given no folder instead: set PIP_FIND_LINKS"
+                )
             session: Any = PyPIClient(trusted_hosts=settings.trusted_hosts, verify=settings.verify())
             self._finder = PackageFinder(
                 session,
                 index_urls=settings.indexes,
                 find_links=settings.find_links,
-                ignore_compatibility=True,  # it is data: which Python it was made for is all the same
+                ignore_compatibility=not self._compatible,
+                only_binary=(":all:",) if self._compatible else (),
             )
         return self._finder
 

@@ -5,11 +5,10 @@ import hashlib
 import io
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final, Protocol, TypeAlias
 from weakref import ref
 
@@ -24,6 +23,7 @@ from kuaimei.errors import EngineError, NotFound, StoreError, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.rendering.renderer import HqEngine
 from kuaimei.store.voices import DECODER, REFERENCE, STYLE
+from kuaimei.system.files import anonymous_file, path_of
 
 __all__ = ["HqEngines", "KeptVoice", "KeptVoices"]
 
@@ -155,12 +155,12 @@ class HqEngines:
             async with open_hq(self._workshop, self._source) as engine:
                 yield engine
             return
-        with TemporaryDirectory(prefix="kuaimei-") as folder:
-            path = Path(folder, DECODER)
-            await asyncio.to_thread(path.write_bytes, decoder)
-            async with open_hq(self._workshop, self._source, path) as engine:
-                await asyncio.to_thread(path.unlink)  # it is read: nothing of a voice is left lying about
-                yield engine
+        async with AsyncExitStack() as stack:
+            with anonymous_file() as file:
+                await asyncio.to_thread(file.write, decoder)
+                await asyncio.to_thread(file.flush)
+                engine = await stack.enter_async_context(open_hq(self._workshop, self._source, path_of(file)))
+            yield engine  # the decoder is read: nothing of a voice is left lying about
 
     def _prepare(self, voice: str, version: str, teach: _Teach | None, synthesizer: Synthesizer) -> str:
         """Have ``synthesizer`` know the voice; the name by which it does, or that of a substitute."""

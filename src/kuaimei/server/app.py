@@ -6,24 +6,28 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from kuaimei import __version__
+from kuaimei.people.entrance import Entrance
 from kuaimei.server import page as pages
 from kuaimei.server.addresses import PlainAddress
 from kuaimei.server.admission import Admission
 from kuaimei.server.errors import install_error_handlers
 from kuaimei.server.headers import SafeHeaders
 from kuaimei.server.house import House
+from kuaimei.server.leaving import Leaving
 from kuaimei.server.limits import BodyLimit, Gate, UploadGate
 from kuaimei.server.metrics import Metrics
 from kuaimei.server.page import Page
 from kuaimei.server.readiness import Readiness
 from kuaimei.server.realtime import ws
 from kuaimei.server.realtime.reception import Reception
+from kuaimei.server.refusals import Refusals
 from kuaimei.server.rest import (
     analysis,
     chat,
     health,
     labelling,
     listening,
+    me,
     models,
     recordings,
     sessions,
@@ -35,6 +39,7 @@ from kuaimei.server.rest import (
 from kuaimei.server.samples import Samples
 from kuaimei.server.security import Guard
 from kuaimei.server.webrtc import calls
+from kuaimei.system.supervision import Supervisor
 
 __all__ = ["create_app"]
 
@@ -43,13 +48,24 @@ _UPLOADS = 4
 _UPLOADS_WAITING = 32
 
 
-def create_app(house: House, page: Page | None = None) -> FastAPI:
+def create_app(
+    house: House,
+    page: Page | None = None,
+    *,
+    entrance: Entrance | None = None,
+    refusals: Refusals | None = None,
+) -> FastAPI:
     """Everything over HTTP, WebSocket and WebRTC, for an open ``house``.
 
     Args:
         house: Open and warm.
         page: The chat room; None: as it was built.
+        entrance: Knows who may come in; None: without the machine's own key, by the settings and by what the
+            house keeps of people.
+        refusals: Counts and tells of whom was refused; None: of its own.
     """
+    entrance = entrance or Entrance(house.settings.server)
+    refusals = refusals or Refusals()
     # The interactive documentation would fetch its scripts from elsewhere: nothing here does.
     app = FastAPI(
         title="快美 kuaimei",
@@ -60,15 +76,18 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     server = house.settings.server
-    metrics = Metrics(house.lanes, house.hq, house.analysis)
+    metrics = Metrics(house.lanes, house.hq, house.analysis, refusals)
     app.state.house = house
     app.state.metrics = metrics
     app.state.admission = Admission(server.max_sessions, server.max_waiting, metrics.sessions)
-    app.state.reception = Reception(house, app.state.admission, metrics)
+    app.state.entrance = entrance
+    app.state.refusals = refusals
+    app.state.reception = Reception(house, app.state.admission, metrics, entrance)
     app.state.calls = calls.Calls(app.state.reception, server)
     app.state.page = page = page or Page()
     app.state.readiness = Readiness(house.store)
     app.state.samples = _samples(house)
+    app.state.leaving = Leaving(house)
     app.state.decoding = Gate("transcriptions", running=2, waiting=16)
     app.state.enrolling = Gate("new voices", running=1, waiting=8)
     if house.voices is not None:
@@ -88,6 +107,7 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
         labelling,
         status,
         health,
+        me,
     )
     for room in rooms:
         app.include_router(room.router)
@@ -105,7 +125,7 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
         UploadGate, gates={path: Gate("uploads", _UPLOADS, _UPLOADS_WAITING) for path in files_mb}
     )
     # Nothing is read from strangers.
-    app.add_middleware(Guard, settings=server, open_paths=page.paths)
+    app.add_middleware(Guard, settings=server, open_paths=page.paths, entrance=entrance, refusals=refusals)
     # The outermost: refusals are answers too.
     app.add_middleware(SafeHeaders)
     return app
@@ -113,9 +133,15 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """WebSockets end with the server by themselves; calls do not."""
-    yield
-    await app.state.calls.close()
+    """People come and go while it runs; WebSockets end with the server by themselves, calls do not."""
+    store = app.state.house.store
+    people, keys = (None, None) if store is None else (store.people, store.keys)
+    async with Supervisor() as supervisor:
+        async with app.state.entrance.following(people, keys, supervisor):
+            supervisor.start("forgetting", app.state.leaving.tend)
+            yield
+            await app.state.calls.close()
+        await app.state.leaving.close()
 
 
 def _samples(house: House) -> Samples:

@@ -9,7 +9,6 @@ from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
 from kuaimei.audio.loudness import level
 from kuaimei.dialogue.streams import closing
-from kuaimei.engines.protocols import Synthesizer
 from kuaimei.errors import NotFound
 from kuaimei.server.errors import ApiError
 from kuaimei.server.house import Archive
@@ -30,7 +29,7 @@ class Listening:
 
     Args:
         store: Replies and judgements.
-        synthesizer: Its voices are compared.
+        voices: Are compared: those in which the listener may speak.
         samples: How they sound.
         chance: Which pair, and which of the two is A.
     """
@@ -38,12 +37,12 @@ class Listening:
     def __init__(
         self,
         store: Archive,
-        synthesizer: Synthesizer,
+        voices: Sequence[str],
         samples: Samples,
         chance: random.Random | None = None,
     ) -> None:
         self._store = store
-        self._synthesizer = synthesizer
+        self._voices = voices
         self._samples = samples
         self._chance = chance or random.SystemRandom()
 
@@ -92,7 +91,7 @@ class Listening:
         if trial.utterance_id is not None:
             audio = await self._store.open_audio(trial.utterance_id, tier="hq" if what == "hq" else "fast")
             data = await _all(audio.chunks)
-        elif what in self._synthesizer.voices:
+        elif what in self._voices:
             data = await self._samples.sample(what)
         else:
             raise NotFound("a voice of this comparison is gone; ask for the next")
@@ -100,7 +99,7 @@ class Listening:
         return await asyncio.to_thread(lambda: encode(level(pcm, _RATE), _RATE, "flac"))
 
     def _pair(self, voice: str | None) -> tuple[str, str]:
-        voices: Sequence[str] = self._synthesizer.voices
+        voices = self._voices
         if voice is not None and voice not in voices:
             raise NotFound(f"no voice is called {voice[:80]!r}; see /api/voices")
         cloned = [name for name in voices if name.startswith(_CLONED)]

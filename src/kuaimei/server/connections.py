@@ -5,16 +5,15 @@ fewer connections than the process may have descriptors; where all are taken, th
 without having asked for anything makes way, and if there is none, the new one is refused.
 """
 
-import ipaddress
 import logging
 import time
 from collections import Counter
 from typing import Final, Protocol
 
-from kuaimei.settings import ServerSettings
+from kuaimei.settings import ServerSettings, is_loopback
 from kuaimei.system.descriptors import raise_descriptor_limit
 
-__all__ = ["RESERVED_DESCRIPTORS", "ConnectionRegistry", "Rarely", "connection_registry", "is_loopback"]
+__all__ = ["RESERVED_DESCRIPTORS", "ConnectionRegistry", "Rarely", "connection_registry"]
 
 _log = logging.getLogger(__name__)
 
@@ -126,11 +125,3 @@ class Rarely:
             return None
         count, self._count, self._next = self._count, 0, now + self._every_s
         return count
-
-
-def is_loopback(host: str) -> bool:
-    """``host`` (a name or an address) is this machine's own and no other can reach it."""
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return host == "localhost"

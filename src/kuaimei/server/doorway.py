@@ -11,10 +11,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kuaimei import __version__
+from kuaimei.people.entrance import Entrance
 from kuaimei.server.errors import error_body
 from kuaimei.server.headers import SafeHeaders
 from kuaimei.server.heap import freeze_heap
 from kuaimei.server.page import Page
+from kuaimei.server.refusals import Refusals
 from kuaimei.server.security import Guard
 from kuaimei.settings import Settings
 
@@ -37,9 +39,18 @@ class Doorway:
     Args:
         settings: Of the house to come; who may come in is the same before and after.
         expecting: What will become ready, by the names that `progress` is told.
+        entrance: Knows who may come in; None: only the configured key lets in.
+        refusals: Counts and tells of whom was refused; None: of its own.
     """
 
-    def __init__(self, settings: Settings, expecting: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        expecting: Sequence[str] = (),
+        *,
+        entrance: Entrance | None = None,
+        refusals: Refusals | None = None,
+    ) -> None:
         self._expecting = tuple(expecting)
         self._ready: list[str] = []
         self._page = Page()
@@ -55,7 +66,15 @@ class Doorway:
             """What is told to whoever may come in."""
             await (self._refuse if scope["type"] == "websocket" else loading)(scope, receive, send)
 
-        self._loading: ASGIApp = SafeHeaders(Guard(behind, settings.server, self._page.paths))
+        guard = Guard(
+            behind,
+            settings.server,
+            self._page.paths,
+            entrance=entrance,
+            refusals=refusals,
+            loading=True,
+        )
+        self._loading: ASGIApp = SafeHeaders(guard)
         self._app: ASGIApp | None = None
 
     def progress(self, name: str) -> None:

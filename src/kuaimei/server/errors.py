@@ -16,6 +16,7 @@ from kuaimei.errors import (
     EngineError,
     EngineUnavailable,
     KuaimeiError,
+    NotAllowed,
     NotFound,
     QueueFull,
     StoreError,
@@ -73,6 +74,8 @@ def with_status(error: KuaimeiError) -> ApiError:
         status = 400
     elif isinstance(error, NotFound):
         status = 404
+    elif isinstance(error, NotAllowed):
+        status = 403
     elif isinstance(error, Conflict):
         status = 409
     elif isinstance(error, QueueFull):

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 from kuaimei.analysis.room import AnalysisRoom
@@ -13,16 +14,28 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Message
 from kuaimei.models.source import Source
 from kuaimei.rendering.tier import HqTier
+from kuaimei.server.owners import ClonedVoices, Keys, People
 from kuaimei.settings import Settings
 from kuaimei.store import ratings
 from kuaimei.store.analyses import Analysis
 from kuaimei.store.peers import NEWEST, Group, Moment, Point
 from kuaimei.store.preferences import Choice, Kind, Tally, Trial
-from kuaimei.store.records import Tier
+from kuaimei.store.records import LOCAL, Tier
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
+from kuaimei.store.searching import Leftover
 from kuaimei.voices.library import VoiceLibrary
 
-__all__ = ["Analyses", "Archive", "House", "Peers", "Preferences", "Ratings"]
+__all__ = [
+    "Analyses",
+    "Archive",
+    "ClonedVoices",
+    "House",
+    "Keys",
+    "Peers",
+    "People",
+    "Preferences",
+    "Ratings",
+]
 
 
 class Preferences(Protocol):
@@ -100,6 +113,10 @@ class Ratings(Protocol):
         """Every rating."""
         ...
 
+    async def forget(self, owner: str) -> None:
+        """All of the owner's are gone."""
+        ...
+
 
 class Archive(Protocol):
     """What is kept of earlier conversations (`kuaimei.store.Store`, whose words apply)."""
@@ -124,6 +141,21 @@ class Archive(Protocol):
         """How listeners rated it."""
         ...
 
+    @property
+    def voices(self) -> ClonedVoices:
+        """Which are cloned, as they are kept."""
+        ...
+
+    @property
+    def people(self) -> People:
+        """To whom it belongs."""
+        ...
+
+    @property
+    def keys(self) -> Keys:
+        """By which they come in."""
+        ...
+
     async def health(self) -> Health:
         """Whether database and recordings can be used now."""
         ...
@@ -132,12 +164,14 @@ class Archive(Protocol):
         """How much is kept."""
         ...
 
-    async def ensure_session(self, session: str, client: dict[str, Any] | None = None) -> None:
+    async def ensure_session(
+        self, session: str, client: dict[str, Any] | None = None, *, owner: str = LOCAL
+    ) -> None:
         """Make the session unless it is there."""
         ...
 
     async def sessions(
-        self, limit: int = 50, *, before: str | None = None, search: str = ""
+        self, limit: int = 50, *, before: str | None = None, search: str = "", owner: str | None = None
     ) -> Sequence[Session]:
         """The newest first."""
         ...
@@ -188,6 +222,28 @@ class Archive(Protocol):
 
     async def delete_session(self, session: str) -> None:
         """All of it, really gone; `NotFound` if there is none."""
+        ...
+
+    async def renew_statistics(self) -> None:
+        """What the database remembers of what was in it is forgotten."""
+        ...
+
+    async def forget_waiting(self, owner: str) -> bool:
+        """What waits to be kept for a person is dropped."""
+        ...
+
+    async def leftovers(self, names: Sequence[str], sentences: Sequence[str]) -> Sequence[Leftover]:
+        """Where in the database and among the recordings something is still named or said."""
+        ...
+
+    async def sentences_of(
+        self, owner: str, until: datetime | None = None, limit: int = 200
+    ) -> Sequence[str]:
+        """Sentences that only this person's sessions hold."""
+        ...
+
+    async def names_of(self, owner: str, until: datetime | None = None) -> Sequence[str]:
+        """Ids of everything that belongs to the person."""
         ...
 
     async def delete_utterance(self, utterance: str) -> None:
@@ -246,10 +302,11 @@ class House(Protocol):
         manner: Manner | None = None,
         earlier: Sequence[Message] = (),
         first_turn: int = 1,
+        owner: str = LOCAL,
         client: dict[str, Any] | None = None,
     ) -> AbstractAsyncContextManager[Conversation]:
         """One conversation, recorded if there is a store; closed with the block.
 
-        ``client`` is noted with the session, should that not be there yet.
+        It is ``owner``'s, and ``client`` is noted with the session, should that not be there yet.
         """
         ...

@@ -27,6 +27,7 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.engines.scheduling import Lane
 from kuaimei.rendering.tier import HqTier
+from kuaimei.server.refusals import Refusals
 from kuaimei.store.rows import Statistics
 
 __all__ = ["Metrics"]
@@ -113,6 +114,20 @@ class _Analysis(Collector):
             yield GaugeMetricFamily("kuaimei_analysis_waiting", text, value=self.waiting)
 
 
+class _Refused(Collector):
+    """Who was not let in; read when asked."""
+
+    def __init__(self, refusals: Refusals) -> None:
+        self._refusals = refusals
+
+    def collect(self) -> Iterator[Metric]:
+        text = "Requests refused at the entrance, by reason"
+        refused = CounterMetricFamily("kuaimei_refused", text, labels=["reason"])
+        for reason, count in self._refusals.counts.items():
+            refused.add_metric([reason], count)
+        yield refused
+
+
 class _Store:
     """What is kept; asked of the store whenever the metrics are read."""
 
@@ -173,7 +188,11 @@ class Metrics:
     """
 
     def __init__(
-        self, lanes: Sequence[Lane] = (), hq: HqTier | None = None, analysis: AnalysisRoom | None = None
+        self,
+        lanes: Sequence[Lane] = (),
+        hq: HqTier | None = None,
+        analysis: AnalysisRoom | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -182,6 +201,8 @@ class Metrics:
         registry.register(_Lanes(lanes))
         if hq is not None:
             registry.register(_Second(hq))
+        if refusals is not None:
+            registry.register(_Refused(refusals))
         self.store = _Store(registry)
         self._analysis = None if analysis is None else _Analysis(analysis)
         if self._analysis is not None:

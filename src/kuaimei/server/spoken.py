@@ -8,7 +8,6 @@ from typing import Any, Final
 from kuaimei.analysis.history import LEAST_EARLIER, compare
 from kuaimei.analysis.job import Scored
 from kuaimei.analysis.types import SCORES, Relative, Score
-from kuaimei.server.security import OWNER
 from kuaimei.store.analyses import Analysis
 from kuaimei.store.peers import Group, Moment, Point
 from kuaimei.store.rows import Session, Utterance
@@ -56,7 +55,7 @@ def reason_in_words(reason: str | None) -> str | None:
 def group_of(session: Session, utterance: Utterance) -> Group:
     """Those with which the utterance is compared."""
     return Group(
-        owner=session.client.get("owner", OWNER),
+        owner=session.owner,
         session=session.id,
         person=str(session.client.get("person", "")),
         speaker=utterance.speaker,

@@ -1,9 +1,16 @@
-"""What is kept: sessions, turns, utterances, recordings and durable jobs."""
+"""What is kept: sessions, turns, utterances, recordings and durable jobs.
 
-from kuaimei.store.recorder import Recorder
-from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
-from kuaimei.store.store import Store, open_store
-from kuaimei.store.transcription import Transcriber, Transcript, transcribe_with
+Imported piece by piece: the database is started before the rest is imported.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from kuaimei.store.recorder import Recorder
+    from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
+    from kuaimei.store.store import Store, open_store
+    from kuaimei.store.transcription import Transcriber, Transcript, transcribe_with
 
 __all__ = [
     "Audio",
@@ -19,3 +26,24 @@ __all__ = [
     "open_store",
     "transcribe_with",
 ]
+
+_MODULES: Final = {
+    "Audio": "rows",
+    "Health": "rows",
+    "Recorder": "recorder",
+    "Session": "rows",
+    "Statistics": "rows",
+    "Store": "store",
+    "Transcriber": "transcription",
+    "Transcript": "transcription",
+    "Turn": "rows",
+    "Utterance": "rows",
+    "open_store": "store",
+    "transcribe_with": "transcription",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

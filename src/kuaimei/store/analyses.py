@@ -127,14 +127,12 @@ class Analyses:
 
     Args:
         enabled: False: nothing is asked for.
-        local: Owner of sessions that name none.
     """
 
-    def __init__(self, database: Database, jobs: Jobs, *, enabled: bool = True, local: str = "local") -> None:
+    def __init__(self, database: Database, jobs: Jobs, *, enabled: bool = True) -> None:
         self._database = database
         self._jobs = jobs
         self._enabled = enabled
-        self._local = local
 
     async def ask(self, utterance: str, at: datetime) -> None:
         """Have the utterance analysed; the latest goes first.
@@ -175,7 +173,7 @@ class Analyses:
             StoreError: If the database is away.
         """
         async with self._database.begin() as connection:
-            row = (await connection.execute(due.progress(basis, owner, self._local))).one()
+            row = (await connection.execute(due.progress(basis, owner))).one()
         return Progress(row.utterances, row.waiting)
 
     async def again(self, owner: str | None = None) -> int:
@@ -195,7 +193,7 @@ class Analyses:
             mine = select(utterances.c.id).join(sessions, sessions.c.id == utterances.c.session_id)
             mine = mine.where(utterances.c.state != "recording")
             if owner is not None:
-                mine = mine.where(due.owner_of_row(self._local) == owner)
+                mine = mine.where(sessions.c.owner == owner)
             await connection.execute(
                 update(table).where(table.c.utterance_id.in_(mine)).values(outdated=True, attempts=0)
             )

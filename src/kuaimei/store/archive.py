@@ -28,7 +28,7 @@ class Archive:
         self._blobs = blobs
 
     async def sessions(
-        self, limit: int = 50, *, before: str | None = None, search: str = ""
+        self, limit: int = 50, *, before: str | None = None, search: str = "", owner: str | None = None
     ) -> Sequence[Session]:
         """The newest first.
 
@@ -36,12 +36,14 @@ class Archive:
             limit: At most this many, up to 500.
             before: Only what began before this session: the last of the page before.
             search: Only those named so or in which this was said by either side, whatever the case.
+            owner: Only this person's.
 
         Raises:
             StoreError: If the database is away.
         """
         async with self._database.begin() as connection:
-            found = await connection.execute(queries.sessions(max(1, min(limit, 500)), before, search))
+            query = queries.sessions(max(1, min(limit, 500)), before, search, owner)
+            found = await connection.execute(query)
             return [Session(**row._mapping) for row in found]
 
     async def session(self, session: str) -> Session:

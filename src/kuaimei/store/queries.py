@@ -115,10 +115,12 @@ def session(session: str) -> Select[Any]:
     return _summaries().where(sessions_table.c.id == session)
 
 
-def sessions(limit: int, before: str | None, search: str) -> Select[Any]:
-    """A page of sessions, the newest first."""
+def sessions(limit: int, before: str | None, search: str, owner: str | None = None) -> Select[Any]:
+    """A page of sessions, the newest first; with an owner only of that person's."""
     table = sessions_table
     query = _summaries().order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit)
+    if owner is not None:
+        query = query.where(table.c.owner == owner)
     if before is not None:
         mark = table.alias("mark")
         began = select(mark.c.started_at).where(mark.c.id == before).scalar_subquery()
@@ -193,5 +195,6 @@ def _summaries() -> Select[Any]:
         sums.c.turns,
         sums.c.utterances,
         sums.c.speech_s,
+        sessions_table.c.owner,
         func.coalesce(sessions_table.c.title, first, "").label("title"),
     ).select_from(sessions_table.join(sums, literal_column("true")))

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from kuaimei.errors import NotFound
 from kuaimei.store.database import Database
-from kuaimei.store.due import owner_of_row
 from kuaimei.store.tables import analyses, ratings, sessions, utterances
 
 __all__ = ["Marks", "Rating", "Ratings", "Tally"]
@@ -58,15 +57,10 @@ class Tally:
 
 
 class Ratings:
-    """Of each owner's recordings.
+    """Of each owner's recordings."""
 
-    Args:
-        local: Owner of sessions that name none.
-    """
-
-    def __init__(self, database: Database, *, local: str = "local") -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._local = local
 
     async def next(self, owner: str, rater: str, *, skipped: Sequence[str] = ()) -> str | None:
         """Id of an utterance that the rater has not rated; None: all are.
@@ -82,7 +76,7 @@ class Ratings:
             StoreError: If the database is away.
         """
         order = func.md5(func.concat(utterances.c.id, ":", rater)), utterances.c.id
-        query = _ratable(utterances.c.id, owner, self._local).where(~_rated(owner, rater))
+        query = _ratable(utterances.c.id, owner).where(~_rated(owner, rater))
         if skipped:
             query = query.where(utterances.c.id.not_in(skipped))
         async with self._database.begin() as connection:
@@ -113,7 +107,7 @@ class Ratings:
         Raises:
             StoreError: If the database is away.
         """
-        one = _ratable(func.count(), owner, self._local)
+        one = _ratable(func.count(), owner)
         every = select(func.count()).select_from(ratings).where(ratings.c.owner == owner)
         async with self._database.begin() as connection:
             total = await connection.scalar(one) or 0
@@ -143,8 +137,17 @@ class Ratings:
             async for row in self._database.every(query)
         ]
 
+    async def forget(self, owner: str) -> None:
+        """All ratings of the owner are gone.
 
-def _ratable(what: Any, owner: str, local: str) -> Select[Any]:
+        Raises:
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            await connection.execute(delete(ratings).where(ratings.c.owner == owner))
+
+
+def _ratable(what: Any, owner: str) -> Select[Any]:
     """What the owner's users said and is scored: of anything else there is nothing to be fitted."""
     return (
         select(what)
@@ -152,7 +155,7 @@ def _ratable(what: Any, owner: str, local: str) -> Select[Any]:
         .join(analyses, analyses.c.utterance_id == utterances.c.id)
         .join(sessions, sessions.c.id == utterances.c.session_id)
         .where(
-            owner_of_row(local) == owner,
+            sessions.c.owner == owner,
             utterances.c.speaker == "user",
             utterances.c.bytes.is_not(None),
             analyses.c.state == "scored",

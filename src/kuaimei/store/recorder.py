@@ -27,7 +27,7 @@ from kuaimei.dialogue.events import (
     UserText,
 )
 from kuaimei.store.keeper import Item, Keeper
-from kuaimei.store.records import Record, Speaker
+from kuaimei.store.records import LOCAL, Record, Speaker
 from kuaimei.store.spool import Run, SpoolWriter
 
 __all__ = ["Recorder"]
@@ -56,12 +56,14 @@ class Recorder:
         writer: SpoolWriter,
         keeper: Keeper,
         *,
+        owner: str = LOCAL,
         client: dict[str, Any] | None = None,
         voice: str = "",
         engine: str = "",
         closed: Callable[["Recorder"], None] = lambda recorder: None,
     ) -> None:
         self.session = session
+        self.owner = owner
         self.voice = voice
         self.engine = engine
         self._client = client or {}
@@ -147,7 +149,8 @@ class Recorder:
 
     def _begin(self, speaker: Speaker, turn: int, at: float, **known: Any) -> Item:
         started = datetime.now(UTC) - timedelta(seconds=asyncio.get_running_loop().time() - at)
-        record = Record(session=self.session, turn=turn, speaker=speaker, started_at=started, **known)
+        about = {"session": self.session, "owner": self.owner, "turn": turn, "speaker": speaker}
+        record = Record(**about, started_at=started, **known)
         item = Item(record, self._run.spool(record.id), self._run.id, self._client)
         self._note(item)
         return item

@@ -1,13 +1,16 @@
 """What is known of one utterance while it is on its way into the database."""
 
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from kuaimei.store.ids import new_id
 
-__all__ = ["Record", "Speaker", "State", "Tier"]
+__all__ = ["LOCAL", "Record", "Speaker", "State", "Tier"]
+
+LOCAL: Final = "local"
+"""Id of the person that the machine's own key is, to whom everything belongs that names nobody else."""
 
 Speaker: TypeAlias = Literal["user", "assistant"]
 
@@ -23,6 +26,7 @@ class Record(BaseModel):
     """One utterance, of either side; written beside its spool so that the database may be away.
 
     Attributes:
+        owner: Id of the person whose session it is.
         is_turn: False for what was heard but is no turn: a cough, a backchannel.
         transcript: Of a user's speech, or the whole reply as written; None while unknown.
         heard_ms: How much of a reply was played.
@@ -40,6 +44,7 @@ class Record(BaseModel):
 
     id: str = Field(default_factory=lambda: new_id("utt"))
     session: str
+    owner: str = LOCAL
     turn: int
     speaker: Speaker
     started_at: datetime = Field(default_factory=lambda: datetime.now(UTC))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from kuaimei.errors import NotFound
-from kuaimei.store.records import Speaker, State, Tier
+from kuaimei.store.records import LOCAL, Speaker, State, Tier
 
 __all__ = [
     "Audio",
@@ -37,6 +37,7 @@ class Session:
         utterances: Of both sides.
         speech_s: Seconds of audio kept, both sides.
         title: What it was named, or else the first thing the user said; empty if nothing was understood.
+        owner: Id of the person whose it is.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Session:
     utterances: int = 0
     speech_s: float = 0.0
     title: str = ""
+    owner: str = LOCAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,23 @@ from kuaimei.store.analyses import Analyses
 from kuaimei.store.archive import Archive
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database, open_database
+from kuaimei.store.embedded import EmbeddedPostgres
 from kuaimei.store.erasing import erase_spoken
 from kuaimei.store.ids import check_id, new_id
 from kuaimei.store.jobs import Job, Jobs
 from kuaimei.store.keeper import Item, Keeper, blob_key
+from kuaimei.store.keys import Keys
 from kuaimei.store.peers import Peers
+from kuaimei.store.people import People
 from kuaimei.store.preferences import Preferences
 from kuaimei.store.ratings import Ratings
 from kuaimei.store.recognition import recognise
 from kuaimei.store.recorder import Recorder
-from kuaimei.store.records import Record
+from kuaimei.store.records import LOCAL, Record
 from kuaimei.store.recovery import recover
 from kuaimei.store.renderings import HQ_JOB, Renderings
 from kuaimei.store.rows import Health, Statistics
+from kuaimei.store.searching import Leftover, find_leftovers, find_names, find_sentences, renew_statistics
 from kuaimei.store.spool import Run, SpoolWriter, forget
 from kuaimei.store.transcription import Transcriber
 from kuaimei.store.voices import VoiceShelf
@@ -54,6 +59,8 @@ class Store(Archive):
         analyses: How people spoke.
         peers: The earlier scores of the same person or voice.
         ratings: How listeners rated it.
+        people: To whom what is kept belongs.
+        keys: By which they come in.
     """
 
     def __init__(
@@ -77,6 +84,8 @@ class Store(Archive):
         self.analyses = analyses
         self.peers = Peers(database)
         self.ratings = Ratings(database)
+        self.people = People(database)
+        self.keys = Keys(database)
         self._keeper = Keeper(database, blobs, writer, self._ask_transcript, self._ask_hq, self._ask_analysis)
         self._recorders: set[Recorder] = set()
         self._recovering: set[asyncio.Task[None]] = set()
@@ -125,28 +134,51 @@ class Store(Archive):
 
     # Recording.
 
-    async def create_session(self, client: dict[str, Any] | None = None) -> str:
+    async def create_session(self, client: dict[str, Any] | None = None, *, owner: str = LOCAL) -> str:
         """A new session; its id."""
         session = new_id("sess")
-        await self.ensure_session(session, client)
+        await self.ensure_session(session, client, owner=owner)
         return session
 
-    async def ensure_session(self, session: str, client: dict[str, Any] | None = None) -> None:
+    async def ensure_session(
+        self, session: str, client: dict[str, Any] | None = None, *, owner: str = LOCAL
+    ) -> None:
         """Make the session unless it is there.
 
+        Args:
+            session: Its id.
+            client: What the client says about itself.
+            owner: Id of the person whose it is.
+
         Raises:
+            NotFound: If there is no such person (any more).
             StoreError: If ``session`` cannot be an id, or the database is away.
         """
         check_id(session)
-        async with self._database.begin() as connection:
-            await connection.execute(
-                insert(tables.sessions).values(id=session, client=client or {}).on_conflict_do_nothing()
-            )
+        made = insert(tables.sessions).values(id=session, owner=owner, client=client or {})
+        try:
+            async with self._database.begin() as connection:
+                await connection.execute(made.on_conflict_do_nothing())
+        except IntegrityError:
+            raise NotFound(f"no person {owner[:80]} is known, so nothing can be kept for them") from None
 
     def recorder(
-        self, session: str, *, client: dict[str, Any] | None = None, voice: str = "", engine: str = ""
+        self,
+        session: str,
+        *,
+        owner: str = LOCAL,
+        client: dict[str, Any] | None = None,
+        voice: str = "",
+        engine: str = "",
     ) -> Recorder:
         """An observer that writes the session down; it need not exist yet. Close it when it is over.
+
+        Args:
+            session: Its id.
+            owner: Id of the person whose it is.
+            client: What the client says about itself, should the session have to be made.
+            voice: Of replies whose own voice nobody tells.
+            engine: What speaks, likewise.
 
         Raises:
             StoreError: If ``session`` cannot be an id.
@@ -156,6 +188,7 @@ class Store(Archive):
             self._run,
             self._writer,
             self._keeper,
+            owner=owner,
             client=client,
             voice=voice,
             engine=engine,
@@ -253,6 +286,50 @@ class Store(Archive):
             await self._blobs.delete([blob_key(session, utterance, "hq")])
         elif not existed:
             raise NotFound(f"no utterance {utterance} is kept")
+
+    async def forget_waiting(self, owner: str) -> bool:
+        """What waits to be kept for a person is dropped; True if there was any.
+
+        Raises:
+            StoreError: If it is being written and that does not end.
+        """
+        for recorder in [recorder for recorder in self._recorders if recorder.owner == owner]:
+            recorder.stop()
+        return await self._forget(lambda record: record.owner == owner)
+
+    async def names_of(self, owner: str, until: datetime | None = None) -> Sequence[str]:
+        """Ids of everything that belongs to the person, see `kuaimei.store.searching`.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        return await find_names(self._database, owner, until)
+
+    async def sentences_of(
+        self, owner: str, until: datetime | None = None, limit: int = 200
+    ) -> Sequence[str]:
+        """Sentences that only this person's sessions hold, see `kuaimei.store.searching`.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        return await find_sentences(self._database, owner, until, limit)
+
+    async def leftovers(self, names: Sequence[str], sentences: Sequence[str]) -> Sequence[Leftover]:
+        """Where something is still named or said, see `kuaimei.store.searching`.
+
+        Raises:
+            StoreError: If a place cannot be searched.
+        """
+        return await find_leftovers(self._database, self._blobs, names, sentences)
+
+    async def renew_statistics(self) -> None:
+        """Have PostgreSQL forget the samples that it took of what was deleted.
+
+        Raises:
+            StoreError: If the database is away or does not allow it.
+        """
+        await renew_statistics(self._database)
 
     async def erase_spoken(self) -> int:
         """Delete the sound of what was said in deleted voices; of how many replies that was.
@@ -370,15 +447,21 @@ class Store(Archive):
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[Store]:
+async def open_store(settings: Settings, server: EmbeddedPostgres | None = None) -> AsyncIterator[Store]:
     """Open what ``settings.store`` names, and recover what earlier processes left.
+
+    Args:
+        settings: Say where things are kept.
+        server: The embedded database, if the caller has begun to start it; it is stopped at the end.
 
     Raises:
         StoreError: If the database or the place of the recordings cannot be used.
     """
     async with AsyncExitStack() as stack:
-        url = settings.store.database_url
-        database = await stack.enter_async_context(open_database(url, settings.home / "postgres"))
+        url, base = settings.store.database_url, settings.store.database_dir
+        database = await stack.enter_async_context(
+            open_database(url, settings.home / "postgres", base, server)
+        )
         blobs = Blobs(settings.store.blob_url, settings.home / "recordings")
         jobs = Jobs(database)
         stack.push_async_callback(jobs.close)

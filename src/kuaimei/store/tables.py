@@ -13,6 +13,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     func,
     text,
 )
@@ -21,7 +22,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 __all__ = [
     "analyses",
     "erased_voices",
+    "keys",
     "metadata",
+    "people",
     "preferences",
     "ratings",
     "renderings",
@@ -33,6 +36,39 @@ __all__ = [
 
 metadata = MetaData()
 
+people = Table(
+    "people",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("notice_version", Text),
+    Column("notice_accepted_at", DateTime(timezone=True)),
+    Column("forgetting", Text),
+    Column("forgetting_since", DateTime(timezone=True)),
+    UniqueConstraint("name", name="people_name"),
+)
+"""``forgetting`` says what is being deleted of a person: ``things`` that were there at that time, or ``all``
+with the person; it stays until nothing of that is left. Whatever belongs to somebody refers to the row, so
+that nothing of a person who is gone can be written any more."""
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("person", Text, ForeignKey("people.id", ondelete="CASCADE"), nullable=False),
+    Column("label", Text, nullable=False, server_default=""),
+    Column("sha256", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("last_used_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+    UniqueConstraint("sha256", name="keys_sha256"),
+    Index("keys_of_person", "person", "created_at", "id"),
+)
+"""A key itself is kept nowhere: it is 160 random bits, so a plain digest cannot be searched through."""
+
 sessions = Table(
     "sessions",
     metadata,
@@ -40,7 +76,9 @@ sessions = Table(
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("client", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("title", Text),
+    Column("owner", Text, ForeignKey("people.id"), nullable=False, server_default="local"),
     Index("sessions_newest", "started_at", "id"),
+    Index("sessions_of_owner", "owner", "started_at", "id"),
 )
 
 utterances = Table(
@@ -127,12 +165,13 @@ ratings = Table(
     "ratings",
     metadata,
     Column("utterance_id", Text, ForeignKey("utterances.id", ondelete="CASCADE"), primary_key=True),
-    Column("owner", Text, primary_key=True),
+    Column("owner", Text, ForeignKey("people.id", ondelete="CASCADE"), primary_key=True),
     Column("rater", Text, primary_key=True),
     Column("confidence", SmallInteger),
     Column("stability", SmallInteger),
     Column("affability", SmallInteger),
     Column("rated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("ratings_of_owner", "owner"),
 )
 """1 to 5 each; null: the rater could not tell."""
 
@@ -140,7 +179,7 @@ voices = Table(
     "voices",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("owner", Text, nullable=False),
+    Column("owner", Text, ForeignKey("people.id"), nullable=False),
     Column("name", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("language", Text),
@@ -154,9 +193,11 @@ voices = Table(
     Column("consent", JSONB, nullable=False),
     Column("learning", JSONB, nullable=False),
     Column("similarity", Float),
+    Column("shared", Boolean, nullable=False, server_default=text("false")),
     Index("voices_newest", "owner", "created_at", "id"),
 )
-"""``similarity`` is the last that was measured of the voice as it speaks now, not while it was learning."""
+"""``similarity`` is the last that was measured of the voice as it speaks now, not while it was learning;
+everybody may speak in one that is ``shared``."""
 
 erased_voices = Table(
     "erased_voices",
@@ -170,7 +211,7 @@ preferences = Table(
     "preferences",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("owner", Text, nullable=False),
+    Column("owner", Text, ForeignKey("people.id", ondelete="CASCADE"), nullable=False),
     Column("kind", Text, nullable=False),
     Column("first", Text, nullable=False),
     Column("second", Text, nullable=False),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, delete, false, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from kuaimei.errors import NotFound
@@ -47,6 +47,7 @@ class VoiceRow:
     consent: dict[str, Any]
     learning: dict[str, Any]
     similarity: float | None
+    shared: bool = False
 
 
 class VoiceShelf:
@@ -66,15 +67,19 @@ class VoiceShelf:
         async with self._database.begin() as connection:
             return VoiceRow(**(await connection.execute(query)).one()._mapping)
 
-    async def all(self, owner: str | None = None) -> Sequence[VoiceRow]:
-        """The newest first; None: of every owner.
+    async def all(self, owner: str | None = None, *, shared: bool = False) -> Sequence[VoiceRow]:
+        """The newest first.
+
+        Args:
+            owner: Only this person's; None: of everybody.
+            shared: And those that others share with all.
 
         Raises:
             StoreError: If the database is away.
         """
         query: Select[Any] = select(*table.c).order_by(table.c.created_at.desc(), table.c.id.desc())
         if owner is not None:
-            query = query.where(table.c.owner == owner)
+            query = query.where(or_(table.c.owner == owner, table.c.shared if shared else false()))
         async with self._database.begin() as connection:
             return [VoiceRow(**row._mapping) for row in await connection.execute(query)]
 

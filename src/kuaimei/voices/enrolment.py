@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
@@ -88,7 +88,7 @@ class Examiner:
 
     async def examine(
         self,
-        file: Path | bytes,
+        file: Path | bytes | BinaryIO,
         *,
         transcript: str = "",
         language: Language | None = None,

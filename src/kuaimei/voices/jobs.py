@@ -24,8 +24,8 @@ from kuaimei.voices.lending import drop
 from kuaimei.voices.orders import lay_out, order
 from kuaimei.voices.process import Learned, LearnerDied, LearningFailed, Progress, run_learner
 from kuaimei.voices.speech import RATE
-from kuaimei.voices.state import LEARNING, Course, next_step
-from kuaimei.voices.types import Pitch, Step
+from kuaimei.voices.state import LEARNING, Course, course_of, next_step, pitch_of
+from kuaimei.voices.types import Step
 from kuaimei.voices.workroom import TICKET, Workroom, in_thread
 
 __all__ = ["learn"]
@@ -52,12 +52,14 @@ async def learn(room: Workroom, voice: str) -> None:
     try:
         while True:
             row = await shelf.get(voice)
-            course = Course(**row.learning)
+            course = course_of(row)
             if row.state != "ready" or course.state not in LEARNING:
                 return
             if hindrance := room.hindrance():
                 await _note(room, voice, course, state="unavailable", error=hindrance, eta_s=None)
                 return
+            if room.environment.python() is None:
+                return  # it is taken up when that has come
             await room.quiet.wait()
             try:
                 learned = await _step(room, row, course)
@@ -77,9 +79,9 @@ async def learn(room: Workroom, voice: str) -> None:
 async def _step(room: Workroom, row: VoiceRow, course: Course) -> Learned:
     folder = room.job_folder(row.id) / course.step
     await _lay_out(room, row, course.step, folder)
-    python = room.python()
+    python = room.environment.python()
     if python is None:
-        raise LearningFailed(room.hindrance())
+        raise LearningFailed(room.environment.state.detail)
     teller = _Teller(room, row.id, course.model_copy(update={"state": "running", "error": None}))
     try:
         for deaths in range(1, _DEATHS + 1):
@@ -141,8 +143,7 @@ async def _start(
 ) -> NDArray[np.float32]:
     """Where the style is learned from."""
     heard = {encoder.name: embedding for encoder, embedding in await room.heard(pcm, RATE)}
-    pitch = None if row.pitch is None else Pitch(**row.pitch)
-    return start_of_learning(bank.stock, heard.get("ge2e"), pitch, language, heard.get("campplus"))
+    return start_of_learning(bank.stock, heard.get("ge2e"), pitch_of(row), language, heard.get("campplus"))
 
 
 async def _keep(room: Workroom, row: VoiceRow, course: Course, learned: Learned) -> Course:

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from kuaimei.engines.types import Language
-from kuaimei.errors import Conflict, KuaimeiError, NotFound
+from kuaimei.errors import Conflict, KuaimeiError, NotAllowed, NotFound
 from kuaimei.store.ids import new_id
 from kuaimei.store.jobs import Job
 from kuaimei.store.voices import JUDGE, REFERENCE, VoiceRow
@@ -17,7 +18,7 @@ from kuaimei.voices.files import flac
 from kuaimei.voices.jobs import learn
 from kuaimei.voices.lending import lend, needs_learning
 from kuaimei.voices.speech import RATE
-from kuaimei.voices.state import LEARNING, STEPS, Course, next_step, to_voice
+from kuaimei.voices.state import LEARNING, STEPS, Course, course_of, next_step, to_voice
 from kuaimei.voices.types import Consent, Step, Voice
 from kuaimei.voices.upkeep import LEARN, PREPARE, SOON, Upkeep
 from kuaimei.voices.workroom import Workroom, in_thread
@@ -35,27 +36,35 @@ class VoiceLibrary:
     # What there is.
 
     async def voices(self, owner: str) -> Sequence[Voice]:
-        """All of this owner's, the newest first.
+        """All of this owner's and those that others share with all, the newest first.
 
         Raises:
             StoreError: If the database is away.
         """
-        return [self._voice(row) for row in await self.room.store.voices.all(owner)]
+        rows = await self.room.store.voices.all(owner, shared=True)
+        similarity, environment = self.room.settings.voices.cloned_similarity, self.room.environment.state
+        return [to_voice(row, similarity, environment) for row in rows]
 
     async def voice(self, voice: str, owner: str) -> Voice:
         """One of them.
 
         Raises:
-            NotFound: If there is none, or it is somebody else's: that it exists is nobody's business.
+            NotFound: If there is none, or it is somebody else's and not shared: that it exists is nobody's
+                business.
             StoreError: If the database is away.
         """
-        return self._voice(await self._owned(voice, owner))
+        return self._voice(await self._visible(voice, owner))
+
+    def may_use(self, voice: str, person: str) -> bool:
+        """Whether the person may speak in the cloned voice; answers at once."""
+        return self.upkeep.may_use(voice, person)
 
     async def reference(self, voice: str, owner: str) -> bytes:
         """The part of the recording that the voice was made of, as FLAC.
 
         Raises:
-            NotFound: If there is no such voice of this owner's.
+            NotFound: If there is no such voice.
+            NotAllowed: If somebody else shares it.
             StoreError: If it cannot be read.
         """
         await self._owned(voice, owner)
@@ -65,7 +74,7 @@ class VoiceLibrary:
 
     async def enrol(
         self,
-        file: Path | bytes,
+        file: Path | bytes | BinaryIO,
         *,
         name: str,
         consent: Consent,
@@ -79,11 +88,11 @@ class VoiceLibrary:
         Raises:
             AudioError: If the file cannot be decoded.
             ReferenceRefused: If a check refuses it. Nothing is kept.
-            Conflict: If there are as many voices as are allowed.
+            Conflict: If there are as many voices as are allowed, everybody's counted.
             KuaimeiError: If something needed is away.
         """
         shelf, settings = self.room.store.voices, self.room.settings.voices
-        if len(await shelf.all(owner)) >= settings.max_voices:
+        if len(await shelf.all()) >= settings.max_voices:
             raise Conflict(f"there are {settings.max_voices} voices already; delete one first")
         found = await self.room.examiner.examine(
             file, transcript=transcript, language=language, strict=strict
@@ -105,6 +114,7 @@ class VoiceLibrary:
             consent=consent.model_dump(mode="json"),
             learning=Course().model_dump(mode="json"),
         )
+        self.upkeep.permit(row)
         try:
             await shelf.put_file(voice, REFERENCE, reference)
             if judge is not None:
@@ -117,23 +127,31 @@ class VoiceLibrary:
         return self._voice(row)
 
     async def change(
-        self, voice: str, owner: str, *, name: str | None = None, transcript: str | None = None
+        self,
+        voice: str,
+        owner: str,
+        *,
+        name: str | None = None,
+        transcript: str | None = None,
+        shared: bool | None = None,
     ) -> Voice:
-        """Rename it, or correct what is said in its reference; None: as it is.
+        """Rename it, correct what is said in its reference, share it with all or not; None: as it is.
 
         Raises:
-            NotFound: If there is no such voice of this owner's.
+            NotFound: If there is no such voice.
+            NotAllowed: If somebody else shares it.
             StoreError: If the database is away.
         """
         row = await self._owned(voice, owner)
-        given = {"name": name, "transcript": transcript}
-        columns = {key: value for key, value in given.items() if value is not None}
-        if "transcript" in columns and Course(**row.learning).state not in LEARNING:
+        given = {"name": name, "transcript": transcript, "shared": shared}
+        columns: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        if "transcript" in columns and course_of(row).state not in LEARNING:
             # What lies ready to go on from was made with the text as it was.
             await in_thread(partial(shutil.rmtree, self.room.job_folder(voice), True))
         if not columns:
             return self._voice(row)
         row = await self.room.store.voices.change(voice, **columns)
+        self.upkeep.permit(row)
         if "transcript" in columns and row.state == "ready" and not needs_learning(self.room.synthesizer):
             await lend(self.room.synthesizer, self.room.store.voices, row)
         return self._voice(row)
@@ -146,13 +164,14 @@ class VoiceLibrary:
         A step that was reached before is learned again if it is named.
 
         Raises:
-            NotFound: If there is no such voice of this owner's.
+            NotFound: If there is no such voice.
+            NotAllowed: If somebody else shares it.
             Conflict: If it is not ready, or all of it is learned already.
         """
         row = await self._owned(voice, owner)
         if row.state != "ready":
             raise Conflict(f"the voice is {row.state}; only one that is ready can be learned")
-        course = Course(**row.learning)
+        course = course_of(row)
         if course.state in LEARNING:
             return self._voice(row)
         configured = self.room.settings.voices.learn
@@ -175,14 +194,15 @@ class VoiceLibrary:
         """Stop; what was learned so far of the step is kept, to go on from.
 
         Raises:
-            NotFound: If there is no such voice of this owner's.
+            NotFound: If there is no such voice.
+            NotAllowed: If somebody else shares it.
             StoreError: If the database is away.
         """
         row = await self._owned(voice, owner)
-        if Course(**row.learning).state not in LEARNING:
+        if course_of(row).state not in LEARNING:
             return self._voice(row)
         await self.room.store.cancel_job(LEARN, voice)
-        course = Course(**(await self._owned(voice, owner)).learning)
+        course = course_of(await self._owned(voice, owner))
         if course.state in LEARNING:
             course = course.model_copy(update={"state": "cancelled", "eta_s": None})
             row = await self.room.store.voices.change(voice, learning=course.model_dump(mode="json"))
@@ -196,7 +216,8 @@ class VoiceLibrary:
         Replies that were spoken in it keep their words and lose their sound.
 
         Raises:
-            NotFound: If there is no such voice of this owner's.
+            NotFound: If there is no such voice.
+            NotAllowed: If somebody else shares it.
             StoreError: If a part could not be deleted; ask again.
         """
         await self._owned(voice, owner)
@@ -214,14 +235,20 @@ class VoiceLibrary:
         """Nobody waits behind these."""
         return (PREPARE, LEARN)
 
-    async def _owned(self, voice: str, owner: str) -> VoiceRow:
+    async def _visible(self, voice: str, owner: str) -> VoiceRow:
         row = await self.room.store.voices.get(voice)
-        if row.owner != owner:
+        if row.owner != owner and not row.shared:
             raise NotFound(f"no voice {voice[:80]} is kept")
         return row
 
+    async def _owned(self, voice: str, owner: str) -> VoiceRow:
+        row = await self._visible(voice, owner)
+        if row.owner != owner:
+            raise NotAllowed("somebody else shares this voice: only they may change it or hear its recording")
+        return row
+
     def _voice(self, row: VoiceRow) -> Voice:
-        return to_voice(row, self.room.settings.voices.cloned_similarity)
+        return to_voice(row, self.room.settings.voices.cloned_similarity, self.room.environment.state)
 
 
 @asynccontextmanager

@@ -20,8 +20,7 @@ from kuaimei.voices.judging import spoken
 from kuaimei.voices.lending import drop, lend, needs_learning
 from kuaimei.voices.prediction import choose_style, predict_style
 from kuaimei.voices.speech import RATE
-from kuaimei.voices.state import Course
-from kuaimei.voices.types import Pitch
+from kuaimei.voices.state import Course, pitch_of
 from kuaimei.voices.workroom import Workroom
 
 __all__ = ["prepare"]
@@ -98,7 +97,7 @@ async def _first_style(room: Workroom, row: VoiceRow, pcm: Pcm) -> NDArray[np.fl
     bank = room.bank
     if bank is None:
         return None
-    pitch = None if row.pitch is None else Pitch(**row.pitch)
+    pitch = pitch_of(row)
     language = as_language(row.language) or "zh"
     heard = await room.heard(pcm, RATE)
     if not heard or heard[0][0].name != LOSSES[0]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from kuaimei.errors import KuaimeiError
 from kuaimei.rendering.quiet import Quiet
+from kuaimei.system.processes import bare_environment
 
 __all__ = ["Learned", "LearnerDied", "LearningFailed", "Progress", "run_learner"]
 
@@ -22,11 +23,10 @@ _log = logging.getLogger(__name__)
 _TETHER: Final = Path(__file__).with_name("_tether.py")
 _PACKAGE: Final = Path(__file__).parents[2]
 """Folder that holds the package: all that the other environment has of it."""
-_SAVING_S: Final = 10.0
-"""For a checkpoint, before it is killed."""
+_SAVING_S: Final = 1.5
+"""For a checkpoint, before it is killed; what is lost then are the few iterations since the last one."""
 _LINE: Final = 1 << 20
-_KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
-"""Of this process's surroundings: secrets are nobody else's business."""
+_PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES")
 
 
 class LearningFailed(KuaimeiError):
@@ -110,7 +110,7 @@ async def run_learner(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=complaints,
-            env=_surroundings(threads),
+            env=_environment(threads),
             limit=_LINE,
         )
 
@@ -210,9 +210,9 @@ def _similarity(event: Mapping[str, Any]) -> Mapping[str, float]:
     return {str(name): float(value) for name, value in (event.get("similarity") or {}).items()}
 
 
-def _surroundings(threads: int) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return {**kept, "PYTHONPATH": str(_PACKAGE), "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+def _environment(threads: int) -> Mapping[str, str]:
+    own = {"PYTHONPATH": str(_PACKAGE), "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    return bare_environment(*_PASSED_ON, **own)
 
 
 def _died(status: int) -> str:

@@ -1,31 +1,59 @@
 """Between the rows of the store and the types at the boundary."""
 
-from typing import Final
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kuaimei.store.voices import VoiceRow
-from kuaimei.voices.types import Learning, LearningState, Step, Voice
+from kuaimei.voices.environment.state import EnvironmentState
+from kuaimei.voices.types import Check, Consent, Learning, LearningState, Pitch, Step, Voice
 
-__all__ = ["LEARNING", "STEPS", "Course", "next_step", "to_voice"]
+__all__ = ["LEARNING", "STEPS", "Course", "course_of", "next_step", "pitch_of", "to_voice"]
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=BaseModel)
 
 STEPS: Final[tuple[Step, ...]] = ("predicted", "style", "decoder")
 LEARNING: Final[tuple[LearningState, ...]] = ("waiting", "running", "paused")
 """There is a job for it."""
 
 
+_UNREADABLE: Final = (
+    "how far learning had come cannot be read: it was kept by another version; have the voice learned again"
+)
+
+
 class Course(Learning):
-    """How learning goes, as it is kept.
+    """How learning goes, as it is kept; what a later version keeps besides is passed over.
 
     Attributes:
         target: The step after which it ends.
         reached: The last step whose result is in use.
+        reason: Is not kept: it changes by itself.
     """
+
+    model_config = ConfigDict(extra="ignore")
 
     target: Step = "predicted"
     reached: Step = "predicted"
+    reason: str | None = Field(default=None, exclude=True)
 
     def told(self) -> Learning:
         """What clients see of it."""
         return Learning(**self.model_dump(include=set(Learning.model_fields)))
+
+
+def course_of(row: VoiceRow) -> Course:
+    """How learning the voice in ``row`` goes; if that cannot be read, only this voice suffers."""
+    return _read(Course, row.learning, row) or Course(state="failed", error=_UNREADABLE)
+
+
+def pitch_of(row: VoiceRow) -> Pitch | None:
+    """The range in which the voice speaks; None: unknown, or it cannot be read."""
+    return None if row.pitch is None else _read(Pitch, row.pitch, row)
 
 
 def next_step(step: Step) -> Step:
@@ -33,8 +61,17 @@ def next_step(step: Step) -> Step:
     return STEPS[min(STEPS.index(step) + 1, len(STEPS) - 1)]
 
 
-def to_voice(row: VoiceRow, cloned_similarity: float) -> Voice:
-    """The voice in ``row``; called cloned from that measured similarity on."""
+def to_voice(row: VoiceRow, cloned_similarity: float, environment: EnvironmentState | None = None) -> Voice:
+    """The voice in ``row``.
+
+    Args:
+        cloned_similarity: From this measured similarity on it is called cloned.
+        environment: In which it is learned: a voice that waits may be waiting for that. None: not known here.
+    """
+    checks = [_read(Check, check, row) for check in row.checks]
+    consent = _read(Consent, row.consent, row)
+    if consent is None:
+        consent = Consent(speaker="–", statement="–", at=row.created_at)
     cloned = row.similarity is not None and row.similarity >= cloned_similarity
     return Voice.model_validate(
         {
@@ -48,11 +85,30 @@ def to_voice(row: VoiceRow, cloned_similarity: float) -> Voice:
             "error": row.error,
             "transcript": row.transcript,
             "duration_s": row.duration_s,
-            "checks": row.checks,
-            "pitch": row.pitch,
-            "consent": row.consent,
-            "learning": Course(**row.learning).told(),
+            "checks": tuple(check for check in checks if check is not None),
+            "pitch": pitch_of(row),
+            "consent": consent,
+            "learning": _waiting_for(course_of(row).told(), environment),
             "similarity": row.similarity,
             "label": "cloned" if cloned else "similar",
+            "shared": row.shared,
         }
     )
+
+
+def _waiting_for(learning: Learning, environment: EnvironmentState | None) -> Learning:
+    """Say why a voice waits that waits for the environment."""
+    if learning.state != "waiting" or environment is None or environment.state == "ready":
+        return learning
+    if environment.state in ("making", "waiting"):
+        return learning.model_copy(update={"reason": environment.detail})
+    return learning.model_copy(update={"state": "unavailable", "error": environment.detail})
+
+
+def _read(kind: type[T], kept: Mapping[str, Any], row: VoiceRow) -> T | None:
+    try:
+        return kind.model_validate(kept)
+    except ValidationError as error:
+        wrong = ", ".join(str(part) for detail in error.errors() for part in detail["loc"])
+        _log.warning("what is kept of the voice %s cannot be read (%s: %s)", row.id, kind.__name__, wrong)
+        return None

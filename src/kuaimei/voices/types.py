@@ -86,6 +86,7 @@ class Learning(_Frozen):
         similarity: Cosine so far; None while unknown.
         eta_s: Seconds that ``step`` will still take; None while unknown.
         error: Why it failed or is unavailable, in one sentence.
+        reason: Why it waits, in one sentence, if not only for its turn.
     """
 
     step: Step = "predicted"
@@ -94,6 +95,7 @@ class Learning(_Frozen):
     similarity: float | None = None
     eta_s: float | None = None
     error: str | None = None
+    reason: str | None = None
 
 
 class Voice(_Frozen):
@@ -109,6 +111,7 @@ class Voice(_Frozen):
         duration_s: Of the reference.
         similarity: Cosine of the voice as it speaks now with the reference; None until measured.
         label: ``cloned`` once that is high enough.
+        shared: Everybody may speak in it; to change or delete it is its owner's alone.
     """
 
     id: str
@@ -127,3 +130,4 @@ class Voice(_Frozen):
     learning: Learning = Learning()
     similarity: float | None = None
     label: Label = "similar"
+    shared: bool = False

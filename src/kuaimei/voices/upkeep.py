@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,7 +14,7 @@ from kuaimei.settings import Settings
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.lending import drop, lend
 from kuaimei.voices.preparing import prepare
-from kuaimei.voices.state import LEARNING, Course
+from kuaimei.voices.state import LEARNING, course_of
 from kuaimei.voices.workroom import VoiceStore, Workroom, in_thread, job_folder
 
 __all__ = ["LEARN", "PREPARE", "SOON", "Upkeep", "erase_kept"]
@@ -34,13 +35,29 @@ class Upkeep:
     def __init__(self, room: Workroom) -> None:
         self.room = room
         self._put: set[str] = set()
+        self._rights: dict[str, VoiceRow] = {}
+        self._changes = 0
+
+    def permit(self, row: VoiceRow) -> None:
+        """Whose the voice is, and whether it is shared, is so from now on."""
+        self._changes += 1
+        before = self._rights.get(row.id)
+        self._rights[row.id] = row
+        if before is not None and before.shared and not row.shared:
+            self.room.withdraw(row.id)
+
+    def may_use(self, voice: str, person: str) -> bool:
+        """Whether the person may speak in the cloned voice; nobody may in one that is not known."""
+        row = self._rights.get(voice)
+        return row is not None and (row.shared or row.owner == person)
 
     async def prepare(self, voice: str) -> None:
         """The job that makes a new voice speak, and then has it learned."""
         row = await prepare(self.room, voice)
         if row is not None:
             self._put.add(voice)
-            if Course(**row.learning).state == "waiting":
+            self.permit(row)
+            if course_of(row).state == "waiting":
                 await self.room.store.defer(LEARN, voice)
 
     async def restore(self) -> None:
@@ -52,13 +69,27 @@ class Upkeep:
         for row in await self.room.store.voices.all():
             await self._restore(row)
 
+    async def take_up(self) -> None:
+        """Learn the voices that waited for the environment for it, or were given up for lack of it.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        for row in await self.room.store.voices.all():
+            if row.state == "ready":
+                await self._learn(row)
+
     async def _restore(self, row: VoiceRow) -> None:
-        course = Course(**row.learning)
         if row.state == "preparing":
             await self.room.store.defer(PREPARE, row.id, priority=SOON)
         if row.state != "ready":
             return
         await self._take(row)
+        await self._learn(row)
+
+    async def _learn(self, row: VoiceRow) -> None:
+        """Have it learned on, if there is anything to learn and nothing in the way any more."""
+        course = course_of(row)
         wanted = course.state == "unavailable" and not self.room.hindrance()
         if wanted or course.state in LEARNING:
             step = "style" if course.step == "predicted" else course.step
@@ -74,6 +105,7 @@ class Upkeep:
         try:
             await lend(self.room.synthesizer, self.room.store.voices, row)
             self._put.add(row.id)
+            self.permit(row)
         except NotFound:  # it was made ready for a synthesiser that needs less
             with suppress(NotFound):
                 await self.room.store.voices.change(row.id, state="preparing")
@@ -115,11 +147,22 @@ class Upkeep:
         Raises:
             StoreError: If the database is away.
         """
-        ready = {row.id: row for row in await self.room.store.voices.all() if row.state == "ready"}
+        rows = await self._current()
+        for row in rows:
+            self.permit(row)
+        ready = {row.id: row for row in rows if row.state == "ready"}
         for voice in self._put - ready.keys():
             self._forget(voice)
         for voice in ready.keys() - self._put:
             await self._take(ready[voice])
+
+    async def _current(self) -> Sequence[VoiceRow]:
+        """All rows, read while nothing of them was changed here: what is stale must not permit anything."""
+        while True:
+            before = self._changes
+            rows = await self.room.store.voices.all()
+            if before == self._changes:
+                return rows
 
     async def erase(self, voice: str) -> None:
         """The voice and everything derived from it, whatever is being done with it: really gone.
@@ -132,6 +175,8 @@ class Upkeep:
 
     def _forget(self, voice: str) -> None:
         self._put.discard(voice)
+        self._rights.pop(voice, None)
+        self.room.withdraw(voice)
         drop(self.room.synthesizer, voice)
         self.room.tell(voice)
 

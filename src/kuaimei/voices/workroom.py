@@ -9,7 +9,6 @@ from typing import Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-import kuaimei
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.computing import compute
 from kuaimei.engines.protocols import Synthesizer, VoiceBank
@@ -20,11 +19,11 @@ from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings
 from kuaimei.store.voices import VoiceShelf
 from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.environment.keeper import LearningEnvironment
 from kuaimei.voices.listening import LISTENER
 
 __all__ = ["TICKET", "Speak", "VoiceStore", "Workroom", "in_thread", "job_folder", "speaker_encoder"]
 
-_ENVIRONMENT: Final = ".venv-clone"
 TICKET: Final = Ticket(session="voices", priority=Priority.BACKGROUND)
 """Of all that is computed for voices: behind everyone who is talking."""
 
@@ -55,10 +54,12 @@ class Workroom:
     """See the module.
 
     Attributes:
+        environment: In which voices are learned.
         synthesizer: Speaks in the voices; learns them if it is a `VoiceBank`.
         weights: Kokoro's fp32 ONNX file, which learning starts from; None: there is none.
         speak_hq: The beautiful tier, to judge its decoder by; None: what the learning process says counts.
         changed: Told the id of a voice that sounds different from now on.
+        withdrawn: Told the id of a voice in which somebody may not speak any more.
     """
 
     settings: Settings
@@ -67,23 +68,16 @@ class Workroom:
     synthesizer: Synthesizer
     quiet: Quiet
     cores: Lane
+    environment: LearningEnvironment
     weights: Path | None = None
     speak_hq: Speak | None = None
     changed: list[Callable[[str], None]] = field(default_factory=list)
+    withdrawn: list[Callable[[str], None]] = field(default_factory=list)
 
     @property
     def bank(self) -> VoiceBank | None:
         """The synthesiser, if it can learn voices."""
         return self.synthesizer if isinstance(self.synthesizer, VoiceBank) else None
-
-    def python(self) -> Path | None:
-        """Interpreter of the environment for learning; None: it is not installed."""
-        if given := self.settings.voices.python:
-            path = Path(given).expanduser()
-            return path if path.is_file() else None
-        places = (Path(kuaimei.__file__).parents[2], Path.cwd(), self.settings.home)
-        found = (place / _ENVIRONMENT / "bin" / "python" for place in places)
-        return next((path for path in found if path.is_file()), None)
 
     def losses(self) -> dict[str, Path]:
         """Weights of the encoders that learning goes through, by name; those that are installed."""
@@ -96,15 +90,20 @@ class Workroom:
         return self.settings.weights_dir / LISTENER
 
     def hindrance(self) -> str:
-        """Why nothing can be learned here, and what to do, in one sentence; empty if it can."""
+        """Why nothing can be learned here, and what to do, in one sentence; empty if it can.
+
+        An environment for learning that is still to be made is none: it comes by itself.
+        """
+        return self.lack() or self.environment.hindrance
+
+    def lack(self) -> str:
+        """What is missing to learn voices besides the environment for it; empty if nothing is."""
         if self.bank is None:
             return "the speech engine in use cannot learn voices: set KUAIMEI_TTS=kokoro"
         if self.weights is None or not self.weights.is_file():
             return "the network that learning starts from is missing; run: kuaimei models pull kokoro"
         if missing := [name for name in LOSSES if name not in self.losses()]:
             return f"speaker encoders are missing; run: kuaimei models pull {' '.join(missing)}"
-        if self.python() is None:
-            return "the environment for learning is not installed; run: make setup (without SLIM)"
         return ""
 
     def judge(self) -> SpeakerEncoder | None:
@@ -123,6 +122,11 @@ class Workroom:
     def job_folder(self, voice: str) -> Path:
         """See `job_folder`."""
         return job_folder(self.settings, voice)
+
+    def withdraw(self, voice: str) -> None:
+        """Somebody may not speak in the voice any more: it is gone, or not shared any longer."""
+        for told in self.withdrawn:
+            told(voice)
 
     def tell(self, voice: str) -> None:
         """The voice sounds different from now on."""

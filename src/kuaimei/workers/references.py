@@ -1,14 +1,17 @@
-"""Voices that a worker was lent: kept while it runs, in a folder of its own."""
+"""Voices that a worker was lent: kept while it runs, and gone with it, however it ends."""
 
 import asyncio
+import os
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
+from weakref import finalize
 
 from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import Pcm, to_bytes
 from kuaimei.errors import AudioError
+from kuaimei.system.files import anonymous_file, path_of
 from kuaimei.workers.types import Reference
 
 __all__ = ["LONGEST_S", "References"]
@@ -24,13 +27,18 @@ _KEPT: Final = 64
 class References:
     """By an id that follows from what is in them: lent twice, kept once.
 
+    The files have no names, and engines want paths with names that tell the format: those are links in a
+    folder.
+
     Args:
-        folder: For their files; only this process may write there.
+        folder: For the links; only this process may write there.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._kept: dict[str, Reference] = {}
+        self._descriptors: dict[str, int] = {}
+        finalize(self, _close, self._descriptors)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -58,7 +66,7 @@ class References:
         name = f"ref_{digest}"
         if self.get(name) is None:
             path = self._folder / f"{name}.wav"
-            await asyncio.to_thread(_write, path, pcm)
+            self._descriptors[name] = await asyncio.to_thread(_write, path, pcm)
             self._kept[name] = Reference(path, transcript)
             while len(self._kept) > _KEPT:
                 self.drop(next(iter(self._kept)))
@@ -69,8 +77,21 @@ class References:
         found = self._kept.pop(reference, None)
         if found is not None:
             found.path.unlink(missing_ok=True)
+            os.close(self._descriptors.pop(reference))
         return found is not None
 
 
-def _write(path: Path, pcm: Pcm) -> None:
-    path.write_bytes(encode(pcm, _RATE, "wav"))
+def _write(path: Path, pcm: Pcm) -> int:
+    """``path`` leads to ``pcm`` as a WAV file for as long as the descriptor, which is returned, is open."""
+    with anonymous_file() as file:
+        file.write(encode(pcm, _RATE, "wav"))
+        file.flush()
+        descriptor = os.dup(file.fileno())
+    path.unlink(missing_ok=True)
+    path.symlink_to(path_of(descriptor))
+    return descriptor
+
+
+def _close(descriptors: dict[str, int]) -> None:
+    for descriptor in descriptors.values():
+        os.close(descriptor)

@@ -18,24 +18,29 @@ Run: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session")
 def home() -> Iterator[Path]:
-    """A data folder without history: only weights, and how to run them fastest.
-
-    Not below pytest's own folder, which it shuts to the unprivileged account of the embedded database.
-    """
+    """A data folder without history: only weights, and how to run them fastest."""
     real = Settings()
     folder = Path(tempfile.mkdtemp(prefix="kuaimei-home-"))
     (folder / "models").symlink_to(real.weights_dir)
     if (measured := real.home / "runtime.json").exists():
+        (folder / "runtime.json").touch(0o600)
         (folder / "runtime.json").write_bytes(measured.read_bytes())
     yield folder
     shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
-def environment(home: Path) -> dict[str, str]:
-    """For child processes; nothing of the caller's own settings."""
+def environment(home: Path, database_dir: Path) -> dict[str, str]:
+    """For child processes; nothing of the caller's own settings, and servers that ask for no key."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KUAIMEI_")}
-    return {**kept, "KUAIMEI_HOME": str(home), "KUAIMEI_LLM": "qwen2.5-coder-0.5b"}
+    return {
+        **kept,
+        "KUAIMEI_HOME": str(home),
+        "KUAIMEI_STORE__DATABASE_DIR": str(database_dir),
+        "KUAIMEI_LLM": "qwen2.5-coder-0.5b",
+        "KUAIMEI_SERVER__OPEN": "true",
+        "KUAIMEI_VOICES__ENVIRONMENT": "off",
+    }
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The commands as a person runs them, on the real models; their JSON is an interface."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -109,3 +110,27 @@ def test_doctor_finds_a_fit_machine(kuaimei: Run) -> None:
         findings
     )
     assert all(f["verdict"] != "fail" for f in findings.values())
+
+
+def test_doctor_finds_what_others_may_read(kuaimei: Run, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "recordings").mkdir(parents=True)
+    home.chmod(0o700)
+    (home / "recordings").chmod(0o755)
+    told = kuaimei("doctor", "--json", status=1, KUAIMEI_HOME=str(home), KUAIMEI_STORE__KEEP="false").stdout
+    found = {finding["check"]: finding for finding in json.loads(told)["findings"]}["privacy"]
+    assert found["verdict"] == "fail"
+    assert str(home / "recordings") in found["found"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has its databases elsewhere")
+def test_doctor_finds_a_database_left_behind(kuaimei: Run, tmp_path: Path, database_dir: Path) -> None:
+    base = database_dir / "left"
+    place = base / "postgres-0123456789abcdef"
+    place.mkdir(parents=True)
+    place.with_name(f"{place.name}.home").symlink_to(tmp_path / "gone")
+    more = {"KUAIMEI_STORE__DATABASE_DIR": str(base), "KUAIMEI_STORE__KEEP": "false"}
+    told = kuaimei("doctor", "--json", **more).stdout
+    found = [finding for finding in json.loads(told)["findings"] if str(place) in finding["found"]]
+    assert [finding["verdict"] for finding in found] == ["warn"]
+    assert f"rm -rf {place} {place}.home" in found[0]["mend"]

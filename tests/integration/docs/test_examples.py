@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from pydantic import SecretStr
 
 from kuaimei.audio.decode import decode
 from kuaimei.settings import RenderingSettings, ServerSettings, Settings, StoreSettings
 from kuaimei.wiring import open_house
 from tests.integration.docs.blocks import blocks, run
-from tests.integration.server.serving import Served, TestHouse, serving
+from tests.integration.server.serving import KEY, Served, TestHouse, serving
 
 pytestmark = [
     pytest.mark.models,
@@ -34,7 +35,7 @@ async def served_house() -> AsyncIterator[Served]:
         voice="",
         store=StoreSettings(keep=False),
         rendering=RenderingSettings(hq="none"),
-        server=ServerSettings(port=0),
+        server=ServerSettings(port=0, api_key=SecretStr(KEY)),
     )
     async with open_house(settings) as house, serving(cast(TestHouse, house)) as served:
         yield served
@@ -49,7 +50,7 @@ async def test_they_run(tmp_path: Path) -> None:
             code = code.replace(_ADDRESS, served.url).replace(
                 _ADDRESS.replace("http", "ws"), served.url.replace("http", "ws")
             )
-            printed.append(await run(language, code, tmp_path))
+            printed.append(await run(language, code, tmp_path, API_KEY=KEY))
         curl, client, realtime, typed = printed
         assert '"id":"kuaimei"' in curl.replace(" ", "")
         assert "明天" in curl
@@ -67,6 +68,7 @@ async def test_they_run(tmp_path: Path) -> None:
         for readme, recording in (("README.md", "recording.wav"), ("README.zh-TW.md", "錄音.wav")):
             shutil.copy(tmp_path / "question.wav", tmp_path / recording)
             (example,) = blocks(readme, "python")
-            assert "明天" in await run("python", example[1].replace(_ADDRESS, served.url), tmp_path)
+            code = example[1].replace(_ADDRESS, served.url).replace('api_key="none"', f'api_key="{KEY}"')
+            assert "明天" in await run("python", code, tmp_path, API_KEY=KEY)
             assert len(await decode((tmp_path / "hello.mp3").read_bytes(), 24_000)) > 12_000
             (tmp_path / "hello.mp3").unlink()

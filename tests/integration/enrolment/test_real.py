@@ -95,12 +95,17 @@ def home(real: Settings) -> Iterator[Path]:
 
 
 def test_from_a_file_to_a_voice_by_the_command_line(
-    home: Path, spoken: Callable[..., Pcm], tmp_path: Path
+    home: Path, spoken: Callable[..., Pcm], tmp_path: Path, database_dir: Path
 ) -> None:
     file = tmp_path / "媽媽.mp3"
     file.write_bytes(encode(at_home(spoken(TEXT), spoken(MORE)), RATE, "mp3"))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KUAIMEI_")}
-    environment = {**kept, "KUAIMEI_HOME": str(home), "KUAIMEI_VOICES__LEARN": "none"}
+    environment = {
+        **kept,
+        "KUAIMEI_HOME": str(home),
+        "KUAIMEI_STORE__DATABASE_DIR": str(database_dir),
+        "KUAIMEI_VOICES__LEARN": "none",
+    }
 
     def run(*arguments: str) -> str:
         command = [sys.executable, "-m", "kuaimei", "voices", *arguments]

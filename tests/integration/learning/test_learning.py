@@ -21,11 +21,11 @@ from kuaimei.models.onnxfile import read_onnx
 from kuaimei.settings import Settings
 from kuaimei.voices.listening import LISTENER, listener
 from tests.integration.conftest import Spoken
+from tests.learning_environment import need_torch
 
 pytestmark = pytest.mark.models
 
 ROOT = Path(__file__).resolve().parents[3]
-PYTHON = ROOT / ".venv-clone" / "bin" / "python"
 SAID = "你可以再說一次嗎？"
 VOICE, OTHER = "zf_xiaoxiao", "zm_yunxi"
 
@@ -48,8 +48,7 @@ def kokoro(settings: Settings) -> Path:
     for name in ("kokoro/fp32.onnx", "ge2e/model.onnx", "campplus/model.onnx"):
         if not (settings.weights_dir / name).is_file():
             pytest.skip(f"the weights to learn voices with are not here ({name}): run make setup")
-    if not PYTHON.is_file():
-        pytest.skip("there is no environment to learn voices in: run make setup without SLIM=1")
+    need_torch()
     return settings.weights_dir / "kokoro"
 
 
@@ -87,7 +86,7 @@ def describe(folder: Path, kokoro: Path, tokens: list[int], **changes: Any) -> N
 @contextmanager
 def learning(folder: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [PYTHON, "-W", "ignore", "-m", "kuaimei.voices.learning", folder],
+        [need_torch(), "-W", "ignore", "-m", "kuaimei.voices.learning", folder],
         env={"PYTHONPATH": str(ROOT / "src")},
         stdout=subprocess.PIPE,
         text=True,
@@ -112,7 +111,7 @@ def test_torch_and_onnx_make_the_same_sound(tmp_path: Path, kokoro: Path, tokens
     np.save(tmp_path / "style.npy", style[0])
     paths = (kokoro / "fp32.onnx", tmp_path / "style.npy", tmp_path / "samples.npy")
     subprocess.run(
-        [str(PYTHON), "-W", "ignore", "-c", PARITY, *map(str, paths), *map(str, tokens)],
+        [str(need_torch()), "-W", "ignore", "-c", PARITY, *map(str, paths), *map(str, tokens)],
         env={"PYTHONPATH": str(ROOT / "src")},
         check=True,
         timeout=120,

@@ -57,7 +57,7 @@ async def test_a_reply_is_heard_at_once_and_then_beautifully(home: Path) -> None
             captions="none",
             voice="",
             engines=EngineSettings(tts_runtime="onnxruntime"),  # nothing is compiled for one sentence
-            server=ServerSettings(port=0),
+            server=ServerSettings(port=0, open=True),
         )
         async with open_house(settings) as house, serving(cast(TestHouse, house)) as served:
             async with talking(served) as talk, httpx.AsyncClient(base_url=served.url) as http:

@@ -68,3 +68,6 @@ class MemoryRatings:
 
     async def all(self, owner: str) -> Sequence[Rating]:
         return list(self.given.values())
+
+    async def forget(self, owner: str) -> None:
+        self.given.clear()

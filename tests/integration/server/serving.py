@@ -22,12 +22,14 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Message
 from kuaimei.errors import NotFound, StoreError
 from kuaimei.models.source import Source
+from kuaimei.people.entrance import Entrance
 from kuaimei.rendering.tier import HqTier
 from kuaimei.server import create_app, make_server
 from kuaimei.server.page import Page
 from kuaimei.settings import DialogueSettings, ServerSettings, Settings
-from kuaimei.store.records import Tier
+from kuaimei.store.records import LOCAL, Tier
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
+from kuaimei.store.searching import Leftover
 from kuaimei.voices.library import VoiceLibrary
 from tests.fakes import (
     FakeCaptioner,
@@ -37,6 +39,7 @@ from tests.fakes import (
     fake_engines,
 )
 from tests.integration.server.analysing import MemoryAnalyses, MemoryPeers, MemoryRatings
+from tests.integration.server.belonging import MemoryKeys, MemoryPeople, MemoryVoices
 from tests.integration.server.preferring import MemoryPreferences
 
 __all__ = [
@@ -76,13 +79,23 @@ class MemoryArchive:
     analyses: MemoryAnalyses = field(default_factory=MemoryAnalyses)
     peers: MemoryPeers = field(default_factory=MemoryPeers)
     ratings: MemoryRatings = field(default_factory=MemoryRatings)
+    people: MemoryPeople = field(default_factory=MemoryPeople)
+    voices: MemoryVoices = field(default_factory=MemoryVoices)
+
+    def __post_init__(self) -> None:
+        self.keys = MemoryKeys(self.people)
 
     def put(
-        self, session: str, *texts: str, sound: bytes = b"", client: dict[str, Any] | None = None
+        self,
+        session: str,
+        *texts: str,
+        sound: bytes = b"",
+        client: dict[str, Any] | None = None,
+        owner: str = LOCAL,
     ) -> None:
         """A session in which ``texts`` were said, by user and assistant in turn."""
         now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-        self.kept[session] = Session(session, now, client or {}, title=texts[0])
+        self.kept[session] = Session(session, now, client or {}, title=texts[0], owner=owner)
         self.said[session] = [
             Utterance(
                 id=f"utt_{session}_{n}",
@@ -120,15 +133,17 @@ class MemoryArchive:
         self._check()
         return Statistics(len(self.kept), 0, 0.0, 0, 0, 0, 0, {"todo": 2})
 
-    async def ensure_session(self, session: str, client: dict[str, Any] | None = None) -> None:
+    async def ensure_session(
+        self, session: str, client: dict[str, Any] | None = None, *, owner: str = LOCAL
+    ) -> None:
         self._check()
-        self.kept.setdefault(session, Session(session, datetime.now(UTC), client or {}))
+        self.kept.setdefault(session, Session(session, datetime.now(UTC), client or {}, owner=owner))
 
     async def sessions(
-        self, limit: int = 50, *, before: str | None = None, search: str = ""
+        self, limit: int = 50, *, before: str | None = None, search: str = "", owner: str | None = None
     ) -> Sequence[Session]:
         self._check()
-        found = [s for s in reversed(self.kept.values()) if search in s.title]
+        found = [s for s in reversed(self.kept.values()) if search in s.title and owner in {None, s.owner}]
         if before is not None:
             found = found[[s.id for s in found].index(before) + 1 :]
         return found[:limit]
@@ -192,6 +207,23 @@ class MemoryArchive:
         for utterance in self.said.pop(session, []):
             del self.sound[utterance.id]
 
+    async def renew_statistics(self) -> None:
+        pass
+
+    async def forget_waiting(self, owner: str) -> bool:
+        return False
+
+    async def names_of(self, owner: str, until: datetime | None = None) -> Sequence[str]:
+        return [s.id for s in self.kept.values() if s.owner == owner]
+
+    async def sentences_of(
+        self, owner: str, until: datetime | None = None, limit: int = 200
+    ) -> Sequence[str]:
+        return []
+
+    async def leftovers(self, names: Sequence[str], sentences: Sequence[str]) -> Sequence[Leftover]:
+        return [Leftover("memory", len(set(names) & self.kept.keys()))]
+
     async def delete_utterance(self, utterance: str) -> None:
         found = await self.utterance(utterance)
         self.said[found.session_id].remove(found)
@@ -229,6 +261,7 @@ class TestHouse:
         manner: Manner | None = None,
         earlier: Sequence[Message] = (),
         first_turn: int = 1,
+        owner: str = LOCAL,
         client: dict[str, Any] | None = None,
     ) -> AsyncIterator[Conversation]:
         noted = self.events.setdefault(session, [])
@@ -251,7 +284,11 @@ class TestHouse:
 def make_settings(
     *, key: str = "", dialogue: Mapping[str, Any] | None = None, home: Path | None = None, **server: Any
 ) -> Settings:
-    """Settings that ask neither environment nor files for what a test depends on."""
+    """Settings that ask neither environment nor files for what a test depends on.
+
+    Without a key everybody may come in, unless ``open`` says otherwise.
+    """
+    server = {"open": not key and "allowed_hosts" not in server, **server}
     return Settings(
         home=home or Path(gettempdir()) / f"kuaimei-test-{os.getpid()}",
         server=ServerSettings(port=0, api_key=SecretStr(key), **server),
@@ -289,11 +326,15 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    house: TestHouse | None = None, page: Page | None = None, **changed: Any
+    house: TestHouse | None = None,
+    page: Page | None = None,
+    *,
+    entrance: Entrance | None = None,
+    **changed: Any,
 ) -> AsyncIterator[Served]:
     """Serve ``house`` on a free port of loopback for the length of the block."""
     house = replace(house or TestHouse(), **changed)
-    server = make_server(create_app(house, page), house.settings.server)
+    server = make_server(create_app(house, page, entrance=entrance), house.settings.server)
     running = asyncio.ensure_future(server.serve())
     await eventually(lambda: server.started or running.done())
     try:

@@ -90,7 +90,7 @@ async def test_a_lost_connection_is_taken_over_before_the_queue() -> None:
 
 async def test_a_session_of_somebody_else_cannot_be_taken_over() -> None:
     archive = MemoryArchive()
-    archive.put("sess_other", "秘密", client={"owner": "somebody else"})
+    archive.put("sess_other", "秘密", owner="somebody else")
     async with (
         serving(TestHouse(store=archive)) as served,
         connect(f"{served.socket_url}?session=sess_other&takeover=true") as refused,

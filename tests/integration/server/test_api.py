@@ -32,7 +32,7 @@ async def served() -> AsyncIterator[Served]:
     archive = MemoryArchive()
     for n in range(3):
         archive.put(f"sess_{n}", f"第{n}個問題", "回答", sound=SOUND)
-    archive.put("sess_else", "別人的", client={"owner": "somebody else"})
+    archive.put("sess_else", "別人的", owner="somebody else")
     async with serving(TestHouse(store=archive)) as served:
         yield served
 
@@ -51,10 +51,10 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 async def test_sessions_are_listed_page_by_page(http: httpx.AsyncClient) -> None:
     first = (await http.get("/api/sessions", params={"limit": 2})).json()
-    assert [s["id"] for s in first["data"]] == ["sess_2"]  # somebody else's is not shown
+    assert [s["id"] for s in first["data"]] == ["sess_2", "sess_1"]  # somebody else's takes no place
     assert first["has_more"]
-    rest = (await http.get("/api/sessions", params={"before": "sess_2"})).json()
-    assert [s["id"] for s in rest["data"]] == ["sess_1", "sess_0"]
+    rest = (await http.get("/api/sessions", params={"before": "sess_1"})).json()
+    assert [s["id"] for s in rest["data"]] == ["sess_0"]
     found = (await http.get("/api/sessions", params={"search": "第1個"})).json()
     assert [s["title"] for s in found["data"]] == ["第1個問題"]
     assert code(await http.get("/api/sessions", params={"limit": 0})) == (400, "invalid_value")

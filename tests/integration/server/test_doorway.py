@@ -9,9 +9,12 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from kuaimei.people.entrance import Entrance
+from kuaimei.people.keys import new_key
 from kuaimei.server import Doorway, create_app, make_server
 from kuaimei.server import page as pages
-from tests.integration.server.serving import KEY, Served, TestHouse, eventually, make_settings
+from kuaimei.server.refusals import Refusals
+from tests.integration.server.serving import KEY, MemoryArchive, Served, TestHouse, eventually, make_settings
 from tests.integration.server.talking import talking
 
 
@@ -72,3 +75,34 @@ async def test_a_key_is_demanded_while_loading_too() -> None:
         assert json.loads(answer.text)["progress"] is None
     server.should_exit = True
     await serving
+
+
+async def test_whose_key_it_is_is_known_when_the_store_is_open() -> None:
+    """Until then a key that may be somebody's hears that the server is loading, and nothing else."""
+    settings, archive, machine = make_settings(open=False), MemoryArchive(), new_key()
+    key = await archive.keys.give(await archive.people.add("anna"))
+    entrance, refusals = Entrance(settings.server, machine), Refusals()
+    loading = Doorway(settings, expecting=("llm",), entrance=entrance, refusals=refusals)
+    server = make_server(loading, settings.server)
+    serving = asyncio.ensure_future(server.serve())
+    await eventually(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    nobodys = new_key()
+
+    async def answered(http: httpx.AsyncClient, path: str) -> list[int]:
+        """Without a key; with the machine's own, Anna's, one that is nobody's, and one that cannot be."""
+        shown = [{}, *({"Authorization": f"Bearer {one}"} for one in (machine, key, nobodys, "none"))]
+        return [(await http.get(path, headers=headers)).status_code for headers in shown]
+
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        assert await answered(http, "/api/status") == [401, 200, 200, 200, 401]
+        assert await answered(http, "/api/me") == [401, 503, 503, 503, 401]
+        told = await http.get("/api/status", headers={"Authorization": f"Bearer {nobodys}"})
+        assert set(told.json()) == {"object", "status", "version", "progress", "ready", "loading"}
+        app = create_app(TestHouse(settings=settings, store=archive), entrance=entrance, refusals=refusals)
+        async with loading.opened(app):
+            assert await answered(http, "/api/me") == [401, 200, 200, 401, 401]
+            counted = (await http.get("/metrics", headers={"Authorization": f"Bearer {machine}"})).text
+            assert 'kuaimei_refused_total{reason="wrong_key"} 4.0' in counted
+            server.should_exit = True
+            await serving

@@ -16,6 +16,7 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.store.records import Tier
 from kuaimei.store.rows import Audio
 from tests.fakes import FakeSynthesizer
+from tests.integration.server.belonging import OneLibrary
 from tests.integration.server.preferring import MemoryPreferences
 from tests.integration.server.serving import (
     MemoryArchive,
@@ -27,6 +28,7 @@ from tests.integration.server.serving import (
 )
 
 REPLY = "utt_sess_a_1"
+VOICES = ("zf_one", "zm_two", "af_three", "voice_mine", "voice_not")
 
 
 def hiss(rate: int, seconds: float, loud: float) -> bytes:
@@ -123,9 +125,12 @@ async def test_the_order_is_chance(served: Served, http: httpx.AsyncClient) -> N
 
 
 async def test_voices_are_compared_where_no_reply_can_be(tmp_path: Path) -> None:
-    synthesizer = FakeSynthesizer(delay_s=0.0, voices=("zf_one", "zm_two", "af_three", "voice_mine"))
+    synthesizer = FakeSynthesizer(
+        delay_s=0.0, voices=("zf_one", "zm_two", "af_three", "voice_mine", "voice_not")
+    )
+    library = OneLibrary({"voice_mine"})  # the other is somebody else's
     async with (
-        serving(house(tmp_path, rendered=False, synthesizer=synthesizer)) as served,
+        serving(house(tmp_path, rendered=False, synthesizer=synthesizer), voices=library) as served,
         httpx.AsyncClient(base_url=served.url, timeout=60) as http,
     ):
         assert served.house.store is not None
@@ -143,11 +148,14 @@ async def test_voices_are_compared_where_no_reply_can_be(tmp_path: Path) -> None
             await http.post("/api/listening/next", params={"kind": "voices"})
         compared = served.house.store.preferences.trials.values()
         assert all("voice_mine" in (trial.first, trial.second) for trial in compared)
+        assert not any("voice_not" in (trial.first, trial.second) for trial in compared)
         assert not any("af_three" in (trial.first, trial.second) for trial in compared)  # says something else
         asked = await http.post("/api/listening/next", params={"kind": "voices", "voice": "zm_two"})
         last = served.house.store.preferences.trials[asked.json()["id"]]
         assert "zm_two" in (last.first, last.second)
-        assert code(await http.post("/api/listening/next", params={"voice": "nobody"})) == (404, "not_found")
+        for nobody in ("nobody", "voice_not"):
+            refused = await http.post("/api/listening/next", params={"voice": nobody})
+            assert code(refused) == (404, "not_found")
         synthesizer.voices = ("zf_one", "zm_two")  # deleted meanwhile
         gone = [await http.get(trial[side]) for side in "ab"]
         assert sorted(answer.status_code for answer in gone) == [200, 404]

@@ -234,15 +234,23 @@ async def test_a_key_is_demanded() -> None:
 
 
 async def test_pages_of_other_sites_are_refused() -> None:
-    settings = make_settings(allowed_hosts=("talk.example",))
+    settings = make_settings(key=KEY, allowed_hosts=("talk.example", "https://page.example:8443"))
+    shown = {"Authorization": f"Bearer {KEY}"}
     async with serving(TestHouse(settings=settings)) as served:
-        for origin in ("https://evil.example", "null", "http://localhost:1"):
+        for origin in (
+            "https://evil.example",
+            "null",
+            "http://localhost:1",
+            "https://talk.example",  # the server was not asked for by that name
+            "https://page.example",
+            "http://page.example:8443",
+        ):
             with pytest.raises(InvalidStatus) as refused:
-                async with connect(served.socket_url, origin=origin):  # type: ignore[arg-type]
+                async with connect(served.socket_url, origin=origin, additional_headers=shown):  # type: ignore[arg-type]
                     pass
             assert refused.value.response.status_code == 403
-        for origin in (served.url, "https://talk.example"):
-            async with talking(served, origin=origin):
+        for origin in (served.url, "https://page.example:8443"):
+            async with talking(served, origin=origin, additional_headers=shown):
                 pass
         url = f"ws://rebound.example:{served.port}/v1/realtime"
         with pytest.raises(InvalidStatus) as refused:
@@ -254,7 +262,7 @@ async def test_pages_of_other_sites_are_refused() -> None:
 async def test_an_earlier_session_goes_on() -> None:
     archive = MemoryArchive()
     archive.put("sess_old", "我叫小明", "你好小明")
-    archive.put("sess_other", "秘密", client={"owner": "somebody else"})
+    archive.put("sess_other", "秘密", owner="somebody else")
     async with serving(TestHouse(store=archive)) as served:
         async with talking(served, "?session=sess_old") as talk:
             assert talk.events[0]["session"]["id"] == "sess_old"

@@ -90,6 +90,11 @@ def _json(method: str, path: str, body: Any) -> Ask:
     return lambda client: client.request(method, path, json=body)
 
 
+async def _forget(client: httpx.AsyncClient) -> httpx.Response:
+    name = (await client.get("/api/me")).json()["name"]
+    return await client.post("/api/me/forget", json={"confirm": name})
+
+
 CASES: Final[dict[tuple[str, str], Ask]] = {
     ("GET", "/"): _get("/"),
     ("GET", "/healthz"): _get("/healthz"),
@@ -117,6 +122,11 @@ CASES: Final[dict[tuple[str, str], Ask]] = {
     ("GET", "/api/recordings/{utterance}/analysis"): _get(f"/api/recordings/{UTTERANCE}/analysis"),
     ("POST", "/api/recordings/{utterance}/hq"): _json("POST", f"/api/recordings/{UTTERANCE}/hq", None),
     ("GET", "/api/voices"): _get("/api/voices"),
+    ("GET", "/api/me"): _get("/api/me"),
+    ("POST", "/api/me/notice"): _json("POST", "/api/me/notice", {"version": "1"}),
+    ("GET", "/api/me/export"): _get("/api/me/export"),
+    ("POST", "/api/me/sign-out"): _json("POST", "/api/me/sign-out", None),
+    ("GET", "/api/voices/learning"): _get("/api/voices/learning"),
     ("GET", "/api/voices/texts"): _get("/api/voices/texts"),
     ("POST", "/api/voices"): _upload,
     ("GET", "/api/voices/{voice}"): _get("/api/voices/zf_one"),
@@ -140,6 +150,7 @@ CASES: Final[dict[tuple[str, str], Ask]] = {
     ("GET", "/api/analysis/progress"): _get("/api/analysis/progress"),
     ("DELETE", "/api/recordings/{utterance}"): _json("DELETE", f"/api/recordings/{UTTERANCE}", None),
     ("DELETE", "/api/sessions/{session}"): _json("DELETE", f"/api/sessions/{SESSION}", None),
+    ("POST", "/api/me/forget"): _forget,
 }
 """At the documented maximum of each; what deletes comes last."""
 

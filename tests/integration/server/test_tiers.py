@@ -59,7 +59,7 @@ async def served() -> AsyncIterator[Served]:
     archive.render("sess_a", 1, rendering())
     waiting = rendering(state="queued", bytes=None, sha256=None, engine="", duration_ms=None, clauses=())
     archive.render("sess_a", 3, waiting)
-    archive.put("sess_else", "別人", "的", sound=FAST, client={"owner": "key_of_somebody_else"})
+    archive.put("sess_else", "別人", "的", sound=FAST, owner="key_of_somebody_else")
     archive.render("sess_else", 1, rendering())
     async with serving(TestHouse(store=archive, hq=HqTier(Residency(1000.0)))) as found:
         yield found

@@ -20,6 +20,7 @@ from kuaimei.analysis.types import SCORES
 from kuaimei.dialogue.engines import Engines
 from kuaimei.engines.scheduling import Lane
 from kuaimei.models.source import Source
+from kuaimei.people.entrance import Entrance
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.server import create_app, make_server
 from kuaimei.server.connections import ConnectionRegistry
@@ -30,6 +31,7 @@ from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.text import clauses
 from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.environment.keeper import LearningEnvironment
 from kuaimei.voices.library import open_library
 from kuaimei.voices.workroom import speaker_encoder
 from kuaimei.wiring import House
@@ -80,10 +82,15 @@ async def whole(
     settings: Settings,
     engines: Engines | None = None,
     *,
+    entrance: Entrance | None = None,
     prepare: Callable[[FastAPI], None] = lambda app: None,
 ) -> AsyncIterator[Whole]:
-    """Serve it on a free port of loopback for the length of the block; ``prepare`` may change it before."""
-    server = settings.server.model_copy(update={"port": 0})
+    """Serve it on a free port of loopback for the length of the block; ``prepare`` may change it before.
+
+    Without an entrance and without a configured key, everybody may come in.
+    """
+    anybody = entrance is None and not settings.server.api_key.get_secret_value()
+    server = settings.server.model_copy(update={"port": 0, "open": anybody})
     settings = settings.model_copy(update={"server": server})
     settings.home.mkdir(parents=True, exist_ok=True)
     engines = engines or quick_engines(synthesizer=Bank(delay_s=0.0, character_ms=100.0))
@@ -100,6 +107,7 @@ async def whole(
             quiet=quiet,
             cores=lane,
             weights=None,
+            environment=LearningEnvironment(settings, quiet),
         )
         library = await stack.enter_async_context(open_library(room))
         analysis = None
@@ -123,7 +131,7 @@ async def whole(
             voices=library,
             analysis=analysis,
         )
-        app = create_app(house)
+        app = create_app(house, entrance=entrance)
         prepare(app)
         running = make_server(app, settings.server)
         serving = asyncio.ensure_future(running.serve())
@@ -157,6 +165,7 @@ def apart(
     settings: Settings,
     engines: Engines | None = None,
     *,
+    entrance: Entrance | None = None,
     prepare: Callable[[FastAPI], None] = lambda app: None,
 ) -> Iterator[Apart]:
     """As `whole`, on a loop of its own in a thread of its own, with a heartbeat."""
@@ -165,7 +174,10 @@ def apart(
     ready, over = threading.Event(), asyncio.Event()
 
     async def live() -> None:
-        async with whole(settings, engines, prepare=prepare) as served, heartbeat() as pulse:
+        async with (
+            whole(settings, engines, entrance=entrance, prepare=prepare) as served,
+            heartbeat() as pulse,
+        ):
             freeze_heap()
             begun.append(Apart(served, pulse, asyncio.get_running_loop()))
             ready.set()
@@ -218,8 +230,10 @@ async def fill(store: Store, session: str, count: int = LONG, *, owner: str = "l
     ]
     async with store._database.begin() as connection:
         await connection.execute(
-            text("insert into sessions (id, client, started_at) values (:id, cast(:client as jsonb), :at)"),
-            {"id": session, "client": json.dumps({"owner": owner}), "at": began},
+            text(
+                "insert into sessions (id, owner, client, started_at) values (:id, :owner, '{}'::jsonb, :at)"
+            ),
+            {"id": session, "owner": owner, "at": began},
         )
         await connection.execute(
             text(
@@ -254,11 +268,11 @@ async def fill(store: Store, session: str, count: int = LONG, *, owner: str = "l
         )
         await connection.execute(
             text(
-                "insert into sessions (id, client, started_at) select 'sess_more_' || n, "
+                "insert into sessions (id, owner, client, started_at) select 'sess_more_' || n, :owner, "
                 "cast(:client as jsonb), cast(:at as timestamptz) + n * interval '1 hour' "
                 "from generate_series(1, :count / 5) n"
             ),
-            {"client": json.dumps({"owner": owner, "agent": "x" * 200}), "at": began, "count": count},
+            {"owner": owner, "client": json.dumps({"agent": "x" * 200}), "at": began, "count": count},
         )
         await connection.execute(
             text(

@@ -11,17 +11,23 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from kuaimei.settings import AnalysisSettings, RenderingSettings, Settings, StoreSettings
+from kuaimei.settings import AnalysisSettings, RenderingSettings, ServerSettings, Settings, StoreSettings
 from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.postmaster import find_postmaster
 
 _numbers = itertools.count(1)
 
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Not pytest's own: every run of pytest closes that to other accounts, under root the server's too."""
+    """With a short path, as sockets need it."""
     with tempfile.TemporaryDirectory(prefix="kuaimei-test-") as name:
         yield Path(name)
+
+
+def embedded(folder: Path) -> EmbeddedPostgres:
+    """The cluster of the data folder ``folder``."""
+    return EmbeddedPostgres(folder / "postgres", Settings().store.database_dir)
 
 
 @pytest.fixture
@@ -34,24 +40,27 @@ def folder() -> Iterator[Path]:
 def made() -> Iterator[Path]:
     """The data of a cluster that was made and never used, to be copied: making one takes seconds."""
     with _folder() as path:
-        server = EmbeddedPostgres(path / "postgres")
+        server = embedded(path)
         server.start()
         server.stop()
         yield server.data
+        server.delete()
 
 
 @pytest.fixture(scope="session")
 def cluster(made: Path) -> Iterator[EmbeddedPostgres]:
     with _folder() as path:
-        server = EmbeddedPostgres(path / "postgres")
+        server = embedded(path)
         copy(made, server)
         server.start()
         yield server
         server._pg_ctl("stop", "-m", "immediate")  # nobody will ask for what is in it
         server.stop()
+        server.delete()
 
 
 def copy(made: Path, server: EmbeddedPostgres) -> None:
+    """Into the data folder itself, as earlier versions had it: as root, the first start moves it."""
     server.folder.mkdir(parents=True)
     subprocess.run(["cp", "-a", str(made), str(server.data)], check=True)
     with (server.data / "postgresql.auto.conf").open("a") as configuration:
@@ -63,12 +72,13 @@ def copy(made: Path, server: EmbeddedPostgres) -> None:
 @pytest.fixture
 def server(made: Path, folder: Path) -> Iterator[EmbeddedPostgres]:
     """A cluster of one's own, not started."""
-    found = EmbeddedPostgres(folder / "postgres")
+    found = embedded(folder)
     copy(made, found)
     yield found
     found.stop()
-    if found._postmaster() is not None:  # a test left it to somebody who was killed
+    if find_postmaster(found.data) is not None:  # a test left it to somebody who was killed
         found._pg_ctl("stop", "-m", "immediate")
+    found.delete()
 
 
 @pytest.fixture
@@ -81,7 +91,8 @@ def settings(cluster: EmbeddedPostgres, tmp_path: Path) -> Settings:
     # Jobs that nobody does here would be in the way; test_renderings and test_analyses have them.
     rendering, analysis = RenderingSettings(hq="none"), AnalysisSettings(enabled=False)
     kept = StoreSettings(database_url=url)
-    return Settings(home=tmp_path / "home", store=kept, rendering=rendering, analysis=analysis)
+    server = ServerSettings(open=True)
+    return Settings(home=tmp_path / "home", store=kept, rendering=rendering, analysis=analysis, server=server)
 
 
 @pytest.fixture(autouse=True)

@@ -308,8 +308,10 @@ async def test_what_is_deleted_meanwhile_leaves_nothing(settings: Settings) -> N
             await store.ratings.rate(user.id, "local", "我", Marks(1, None, 5))
 
 
-async def _spoken(store: Store, session: str, times: int, **client: str) -> Sequence[Utterance]:
-    await store.ensure_session(session, client)
+async def _spoken(
+    store: Store, session: str, times: int, owner: str = "local", **client: str
+) -> Sequence[Utterance]:
+    await store.ensure_session(session, client, owner=owner)
     recorder = store.recorder(session, voice="zf_a")
     for turn in range(1, times + 1):
         a_turn(recorder, turn, voice(1.2 + turn / 10))
@@ -319,13 +321,14 @@ async def _spoken(store: Store, session: str, times: int, **client: str) -> Sequ
 
 async def test_people_are_compared_with_themselves_and_nobody_else(settings: Settings) -> None:
     async with open_store(settings) as store, analysing(store, settings):
-        first = await _spoken(store, "sess_a", 2, owner="me", person="anna")
-        await _spoken(store, "sess_b", 1, owner="me", person="ben")
-        await _spoken(store, "sess_c", 1, owner="you", person="anna")
-        later = await _spoken(store, "sess_d", 2, owner="me", person="anna")
-        nobody = await _spoken(store, "sess_e", 2, owner="me")
+        first = await _spoken(store, "sess_a", 2, owner="local", person="anna")
+        await _spoken(store, "sess_b", 1, owner="local", person="ben")
+        you = await store.people.add("you")
+        await _spoken(store, "sess_c", 1, owner=you.id, person="anna")
+        later = await _spoken(store, "sess_d", 2, owner="local", person="anna")
+        nobody = await _spoken(store, "sess_e", 2, owner="local")
         await eventually(lambda: complete(store))
-        anna = Group("me", "sess_d", "anna", "user", "")
+        anna = Group("local", "sess_d", "anna", "user", "")
         mine = [u.id for u in (*first, *later) if u.speaker == "user"]
         points = await store.peers.newest(anna)
         assert [point.moment.utterance for point in points] == mine
@@ -337,40 +340,41 @@ async def test_people_are_compared_with_themselves_and_nobody_else(settings: Set
         kept = await store.analyses.get(last.id)
         assert kept.scores is not None
         assert points[-1].scores == {name: kept.scores[name]["value"] for name in SCORES}
-        alone = await store.peers.newest(Group("me", "sess_e", "", "user", ""))
+        alone = await store.peers.newest(Group("local", "sess_e", "", "user", ""))
         assert [p.moment.utterance for p in alone] == [u.id for u in nobody if u.speaker == "user"]
-        replies = await store.peers.newest(Group("me", "sess_d", "anna", "assistant", "zf_a"))
+        replies = await store.peers.newest(Group("local", "sess_d", "anna", "assistant", "zf_a"))
         assert len(replies) == 7  # whoever was answered, in this voice
-        assert await store.peers.newest(Group("me", "sess_d", "anna", "assistant", "zf_b")) == []
+        assert await store.peers.newest(Group("local", "sess_d", "anna", "assistant", "zf_b")) == []
 
 
 async def test_each_rater_rates_everything_once_in_an_order_of_their_own(settings: Settings) -> None:
     async with open_store(settings) as store, analysing(store, settings):
-        mine = [u.id for u in await _spoken(store, "sess_a", 4, owner="me") if u.speaker == "user"]
-        await _spoken(store, "sess_b", 1, owner="you")
+        mine = [u.id for u in await _spoken(store, "sess_a", 4, owner="local") if u.speaker == "user"]
+        you = await store.people.add("you")
+        await _spoken(store, "sess_b", 1, owner=you.id)
         await eventually(lambda: complete(store))
         orders = {}
         for rater in ("甲", "乙", "丙", "丁"):
             order: list[str] = []
-            while (found := await store.ratings.next("me", rater, skipped=order)) is not None:
+            while (found := await store.ratings.next("local", rater, skipped=order)) is not None:
                 order.append(found)
             assert sorted(order) == sorted(mine)
             orders[rater] = tuple(order)
         assert len(set(orders.values())) > 1
         first = orders["甲"][0]
-        assert await store.ratings.next("me", "甲") == await store.ratings.next("me", "甲") == first
-        await store.ratings.rate(first, "me", "甲", Marks(1, 2, 3))
-        await store.ratings.rate(first, "me", "甲", Marks(4, None, 5))
-        await store.ratings.rate(first, "me", "乙", Marks(None, 1, None))
-        assert await store.ratings.next("me", "甲") == orders["甲"][1]
-        tally = await store.ratings.tally("me", "甲")
+        assert await store.ratings.next("local", "甲") == await store.ratings.next("local", "甲") == first
+        await store.ratings.rate(first, "local", "甲", Marks(1, 2, 3))
+        await store.ratings.rate(first, "local", "甲", Marks(4, None, 5))
+        await store.ratings.rate(first, "local", "乙", Marks(None, 1, None))
+        assert await store.ratings.next("local", "甲") == orders["甲"][1]
+        tally = await store.ratings.tally("local", "甲")
         assert (tally.rated, tally.total, tally.ratings) == (1, 4, 2)
-        ratings = await store.ratings.all("me")
+        ratings = await store.ratings.all("local")
         assert {(r.rater, r.marks) for r in ratings} == {
             ("甲", Marks(4, None, 5)),
             ("乙", Marks(None, 1, None)),
         }
-        assert await store.ratings.all("you") == []
+        assert await store.ratings.all(you.id) == []
         features = await store.analyses.features([first, "utt_unknown"])
         assert list(features) == [first]
         assert features[first]["speech_s"] > 1.0

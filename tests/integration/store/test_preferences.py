@@ -60,11 +60,11 @@ async def test_only_whole_replies_of_the_owner_with_both_tiers_are_compared(sett
         assert await store.preferences.comparable_reply(OWNER) is None
         await reply(store, "sess_fast", rendered=False)
         await reply(store, "sess_cut", cut=True)
-        await store.create_session({"owner": "somebody else"})
-        await store.ensure_session("sess_else", {"owner": "somebody else"})
+        else_ = await store.people.add("somebody else")
+        await store.ensure_session("sess_else", owner=else_.id)
         theirs = await reply(store, "sess_else")
         assert await store.preferences.comparable_reply(OWNER) is None
-        assert await store.preferences.comparable_reply("somebody else") == theirs
+        assert await store.preferences.comparable_reply(else_.id) == theirs
         ours = await reply(store, "sess_ours")
         assert await store.preferences.comparable_reply(OWNER) == ours
 

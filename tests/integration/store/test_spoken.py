@@ -56,10 +56,15 @@ class Open:
         return response.json()
 
     async def said(
-        self, session: str, turns: int, text: str = "今天的天氣真的很不錯", **client: str
+        self,
+        session: str,
+        turns: int,
+        text: str = "今天的天氣真的很不錯",
+        owner: str = "local",
+        **client: str,
     ) -> list[str]:
         """Ids of the user's side of so many turns, all analysed."""
-        await self.store.ensure_session(session, {"owner": "local", **client})
+        await self.store.ensure_session(session, {**client}, owner=owner)
         recorder = self.store.recorder(session, voice="zf_a")
         for turn in range(1, turns + 1):
             take_turn(
@@ -117,7 +122,8 @@ async def test_one_utterance_is_explained(settings: Settings) -> None:
 
 async def test_nobody_hears_of_what_is_somebody_elses(settings: Settings) -> None:
     async with opened(settings) as house:
-        ids = await house.said("sess_b", 1, owner="you", person="anna")
+        you = await house.store.people.add("you")
+        ids = await house.said("sess_b", 1, owner=you.id, person="anna")
         await house.get(f"/api/recordings/{ids[0]}/analysis", 404)
         await house.get("/api/sessions/sess_b/analysis", 404)
         await house.post(f"/api/labelling/{ids[0]}", 404, confidence=3, rater="我")
@@ -261,10 +267,10 @@ async def test_a_round_of_labelling(settings: Settings) -> None:
 
 async def test_who_speaks_is_noted_also_where_the_recorder_makes_the_session(settings: Settings) -> None:
     async with open_store(settings) as store:
-        recorder = store.recorder("sess_a", client={"owner": "me", "person": "anna"})
+        recorder = store.recorder("sess_a", client={"person": "anna"})
         recorder(UserText(1, now(), "打字"))
         await recorder.close()
-        assert (await store.session("sess_a")).client == {"owner": "me", "person": "anna"}
+        assert (await store.session("sess_a")).client == {"person": "anna"}
 
 
 async def test_the_client_hears_of_it_and_says_who_speaks(settings: Settings) -> None:

@@ -23,6 +23,7 @@ from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings, VoiceSettings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.environment.keeper import LearningEnvironment
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Consent, Voice
@@ -37,6 +38,7 @@ __all__ = [
     "LoudVad",
     "audio",
     "eventually",
+    "install_worker",
     "kept",
     "living",
     "order",
@@ -244,6 +246,7 @@ async def living(
             synthesizer=copyist or bank,
             quiet=quiet,
             cores=lane,
+            environment=LearningEnvironment(settings, quiet),
             weights=weights,
         )
         async with open_library(room) as library:

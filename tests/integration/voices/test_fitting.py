@@ -2,6 +2,7 @@
 
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,11 +72,21 @@ async def test_a_step_that_fails_says_why_and_leaves_no_voice(settings: Settings
         assert list(await fitted(fitter, "predicted")) == ["predicted"]  # what was reached is there
 
 
-async def test_without_the_environment_nothing_is_learned(settings: Settings, tmp_path: Path) -> None:
-    async with living(settings, installed=False, learn="none") as house:
+@pytest.mark.parametrize(
+    ("voices", "told"),
+    [
+        ({"python": "/nowhere"}, "KUAIMEI_VOICES__PYTHON"),
+        ({"python": "", "environment": "off"}, "SLIM=1"),
+        ({"python": "", "environment": "cpu"}, "kuaimei setup"),  # nobody is making it here
+    ],
+)
+async def test_without_the_environment_nothing_is_learned(
+    settings: Settings, tmp_path: Path, voices: dict[str, Any], told: str
+) -> None:
+    async with living(settings, learn="none", **voices) as house:
         fitter = Fitter(house.library, LearnedFolder(tmp_path / "kept"), lambda note: None)
-        assert "make setup" in fitter.hindrance
-        with pytest.raises(EngineError, match="make setup"):
+        assert told in fitter.hindrance
+        with pytest.raises(EngineError, match=told):
             await fitted(fitter, "style")
 
 

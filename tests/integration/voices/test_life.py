@@ -18,9 +18,14 @@ from kuaimei.errors import AudioError, Conflict, NotFound
 from kuaimei.settings import Settings
 from kuaimei.voices import upkeep
 from kuaimei.voices.enrolment import ReferenceRefused
+from kuaimei.voices.environment import keeper
+from kuaimei.voices.environment.places import places
+from kuaimei.voices.environment.process import Making
 from kuaimei.voices.lines import PRACTISED, clauses
 from kuaimei.voices.speech import RATE
+from kuaimei.voices.state import Course
 from kuaimei.voices.types import Voice
+from kuaimei.wiring import making_learnable
 from tests.integration.store.talking import sound, take_turn
 from tests.integration.voices.living import (
     CONSENT,
@@ -29,6 +34,7 @@ from tests.integration.voices.living import (
     Living,
     audio,
     eventually,
+    install_worker,
     living,
     order,
     speech,
@@ -331,10 +337,87 @@ async def test_where_it_cannot_be_learned_it_is_said_and_learned_once_it_can(set
     async with living(settings, installed=False) as house:
         voice = await house.add()
         assert voice.learning.state == "unavailable"
-        assert "make setup" in (voice.learning.error or "")
+        assert "KUAIMEI_VOICES__PYTHON" in (voice.learning.error or "")
         assert (await house.library.learn(voice.id, "local")).learning.state == "unavailable"
     async with living(settings) as house:
         await house.until(voice.id, lambda v: v.learning.state == "done")
+
+
+async def test_one_that_came_before_the_environment_waits_for_it_and_then_is_learned(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    async def make(*given: Any) -> str:
+        home, _, recipe, _, changed = given
+        changed(Making(0.5, "unpacking the packages", 3))
+        begun.set()
+        await finish.wait()
+        install_worker(places(home, "cpu", recipe).python.parent)
+        return "done"
+
+    monkeypatch.setattr(keeper, "run_making", make)
+    async with living(settings, python="", environment="cpu", learn="style") as house:
+        early = await house.add(name="early")
+        # Nobody is making it yet.
+        assert early.learning.state == "unavailable"
+        assert "kuaimei setup" in (early.learning.error or "")
+        async with making_learnable(house.library, after_s=0.0):
+            await begun.wait()
+            voice = await house.add()
+            for one in (early, voice):
+                learning = (await house.voice(one.id)).learning
+                assert (learning.state, learning.error) == ("waiting", None)
+                assert "unpacking the packages" in (learning.reason or "")
+            assert voice.id in house.bank.voices  # it speaks
+            asked = await house.library.learn(voice.id, "local")
+            assert asked.learning.state == "waiting"
+            finish.set()
+            for one in (early, voice):
+                learned = await house.until(one.id, lambda v: v.learning.state == "done")
+                assert (learned.learning.step, learned.learning.reason) == ("style", None)
+            assert house.library.room.environment.state.state == "ready"
+
+
+async def test_given_up_for_lack_of_the_environment_it_is_taken_up_when_that_comes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def make(*given: Any) -> str:
+        install_worker(places(given[0], "cpu", given[2]).python.parent)
+        return "done"
+
+    monkeypatch.setattr(keeper, "run_making", make)
+    async with living(settings, python="", environment="off", learn="style") as house:
+        voice = await house.add()
+        assert voice.learning.state == "unavailable"
+        assert "SLIM=1" in (voice.learning.error or "")
+    async with (
+        living(settings, python="", environment="cpu", learn="style") as house,
+        making_learnable(house.library, after_s=0.0),
+    ):
+        await house.until(voice.id, lambda v: v.learning.state == "done")
+
+
+async def test_one_that_another_version_kept_costs_no_other_its_voice(settings: Settings) -> None:
+    async with living(settings, learn="none") as house:
+        voices = [await house.add(name=name) for name in ("a", "b", "c", "d")]
+        later = {"step": "style", "state": "dreaming", "progress": 2}
+        newer = {**Course(state="done", step="style").model_dump(), "colour": "blue"}
+        await house.store.voices.change(voices[0].id, learning=later)
+        await house.store.voices.change(voices[1].id, learning=newer, pitch={"hertz": 1})
+        await house.store.voices.change(voices[2].id, checks=[{"check": 1}], consent={"whose": "mine"})
+    async with living(settings, learn="none") as house:
+        first, second, third, fourth = [await house.voice(voice.id) for voice in voices]
+        assert all(voice.id in house.bank.voices for voice in voices)
+        assert (first.learning.state, first.state) == ("failed", "ready")
+        assert "another version" in (first.learning.error or "")
+        assert (second.learning.state, second.learning.step, second.pitch) == ("done", "style", None)
+        assert (third.checks, third.consent.speaker) == ((), "–")
+        assert fourth.consent == CONSENT
+        assert len(await house.library.voices("local")) == 4
+        house.order(style=[["done", 0.6]])
+        await house.library.learn(first.id, "local", "style")
+        await house.until(first.id, lambda v: v.learning.state == "done")
 
 
 async def test_what_is_somebody_elses_is_not_there(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """``/api/voices`` as clients use it, on a real library behind a real server."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,9 @@ import httpx
 import pytest
 
 from kuaimei.settings import Settings
+from kuaimei.voices.environment import keeper
+from kuaimei.voices.environment.process import Making
+from kuaimei.wiring import making_learnable
 from tests.integration.server.serving import TestHouse, quick_engines, serving
 from tests.integration.server.talking import talking
 from tests.integration.voices.living import TEXT, Living, audio, living
@@ -59,7 +63,9 @@ async def test_added_listed_heard_changed_and_deleted(settings: Settings) -> Non
         assert set(body) == {
             *("object", "id", "name", "kind", "language", "sample", "state", "stage", "error", "transcript"),
             *("duration_s", "created_at", "label", "checks", "pitch", "consent", "reference", "learning"),
+            *("shared", "mine"),
         }
+        assert (body["shared"], body["mine"]) == (False, True)
         assert body["consent"]["speaker"] == "王美美"
         assert body["transcript"] == TEXT
         assert body["learning"]["state"] == "done"
@@ -126,6 +132,48 @@ async def test_an_upload_that_is_too_large_is_turned_away(settings: Settings) ->
         assert answer.status_code == 413
 
 
+@pytest.mark.parametrize(
+    ("voices", "state", "detail"),
+    [
+        ({}, "ready", "is ready"),
+        ({"python": "", "environment": "cpu"}, "unavailable", "kuaimei setup"),
+        ({"python": "", "environment": "off"}, "off", "SLIM=1"),
+        ({"python": "/nowhere"}, "unavailable", "KUAIMEI_VOICES__PYTHON"),
+    ],
+)
+async def test_how_far_the_environment_for_learning_is(
+    settings: Settings, voices: dict[str, str], state: str, detail: str
+) -> None:
+    async with served(settings, **voices) as (_, client):
+        body = (await client.get("/api/voices/learning")).json()
+    assert body.keys() == {"object", "state", "progress", "detail", "eta_s"}
+    assert (body["object"], body["state"]) == ("kuaimei.learning_environment", state)
+    assert detail in body["detail"]
+    assert body["progress"] == (1.0 if state == "ready" else None)
+
+
+async def test_while_the_environment_is_made_its_progress_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def make(*given: Any) -> str:
+        given[-1](Making(0.25, "downloading packages", 8))
+        begun.set()
+        return await asyncio.Future[str]()
+
+    monkeypatch.setattr(keeper, "run_making", make)
+    async with (
+        served(settings, python="", environment="cpu") as (house, client),
+        making_learnable(house.library, after_s=0.0),
+    ):
+        await begun.wait()
+        body = (await client.get("/api/voices/learning")).json()
+        assert (body["state"], body["progress"]) == ("making", 0.25)
+        assert "downloading packages" in body["detail"]
+        assert body["eta_s"] is not None
+
+
 async def test_learning_is_begun_and_stopped(settings: Settings) -> None:
     async with served(settings) as (house, client):
         house.order(style=[["progress", 0.4], ["hang", 0]])
@@ -142,6 +190,7 @@ async def test_learning_is_begun_and_stopped(settings: Settings) -> None:
             "similarity": 0.2,
             "eta_s": 10.0,
             "error": None,
+            "reason": None,
         }
         stopped = await client.post(f"/api/voices/{voice.id}/learn/cancel")
         assert stopped.json()["learning"]["state"] == "cancelled"

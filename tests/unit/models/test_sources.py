@@ -100,6 +100,26 @@ def test_the_npm_registry_is_found_as_npm_does(
     assert "elsewhere" in NpmRegistry(client).locate("q", "1", archive).url
 
 
+def test_a_stranger_s_npmrc_chooses_no_registry_and_sees_no_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, site: Site, client: httpx.Client
+) -> None:
+    """A file in the working directory is whoever's who can write there; npm itself would read it, too."""
+    for name in ("npm_config_registry", "NPM_CONFIG_REGISTRY"):
+        monkeypatch.delenv(name, raising=False)
+    own = tmp_path / "own"
+    own.write_text(f"registry={site.address}/npm/\n")
+    (tmp_path / ".npmrc").write_text("registry=http://127.0.0.1:9/evil/\n")
+    tool = tmp_path / "npm"
+    tool.write_text('#!/bin/sh\necho "http://npm.example$(pwd)"\n')
+    tool.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda name: str(tool))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NPM_CONFIG_USERCONFIG", str(own))
+    assert NpmRegistry(client).locate("q", "1", ARCHIVE).url == f"{site.address}/npm/q/-/{ARCHIVE.file}"
+    monkeypatch.setenv("NPM_CONFIG_USERCONFIG", str(tmp_path / "none"))
+    assert NpmRegistry(client)._find() == "http://npm.example/"
+
+
 def test_without_any_npm_there_is_a_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, client: httpx.Client
 ) -> None:

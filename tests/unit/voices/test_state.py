@@ -1,11 +1,15 @@
+import ast
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kuaimei import voices
 from kuaimei.errors import StoreError
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.beginning import nearest_by_pitch, start_of_learning
+from kuaimei.voices.environment.state import EnvironmentState, Phase
 from kuaimei.voices.files import flac, read_flac, read_style, style_bytes
 from kuaimei.voices.prediction import load_styles
 from kuaimei.voices.state import Course, next_step, to_voice
@@ -38,7 +42,44 @@ def row(similarity: float | None) -> VoiceRow:
 def test_it_is_called_cloned_once_that_was_measured(similarity: float | None, label: str) -> None:
     voice = to_voice(row(similarity), 0.7)
     assert voice.label == label
-    assert set(voice.learning.model_dump()) == {"step", "state", "progress", "similarity", "eta_s", "error"}
+    told = {"step", "state", "progress", "similarity", "eta_s", "error", "reason"}
+    assert set(voice.learning.model_dump()) == told
+
+
+@pytest.mark.parametrize(
+    ("state", "learning", "reason", "error"),
+    [
+        ("making", "waiting", "why", None),
+        ("waiting", "waiting", "why", None),
+        ("unavailable", "unavailable", None, "why"),
+        ("off", "unavailable", None, "why"),
+        ("ready", "waiting", None, None),
+    ],
+)
+def test_a_voice_that_waits_for_the_environment_says_so(
+    state: Phase, learning: str, reason: str | None, error: str | None
+) -> None:
+    told = to_voice(row(None), 0.7, EnvironmentState(state, "why")).learning
+    assert (told.state, told.reason, told.error) == (learning, reason, error)
+
+
+def test_what_it_waits_for_is_not_kept() -> None:
+    assert "reason" not in Course(reason="why").model_dump(mode="json")
+
+
+def test_what_is_kept_is_read_in_one_place_which_bears_what_other_versions_kept() -> None:
+    """Elsewhere ``Course(**row.learning)`` would raise, and one voice would keep the server from starting."""
+    unguarded = [
+        f"{file.name}:{node.lineno}"
+        for file in Path(voices.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg is None
+        and isinstance(keyword.value, ast.Attribute)
+        and keyword.value.attr in {"learning", "pitch", "consent", "checks"}
+    ]
+    assert unguarded == []
 
 
 def test_the_steps_follow_each_other() -> None:

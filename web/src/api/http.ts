@@ -1,6 +1,6 @@
 /** Requests to the server this page came from. */
 
-const KEY = "kuaimei.key";
+import { apiKey } from "./key";
 
 /** The server wants an API key, or another one. */
 export class NeedsKey extends Error {}
@@ -17,28 +17,30 @@ export class Refused extends Error {
   }
 }
 
-export function apiKey(): string {
-  try {
-    return localStorage.getItem(KEY) ?? "";
-  } catch {
-    return "";
-  }
+const listeners = new Set<(key: string) => void>();
+
+/** Be told of every key that the server refuses; an empty one: none was shown. */
+export function onRefusedKey(listener: (key: string) => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
 }
 
-export function rememberKey(key: string): void {
-  try {
-    localStorage.setItem(KEY, key);
-  } catch {
-    // A browser that stores nothing asks again next time.
-  }
+/** The server did not accept `key`. What concerns a key that is no longer in force concerns nobody. */
+export function refuseKey(key: string): NeedsKey {
+  if (key === apiKey()) for (const listener of listeners) listener(key);
+  return new NeedsKey("an API key is needed");
+}
+
+export function authorization(key: string): Record<string, string> {
+  return key === "" ? {} : { Authorization: `Bearer ${key}` };
 }
 
 export async function request(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   const key = apiKey();
-  if (key) headers.set("Authorization", `Bearer ${key}`);
+  for (const [name, value] of Object.entries(authorization(key))) headers.set(name, value);
   const response = await fetch(path, { ...init, headers });
-  if (response.status === 401) throw new NeedsKey("an API key is needed");
+  if (response.status === 401) throw refuseKey(key);
   if (!response.ok) throw await refused(response);
   return response;
 }

@@ -159,6 +159,11 @@ export async function getStatus(): Promise<Status> {
 
 let keeping: boolean | undefined;
 
+/** Whoever comes next asks anew. */
+export function forgetKeeping(): void {
+  keeping = undefined;
+}
+
 /** Whether conversations are kept here; asked once, so that nothing is asked for in vain. */
 export async function keeps(): Promise<boolean> {
   if (keeping === undefined) {

@@ -1,6 +1,7 @@
 /** Voices: those of the synthesiser, and cloned ones with their life. */
 
-import { apiKey, getJson, NeedsKey, Refused, request } from "./http";
+import { authorization, getJson, refuseKey, Refused, request } from "./http";
+import { apiKey } from "./key";
 
 export interface Check {
   check: string;
@@ -29,6 +30,10 @@ export interface Voice {
   sample: string | null;
   /** Of a cloned one; null: it is the synthesiser's own. */
   cloned: Cloned | null;
+  /** It belongs to whoever looks at it. */
+  mine: boolean;
+  /** Its owner lets everybody use it. */
+  shared: boolean;
 }
 
 export interface Cloned {
@@ -62,12 +67,14 @@ interface RawVoice {
   consent?: Cloned["consent"];
   reference?: string;
   learning?: Learning;
+  mine?: boolean;
+  shared?: boolean;
 }
 
 const UNLEARNED: Learning = { step: "predicted", state: "done", progress: 1, similarity: null, eta_s: null, error: null };
 
 export function voiceOf(raw: RawVoice): Voice {
-  const voice = { id: raw.id, name: raw.name, language: raw.language ?? "" };
+  const voice = { id: raw.id, name: raw.name, language: raw.language ?? "", mine: raw.mine ?? true, shared: raw.shared ?? false };
   if (raw.kind !== "cloned") return { ...voice, sample: raw.sample ?? null, cloned: null };
   const learning = raw.learning ?? UNLEARNED;
   const ready = raw.state === "ready";
@@ -114,7 +121,7 @@ export async function getVoice(id: string): Promise<Voice> {
   return voiceOf(await getJson<RawVoice>(`/api/voices/${id}`, { cache: "no-store" }));
 }
 
-export async function changeVoice(id: string, change: { name?: string; transcript?: string }): Promise<void> {
+export async function changeVoice(id: string, change: { name?: string; transcript?: string; shared?: boolean }): Promise<void> {
   const headers = { "Content-Type": "application/json" };
   await request(`/api/voices/${id}`, { method: "PATCH", headers, body: JSON.stringify(change) });
 }
@@ -164,11 +171,11 @@ export function addVoice(voice: NewVoice, sent: (share: number) => void, signal:
     const call = new XMLHttpRequest();
     call.open("POST", "/api/voices");
     const key = apiKey();
-    if (key) call.setRequestHeader("Authorization", `Bearer ${key}`);
+    for (const [name, value] of Object.entries(authorization(key))) call.setRequestHeader(name, value);
     call.upload.onprogress = ({ loaded, total }) => sent(total > 0 ? loaded / total : 0);
     call.onload = () => {
       if (call.status === 201) resolve(voiceOf(JSON.parse(call.responseText) as RawVoice));
-      else reject(refusal(call.status, call.responseText));
+      else reject(call.status === 401 ? refuseKey(key) : refusal(call.status, call.responseText));
     };
     call.onerror = () => reject(new Error("the server cannot be reached"));
     call.onabort = () => reject(new DOMException("", "AbortError"));
@@ -178,7 +185,6 @@ export function addVoice(voice: NewVoice, sent: (share: number) => void, signal:
 }
 
 function refusal(status: number, text: string): Error {
-  if (status === 401) return new NeedsKey("an API key is needed");
   let error: { code?: string; message?: string; checks?: Check[] } = {};
   try {
     error = (JSON.parse(text) as { error?: typeof error }).error ?? {};
@@ -188,3 +194,15 @@ function refusal(status: number, text: string): Error {
   const message = error.message ?? `HTTP ${status}`;
   return error.code === "reference_refused" ? new ReferenceRefused(message, error.checks ?? []) : new Refused(status, message);
 }
+
+/** What voices are learned in; it is made by itself, once. */
+export interface LearningEnvironment {
+  state: "ready" | "making" | "waiting" | "unavailable" | "off";
+  /** 0 to 1; null: nobody knows. */
+  progress: number | null;
+  detail: string;
+  eta_s: number | null;
+}
+
+export const getLearningEnvironment = (): Promise<LearningEnvironment> =>
+  getJson("/api/voices/learning", { cache: "no-store" });

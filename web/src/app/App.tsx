@@ -1,6 +1,7 @@
 import { Drawer } from "@mantine/core";
 import { useDisclosure, useMediaQuery } from "@mantine/hooks";
 
+import { RecordingNotice } from "../features/account/RecordingNotice";
 import { Conversation } from "../features/conversation/Conversation";
 import { useShortcuts } from "../features/conversation/shortcuts";
 import { TalkDock } from "../features/conversation/TalkDock";
@@ -61,6 +62,7 @@ export function App() {
           {list}
         </Drawer>
       )}
+      <RecordingNotice />
       <Drawer opened={voices} onClose={setVoices.close} title={words.voices.title} {...panel}>
         <Voices />
       </Drawer>

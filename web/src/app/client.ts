@@ -1,11 +1,12 @@
 import { useSyncExternalStore } from "react";
 
-import { apiKey } from "../api/http";
+import { apiKey } from "../api/key";
 import { getSound, probe } from "../api/rest";
 import { RealtimeClient, type ClientState } from "../realtime/client";
 import { Rendition } from "../realtime/rendition";
 import { dialWebRtc } from "../realtime/webrtc";
 import { dialWebSocket } from "../realtime/websocket";
+import { permit } from "./notice";
 import { personOf, preferences } from "./preferences";
 
 /** The one conversation of this page. */
@@ -15,6 +16,7 @@ export const client = new RealtimeClient({
   wishes: preferences,
   key: apiKey,
   person: personOf,
+  permit,
   load: async (audio) => Rendition.decode(await (await getSound(audio)).arrayBuffer()),
 });
 

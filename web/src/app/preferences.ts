@@ -59,6 +59,12 @@ export function prefer(part: Partial<Preferences>): void {
   for (const listener of listeners) listener();
 }
 
+/** Forget what this browser knew of its user; how the page looks stays until it is closed. */
+export function forgetPreferences(): void {
+  current = { ...DEFAULTS, locale: current.locale, scheme: current.scheme };
+  for (const listener of listeners) listener();
+}
+
 /** Who speaks at this browser, if that is to be remembered. */
 export function personOf(): string | null {
   if (!current.compare) return null;

@@ -142,7 +142,8 @@ describe("voices", () => {
   });
 
   it("stand with their language", () => {
-    const voice = (id: string, language: string) => ({ id, name: id, language, sample: "", cloned: null });
+    const common = { sample: "", cloned: null, mine: true, shared: false };
+    const voice = (id: string, language: string) => ({ id, name: id, language, ...common });
     const groups = byLanguage([voice("a", "en-GB"), voice("b", "zh"), voice("c", "")]);
     expect(groups.map(([group, found]) => [group, found.map((one) => one.id)])).toEqual([
       ["zh", ["b"]],

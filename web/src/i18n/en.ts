@@ -1,3 +1,4 @@
+import { enAccount } from "./account";
 import { enListen } from "./listen";
 import { enOwnVoice } from "./own-voice";
 import { enTiers } from "./tiers";
@@ -57,6 +58,7 @@ export const en: Words = {
     pause: "Pause",
     loadingSound: "Loading the recording…",
     noSound: "This recording cannot be played.",
+    silenced: "The sound was deleted",
     conversation: "Conversation",
     caption: "Live caption",
     failed: "That did not work",
@@ -197,10 +199,6 @@ export const en: Words = {
       title: "The server cannot be reached",
       body: "The network is down, or the server is restarting. The conversation goes on by itself when it is back; nothing is lost.",
     },
-    key: {
-      title: "An API key is needed",
-      body: "This server asks for a key. Get one from whoever runs it and paste it here; it stays in this browser.",
-    },
     "in-use": {
       title: "This conversation is open elsewhere",
       body: "Go on here and it ends there, or start a new conversation.",
@@ -219,6 +217,5 @@ export const en: Words = {
   waitingBody: "It starts by itself when it is your turn. Keep this page open.",
   progress: (percent) => `${percent}% loaded`,
   continueHere: "Go on here",
-  keyLabel: "API key",
-  keyUse: "Use this key",
+  account: enAccount,
 };

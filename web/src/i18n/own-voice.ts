@@ -64,7 +64,12 @@ export interface OwnVoiceWords
     | "delete"
     | "deleteTitle"
     | "actionFailed"
-    | "unavailable",
+    | "unavailable"
+    | "environment"
+    | "waitsForEnvironment"
+    | "share"
+    | "shareHint"
+    | "others",
     string
   > {
   stages: Record<"listening" | "predicting", string>;
@@ -137,6 +142,11 @@ export const zhOwnVoice: OwnVoiceWords = {
   cancelled: "已停止",
   failed: "沒有成功",
   unavailable: "這台伺服器不能再深入學習",
+  environment: "正在準備學習聲音要用的環境",
+  waitsForEnvironment: "等學習環境準備好就開始",
+  share: "和所有人分享",
+  shareHint: "這台伺服器上的每個人都可以用這個聲音回答，但不能聽原來的錄音、修改或刪除。",
+  others: "由其他人分享",
   learn: "繼續學習",
   cancelLearning: "停止學習",
   rename: "重新命名",
@@ -222,6 +232,11 @@ export const enOwnVoice: OwnVoiceWords = {
   cancelled: "Stopped",
   failed: "That did not work",
   unavailable: "This server cannot learn it further",
+  environment: "What voices are learned in is being prepared",
+  waitsForEnvironment: "begins as soon as learning is possible here",
+  share: "Share with everybody",
+  shareHint: "Everybody on this server can have it answer, but cannot hear the original recording, change or delete it.",
+  others: "Shared by somebody else",
   learn: "Go on learning",
   cancelLearning: "Stop learning",
   rename: "Rename",

@@ -1,4 +1,5 @@
 import type { Problem } from "../realtime/problems";
+import type { AccountWords } from "./account";
 import type { ListenWords } from "./listen";
 import type { OwnVoiceWords } from "./own-voice";
 import type { TierWords } from "./tiers";
@@ -58,6 +59,7 @@ export interface Words {
     | "pause"
     | "loadingSound"
     | "noSound"
+    | "silenced"
     | "conversation"
     | "caption"
     | "failed",
@@ -131,12 +133,11 @@ export interface Words {
     string
   > & { version: Phrase };
   status: Record<"label" | "idle" | "connecting" | "reconnecting", string> & { waiting: Count; open: Phrase };
-  problems: Record<Problem, { title: string; body: string }>;
+  problems: Record<Exclude<Problem, "key" | "revoked">, { title: string; body: string }>;
   errorTitle: string;
   waitingTitle: Count;
   waitingBody: string;
   progress: Count;
   continueHere: string;
-  keyLabel: string;
-  keyUse: string;
+  account: AccountWords;
 }

@@ -1,3 +1,4 @@
+import { zhAccount } from "./account";
 import { zhListen } from "./listen";
 import { zhOwnVoice } from "./own-voice";
 import { zhTiers } from "./tiers";
@@ -57,6 +58,7 @@ export const zhTW: Words = {
     pause: "暫停",
     loadingSound: "正在載入錄音…",
     noSound: "這段錄音播不出來。",
+    silenced: "聲音已經刪除",
     conversation: "對話",
     caption: "即時字幕",
     failed: "這次沒有成功",
@@ -197,10 +199,6 @@ export const zhTW: Words = {
       title: "連不上伺服器",
       body: "網路斷了，或伺服器正在重新啟動。恢復後會自動接續這段對話，前面的內容都還在。",
     },
-    key: {
-      title: "需要 API 金鑰",
-      body: "這台伺服器要求金鑰。請向管理者索取並貼在下面，只會存在這個瀏覽器裡。",
-    },
     "in-use": {
       title: "這段對話正在別的地方使用",
       body: "可以改在這裡繼續（另一邊會結束），或開一個新對話。",
@@ -219,6 +217,5 @@ export const zhTW: Words = {
   waitingBody: "輪到你時會自動開始，請保持這個頁面開著。",
   progress: (percent) => `已載入 ${percent}%`,
   continueHere: "在這裡繼續",
-  keyLabel: "API 金鑰",
-  keyUse: "使用這把金鑰",
+  account: zhAccount,
 };

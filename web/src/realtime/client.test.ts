@@ -55,7 +55,7 @@ const WISHES: Wishes = {
   swap: true,
 };
 
-function house(given: { wishes?: Partial<Wishes>; refuse?: TransportKind[] } = {}) {
+function house(given: { wishes?: Partial<Wishes>; refuse?: TransportKind[]; permit?: () => Promise<boolean> } = {}) {
   const lines: Line[] = [];
   const refuse = new Set(given.refuse ?? []);
   const found: Found = { problem: null, iceServers: [], webrtc: true };
@@ -71,6 +71,7 @@ function house(given: { wishes?: Partial<Wishes>; refuse?: TransportKind[] } = {
     wishes: () => ({ ...WISHES, ...given.wishes }),
     key: () => "",
     person: () => null,
+    permit: given.permit ?? (async () => true),
     load: () => Promise.reject(new Error("there is no sound here")),
   });
   const latest = () => lines.at(-1) as Line;
@@ -285,5 +286,103 @@ describe("looking for the server", () => {
     await vi.advanceTimersByTimeAsync(2_000);
     expect(state().problem).toBeNull();
     expect(happened).toEqual(["local.ready"]);
+  });
+});
+
+describe("a permission", () => {
+  function asked() {
+    let answer: (yes: boolean) => void = () => undefined;
+    const given = house({ permit: () => new Promise<boolean>((resolve) => (answer = resolve)) });
+    return { ...given, answer: (yes: boolean) => answer(yes) };
+  }
+
+  it("is waited for before anything typed leaves the page, which shows it", async () => {
+    const { client, lines, latest, state, answer } = asked();
+    const typed = client.type("一");
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(state()).toMatchObject({ asking: true, connection: { kind: "idle" }, session: { lines: [{ text: "一" }] } });
+    expect(lines).toEqual([]);
+    answer(true);
+    expect(await typed).toBe(true);
+    latest().greet();
+    expect(latest().kinds.slice(-2)).toEqual(["conversation.item.create", "response.create"]);
+    expect(state().asking).toBe(false);
+  });
+
+  it("that is not given takes back what was typed, and sends it never", async () => {
+    const { client, lines, state, answer, latest } = asked();
+    const first = client.type("一");
+    answer(false);
+    expect(await first).toBe(false);
+    expect(state()).toMatchObject({ asking: false, session: { lines: [] } });
+    expect(lines).toEqual([]);
+    const second = client.type("二");
+    answer(true);
+    await second;
+    latest().greet();
+    expect(JSON.stringify(latest().sent)).not.toContain("一");
+  });
+
+  it("is asked for before the microphone, which stays off without", async () => {
+    const opened = vi.fn();
+    vi.stubGlobal("window", { isSecureContext: true });
+    vi.stubGlobal("navigator", { mediaDevices: { getUserMedia: opened } });
+    try {
+      const { client, state, answer } = asked();
+      const talking = client.talk();
+      void client.talk(); // an impatient finger asks no second time
+      expect(state().asking).toBe(true);
+      answer(false);
+      await talking;
+      expect(opened).not.toHaveBeenCalled();
+      expect(state()).toMatchObject({ talking: false, asking: false, problem: null });
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  });
+
+  it("given by somebody who has left by then is nobody's", async () => {
+    const { client, lines, state, answer } = asked();
+    const typed = client.type("一");
+    client.forget();
+    answer(true);
+    expect(await typed).toBe(false);
+    expect(lines).toEqual([]);
+    expect(state().session.lines).toEqual([]);
+  });
+});
+
+describe("leaving", () => {
+  it("ends the connection and forgets everything, and nothing comes back by itself", async () => {
+    const { client, lines, latest, state } = house();
+    await client.type("祕密");
+    latest().greet("sess_9");
+    client.forget();
+    expect(latest().open).toBe(false);
+    expect(state()).toEqual(house().state());
+    latest().drop();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(lines).toHaveLength(1);
+    await client.type("你好");
+    expect(latest().call).toMatchObject({ session: null, takeover: false });
+  });
+
+  it("leaves no answer for whoever comes next", async () => {
+    const { client, found, state } = house();
+    found.problem = "key";
+    const looking = client.look();
+    client.forget();
+    await looking;
+    expect(state().problem).toBeNull();
+  });
+
+  it("is told from a key that was taken away, and is not fought", async () => {
+    const { client, latest, lines, state } = house();
+    await client.type("一");
+    latest().greet();
+    latest().call.caller.closed(1008, "key_revoked");
+    expect(state()).toMatchObject({ problem: "revoked", connection: { kind: "idle" } });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(lines).toHaveLength(1);
   });
 });

@@ -2,7 +2,7 @@ import { Commands } from "./commands";
 import { Ear } from "./ear";
 import { Encore } from "./encore";
 import { Link, type Connection } from "./link";
-import { NoMicrophone } from "./microphone";
+import { microphoneHindrance, NoMicrophone } from "./microphone";
 import type { Outfit } from "./outfit";
 import { protocolProblem, type Problem } from "./problems";
 import { QUIET, type ClientEvent, type Failure, type ServerEvent } from "./protocol";
@@ -15,6 +15,8 @@ export interface ClientState {
   session: SessionState;
   /** The microphone is on. */
   talking: boolean;
+  /** Somebody is being asked whether what they say may be kept. */
+  asking: boolean;
   /** Push to talk: the key or button is down. */
   pressed: boolean;
   problem: Problem | null;
@@ -22,7 +24,17 @@ export interface ClientState {
   encore: string | null;
 }
 
-export type Happening = ServerEvent | { type: "local.ready" };
+const BEFORE: ClientState = {
+  connection: { kind: "idle" },
+  session: EMPTY,
+  talking: false,
+  asking: false,
+  pressed: false,
+  problem: null,
+  encore: null,
+};
+
+export type Happening = ServerEvent | { type: "local.ready" } | { type: "local.voice_deleted"; voice: string };
 
 /** How long a microphone that was switched off still gives silence, so that the turn can end by itself. */
 const LINGER_MS = 1_500;
@@ -37,14 +49,7 @@ const AGAIN_TIMES = 20;
 
 /** The conversation with the server: what is shown of it, and what a person can do. */
 export class RealtimeClient {
-  private state: ClientState = {
-    connection: { kind: "idle" },
-    session: EMPTY,
-    talking: false,
-    pressed: false,
-    problem: null,
-    encore: null,
-  };
+  private state: ClientState = BEFORE;
   private readonly listeners = new Set<() => void>();
   private readonly watchers = new Set<(event: Happening) => void>();
   private readonly link: Link;
@@ -56,6 +61,13 @@ export class RealtimeClient {
   /** The microphone is on for one push only. */
   private momentary = false;
   private respondAgain = AGAIN_TIMES;
+  /** Questions about it that are not answered yet. */
+  private asked = 0;
+  /** The microphone is being switched on. */
+  private opening = false;
+  /** Counts the people at this page, one after the other: an answer given to one is not another's. */
+  private visit = 0;
+  private looking: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly outfit: Outfit) {
     this.commands = new Commands((event) => this.send(event), outfit.wishes);
@@ -117,17 +129,34 @@ export class RealtimeClient {
     this.set({ session: reduce(this.state.session, action) });
   }
 
+  /** A voice is gone, and with it the sound of what was said in it. */
+  voiceDeleted(voice: string): void {
+    this.tell({ type: "local.voice_deleted", voice });
+  }
+
   // speaking
 
   /** Switch the microphone on. */
   async talk(): Promise<void> {
     wakeSound();
-    this.set({ problem: null });
+    if (this.opening) return;
+    const hindrance = microphoneHindrance();
+    this.set({ problem: hindrance });
+    if (hindrance !== null) return; // nobody is asked for a permission that leads nowhere
+    this.opening = true;
+    const mine = this.visit;
     try {
+      if (!(await this.permitted())) return;
       await this.ear.open(this.outfit.wishes().microphone);
+      if (mine !== this.visit) {
+        this.ear.close(); // whoever wanted it has gone meanwhile
+        return;
+      }
     } catch (error) {
       this.set({ talking: false, problem: error instanceof NoMicrophone ? error.problem : "unsupported" });
       return;
+    } finally {
+      this.opening = false;
     }
     this.set({ talking: true });
     this.commands.listenBy(!this.manual);
@@ -193,26 +222,46 @@ export class RealtimeClient {
 
   // typing, stopping, changing
 
-  /** Say something by typing it. */
-  async type(text: string): Promise<void> {
+  /** Say something by typing it; false: it may not be sent, and was taken back. */
+  async type(text: string): Promise<boolean> {
     wakeSound();
     if (this.answering) this.stop();
     this.keepUp();
     const id = this.commands.type(text);
     this.dispatch({ type: "local.typed", id, text });
     this.respond();
+    if (!(await this.permitted())) {
+      this.waiting = []; // nothing was sent: a connection there is only with a permission
+      this.dispatch({ type: "local.removed", ids: [id] });
+      return false;
+    }
     await this.link.connect();
+    return true;
   }
 
   /** Say it differently: what came of the old words is taken back. */
-  async retype(line: Line, text: string): Promise<void> {
+  async retype(line: Line, text: string): Promise<boolean> {
     const { lines } = this.state.session;
+    if (!(await this.permitted())) return false;
     const from = lines.findIndex((one) => one.id === line.id);
     const ids = from < 0 ? [] : lines.slice(from).map((one) => one.id);
     if (this.answering) this.stop();
     for (const id of ids) this.commands.forget(id);
     this.dispatch({ type: "local.removed", ids });
-    await this.type(text);
+    return this.type(text);
+  }
+
+  /** Ask whether anything may be sent. */
+  private async permitted(): Promise<boolean> {
+    const mine = this.visit;
+    this.asked += 1;
+    this.set({ asking: true });
+    try {
+      return (await this.outfit.permit()) && mine === this.visit;
+    } finally {
+      this.asked -= 1;
+      this.set({ asking: this.asked > 0 });
+    }
   }
 
   /** Stop the reply: silence at once. */
@@ -254,17 +303,23 @@ export class RealtimeClient {
   /** Say at once if the server is away, still loading or wants a key, and when it no longer is. */
   async look(): Promise<void> {
     if (this.state.connection.kind !== "idle") return;
+    const mine = this.visit;
     const { problem } = await this.outfit.probe();
-    if (this.state.connection.kind !== "idle") return;
+    if (mine !== this.visit || this.state.connection.kind !== "idle") return;
     const waiting = this.state.problem === "loading" || this.state.problem === "offline";
     if (problem !== null || waiting) this.set({ problem });
-    if (problem !== null && problem !== "key") setTimeout(() => void this.look(), LOOK_MS);
+    if (problem !== null && problem !== "key") this.looking = setTimeout(() => void this.look(), LOOK_MS);
     else if (waiting) this.tell({ type: "local.ready" });
   }
 
-  /** The server asks for a key that this page has not got. */
-  needKey(): void {
-    this.set({ problem: "key" });
+  /** Forget the conversation and whoever had it: silence at once, no microphone, no connection. */
+  forget(): void {
+    this.visit += 1;
+    clearTimeout(this.looking);
+    this.hangUp();
+    this.link.claim(null);
+    this.encore.forget();
+    this.set(BEFORE);
   }
 
   dismiss(): void {

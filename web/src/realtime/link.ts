@@ -1,6 +1,6 @@
 import { backoffMs } from "./backoff";
 import type { Outfit } from "./outfit";
-import { protocolProblem, type Problem } from "./problems";
+import { KEY_REVOKED, protocolProblem, type Problem } from "./problems";
 import type { ServerEvent } from "./protocol";
 import type { Call, Transport, TransportKind } from "./transport";
 
@@ -118,7 +118,7 @@ export class Link {
       iceServers,
       caller: {
         event: (event) => mine === this.generation && this.take(event),
-        closed: (code) => mine === this.generation && this.closed(code),
+        closed: (code, reason = "") => mine === this.generation && this.closed(code, reason),
       },
     };
   }
@@ -145,7 +145,8 @@ export class Link {
     this.owner.settled(transport);
   }
 
-  private closed(code: number): void {
+  private closed(code: number, reason: string): void {
+    if (reason === KEY_REVOKED) this.farewell = reason;
     this.drop();
     if (this.farewell === "session_not_found") this.owner.forgotten();
     if (code === 1000) {
@@ -157,7 +158,7 @@ export class Link {
 
   /** Try again later, where that helps; say why, if it is known. */
   private fail(problem: Problem | null): void {
-    if (problem === "key" || problem === "in-use") {
+    if (problem === "key" || problem === "revoked" || problem === "in-use") {
       this.own = null;
       this.rest(problem);
       return;

@@ -7,14 +7,20 @@ export class NoMicrophone extends Error {
   }
 }
 
+/** Why there can be no microphone here, whoever is asked; null: it may be asked for. */
+export function microphoneHindrance(): Problem | null {
+  if (!window.isSecureContext) return "insecure";
+  return navigator.mediaDevices === undefined ? "unsupported" : null;
+}
+
 /**
  * Ask for the microphone.
  *
  * @param plain As it is: what takes noise away takes some of the voice with it.
  */
 export async function openMicrophone(deviceId: string, plain = false): Promise<MediaStream> {
-  if (!window.isSecureContext) throw new NoMicrophone("insecure");
-  if (!navigator.mediaDevices?.getUserMedia) throw new NoMicrophone("unsupported");
+  const hindrance = microphoneHindrance();
+  if (hindrance !== null) throw new NoMicrophone(hindrance);
   const audio: MediaTrackConstraints = {
     echoCancellation: !plain,
     noiseSuppression: !plain,

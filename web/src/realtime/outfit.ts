@@ -18,6 +18,8 @@ export interface Outfit {
   key: () => string;
   /** Whose speech is compared with what they said earlier; null: nobody's. */
   person: () => string | null;
+  /** Whether what is said and written may go to the server; asks whoever is at the page, if need be. */
+  permit: () => Promise<boolean>;
   /** Fetches and decodes a recording. */
   load: (audio: string) => Promise<Sounding>;
 }

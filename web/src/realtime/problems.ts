@@ -10,6 +10,7 @@ export type Problem =
   | "full"
   | "offline"
   | "key"
+  | "revoked" // the key was taken away while it was in use
   | "in-use"
   | "limited"
   | "failed";
@@ -33,6 +34,9 @@ export function microphoneProblem(error: unknown, secure: boolean): Problem {
   }
 }
 
+/** Reason with which the server closes the sessions of a key that was taken away. */
+export const KEY_REVOKED = "key_revoked";
+
 /** What an error of the protocol means for the person, if it stands for a state of its own. */
 export function protocolProblem(code: string | null | undefined): Problem | null {
   switch (code) {
@@ -44,6 +48,8 @@ export function protocolProblem(code: string | null | undefined): Problem | null
       return "in-use";
     case "invalid_api_key":
       return "key";
+    case KEY_REVOKED:
+      return "revoked";
     case "rate_limit_exceeded":
       return "limited";
     default:

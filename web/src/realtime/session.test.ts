@@ -237,6 +237,43 @@ describe("recordings", () => {
   });
 });
 
+describe("sound that was deleted", () => {
+  const hq = { state: "ready", audio: "/a?tier=hq" } as const;
+  const found = (id: string, turn: number): Recording => ({
+    id,
+    turn,
+    side: "assistant",
+    audio: `/${id}`,
+    hq: null,
+    analysis: null,
+  });
+  const lines = [
+    newLine("a1", "assistant", { turn: 1, audio: "/utt_1", recording: "utt_1", hq }),
+    newLine("a2", "assistant", { turn: 2, audio: "/utt_2", recording: "utt_2" }),
+    newLine("a3", "assistant", { turn: 3, text: "never kept" }),
+  ];
+
+  it("can no longer be asked for once the server no longer names it", () => {
+    const state = reduce(
+      { ...EMPTY, lines },
+      { type: "local.recordings", found: [found("utt_2", 2)], silenced: ["utt_1", "utt_3"] },
+    );
+    expect(state.lines.map(({ audio, hq: fine, silenced }) => [audio, fine, silenced])).toEqual([
+      [null, null, true],
+      ["/utt_2", null, false],
+      [null, null, false],
+    ]);
+  });
+
+  it("or once it is not found where it was; a finer rendering may go alone", () => {
+    const fine = reduce({ ...EMPTY, lines }, { type: "local.gone", audio: hq.audio });
+    expect(fine.lines[0]).toMatchObject({ audio: "/utt_1", hq: null, silenced: false });
+    const gone = reduce(fine, { type: "local.gone", audio: "/utt_1" });
+    expect(gone.lines[0]).toMatchObject({ audio: null, silenced: true, text: "" });
+    expect(gone.lines[1]).toBe(fine.lines[1]);
+  });
+});
+
 it("does not touch the state for an event it does not know", () => {
   expect(reduce(EMPTY, { type: "rate_limits.updated" } as unknown as ServerEvent)).toBe(EMPTY);
 });

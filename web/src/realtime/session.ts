@@ -37,6 +37,8 @@ export interface Line {
   failure: { message: string; apology: string } | null;
   /** Address of the recording, once it is kept. */
   audio: string | null;
+  /** Its sound was deleted: with the voice it was spoken in, or by itself. */
+  silenced: boolean;
   /** Null: there is none, and none is being made. */
   hq: Hq | null;
   /** Id of the kept utterance, once it is. */
@@ -87,7 +89,8 @@ export type Action =
   | { type: "local.typed"; id: string; text: string }
   | { type: "local.removed"; ids: string[] }
   | { type: "local.loaded"; session: string; lines: Line[] }
-  | { type: "local.recordings"; found: Recording[] }
+  | { type: "local.recordings"; found: Recording[]; silenced?: string[] }
+  | { type: "local.gone"; audio: string }
   | { type: "local.disconnected" }
   | { type: "local.dismissed" };
 
@@ -104,6 +107,7 @@ export function newLine(id: string, side: Line["side"], part: Partial<Line> = {}
     timing: null,
     failure: null,
     audio: null,
+    silenced: false,
     hq: null,
     recording: null,
     analysis: null,
@@ -192,7 +196,9 @@ export function reduce(state: SessionState, event: Action): SessionState {
     case "local.loaded":
       return { ...EMPTY, id: event.session, lines: event.lines, turn: lastTurn(event.lines) };
     case "local.recordings":
-      return recordings(state, event.found);
+      return silenced(recordings(state, event.found), event.silenced ?? []);
+    case "local.gone":
+      return gone(state, event.audio);
     case "local.disconnected":
       return settled(state);
     case "local.dismissed":
@@ -295,6 +301,25 @@ function recordings(state: SessionState, found: readonly Recording[]): SessionSt
       line.hq?.audio === hq?.audio &&
       line.analysis?.state === analysis?.state;
     return known ? line : { ...line, audio: match.audio, hq, recording: match.id, analysis, turn };
+  });
+  return { ...state, lines };
+}
+
+/** What the server keeps of these utterances has no sound any more. */
+function silenced(state: SessionState, ids: readonly string[]): SessionState {
+  if (ids.length === 0) return state;
+  const lines = state.lines.map((line) => {
+    const sounded = line.audio !== null && line.recording !== null && ids.includes(line.recording);
+    return sounded ? { ...line, audio: null, hq: null, analysis: null, silenced: true } : line;
+  });
+  return { ...state, lines };
+}
+
+/** The server has nothing at this address: it was deleted since the page learned of it. */
+function gone(state: SessionState, audio: string): SessionState {
+  const lines = state.lines.map((line): Line => {
+    if (line.audio === audio) return { ...line, audio: null, hq: null, analysis: null, silenced: true };
+    return line.hq?.audio === audio ? { ...line, hq: null } : line;
   });
   return { ...state, lines };
 }

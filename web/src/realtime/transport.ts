@@ -27,8 +27,8 @@ export interface Transport {
 
 export interface Caller {
   event(event: ServerEvent): void;
-  /** The connection is over; the code is a WebSocket's. */
-  closed(code: number): void;
+  /** The connection is over; code and reason are a WebSocket's. */
+  closed(code: number, reason?: string): void;
 }
 
 export interface Call {

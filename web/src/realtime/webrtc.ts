@@ -82,7 +82,7 @@ class OverWebRtc implements Transport {
   private hushedFor: string | null = null;
   private done = false;
   /** A data channel has no close codes: the server says it in an event before. */
-  private goodbye = 1006;
+  private goodbye = { code: 1006, reason: "" };
 
   constructor(
     private readonly peer: RTCPeerConnection,
@@ -155,7 +155,7 @@ class OverWebRtc implements Transport {
 
   private take(event: ServerEvent): void {
     this.clock.handle(event);
-    if (event.type === "kuaimei.goodbye") this.goodbye = event.code;
+    if (event.type === "kuaimei.goodbye") this.goodbye = { code: event.code, reason: event.reason };
     // The event is here before the silence: the browser still holds sound it has received.
     if (event.type === "kuaimei.reply.held" || event.type === "kuaimei.reply.interrupted") this.element.muted = true;
     if (event.type === "kuaimei.reply.resumed") this.element.muted = this.hushed;
@@ -182,6 +182,6 @@ class OverWebRtc implements Transport {
     const { caller } = this.call;
     this.location = null; // there is nobody left to hang up on
     this.close();
-    caller.closed(this.goodbye);
+    caller.closed(this.goodbye.code, this.goodbye.reason);
   }
 }

@@ -57,10 +57,10 @@ class OverWebSocket implements Transport {
       player.handle(event);
       call.caller.event(event);
     };
-    socket.onclose = ({ code }) => {
+    socket.onclose = ({ code, reason }) => {
       if (this.done) return;
       this.close();
-      call.caller.closed(code);
+      call.caller.closed(code, reason);
     };
   }
 

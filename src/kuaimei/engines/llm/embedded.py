@@ -6,7 +6,6 @@ Everything here blocks and is meant for a thread.
 import contextlib
 import logging
 import secrets
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, TypeAlias
 
 from kuaimei.engines.importing import importing
 from kuaimei.errors import EngineError, WeightsError
+from kuaimei.system.folders import private_folder
 
 __all__ = ["Llama", "Reading", "find_gguf"]
 
@@ -88,7 +88,8 @@ class Llama:
         with importing():
             import xllamacpp  # type: ignore[import-untyped]
 
-        self._folder = tempfile.TemporaryDirectory(prefix="kuaimei-")
+        self._folder = contextlib.ExitStack()
+        folder = self._folder.enter_context(private_folder())
         params = xllamacpp.CommonParams()
         params.model.path = str(path)
         params.model_alias = path.stem
@@ -99,7 +100,7 @@ class Llama:
         params.cache_ram_mib = _CACHE_MIB
         params.cache_idle_slots = False
         params.fit_params = False
-        params.hostnames = [str(Path(self._folder.name) / "llama.sock")]
+        params.hostnames = [str(folder / "llama.sock")]
         params.api_keys = [secrets.token_urlsafe(32)]
         params.n_threads_http = 1
         params.ui = False
@@ -109,7 +110,7 @@ class Llama:
         try:
             self._server: Any = xllamacpp.Server(params)
         except (RuntimeError, ValueError) as error:
-            self._folder.cleanup()
+            self._folder.close()
             raise WeightsError(
                 f"{path} is not a gguf model that this llama.cpp can load; run: kuaimei models verify"
             ) from error
@@ -172,7 +173,7 @@ class Llama:
     def close(self) -> None:
         """Let go of the model; idempotent."""
         self._server = None  # its destructor ends its threads and waits for them
-        self._folder.cleanup()
+        self._folder.close()
 
     def _settle(self) -> None:
         """Wait until the batch or token begun before the server heard of the stop is done.

@@ -119,8 +119,11 @@ class Commands:
             )
 
     def _update(self, event: UpdateSession) -> None:
+        self.follow(self._gateway.config.update(event.session))
+
+    def follow(self, config: SessionConfig) -> None:
+        """From now on the session is as ``config`` says; the client is told."""
         before = self._gateway.config
-        config = before.update(event.session)
         self._gateway.config = config
         self.apply(config)
         if config.input_format != before.input_format:

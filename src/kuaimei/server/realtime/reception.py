@@ -5,12 +5,12 @@ import logging
 import re
 from collections.abc import Coroutine, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
-from typing import Any, overload
+from dataclasses import dataclass, replace
+from typing import Any
 
 from kuaimei.dialogue.events import Observer
-from kuaimei.engines.protocols import Synthesizer
 from kuaimei.errors import KuaimeiError, NotFound, QueueFull, StoreError
+from kuaimei.people.entrance import Entrance
 from kuaimei.server.admission import Admission, Claim, Place
 from kuaimei.server.house import House
 from kuaimei.server.metrics import Metrics
@@ -24,7 +24,7 @@ from kuaimei.server.realtime.protocol import ProtocolError, error_event
 from kuaimei.server.realtime.queueing import wait_for_place
 from kuaimei.server.realtime.session import OUTBOX_LIMIT, Activity, converse, expire, write
 from kuaimei.server.realtime.transport import Client, Goodbye, Transport
-from kuaimei.server.security import owner_of
+from kuaimei.server.usable import UsableVoices
 from kuaimei.store.ids import new_id
 
 __all__ = ["Reception", "TurnedAway", "Visit", "Wish"]
@@ -95,12 +95,17 @@ class Reception:
         house: Where they talk.
         admission: How many at once.
         metrics: Sees every conversation.
+        entrance: Says who may not stay any more.
     """
 
-    def __init__(self, house: House, admission: Admission, metrics: Metrics) -> None:
+    def __init__(self, house: House, admission: Admission, metrics: Metrics, entrance: Entrance) -> None:
         self._house = house
         self._admission = admission
         self._metrics = metrics
+        self._entrance = entrance
+        self._speaking: set[tuple[Gateway, Commands]] = set()
+        if house.voices is not None:
+            house.voices.room.withdrawn.append(self._withdraw)
 
     async def admit(self, places: ExitStack, client: Client, wish: Wish) -> Visit:
         """The visit of ``client``, whose session and place are its own while ``places`` is open.
@@ -131,24 +136,27 @@ class Reception:
         await self._take_over(session)
         claim = places.enter_context(self._admission.claim(session))
         earlier = await self._earlier(session) if wish.session else Earlier()
-        return Visit(session, client, place, claim, self._config(), wish.model, earlier, wish.person)
+        config = self._config(client.owner)
+        return Visit(session, client, place, claim, config, wish.model, earlier, wish.person)
 
     async def attend(self, visit: Visit, transport: Transport) -> Goodbye | None:
         """Talk to one client until it leaves (None) or has to go."""
         outbox = Outbox(OUTBOX_LIMIT)
-        ends: set[Coroutine[Any, Any, Goodbye | None]] = {
-            self._talk(visit, transport, outbox),
-            write(transport, outbox),
-            _lost(visit.claim),
-        }
-        tasks = [asyncio.ensure_future(end) for end in ends]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return next(iter(done)).result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        with self._entrance.staying(visit.client.caller) as ended:
+            ends: set[Coroutine[Any, Any, Goodbye | None]] = {
+                self._talk(visit, transport, outbox),
+                write(transport, outbox),
+                _lost(visit.claim),
+                _revoked(ended),
+            }
+            tasks = [asyncio.ensure_future(end) for end in ends]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                return next(iter(done)).result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _talk(self, visit: Visit, transport: Transport, outbox: Outbox) -> Goodbye | None:
         held = await wait_for_place(visit.place, self._admission, transport, outbox)
@@ -165,6 +173,7 @@ class Reception:
             manner=visit.config.manner(),
             earlier=visit.earlier.messages,
             first_turn=visit.earlier.turns + 1,
+            owner=visit.client.owner,
             client=_about(visit),
         )
         async with conversing as conversation:
@@ -177,13 +186,29 @@ class Reception:
                 except ProtocolError as error:  # told, and the house's own model answers
                     gateway.say(error_event(error))
             transport.join(conversation)
-            with self._rendered(visit.session, gateway), self._analysed(visit.session, gateway):
-                server = self._house.settings.server
-                return await _first_of(
-                    converse(transport, commands, gateway, activity, held),
-                    activity.lapse(server.idle_timeout_s),
-                    expire(gateway, server.max_session_s),
-                )
+            speaking = (gateway, commands)
+            self._speaking.add(speaking)
+            server = self._house.settings.server
+            try:
+                with self._rendered(visit.session, gateway), self._analysed(visit.session, gateway):
+                    return await _first_of(
+                        converse(transport, commands, gateway, activity, held),
+                        activity.lapse(server.idle_timeout_s),
+                        expire(gateway, server.max_session_s),
+                    )
+            finally:
+                self._speaking.discard(speaking)
+
+    def _withdraw(self, voice: str) -> None:
+        """Sessions that may not speak in ``voice`` any more go on in the voice that they would begin with."""
+        for gateway, commands in self._speaking:
+            config = gateway.config
+            if config.voice == voice and voice not in config.voices:
+                commands.follow(replace(config, voice=self._default(config)))
+
+    def _default(self, config: SessionConfig) -> str:
+        configured = self._house.settings.voice
+        return configured if configured in config.voices else config.voices[0]
 
     def _rendered(self, session: str, gateway: Gateway) -> AbstractContextManager[None]:
         """For the length of the block the client hears of its replies' second renderings."""
@@ -214,7 +239,7 @@ class Reception:
             found = await self._house.store.session(session)
         except NotFound:
             raise TurnedAway(told, "session_not_found", 1008, 404) from None
-        if owner_of(found) != owner:
+        if found.owner != owner:
             raise TurnedAway(told, "session_not_found", 1008, 404)
 
     async def _earlier(self, session: str) -> Earlier:
@@ -229,20 +254,20 @@ class Reception:
         if store is None or visit.earlier.turns:
             return
         try:
-            await store.ensure_session(visit.session, _about(visit))
+            await store.ensure_session(visit.session, _about(visit), owner=visit.client.owner)
         except StoreError as error:  # the recorder makes it once the database is back
             _log.warning("session %s begins without its database: %s", visit.session, error)
 
-    def _config(self) -> SessionConfig:
+    def _config(self, person: str) -> SessionConfig:
         house = self._house
-        voices = _Voices(house.engines.synthesizer)
+        voices = UsableVoices(house, person)
         recognizer = next((model_id(s) for s in house.loaded if s.role == "asr"), OWN_MODEL)
         return SessionConfig(
             settings=house.settings,
             voices=voices,
             models=models_for(house, "llm"),
             recognizer=recognizer,
-            voice=house.settings.voice or voices[0],
+            voice=voices.default,
             instructions_tokens=instructions_capacity(house.settings, embedded=has_own_model(house)),
         )
 
@@ -250,32 +275,19 @@ class Reception:
 def _about(visit: Visit) -> dict[str, Any]:
     """What is noted of the client with its session."""
     client = visit.client
-    about = {"owner": client.owner, "agent": client.agent, "transport": client.transport}
+    about = {"agent": client.agent, "transport": client.transport}
     return {**about, "person": visit.person} if visit.person else about
-
-
-class _Voices(Sequence[str]):
-    """Those at hand now: one that is cloned during a session can be used in it."""
-
-    def __init__(self, synthesizer: Synthesizer) -> None:
-        self._synthesizer = synthesizer
-
-    def __len__(self) -> int:
-        return len(self._synthesizer.voices)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[str]: ...
-
-    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
-        return self._synthesizer.voices[index]
 
 
 async def _lost(claim: Claim) -> Goodbye:
     await claim.lost.wait()
     return Goodbye(1008, "the session goes on in another connection", "session_taken_over")
+
+
+async def _revoked(ended: asyncio.Event) -> Goodbye:
+    await ended.wait()
+    told = "the key of this connection was revoked: ask whoever runs the server for another"
+    return Goodbye(1008, "key_revoked", "key_revoked", told)
 
 
 async def _first_of(

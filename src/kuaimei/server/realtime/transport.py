@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from kuaimei.audio.pcm import Pcm
+from kuaimei.people.callers import Caller
 from kuaimei.server.realtime.outbox import Outbox
 from kuaimei.server.realtime.playback import Playback
 
@@ -20,20 +21,27 @@ class Goodbye:
 
     Attributes:
         error: Code of the error event that is sent before; empty: none.
+        told: What that says; empty: the reason.
     """
 
     code: int
     reason: str
     error: str = ""
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
     """Who is at the other end."""
 
-    owner: str
+    caller: Caller
     agent: str
     transport: Literal["websocket", "webrtc"]
+
+    @property
+    def owner(self) -> str:
+        """Id of the person to whom belongs what is said."""
+        return self.caller.person
 
 
 class Listening(Protocol):

@@ -71,7 +71,7 @@ async def realtime(
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(subprotocol="realtime" if "realtime" in offered else None)
     reception: Reception = socket.app.state.reception
-    client = Client(socket.state.owner, socket.headers.get("user-agent", "")[:200], "websocket")
+    client = Client(socket.state.caller, socket.headers.get("user-agent", "")[:200], "websocket")
     wish = Wish(model, session or socket.headers.get("x-kuaimei-session", ""), takeover, person)
     with ExitStack() as places:
         try:
@@ -85,7 +85,9 @@ async def realtime(
         # The place is kept until the goodbye is said: whoever reconnects finds it free.
         if goodbye is not None:
             if goodbye.error:
-                await _send(socket, error_event(ProtocolError(goodbye.reason, code=goodbye.error)))
+                await _send(
+                    socket, error_event(ProtocolError(goodbye.told or goodbye.reason, code=goodbye.error))
+                )
             await _close(socket, goodbye)
 
 

@@ -14,7 +14,7 @@ from kuaimei.server.errors import ApiError
 from kuaimei.server.house import House
 from kuaimei.server.rest.answers import in_json
 from kuaimei.server.rest.common import InHouse, Kept, Owner
-from kuaimei.server.rest.sessions import PAGE, After, Limit, owned, page_of
+from kuaimei.server.rest.sessions import PAGE, After, Limit, owned, owned_utterance, page_of
 from kuaimei.server.rest.sheets import sheet_response
 from kuaimei.server.spoken import group_of, moment_of, spoken_body, usual
 from kuaimei.store.peers import Group, Point
@@ -27,8 +27,7 @@ router = APIRouter(prefix="/api")
 @router.get("/recordings/{utterance}/analysis", response_model=None)
 async def get_analysis(utterance: str, house: InHouse, store: Kept, owner: Owner) -> Response:
     """How one utterance was spoken: scores and what they consist of, features, and what is drawn."""
-    found = await store.utterance(utterance)
-    session = await owned(store, found.session_id, owner)
+    found, session = await owned_utterance(store, utterance, owner)
     try:
         analysis = await store.analyses.get(utterance)
     except NotFound:

@@ -6,10 +6,13 @@ from uuid import uuid4
 from fastapi import Depends, Request
 
 from kuaimei.engines.types import Priority, Ticket
+from kuaimei.errors import NotAllowed
+from kuaimei.people.callers import Caller
 from kuaimei.server.errors import ApiError
 from kuaimei.server.house import Archive, House
+from kuaimei.server.refusals import Refusals
 
-__all__ = ["REQUEST_TIMEOUT_S", "InHouse", "Kept", "Owner", "ticket"]
+__all__ = ["REQUEST_TIMEOUT_S", "InHouse", "Kept", "Me", "Operator", "Owner", "ticket"]
 
 REQUEST_TIMEOUT_S = 120.0
 """Patience of a request with an engine that gives nothing."""
@@ -32,9 +35,28 @@ def _owner(request: Request) -> str:
     return owner
 
 
+async def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+async def _operator(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    if caller.role != "operator":
+        refusals: Refusals = request.app.state.refusals
+        refusals.note("not_allowed", request.client.host if request.client else "")
+        raise NotAllowed("only operators may see this: ask whoever runs the server")
+    return caller
+
+
 InHouse: TypeAlias = Annotated[House, Depends(_house)]
 Kept: TypeAlias = Annotated[Archive, Depends(_archive)]
 Owner: TypeAlias = Annotated[str, Depends(_owner)]
+"""Id of the person who asks, to whom belongs what is asked for."""
+Me: TypeAlias = Annotated[Caller, Depends(_caller)]
+"""Who asks, and how they came in."""
+Operator: TypeAlias = Annotated[Caller, Depends(_operator)]
+"""The same, who must be an operator."""
 
 
 def ticket() -> Ticket:

@@ -15,9 +15,9 @@ from kuaimei.server.course import COLUMNS, lines, spoken_session
 from kuaimei.server.house import Archive
 from kuaimei.server.rest.sheets import sheet
 from kuaimei.store.records import Tier
-from kuaimei.store.rows import Session, Turn, Utterance
+from kuaimei.store.rows import Session, Utterance
 
-__all__ = ["Said", "export"]
+__all__ = ["Said", "export", "write_session"]
 
 _PAGE: Final = 50
 """Utterances whose analyses are in memory at once."""
@@ -25,62 +25,76 @@ _PAGE: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What was said in a session; in order."""
+    """What was said in a session.
+
+    Attributes:
+        utterances: In order.
+        describe: Gives what becomes ``session.json``; called in a thread.
+        analysed: Somebody analyses how people speak.
+    """
 
     session: Session
     utterances: Sequence[Utterance]
-    turns: Sequence[Turn]
+    describe: Callable[[], dict[str, Any]]
+    analysed: bool
 
 
-async def export(
-    store: Archive, said: Said, describe: Callable[[], dict[str, Any]], *, analysed: bool
-) -> AsyncIterator[bytes]:
-    """The bytes of the ZIP file; recordings are FLAC already and only stored.
-
-    Args:
-        store: Gives the recordings, and how everything was spoken: that becomes ``analysis.json`` and,
-            without what is drawn, ``analysis.csv``.
-        said: Becomes ``transcript.txt``, and a recording for each utterance where there is one, or two.
-        describe: Gives what becomes ``session.json``; called in a thread.
-        analysed: Somebody analyses.
-    """
-    session = said.session.id
+async def export(store: Archive, said: Said) -> AsyncIterator[bytes]:
+    """The bytes of the ZIP file, see `write_session`."""
     sink = Sink()
     with zipfile.ZipFile(sink, "w") as file:  # type: ignore[call-overload]
-
-        def texts() -> None:
-            text = json.dumps(describe(), ensure_ascii=False, indent=2, default=str)
-            file.writestr(f"{session}/session.json", text, zipfile.ZIP_DEFLATED)
-            file.writestr(f"{session}/transcript.txt", _transcript(said.utterances), zipfile.ZIP_DEFLATED)
-
-        await asyncio.to_thread(texts)
-        yield sink.take()
-        async for data in _analyses(store, said, file, sink, analysed=analysed):
-            yield data
-        for utterance, tier in _recordings(said.utterances):
-            try:
-                audio = await store.open_audio(utterance.id, tier=tier)
-            except NotFound:
-                continue  # deleted meanwhile
-            ending = "hq.flac" if tier == "hq" else "flac"
-            name = f"{session}/{utterance.turn:04}_{utterance.speaker}_{utterance.id}.{ending}"
-            info = zipfile.ZipInfo(name, utterance.started_at.timetuple()[:6])
-            info.file_size = audio.content_length  # tells whether a ZIP64 entry is needed
-            with file.open(info, "w") as entry:
-                async with closing(audio.chunks) as chunks:
-                    async for chunk in chunks:
-                        entry.write(chunk)
-                        yield sink.take()
+        async for _ in write_session(file, said.session.id, store, said):
+            yield sink.take()
     yield sink.take()
 
 
-async def _analyses(
-    store: Archive, said: Said, file: zipfile.ZipFile, sink: Sink, *, analysed: bool
-) -> AsyncIterator[bytes]:
-    """Write how everything was spoken, a few utterances at a time: what is drawn of them is large."""
-    session = said.session
+async def write_session(
+    file: zipfile.ZipFile, folder: str, store: Archive, said: Said
+) -> AsyncIterator[None]:
+    """Add a session to ``file``; whenever it yields, what was written so far can be taken.
+
+    Recordings are FLAC already and only stored; how everything was spoken becomes ``analysis.json`` and,
+    without what is drawn, ``analysis.csv``.
+
+    Args:
+        file: Open for writing.
+        folder: In the file.
+        store: Gives the recordings, and how everything was spoken.
+        said: Becomes ``session.json``, ``transcript.txt``, and a recording for each utterance where there is
+            one, or two.
+    """
+
+    def write_texts() -> None:
+        text = json.dumps(said.describe(), ensure_ascii=False, indent=2, default=str)
+        file.writestr(f"{folder}/session.json", text, zipfile.ZIP_DEFLATED)
+        file.writestr(f"{folder}/transcript.txt", _transcript(said.utterances), zipfile.ZIP_DEFLATED)
+
+    await asyncio.to_thread(write_texts)
+    yield
+    async for _ in _write_analyses(file, folder, store, said):
+        yield
+    for utterance, tier in _recordings(said.utterances):
+        try:
+            audio = await store.open_audio(utterance.id, tier=tier)
+        except NotFound:
+            continue  # deleted meanwhile
+        ending = "hq.flac" if tier == "hq" else "flac"
+        name = f"{folder}/{utterance.turn:04}_{utterance.speaker}_{utterance.id}.{ending}"
+        info = zipfile.ZipInfo(name, utterance.started_at.timetuple()[:6])
+        info.file_size = audio.content_length  # tells whether a ZIP64 entry is needed
+        with file.open(info, "w") as entry:
+            async with closing(audio.chunks) as chunks:
+                async for chunk in chunks:
+                    entry.write(chunk)
+                    yield
+
+
+async def _write_analyses(
+    file: zipfile.ZipFile, folder: str, store: Archive, said: Said
+) -> AsyncIterator[None]:
+    """A few utterances at a time: what is drawn of them is large."""
     rows: list[list[object]] = []
-    info = zipfile.ZipInfo(f"{session.id}/analysis.json", _now())
+    info = zipfile.ZipInfo(f"{folder}/analysis.json", time.localtime()[:6])
     info.compress_type = zipfile.ZIP_DEFLATED
     with file.open(info, "w", force_zip64=True) as entry:
 
@@ -93,20 +107,16 @@ async def _analyses(
 
         for start in range(0, len(said.utterances), _PAGE):
             page = said.utterances[start : start + _PAGE]
-            spoken = await spoken_session(store, session, page, enabled=analysed, contours=True)
+            spoken = await spoken_session(store, said.session, page, enabled=said.analysed, contours=True)
             await asyncio.to_thread(write, spoken, first=start == 0)
-            yield sink.take()
+            yield
         entry.write(b"]" if said.utterances else b"[]")
 
-    def table() -> None:
-        file.writestr(f"{session.id}/analysis.csv", sheet(COLUMNS, rows), zipfile.ZIP_DEFLATED)
+    def write_table() -> None:
+        file.writestr(f"{folder}/analysis.csv", sheet(COLUMNS, rows), zipfile.ZIP_DEFLATED)
 
-    await asyncio.to_thread(table)
-    yield sink.take()
-
-
-def _now() -> tuple[int, int, int, int, int, int]:
-    return time.localtime()[:6]
+    await asyncio.to_thread(write_table)
+    yield
 
 
 def _recordings(utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, Tier]]:

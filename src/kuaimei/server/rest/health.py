@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from kuaimei.errors import KuaimeiError
 from kuaimei.server.metrics import Metrics
 from kuaimei.server.readiness import Readiness
-from kuaimei.server.rest.common import InHouse
+from kuaimei.server.rest.common import InHouse, Operator
 
 __all__ = ["router"]
 
@@ -35,7 +35,7 @@ async def readyz(request: Request) -> JSONResponse:
 
 
 @router.get("/metrics")
-async def metrics(request: Request, house: InHouse) -> Response:
+async def metrics(request: Request, house: InHouse, operator: Operator) -> Response:
     """In the text form of Prometheus."""
     known: Metrics = request.app.state.metrics
     if house.store is not None:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from kuaimei.errors import NotFound
 from kuaimei.server.rest.common import Kept, Owner
-from kuaimei.server.rest.sessions import owned
+from kuaimei.server.rest.sessions import owned_utterance
 from kuaimei.server.rest.sheets import sheet_response
 from kuaimei.server.tiers import address
 from kuaimei.store.ratings import Marks
@@ -105,8 +105,7 @@ async def get_labels(store: Kept, owner: Owner) -> Response:
 @router.post("/{utterance}")
 async def rate(utterance: str, opinion: Opinion, store: Kept, owner: Owner) -> dict[str, Any]:
     """Note it, in the place of what the same rater said of it before."""
-    found = await store.utterance(utterance)
-    await owned(store, found.session_id, owner)
+    await owned_utterance(store, utterance, owner)
     marks = Marks(opinion.confidence, opinion.stability, opinion.affability)
     await store.ratings.rate(utterance, owner, opinion.rater, marks)
     return {"object": "kuaimei.labelling.rating", "utterance": utterance, **opinion.model_dump()}

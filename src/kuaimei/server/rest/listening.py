@@ -13,6 +13,7 @@ from kuaimei.server.blind import Listening, Side
 from kuaimei.server.errors import ApiError
 from kuaimei.server.rest.common import InHouse, Kept, Owner
 from kuaimei.server.rest.sheets import sheet_response
+from kuaimei.server.usable import UsableVoices
 from kuaimei.store.preferences import Choice, Kind, Tally, Trial
 from kuaimei.text.wellformed import WellFormedText
 
@@ -25,8 +26,8 @@ REMARK_LIMIT = 500
 _COLUMNS = ("id", "kind", "first", "second", "a", "b", "choice", "preferred", "remark", "at")
 
 
-def _listening(request: Request, house: InHouse, store: Kept) -> Listening:
-    return Listening(store, house.engines.synthesizer, request.app.state.samples)
+def _listening(request: Request, house: InHouse, store: Kept, owner: Owner) -> Listening:
+    return Listening(store, UsableVoices(house, owner), request.app.state.samples)
 
 
 Blind = Annotated[Listening, Depends(_listening)]

@@ -8,10 +8,13 @@ from fastapi import APIRouter, Header
 from starlette.responses import Response
 
 from kuaimei.dialogue.streams import closing
+from kuaimei.errors import NotAllowed
 from kuaimei.server.attending import DOWNLOAD_S, Streamed
 from kuaimei.server.errors import ApiError
+from kuaimei.server.house import House
 from kuaimei.server.rest.common import InHouse, Kept, Owner
-from kuaimei.server.rest.sessions import owned, utterance_body
+from kuaimei.server.rest.sessions import owned_utterance, utterance_body
+from kuaimei.server.usable import UsableVoices
 from kuaimei.store.records import Tier
 
 __all__ = ["byte_range", "router"]
@@ -50,8 +53,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 @router.get("/{utterance}")
 async def get_recording(utterance: str, store: Kept, owner: Owner) -> dict[str, Any]:
     """What is known of it."""
-    found = await store.utterance(utterance)
-    await owned(store, found.session_id, owner)
+    found, _ = await owned_utterance(store, utterance, owner)
     return utterance_body(found)
 
 
@@ -65,8 +67,7 @@ async def get_audio(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The sound, as FLAC; of a reply ``tier`` chooses between the two renderings."""
-    found = await store.utterance(utterance)
-    await owned(store, found.session_id, owner)
+    found, _ = await owned_utterance(store, utterance, owner)
     size, sha256 = found.file(tier)
     headers = {
         "Accept-Ranges": "bytes",
@@ -98,12 +99,13 @@ async def render_again(utterance: str, house: InHouse, store: Kept, owner: Owner
 
     Where nothing would change nothing is done; what is there can be heard until the new one is ready.
     """
-    found = await store.utterance(utterance)
-    await owned(store, found.session_id, owner)
+    found, _ = await owned_utterance(store, utterance, owner)
     if house.hq is None:
         raise ApiError(
             "replies are rendered once here: KUAIMEI_RENDERING__HQ is none", status=409, code="one_tier"
         )
+    if found.voice and found.voice not in UsableVoices(house, owner) and _at_hand(house, found.voice):
+        raise NotAllowed("this reply is in a voice that is not shared with you any more")
     await store.render_again(utterance)
     return utterance_body(await store.utterance(utterance))
 
@@ -111,10 +113,14 @@ async def render_again(utterance: str, house: InHouse, store: Kept, owner: Owner
 @router.delete("/{utterance}", status_code=204)
 async def delete_recording(utterance: str, store: Kept, owner: Owner) -> Response:
     """Really gone: row, recording, and what waits to be done for it."""
-    found = await store.utterance(utterance)
-    await owned(store, found.session_id, owner)
+    await owned_utterance(store, utterance, owner)
     await store.delete_utterance(utterance)
     return Response(status_code=204)
+
+
+def _at_hand(house: House, voice: str) -> bool:
+    """The synthesiser knows it: whether anybody else does is for what renders to say."""
+    return voice in house.engines.synthesizer.voices
 
 
 async def _bytes(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

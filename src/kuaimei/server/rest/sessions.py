@@ -14,12 +14,21 @@ from kuaimei.server.house import Archive
 from kuaimei.server.rest.answers import in_json
 from kuaimei.server.rest.common import InHouse, Kept, Owner
 from kuaimei.server.rest.export import Said, export
-from kuaimei.server.security import owner_of
 from kuaimei.server.tiers import address, hq_body
 from kuaimei.store.rows import Session, Utterance
 from kuaimei.text.wellformed import WellFormedText
 
-__all__ = ["PAGE", "After", "Limit", "owned", "page_of", "router", "utterance_body"]
+__all__ = [
+    "PAGE",
+    "After",
+    "Limit",
+    "owned",
+    "owned_utterance",
+    "page_of",
+    "portable",
+    "router",
+    "utterance_body",
+]
 
 router = APIRouter(prefix="/api/sessions")
 
@@ -39,7 +48,7 @@ async def owned(store: Archive, session: str, owner: str) -> Session:
         NotFound: If there is none, or it is somebody else's: that it exists is nobody's business.
     """
     found = await store.session(session)
-    if owner_of(found) != owner:
+    if found.owner != owner:
         raise NotFound(f"no session {session} is kept")
     return found
 
@@ -56,6 +65,39 @@ async def page_of(store: Archive, session: str, limit: int, after: str | None) -
     if last.session_id != session:
         raise NotFound(f"no utterance {after} is kept in this session; list it from its beginning")
     return await store.utterances(session, limit, after=last)
+
+
+async def owned_utterance(store: Archive, utterance: str, owner: str) -> tuple[Utterance, Session]:
+    """The utterance and its session, if they are this owner's.
+
+    Raises:
+        NotFound: If there is none, or it is somebody else's: that it exists is nobody's business.
+    """
+    found = await store.utterance(utterance)
+    session = await store.session(found.session_id)
+    if session.owner != owner:
+        raise NotFound(f"no utterance {utterance} is kept")
+    return found, session
+
+
+async def portable(store: Archive, session: Session, *, analysed: bool) -> Said:
+    """What `kuaimei.server.rest.export` writes of a session.
+
+    Args:
+        store: Where it is kept.
+        session: Which.
+        analysed: Somebody analyses.
+    """
+    utterances, turns = await store.utterances(session.id), await store.turns(session.id)
+
+    def described() -> dict[str, Any]:
+        return {
+            "session": _body(session),
+            "utterances": [utterance_body(utterance) for utterance in utterances],
+            "turns": [asdict(turn) for turn in turns],
+        }
+
+    return Said(session, utterances, described, analysed)
 
 
 def _body(session: Session) -> dict[str, Any]:
@@ -81,11 +123,11 @@ async def list_sessions(
     search: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """The newest first; ``before`` is the last id of the page before, ``search`` words that were said."""
-    found = await store.sessions(limit, before=before, search=search)
+    found = await store.sessions(limit, before=before, search=search, owner=owner)
     return await in_json(
         lambda: {
             "object": "list",
-            "data": [_body(session) for session in found if owner_of(session) == owner],
+            "data": [_body(session) for session in found],
             "has_more": len(found) == limit,
         }
     )
@@ -131,16 +173,8 @@ async def list_turns(
 async def export_session(session: str, house: InHouse, store: Kept, owner: Owner) -> Response:
     """All of it as one ZIP file: transcript, data, how it was spoken, recordings."""
     found = await owned(store, session, owner)
-    said = Said(found, await store.utterances(session), await store.turns(session))
-
-    def described() -> dict[str, Any]:
-        return {
-            "session": _body(found),
-            "utterances": [utterance_body(utterance) for utterance in said.utterances],
-            "turns": [asdict(turn) for turn in said.turns],
-        }
-
-    archive: AsyncIterator[bytes] = export(store, said, described, analysed=house.analysis is not None)
+    said = await portable(store, found, analysed=house.analysis is not None)
+    archive: AsyncIterator[bytes] = export(store, said)
     headers = {"Content-Disposition": f'attachment; filename="{found.id}.zip"'}
     answer = Streamed(archive, media_type="application/zip", headers=headers)
     answer.total_s = DOWNLOAD_S

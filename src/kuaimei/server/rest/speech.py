@@ -19,7 +19,8 @@ from kuaimei.server.errors import ApiError
 from kuaimei.server.house import House
 from kuaimei.server.names import OWN_MODEL, check_model
 from kuaimei.server.rest import sse
-from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, ticket
+from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, Owner, ticket
+from kuaimei.server.usable import UsableVoices
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["INPUT_LIMIT", "router"]
@@ -48,11 +49,12 @@ class SpeechRequest(BaseModel):
 
 
 @router.post("/v1/audio/speech", response_model=None)
-async def create_speech(request: SpeechRequest, client: Request, house: InHouse) -> Response:
+async def create_speech(request: SpeechRequest, client: Request, house: InHouse, owner: Owner) -> Response:
     """Speak ``input``; the first bytes leave as soon as its first clause is made."""
     check_model(house, "tts", request.model)
     synthesizer = house.engines.synthesizer
-    req = TTSReq(text=request.input, voice_id=_voice(request, house), speed=request.speed, ticket=ticket())
+    voice = _voice(request, UsableVoices(house, owner))
+    req = TTSReq(text=request.input, voice_id=voice, speed=request.speed, ticket=ticket())
     encoder = await asyncio.to_thread(StreamEncoder, request.response_format, synthesizer.sample_rate)
     stream = _encoded(_patiently(house, req), encoder)
     # What goes wrong before the first byte can still be told as an error.
@@ -62,13 +64,12 @@ async def create_speech(request: SpeechRequest, client: Request, house: InHouse)
     return Streamed(_whole(first, stream), media_type=CONTENT_TYPES[request.response_format])
 
 
-def _voice(request: SpeechRequest, house: House) -> str:
-    voices = house.engines.synthesizer.voices
+def _voice(request: SpeechRequest, voices: UsableVoices) -> str:
     asked = request.voice if isinstance(request.voice, str) else request.voice.id
     if asked and asked not in voices:
         told = f"no voice is called {asked[:80]!r}; there are: {', '.join(voices)}"
         raise ApiError(told, code="voice_not_found", param="voice")
-    return asked or house.settings.voice or voices[0]
+    return asked or voices.default
 
 
 async def _patiently(house: House, req: TTSReq) -> AsyncIterator[Pcm]:

@@ -12,9 +12,10 @@ from kuaimei.server.realtime.config import INSTRUCTIONS_LIMIT, instructions_capa
 from kuaimei.server.realtime.items import CONVERSATION_LIMIT, TEXT_LIMIT
 from kuaimei.server.realtime.session import FRAME_LIMIT
 from kuaimei.server.rest.chat import CHARACTERS_LIMIT
-from kuaimei.server.rest.common import InHouse, Owner
+from kuaimei.server.rest.common import InHouse, Me
 from kuaimei.server.rest.speech import INPUT_LIMIT
-from kuaimei.server.rest.voices import stock_voices, voice_bodies
+from kuaimei.server.rest.voices import voice_bodies
+from kuaimei.server.usable import UsableVoices, stock_voices
 
 __all__ = ["router"]
 
@@ -22,29 +23,26 @@ router = APIRouter(prefix="/api")
 
 
 @router.get("/status")
-async def get_status(request: Request, house: InHouse, owner: Owner) -> dict[str, Any]:
-    """Ready (see `kuaimei.server.doorway` for loading), how full, how to talk, in which voices."""
+async def get_status(request: Request, house: InHouse, me: Me) -> dict[str, Any]:
+    """Ready (see `kuaimei.server.doorway` for loading), how to talk, in which voices.
+
+    How full it is, operators alone are told: `sessions` is null to members.
+    """
     server = house.settings.server
     admission: Admission = request.app.state.admission
     webrtc = {
         "available": server.webrtc,
         "url": "/v1/realtime/calls",
-        "ice_servers": ice.for_clients(server.ice_servers, owner),
+        "ice_servers": ice.for_clients(server.ice_servers, me.person),
     }
-    voices = house.engines.synthesizer.voices
     return {
         "object": "kuaimei.status",
         "status": "ready",
         "version": __version__,
-        "sessions": {
-            "open": admission.count,
-            "capacity": admission.capacity,
-            "waiting": admission.waiting,
-            "max_waiting": admission.limit,
-        },
+        "sessions": _fullness(admission) if me.role == "operator" else None,
         "transports": {"webrtc": webrtc, "websocket": {"available": True, "url": "/v1/realtime"}},
         "voices": voice_bodies(stock_voices(house)),
-        "voice": house.settings.voice or voices[0],
+        "voice": UsableVoices(house, me.person).default,
         "models": [{"role": s.role, "name": model_id(s), "licence": s.licence or None} for s in house.loaded],
         "kept": house.store is not None,
         "hq": house.hq is not None,
@@ -63,4 +61,13 @@ async def get_status(request: Request, house: InHouse, owner: Owner) -> dict[str
             "session_s": server.max_session_s,
             "utterance_s": house.settings.dialogue.max_utterance_s,
         },
+    }
+
+
+def _fullness(admission: Admission) -> dict[str, int]:
+    return {
+        "open": admission.count,
+        "capacity": admission.capacity,
+        "waiting": admission.waiting,
+        "max_waiting": admission.limit,
     }

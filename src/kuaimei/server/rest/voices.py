@@ -1,11 +1,7 @@
 """``/api/voices``: which there are, how they sound; cloned ones are added, changed, learned, deleted."""
 
-import asyncio
-import shutil
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import quote
 
@@ -13,16 +9,15 @@ from fastapi import APIRouter, Depends, File, Form, Header, Request, UploadFile
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from kuaimei.engines.protocols import VoiceBank
 from kuaimei.errors import NotFound
 from kuaimei.server.attending import attended
 from kuaimei.server.errors import ApiError, error_body
-from kuaimei.server.house import House
 from kuaimei.server.limits import Gate
 from kuaimei.server.rest.answers import in_json
 from kuaimei.server.rest.common import InHouse, Owner
 from kuaimei.server.rest.recordings import byte_range
 from kuaimei.server.samples import Samples, language_of
+from kuaimei.server.usable import stock_voices
 from kuaimei.text.wellformed import WellFormedText
 from kuaimei.voices.consent import STATEMENTS
 from kuaimei.voices.enrolment import ReferenceRefused
@@ -31,7 +26,7 @@ from kuaimei.voices.lines import READ_ALOUD
 from kuaimei.voices.transcript import LIMIT as TRANSCRIPT_LIMIT
 from kuaimei.voices.types import Consent, Voice
 
-__all__ = ["PATH", "cloned_body", "router", "stock_voices", "voice_bodies"]
+__all__ = ["PATH", "cloned_body", "router", "voice_bodies"]
 
 PATH = "/api/voices"
 router = APIRouter(prefix=PATH)
@@ -39,13 +34,6 @@ router = APIRouter(prefix=PATH)
 NAME_LIMIT = 80
 """Characters."""
 _CONSENT_LIMIT = 2000
-_PIECE = 1 << 20
-
-
-def stock_voices(house: House) -> Sequence[str]:
-    """Those that the synthesiser came with."""
-    synthesizer = house.engines.synthesizer
-    return tuple(synthesizer.stock) if isinstance(synthesizer, VoiceBank) else synthesizer.voices
 
 
 def voice_bodies(voices: Sequence[str]) -> list[dict[str, Any]]:
@@ -57,21 +45,34 @@ def voice_bodies(voices: Sequence[str]) -> list[dict[str, Any]]:
             "name": voice,
             "kind": "stock",
             "language": language_of(voice) or None,
+            "shared": True,
+            "mine": False,
             "sample": f"{PATH}/{quote(voice, safe='')}/sample",
         }
         for voice in voices
     ]
 
 
-def cloned_body(voice: Voice) -> dict[str, Any]:
-    """A cloned voice as clients see it."""
+def cloned_body(voice: Voice, person: str) -> dict[str, Any]:
+    """A cloned voice as clients see it.
+
+    Of one that somebody else shares nothing is told that was said of its speaker or by them.
+
+    Args:
+        voice: The person's own, or shared.
+        person: Who asks.
+    """
     told = voice.model_dump(mode="json", exclude={"owner", "similarity"})
+    mine = voice.owner == person
+    if not mine:
+        told |= {"consent": None, "transcript": None, "checks": [], "pitch": None, "error": None}
     return {
         "object": "kuaimei.voice",
         "kind": "cloned",
         **told,
+        "mine": mine,
         "sample": f"{PATH}/{voice.id}/sample",
-        "reference": f"{PATH}/{voice.id}/reference",
+        "reference": f"{PATH}/{voice.id}/reference" if mine else None,
     }
 
 
@@ -86,18 +87,39 @@ Library: TypeAlias = Annotated[VoiceLibrary, Depends(_library)]
 
 @router.get("", response_model=None)
 async def list_voices(house: InHouse, owner: Owner) -> Response:
-    """All of them: the stock ones, of which the first is the synthesiser's own choice, then the newest."""
+    """All of them: the stock ones, of which the first is the synthesiser's own choice, then the newest.
+
+    Cloned ones are one's own (``mine``) and those that others share with all.
+    """
     stock = stock_voices(house)
     cloned = () if house.voices is None else await house.voices.voices(owner)
-    return await in_json(
-        lambda: {"object": "list", "data": [*voice_bodies(stock), *(cloned_body(voice) for voice in cloned)]}
-    )
+
+    def body() -> dict[str, Any]:
+        return {
+            "object": "list",
+            "data": [*voice_bodies(stock), *(cloned_body(voice, owner) for voice in cloned)],
+        }
+
+    return await in_json(body)
 
 
 @router.get("/texts")
 async def get_texts() -> dict[str, Any]:
     """What to declare when a voice is added, and what to read aloud for it, in each language."""
     return {"object": "kuaimei.voice.texts", "consent": STATEMENTS, "read_aloud": READ_ALOUD}
+
+
+@router.get("/learning")
+async def get_learning(library: Library) -> dict[str, Any]:
+    """How far the environment in which voices are learned is; it is made by itself."""
+    state = library.room.environment.state
+    return {
+        "object": "kuaimei.learning_environment",
+        "state": state.state,
+        "progress": state.progress,
+        "detail": state.detail,
+        "eta_s": state.eta_s,
+    }
 
 
 @router.post("", status_code=201)
@@ -123,18 +145,14 @@ async def add_voice(
 
     async def enrolled() -> Voice:
         async with gate.enter():
-            path = await asyncio.to_thread(_to_disk, file)
-            try:
-                return await library.enrol(
-                    path,
-                    name=title,
-                    consent=consent,
-                    owner=owner,
-                    transcript=transcript,
-                    language=language or None,
-                )
-            finally:
-                await asyncio.to_thread(path.unlink, True)
+            return await library.enrol(
+                file.file,
+                name=title,
+                consent=consent,
+                owner=owner,
+                transcript=transcript,
+                language=language or None,
+            )
 
     try:
         voice = await attended(request, enrolled())
@@ -142,7 +160,7 @@ async def add_voice(
         body = error_body(str(error), 422, code=error.kind, param="file")
         body["error"]["checks"] = [check.model_dump(mode="json") for check in error.checks]
         return JSONResponse(body, status_code=422)
-    return JSONResponse(cloned_body(voice), status_code=201)
+    return JSONResponse(cloned_body(voice, owner), status_code=201)
 
 
 @router.get("/{voice}")
@@ -150,20 +168,22 @@ async def get_voice(voice: str, house: InHouse, owner: Owner) -> dict[str, Any]:
     """One of them."""
     if voice in stock_voices(house):
         return voice_bodies([voice])[0]
-    return cloned_body(await _library(house).voice(voice, owner))
+    return cloned_body(await _library(house).voice(voice, owner), owner)
 
 
 class _Change(BaseModel):
     name: WellFormedText | None = Field(default=None, min_length=1, max_length=NAME_LIMIT)
     transcript: WellFormedText | None = Field(default=None, max_length=TRANSCRIPT_LIMIT)
+    shared: bool | None = None
 
 
 @router.patch("/{voice}")
 async def change_voice(voice: str, change: _Change, library: Library, owner: Owner) -> dict[str, Any]:
-    """Rename it, or correct what is said in its reference."""
+    """Rename it, correct what is said in its reference, share it with all or not any more."""
     name = None if change.name is None else _text(change.name, "name")
     transcript = None if change.transcript is None else " ".join(change.transcript.split())
-    return cloned_body(await library.change(voice, owner, name=name, transcript=transcript))
+    changed = await library.change(voice, owner, name=name, transcript=transcript, shared=change.shared)
+    return cloned_body(changed, owner)
 
 
 @router.delete("/{voice}", status_code=204)
@@ -182,13 +202,13 @@ async def learn_voice(
     voice: str, library: Library, owner: Owner, wish: _Learn | None = None
 ) -> dict[str, Any]:
     """Learn it further, in the background."""
-    return cloned_body(await library.learn(voice, owner, wish.step if wish else None))
+    return cloned_body(await library.learn(voice, owner, wish.step if wish else None), owner)
 
 
 @router.post("/{voice}/learn/cancel")
 async def stop_learning(voice: str, library: Library, owner: Owner) -> dict[str, Any]:
     """Stop learning it; to learn it again goes on from there."""
-    return cloned_body(await library.stop_learning(voice, owner))
+    return cloned_body(await library.stop_learning(voice, owner), owner)
 
 
 @router.get("/{voice}/reference")
@@ -231,10 +251,3 @@ def _text(given: str, param: str) -> str:
     if text := " ".join(given.split()):
         return text
     raise ApiError(f"{param} is empty", code="invalid_value", param=param)
-
-
-def _to_disk(upload: UploadFile) -> Path:
-    with tempfile.NamedTemporaryFile(prefix="kuaimei-voice-", delete=False) as file:
-        upload.file.seek(0)
-        shutil.copyfileobj(upload.file, file, _PIECE)
-        return Path(file.name)

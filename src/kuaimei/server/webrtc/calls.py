@@ -13,14 +13,13 @@ from starlette.responses import Response
 
 from kuaimei.errors import KuaimeiError, NotFound
 from kuaimei.server import ice
-from kuaimei.server.connections import is_loopback
 from kuaimei.server.errors import ApiError
 from kuaimei.server.realtime.protocol import ProtocolError, new_id, read_object
 from kuaimei.server.realtime.reception import Reception, TurnedAway, Visit, Wish
 from kuaimei.server.realtime.transport import Client, Goodbye
-from kuaimei.server.rest.common import InHouse, Owner
+from kuaimei.server.rest.common import InHouse, Me, Owner
 from kuaimei.server.webrtc.call import Call
-from kuaimei.settings import ServerSettings
+from kuaimei.settings import ServerSettings, is_loopback
 
 __all__ = ["Calls", "router"]
 
@@ -140,7 +139,7 @@ class Calls:
 async def create_call(
     request: Request,
     house: InHouse,
-    owner: Owner,
+    caller: Me,
     model: Annotated[str, Query()] = "",
     session: Annotated[str, Query()] = "",
     takeover: Annotated[bool, Query()] = False,
@@ -162,7 +161,7 @@ async def create_call(
         # As over WebSocket: a model that is not there is told, and the house's own answers.
         model = update["model"]
         update = {name: value for name, value in update.items() if name != "model"}
-    client = Client(owner, request.headers.get("user-agent", "")[:200], "webrtc")
+    client = Client(caller, request.headers.get("user-agent", "")[:200], "webrtc")
     earlier = session or request.headers.get("x-kuaimei-session", "")
     wish = Wish(model, earlier, takeover, person)
     calls: Calls = request.app.state.calls

@@ -41,7 +41,10 @@ def main(arguments: list[str]) -> int:
         reports.failed(str(error))
         return 1
     except ImportError as error:
-        reports.failed(f"the packages for learning voices are not complete ({error}); run: make setup")
+        reports.failed(
+            f"the packages for learning voices are not complete ({error}): delete the folder "
+            "learning-environment in the data folder, and it is made again"
+        )
         return 1
     except MemoryError:
         reports.failed("there is not enough memory to learn a voice: about 4 GB are needed")

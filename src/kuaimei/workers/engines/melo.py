@@ -7,7 +7,6 @@ no path is given; and OpenVoice's ``openvoice.api.ToneColorConverter``: ``__init
 samples, with its inaudible watermark. Tested against that contract, not against weights.
 """
 
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from kuaimei.audio.pcm import from_float, to_float
 from kuaimei.audio.resample import resample
 from kuaimei.errors import SettingsError
 from kuaimei.settings import Settings
+from kuaimei.system.files import anonymous_file, path_of
 from kuaimei.workers.engines._device import device_of
 from kuaimei.workers.reading import sentences, simplified
 from kuaimei.workers.threaded import opened_in_a_thread
@@ -52,10 +52,10 @@ class _Melo:
                 yield to_float(resample(pcm, rate, self.sample_rate))
                 continue
             colour = self._colour(speech.reference.path)
-            with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+            with anonymous_file() as file:
                 file.write(encode(pcm, rate, "wav"))
                 file.flush()
-                changed = self._converter.convert(file.name, self._own_colour, colour, None)
+                changed = self._converter.convert(str(path_of(file)), self._own_colour, colour, None)
             yield np.asarray(changed, np.float32)
 
     def _colour(self, path: Path) -> Any:

@@ -64,4 +64,4 @@ def test_without_torch_it_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "job.json").write_text(json.dumps(given), encoding="utf-8")
     status, events = run(str(tmp_path))
     assert status == 1
-    assert "make setup" in str(events[0]["message"])
+    assert "delete the folder learning-environment" in str(events[0]["message"])

@@ -1,6 +1,8 @@
 import { useEffect, useRef, useState } from "react";
 
+import { Refused } from "../../api/http";
 import { getSound } from "../../api/rest";
+import { client } from "../../app/client";
 import { outputContext } from "../../realtime/sound";
 import { peaks } from "./drawing";
 
@@ -40,7 +42,11 @@ export function useClip(audio: string): Clip {
         if (gone) URL.revokeObjectURL(url);
         else setHeard(found);
       },
-      () => (gone ? undefined : setHeard("failed")),
+      (error: unknown) => {
+        if (gone) return;
+        setHeard("failed");
+        if (error instanceof Refused && error.status === 404) client.dispatch({ type: "local.gone", audio });
+      },
     );
     return () => {
       gone = true;

@@ -16,7 +16,9 @@ export function Composer() {
     const said = text.trim();
     if (said === "") return;
     setText("");
-    void client.type(said);
+    void client.type(said).then((sent) => {
+      if (!sent) setText((now) => now || said); // what was written is not lost
+    });
   };
   return (
     <form

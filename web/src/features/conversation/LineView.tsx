@@ -58,6 +58,7 @@ export const LineView = memo(function LineView({ line, position, encore }: Props
           {line.audio && line.analysis?.state === "scored" && (
             <Mark analysis={line.analysis} opened={analysing} onClick={() => setAnalysing(!analysing)} />
           )}
+          {line.silenced && <small className={classes.silenced}>{words.line.silenced}</small>}
           {line.text && <Copy text={line.text} />}
           {mine && line.text && (
             <Tool label={words.line.edit} onClick={() => setEditing(true)}>

@@ -3,7 +3,9 @@ import { IconPlayerPauseFilled, IconPlayerPlayFilled } from "@tabler/icons-react
 import { useEffect, useRef, useState } from "react";
 import WaveSurfer from "wavesurfer.js";
 
+import { Refused } from "../../api/http";
 import { getSound } from "../../api/rest";
+import { client } from "../../app/client";
 import { useWords } from "../../i18n";
 import { clock } from "./clock";
 import classes from "./Replay.module.css";
@@ -58,7 +60,11 @@ export default function Replay({ audio, hq }: Props) {
     surfer.on("error", () => setState("failed"));
     getSound(shown).then(
       (blob) => (gone ? undefined : surfer.loadBlob(blob)),
-      () => (gone ? undefined : setState("failed")),
+      (error: unknown) => {
+        if (gone) return;
+        if (error instanceof Refused && error.status === 404) client.dispatch({ type: "local.gone", audio: shown });
+        else setState("failed");
+      },
     );
     return () => {
       gone = true;

@@ -2,6 +2,7 @@ import { Button, SegmentedControl } from "@mantine/core";
 import { IconHandStop, IconMicrophone, IconPlayerStopFilled } from "@tabler/icons-react";
 
 import { client, useClient } from "../../app/client";
+import { useMe } from "../../app/identity";
 import { prefer, usePreferences } from "../../app/preferences";
 import { useWords } from "../../i18n";
 import type { Words } from "../../i18n/words";
@@ -12,9 +13,9 @@ import { Orb, type Mood } from "./Orb";
 import classes from "./TalkDock.module.css";
 
 export function moodOf(state: ClientState, mode: Mode): Mood {
-  const { connection, session, talking, pressed, encore } = state;
+  const { connection, session, talking, asking, pressed, encore } = state;
   const coming = connection.kind === "connecting" || connection.kind === "waiting" || connection.kind === "reconnecting";
-  if (coming) return "connecting";
+  if (coming || asking) return "connecting";
   if (session.held) return "hearing";
   if (pressed) return "hearing";
   if (session.phase === "speaking") return "speaking";
@@ -36,6 +37,7 @@ function caption(mood: Mood, state: ClientState, mode: Mode, words: Words["talk"
 export function TalkDock({ empty }: { empty: boolean }) {
   const words = useWords();
   const { mode } = usePreferences();
+  const me = useMe();
   const state = useClient();
   const mood = moodOf(state, mode);
   const answering = state.session.response !== null || state.session.phase === "speaking" || state.encore !== null;
@@ -45,6 +47,7 @@ export function TalkDock({ empty }: { empty: boolean }) {
         <div className={classes.hero}>
           <h2>{words.hero}</h2>
           <p>{mode === "push-to-talk" ? words.heroPushToTalk : words.heroHandsFree}</p>
+          {me && !me.keeping.keep && <p data-unkept>{words.account.notice.unkept}</p>}
         </div>
       )}
       <div className={classes.row}>

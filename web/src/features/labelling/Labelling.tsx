@@ -60,7 +60,7 @@ function Name({ rater, words, onNamed }: { rater: string; words: LabelWords; onN
 }
 
 function Round({ rater, words, onRename }: { rater: string; words: LabelWords; onRename: () => void }) {
-  const { problems, retry } = useWords();
+  const { retry } = useWords();
   const { state, progress, skipped, give, skip, again } = useRating(rater);
   const done = state.kind === "nothing" && progress !== null && progress.total > 0;
   return (
@@ -73,9 +73,7 @@ function Round({ rater, words, onRename }: { rater: string; words: LabelWords; o
           </p>
         )}
         {state.kind === "nothing" && <p role="status">{done ? words.done : words.nothing}</p>}
-        {(state.kind === "failed" || state.kind === "key") && (
-          <p role="alert">{state.kind === "key" ? problems.key.body : words.failed}</p>
-        )}
+        {state.kind === "failed" && <p role="alert">{words.failed}</p>}
         {state.kind === "open" && (
           <>
             <p className={classes.soft}>{words.said}</p>

@@ -8,7 +8,6 @@ export type RatingState =
   | { kind: "loading" }
   | { kind: "open"; clip: ToRate; sound: string | null }
   | { kind: "nothing" }
-  | { kind: "key" }
   | { kind: "failed" };
 
 interface Rater {
@@ -47,8 +46,8 @@ export function useRating(rater: string): Rater {
         URL.revokeObjectURL(url.current);
         url.current = sound ?? "";
         setState(found ? { kind: "open", clip: found, sound } : { kind: "nothing" });
-      } catch (error) {
-        if (mine === asked.current) setState({ kind: error instanceof NeedsKey ? "key" : "failed" });
+      } catch {
+        if (mine === asked.current) setState({ kind: "failed" });
       }
     },
     [rater],
@@ -73,7 +72,7 @@ export function useRating(rater: string): Rater {
         await rate(state.clip.id, rating, rater);
       } catch (error) {
         if (!(error instanceof Refused && error.status === 404)) {
-          setState({ kind: error instanceof NeedsKey ? "key" : "failed" });
+          setState({ kind: "failed" });
           return;
         }
         // It was deleted meanwhile: the next one.

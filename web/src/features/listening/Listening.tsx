@@ -57,7 +57,7 @@ function OneTrial({ state, called, trial }: TrialProps) {
     );
   }
   if (!("trial" in state)) {
-    const told = state.kind === "key" ? words.problems.key.body : state.kind === "nothing" ? listen.nothing : listen.failed;
+    const told = state.kind === "nothing" ? listen.nothing : listen.failed;
     return (
       <div className={classes.card} role="alert">
         <p>{told}</p>

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 
-import { NeedsKey, Refused } from "../../api/http";
+import { Refused } from "../../api/http";
 import { judge, nextTrial, type Choice, type Judgement, type PairKind, type Trial } from "../../api/listening";
 import { getSound } from "../../api/rest";
 
@@ -9,7 +9,6 @@ export type TrialState =
   | { kind: "open"; trial: Trial; a: string; b: string }
   | { kind: "judged"; trial: Trial; a: string; b: string; judgement: Judgement }
   | { kind: "nothing" }
-  | { kind: "key" }
   | { kind: "failed" };
 
 interface OneTrial {
@@ -55,7 +54,7 @@ export function useTrial(kind: PairKind | null, judged: () => void): OneTrial {
         if (mine !== asked.current) return;
         const gone = error instanceof Refused && error.status === 404;
         if (gone && error.code !== "nothing_to_compare" && attempt < TRIES) continue;
-        setState({ kind: error instanceof NeedsKey ? "key" : gone ? "nothing" : "failed" });
+        setState({ kind: gone ? "nothing" : "failed" });
         return;
       }
     }
@@ -80,7 +79,7 @@ export function useTrial(kind: PairKind | null, judged: () => void): OneTrial {
         setReplaced(error.status === 404);
         void load();
       } else {
-        setState({ kind: error instanceof NeedsKey ? "key" : "failed" });
+        setState({ kind: "failed" });
       }
     }
   };

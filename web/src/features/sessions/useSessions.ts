@@ -1,7 +1,6 @@
 import { useDebouncedValue } from "@mantine/hooks";
 import { useCallback, useEffect, useRef, useState } from "react";
 
-import { NeedsKey } from "../../api/http";
 import { deleteSession, hqOf, keeps, listSessions, listUtterances, loadLines, renameSession, type Session } from "../../api/rest";
 import { client, useClient } from "../../app/client";
 import { usePolling } from "../../app/polling";
@@ -30,6 +29,8 @@ export function useSessions(): Sessions {
   const [search, setSearch] = useState("");
   const [wanted] = useDebouncedValue(search, 250);
   const asked = useRef(0);
+  /** Deleted here; the server may take a while, and they are gone all the same. */
+  const removed = useRef(new Set<string>());
 
   const load = useCallback(
     async (before?: string) => {
@@ -42,13 +43,12 @@ export function useSessions(): Sessions {
         }
         const found = await listSessions(wanted, before);
         if (mine !== asked.current) return;
-        setList((known) => (before ? [...known, ...found.data] : found.data));
+        const there = found.data.filter(({ id }) => !removed.current.has(id));
+        setList((known) => (before ? [...known, ...there] : there));
         setMore(found.has_more ?? false);
         setState("ready");
-      } catch (error) {
-        if (mine !== asked.current) return;
-        setState("failed");
-        if (error instanceof NeedsKey) client.needKey();
+      } catch {
+        if (mine === asked.current) setState("failed");
       }
     },
     [wanted],
@@ -75,6 +75,7 @@ export function useSessions(): Sessions {
     remove: async (id) => {
       if (client.snapshot().session.id === id) client.open(null, []);
       await deleteSession(id);
+      removed.current.add(id);
       await load();
     },
   };
@@ -82,6 +83,7 @@ export function useSessions(): Sessions {
 
 /** After each turn: its recordings can be replayed, and the list has it. */
 function useRecordings(load: () => Promise<void>): void {
+  const deleted = useRef(new Set<string>());
   const look = useCallback(async () => {
     const { id } = client.snapshot().session;
     if (id === null) return;
@@ -90,7 +92,7 @@ function useRecordings(load: () => Promise<void>): void {
       const utterances = await listUtterances(id);
       if (client.snapshot().session.id !== id) return;
       const found = utterances.flatMap((one) =>
-        one.audio && one.is_turn
+        one.audio && one.is_turn && !deleted.current.has(one.voice)
           ? [
               {
                 id: one.id,
@@ -103,7 +105,8 @@ function useRecordings(load: () => Promise<void>): void {
             ]
           : [],
       );
-      client.dispatch({ type: "local.recordings", found });
+      const silenced = utterances.filter((one) => !one.audio || deleted.current.has(one.voice)).map(({ id: utterance }) => utterance);
+      client.dispatch({ type: "local.recordings", found, silenced });
     } catch {
       // Nothing is kept, or the server is away: then there is nothing to replay.
     }
@@ -112,12 +115,22 @@ function useRecordings(load: () => Promise<void>): void {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const stop = client.watch((event) => {
       if (event.type === "local.ready") void load();
+      if (event.type === "local.voice_deleted") {
+        deleted.current.add(event.voice);
+        void look();
+      }
       if (event.type !== "kuaimei.turn.timing" && event.type !== "response.done") return;
       clearTimeout(timer);
       timer = setTimeout(() => void look().then(load), KEPT_AFTER_MS);
     });
+    // A voice, or a recording, may have been deleted at another page meanwhile.
+    const seen = () => {
+      if (!document.hidden && client.snapshot().session.lines.some(({ audio }) => audio !== null)) void look();
+    };
+    document.addEventListener("visibilitychange", seen);
     return () => {
       clearTimeout(timer);
+      document.removeEventListener("visibilitychange", seen);
       stop();
     };
   }, [load, look]);

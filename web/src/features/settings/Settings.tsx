@@ -6,6 +6,7 @@ import { client } from "../../app/client";
 import { prefer, usePreferences, type Preferences } from "../../app/preferences";
 import { useWords } from "../../i18n";
 import { microphones } from "../../realtime/microphone";
+import { Account } from "../account/Account";
 import classes from "./Settings.module.css";
 
 export function Settings() {
@@ -16,6 +17,7 @@ export function Settings() {
   const s = words.settings;
   return (
     <div className={classes.settings}>
+      <Account />
       <Field label={s.language}>
         <SegmentedControl
           fullWidth

@@ -1,10 +1,11 @@
-import { Button, CloseButton, PasswordInput, Progress } from "@mantine/core";
+import { Button, CloseButton, Progress } from "@mantine/core";
 import { IconAlertTriangle, IconInfoCircle } from "@tabler/icons-react";
 import { useEffect, useState, type ReactNode } from "react";
 
-import { rememberKey } from "../../api/http";
 import { getStatus } from "../../api/rest";
+import { useAccess } from "../../app/access";
 import { client, useClient } from "../../app/client";
+import { useMe } from "../../app/identity";
 import { useWords } from "../../i18n";
 import type { Problem } from "../../realtime/problems";
 import classes from "./Notices.module.css";
@@ -16,12 +17,15 @@ const BEING_MENDED: ReadonlySet<Problem> = new Set(["loading", "full", "in-use"]
 export function Notices() {
   const words = useWords();
   const { problem, connection, session } = useClient();
+  const access = useAccess();
+  const me = useMe();
+  const [told, setTold] = useState(false);
+  if (problem === "key" || problem === "revoked") return null; // the sign-in takes the place of the page
   if (problem !== null) {
     const { title, body } = words.problems[problem];
     return (
       <Notice title={title} body={body} calm={BEING_MENDED.has(problem)} kind={problem}>
         {problem === "loading" && <Loading />}
-        {problem === "key" && <Key />}
         {problem === "in-use" && (
           <Button size="xs" variant="default" onClick={() => void client.takeOver()}>
             {words.continueHere}
@@ -41,6 +45,13 @@ export function Notices() {
   if (session.error !== null) {
     return <Notice title={words.errorTitle} body={session.error.message} kind="error" />;
   }
+  // Somebody may have been sent an address that leads into the account of another.
+  if (access.kind === "in" && access.fromAddress && (me?.via === "key" || me?.via === "api_key") && !told) {
+    const { who } = words.account;
+    return (
+      <Notice title={who.fromAddress(me.name)} body={who.fromAddressBody} calm kind="from-address" onClose={() => setTold(true)} />
+    );
+  }
   return null;
 }
 
@@ -49,10 +60,11 @@ interface NoticeProps {
   body: string;
   kind: string;
   calm?: boolean;
+  onClose?: () => void;
   children?: ReactNode;
 }
 
-function Notice({ title, body, kind, calm = false, children }: NoticeProps) {
+function Notice({ title, body, kind, calm = false, onClose = () => client.dismiss(), children }: NoticeProps) {
   const words = useWords();
   const Icon = calm ? IconInfoCircle : IconAlertTriangle;
   return (
@@ -63,7 +75,7 @@ function Notice({ title, body, kind, calm = false, children }: NoticeProps) {
         <p>{body}</p>
         {children}
       </div>
-      <CloseButton aria-label={words.close} onClick={() => client.dismiss()} />
+      <CloseButton aria-label={words.close} onClick={onClose} />
     </section>
   );
 }
@@ -87,31 +99,5 @@ function Loading() {
       <Progress value={percent} animated={progress === null} striped={progress === null} aria-label={words.problems.loading.title} />
       {progress !== null && <small>{words.progress(percent)}</small>}
     </>
-  );
-}
-
-function Key() {
-  const words = useWords();
-  const [key, setKey] = useState("");
-  return (
-    <form
-      className={classes.key}
-      onSubmit={(event) => {
-        event.preventDefault();
-        rememberKey(key.trim());
-        location.reload(); // everything on the page is asked for anew
-      }}
-    >
-      <PasswordInput
-        aria-label={words.keyLabel}
-        placeholder={words.keyLabel}
-        value={key}
-        onChange={(event) => setKey(event.currentTarget.value)}
-        autoComplete="off"
-      />
-      <Button type="submit" disabled={key.trim() === ""}>
-        {words.keyUse}
-      </Button>
-    </form>
   );
 }

@@ -2,9 +2,7 @@ import { ActionIcon, Button, Checkbox, Progress, SegmentedControl, TextInput } f
 import { IconArrowLeft } from "@tabler/icons-react";
 import { useEffect, useLayoutEffect, useRef, useState, type FormEvent } from "react";
 
-import { NeedsKey } from "../../api/http";
 import { addVoice, getTexts, ReferenceRefused, type Check, type Texts, type Voice } from "../../api/voices";
-import { client } from "../../app/client";
 import { usePreferences } from "../../app/preferences";
 import { useWords } from "../../i18n";
 import classes from "./AddVoice.module.css";
@@ -43,7 +41,6 @@ export default function AddVoice({ onAdded, onBack }: Props) {
   const [texts, setTexts] = useState<Texts | null>(null);
   useEffect(() => {
     getTexts().then(setTexts, (error: unknown) => {
-      if (error instanceof NeedsKey) client.needKey();
       setState({ kind: "refused", message: error instanceof Error ? error.message : "", checks: [] });
     });
   }, []);
@@ -67,7 +64,6 @@ export default function AddVoice({ onAdded, onBack }: Props) {
       onAdded(await addVoice(given, (share) => setState({ kind: "sending", share }), signal));
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof NeedsKey) client.needKey();
       const checks = error instanceof ReferenceRefused ? error.checks : [];
       setState({ kind: "refused", message: error instanceof Error ? error.message : own.sendFailed, checks });
     }

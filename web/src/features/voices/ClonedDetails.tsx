@@ -1,8 +1,8 @@
-import { Button, Textarea } from "@mantine/core";
+import { Button, Switch, Textarea } from "@mantine/core";
 import { IconPencil, IconTrash } from "@tabler/icons-react";
 import { useEffect, useState, type FormEvent } from "react";
 
-import { changeVoice, deleteVoice, type Cloned, type Voice } from "../../api/voices";
+import { changeVoice, deleteVoice, type Cloned, type LearningEnvironment, type Voice } from "../../api/voices";
 import { Confirm } from "../../app/Confirm";
 import { Rename } from "../../app/Rename";
 import { useWords } from "../../i18n";
@@ -18,12 +18,13 @@ interface Props {
   voice: Voice;
   cloned: Cloned;
   sample: Sample;
+  environment: LearningEnvironment | null;
   onChanged: () => void;
   onDeleted: () => void;
 }
 
 /** All that is known of a cloned voice, and all that can be done with it. */
-export function ClonedDetails({ voice, cloned, sample, onChanged, onDeleted }: Props) {
+export function ClonedDetails({ voice, cloned, sample, environment, onChanged, onDeleted }: Props) {
   const { own } = useWords();
   const [asking, setAsking] = useState<"rename" | "delete" | null>(null);
   const [failed, setFailed] = useState(false);
@@ -45,7 +46,15 @@ export function ClonedDetails({ voice, cloned, sample, onChanged, onDeleted }: P
       {cloned.state === "ready" && (
         <p className={classes.soft}>{cloned.label === "cloned" ? own.clonedNote : own.similarNote}</p>
       )}
-      {cloned.state === "ready" && <LearningView id={voice.id} learning={cloned.learning} attempt={attempt} onChanged={onChanged} />}
+      {cloned.state === "ready" && (
+        <LearningView
+          id={voice.id}
+          learning={cloned.learning}
+          environment={environment}
+          attempt={attempt}
+          onChanged={onChanged}
+        />
+      )}
       <div className={classes.reference}>
         <PlayButton
           sample={sample}
@@ -65,6 +74,12 @@ export function ClonedDetails({ voice, cloned, sample, onChanged, onDeleted }: P
         />
       )}
       <Checks checks={cloned.checks} />
+      <Switch
+        label={own.share}
+        description={own.shareHint}
+        checked={voice.shared}
+        onChange={(event) => attempt(changeVoice(voice.id, { shared: event.currentTarget.checked }), onChanged)}
+      />
       <p className={classes.soft} title={cloned.consent.statement}>
         {own.agreed(cloned.consent.speaker)} <time dateTime={cloned.consent.at}>{day(cloned.consent.at)}</time>
       </p>

@@ -2,7 +2,7 @@ import { ActionIcon, Badge, Collapse, Loader, Radio } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconChevronDown } from "@tabler/icons-react";
 
-import type { Cloned, Voice } from "../../api/voices";
+import type { Cloned, LearningEnvironment, Voice } from "../../api/voices";
 import { useWords } from "../../i18n";
 import type { OwnVoiceWords } from "../../i18n/own-voice";
 import { ClonedDetails } from "./ClonedDetails";
@@ -15,17 +15,19 @@ interface Props {
   voice: Voice;
   chosen: boolean;
   sample: Sample;
+  environment: LearningEnvironment | null;
   /** It is to be looked at again. */
   onChanged: () => void;
   onDeleted: () => void;
 }
 
 /** A cloned voice in the list: to be chosen and heard, and opened for all the rest. */
-export function ClonedVoice({ voice, chosen, sample, onChanged, onDeleted }: Props) {
+export function ClonedVoice({ voice, chosen, sample, environment, onChanged, onDeleted }: Props) {
   const words = useWords();
   const { cloned } = voice;
   const [open, setOpen] = useDisclosure(cloned?.state !== "ready");
   if (!cloned) return null;
+  if (!voice.mine) return <OthersVoice voice={voice} cloned={cloned} chosen={chosen} sample={sample} />;
   return (
     <li className={classes.voice} data-voice={voice.id} data-state={cloned.state}>
       <div className={list.row} data-chosen={chosen || undefined}>
@@ -51,8 +53,34 @@ export function ClonedVoice({ voice, chosen, sample, onChanged, onDeleted }: Pro
         </ActionIcon>
       </div>
       <Collapse expanded={open}>
-        <ClonedDetails voice={voice} cloned={cloned} sample={sample} onChanged={onChanged} onDeleted={onDeleted} />
+        <ClonedDetails voice={voice} cloned={cloned} sample={sample} environment={environment} onChanged={onChanged} onDeleted={onDeleted} />
       </Collapse>
+    </li>
+  );
+}
+
+/** One that somebody else shares: to be chosen and heard, and nothing else. */
+function OthersVoice({ voice, cloned, chosen, sample }: Pick<Props, "voice" | "chosen" | "sample"> & { cloned: Cloned }) {
+  const words = useWords();
+  return (
+    <li className={classes.voice} data-voice={voice.id} data-state={cloned.state} data-others>
+      <div className={list.row} data-chosen={chosen || undefined}>
+        <Radio
+          value={voice.id}
+          label={voice.name}
+          description={words.own.others}
+          disabled={cloned.state !== "ready"}
+          className={list.radio}
+        />
+        <State cloned={cloned} words={words.own} />
+        <PlayButton
+          sample={sample}
+          id={voice.id}
+          audio={voice.sample}
+          label={words.voices.sample(voice.name)}
+          stop={words.voices.stopSample}
+        />
+      </div>
     </li>
   );
 }

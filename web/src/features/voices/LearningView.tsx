@@ -1,26 +1,28 @@
 import { Button, Progress } from "@mantine/core";
 
-import { cancelLearning, learnVoice, type Learning } from "../../api/voices";
+import { cancelLearning, learnVoice, type Learning, type LearningEnvironment } from "../../api/voices";
 import { useWords } from "../../i18n";
 import classes from "./ClonedVoice.module.css";
-import { minutes, percent } from "./learning";
+import { isComing, minutes, percent } from "./learning";
 
 interface Props {
   id: string;
   learning: Learning;
+  environment: LearningEnvironment | null;
   attempt: (work: Promise<void>, then: () => void) => void;
   onChanged: () => void;
 }
 
 /** How far the learning of a voice has come, and what can be done about it. */
-export function LearningView({ id, learning, attempt, onChanged }: Props) {
+export function LearningView({ id, learning, environment, attempt, onChanged }: Props) {
   const own = useWords().own;
   const { step, state } = learning;
   const under = state === "running" || state === "paused";
   const going = under || state === "waiting";
   const done = state === "done" && step === "decoder";
   const left = state === "running" ? minutes(learning.eta_s) : null;
-  const told = state === "running" ? own.percent(percent(learning.progress)) : own[state];
+  const early = state === "waiting" && environment !== null && isComing(environment);
+  const told = early ? own.waitsForEnvironment : state === "running" ? own.percent(percent(learning.progress)) : own[state];
   return (
     <section className={classes.learning} data-learning={state} aria-label={own.learning}>
       <p>

@@ -8,10 +8,12 @@ import type { Voice } from "../../api/voices";
 import { client, useClient } from "../../app/client";
 import { prefer, usePreferences } from "../../app/preferences";
 import { useWords } from "../../i18n";
+import { Environment } from "./Environment";
 import { ClonedVoice } from "./ClonedVoice";
 import { byLanguage } from "./languages";
 import { nameOf } from "./names";
 import { PlayButton } from "./PlayButton";
+import { useEnvironment } from "./useEnvironment";
 import { useSample } from "./useSample";
 import { useVoices } from "./useVoices";
 import classes from "./Voices.module.css";
@@ -26,6 +28,7 @@ export function Voices() {
   const [usual, setUsual] = useState("");
   const voices = useVoices();
   const sample = useSample();
+  const environment = useEnvironment();
   const [adding, setAdding] = useDisclosure(false);
   useEffect(() => {
     getStatus().then(
@@ -42,6 +45,7 @@ export function Voices() {
   const cloned = voices.list.filter((one) => one.cloned !== null).sort(newestFirst);
   const gone = (id: string) => {
     voices.drop(id);
+    client.voiceDeleted(id);
     if (id === chosen) choose(usual === id ? (stock[0]?.id ?? "") : usual);
   };
   if (adding) {
@@ -84,6 +88,7 @@ export function Voices() {
                 {words.own.add}
               </Button>
             </div>
+            <Environment environment={environment} />
             {cloned.length === 0 && voices.state === "ready" && <p className={classes.note}>{words.own.none}</p>}
             <ul className={classes.list}>
               {cloned.map((one) => (
@@ -92,6 +97,7 @@ export function Voices() {
                   voice={one}
                   chosen={one.id === chosen}
                   sample={sample}
+                  environment={environment}
                   onChanged={() => void voices.refresh(one.id)}
                   onDeleted={() => gone(one.id)}
                 />

@@ -1,4 +1,11 @@
-/** Numbers of learning, as people say them. */
+/** Learning, as people speak of it. */
+
+import type { LearningEnvironment } from "../../api/voices";
+
+/** What voices are learned in is not there yet, and will be. */
+export function isComing({ state }: LearningEnvironment): boolean {
+  return state === "making" || state === "waiting";
+}
 
 export function percent(share: number): string {
   return String(Math.floor(Math.max(0, Math.min(1, share)) * 100));

@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import { client } from "../../app/client";
+import { permit } from "../../app/notice";
 import { preferences } from "../../app/preferences";
 import { openMicrophone, releaseMicrophone } from "../../realtime/microphone";
 import { RATE } from "../../realtime/pcm";
@@ -59,6 +60,10 @@ export function useTaking(taken: (file: Blob) => void): Taking {
     client.quiet(); // what is read aloud is not meant for the conversation
     setState("opening");
     setSeconds(0);
+    if (!(await permit())) {
+      setState("idle");
+      return;
+    }
     let stream: MediaStream | null = null;
     try {
       stream = await openMicrophone(preferences().microphone, true);

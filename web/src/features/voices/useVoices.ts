@@ -2,6 +2,7 @@ import { useCallback, useEffect, useState } from "react";
 
 import { Refused } from "../../api/http";
 import { getVoice, isMoving, listVoices, type Voice } from "../../api/voices";
+import { client } from "../../app/client";
 import { usePolling } from "../../app/polling";
 
 const POLL_MS = 2_000;
@@ -42,7 +43,10 @@ export function useVoices(): Voices {
         put(await getVoice(id));
       } catch (error) {
         // Anything else may be over the next time.
-        if (error instanceof Refused && error.status === 404) drop(id);
+        if (error instanceof Refused && error.status === 404) {
+          drop(id);
+          client.voiceDeleted(id);
+        }
       }
     },
     [put, drop],

@@ -14,6 +14,8 @@ describe("voices", () => {
       language: "",
       sample: "/s",
       cloned: null,
+      mine: true,
+      shared: false,
     });
   });
 

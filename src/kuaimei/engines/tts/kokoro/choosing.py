@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from kuaimei.engines.tts.kokoro.runtime import OnnxRuntime, Runtime, RuntimeName
 from kuaimei.engines.tts.kokoro.weights import load_voices
 from kuaimei.errors import WeightsError
 from kuaimei.settings import Settings
+from kuaimei.system.privacy import close_to_others
 
 __all__ = ["cache_folder", "candidates", "choose_runtime", "measure", "open_runtime", "remembered"]
 
@@ -141,7 +142,11 @@ def open_runtime(name: RuntimeName, folder: Path, threads: int, cache: Path | No
     """
     if name == "onnxruntime-int8":
         return OnnxRuntime(folder / "int8.onnx", threads)
-    return OpenVino(folder / "fp32.onnx", threads, "bf16" if name == "openvino-bf16" else "f32", cache)
+    precision: Literal["bf16", "f32"] = "bf16" if name == "openvino-bf16" else "f32"
+    opened = OpenVino(folder / "fp32.onnx", threads, precision, cache)
+    if cache is not None:
+        close_to_others(cache)  # OpenVINO lets everybody read what it keeps, whatever the umask says
+    return opened
 
 
 def cache_folder(settings: Settings) -> Path:

@@ -1,0 +1,269 @@
+"""Several people, many turns in a row, on the default models: does the server grow?
+
+    python -m bench.soak [--people 3] [--turns 300] [--json]
+
+Everybody says one sentence after another over WebSocket, in real time, each sentence a new one, and waits
+until the answer is complete before the next. The memory of the server and all its children is read every
+second; the slope is Theil and Sen's over the second half, with an interval of 95 % by blocks of a minute, so
+that neither a single jump nor neighbouring values that resemble each other decide it.
+Status 1 if a turn failed or was lost.
+"""
+
+import argparse
+import asyncio
+import base64
+import itertools
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+from websockets.asyncio.client import ClientConnection, connect
+
+from bench.server_process import server_process
+from kuaimei.audio.pcm import Pcm, to_bytes
+from kuaimei.audio.resample import resample
+from kuaimei.cli.console import note, print_json, print_table
+from kuaimei.dialogue.streams import whole
+from kuaimei.engines.tts import open_synthesizer
+from kuaimei.engines.types import TTSReq
+from kuaimei.settings import Settings
+from kuaimei.wiring import open_one
+
+_KEY = "a-key-for-the-soak-2f7c1d"
+_RATE = 24_000
+"""Of the Realtime protocol's PCM, in Hz."""
+_PACKET_S = 0.04
+_SILENCE_S = 30.0
+"""After a sentence: until it is understood, silence is sent as a microphone would."""
+_PATIENCE_S = 180.0
+_SAMPLE_S = 1.0
+_BLOCK_S = 60.0
+_RESAMPLES = 2000
+_PLACES = ("台北", "花蓮", "台南", "高雄", "金門", "澎湖", "宜蘭", "嘉義", "新竹", "屏東")
+_SUBJECTS = ("夜市", "天氣", "早餐", "火車", "老街", "海邊", "咖啡店", "博物館", "溫泉", "腳踏車道")
+_QUESTIONS = (
+    "{place}的{subject}怎麼樣？",
+    "我下個星期想去{place}看{subject}，你有什麼建議嗎？",
+    "請告訴我{place}最有名的{subject}。",
+    "如果只有三個小時，{place}的{subject}值得去嗎？",
+    "{place}跟{other}比起來，哪裡的{subject}比較好？",
+)
+
+
+@dataclass(slots=True)
+class Talk:
+    """What came of one person's turns.
+
+    Attributes:
+        turns: Begun.
+        first_audio_s: From the end of the sentence to the first sound of its answer, turn by turn.
+        failed: What failed, in the server's words.
+    """
+
+    turns: int = 0
+    first_audio_s: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """Growth in MB a minute: the estimate and its interval of 95 %; None: too short to tell."""
+
+    mb_per_min: float | None
+    low: float | None
+    high: float | None
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--people", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=300, help="of all people together")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    result = asyncio.run(run(args.people, args.turns))
+    if args.json:
+        print_json(result)
+    else:
+        print_table(
+            ["", "value"], [[name, value] for name, value in result.items() if not isinstance(value, list)]
+        )
+    sys.exit(bool(result["failed"]))
+
+
+async def run(people: int, turns: int) -> dict[str, Any]:
+    """Talk, and read the server's memory meanwhile."""
+    sentences = sentences_for(turns)
+    note(f"making {turns} sentences …")
+    clips = await _spoken(sentences)
+    with server_process(KUAIMEI_SERVER__API_KEY=_KEY) as address:
+        server = _server_at(address)
+        before = _memory_mb(server)
+        queue = iter(clips)
+        talks = [Talk() for _ in range(people)]
+        samples: list[tuple[float, float]] = []
+        watching = asyncio.ensure_future(_watch(server, samples))
+        started = time.monotonic()
+        try:
+            await asyncio.gather(*(_talk(address, queue, talk, talks, turns) for talk in talks))
+        finally:
+            watching.cancel()
+        took_s = time.monotonic() - started
+    firsts = sorted(itertools.chain.from_iterable(talk.first_audio_s for talk in talks))
+    half = [sample for sample in samples if sample[0] >= samples[len(samples) // 2][0]]
+    return {
+        "people": people,
+        "turns": len(firsts),
+        "minutes": round(took_s / 60, 1),
+        "ready_mb": round(before),
+        "after_mb": round(samples[-1][1]),
+        "peak_mb": round(max(mb for _, mb in samples)),
+        "slope_second_half": asdict(slope_of(half)),
+        "first_audio_p50_s": round(statistics.median(firsts), 2),
+        "first_audio_p95_s": round(firsts[int(0.95 * (len(firsts) - 1))], 2),
+        "first_audio_max_s": round(firsts[-1], 2),
+        "failed": [told for talk in talks for told in talk.failed],
+        "memory_mb_each_minute": [round(mb) for _, mb in samples[:: int(60 / _SAMPLE_S)]],
+    }
+
+
+def sentences_for(count: int) -> list[str]:
+    """``count`` sentences, no two alike while there are others, in an order that mixes their lengths."""
+    every = [
+        question.format(place=place, subject=subject, other=_PLACES[(number + 3) % len(_PLACES)])
+        for number, place in enumerate(_PLACES)
+        for subject in _SUBJECTS
+        for question in _QUESTIONS
+    ]
+    np.random.default_rng(7).shuffle(every)
+    return list(itertools.islice(itertools.cycle(every), count))
+
+
+def slope_of(samples: Sequence[tuple[float, float]]) -> Slope:
+    """The slope of (seconds, MB) by Theil and Sen over block means, its interval by resampling the blocks."""
+    seconds, values = (np.array(column) for column in zip(*samples, strict=True))
+    block = ((seconds - seconds[0]) // _BLOCK_S).astype(int)
+    at = np.array([seconds[block == number].mean() for number in np.unique(block)]) / 60
+    mb = np.array([values[block == number].mean() for number in np.unique(block)])
+    if len(at) < 3:
+        return Slope(None, None, None)
+    pairs = [(one, other) for one in range(len(at)) for other in range(one + 1, len(at))]
+    slopes = np.array([(mb[j] - mb[i]) / (at[j] - at[i]) for i, j in pairs])
+    first, second = np.array(pairs).T
+    random = np.random.default_rng(7)
+    found = []
+    for _ in range(_RESAMPLES):
+        weight = np.bincount(random.integers(0, len(at), len(at)), minlength=len(at))
+        chosen = np.repeat(slopes, weight[first] * weight[second])
+        if len(chosen):
+            found.append(float(np.median(chosen)))
+    low, high = np.percentile(found, [2.5, 97.5])
+    return Slope(round(float(np.median(slopes)), 3), round(float(low), 3), round(float(high), 3))
+
+
+async def _spoken(sentences: Sequence[str]) -> list[Pcm]:
+    clips = []
+    async with open_one(Settings(), "tts", open_synthesizer) as synthesizer:
+        voices = [voice for voice in synthesizer.voices if voice.startswith("z")]
+        for number, sentence in enumerate(sentences):
+            request = TTSReq(text=sentence, voice_id=voices[number % len(voices)])
+            pcm = await whole(synthesizer.stream(request))
+            clips.append(resample(pcm, synthesizer.sample_rate, _RATE))
+    return clips
+
+
+def _server_at(address: str) -> psutil.Process:
+    """The child that listens there."""
+    port = int(address.rpartition(":")[2])
+    for child in psutil.Process().children(recursive=True):
+        if any(c.laddr and c.laddr.port == port for c in child.net_connections("inet")):
+            return child
+    raise RuntimeError("the server is no child of this process")
+
+
+def _memory_mb(server: psutil.Process) -> float:
+    """Of the server and its children, shared pages counted once (PSS)."""
+    total = 0
+    for process in (server, *server.children(recursive=True)):
+        try:
+            total += process.memory_full_info().pss
+        except psutil.Error:
+            continue  # it has ended meanwhile
+    return total / 1e6
+
+
+async def _watch(server: psutil.Process, samples: list[tuple[float, float]]) -> None:
+    started = time.monotonic()
+    while True:
+        memory = await asyncio.to_thread(_memory_mb, server)
+        samples.append((time.monotonic() - started, memory))
+        await asyncio.sleep(_SAMPLE_S)
+
+
+async def _talk(address: str, clips: Iterator[Pcm], talk: Talk, talks: Sequence[Talk], turns: int) -> None:
+    url = address.replace("http", "ws") + "/v1/realtime"
+    headers = {"Authorization": f"Bearer {_KEY}"}
+    async with connect(url, additional_headers=headers, max_size=None) as socket:
+        for clip in clips:
+            await _turn(socket, clip, talk)
+            if (done := sum(one.turns for one in talks)) % 10 == 0:
+                note(f"{done} of {turns} turns")
+
+
+async def _turn(socket: ClientConnection, clip: Pcm, talk: Talk) -> None:
+    """Say ``clip`` and hear the answer to its end."""
+    said: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+    saying = asyncio.ensure_future(_say(socket, clip, said))
+    first_s: float | None = None
+    talk.turns += 1
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            async for text in socket:
+                event = json.loads(text)
+                match event["type"]:
+                    case "response.output_audio.delta" if first_s is None:
+                        first_s = time.monotonic() - (await said)
+                    case "error":
+                        talk.failed.append(str(event["error"]["message"]))
+                    case "response.done":
+                        response = event["response"]
+                        if response["status"] != "completed":
+                            details = response["status_details"]
+                            talk.failed.append(f"a response ended as {response['status']}: {details}")
+                        elif first_s is None:
+                            talk.failed.append("a response had no sound")
+                        else:
+                            talk.first_audio_s.append(first_s)
+                        return
+                    case _:
+                        pass
+    except TimeoutError:
+        talk.failed.append(f"no answer within {_PATIENCE_S:g} s")
+    finally:
+        saying.cancel()
+        await asyncio.gather(saying, return_exceptions=True)
+
+
+async def _say(socket: ClientConnection, clip: Pcm, said: "asyncio.Future[float]") -> None:
+    """Send ``clip`` in real time, then silence, as a microphone does; tell when the clip was over."""
+    samples = int(_PACKET_S * _RATE)
+    microphone = np.concatenate([clip, np.zeros(int(_SILENCE_S * _RATE), dtype=np.int16)])
+    started = time.monotonic()
+    for start in range(0, len(microphone), samples):
+        await asyncio.sleep(max(0.0, started + start / _RATE - time.monotonic()))
+        if start >= len(clip) and not said.done():
+            said.set_result(time.monotonic())
+        audio = base64.b64encode(to_bytes(microphone[start : start + samples])).decode("ascii")
+        await socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""What the commands about people share: the store alone, people by name, rows as JSON."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, TypeVar
+
+from kuaimei.cli import console
+from kuaimei.errors import SettingsError
+from kuaimei.people.names import check_name
+from kuaimei.settings import Settings
+from kuaimei.store import Store, open_store
+from kuaimei.store.keys import Key
+from kuaimei.store.people import Person
+from kuaimei.store.records import LOCAL
+
+__all__ = ["find_person", "told", "with_store"]
+
+T = TypeVar("T")
+
+
+def with_store(work: Callable[[Store], Awaitable[T]], settings: Settings | None = None) -> T:
+    """Do ``work`` with the store alone, beside a server that runs or without one.
+
+    Raises:
+        SettingsError: If nothing is kept here.
+        StoreError: If the store cannot be opened.
+    """
+    found = settings or console.settings_from()
+    if not found.store.keep:
+        raise SettingsError("nothing is kept here (KUAIMEI_STORE__KEEP is off), people neither")
+
+    async def opened() -> T:
+        async with open_store(found) as store:
+            return await work(store)
+
+    return asyncio.run(opened())
+
+
+async def find_person(store: Store, named: str) -> Person:
+    """The person of that name or id.
+
+    Raises:
+        NotFound: If there is none.
+        NameRefused: If nobody can be called so.
+    """
+    if named == LOCAL or named.startswith("person_"):
+        return await store.people.get(named)
+    return await store.people.named(check_name(named))
+
+
+def told(row: Person | Key) -> dict[str, Any]:
+    """The row as JSON has it: times in ISO 8601."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in asdict(row).items()
+    }

@@ -1,0 +1,120 @@
+"""``/api/me``: who is asking, and everything of theirs taken along or deleted in one step."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from kuaimei.errors import StoreError
+from kuaimei.people.callers import Caller
+from kuaimei.people.names import NAME_LIMIT
+from kuaimei.server.attending import DOWNLOAD_S, Streamed
+from kuaimei.server.errors import ApiError
+from kuaimei.server.house import House
+from kuaimei.server.leaving import Leaving
+from kuaimei.server.rest.belongings import export_everything
+from kuaimei.server.rest.common import InHouse, Kept, Me
+from kuaimei.text.wellformed import WellFormedText
+
+__all__ = ["NOTICE_VERSION", "router"]
+
+router = APIRouter(prefix="/api/me")
+
+NOTICE_VERSION: Final = "1"
+"""Of what people agree to before their first recording; another text is another version, asked for anew."""
+_PATIENCE_S: Final = 15.0
+"""A deletion that takes longer is answered with 202, and goes on."""
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+
+
+class _Agreement(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: WellFormedText = Field(max_length=16)
+
+
+class _Confirmation(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    confirm: WellFormedText = Field(max_length=NAME_LIMIT)
+
+
+@router.get("")
+async def get_me(house: InHouse, me: Me) -> JSONResponse:
+    """Who is asking, what is kept of them and for how long, and whether they agreed to that."""
+    return JSONResponse(await _body(house, me), headers=_NO_STORE)
+
+
+@router.post("/notice")
+async def accept_notice(agreement: _Agreement, house: InHouse, me: Me) -> JSONResponse:
+    """Agree to what is recorded and kept, as the notice of that version tells it."""
+    if agreement.version != NOTICE_VERSION:
+        told = f"the notice has version {NOTICE_VERSION} now: show that one, and ask again"
+        raise ApiError(told, status=409, code="notice_outdated", param="version")
+    if house.store is not None:
+        await house.store.people.accept_notice(me.person, agreement.version)
+    return JSONResponse(await _body(house, me), headers=_NO_STORE)
+
+
+@router.get("/export", response_model=None)
+async def export_me(house: InHouse, store: Kept, me: Me) -> Response:
+    """Everything of theirs as one ZIP file: sessions with recordings, voices with consent, judgements."""
+    person = await store.people.get(me.person)
+    archive = export_everything(store, person, analysed=house.analysis is not None)
+    headers = {"Content-Disposition": f'attachment; filename="kuaimei-{person.id}.zip"', **_NO_STORE}
+    answer = Streamed(archive, media_type="application/zip", headers=headers)
+    answer.total_s = DOWNLOAD_S
+    return answer
+
+
+@router.post("/forget")
+async def forget_me(confirmation: _Confirmation, request: Request, store: Kept, me: Me) -> JSONResponse:
+    """Delete everything of theirs, for good; their keys stay. Then it is looked for.
+
+    202: it takes longer, and goes on by itself.
+    """
+    if confirmation.confirm != me.name:
+        told = "to delete everything, confirm it with your own name as it stands in /api/me"
+        raise ApiError(told, code="not_confirmed", param="confirm")
+    leaving: Leaving = request.app.state.leaving
+    sessions, voices = len(await store.people.sessions_of(me.person)), len(await store.voices.all(me.person))
+    left: list[str] = []
+    status = 200
+    try:
+        done = await leaving.forget(me.person, _PATIENCE_S)
+    except StoreError as error:
+        done, left = None, [str(error)]
+    if done is None:
+        status = 202
+    else:
+        sessions, voices = done.sessions, done.voices
+        left = [f"{place.place}: {place.found}" for place in done.left]
+    body = {"object": "kuaimei.forgotten", "sessions": sessions, "voices": voices, "left": left}
+    return JSONResponse(body, status_code=status, headers=_NO_STORE)
+
+
+@router.post("/sign-out", status_code=204)
+async def sign_out() -> Response:
+    """Have the browser forget everything of this server; the key itself goes on letting in."""
+    headers = {"Clear-Site-Data": '"cache", "cookies", "storage"', **_NO_STORE}
+    return Response(status_code=204, headers=headers)
+
+
+async def _body(house: House, me: Caller) -> dict[str, Any]:
+    settings, accepted = house.settings, True
+    if house.store is not None:
+        accepted = (await house.store.people.get(me.person)).notice_version == NOTICE_VERSION
+    return {
+        "object": "kuaimei.me",
+        "id": me.person,
+        "name": me.name,
+        "role": me.role,
+        "via": me.via,
+        "keeping": {
+            "keep": house.store is not None,
+            "retention_days": float(getattr(settings.store, "retention_days", 0.0)),
+            "voice_retention_days": settings.voices.retention_days,
+        },
+        "notice": {"version": NOTICE_VERSION, "accepted": accepted},
+    }

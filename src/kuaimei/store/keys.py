@@ -1,0 +1,141 @@
+"""The keys by which people come in: their digests, for a key itself is kept nowhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import and_, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+
+from kuaimei.errors import Conflict, NotFound
+from kuaimei.store.database import Database
+from kuaimei.store.ids import new_id
+from kuaimei.store.people import TELL, Person
+from kuaimei.store.tables import keys, people
+
+__all__ = ["Key", "Keys", "ValidKey"]
+
+_COARSE: Final = text("interval '10 minutes'")
+"""When a key was used last is known to this: more would be a record of somebody's day."""
+_KEY: Final = [column for column in keys.c if column.name != "sha256"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What is known of a key; not the key.
+
+    Attributes:
+        prefix: Its first characters, to know it by.
+        created_at: UTC, as the other times.
+        last_used_at: To ten minutes; None: never.
+        revoked_at: None: it lets in.
+    """
+
+    id: str
+    person: str
+    label: str
+    prefix: str
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ValidKey:
+    """A key that lets somebody in.
+
+    Attributes:
+        sha256: Of the key, in hexadecimal.
+    """
+
+    key: str
+    sha256: str
+    person: Person
+
+
+class Keys:
+    """Of all people; `kuaimei.store.people.People.listening` hears of every change."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, person: str, *, sha256: str, prefix: str, label: str = "") -> Key:
+        """Let the person in by a key with that digest.
+
+        Raises:
+            NotFound: If there is nobody of that id.
+            StoreError: If the database is away.
+        """
+        given = {"person": person, "sha256": sha256, "prefix": prefix, "label": label}
+        query = insert(keys).values(id=new_id("key"), **given).returning(*_KEY)
+        try:
+            async with self._database.begin() as connection:
+                key = Key(**(await connection.execute(query)).one()._mapping)
+                await connection.execute(TELL)
+                return key
+        except IntegrityError:
+            raise NotFound(f"nobody has the id {person[:80]}") from None
+
+    async def all(self, person: str | None = None) -> Sequence[Key]:
+        """The person's keys, revoked ones too, the oldest first; None: everybody's.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        query = select(*_KEY).order_by(keys.c.created_at, keys.c.id)
+        if person is not None:
+            query = query.where(keys.c.person == person)
+        async with self._database.begin() as connection:
+            return [Key(**row._mapping) for row in await connection.execute(query)]
+
+    async def revoke(self, named: str) -> Key:
+        """Let nobody in any more by the key of that id or prefix.
+
+        Raises:
+            NotFound: If there is none.
+            Conflict: If several begin like that.
+            StoreError: If the database is away.
+        """
+        valid = keys.c.revoked_at.is_(None)
+        which = or_(keys.c.id == named, and_(keys.c.prefix == named, valid))
+        async with self._database.begin() as connection:
+            found = (await connection.execute(select(*_KEY).where(which))).all()
+            if not found:
+                raise NotFound(f"no key is called {named[:80]!r}; see: kuaimei people keys NAME")
+            if len(found) > 1:
+                raise Conflict(f"{len(found)} keys begin with {named}: use an id")
+            query = update(keys).where(keys.c.id == found[0].id, valid).values(revoked_at=func.now())
+            await connection.execute(query)
+            await connection.execute(TELL)
+            row = (await connection.execute(select(*_KEY).where(keys.c.id == found[0].id))).one()
+            return Key(**row._mapping)
+
+    async def valid(self) -> Sequence[ValidKey]:
+        """Every key that lets somebody in.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        lets_in = and_(keys.c.revoked_at.is_(None), people.c.forgetting.is_distinct_from("all"))
+        query = select(keys.c.id.label("key_id"), keys.c.sha256, *people.c).join(people).where(lets_in)
+        async with self._database.begin() as connection:
+            found = await connection.execute(query)
+            return [
+                ValidKey(row.key_id, row.sha256, Person(**{c.name: row._mapping[c.name] for c in people.c}))
+                for row in found
+            ]
+
+    async def note_use(self, used: Sequence[str]) -> None:
+        """The keys of these ids were used just now.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        stale = or_(keys.c.last_used_at.is_(None), keys.c.last_used_at < func.now() - _COARSE)
+        coarse = func.date_bin(_COARSE, func.now(), text("timestamptz '2000-01-01 00:00:00Z'"))
+        async with self._database.begin() as connection:
+            await connection.execute(
+                update(keys).where(keys.c.id.in_(used), stale).values(last_used_at=coarse)
+            )

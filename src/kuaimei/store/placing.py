@@ -1,0 +1,188 @@
+"""Where the embedded database lies if root runs the program.
+
+PostgreSQL refuses to run as root, and the account it runs as then may not enter the data folder, which is its
+owner's alone. So its files get a place of their own below a folder of root's, under a random name: a data
+folder that is deleted and made anew never meets the old database. What holds the two together is a symbolic
+link, ``postgres`` in the data folder, that names the place, and one beside the place that names the data
+folder.
+
+The database of earlier versions, a folder in the data folder, is moved to such a place, once
+(`kuaimei.store.moving`). Before anything is moved the place is written down in the data folder
+(``postgres.moving``), so that whatever is cut off is finished, or begun anew, by the next start.
+"""
+
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kuaimei.errors import StoreError
+from kuaimei.store.links import PREFIX, RECORD, link_place, new_place, record_of, replace_link
+from kuaimei.store.moving import Move
+from kuaimei.system.processes import Account
+
+__all__ = ["Abandoned", "abandoned", "base_for", "place_of", "remove_place"]
+
+_PASSING: Final = frozenset({"overlay", "aufs", "tmpfs", "ramfs"})
+"""File systems of which nothing is left when a container is removed or the machine is switched off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A place to which no data folder refers any more.
+
+    Attributes:
+        home: The data folder that it belonged to; None: not known.
+    """
+
+    place: Path
+    home: Path | None
+
+
+def base_for(home: Path, base: Path) -> Path:
+    """``base``, or a folder beside ``home`` if ``base`` lies in ``home``, which nobody else may enter."""
+    home, base = home.absolute(), base.absolute()
+    inside = base == home or home in base.parents
+    return home.with_name(f"{home.name}-database") if inside else base
+
+
+def place_of(folder: Path, base: Path, account: Account) -> Path:
+    """The folder in which the cluster that ``folder`` stands for lies; made, or moved there, if need be.
+
+    Args:
+        folder: ``postgres`` in the data folder, which exists.
+        base: A folder of root's for the places; made if need be.
+        account: To own the place.
+
+    Raises:
+        StoreError: If the place is gone, is used by another data folder, would not last, or a server that
+            uses what has to be moved does not stop.
+        OSError: If something cannot be made or moved.
+    """
+    _make_base(base, account)
+    with _locked(folder.with_name(f"{folder.name}.lock")):
+        for unfinished in folder.parent.glob(f".{folder.name}.*"):  # links and notes that a kill cut off
+            unfinished.unlink()
+        Move(folder, base, account).resume()
+        if folder.is_symlink():
+            return _checked(folder)
+        _require_lasting(folder.parent, base)
+        if folder.exists():
+            return Move(folder, base, account).begin()
+        place = new_place(folder, base)
+        place.mkdir(mode=0o700)
+        os.chown(place, account.uid, account.gid)
+        link_place(place, folder)
+        return place
+
+
+def abandoned(base: Path) -> Iterator[Abandoned]:
+    """Places below ``base`` to which no data folder refers."""
+    for place in sorted(base.glob(f"{PREFIX}*")):
+        if place.name.endswith(RECORD) or not place.is_dir():
+            continue
+        record = record_of(place)
+        home = Path(os.readlink(record)) if record.is_symlink() else None
+        if home is None or not _refers(home / "postgres", place):
+            yield Abandoned(place, home)
+
+
+def remove_place(folder: Path) -> None:
+    """Delete the place of ``folder`` with the database in it, and what refers to it; nothing runs in it."""
+    if folder.is_symlink():
+        place = Path(os.readlink(folder))
+        if place.name.startswith(PREFIX):
+            shutil.rmtree(place, ignore_errors=True)
+            record_of(place).unlink(missing_ok=True)
+        folder.unlink()
+
+
+def _make_base(base: Path, account: Account) -> None:
+    for folder in (*reversed(base.parents), base):
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o755)
+            folder.chmod(0o755)  # whatever the umask says: the account has to pass through
+    found = base.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise StoreError(
+            f"{base} has to be a folder in which nobody but root may write: make it one, "
+            "or name another with KUAIMEI_STORE__DATABASE_DIR"
+        )
+    _require_passable(base, account)
+
+
+def _require_passable(base: Path, account: Account) -> None:
+    for folder in (base, *base.parents):
+        if not folder.stat().st_mode & 0o001:
+            raise StoreError(
+                f"the account {account.name}, as which PostgreSQL runs, may not enter {folder}: "
+                "name another folder with KUAIMEI_STORE__DATABASE_DIR, or run kuaimei as an ordinary user"
+            )
+
+
+def _require_lasting(home: Path, base: Path) -> None:
+    """In a container with a volume for the data folder only, the database would go with the container."""
+    if _kind_of_disk(base) in _PASSING and _kind_of_disk(home) not in _PASSING:
+        raise StoreError(
+            f"the database would lie in {base}, of which nothing is left when this container is removed: "
+            f"mount a volume there, or at another folder that KUAIMEI_STORE__DATABASE_DIR names, "
+            "or run the container as another user than root"
+        )
+
+
+def _kind_of_disk(path: Path) -> str:
+    """Type of the file system that holds ``path``; empty if that cannot be found out."""
+    path = path.resolve()
+    best, kind = "", ""
+    with suppress(OSError):
+        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+            point, _, rest = line.partition(" - ")
+            where = point.split()[4].encode().decode("unicode_escape")
+            # Of several mounts at one point the last is the one that is seen.
+            if path.is_relative_to(where) and len(where) >= len(best):
+                best, kind = where, rest.split()[0]
+    return kind
+
+
+def _checked(folder: Path) -> Path:
+    """The place to which ``folder``, a link, refers; its own record is brought up to date."""
+    place = Path(os.readlink(folder))
+    if not place.name.startswith(PREFIX):
+        raise StoreError(
+            f"{folder} is a link that kuaimei did not make: remove it; the database is made anew"
+        )
+    if not place.is_dir() or place.is_symlink():
+        raise StoreError(
+            f"the database of {folder.parent} lay in {place} and is not there: bring it back, "
+            f"or delete the link {folder} to begin with an empty one"
+        )
+    record = record_of(place)
+    home = Path(os.readlink(record)) if record.is_symlink() else None
+    if home == folder.parent:
+        return place
+    if home is not None and _refers(home / folder.name, place) and not os.path.samefile(home, folder.parent):
+        raise StoreError(
+            f"{folder.parent} is a copy of {home}, and both name the database in {place}: "
+            f"delete the link {folder} to begin with an empty one, or delete {home}"
+        )
+    replace_link(record, folder.parent)  # the data folder was moved
+    return place
+
+
+def _refers(link: Path, place: Path) -> bool:
+    return link.is_symlink() and Path(os.readlink(link)) == place
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

@@ -1,0 +1,81 @@
+"""The embedded database, started before anything else is imported, let alone computed.
+
+It comes up as a process of its own, in about the time that this one takes to import its libraries.
+"""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kuaimei.settings import Settings
+from kuaimei.store.embedded import EmbeddedPostgres
+
+__all__ = ["DatabaseStart", "starting_database"]
+
+
+class DatabaseStart:
+    """A database on its way up.
+
+    Attributes:
+        server: Is started in a thread; None: there is none to start, and nothing to wait for.
+    """
+
+    def __init__(self, server: EmbeddedPostgres | None) -> None:
+        self.server = server
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="database", daemon=True)
+        if server is not None:
+            self._thread.start()
+
+    def join(self) -> None:
+        """Block until it is up.
+
+        Raises:
+            StoreError: If it does not come up.
+        """
+        if self.server is None:
+            return
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    async def up(self) -> None:
+        """Return when it is up.
+
+        Raises:
+            StoreError: If it does not come up.
+        """
+        if self.server is not None:
+            await asyncio.to_thread(self.join)
+
+    def close(self) -> None:
+        """Count ourselves out of those who use it; blocks until it has stopped if nobody else does."""
+        if self.server is not None:
+            self._thread.join()
+            self.server.stop()
+
+    def _run(self) -> None:
+        assert self.server is not None  # noqa: S101 - for the type checker: otherwise it is not begun
+        try:
+            self.server.start()
+        except BaseException as error:
+            self._error = error
+
+
+@contextmanager
+def starting_database(settings: Settings, *, keep: bool | None = None) -> Iterator[DatabaseStart]:
+    """Begin to start the embedded database, if ``settings`` want one; it is ours until the block ends.
+
+    Args:
+        settings: Say whether there is one, and where.
+        keep: Overrides ``settings.store.keep``.
+    """
+    store = settings.store
+    embedded = (store.keep if keep is None else keep) and not store.database_url
+    server = EmbeddedPostgres(settings.home / "postgres", store.database_dir) if embedded else None
+    start = DatabaseStart(server)
+    try:
+        yield start
+    finally:
+        start.close()

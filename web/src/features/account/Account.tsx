@@ -1,0 +1,58 @@
+import { Button, Checkbox } from "@mantine/core";
+import { IconLogout, IconUserCircle } from "@tabler/icons-react";
+import { useState } from "react";
+
+import { apiKey, isRemembered, keepKey } from "../../api/key";
+import { forgetHere, signOut } from "../../app/access";
+import { useMe } from "../../app/identity";
+import { useWords } from "../../i18n";
+import classes from "./account.module.css";
+import { MyData } from "./MyData";
+
+/** Who uses this page, how they came in, and the way out. */
+export function Account() {
+  const { who, signIn } = useWords().account;
+  const me = useMe();
+  const [remembered, setRemembered] = useState(isRemembered);
+  if (!me) return null;
+  const byKey = me.via !== "proxy" && me.via !== "open";
+  return (
+    <>
+      <section className={classes.account} aria-labelledby="account" data-account={me.via}>
+        <h3 id="account">{who.title}</h3>
+        <div className={classes.who}>
+          <IconUserCircle size={34} stroke={1.4} aria-hidden="true" />
+          <div>
+            <p>
+              <strong>{me.name}</strong> <span className={classes.role}>{who.roles[me.role] ?? me.role}</span>
+            </p>
+            <p className={classes.soft}>{who.ways[me.via] ?? me.via}</p>
+          </div>
+        </div>
+        {byKey && (
+          <Checkbox
+            label={signIn.remember}
+            description={who.rememberHint}
+            checked={remembered}
+            onChange={(event) => {
+              keepKey(apiKey(), event.currentTarget.checked);
+              setRemembered(isRemembered());
+            }}
+          />
+        )}
+        <div>
+          <Button
+            variant="default"
+            size="sm"
+            leftSection={<IconLogout size={16} stroke={1.7} />}
+            onClick={byKey ? signOut : forgetHere}
+          >
+            {byKey ? who.signOut : who.forgetHere}
+          </Button>
+          <p className={classes.soft}>{byKey ? who.signOutHint : who.forgetHereHint}</p>
+        </div>
+      </section>
+      <MyData me={me} />
+    </>
+  );
+}
