@@ -199,7 +199,7 @@ async def test_in_a_voice_that_is_not_shared_nobody_else_speaks(settings: Settin
             ways += [
                 (await who.http.get(f"/api/voices/{voice}{rest}")).status_code for rest in ("", "/sample")
             ]
-            compared = await who.http.get("/api/listening/next", params={"kind": "voices", "voice": voice})
+            compared = await who.http.post("/api/listening/next", params={"kind": "voices", "voice": voice})
             ways.append(compared.status_code)
             async with talking(both.served, additional_headers=who.shown) as talk:
                 await talk.send("session.update", session=wanted)
