@@ -141,6 +141,8 @@ class StoreSettings(_Section):
     """Folder or S3 URL (``s3://bucket/prefix``) of recordings."""
     keep: bool = True
     """False: nothing said is stored."""
+    timeout_s: float = Field(30.0, ge=0)
+    """Seconds after which a statement of the database has failed; 0: never. What was said waits on disk."""
 
 
 class RenderingSettings(_Section):

@@ -16,6 +16,7 @@ from kuaimei.rendering.tier import HqTier
 from kuaimei.settings import Settings
 from kuaimei.store import ratings
 from kuaimei.store.analyses import Analysis
+from kuaimei.store.deletions import Deletion, DeletionKind
 from kuaimei.store.peers import NEWEST, Group, Moment, Point
 from kuaimei.store.preferences import Choice, Kind, Tally, Trial
 from kuaimei.store.records import Tier
@@ -180,12 +181,16 @@ class Archive(Protocol):
         """Have a reply rendered a second time by what renders now; `NotFound` if it is none."""
         ...
 
-    async def delete_session(self, session: str) -> None:
-        """All of it, really gone; `NotFound` if there is none."""
+    async def delete_session(self, session: str) -> bool:
+        """Delete all of it; False: that goes on, out of sight. `NotFound` if there is none."""
         ...
 
-    async def delete_utterance(self, utterance: str) -> None:
-        """All of it, really gone; `NotFound` if there is none."""
+    async def delete_utterance(self, utterance: str) -> bool:
+        """Delete all of it; False: that goes on, out of sight. `NotFound` if there is none."""
+        ...
+
+    async def deletion(self, kind: DeletionKind, subject: str) -> Deletion | None:
+        """The deletion of that id that goes on; None: there is none."""
         ...
 
 

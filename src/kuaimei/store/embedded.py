@@ -44,6 +44,7 @@ _CONFIGURATION = {
     "max_connections": "60",
     "shared_buffers": "32MB",
     "max_wal_size": "256MB",
+    "wal_recycle": "off",
     "io_method": "sync",
     "max_logical_replication_workers": "0",
     "log_timezone": "UTC",

@@ -29,6 +29,7 @@ from kuaimei.dialogue.events import (
 from kuaimei.store.keeper import Item, Keeper
 from kuaimei.store.records import Record, Speaker
 from kuaimei.store.spool import Run, SpoolWriter
+from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["Recorder"]
 
@@ -37,6 +38,8 @@ _log = logging.getLogger(__name__)
 _REMEMBERED = 8
 """Utterances of either side that may still be told something: a transcript, how much was heard."""
 _CLOSE_TIMEOUT_S = 10.0
+_MESSAGE_MAX = 500
+"""Characters of what an engine says went wrong."""
 
 
 class Recorder:
@@ -74,6 +77,7 @@ class Recorder:
         self._heard_bytes = 0
         self._users: dict[int, Item] = {}  # turn -> the user's side of it
         self._replies: dict[str, Item] = {}  # reply id -> reply
+        self._halves: dict[str, str] = {}  # reply id -> what its text ended with
         self._apologised: set[int] = set()  # turns whose reply ends in an apology
 
     def __call__(self, event: Event) -> None:
@@ -201,7 +205,11 @@ class Recorder:
 
     def _write(self, event: ReplyText) -> None:
         if (item := self._replies.get(event.reply)) is not None:
-            item.record.transcript = (item.record.transcript or "") + event.text
+            text = self._halves.pop(event.reply, "") + event.text
+            if "\ud800" <= text[-1:] <= "\udbff":
+                # Half of a surrogate pair: the other half comes with the next piece.
+                text, self._halves[event.reply] = text[:-1], text[-1]
+            item.record.transcript = (item.record.transcript or "") + text
 
     def _speak(self, event: ReplyAudio) -> None:
         item = self._replies.get(event.reply)
@@ -216,10 +224,11 @@ class Recorder:
 
     def _clause(self, item: Item, event: ClauseReady) -> None:
         if not item.record.ended:
-            item.record.clauses.append(event.text)
+            item.record.clauses.append(to_well_formed(event.text))
             self._note(item)  # so that a crash keeps the words so far
 
     def _finish(self, event: ReplyFinished) -> None:
+        self._halves.pop(event.reply, None)
         if (item := self._replies.get(event.reply)) is not None:
             item.record.transcript = event.text
             if not item.record.interrupted:
@@ -245,7 +254,8 @@ class Recorder:
         if event.stage == "recognition" and user is not None and user.record.transcript is None:
             user.wants_transcript = True  # nobody waits any more: there is time to try again
         if (item := self._of_turn(event.turn)) is not None:
-            item.record.failures.append({"stage": event.stage, "kind": event.kind, "message": event.message})
+            message = to_well_formed(event.message)[:_MESSAGE_MAX]
+            item.record.failures.append({"stage": event.stage, "kind": event.kind, "message": message})
             self._note(item)
 
     def _of_turn(self, turn: int) -> Item | None:

@@ -197,6 +197,8 @@ class Statistics:
         lost_bytes: Audio that could not even be spooled, since the process began.
         failures: Attempts to keep something that failed, since the process began.
         jobs: By status.
+        broken: Utterances that can never be kept, put aside with their sound.
+        deleting: Deletions that go on.
     """
 
     sessions: int
@@ -207,6 +209,8 @@ class Statistics:
     lost_bytes: int
     failures: int
     jobs: dict[str, int]
+    broken: int = 0
+    deleting: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,27 +2,27 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from kuaimei.errors import NotFound, StoreError
-from kuaimei.settings import Settings
+from kuaimei.errors import Conflict, KuaimeiError, NotFound, StoreError
 from kuaimei.store import queries, tables
 from kuaimei.store.analyses import Analyses
 from kuaimei.store.archive import Archive
 from kuaimei.store.blobs import Blobs
-from kuaimei.store.database import Database, open_database
-from kuaimei.store.erasing import erase_spoken
+from kuaimei.store.broken import Broken
+from kuaimei.store.database import Database
+from kuaimei.store.deletions import Deletion, DeletionKind, Deletions
+from kuaimei.store.erasing import Eraser
 from kuaimei.store.ids import check_id, new_id
 from kuaimei.store.jobs import Job, Jobs
-from kuaimei.store.keeper import Item, Keeper, blob_key
+from kuaimei.store.keeper import Item, Keeper
 from kuaimei.store.peers import Peers
 from kuaimei.store.preferences import Preferences
 from kuaimei.store.ratings import Ratings
@@ -30,23 +30,28 @@ from kuaimei.store.recognition import recognise
 from kuaimei.store.recorder import Recorder
 from kuaimei.store.records import Record
 from kuaimei.store.recovery import recover
-from kuaimei.store.renderings import HQ_JOB, Renderings
+from kuaimei.store.renderings import Renderings
 from kuaimei.store.rows import Health, Statistics
-from kuaimei.store.spool import Run, SpoolWriter, forget
+from kuaimei.store.spool import Run, SpoolWriter
 from kuaimei.store.transcription import Transcriber
+from kuaimei.store.vacuuming import vacuum
 from kuaimei.store.voices import VoiceShelf
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store"]
 
 _log = logging.getLogger(__name__)
 
-_TRANSCRIBE = "transcribe"
-_RECOVERY_WAIT_S = 20.0
-_CLOSE_WAIT_S = 10.0
+_TRANSCRIBE: Final = "transcribe"
+_RECOVERY_WAIT_S: Final = 20.0
+_CLOSE_WAIT_S: Final = 10.0
+_RESUME_WAIT_S: Final = 10.0
+_UPKEEP_S: Final = 60.0
+_VACUUM_AFTER_S: Final = 5.0
+"""Whoever deletes one thing often deletes the next: the tables are rewritten once for all of them."""
 
 
 class Store(Archive):
-    """Open by `open_store`; all methods may be called by any task of its event loop.
+    """Open by `kuaimei.store.opening.open_store`; all methods may be called by any task of its event loop.
 
     Attributes:
         renderings: The second tier of replies.
@@ -54,13 +59,14 @@ class Store(Archive):
         analyses: How people spoke.
         peers: The earlier scores of the same person or voice.
         ratings: How listeners rated it.
+        deletions: What is being deleted.
     """
 
     def __init__(
         self,
         database: Database,
         blobs: Blobs,
-        spools: Path,
+        home: Path,
         run: Run,
         writer: SpoolWriter,
         jobs: Jobs,
@@ -68,7 +74,7 @@ class Store(Archive):
         analyses: Analyses,
     ) -> None:
         super().__init__(database, blobs)
-        self._spools = spools
+        self._spools = home / "spool"
         self._run = run
         self._writer = writer
         self._jobs = jobs
@@ -77,9 +83,16 @@ class Store(Archive):
         self.analyses = analyses
         self.peers = Peers(database)
         self.ratings = Ratings(database)
-        self._keeper = Keeper(database, blobs, writer, self._ask_transcript, self._ask_hq, self._ask_analysis)
+        self._broken = Broken(self._spools)
+        self._keeper = Keeper(
+            *(database, blobs, writer, self._ask_transcript, self._ask_hq, self._ask_analysis, self._broken)
+        )
+        self._eraser = Eraser(database, blobs, jobs, renderings, self._keeper, writer, home, self._spools)
+        self.deletions = Deletions(database, self._eraser.steps, alone=self._alone)
+        self.deletions.finished = self._deleted
         self._recorders: set[Recorder] = set()
         self._recovering: set[asyncio.Task[None]] = set()
+        self._vacuum_wanted = asyncio.Event()
         self.voices = VoiceShelf(database, blobs)
 
     def describe(self) -> str:
@@ -92,7 +105,7 @@ class Store(Archive):
         trouble: list[str] = []
         database = blobs = True
         try:
-            async with self._database.begin() as connection:
+            async with self._database.browse() as connection:
                 await connection.execute(text("select 1"))
         except StoreError as error:
             database = False
@@ -110,7 +123,7 @@ class Store(Archive):
         Raises:
             StoreError: If the database is away.
         """
-        async with self._database.begin() as connection:
+        async with self._database.browse() as connection:
             sessions = await connection.scalar(select(func.count()).select_from(tables.sessions))
             totals = (await connection.execute(queries.totals())).one()
         return Statistics(
@@ -121,6 +134,8 @@ class Store(Archive):
             unsaved=self._keeper.unsaved,
             lost_bytes=self._writer.lost_bytes,
             failures=self._keeper.failures + self._writer.failures,
+            broken=await asyncio.to_thread(lambda: self._broken.count),
+            deleting=await self.deletions.count(),
             jobs=await self._jobs.counts(),
         )
 
@@ -136,9 +151,12 @@ class Store(Archive):
         """Make the session unless it is there.
 
         Raises:
+            Conflict: If it is just being deleted.
             StoreError: If ``session`` cannot be an id, or the database is away.
         """
         check_id(session)
+        if await self.deletions.get("session", session) is not None:
+            raise Conflict(f"the session {session} is being deleted; begin another one")
         async with self._database.begin() as connection:
             await connection.execute(
                 insert(tables.sessions).values(id=session, client=client or {}).on_conflict_do_nothing()
@@ -205,55 +223,60 @@ class Store(Archive):
 
     # Deleting.
 
-    async def delete_session(self, session: str) -> None:
-        """Rows, recordings, spools and jobs of a session: really gone.
+    async def delete_session(self, session: str) -> bool:
+        """Delete rows, recordings, spools and jobs of a session.
+
+        Returns:
+            True: nothing is left of it. False: nobody finds it any more, and what is left is worked on.
 
         Raises:
             NotFound: If there is none of that id.
-            StoreError: If a part could not be deleted; ask again.
+            StoreError: If the database is away: nothing is deleted then.
         """
         check_id(session)
         for recorder in [recorder for recorder in self._recorders if recorder.session == session]:
             recorder.stop()
-        existed = await self._forget(lambda record: record.session == session)
-        async with self._database.begin() as connection:
-            pending = list(await connection.scalars(queries.being_rendered(session)))
-        for utterance in pending:
-            await self._jobs.cancel(HQ_JOB, utterance)
-        await self._blobs.delete([key async for key in self._blobs.keys(session)])
-        async with self._database.begin() as connection:
-            await connection.execute(queries.jobs_of_session(session))
-            gone = await connection.execute(
-                delete(tables.sessions).where(tables.sessions.c.id == session).returning(tables.sessions.c.id)
-            )
-            existed |= gone.first() is not None
-        # What was put there meanwhile; whoever puts one from now on finds no row and takes it away again.
-        await self._blobs.delete([key async for key in self._blobs.keys(session)])
-        self._keeper.forget_session(session)
-        if not existed:
-            raise NotFound(f"no session {session} is kept")
+        return await self._delete("session", session, lambda record: record.session == session)
 
-    async def delete_utterance(self, utterance: str) -> None:
-        """Row, recording, spool and job of one utterance.
+    async def delete_utterance(self, utterance: str) -> bool:
+        """Delete row, recording, spool and job of one utterance; see `delete_session`.
 
         Raises:
             NotFound: If there is none of that id.
-            StoreError: If a part could not be deleted; ask again.
+            StoreError: If the database is away: nothing is deleted then.
         """
         check_id(utterance)
-        existed = await self._forget(lambda record: record.id == utterance)
-        table = tables.utterances
-        async with self._database.begin() as connection:
-            session = await connection.scalar(select(table.c.session_id).where(table.c.id == utterance))
-        if session is not None:
-            await self._jobs.cancel(HQ_JOB, utterance)
-            await self._blobs.delete([blob_key(session, utterance)])
-            async with self._database.begin() as connection:
-                await connection.execute(queries.jobs_of_utterance(utterance))
-                await connection.execute(delete(table).where(table.c.id == utterance))
-            await self._blobs.delete([blob_key(session, utterance, "hq")])
-        elif not existed:
-            raise NotFound(f"no utterance {utterance} is kept")
+        return await self._delete("utterance", utterance, lambda record: record.id == utterance)
+
+    async def delete_voice(self, voice: str) -> bool:
+        """Delete a voice and everything derived from it, whoever works on it; see `delete_session`.
+
+        Replies that were spoken in it keep their words and lose their sound.
+
+        Raises:
+            NotFound: If there is none of that id.
+            StoreError: If the database is away: nothing is deleted then.
+        """
+        check_id(voice)
+        return await self._delete("voice", voice, lambda record: False)
+
+    async def deletion(self, kind: DeletionKind, subject: str) -> Deletion | None:
+        """The deletion of that id that goes on; None: there is none, or it has ended.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        return await self.deletions.get(kind, subject)
+
+    async def finish_deletions(self) -> int:
+        """Go on with everything that is being deleted; how many deletions are left.
+
+        Raises:
+            StoreError: If a part could not be deleted.
+        """
+        left = await self.deletions.finish_all()
+        await self._eraser.erase_spoken()
+        return left
 
     async def erase_spoken(self) -> int:
         """Delete the sound of what was said in deleted voices; of how many replies that was.
@@ -261,7 +284,63 @@ class Store(Archive):
         Raises:
             StoreError: If a part could not be deleted; ask again.
         """
-        return await erase_spoken(self._database, self._blobs, self.renderings)
+        return await self._eraser.erase_spoken()
+
+    async def vacuum(self) -> bool:
+        """Take what was deleted out of the database's files, see `kuaimei.store.vacuuming`; False: not all.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        return await vacuum(self._database)
+
+    async def upkeep(self) -> None:
+        """Until cancelled: finish what is being deleted, and take it out of the database's files.
+
+        Raises:
+            StoreError: If something is away; to be called again.
+        """
+        while True:
+            await self.finish_deletions()
+            await asyncio.to_thread(self._broken.expire)
+            if self._vacuum_wanted.is_set():
+                self._vacuum_wanted.clear()
+                await asyncio.sleep(_VACUUM_AFTER_S)
+                if not await self.vacuum():
+                    self._vacuum_wanted.set()
+                    await asyncio.sleep(_UPKEEP_S)
+                continue
+            try:
+                async with asyncio.timeout(_UPKEEP_S):
+                    await self._vacuum_wanted.wait()
+            except TimeoutError:
+                continue
+
+    async def _delete(self, kind: DeletionKind, subject: str, matches: "queries.Matches") -> bool:
+        spooled: list[Record] = []
+
+        def note(record: Record) -> bool:
+            if matched := matches(record):
+                spooled.append(record)
+            return matched
+
+        known = await self.deletions.get(kind, subject)
+        deletion = known or await self.deletions.request(kind, subject)
+        if known is None and not deletion.existed:
+            # It may be on its way into the database, by this process or one that has died.
+            await self._eraser.forget(note)
+            if not spooled:
+                await self.deletions.withdraw(deletion)
+                raise NotFound(f"no {kind} {subject} is kept")
+            deletion = await self.deletions.request(kind, subject, session=spooled[0].session)
+        return await self.deletions.finish(deletion)
+
+    def _deleted(self) -> None:
+        self._vacuum_wanted.set()
+
+    async def _alone(self) -> bool:
+        """No other process keeps what is said here, and nothing that was given up is on its way."""
+        return self._eraser.settled and await asyncio.to_thread(Run.alone, self._spools, self._run.id)
 
     # Jobs.
 
@@ -321,27 +400,23 @@ class Store(Archive):
                 record.id, voice=record.voice, text=text, speed=record.speed, clauses=record.clauses
             )
 
-    async def _forget(self, matches: "queries.Matches") -> bool:
-        """Nothing in flight or spooled of records that match; True if there was any."""
-        found = False
-
-        def note(record: Record) -> bool:
-            nonlocal found
-            matched = matches(record)
-            found |= matched
-            return matched
-
-        await self._keeper.forget(note)
-        await self._writer.barrier()
-        await asyncio.to_thread(forget, self._spools, note)
-        return found
+    async def _resume(self) -> None:
+        """Go on with what an earlier process was deleting; what takes long goes on after the start."""
+        try:
+            async with asyncio.timeout(_RESUME_WAIT_S):
+                await self.finish_deletions()
+                await self._eraser.sweep()
+        except (KuaimeiError, OSError, TimeoutError) as error:
+            why = error if isinstance(error, KuaimeiError) else type(error).__name__
+            _log.warning("what is being deleted is gone on with later: %s", why)
 
     async def _recover(self) -> None:
         """Save what dead processes left; what takes long goes on while the house is open."""
         waiting: list[asyncio.Task[None]] = []
         for dead in await asyncio.to_thread(Run.dead, self._spools):
+            given = dead, self._database, self._keeper, self._ask_transcript, self._broken
             try:
-                items = await recover(dead, self._database, self._keeper, self._ask_transcript)
+                items = await recover(*given)
             except StoreError:
                 await asyncio.to_thread(dead.close)
                 raise
@@ -360,6 +435,7 @@ class Store(Archive):
             dead.close()
 
     async def _close(self) -> None:
+        await self.deletions.close()
         for recorder in [*self._recorders]:
             await recorder.close()
         if not await self._keeper.settle(_CLOSE_WAIT_S):
@@ -368,33 +444,3 @@ class Store(Archive):
         for task in self._recovering:
             task.cancel()
         await asyncio.gather(*self._recovering, return_exceptions=True)
-
-
-@asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[Store]:
-    """Open what ``settings.store`` names, and recover what earlier processes left.
-
-    Raises:
-        StoreError: If the database or the place of the recordings cannot be used.
-    """
-    async with AsyncExitStack() as stack:
-        url = settings.store.database_url
-        database = await stack.enter_async_context(open_database(url, settings.home / "postgres"))
-        blobs = Blobs(settings.store.blob_url, settings.home / "recordings")
-        jobs = Jobs(database)
-        stack.push_async_callback(jobs.close)
-        spools = settings.home / "spool"
-        try:
-            run = await asyncio.to_thread(Run.begin, spools)
-        except OSError as error:
-            raise StoreError(f"{spools} cannot be written: {error}") from error
-        stack.push_async_callback(asyncio.to_thread, run.close)
-        writer = SpoolWriter()
-        stack.push_async_callback(asyncio.to_thread, writer.close)
-        two_tiers = settings.rendering.hq != "none"
-        renderings = Renderings(database, blobs, jobs, run.folder, enabled=two_tiers)
-        analyses = Analyses(database, jobs, enabled=settings.analysis.enabled)
-        store = Store(database, blobs, spools, run, writer, jobs, renderings, analyses)
-        stack.push_async_callback(store._close)
-        await store._recover()
-        yield store

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import shutil
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from kuaimei.engines.protocols import VoiceBank
 from kuaimei.engines.types import Language, as_language
 from kuaimei.errors import KuaimeiError, NotFound, StoreError
 from kuaimei.store.voices import DECODER, REFERENCE, STYLE, VoiceRow
+from kuaimei.system.threads import to_the_end
 from kuaimei.voices.beginning import start_of_learning
 from kuaimei.voices.files import read_flac, read_style, style_bytes
 from kuaimei.voices.judging import likeness
@@ -24,9 +24,9 @@ from kuaimei.voices.lending import drop
 from kuaimei.voices.orders import lay_out, order
 from kuaimei.voices.process import Learned, LearnerDied, LearningFailed, Progress, run_learner
 from kuaimei.voices.speech import RATE
-from kuaimei.voices.state import LEARNING, Course, next_step
+from kuaimei.voices.state import LEARNING, Course, course_of, next_step
 from kuaimei.voices.types import Pitch, Step
-from kuaimei.voices.workroom import TICKET, Workroom, in_thread
+from kuaimei.voices.workroom import TICKET, Workroom, delete_job_folder
 
 __all__ = ["learn"]
 
@@ -52,7 +52,7 @@ async def learn(room: Workroom, voice: str) -> None:
     try:
         while True:
             row = await shelf.get(voice)
-            course = Course(**row.learning)
+            course = course_of(row)
             if row.state != "ready" or course.state not in LEARNING:
                 return
             if hindrance := room.hindrance():
@@ -65,13 +65,13 @@ async def learn(room: Workroom, voice: str) -> None:
             except (LearningFailed, LearnerDied) as error:
                 _log.warning("learning the voice %s failed: %s", voice, error)
                 await _note(room, voice, course, state="failed", error=str(error), eta_s=None)
-                await in_thread(partial(shutil.rmtree, room.job_folder(voice), True))
+                await delete_job_folder(room.job_folder(voice))
                 return
             if course.state == "done":
                 return
     except NotFound:  # deleted meanwhile
         drop(room.synthesizer, voice)
-        await in_thread(partial(shutil.rmtree, room.job_folder(voice), True))
+        await delete_job_folder(room.job_folder(voice))
 
 
 async def _step(room: Workroom, row: VoiceRow, course: Course) -> Learned:
@@ -133,7 +133,7 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
         style = style_bytes(await _start(room, bank, row, pcm, language))
     else:
         style = await shelf.file(row.id, STYLE)
-    await in_thread(partial(lay_out, folder, given, pcm, style))
+    await to_the_end(lay_out, folder, given, pcm, style)
 
 
 async def _start(
@@ -186,7 +186,7 @@ async def _keep(room: Workroom, row: VoiceRow, course: Course, learned: Learned)
     )
     similarity = _bounded(measured)
     await shelf.change(row.id, learning=course.model_dump(mode="json"), similarity=similarity)
-    await in_thread(partial(shutil.rmtree, room.job_folder(row.id) / step, True))
+    await delete_job_folder(room.job_folder(row.id) / step)
     return course
 
 

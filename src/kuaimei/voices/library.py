@@ -1,7 +1,6 @@
 """The cloned voices of the house: added, listed, changed, learned, deleted."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -17,10 +16,10 @@ from kuaimei.voices.files import flac
 from kuaimei.voices.jobs import learn
 from kuaimei.voices.lending import lend, needs_learning
 from kuaimei.voices.speech import RATE
-from kuaimei.voices.state import LEARNING, STEPS, Course, next_step, to_voice
+from kuaimei.voices.state import LEARNING, STEPS, Course, course_of, next_step, to_voice
 from kuaimei.voices.types import Consent, Step, Voice
 from kuaimei.voices.upkeep import LEARN, PREPARE, SOON, Upkeep
-from kuaimei.voices.workroom import Workroom, in_thread
+from kuaimei.voices.workroom import Workroom, delete_job_folder
 
 __all__ = ["VoiceLibrary", "open_library"]
 
@@ -128,9 +127,9 @@ class VoiceLibrary:
         row = await self._owned(voice, owner)
         given = {"name": name, "transcript": transcript}
         columns = {key: value for key, value in given.items() if value is not None}
-        if "transcript" in columns and Course(**row.learning).state not in LEARNING:
+        if "transcript" in columns and course_of(row).state not in LEARNING:
             # What lies ready to go on from was made with the text as it was.
-            await in_thread(partial(shutil.rmtree, self.room.job_folder(voice), True))
+            await delete_job_folder(self.room.job_folder(voice))
         if not columns:
             return self._voice(row)
         row = await self.room.store.voices.change(voice, **columns)
@@ -152,7 +151,7 @@ class VoiceLibrary:
         row = await self._owned(voice, owner)
         if row.state != "ready":
             raise Conflict(f"the voice is {row.state}; only one that is ready can be learned")
-        course = Course(**row.learning)
+        course = course_of(row)
         if course.state in LEARNING:
             return self._voice(row)
         configured = self.room.settings.voices.learn
@@ -179,10 +178,10 @@ class VoiceLibrary:
             StoreError: If the database is away.
         """
         row = await self._owned(voice, owner)
-        if Course(**row.learning).state not in LEARNING:
+        if course_of(row).state not in LEARNING:
             return self._voice(row)
         await self.room.store.cancel_job(LEARN, voice)
-        course = Course(**(await self._owned(voice, owner)).learning)
+        course = course_of(await self._owned(voice, owner))
         if course.state in LEARNING:
             course = course.model_copy(update={"state": "cancelled", "eta_s": None})
             row = await self.room.store.voices.change(voice, learning=course.model_dump(mode="json"))
@@ -190,17 +189,22 @@ class VoiceLibrary:
 
     # Deleting.
 
-    async def delete(self, voice: str, owner: str) -> None:
-        """The voice and everything derived from it, whatever is being done with it: really gone.
+    async def delete(self, voice: str, owner: str) -> bool:
+        """Delete the voice and everything derived from it, whatever is being done with it.
 
         Replies that were spoken in it keep their words and lose their sound.
 
+        Returns:
+            True: nothing is left of it. False: nobody finds it any more, and what is left is worked on.
+
         Raises:
-            NotFound: If there is no such voice of this owner's.
-            StoreError: If a part could not be deleted; ask again.
+            NotFound: If there is no such voice of this owner's, and none is being deleted.
+            StoreError: If the database is away: nothing is deleted then.
         """
-        await self._owned(voice, owner)
-        await self.upkeep.erase(voice)
+        going_on = await self.room.store.deletion("voice", voice)
+        if going_on is None or going_on.owner != owner:
+            await self._owned(voice, owner)
+        return await self.upkeep.erase(voice)
 
     # What goes on by itself.
 

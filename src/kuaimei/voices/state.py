@@ -2,10 +2,12 @@
 
 from typing import Final
 
+from pydantic import ValidationError
+
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.types import Learning, LearningState, Step, Voice
 
-__all__ = ["LEARNING", "STEPS", "Course", "next_step", "to_voice"]
+__all__ = ["LEARNING", "STEPS", "Course", "course_of", "next_step", "to_voice"]
 
 STEPS: Final[tuple[Step, ...]] = ("predicted", "style", "decoder")
 LEARNING: Final[tuple[LearningState, ...]] = ("waiting", "running", "paused")
@@ -33,6 +35,19 @@ def next_step(step: Step) -> Step:
     return STEPS[min(STEPS.index(step) + 1, len(STEPS) - 1)]
 
 
+def course_of(row: VoiceRow) -> Course:
+    """How learning the voice in ``row`` goes.
+
+    What another version of this program wrote there costs this one voice its learning and nothing else.
+    """
+    known = {name: value for name, value in row.learning.items() if name in Course.model_fields}
+    try:
+        return Course(**known)
+    except ValidationError:
+        told = "how far it was learned cannot be read: another version wrote it; learn it again"
+        return Course(state="failed", error=told)
+
+
 def to_voice(row: VoiceRow, cloned_similarity: float) -> Voice:
     """The voice in ``row``; called cloned from that measured similarity on."""
     cloned = row.similarity is not None and row.similarity >= cloned_similarity
@@ -51,7 +66,7 @@ def to_voice(row: VoiceRow, cloned_similarity: float) -> Voice:
             "checks": row.checks,
             "pitch": row.pitch,
             "consent": row.consent,
-            "learning": Course(**row.learning).told(),
+            "learning": course_of(row).told(),
             "similarity": row.similarity,
             "label": "cloned" if cloned else "similar",
         }

@@ -2,21 +2,18 @@
 
 import asyncio
 import logging
-import shutil
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Final
 
 from kuaimei.errors import KuaimeiError, NotFound
-from kuaimei.settings import Settings
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.lending import drop, lend
 from kuaimei.voices.preparing import prepare
-from kuaimei.voices.state import LEARNING, Course
-from kuaimei.voices.workroom import VoiceStore, Workroom, in_thread, job_folder
+from kuaimei.voices.state import LEARNING, course_of
+from kuaimei.voices.workroom import Workroom
 
-__all__ = ["LEARN", "PREPARE", "SOON", "Upkeep", "erase_kept"]
+__all__ = ["LEARN", "PREPARE", "SOON", "Upkeep"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +37,7 @@ class Upkeep:
         row = await prepare(self.room, voice)
         if row is not None:
             self._put.add(voice)
-            if Course(**row.learning).state == "waiting":
+            if course_of(row).state == "waiting":
                 await self.room.store.defer(LEARN, voice)
 
     async def restore(self) -> None:
@@ -53,7 +50,7 @@ class Upkeep:
             await self._restore(row)
 
     async def _restore(self, row: VoiceRow) -> None:
-        course = Course(**row.learning)
+        course = course_of(row)
         if row.state == "preparing":
             await self.room.store.defer(PREPARE, row.id, priority=SOON)
         if row.state != "ready":
@@ -82,16 +79,12 @@ class Upkeep:
             _log.warning("the voice %s cannot be spoken: %s", row.name, error)
 
     async def tend(self) -> None:
-        """Until cancelled: delete what is too old, and follow what other processes add and delete.
-
-        What is being said in a voice while it is deleted is kept a moment later, and silenced here.
-        """
+        """Until cancelled: delete what is too old, and follow what other processes add and delete."""
         while True:
             await asyncio.sleep(_TEND_S)
             try:
                 await self.expire(datetime.now(UTC))
                 await self.follow()
-                await self.room.store.erase_spoken()
             except KuaimeiError as error:
                 _log.warning("the voices cannot be tended now: %s", error)
 
@@ -121,32 +114,21 @@ class Upkeep:
         for voice in ready.keys() - self._put:
             await self._take(ready[voice])
 
-    async def erase(self, voice: str) -> None:
-        """The voice and everything derived from it, whatever is being done with it: really gone.
+    async def erase(self, voice: str) -> bool:
+        """Delete the voice and everything derived from it, whatever is being done with it.
+
+        Returns:
+            True: nothing is left of it. False: nobody finds it any more, and what is left is worked on.
 
         Raises:
-            StoreError: If a part could not be deleted; ask again.
+            NotFound: If it is not kept.
+            StoreError: If the database is away: nothing is deleted then.
         """
-        await erase_kept(self.room.store, self.room.settings, voice)
+        done = await self.room.store.delete_voice(voice)
         self._forget(voice)
+        return done
 
     def _forget(self, voice: str) -> None:
         self._put.discard(voice)
         drop(self.room.synthesizer, voice)
         self.room.tell(voice)
-
-
-async def erase_kept(store: VoiceStore, settings: Settings, voice: str) -> None:
-    """Rows, files and jobs of the voice, whoever is working on it; also without any engine.
-
-    Raises:
-        StoreError: If a part could not be deleted; ask again.
-    """
-    # In this order: preparing a voice has it learned.
-    for job in (PREPARE, LEARN):
-        await store.cancel_job(job, voice)
-    await store.voices.remove(voice)
-    # Asked for while the row was still there.
-    await store.cancel_job(LEARN, voice)
-    await in_thread(partial(shutil.rmtree, job_folder(settings, voice), True))
-    await store.erase_spoken()  # the last: what it does not get done is done a moment later

@@ -26,6 +26,7 @@ from kuaimei.rendering.tier import HqTier
 from kuaimei.server import create_app, make_server
 from kuaimei.server.page import Page
 from kuaimei.settings import DialogueSettings, ServerSettings, Settings
+from kuaimei.store.deletions import Deletion, DeletionKind
 from kuaimei.store.records import Tier
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
 from kuaimei.voices.library import VoiceLibrary
@@ -179,14 +180,19 @@ class MemoryArchive:
         if found.speaker != "assistant":
             raise NotFound(f"utterance {utterance} is no reply that was spoken")
 
-    async def delete_session(self, session: str) -> None:
+    async def delete_session(self, session: str) -> bool:
         del self.kept[session]
         for utterance in self.said.pop(session, []):
             del self.sound[utterance.id]
+        return True
 
-    async def delete_utterance(self, utterance: str) -> None:
+    async def delete_utterance(self, utterance: str) -> bool:
         found = await self.utterance(utterance)
         self.said[found.session_id].remove(found)
+        return True
+
+    async def deletion(self, kind: DeletionKind, subject: str) -> Deletion | None:
+        return None
 
 
 @dataclass

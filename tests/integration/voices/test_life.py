@@ -16,7 +16,6 @@ from kuaimei.audio.pcm import from_float
 from kuaimei.dialogue.events import SpeechStarted, TurnEnded
 from kuaimei.errors import AudioError, Conflict, NotFound
 from kuaimei.settings import Settings
-from kuaimei.voices import upkeep
 from kuaimei.voices.enrolment import ReferenceRefused
 from kuaimei.voices.lines import PRACTISED, clauses
 from kuaimei.voices.speech import RATE
@@ -243,21 +242,17 @@ async def test_what_was_said_in_it_loses_its_sound(settings: Settings) -> None:
         assert heard.state == "stored"
 
 
-async def test_what_a_deletion_that_was_cut_off_left_is_silenced_a_moment_later(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upkeep, "_TEND_S", 0.05)
+async def test_what_a_deletion_that_was_cut_off_left_is_silenced_a_moment_later(settings: Settings) -> None:
     async with living(settings, learn="none") as house:
         voice = await house.add()
         recorder = house.store.recorder("sess_a", voice=voice.id)
         take_turn(recorder, 1, "你好", sound(8000), "你好啊", sound(8000))
         await recorder.close()
-        await house.store.voices.remove(voice.id)  # and no more than that
-
-        async def silent() -> bool:
-            return (await house.store.utterances("sess_a"))[-1].state == "empty"
-
-        await eventually(silent)
+        await house.store.deletions.request("voice", voice.id)  # and no more than that
+        assert (await house.store.utterances("sess_a"))[-1].state == "stored"
+        assert await house.store.finish_deletions() == 0
+        assert (await house.store.utterances("sess_a"))[-1].state == "empty"
+        assert house.files() == []
 
 
 async def test_deleted_at_any_moment_nothing_is_left(settings: Settings) -> None:

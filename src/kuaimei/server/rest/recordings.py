@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from kuaimei.dialogue.streams import closing
 from kuaimei.server.errors import ApiError
-from kuaimei.server.rest.common import InHouse, Kept, Owner
+from kuaimei.server.rest.common import DELETING, InHouse, Kept, Owner, deleted
 from kuaimei.server.rest.sessions import owned, utterance_body
 from kuaimei.store.records import Tier
 
@@ -103,13 +103,14 @@ async def render_again(utterance: str, house: InHouse, store: Kept, owner: Owner
     return utterance_body(await store.utterance(utterance))
 
 
-@router.delete("/{utterance}", status_code=204)
+@router.delete("/{utterance}", status_code=204, responses=DELETING)
 async def delete_recording(utterance: str, store: Kept, owner: Owner) -> Response:
-    """Really gone: row, recording, and what waits to be done for it."""
-    found = await store.utterance(utterance)
-    await owned(store, found.session_id, owner)
-    await store.delete_utterance(utterance)
-    return Response(status_code=204)
+    """Delete row, recording, and what waits to be done for it; 202: it is gone for all, and goes on."""
+    going_on = await store.deletion("utterance", utterance)
+    if going_on is None or going_on.owner != owner:
+        found = await store.utterance(utterance)
+        await owned(store, found.session_id, owner)
+    return deleted(await store.delete_utterance(utterance))
 
 
 async def _bytes(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -2,5 +2,5 @@
 
 __all__ = ["HEAD"]
 
-HEAD = "0007"
+HEAD = "0008"
 """The revision this code is written for; a database at it is opened without loading alembic."""
