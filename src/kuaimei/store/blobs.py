@@ -1,17 +1,22 @@
 """Recordings as blobs: files in a folder, or objects in any S3."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 from obstore.exceptions import BaseError
 
-from kuaimei.errors import StoreError
+from kuaimei.errors import StoreError, Unstorable
 from kuaimei.store.folder import Folder
 from kuaimei.store.objects import Objects
 
 __all__ = ["Blobs"]
+
+
+_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,120})*")
+"""Ids and names of files of ours, with slashes between them: nothing that leads elsewhere."""
 
 
 class _Place(Protocol):
@@ -52,7 +57,7 @@ class Blobs:
         Raises:
             StoreError: If it cannot be kept.
         """
-        await self._place.put(key, content)
+        await self._place.put(_checked(key), content)
 
     def get(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Bytes ``start`` up to ``end`` of ``key``, in chunks.
@@ -61,7 +66,7 @@ class Blobs:
             NotFound: If there is no such blob.
             StoreError: If it cannot be read.
         """
-        return self._place.get(key, start, end)
+        return self._place.get(_checked(key), start, end)
 
     async def read(self, key: str) -> bytes:
         """All of ``key``, which is small.
@@ -70,7 +75,7 @@ class Blobs:
             NotFound: If there is no such blob.
             StoreError: If it cannot be read.
         """
-        return await self._place.read(key)
+        return await self._place.read(_checked(key))
 
     async def delete(self, keys: list[str]) -> None:
         """Delete; what is not there is fine.
@@ -78,7 +83,7 @@ class Blobs:
         Raises:
             StoreError: If one is there and cannot be deleted.
         """
-        await self._place.delete(keys)
+        await self._place.delete([_checked(key) for key in keys])
 
     async def delete_folder(self, folder: str) -> None:
         """Delete all keys under ``folder``; none is fine.
@@ -86,7 +91,7 @@ class Blobs:
         Raises:
             StoreError: If one cannot be deleted.
         """
-        await self._place.delete_folder(folder)
+        await self._place.delete_folder(_checked(folder))
 
     def keys(self, folder: str) -> AsyncIterator[str]:
         """All keys under ``folder``.
@@ -94,7 +99,7 @@ class Blobs:
         Raises:
             StoreError: If they cannot be listed.
         """
-        return self._place.keys(folder)
+        return self._place.keys(_checked(folder))
 
     async def check(self) -> None:
         """Return if the place answers.
@@ -111,6 +116,12 @@ class Blobs:
             StoreError: If that is not possible.
         """
         await self._place.sweep()
+
+
+def _checked(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise Unstorable(f"{key[:80]!r} cannot be the name of a recording")
+    return key
 
 
 def _place(url: str, folder: Path) -> _Place:

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kuaimei.errors import KuaimeiError
 from kuaimei.store.database import Database
 from kuaimei.store.due import owner_of_row
+from kuaimei.store.ids import check_id
 from kuaimei.store.tables import deletions, erased_voices, sessions, utterances, voices
 from kuaimei.store.writing import SESSION_LOCK
 
@@ -119,8 +120,9 @@ class Deletions:
             session: Of an utterance that has no row yet.
 
         Raises:
-            StoreError: If the database is away: nothing is deleted then.
+            StoreError: If ``subject`` cannot be an id, or the database is away: nothing is deleted then.
         """
+        check_id(subject)
         async with self._database.begin() as connection:
             find = {"session": self._session, "utterance": self._utterance, "voice": self._voice}[kind]
             owner, parts, existed = await find(connection, subject)

@@ -5,7 +5,7 @@ import secrets
 import threading
 import time
 
-from kuaimei.errors import StoreError
+from kuaimei.errors import Unstorable
 
 __all__ = ["check_id", "new_id"]
 
@@ -36,10 +36,10 @@ def check_id(text: str) -> str:
     """``text`` itself if it may be an id: ids of others become names of files and blobs.
 
     Raises:
-        StoreError: If it holds anything but letters, digits, ``_`` and ``-``, or is too long.
+        Unstorable: If it holds anything but letters, digits, ``_`` and ``-``, or is too long.
     """
     if not _SAFE.fullmatch(text):
-        raise StoreError(
+        raise Unstorable(
             f"{text[:40]!r} cannot be an id: use at most 100 letters, digits, '_' and '-', no mark first"
         )
     return text

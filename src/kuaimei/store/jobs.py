@@ -20,6 +20,7 @@ from sqlalchemy import TextClause, text
 
 from kuaimei.errors import StoreError
 from kuaimei.store.database import Database
+from kuaimei.store.ids import check_id
 
 if TYPE_CHECKING:
     from procrastinate import App
@@ -83,10 +84,12 @@ class Jobs:
             priority: Of those that wait for the same worker the highest goes first.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If ``subject`` cannot be an id, or the database is away.
         """
         from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
+        for one in (name, subject):
+            check_id(one)
         app = await self._opened()
         deferrer = app.configure_task(
             name, queue=name, queueing_lock=_lock(name, subject), priority=priority, allow_unknown=True

@@ -335,7 +335,7 @@ class Renderings:
 
 def digest_of(text: str) -> str:
     """SHA-256 of a text, in hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def rendering_columns() -> list[Any]:

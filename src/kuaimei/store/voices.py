@@ -96,6 +96,8 @@ class VoiceShelf:
             NotFound: If there is none of that id (any more).
             StoreError: If the database is away.
         """
+        if not columns:
+            return await self.get(voice)
         query = update(table).where(table.c.id == voice).values(**columns).returning(*table.c)
         async with self._database.begin() as connection:
             row = (await connection.execute(query)).first()
