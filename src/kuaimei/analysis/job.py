@@ -30,6 +30,7 @@ from kuaimei.store.announcements import Announcements
 from kuaimei.store.due import Basis
 from kuaimei.store.records import Speaker
 from kuaimei.store.rows import Audio, Summary
+from kuaimei.system.failures import kind_of, trace_of
 
 __all__ = ["Analyst", "Assignments", "Counts", "Instruments", "Recordings", "Scored"]
 
@@ -261,13 +262,13 @@ class Analyst:
         if isinstance(error, EngineError | StoreError | SettingsError | OSError | MemoryError):
             self.counts.retried += 1
             await self._assignments.release(assignment)  # whatever it was, it was not the recording
-            raise error if isinstance(error, KuaimeiError) else StoreError(str(error)) from error
+            raise error if isinstance(error, KuaimeiError) else StoreError(kind_of(error)) from error
         if not isinstance(error, KuaimeiError):
-            _log.error("an analysis failed in a way it should not", exc_info=error)
+            _log.error("an analysis failed in a way it should not:\n%s", trace_of(error))
         if assignment.attempts < _ATTEMPTS:
             self.counts.retried += 1
-            raise error if isinstance(error, KuaimeiError) else AudioError(str(error)) from error
-        _log.warning("the utterance %s cannot be analysed: %s", assignment.utterance, error)
+            raise error if isinstance(error, KuaimeiError) else AudioError(kind_of(error)) from None
+        _log.warning("the utterance %s cannot be analysed: %s", assignment.utterance, kind_of(error))
         return without("unreadable")
 
 

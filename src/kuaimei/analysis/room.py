@@ -20,6 +20,7 @@ from kuaimei.store import Store
 from kuaimei.store.analyses import Progress
 from kuaimei.store.announcements import Announcements
 from kuaimei.store.due import Basis
+from kuaimei.system.failures import trace_of
 
 __all__ = ["AnalysisRoom", "Register", "open_analysis"]
 
@@ -132,8 +133,8 @@ class AnalysisRoom:
             except KuaimeiError as error:
                 _log.warning("what is still to be analysed cannot be told: %s", error)
                 patience_s = _AWAY_S
-            except Exception:  # whatever it was, the next time it may go well
-                _log.exception("what is still to be analysed cannot be told")
+            except Exception as error:  # whatever it was, the next time it may go well
+                _log.error("what is still to be analysed cannot be told:\n%s", trace_of(error))
                 patience_s = _AWAY_S
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience_s):

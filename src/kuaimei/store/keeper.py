@@ -10,13 +10,11 @@ import asyncio
 import logging
 import os
 import threading
-import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy.exc import IntegrityError
@@ -30,6 +28,7 @@ from kuaimei.store.database import Database
 from kuaimei.store.records import Record
 from kuaimei.store.spool import Spool, SpoolWriter
 from kuaimei.store.writing import blob_key, empty_row, insert_rows, update_row
+from kuaimei.system.failures import kind_of, trace_of
 
 __all__ = ["Item", "Keeper"]
 
@@ -314,7 +313,7 @@ class Keeper:
         except (StoreError, OSError) as trouble:
             _log.error("utterance %s cannot be put aside: %s", record.id, trouble)
             return False
-        why = str(error) if isinstance(error, StoreError) else type(error).__name__
+        why = kind_of(error)
         _log.error(
             "utterance %s of session %s can never be kept and lies in %s now, with its sound: %s",
             *(record.id, record.session, self._broken.folder, why),
@@ -334,20 +333,13 @@ class Keeper:
         if not self._troubled:
             self._troubled = True
             known = isinstance(error, StoreError | OSError)
-            # Of any other its words are not told: there may be in them what was said.
-            why = str(error) if known else f"{type(error).__name__} {_place_of(error)}"
+            why = kind_of(error) if known else f"it fails in a way it should not:\n{trace_of(error)}"
             _log.error("what was said waits in its spool: %s", why)
 
     def _relief(self) -> None:
         if self._troubled:
             self._troubled = False
             _log.warning("what was said is being kept again")
-
-
-def _place_of(error: BaseException) -> str:
-    """File and line that an error comes from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 def _yield_to_live() -> None:

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from kuaimei.store.ids import new_id
 from kuaimei.store.records import Record
+from kuaimei.system.failures import trace_of
 
 __all__ = ["Run", "Spool", "SpoolWriter"]
 
@@ -110,9 +111,9 @@ class SpoolWriter:
                 except OSError as error:
                     self._failed(size)
                     self._trouble(error.strerror or type(error).__name__)
-                except Exception:
+                except Exception as error:
                     self._failed(size)
-                    _log.exception("an operation of the spool failed")
+                    _log.error("an operation of the spool failed:\n%s", trace_of(error))
                 else:
                     self._relief(size)
                 with self._counting:
