@@ -36,6 +36,7 @@ from kuaimei.store import Store, open_store, transcribe_with
 from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.store.jobs import Job
 from kuaimei.store.renderings import HQ_JOB
+from kuaimei.system.supervision import Supervisor
 from kuaimei.text import clauses
 from kuaimei.voices.enrolment import Examiner
 from kuaimei.voices.library import VoiceLibrary, open_library
@@ -68,6 +69,7 @@ class House:
         hq: What renders replies a second time; None: nothing does.
         voices: The cloned ones; None if nothing is to be kept.
         analysis: Of how people spoke; None: nothing is analysed.
+        tasks: What goes on by itself in the background.
     """
 
     settings: Settings
@@ -79,6 +81,7 @@ class House:
     hq: HqTier | None = None
     voices: VoiceLibrary | None = None
     analysis: AnalysisRoom | None = None
+    tasks: Supervisor = field(default_factory=Supervisor)
 
     @asynccontextmanager
     async def converse(
@@ -160,7 +163,7 @@ async def open_house(
     workshop = _workshop(settings)
     found = sources(settings)
     second = _second(settings)
-    quiet, hq, voices, analysis = Quiet(), None, None, None
+    quiet, hq, voices, analysis, tasks = Quiet(), None, None, None, Supervisor()
     async with AsyncExitStack() as stack:
 
         async def opened(name: str, context: AbstractAsyncContextManager[T]) -> T:
@@ -235,8 +238,14 @@ async def open_house(
                 analysing = open_analysis(settings, kept, vad.result(), workshop.cores, quiet)
                 analysis = await stack.enter_async_context(analysing)
                 others[ANALYSE_JOB] = analysis.analyst
-            jobs = asyncio.ensure_future(kept.run_jobs(others, transcribe=transcriber, apart=tuple(others)))
-            stack.push_async_callback(_stop, jobs)
+            # Entered last: what goes on by itself ends before whatever it uses.
+            await stack.enter_async_context(tasks)
+            jobs = partial(kept.run_jobs, others, transcribe=transcriber, apart=tuple(others))
+            tasks.start("jobs", jobs)
+            tasks.start("keeping", kept.upkeep)
+            tasks.start("voices", voices.upkeep.tend)
+            if analysis is not None:
+                tasks.start("analysis", analysis.upkeep)
         yield House(
             settings=settings,
             engines=engines,
@@ -247,6 +256,7 @@ async def open_house(
             hq=hq,
             voices=voices,
             analysis=analysis,
+            tasks=tasks,
         )
 
 
@@ -315,8 +325,9 @@ async def open_voices(settings: Settings) -> AsyncIterator[VoiceLibrary]:
         library = VoiceLibrary(room)
         await library.upkeep.follow()
         transcriber = transcribe_with(recognizer)
-        jobs = store.run_jobs(library.jobs, transcribe=transcriber, apart=library.apart)
-        stack.push_async_callback(_stop, asyncio.ensure_future(jobs))
+        tasks = await enter(Supervisor())
+        jobs = partial(store.run_jobs, library.jobs, transcribe=transcriber, apart=library.apart)
+        tasks.start("jobs", jobs)
         yield library
 
 

@@ -53,7 +53,7 @@ def create_app(house: House, page: Page | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     server = house.settings.server
-    metrics = Metrics(house.lanes, house.hq, house.analysis)
+    metrics = Metrics(house.lanes, house.hq, house.analysis, house.tasks)
     app.state.house = house
     app.state.metrics = metrics
     app.state.admission = Admission(server.max_sessions, server.max_waiting, metrics.sessions)

@@ -21,6 +21,7 @@ from kuaimei.store.peers import NEWEST, Group, Moment, Point
 from kuaimei.store.preferences import Choice, Kind, Tally, Trial
 from kuaimei.store.records import Tier
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
+from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.library import VoiceLibrary
 
 __all__ = ["Analyses", "Archive", "House", "Peers", "Preferences", "Ratings"]
@@ -225,6 +226,11 @@ class House(Protocol):
     @property
     def analysis(self) -> AnalysisRoom | None:
         """What analyses how people speak; None: nothing does."""
+        ...
+
+    @property
+    def tasks(self) -> Supervisor:
+        """What goes on by itself in the background."""
         ...
 
     @property

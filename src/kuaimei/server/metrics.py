@@ -28,6 +28,7 @@ from kuaimei.dialogue.events import (
 from kuaimei.engines.scheduling import Lane
 from kuaimei.rendering.tier import HqTier
 from kuaimei.store.rows import Statistics
+from kuaimei.system.supervision import Supervisor
 
 __all__ = ["Metrics"]
 
@@ -113,6 +114,21 @@ class _Analysis(Collector):
             yield GaugeMetricFamily("kuaimei_analysis_waiting", text, value=self.waiting)
 
 
+class _Tasks(Collector):
+    """What goes on in the background; read when asked."""
+
+    def __init__(self, tasks: Supervisor) -> None:
+        self._tasks = tasks
+
+    def collect(self) -> Iterator[Metric]:
+        failures = CounterMetricFamily(
+            "kuaimei_task_failures", "Background tasks that failed and were started again", labels=["task"]
+        )
+        for name, count in self._tasks.failures.items():
+            failures.add_metric([name], count)
+        yield failures
+
+
 class _Store:
     """What is kept; asked of the store whenever the metrics are read."""
 
@@ -128,6 +144,8 @@ class _Store:
         self._unsaved = gauge("unsaved", "Utterances not yet wholly in the database")
         self._lost = gauge("lost_bytes", "Audio that could not even be spooled")
         self._failures = gauge("failures", "Attempts to keep something that failed")
+        self._broken = gauge("broken", "Utterances that can never be kept, put aside with their sound")
+        self._deleting = gauge("deleting", "Deletions that go on")
         self._jobs = gauge("jobs", "Durable jobs by status", ["status"])
 
     def update(self, known: Statistics | None) -> None:
@@ -142,6 +160,8 @@ class _Store:
         self._unsaved.set(known.unsaved)
         self._lost.set(known.lost_bytes)
         self._failures.set(known.failures)
+        self._broken.set(known.broken)
+        self._deleting.set(known.deleting)
         self._jobs.clear()
         for status, count in known.jobs.items():
             self._jobs.labels(status).set(count)
@@ -166,6 +186,7 @@ class Metrics:
         lanes: The engines' queues.
         hq: The second tier; None: there is none.
         analysis: Of how people speak; None: there is none.
+        tasks: What goes on in the background; None: nothing does.
 
     Attributes:
         registry: What ``/metrics`` shows.
@@ -173,7 +194,11 @@ class Metrics:
     """
 
     def __init__(
-        self, lanes: Sequence[Lane] = (), hq: HqTier | None = None, analysis: AnalysisRoom | None = None
+        self,
+        lanes: Sequence[Lane] = (),
+        hq: HqTier | None = None,
+        analysis: AnalysisRoom | None = None,
+        tasks: Supervisor | None = None,
     ) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -182,6 +207,8 @@ class Metrics:
         registry.register(_Lanes(lanes))
         if hq is not None:
             registry.register(_Second(hq))
+        if tasks is not None:
+            registry.register(_Tasks(tasks))
         self.store = _Store(registry)
         self._analysis = None if analysis is None else _Analysis(analysis)
         if self._analysis is not None:

@@ -88,7 +88,10 @@ class Samples:
         """The voice sounds different from now on, or is gone: its sample is to be made anew."""
         self._making.pop(voice, None)
         for text in _SENTENCES.values():
-            self._path(voice, text).unlink(missing_ok=True)
+            try:
+                self._path(voice, text).unlink(missing_ok=True)
+            except OSError as error:  # of a voice that is gone, whoever deletes it tries again
+                _log.warning("the old sample of %s cannot be deleted: %s", voice, error.strerror)
 
     def _made(self, voice: str, task: "asyncio.Task[bytes]") -> None:
         if self._making.get(voice) is task:

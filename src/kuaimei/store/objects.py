@@ -1,6 +1,7 @@
 """Recordings as objects in any S3, or wherever else obstore can keep them."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -25,6 +26,11 @@ _REQUEST_S: Final = 30
 _TOTAL_S: Final = 60.0
 """Of one operation, with all its attempts: then it has failed, and the caller decides what becomes of it."""
 _RETRIES: Final = 3
+_FROM_ENVIRONMENT: Final = (
+    *("allow_http", "allow_invalid_certificates", "user_agent"),
+    *("proxy_url", "proxy_ca_certificate", "proxy_excludes"),
+)
+"""Options of the connection that have a variable, such as ``AWS_ALLOW_HTTP``."""
 
 
 class Objects:
@@ -41,7 +47,7 @@ class Objects:
 
     def __init__(self, url: str) -> None:
         self.place = url
-        options: ClientConfig = {"timeout": f"{_REQUEST_S}s", "connect_timeout": f"{_CONNECT_S}s"}
+        options = _client_options()
         retries: RetryConfig = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_TOTAL_S)}
         remote = url.startswith(("s3://", "gs://", "az://", "http://", "https://", "abfs", "adl"))
         self._store: ObjectStore = (
@@ -111,6 +117,18 @@ class Objects:
 
     async def sweep(self) -> None:
         """Nothing is ever half there."""
+
+
+def _client_options() -> "ClientConfig":
+    """With deadlines, and what the usual variables say of the connection.
+
+    Options that are given are instead of those that obstore would find in the environment.
+    """
+    options: ClientConfig = {"timeout": f"{_REQUEST_S}s", "connect_timeout": f"{_CONNECT_S}s"}
+    for name in _FROM_ENVIRONMENT:
+        if (value := os.environ.get(f"AWS_{name.upper()}")) is not None:
+            options[name] = value
+    return options
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +37,7 @@ from kuaimei.store.spool import Run, SpoolWriter
 from kuaimei.store.transcription import Transcriber
 from kuaimei.store.vacuuming import vacuum
 from kuaimei.store.voices import VoiceShelf
+from kuaimei.system.failures import kind_of
 
 __all__ = ["Store"]
 
@@ -295,26 +297,24 @@ class Store(Archive):
         return await vacuum(self._database)
 
     async def upkeep(self) -> None:
-        """Until cancelled: finish what is being deleted, and take it out of the database's files.
-
-        Raises:
-            StoreError: If something is away; to be called again.
-        """
+        """Until cancelled: finish what is being deleted, and take it out of the database's files."""
         while True:
-            await self.finish_deletions()
-            await asyncio.to_thread(self._broken.expire)
-            if self._vacuum_wanted.is_set():
-                self._vacuum_wanted.clear()
-                await asyncio.sleep(_VACUUM_AFTER_S)
-                if not await self.vacuum():
-                    self._vacuum_wanted.set()
-                    await asyncio.sleep(_UPKEEP_S)
-                continue
             try:
+                await self._tidy()
+            except (KuaimeiError, OSError) as error:
+                _log.warning("what is kept cannot be looked after now: %s", kind_of(error))
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_UPKEEP_S):
                     await self._vacuum_wanted.wait()
-            except TimeoutError:
-                continue
+                    await asyncio.sleep(_VACUUM_AFTER_S)
+
+    async def _tidy(self) -> None:
+        await self.finish_deletions()
+        await asyncio.to_thread(self._broken.expire)
+        if self._vacuum_wanted.is_set():
+            self._vacuum_wanted.clear()
+            if not await self.vacuum():
+                asyncio.get_running_loop().call_later(_UPKEEP_S, self._vacuum_wanted.set)
 
     async def _delete(self, kind: DeletionKind, subject: str, matches: "queries.Matches") -> bool:
         spooled: list[Record] = []

@@ -230,7 +230,7 @@ class VoiceLibrary:
 
 @asynccontextmanager
 async def open_library(room: Workroom) -> AsyncIterator[VoiceLibrary]:
-    """The library, with all its voices in the synthesiser; tended while it is open.
+    """The library, with all its voices in the synthesiser; somebody has to run `Upkeep.tend` meanwhile.
 
     Raises:
         StoreError: If the database is away.
@@ -238,9 +238,4 @@ async def open_library(room: Workroom) -> AsyncIterator[VoiceLibrary]:
     library = VoiceLibrary(room)
     await library.upkeep.expire(datetime.now(UTC))
     await library.upkeep.restore()
-    tending = asyncio.ensure_future(library.upkeep.tend())
-    try:
-        yield library
-    finally:
-        tending.cancel()
-        await asyncio.gather(tending, return_exceptions=True)
+    yield library

@@ -29,6 +29,7 @@ from kuaimei.settings import DialogueSettings, ServerSettings, Settings
 from kuaimei.store.deletions import Deletion, DeletionKind
 from kuaimei.store.records import Tier
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
+from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.library import VoiceLibrary
 from tests.fakes import (
     FakeCaptioner,
@@ -213,6 +214,7 @@ class TestHouse:
     hq: HqTier | None = None
     voices: VoiceLibrary | None = None
     analysis: AnalysisRoom | None = None
+    tasks: Supervisor = field(default_factory=Supervisor)
     lanes: Sequence[Lane] = field(default_factory=lambda: (Lane("cores", 2),))
     events: dict[str, list[Event]] = field(default_factory=dict)
     conversations: dict[str, Conversation] = field(default_factory=dict)
