@@ -243,6 +243,7 @@ async def open_house(
             jobs = partial(kept.run_jobs, others, transcribe=transcriber, apart=tuple(others))
             tasks.start("jobs", jobs)
             tasks.start("keeping", kept.upkeep)
+            tasks.start("disk", kept.watch_disk)
             tasks.start("voices", voices.upkeep.tend)
             if analysis is not None:
                 tasks.start("analysis", analysis.upkeep)

@@ -40,6 +40,8 @@ _ATTEMPTS: Final = 3
 """A recording that could not be read so often is given up …"""
 _BEGUN: Final = 6
 """… and one that was begun so often: the process may have died of it each time."""
+_LONGEST_MS: Final = 600_000.0
+"""Of a recording: a longer one takes hundreds of megabytes at a time, and has no one manner of speaking."""
 _OUTRANKED_S: Final = 1.0
 """After this long it is asked again whether what was said is recognised by now."""
 
@@ -201,6 +203,8 @@ class Analyst:
             raise _GivenUp(f"it was begun {_BEGUN} times and never finished")
         if assignment.duration_ms is None:
             return without("no_audio")
+        if assignment.duration_ms > _LONGEST_MS:
+            return without("too_long")
         said = assignment.transcript
         if assignment.speaker == "user" and said is not None and not said.strip():
             return without("not_speech")

@@ -146,6 +146,9 @@ class _Store:
         self._failures = gauge("failures", "Attempts to keep something that failed")
         self._broken = gauge("broken", "Utterances that can never be kept, put aside with their sound")
         self._deleting = gauge("deleting", "Deletions that go on")
+        self._free = Gauge(
+            "kuaimei_disk_free_bytes", "Room on the fullest of the disks that are written", registry=registry
+        )
         self._jobs = gauge("jobs", "Durable jobs by status", ["status"])
 
     def update(self, known: Statistics | None) -> None:
@@ -161,6 +164,8 @@ class _Store:
         self._lost.set(known.lost_bytes)
         self._failures.set(known.failures)
         self._broken.set(known.broken)
+        if known.disk_free_bytes is not None:
+            self._free.set(known.disk_free_bytes)
         self._deleting.set(known.deleting)
         self._jobs.clear()
         for status, count in known.jobs.items():

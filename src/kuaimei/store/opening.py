@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 from kuaimei.errors import StoreError
 from kuaimei.settings import Settings
@@ -11,6 +12,7 @@ from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import open_database
 from kuaimei.store.jobs import Jobs
 from kuaimei.store.renderings import Renderings
+from kuaimei.store.space import Space
 from kuaimei.store.spool import Run, SpoolWriter
 from kuaimei.store.store import Store
 
@@ -43,7 +45,14 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         two_tiers = settings.rendering.hq != "none"
         renderings = Renderings(database, blobs, jobs, run.folder, enabled=two_tiers)
         analyses = Analyses(database, jobs, enabled=settings.analysis.enabled)
-        store = Store(database, blobs, settings.home, run, writer, jobs, renderings, analyses)
+        folders = [settings.home, Path(blobs.place)]  # not there where that is an address
+        space = Space(folders, kept.disk_low_mb, kept.disk_full_mb)
+        with suppress(OSError):
+            await asyncio.to_thread(space.look)
+        store = Store(
+            *(database, blobs, settings.home, space, run, writer, jobs, renderings, analyses),
+            retention_days=kept.retention_days,
+        )
         stack.push_async_callback(store._close)
         await store._resume()
         await store._recover()

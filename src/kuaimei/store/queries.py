@@ -1,6 +1,7 @@
 """The questions put to the database."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from sqlalchemy import Select, TextClause, and_, func, literal_column, or_, select, text
@@ -22,6 +23,7 @@ __all__ = [
     "last_turn",
     "session",
     "sessions",
+    "silent_since",
     "totals",
     "turns",
     "utterance",
@@ -85,6 +87,19 @@ def totals() -> Select[Any]:
 def session(session: str) -> Select[Any]:
     """One session with its sums."""
     return _summaries().where(sessions_table.c.id == session)
+
+
+def silent_since(before: datetime) -> Select[Any]:
+    """Ids of sessions in which nothing was said since ``before``, the oldest first."""
+    table, said = sessions_table, utterances_table
+    later: Select[Any] = select(literal_column("1")).where(
+        (said.c.session_id == table.c.id) & (said.c.started_at >= before)
+    )
+    return (
+        select(table.c.id)
+        .where((table.c.started_at < before) & ~later.exists())
+        .order_by(table.c.started_at, table.c.id)
+    )
 
 
 def sessions(limit: int, before: str | None, search: str) -> Select[Any]:

@@ -78,6 +78,11 @@ class SpoolWriter:
         self._work.append((size, operation))
         self._wake.set()
 
+    def lose(self, size: int) -> None:
+        """Count ``size`` bytes of audio that nobody is to write."""
+        with self._counting:
+            self.lost_bytes += size
+
     async def barrier(self) -> None:
         """Return when everything posted so far is done."""
         loop = asyncio.get_running_loop()

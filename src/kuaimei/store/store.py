@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +33,9 @@ from kuaimei.store.recorder import Recorder
 from kuaimei.store.records import Record
 from kuaimei.store.recovery import recover
 from kuaimei.store.renderings import Renderings
+from kuaimei.store.retention import Retention
 from kuaimei.store.rows import Health, Statistics
+from kuaimei.store.space import Space
 from kuaimei.store.spool import Run, SpoolWriter
 from kuaimei.store.transcription import Transcriber
 from kuaimei.store.vacuuming import vacuum
@@ -48,6 +51,7 @@ _RECOVERY_WAIT_S: Final = 20.0
 _CLOSE_WAIT_S: Final = 10.0
 _RESUME_WAIT_S: Final = 10.0
 _UPKEEP_S: Final = 60.0
+_DISK_S: Final = 10.0
 _VACUUM_AFTER_S: Final = 5.0
 """Whoever deletes one thing often deletes the next: the tables are rewritten once for all of them."""
 
@@ -62,6 +66,8 @@ class Store(Archive):
         peers: The earlier scores of the same person or voice.
         ratings: How listeners rated it.
         deletions: What is being deleted.
+        retention: Says what may be deleted for its age.
+        space: How much room there is on the disk.
     """
 
     def __init__(
@@ -69,14 +75,19 @@ class Store(Archive):
         database: Database,
         blobs: Blobs,
         home: Path,
+        space: Space,
         run: Run,
         writer: SpoolWriter,
         jobs: Jobs,
         renderings: Renderings,
         analyses: Analyses,
+        *,
+        retention_days: float = 0.0,
     ) -> None:
         super().__init__(database, blobs)
         self._spools = home / "spool"
+        self.space = space
+        self.retention = Retention(database)
         self._run = run
         self._writer = writer
         self._jobs = jobs
@@ -95,6 +106,7 @@ class Store(Archive):
         self._recorders: set[Recorder] = set()
         self._recovering: set[asyncio.Task[None]] = set()
         self._vacuum_wanted = asyncio.Event()
+        self._retention_days = retention_days
         self.voices = VoiceShelf(database, blobs)
 
     def describe(self) -> str:
@@ -117,7 +129,7 @@ class Store(Archive):
         except StoreError as error:
             blobs = False
             trouble.append(str(error))
-        return Health(database, blobs, "; ".join(trouble))
+        return Health(database, blobs, "; ".join(trouble), self.space.level)
 
     async def statistics(self) -> Statistics:
         """How much is kept, and how the keeping goes.
@@ -138,6 +150,7 @@ class Store(Archive):
             failures=self._keeper.failures + self._writer.failures,
             broken=await asyncio.to_thread(lambda: self._broken.count),
             deleting=await self.deletions.count(),
+            disk_free_bytes=self.space.free_bytes,
             jobs=await self._jobs.counts(),
         )
 
@@ -180,6 +193,7 @@ class Store(Archive):
             client=client,
             voice=voice,
             engine=engine,
+            room=lambda: not self.space.full,
             closed=self._recorders.discard,
         )
         self._recorders.add(recorder)
@@ -308,8 +322,37 @@ class Store(Archive):
                     await self._vacuum_wanted.wait()
                     await asyncio.sleep(_VACUUM_AFTER_S)
 
+    async def watch_disk(self) -> None:
+        """Until cancelled: look how much room is left."""
+        while True:
+            try:
+                await asyncio.to_thread(self.space.look)
+            except OSError as error:
+                _log.warning("how much room is left on the disk cannot be told: %s", kind_of(error))
+            await asyncio.sleep(_DISK_S)
+
+    async def expire(self) -> int:
+        """Delete conversations in which nothing was said for longer than the settings allow; how many.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        if not self._retention_days:
+            return 0
+        now = await self.retention.now()
+        async with self._database.browse() as connection:
+            before = now - timedelta(days=self._retention_days)
+            old = list(await connection.scalars(queries.silent_since(before)))
+            total = await connection.scalar(select(func.count()).select_from(tables.sessions)) or 0
+        released = await self.retention.release("conversations", old, total)
+        for session in released:
+            with suppress(NotFound):  # deleted meanwhile
+                await self.delete_session(session)
+        return len(released)
+
     async def _tidy(self) -> None:
         await self.finish_deletions()
+        await self.expire()
         await asyncio.to_thread(self._broken.expire)
         if self._vacuum_wanted.is_set():
             self._vacuum_wanted.clear()

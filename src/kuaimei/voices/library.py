@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -236,6 +235,6 @@ async def open_library(room: Workroom) -> AsyncIterator[VoiceLibrary]:
         StoreError: If the database is away.
     """
     library = VoiceLibrary(room)
-    await library.upkeep.expire(datetime.now(UTC))
+    await library.upkeep.expire()
     await library.upkeep.restore()
     yield library

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from kuaimei.errors import KuaimeiError, NotFound
@@ -83,24 +83,28 @@ class Upkeep:
         while True:
             await asyncio.sleep(_TEND_S)
             try:
-                await self.expire(datetime.now(UTC))
+                await self.expire()
                 await self.follow()
             except KuaimeiError as error:
                 _log.warning("the voices cannot be tended now: %s", error)
 
-    async def expire(self, now: datetime) -> int:
+    async def expire(self) -> int:
         """Delete voices that are older than they may become; how many that were.
 
         Raises:
-            StoreError: If a part could not be deleted.
+            StoreError: If the database is away.
         """
-        days = self.room.settings.voices.retention_days
+        store, days = self.room.store, self.room.settings.voices.retention_days
         if not days:
             return 0
-        old = [r for r in await self.room.store.voices.all() if r.created_at < now - timedelta(days=days)]
-        for row in old:
-            await self.erase(row.id)
-        return len(old)
+        rows = await store.voices.all()
+        before = await store.retention.now() - timedelta(days=days)
+        old = [row.id for row in rows if row.created_at < before]
+        released = await store.retention.release("voices", old, len(rows))
+        for voice in released:
+            with suppress(NotFound):  # deleted meanwhile
+                await self.erase(voice)
+        return len(released)
 
     async def follow(self) -> None:
         """Speak in the voices that are kept, and in no other.

@@ -21,6 +21,7 @@ from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings
 from kuaimei.store.deletions import Deletion, DeletionKind
 from kuaimei.store.places import learning_folder
+from kuaimei.store.retention import Retention
 from kuaimei.store.voices import VoiceShelf
 from kuaimei.system import durability
 from kuaimei.system.threads import to_the_end
@@ -41,6 +42,7 @@ class VoiceStore(Protocol):
     """Of `kuaimei.store.Store`, whose words apply."""
 
     voices: VoiceShelf
+    retention: Retention
 
     async def defer(self, name: str, subject: str, *, priority: int = 0) -> None:
         """Have a job done."""

@@ -16,6 +16,7 @@ from kuaimei.audio.pcm import from_float
 from kuaimei.dialogue.events import SpeechStarted, TurnEnded
 from kuaimei.errors import AudioError, Conflict, NotFound
 from kuaimei.settings import Settings
+from kuaimei.store.retention import Retention
 from kuaimei.voices.enrolment import ReferenceRefused
 from kuaimei.voices.lines import PRACTISED, clauses
 from kuaimei.voices.speech import RATE
@@ -386,8 +387,16 @@ async def test_no_more_than_allowed(settings: Settings) -> None:
 async def test_old_ones_are_deleted(settings: Settings) -> None:
     async with living(settings, learn="none", retention_days=30.0) as house:
         await house.add()
-        assert await house.library.upkeep.expire(datetime.now(UTC) + timedelta(days=29)) == 0
-        assert await house.library.upkeep.expire(datetime.now(UTC) + timedelta(days=31)) == 1
+        store, days = house.store, 0
+        store.retention = Retention(
+            store._database,
+            wall=lambda: datetime.now(UTC) + timedelta(days=days),
+            running_s=lambda: days * 86_400.0,
+        )
+        while days < 30:
+            assert await house.library.upkeep.expire() == 0
+            days += 1
+        assert await house.library.upkeep.expire() == 1
         assert house.files() == []
 
 

@@ -31,7 +31,8 @@ async def readyz(house: InHouse) -> JSONResponse:
     """It can take a conversation: engines are warm before the server opens, so the store decides.
 
     Not ready either when what is said can be kept and not worked on: no jobs are done, nothing is deleted.
-    Other background tasks that fail are told of under ``failing``, and conversations go on.
+    Other background tasks that fail are told of under ``failing``, and conversations go on; as they do when
+    the disk is ``low``, or so ``full`` that no more sound is recorded.
     """
     failing = sorted(house.tasks.failing)
     stopped = any(task in _NEEDED for task in failing)
@@ -45,6 +46,7 @@ async def readyz(house: InHouse) -> JSONResponse:
             async with asyncio.timeout(_STORE_S):
                 health = await house.store.health()
             checks["store"] = "ok" if health.ok else "unavailable"
+            checks["disk"] = health.disk
         except (KuaimeiError, TimeoutError):
             checks["store"] = "unavailable"
     ready = "unavailable" not in checks.values()
