@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import psycopg
 from sqlalchemy import TextClause, text
 
-from kuaimei.errors import StoreError
+from kuaimei.errors import KuaimeiError, StoreError
 from kuaimei.store.database import Database
 from kuaimei.store.ids import check_id
+from kuaimei.system.failures import kind_of, trace_of
 
 if TYPE_CHECKING:
     from procrastinate import App
@@ -269,8 +270,14 @@ class Jobs:
             lock, task = _lock(name, subject), asyncio.current_task()
             if task is not None:
                 self._running[lock] = task
+            # Whoever runs jobs logs every failure with its causes, in their own words: so it gets none.
             try:
                 await self._handlers[name](subject)
+            except KuaimeiError as error:
+                raise error from None
+            except Exception as error:
+                _log.error("the job %s failed in a way it should not:\n%s", name, trace_of(error))
+                raise StoreError(f"the job {name} failed ({kind_of(error)})") from None
             finally:
                 self._running.pop(lock, None)
 
