@@ -51,8 +51,9 @@ _CONFIGURATION = {
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
-"""Small: it lives beside the models. No worker processes for what a handful of rows does not need. Segments of
-the write-ahead log are not used again, and its log of errors quotes no rows: what was deleted is in neither."""
+"""Small: it lives beside the models. No worker processes for what a handful of rows does not need. Segments
+of the write-ahead log are not used again, and the log of errors quotes no rows: neither holds what was
+deleted."""
 
 
 class EmbeddedPostgres:
