@@ -33,7 +33,7 @@ class Archive:
 
         Args:
             limit: At most this many, up to 500.
-            before: Only what began before this session: the last of the page before.
+            before: Only what began before this session: the last of the page before, deleted since or not.
             search: Only those named so or in which this was said by either side, whatever the case.
 
         Raises:

@@ -4,10 +4,11 @@ import re
 import secrets
 import threading
 import time
+from datetime import UTC, datetime
 
 from kuaimei.errors import Unstorable
 
-__all__ = ["check_id", "new_id"]
+__all__ = ["check_id", "made_at", "new_id"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no letter that is taken for a digit."""
@@ -30,6 +31,20 @@ def new_id(prefix: str) -> str:
         _latest = value = value if value > _latest else _latest + 1
     digits = [_ALPHABET[(value >> 5 * place) & 31] for place in reversed(range(_LENGTH))]
     return f"{prefix}_{''.join(digits)}"
+
+
+def made_at(text: str) -> datetime | None:
+    """When an id of `new_id` was made, UTC; None: it is none of those."""
+    digits = text.rpartition("_")[2]
+    if len(digits) != _LENGTH or not set(digits) <= set(_ALPHABET):
+        return None
+    value = 0
+    for digit in digits:
+        value = value << 5 | _ALPHABET.index(digit)
+    try:
+        return datetime.fromtimestamp((value >> _RANDOM_BITS) / 1000.0, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def check_id(text: str) -> str:

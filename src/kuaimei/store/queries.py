@@ -4,9 +4,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Select, TextClause, and_, func, literal_column, or_, select, text
+from sqlalchemy import DateTime, Select, TextClause, and_, func, literal, literal_column, or_, select, text
 
 from kuaimei.store.analyses import summary_columns
+from kuaimei.store.ids import made_at
 from kuaimei.store.records import Record
 from kuaimei.store.renderings import UNDER_WAY, rendering_columns
 from kuaimei.store.tables import analyses as analyses_table
@@ -108,7 +109,9 @@ def sessions(limit: int, before: str | None, search: str) -> Select[Any]:
     query = _summaries().order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit)
     if before is not None:
         mark = table.alias("mark")
-        began = select(mark.c.started_at).where(mark.c.id == before).scalar_subquery()
+        # Of a session that was deleted since its page was read, the id says when it was made.
+        made = literal(made_at(before), DateTime(timezone=True))
+        began = func.coalesce(select(mark.c.started_at).where(mark.c.id == before).scalar_subquery(), made)
         query = query.where(
             or_(table.c.started_at < began, and_(table.c.started_at == began, table.c.id < before))
         )

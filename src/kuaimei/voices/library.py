@@ -1,10 +1,13 @@
 """The cloned voices of the house: added, listed, changed, learned, deleted."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from kuaimei.engines.types import Language
 from kuaimei.errors import Conflict, KuaimeiError, NotFound
@@ -22,6 +25,8 @@ from kuaimei.voices.workroom import Workroom, delete_job_folder
 
 __all__ = ["VoiceLibrary", "open_library"]
 
+_log = logging.getLogger(__name__)
+
 
 class VoiceLibrary:
     """Open by `open_library`; used on the event loop only."""
@@ -38,7 +43,13 @@ class VoiceLibrary:
         Raises:
             StoreError: If the database is away.
         """
-        return [self._voice(row) for row in await self.room.store.voices.all(owner)]
+        found = []
+        for row in await self.room.store.voices.all(owner):
+            try:
+                found.append(self._voice(row))
+            except ValidationError:
+                _log.error("the voice %s cannot be read: another version wrote it", row.id)
+        return found
 
     async def voice(self, voice: str, owner: str) -> Voice:
         """One of them.

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from kuaimei.store.voices import VoiceRow
-from kuaimei.voices.types import Learning, LearningState, Step, Voice
+from kuaimei.voices.types import Check, Learning, LearningState, Pitch, Step, Voice
 
 __all__ = ["LEARNING", "STEPS", "Course", "course_of", "next_step", "to_voice"]
 
@@ -48,8 +48,19 @@ def course_of(row: VoiceRow) -> Course:
         return Course(state="failed", error=told)
 
 
+def _readable(kind: type[BaseModel], given: object) -> bool:
+    try:
+        kind.model_validate(given)
+    except ValidationError:
+        return False
+    return True
+
+
 def to_voice(row: VoiceRow, cloned_similarity: float) -> Voice:
-    """The voice in ``row``; called cloned from that measured similarity on."""
+    """The voice in ``row``; called cloned from that measured similarity on.
+
+    What another version of this program wrote and this one cannot read is left out, not the voice.
+    """
     cloned = row.similarity is not None and row.similarity >= cloned_similarity
     return Voice.model_validate(
         {
@@ -63,8 +74,8 @@ def to_voice(row: VoiceRow, cloned_similarity: float) -> Voice:
             "error": row.error,
             "transcript": row.transcript,
             "duration_s": row.duration_s,
-            "checks": row.checks,
-            "pitch": row.pitch,
+            "checks": [check for check in row.checks if _readable(Check, check)],
+            "pitch": row.pitch if _readable(Pitch, row.pitch) else None,
             "consent": row.consent,
             "learning": course_of(row).told(),
             "similarity": row.similarity,

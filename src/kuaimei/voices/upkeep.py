@@ -6,8 +6,9 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
-from kuaimei.errors import KuaimeiError, NotFound
+from kuaimei.errors import KuaimeiError, NotFound, StoreError
 from kuaimei.store.voices import VoiceRow
+from kuaimei.system.failures import trace_of
 from kuaimei.voices.lending import drop, lend
 from kuaimei.voices.preparing import prepare
 from kuaimei.voices.state import LEARNING, course_of
@@ -47,7 +48,12 @@ class Upkeep:
             StoreError: If the database is away.
         """
         for row in await self.room.store.voices.all():
-            await self._restore(row)
+            try:
+                await self._restore(row)
+            except (StoreError, asyncio.CancelledError):
+                raise
+            except Exception as error:  # one voice that cannot be read costs no other, and no start
+                _log.error("the voice %s cannot be restored:\n%s", row.id, trace_of(error))
 
     async def _restore(self, row: VoiceRow) -> None:
         course = course_of(row)
