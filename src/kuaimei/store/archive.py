@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from kuaimei.engines.types import Message
 from kuaimei.errors import NotFound, StoreError
 from kuaimei.store import queries
@@ -62,8 +60,9 @@ class Archive:
         Raises:
             StoreError: If the database is away.
         """
-        async with self._database.browse() as connection:
-            return await _said(connection, session)
+        async with self._database.begin() as connection:
+            found = await connection.execute(queries.utterances(session))
+            return [_utterance(row._mapping) for row in found]
 
     async def utterance(self, utterance: str) -> Utterance:
         """One of them.
@@ -94,9 +93,7 @@ class Archive:
         Raises:
             StoreError: If the database is away.
         """
-        # Somebody waits to go on: that does not stand in line with whoever is searching.
-        async with self._database.begin() as connection:
-            said = await _said(connection, session)
+        said = await self.utterances(session)
         return [Message(role=one.speaker, content=one.words) for one in said if one.words]
 
     async def last_turn(self, session: str) -> int:
@@ -130,10 +127,6 @@ class Archive:
             raise StoreError(f"bytes {start} to {stop} lie outside the recording of {size} bytes")
         chunks = self._blobs.get(blob_key(found.session_id, utterance, tier), start, stop)
         return Audio("audio/flac", size, start, stop, sha256, chunks)
-
-
-async def _said(connection: AsyncConnection, session: str) -> list[Utterance]:
-    return [_utterance(row._mapping) for row in await connection.execute(queries.utterances(session))]
 
 
 def _utterance(row: Any) -> Utterance:

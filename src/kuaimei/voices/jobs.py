@@ -17,6 +17,7 @@ from kuaimei.engines.types import Language, as_language
 from kuaimei.errors import KuaimeiError, NotFound, StoreError
 from kuaimei.store.voices import DECODER, REFERENCE, STYLE, VoiceRow
 from kuaimei.system.threads import to_the_end
+from kuaimei.text.wellformed import to_well_formed
 from kuaimei.voices.beginning import start_of_learning
 from kuaimei.voices.files import read_flac, read_style, style_bytes
 from kuaimei.voices.judging import likeness
@@ -34,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 _DEATHS: Final = 3
 """So often a step is begun again from its checkpoint before it is given up."""
+_ERROR_MAX: Final = 500
+"""Characters of what the process says went wrong."""
 _TELL_S: Final = 1.0
 """The row is written at most so often."""
 _LOSS: Final = "campplus"
@@ -64,7 +67,8 @@ async def learn(room: Workroom, voice: str) -> None:
                 course = await _keep(room, row, course, learned)
             except (LearningFailed, LearnerDied) as error:
                 _log.warning("learning the voice %s failed: %s", voice, error)
-                await _note(room, voice, course, state="failed", error=str(error), eta_s=None)
+                told = to_well_formed(str(error))[:_ERROR_MAX]
+                await _note(room, voice, course, state="failed", error=told, eta_s=None)
                 await delete_job_folder(room.job_folder(voice))
                 return
             if course.state == "done":

@@ -228,7 +228,7 @@ class Reception:
             return
         try:
             await store.ensure_session(visit.session, _about(visit))
-        except StoreError as error:  # the recorder makes it once the database is back
+        except (StoreError, Conflict) as error:  # the recorder makes it once the database is back
             _log.warning("session %s begins without its database: %s", visit.session, error)
 
     def _config(self) -> SessionConfig:
