@@ -139,8 +139,8 @@ def test_no_deletion_of_what_people_said_looks_away() -> None:
     for path in sorted(source.rglob("*.py")):
         if path.relative_to(source).parts[0] == "models":
             continue  # weights: everybody may have those
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and node.attr == "rmtree":
-                careless.append(path.relative_to(source).as_posix())
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        used = [node for node in nodes if isinstance(node, ast.Attribute) and node.attr == "rmtree"]
+        careless += [path.relative_to(source).as_posix() for _ in used]
     # A cluster that was never whole, and the folder of a run in which nothing is left but its lock.
     assert careless == ["store/embedded.py", "store/spool.py"]

@@ -10,7 +10,7 @@ from typing import Any, overload
 
 from kuaimei.dialogue.events import Observer
 from kuaimei.engines.protocols import Synthesizer
-from kuaimei.errors import KuaimeiError, NotFound, QueueFull, StoreError
+from kuaimei.errors import Conflict, KuaimeiError, NotFound, QueueFull, StoreError
 from kuaimei.server.admission import Admission, Claim, Place
 from kuaimei.server.house import House
 from kuaimei.server.metrics import Metrics
