@@ -97,12 +97,16 @@ class House:
         """One conversation, recorded if there is a store; closed with the block.
 
         ``client`` is noted with the session, should that not be there yet.
+
+        Raises:
+            Conflict: If the session is open in another server on the same database.
         """
         async with AsyncExitStack() as stack:
             watch = self.quiet.watch(session)
             stack.callback(watch.close)
             watching: list[Observer] = [watch, *observers]
             if self.store is not None:
+                await stack.enter_async_context(self.store.claims.hold(session))
                 recorder = self.store.recorder(
                     session, client=client, voice=self.settings.voice, engine=self._named("tts")
                 )

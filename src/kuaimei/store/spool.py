@@ -249,7 +249,7 @@ class Run:
                 except OSError:
                     continue  # it has ended
                 try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
                     return False
                 finally:

@@ -19,6 +19,7 @@ from kuaimei.store.analyses import Analyses
 from kuaimei.store.archive import Archive
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.broken import Broken
+from kuaimei.store.claims import Claims
 from kuaimei.store.database import Database
 from kuaimei.store.deletions import Deletion, DeletionKind, Deletions
 from kuaimei.store.erasing import Eraser
@@ -53,7 +54,8 @@ _RESUME_WAIT_S: Final = 10.0
 _UPKEEP_S: Final = 60.0
 _DISK_S: Final = 10.0
 _VACUUM_AFTER_S: Final = 5.0
-"""Whoever deletes one thing often deletes the next: the tables are rewritten once for all of them."""
+"""Whoever deletes one thing often deletes the next: the tables are rewritten once for all of them, and once a
+minute at most."""
 
 
 class Store(Archive):
@@ -66,6 +68,7 @@ class Store(Archive):
         peers: The earlier scores of the same person or voice.
         ratings: How listeners rated it.
         deletions: What is being deleted.
+        claims: Which sessions are this server's.
         retention: Says what may be deleted for its age.
         space: How much room there is on the disk.
     """
@@ -88,6 +91,7 @@ class Store(Archive):
         self._spools = home / "spool"
         self.space = space
         self.retention = Retention(database)
+        self.claims = Claims(database)
         self._run = run
         self._writer = writer
         self._jobs = jobs
@@ -106,6 +110,7 @@ class Store(Archive):
         self._recorders: set[Recorder] = set()
         self._recovering: set[asyncio.Task[None]] = set()
         self._vacuum_wanted = asyncio.Event()
+        self._vacuumed_s = -_UPKEEP_S
         self._retention_days = retention_days
         self.voices = VoiceShelf(database, blobs)
 
@@ -320,7 +325,8 @@ class Store(Archive):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_UPKEEP_S):
                     await self._vacuum_wanted.wait()
-                    await asyncio.sleep(_VACUUM_AFTER_S)
+                    early_s = self._vacuumed_s + _UPKEEP_S - asyncio.get_running_loop().time()
+                    await asyncio.sleep(max(_VACUUM_AFTER_S, early_s))
 
     async def watch_disk(self) -> None:
         """Until cancelled: look how much room is left."""
@@ -356,6 +362,7 @@ class Store(Archive):
         await asyncio.to_thread(self._broken.expire)
         if self._vacuum_wanted.is_set():
             self._vacuum_wanted.clear()
+            self._vacuumed_s = asyncio.get_running_loop().time()
             if not await self.vacuum():
                 asyncio.get_running_loop().call_later(_UPKEEP_S, self._vacuum_wanted.set)
 
@@ -487,3 +494,4 @@ class Store(Archive):
         for task in self._recovering:
             task.cancel()
         await asyncio.gather(*self._recovering, return_exceptions=True)
+        await self.claims.close()

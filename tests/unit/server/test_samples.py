@@ -55,6 +55,19 @@ async def test_a_sample_is_called_by_its_voice_so_that_it_is_found(tmp_path: Pat
     assert sampled(tmp_path) == ["other"]
 
 
+def test_a_sample_that_cannot_be_forgotten_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is forgotten within what follows the voices of other processes, which has to go on."""
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    Samples(FakeSynthesizer(), "kokoro", tmp_path).forget("voice_a")
+    assert "the old sample of voice_a cannot be deleted: Permission denied" in caplog.text
+
+
 async def test_a_failure_is_told_and_tried_again(tmp_path: Path) -> None:
     synthesizer = FakeSynthesizer(delay_s=0.0, failure=EngineError("no voice"))
     samples = Samples(synthesizer, "kokoro", tmp_path)
