@@ -168,7 +168,7 @@ async def _look(home: Path, journal: Path, result: Result) -> None:
             deleted.add(tuple(words))
     async with open_store(settings_of(home)) as store:
         await store.settle(60.0)
-        await store.finish_deletions()
+        await store.maintenance.finish_deletions()
         gone = await _gone(store, deleting, deleted, result)
         result.deleted = len(deleted)
         await _compare(store, received, gone, result)

@@ -55,7 +55,7 @@ from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Consent
 from kuaimei.voices.workroom import Workroom, speaker_encoder
 
-__all__ = ["FRAME", "REPLY_RATE", "Journal", "house", "settings_of", "sound_of", "working"]
+__all__ = ["FRAME", "REPLY_RATE", "Journal", "open_life", "settings_of", "sound_of", "working"]
 
 FRAME: Final = 512
 REPLY_RATE: Final = 24_000
@@ -191,14 +191,14 @@ def _install_learner(home: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _House:
+class _Opened:
     store: Store
     library: VoiceLibrary
     tasks: Supervisor
 
 
 @asynccontextmanager
-async def house(home: Path) -> AsyncIterator[_House]:
+async def open_life(home: Path) -> AsyncIterator[_Opened]:
     """Store and voices, with all that goes on by itself."""
     await asyncio.to_thread(_install_learner, home)
     settings = settings_of(home)
@@ -223,10 +223,10 @@ async def house(home: Path) -> AsyncIterator[_House]:
         jobs: dict[str, Job] = {HQ_JOB: Renderer(*given), ANALYSE_JOB: analysis.analyst, **library.jobs}
         tasks = await enter(Supervisor())
         tasks.start("jobs", partial(store.run_jobs, jobs, transcribe=_transcribe, apart=tuple(jobs)))
-        tasks.start("keeping", store.upkeep)
+        tasks.start("keeping", store.maintenance.run)
         tasks.start("voices", library.upkeep.tend)
         tasks.start("analysis", analysis.upkeep)
-        yield _House(store, library, tasks)
+        yield _Opened(store, library, tasks)
 
 
 async def _transcribe(utterance: Utterance, pieces: AsyncIterator[Pcm]) -> Transcript:
@@ -245,11 +245,11 @@ async def _engine_for(voice: str) -> HqEngine:
 
 async def working(home: Path, patience_s: float) -> dict[str, int]:
     """Do all that is still to be done; the jobs that are left when that takes too long."""
-    async with house(home) as open_house:
+    async with open_life(home) as opened:
         counts: dict[str, int] = {}
         try:
             async with asyncio.timeout(patience_s):
-                while counts := await open_house.store._jobs.counts():  # noqa: ASYNC110 - nobody tells us
+                while counts := await opened.store._jobs.counts():  # noqa: ASYNC110 - nobody tells us
                     await asyncio.sleep(0.2)
         except TimeoutError:
             return counts
@@ -260,15 +260,15 @@ class _Life:
     """One run of it.
 
     Args:
-        open_house: What it lives in.
+        opened: What it lives in.
         journal: Gets what was promised.
         number: Of the run.
         chance: Decides what comes next.
     """
 
-    def __init__(self, open_house: _House, journal: Journal, number: int, chance: random.Random) -> None:
-        self._house = open_house
-        self._store = open_house.store
+    def __init__(self, opened: _Opened, journal: Journal, number: int, chance: random.Random) -> None:
+        self._opened = opened
+        self._store = opened.store
         self._journal = journal
         self._number = number
         self._chance = chance
@@ -286,7 +286,7 @@ class _Life:
         while True:
             count += 1
             session = f"sess_{self._number}{who}{count}"
-            voices = [voice.id for voice in await self._house.library.voices(_OWNER)]
+            voices = [voice.id for voice in await self._opened.library.voices(_OWNER)]
             voice = self._chance.choice([*voices, "zf_one"])
             recorder = self._store.recorder(session, voice=voice)
             for turn in range(1, self._chance.randint(2, 4)):
@@ -331,7 +331,7 @@ class _Life:
             pause = np.zeros(RATE // 2, np.int16)
             data = await asyncio.to_thread(encode, np.concatenate([pause, buzz, pause]), RATE, "flac")
             try:
-                voice = await self._house.library.enrol(
+                voice = await self._opened.library.enrol(
                     data, name=f"voice {count}", consent=_CONSENT, owner=_OWNER, strict=False
                 )
             except KuaimeiError as error:
@@ -340,11 +340,11 @@ class _Life:
                 continue
             self._journal.note("enrolled", voice.id)
             await asyncio.sleep(self._chance.uniform(0.2, 1.5))
-            kept = [one.id for one in await self._house.library.voices(_OWNER)]
+            kept = [one.id for one in await self._opened.library.voices(_OWNER)]
             if len(kept) > 2:
                 gone = self._chance.choice(kept)
                 self._journal.note("deleting", "voice", gone)
-                if await self._house.library.delete(gone, _OWNER):
+                if await self._opened.library.delete(gone, _OWNER):
                     self._journal.note("deleted", "voice", gone)
 
     async def _delete_now_and_again(self) -> None:
@@ -373,12 +373,12 @@ class _Life:
 
 async def live(home: Path, journal: Journal, number: int, seed: int) -> None:
     """Until somebody kills this process."""
-    async with house(home) as open_house:
-        await open_house.store.settle(_CLOSED_LATER_S)
-        statistics = await open_house.store.statistics()
+    async with open_life(home) as opened:
+        await opened.store.settle(_CLOSED_LATER_S)
+        statistics = await opened.store.statistics()
         journal.note("started", number, statistics.unsaved, statistics.broken)
         print("ready", flush=True)
-        await _Life(open_house, journal, number, random.Random(f"{seed} {number}")).go_on()
+        await _Life(opened, journal, number, random.Random(f"{seed} {number}")).go_on()
 
 
 def main() -> None:

@@ -246,8 +246,8 @@ async def open_house(
             await stack.enter_async_context(tasks)
             jobs = partial(kept.run_jobs, others, transcribe=transcriber, apart=tuple(others))
             tasks.start("jobs", jobs)
-            tasks.start("keeping", kept.upkeep)
-            tasks.start("disk", kept.watch_disk)
+            tasks.start("keeping", kept.maintenance.run)
+            tasks.start("disk", kept.maintenance.watch_disk)
             tasks.start("voices", voices.upkeep.tend)
             if analysis is not None:
                 tasks.start("analysis", analysis.upkeep)

@@ -158,7 +158,7 @@ def delete(voice: Named, yes: Annotated[bool, typer.Option("--yes", help="Do not
             ):
                 raise Conflict("nothing was deleted")
             done = await store.delete_voice(found.id)
-            await store.vacuum()
+            await store.maintenance.vacuum()
             if not done:
                 console.note(
                     f"{found.name} ({found.id}) is deleted; what is left of it goes at the next start"

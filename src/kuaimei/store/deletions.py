@@ -101,6 +101,17 @@ class Deletions:
             row = (await connection.execute(query.where(table.erased_at.is_(None)))).first()
         return None if row is None else _deletion(row)
 
+    async def lingers(self, kind: DeletionKind, subject: str) -> bool:
+        """Whether it was deleted a moment ago, and is only looked after once more.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        table = deletions.c
+        query = select(table.subject).where((table.kind == kind) & (table.subject == subject))
+        async with self._database.begin() as connection:
+            return (await connection.execute(query.where(table.erased_at.is_not(None)))).first() is not None
+
     async def count(self) -> int:
         """How many go on.
 

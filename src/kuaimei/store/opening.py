@@ -54,6 +54,6 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
             retention_days=kept.retention_days,
         )
         stack.push_async_callback(store._close)
-        await store._resume()
+        await store.maintenance.resume()
         await store._recover()
         yield store

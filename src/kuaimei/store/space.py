@@ -66,12 +66,12 @@ class Space:
         return "full" if free < full else "low" if free < low else "ok"
 
     def _tell(self, free: int) -> None:
-        room = f"{free // _MB} MB are free for what is said"
+        told = f"{free // _MB} MB are free for what is said"
         if self.level == "full":
-            _log.error("%s: words are kept, but no sound until there is more room", room)
+            _log.error("%s: words are kept, but no sound until there is more", told)
         elif self.level == "low":
             _log.warning(
-                "%s: make room, or sound is not recorded any more below %d MB", room, self._full // _MB
+                "%s: make room, or sound is not recorded any more below %d MB", told, self._full // _MB
             )
         else:
-            _log.warning("%s: there is room again", room)
+            _log.warning("%s: there is enough again", told)

@@ -3,8 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from contextlib import suppress
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +11,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from kuaimei.errors import Conflict, KuaimeiError, NotFound, StoreError
+from kuaimei.errors import Conflict, NotFound, StoreError
 from kuaimei.store import queries, tables
 from kuaimei.store.analyses import Analyses
 from kuaimei.store.archive import Archive
@@ -26,6 +24,7 @@ from kuaimei.store.erasing import Eraser
 from kuaimei.store.ids import check_id, new_id
 from kuaimei.store.jobs import Job, Jobs
 from kuaimei.store.keeper import Item, Keeper
+from kuaimei.store.maintenance import Maintenance
 from kuaimei.store.peers import Peers
 from kuaimei.store.preferences import Preferences
 from kuaimei.store.ratings import Ratings
@@ -34,14 +33,11 @@ from kuaimei.store.recorder import Recorder
 from kuaimei.store.records import Record
 from kuaimei.store.recovery import recover
 from kuaimei.store.renderings import Renderings
-from kuaimei.store.retention import Retention
 from kuaimei.store.rows import Health, Statistics
 from kuaimei.store.space import Space
 from kuaimei.store.spool import Run, SpoolWriter
 from kuaimei.store.transcription import Transcriber
-from kuaimei.store.vacuuming import vacuum
 from kuaimei.store.voices import VoiceShelf
-from kuaimei.system.failures import kind_of
 
 __all__ = ["Store"]
 
@@ -50,12 +46,6 @@ _log = logging.getLogger(__name__)
 _TRANSCRIBE: Final = "transcribe"
 _RECOVERY_WAIT_S: Final = 20.0
 _CLOSE_WAIT_S: Final = 10.0
-_RESUME_WAIT_S: Final = 10.0
-_UPKEEP_S: Final = 60.0
-_DISK_S: Final = 10.0
-_VACUUM_AFTER_S: Final = 5.0
-"""Whoever deletes one thing often deletes the next: the tables are rewritten once for all of them, and once a
-minute at most."""
 
 
 class Store(Archive):
@@ -69,7 +59,7 @@ class Store(Archive):
         ratings: How listeners rated it.
         deletions: What is being deleted.
         claims: Which sessions are this server's.
-        retention: Says what may be deleted for its age.
+        maintenance: What goes on by itself.
         space: How much room there is on the disk.
     """
 
@@ -90,7 +80,6 @@ class Store(Archive):
         super().__init__(database, blobs)
         self._spools = home / "spool"
         self.space = space
-        self.retention = Retention(database)
         self.claims = Claims(database)
         self._run = run
         self._writer = writer
@@ -106,12 +95,10 @@ class Store(Archive):
         )
         self._eraser = Eraser(database, blobs, jobs, renderings, self._keeper, writer, home, self._spools)
         self.deletions = Deletions(database, self._eraser.steps, alone=self._alone)
-        self.deletions.finished = self._deleted
+        given = database, self.deletions, self._eraser, self._broken, space, self.delete_session
+        self.maintenance = Maintenance(*given, retention_days)
         self._recorders: set[Recorder] = set()
         self._recovering: set[asyncio.Task[None]] = set()
-        self._vacuum_wanted = asyncio.Event()
-        self._vacuumed_s = -_UPKEEP_S
-        self._retention_days = retention_days
         self.voices = VoiceShelf(database, blobs)
 
     def describe(self) -> str:
@@ -175,7 +162,7 @@ class Store(Archive):
             StoreError: If ``session`` cannot be an id, or the database is away.
         """
         check_id(session)
-        if await self.deletions.get("session", session) is not None:
+        if await self.deletions.lingers("session", session) or await self.deletion("session", session):
             raise Conflict(f"the session {session} is being deleted; begin another one")
         async with self._database.begin() as connection:
             await connection.execute(
@@ -289,16 +276,6 @@ class Store(Archive):
         """
         return await self.deletions.get(kind, subject)
 
-    async def finish_deletions(self) -> int:
-        """Go on with everything that is being deleted; how many deletions are left.
-
-        Raises:
-            StoreError: If a part could not be deleted.
-        """
-        left = await self.deletions.finish_all()
-        await self._eraser.erase_spoken()
-        return left
-
     async def erase_spoken(self) -> int:
         """Delete the sound of what was said in deleted voices; of how many replies that was.
 
@@ -306,65 +283,6 @@ class Store(Archive):
             StoreError: If a part could not be deleted; ask again.
         """
         return await self._eraser.erase_spoken()
-
-    async def vacuum(self) -> bool:
-        """Take what was deleted out of the database's files, see `kuaimei.store.vacuuming`; False: not all.
-
-        Raises:
-            StoreError: If the database is away.
-        """
-        return await vacuum(self._database)
-
-    async def upkeep(self) -> None:
-        """Until cancelled: finish what is being deleted, and take it out of the database's files."""
-        while True:
-            try:
-                await self._tidy()
-            except (KuaimeiError, OSError) as error:
-                _log.warning("what is kept cannot be looked after now: %s", kind_of(error))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_UPKEEP_S):
-                    await self._vacuum_wanted.wait()
-                    early_s = self._vacuumed_s + _UPKEEP_S - asyncio.get_running_loop().time()
-                    await asyncio.sleep(max(_VACUUM_AFTER_S, early_s))
-
-    async def watch_disk(self) -> None:
-        """Until cancelled: look how much room is left."""
-        while True:
-            try:
-                await asyncio.to_thread(self.space.look)
-            except OSError as error:
-                _log.warning("how much room is left on the disk cannot be told: %s", kind_of(error))
-            await asyncio.sleep(_DISK_S)
-
-    async def expire(self) -> int:
-        """Delete conversations in which nothing was said for longer than the settings allow; how many.
-
-        Raises:
-            StoreError: If the database is away.
-        """
-        if not self._retention_days:
-            return 0
-        now = await self.retention.now()
-        async with self._database.browse() as connection:
-            before = now - timedelta(days=self._retention_days)
-            old = list(await connection.scalars(queries.silent_since(before)))
-            total = await connection.scalar(select(func.count()).select_from(tables.sessions)) or 0
-        released = await self.retention.release("conversations", old, total)
-        for session in released:
-            with suppress(NotFound):  # deleted meanwhile
-                await self.delete_session(session)
-        return len(released)
-
-    async def _tidy(self) -> None:
-        await self.finish_deletions()
-        await self.expire()
-        await asyncio.to_thread(self._broken.expire)
-        if self._vacuum_wanted.is_set():
-            self._vacuum_wanted.clear()
-            self._vacuumed_s = asyncio.get_running_loop().time()
-            if not await self.vacuum():
-                asyncio.get_running_loop().call_later(_UPKEEP_S, self._vacuum_wanted.set)
 
     async def _delete(self, kind: DeletionKind, subject: str, matches: "queries.Matches") -> bool:
         spooled: list[Record] = []
@@ -374,6 +292,8 @@ class Store(Archive):
                 spooled.append(record)
             return matched
 
+        if await self.deletions.lingers(kind, subject):
+            raise NotFound(f"no {kind} {subject} is kept")
         known = await self.deletions.get(kind, subject)
         deletion = known or await self.deletions.request(kind, subject)
         if known is None and not deletion.existed:
@@ -384,9 +304,6 @@ class Store(Archive):
                 raise NotFound(f"no {kind} {subject} is kept")
             deletion = await self.deletions.request(kind, subject, session=spooled[0].session)
         return await self.deletions.finish(deletion)
-
-    def _deleted(self) -> None:
-        self._vacuum_wanted.set()
 
     async def _alone(self) -> bool:
         """No other process keeps what is said here, and nothing that was given up is on its way."""
@@ -449,16 +366,6 @@ class Store(Archive):
             await self.renderings.ask(
                 record.id, voice=record.voice, text=text, speed=record.speed, clauses=record.clauses
             )
-
-    async def _resume(self) -> None:
-        """Go on with what an earlier process was deleting; what takes long goes on after the start."""
-        try:
-            async with asyncio.timeout(_RESUME_WAIT_S):
-                await self.finish_deletions()
-                await self._eraser.sweep()
-        except (KuaimeiError, OSError, TimeoutError) as error:
-            why = error if isinstance(error, KuaimeiError) else type(error).__name__
-            _log.warning("what is being deleted is gone on with later: %s", why)
 
     async def _recover(self) -> None:
         """Save what dead processes left; what takes long goes on while the house is open."""

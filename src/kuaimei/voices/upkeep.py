@@ -104,9 +104,9 @@ class Upkeep:
         if not days:
             return 0
         rows = await store.voices.all()
-        before = await store.retention.now() - timedelta(days=days)
+        before = await store.maintenance.retention.now() - timedelta(days=days)
         old = [row.id for row in rows if row.created_at < before]
-        released = await store.retention.release("voices", old, len(rows))
+        released = await store.maintenance.retention.release("voices", old, len(rows))
         for voice in released:
             with suppress(NotFound):  # deleted meanwhile
                 await self.erase(voice)

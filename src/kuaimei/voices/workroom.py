@@ -20,8 +20,8 @@ from kuaimei.errors import StoreError
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings
 from kuaimei.store.deletions import Deletion, DeletionKind
+from kuaimei.store.maintenance import Maintenance
 from kuaimei.store.places import learning_folder
-from kuaimei.store.retention import Retention
 from kuaimei.store.voices import VoiceShelf
 from kuaimei.system import durability
 from kuaimei.system.threads import to_the_end
@@ -42,7 +42,7 @@ class VoiceStore(Protocol):
     """Of `kuaimei.store.Store`, whose words apply."""
 
     voices: VoiceShelf
-    retention: Retention
+    maintenance: Maintenance
 
     async def defer(self, name: str, subject: str, *, priority: int = 0) -> None:
         """Have a job done."""

@@ -243,7 +243,7 @@ async def test_a_place_of_recordings_that_falls_silent_is_given_up_and_nothing_i
         assert [one.transcript for one in await store.utterances("sess_a")] == ["之前", "當中"]
         assert not await delete_within(store, "sess_a")
         hole.heal()
-        assert await store.finish_deletions() == 0
+        assert await store.maintenance.finish_deletions() == 0
         hear(recorder := store.recorder("sess_b"), 1, heard)
         await recorder.close()
         assert [one.state for one in await store.utterances("sess_b")] == ["stored"]

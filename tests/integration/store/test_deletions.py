@@ -123,7 +123,7 @@ async def test_whatever_step_fails_it_is_gone_at_once_and_finished_later(
                 # Asked again it is not "not found": it still goes on.
                 assert not await delete(store, kind, life.subject(kind))
             if number % 2:  # by the upkeep …
-                assert await store.finish_deletions() == 0
+                assert await store.maintenance.finish_deletions() == 0
             else:  # … or by whoever asks again
                 assert await delete(store, kind, life.subject(kind))
             assert await store.deletion(kind, life.subject(kind)) is None
@@ -193,7 +193,7 @@ async def test_asked_for_while_it_is_being_deleted_a_session_is_refused(
         recorder = store.recorder("sess_a")
         take_turn(recorder, 1, "還在", sound(4000), "好", sound(4000))
         await recorder.close()
-        assert await store.finish_deletions() == 0
+        assert await store.maintenance.finish_deletions() == 0
         assert await store.utterances("sess_a") == []
         assert file_hits(settings.home, "還在") == []
         await store.ensure_session("sess_a")  # a new one of the same name
@@ -209,9 +209,13 @@ async def test_beside_another_process_a_deletion_is_looked_after_once_more(setti
         assert await store.delete_session("sess_a")
         assert await store.deletion("session", "sess_a") is None
         assert database_hits(settings.store.database_url, "sess_a") == ["deletions"]
+        with pytest.raises(NotFound):
+            await store.delete_session("sess_a")
+        with pytest.raises(Conflict, match="is being deleted"):  # a new one would go with what is late
+            await store.ensure_session("sess_a")
         await store._blobs.put("sess_a/utt_late.flac", b"late")
         await asyncio.to_thread(other.close)
-        assert await store.finish_deletions() == 0
+        assert await store.maintenance.finish_deletions() == 0
         assert database_hits(settings.store.database_url, "sess_a") == []
         assert file_hits(settings.home, "utt_late") == []
 

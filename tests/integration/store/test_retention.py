@@ -59,17 +59,17 @@ async def kept(store: Store) -> set[str]:
 async def test_conversations_go_when_nothing_was_said_in_them_for_so_long(settings: Settings) -> None:
     time = Time()
     async with open_store(settings) as store:
-        store.retention = time.retention(store)
+        store.maintenance.retention = time.retention(store)
         await said(store, time, "sess_old", "sess_going_on")
         for _ in range(20):
             time.passes(1)
-            assert await store.expire() == 0
+            assert await store.maintenance.expire() == 0
         await said(store, time, "sess_new", "sess_going_on")
         for _ in range(10):
             time.passes(1)
-            await store.expire()
+            await store.maintenance.expire()
         time.passes(0.1)
-        assert await store.expire() == 1
+        assert await store.maintenance.expire() == 1
         assert await kept(store) == {"sess_going_on", "sess_new"}
         assert database_hits(settings.store.database_url, "sess_old") == []
 
@@ -78,21 +78,23 @@ async def test_conversations_go_when_nothing_was_said_in_them_for_so_long(settin
 async def test_a_clock_that_jumps_deletes_nothing(settings: Settings) -> None:
     time = Time()
     async with open_store(settings) as store:
-        store.retention = time.retention(store)
+        store.maintenance.retention = time.retention(store)
         await said(store, time, *(f"sess_{n}" for n in range(3)))
-        await store.expire()
+        await store.maintenance.expire()
         right = time.wall
         time.wall = datetime(2099, 1, 1, tzinfo=UTC)
         for _ in range(23):  # a day of grace, over several starts
             time.running_s += 3600.0
-            store.retention = time.retention(store) if time.running_s % 4 == 0 else store.retention
-            assert await store.expire() == 0
+            store.maintenance.retention = (
+                time.retention(store) if time.running_s % 4 == 0 else store.maintenance.retention
+            )
+            assert await store.maintenance.expire() == 0
         await said(store, time, "sess_2099")  # something new in the wrong century does not confirm it
-        assert await store.expire() == 0
+        assert await store.maintenance.expire() == 0
         time.wall = right + timedelta(days=1)
         for _ in range(100):
             time.running_s += 3600.0
-            assert await store.expire() == 0
+            assert await store.maintenance.expire() == 0
         assert len(await kept(store)) == 4
 
 
@@ -100,14 +102,14 @@ async def test_a_clock_that_jumps_deletes_nothing(settings: Settings) -> None:
 async def test_a_machine_that_was_off_for_long_deletes_after_a_day(settings: Settings) -> None:
     time = Time()
     async with open_store(settings) as store:
-        store.retention = time.retention(store)
+        store.maintenance.retention = time.retention(store)
         await said(store, time, "sess_a", "sess_b")
-        await store.expire()
+        await store.maintenance.expire()
         time.wall += timedelta(days=90)
-        store.retention = time.retention(store)
+        store.maintenance.retention = time.retention(store)
         deleted_after_h = None
         for hour in range(30):
-            if await store.expire():
+            if await store.maintenance.expire():
                 deleted_after_h = hour
                 break
             time.passes(1 / 24)
@@ -122,22 +124,22 @@ async def test_nearly_everything_goes_only_after_a_day(
     """As when somebody sets one day and meant one year."""
     time = Time()
     async with open_store(settings) as store:
-        store.retention = time.retention(store)
+        store.maintenance.retention = time.retention(store)
         await said(store, time, *(f"sess_{n}" for n in range(8)))
         for _ in range(31):
             time.passes(1)
-            await store.retention.now()
-        assert await store.expire() == 0
+            await store.maintenance.retention.now()
+        assert await store.maintenance.expire() == 0
         time.passes(0.5)
-        assert await store.expire() == 0
+        assert await store.maintenance.expire() == 0
         assert len(await kept(store)) == 8
-        store._retention_days = 365.0  # put right
-        assert await store.expire() == 0
-        store._retention_days = 30.0
+        store.maintenance.retention_days = 365.0  # put right
+        assert await store.maintenance.expire() == 0
+        store.maintenance.retention_days = 30.0
         time.passes(0.6)
-        assert await store.expire() == 0  # the day begins anew
+        assert await store.maintenance.expire() == 0  # the day begins anew
         time.passes(1.1)
-        assert await store.expire() == 8
+        assert await store.maintenance.expire() == 8
     told = [record.getMessage() for record in caplog.records if "retention_days" in record.getMessage()]
     assert len(told) == 2
     assert told[0].startswith("8 of 8 conversations are older")
@@ -148,11 +150,11 @@ async def test_kept_for_ever_unless_it_is_said(settings: Settings) -> None:
     assert forever.retention_days == 0
     time = Time()
     async with open_store(settings.model_copy(update={"store": forever})) as store:
-        store.retention = time.retention(store)
+        store.maintenance.retention = time.retention(store)
         await said(store, time, "sess_a")
         for _ in range(400):
             time.passes(1)
-        assert await store.expire() == 0
+        assert await store.maintenance.expire() == 0
 
 
 @pytest.mark.usefixtures("trouble")
@@ -192,4 +194,4 @@ async def test_below_the_reserve_words_are_kept_and_no_sound(
         record.getMessage() for record in caplog.records if "are free for what is said" in record.getMessage()
     ]
     assert len(told) == 2  # full, and low again: each once
-    assert "no sound until there is more room" in told[0]
+    assert "no sound until there is more" in told[0]

@@ -49,7 +49,7 @@ async def test_deleted_words_are_in_no_file_of_the_database(settings: Settings) 
         assert any(name.startswith("base") for name in hits)
         assert any(name.startswith("pg_wal") for name in hits)
         assert await store.delete_session("sess_secret")
-        tidying = asyncio.ensure_future(store.upkeep())
+        tidying = asyncio.ensure_future(store.maintenance.run())
         async with asyncio.timeout(120):
             while await asyncio.to_thread(file_hits, data, SECRET):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
@@ -67,8 +67,8 @@ async def test_a_table_that_is_in_use_is_left_for_later(
         await talk(store, "sess_a", "ordinary")
         async with store._database.begin() as connection:
             await connection.exec_driver_sql("lock table utterances in access share mode")
-            assert not await store.vacuum()
-        assert await store.vacuum()
+            assert not await store.maintenance.vacuum()
+        assert await store.maintenance.vacuum()
 
 
 def test_every_table_with_words_is_looked_after() -> None:

@@ -249,7 +249,7 @@ async def living(
         )
         async with open_library(room) as library, Supervisor() as tasks:
             tasks.start("voices", library.upkeep.tend)
-            tasks.start("keeping", store.upkeep)
+            tasks.start("keeping", store.maintenance.run)
             jobs = store.run_jobs(library.jobs, transcribe=_nothing, apart=library.apart)
             task = asyncio.ensure_future(jobs) if working else None
             if task is None:

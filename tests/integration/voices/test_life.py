@@ -251,7 +251,7 @@ async def test_what_a_deletion_that_was_cut_off_left_is_silenced_a_moment_later(
         await recorder.close()
         await house.store.deletions.request("voice", voice.id)  # and no more than that
         assert (await house.store.utterances("sess_a"))[-1].state == "stored"
-        assert await house.store.finish_deletions() == 0
+        assert await house.store.maintenance.finish_deletions() == 0
         assert (await house.store.utterances("sess_a"))[-1].state == "empty"
         assert house.files() == []
 
@@ -388,7 +388,7 @@ async def test_old_ones_are_deleted(settings: Settings) -> None:
     async with living(settings, learn="none", retention_days=30.0) as house:
         await house.add()
         store, days = house.store, 0
-        store.retention = Retention(
+        store.maintenance.retention = Retention(
             store._database,
             wall=lambda: datetime.now(UTC) + timedelta(days=days),
             running_s=lambda: days * 86_400.0,
