@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 _AT_ONCE: Final = 3
 _FIRST_DELAY_S: Final = 0.25
 _LONGEST_DELAY_S: Final = 10.0
+_HEAL_S: Final = 1.0
+"""So often at most it is looked whether the database runs."""
 _FORGET_WAIT_S: Final = 10.0
 _ITEMS_MAX: Final = 2000
 """Utterances that may wait in memory while the database is away; the spools of further ones are left
@@ -116,6 +118,8 @@ class Keeper:
         self._broken = broken
         self._items: set[Item] = set()
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._healing = asyncio.Lock()
+        self._healed_at = -_HEAL_S
         self._troubled = False
         self._compressing = ThreadPoolExecutor(1, "flac", initializer=_yield_to_live)
 
@@ -326,8 +330,14 @@ class Keeper:
             self._writer.post(partial(item.spool.save, item.record.model_dump_json().encode()))
 
     async def _heal(self) -> None:
-        with suppress(StoreError):
-            await self._database.heal()
+        """For all that wait: each of thousands would else take a thread to look for itself."""
+        async with self._healing:
+            now = asyncio.get_running_loop().time()
+            if now - self._healed_at < _HEAL_S:
+                return
+            self._healed_at = now
+            with suppress(StoreError):
+                await self._database.heal()
 
     def _trouble(self, error: Exception) -> None:
         if not self._troubled:

@@ -393,8 +393,7 @@ class Store(Archive):
 
     async def _close(self) -> None:
         await self.deletions.close()
-        for recorder in [*self._recorders]:
-            await recorder.close()
+        await asyncio.gather(*(recorder.close() for recorder in [*self._recorders]))
         if not await self._keeper.settle(_CLOSE_WAIT_S):
             _log.warning("%d utterances wait in their spool for the next start", self._keeper.unsaved)
         await self._keeper.close()

@@ -1,5 +1,7 @@
 """The rows of an utterance that is on its way: made when it begins, completed as more of it is known."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import case, exists, func, or_, select, update
@@ -102,13 +104,21 @@ async def update_row(database: Database, record: Record, audio: flac.Flac | None
         )
         found = result.first() is not None
         if found and (record.timings or record.failures):
-            turn = {"timings": record.timings or {}, "failures": record.failures}
+            turn = {"timings": _finite(record.timings or {}), "failures": record.failures}
             await connection.execute(
                 insert(tables.turns)
                 .values(session_id=record.session, turn=record.turn, **turn)
                 .on_conflict_do_update(index_elements=["session_id", "turn"], set_=turn)
             )
         return found
+
+
+def _finite(timings: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what JSON has no number for: a time that is no number is no reason to lose an utterance."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in timings.items()
+    }
 
 
 async def empty_row(database: Database, utterance: str) -> None:

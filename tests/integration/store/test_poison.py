@@ -25,6 +25,8 @@ from kuaimei.dialogue.events import (
     SpeechStarted,
     TranscriptFinal,
     TurnFailed,
+    TurnTimed,
+    TurnTiming,
     UserText,
 )
 from kuaimei.errors import KuaimeiError, NotFound, StoreError, Unstorable
@@ -89,6 +91,18 @@ async def test_whatever_is_said_or_written_is_kept(settings: Settings, text: str
         assert reply.heard_text == kept(text)
         (first, *_) = await store.turns("sess_a")
         assert first.failures[0]["message"] == kept(text)[:500]
+
+
+async def test_a_time_that_is_no_number_costs_no_utterance(settings: Settings) -> None:
+    async with open_store(settings) as store:
+        recorder = store.recorder("sess_a")
+        recorder(UserText(1, now(), "打字"))
+        timing = TurnTiming(endpoint_ms=float("nan"), first_audio_ms=float("inf"), last_audio_ms=7.0)
+        recorder(TurnTimed(1, now(), timing))
+        await recorder.close()
+        (turn,) = await store.turns("sess_a")
+        found = [turn.timings[name] for name in ("endpoint_ms", "first_audio_ms", "last_audio_ms")]
+        assert found == [None, None, 7.0]
 
 
 async def test_a_character_in_two_pieces_is_one_again(settings: Settings) -> None:
