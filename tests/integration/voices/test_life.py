@@ -270,6 +270,23 @@ async def test_deleted_at_any_moment_nothing_is_left(settings: Settings) -> None
             await dead(run["pid"])
 
 
+async def test_what_follows_other_processes_comes_back_after_any_failure(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It once died of a sample that could not be deleted, and nobody heard of it."""
+    monkeypatch.setattr(upkeep, "_TEND_S", 0.02)
+    async with living(settings, learn="none") as house:
+        followed: list[str] = []
+
+        async def follow() -> None:
+            followed.append("again")
+            if len(followed) == 1:
+                raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(house.library.upkeep, "follow", follow)
+        await eventually(lambda: _so(len(followed) >= 3))
+
+
 async def test_it_is_held_while_somebody_talks(settings: Settings) -> None:
     async with living(settings, learn="style") as house:
         voice = await hanging(house)
