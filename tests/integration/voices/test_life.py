@@ -17,6 +17,7 @@ from kuaimei.dialogue.events import SpeechStarted, TurnEnded
 from kuaimei.errors import AudioError, Conflict, NotFound
 from kuaimei.settings import Settings
 from kuaimei.store.retention import Retention
+from kuaimei.voices import upkeep
 from kuaimei.voices.enrolment import ReferenceRefused
 from kuaimei.voices.lines import PRACTISED, clauses
 from kuaimei.voices.speech import RATE
