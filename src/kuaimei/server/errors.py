@@ -20,6 +20,7 @@ from kuaimei.errors import (
     NotFound,
     QueueFull,
     StoreError,
+    Unstorable,
 )
 
 __all__ = ["ApiError", "error_body", "install_error_handlers", "response_of", "with_status"]
@@ -68,7 +69,7 @@ def with_status(error: KuaimeiError) -> ApiError:
     if isinstance(error, ApiError):
         return error
     status, headers = 500, {}
-    if isinstance(error, AudioError):
+    if isinstance(error, AudioError | Unstorable):
         status = 400
     elif isinstance(error, NotFound):
         status = 404

@@ -335,7 +335,7 @@ class Analyses:
         query = select(table.c.utterance_id.label("utterance"), *_WHOLE, drawn).where(
             which & (table.c.state != "waiting")
         )
-        async with self._database.begin() as connection:
+        async with self._database.browse() as connection:
             return [Analysis(**row._mapping) for row in await connection.execute(query)]
 
 

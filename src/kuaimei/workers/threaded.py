@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kuaimei.audio.pcm import Pcm, from_float
 from kuaimei.engines.scheduling import Lane
 from kuaimei.errors import EngineError, KuaimeiError, SettingsError
+from kuaimei.system.failures import words_of
 from kuaimei.workers.types import BlockingSpeaker, Speaker, Speech
 
 __all__ = ["Threaded", "opened_in_a_thread"]
@@ -55,7 +56,8 @@ class Threaded:
             except (KuaimeiError, asyncio.CancelledError):
                 raise
             except Exception as error:  # whatever a package throws
-                raise EngineError(f"{self._name} failed on {speech.text[:40]!r}: {error}") from error
+                size, why = len(speech.text), words_of(error, speech.text)
+                raise EngineError(f"{self._name} failed on a text of {size} characters ({why})") from error
             finally:
                 await asyncio.shield(self._run(_close, pieces))
 

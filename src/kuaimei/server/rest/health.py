@@ -16,6 +16,8 @@ __all__ = ["router"]
 router = APIRouter()
 
 _STORE_S = 3.0
+_NEEDED = frozenset({"jobs", "keeping"})
+"""Background tasks (of `kuaimei.wiring`) without which a server is not what it promises to be."""
 
 
 @router.get("/healthz")
@@ -26,17 +28,31 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(house: InHouse) -> JSONResponse:
-    """It can take a conversation: engines are warm before the server opens, so the store decides."""
-    checks: dict[str, Any] = {"engines": "ok", "store": "off"}
+    """It can take a conversation: engines are warm before the server opens, so the store decides.
+
+    Not ready either when what is said can be kept and not worked on: no jobs are done, nothing is deleted.
+    Other background tasks that fail are told of under ``failing``, and conversations go on; as they do when
+    the disk is ``low``, or so ``full`` that no more sound is recorded.
+    """
+    failing = sorted(house.tasks.failing)
+    stopped = any(task in _NEEDED for task in failing)
+    checks: dict[str, Any] = {
+        "engines": "ok",
+        "store": "off",
+        "tasks": "unavailable" if stopped else "degraded" if failing else "ok",
+    }
     if house.store is not None:
         try:
             async with asyncio.timeout(_STORE_S):
                 health = await house.store.health()
             checks["store"] = "ok" if health.ok else "unavailable"
+            checks["disk"] = health.disk
         except (KuaimeiError, TimeoutError):
             checks["store"] = "unavailable"
-    ready = checks["store"] != "unavailable"
-    body = {"status": "ready" if ready else "not ready", "checks": checks}
+    ready = "unavailable" not in checks.values()
+    body: dict[str, Any] = {"status": "ready" if ready else "not ready", "checks": checks}
+    if failing:
+        body["failing"] = failing
     return JSONResponse(body, status_code=200 if ready else 503)
 
 
