@@ -11,6 +11,7 @@ __all__ = [
     "QueueFull",
     "SettingsError",
     "StoreError",
+    "Unstorable",
     "WeightsError",
 ]
 
@@ -61,6 +62,12 @@ class StoreError(KuaimeiError):
     """The database or the blob store refused an operation."""
 
     kind = "store"
+
+
+class Unstorable(StoreError):
+    """What was to be kept can never be kept: to try again changes nothing."""
+
+    kind = "unstorable"
 
 
 class Conflict(KuaimeiError):

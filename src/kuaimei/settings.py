@@ -155,6 +155,14 @@ class StoreSettings(_Section):
     """Folder or S3 URL (``s3://bucket/prefix``) of recordings."""
     keep: bool = True
     """False: nothing said is stored."""
+    timeout_s: float = Field(30.0, ge=0)
+    """Seconds after which a statement of the database has failed; 0: never. What was said waits on disk."""
+    retention_days: float = Field(0.0, ge=0)
+    """Conversations in which nothing was said for so long are deleted; 0: kept until somebody does."""
+    disk_low_mb: int = Field(2048, ge=0)
+    """Room on the disk below which a warning is given."""
+    disk_full_mb: int = Field(512, ge=0)
+    """… and below which words are kept and no sound is recorded."""
 
 
 class RenderingSettings(_Section):

@@ -85,6 +85,7 @@ class House:
         hq: What renders replies a second time; None: nothing does.
         voices: The cloned ones; None if nothing is to be kept.
         analysis: Of how people spoke; None: nothing is analysed.
+        tasks: What goes on by itself in the background.
     """
 
     settings: Settings
@@ -96,6 +97,7 @@ class House:
     hq: HqTier | None = None
     voices: VoiceLibrary | None = None
     analysis: AnalysisRoom | None = None
+    tasks: Supervisor = field(default_factory=Supervisor)
 
     @asynccontextmanager
     async def converse(
@@ -112,12 +114,16 @@ class House:
         """One conversation, recorded if there is a store; closed with the block.
 
         It is ``owner``'s, and ``client`` is noted with the session, should that not be there yet.
+
+        Raises:
+            Conflict: If the session is open in another server on the same database.
         """
         async with AsyncExitStack() as stack:
             watch = self.quiet.watch(session)
             stack.callback(watch.close)
             watching: list[Observer] = [watch, *observers]
             if self.store is not None:
+                await stack.enter_async_context(self.store.claims.hold(session))
                 recorder = self.store.recorder(
                     session,
                     owner=owner,
@@ -201,7 +207,7 @@ async def open_house(
     workshop = _workshop(settings)
     found = sources(settings)
     second = _second(settings)
-    quiet, hq, voices, analysis = Quiet(), None, None, None
+    quiet, hq, voices, analysis, tasks = Quiet(), None, None, None, Supervisor()
     async with AsyncExitStack() as lasting, AsyncExitStack() as stack:
         # What is kept is closed before the engines: they take seconds to give back what they hold.
         stack.push(lambda kind, *_: when_kept() if kind is None else None)
@@ -289,8 +295,15 @@ async def open_house(
                 analysing = open_analysis(settings, kept, vad.result(), workshop.cores, quiet)
                 analysis = await stack.enter_async_context(analysing)
                 others[ANALYSE_JOB] = analysis.analyst
-            jobs = asyncio.ensure_future(kept.run_jobs(others, transcribe=transcriber, apart=tuple(others)))
-            stack.push_async_callback(_stop, jobs)
+            # Entered last: what goes on by itself ends before whatever it uses.
+            await stack.enter_async_context(tasks)
+            jobs = partial(kept.run_jobs, others, transcribe=transcriber, apart=tuple(others))
+            tasks.start("jobs", jobs)
+            tasks.start("keeping", kept.maintenance.run)
+            tasks.start("disk", kept.maintenance.watch_disk)
+            tasks.start("voices", voices.upkeep.tend)
+            if analysis is not None:
+                tasks.start("analysis", analysis.upkeep)
         yield House(
             settings=settings,
             engines=engines,
@@ -301,6 +314,7 @@ async def open_house(
             hq=hq,
             voices=voices,
             analysis=analysis,
+            tasks=tasks,
         )
 
 
@@ -375,8 +389,9 @@ async def open_voices(settings: Settings, *, learning: bool = False) -> AsyncIte
         library = VoiceLibrary(room)
         await library.upkeep.follow()
         transcriber = transcribe_with(recognizer)
-        jobs = store.run_jobs(library.jobs, transcribe=transcriber, apart=library.apart)
-        stack.push_async_callback(_stop, asyncio.ensure_future(jobs))
+        tasks = await enter(Supervisor())
+        jobs = partial(store.run_jobs, library.jobs, transcribe=transcriber, apart=library.apart)
+        tasks.start("jobs", jobs)
         if learning:
             await enter(making_learnable(library, after_s=0.0))
         yield library

@@ -28,6 +28,7 @@ from kuaimei.store.announcements import Announcements
 from kuaimei.store.due import Basis
 from kuaimei.store.records import Speaker
 from kuaimei.store.rows import Audio, Summary
+from kuaimei.system.failures import kind_of, trace_of
 from kuaimei.system.files import anonymous_file, path_of
 
 __all__ = ["Analyst", "Assignments", "Counts", "Instruments", "Recordings", "Scored"]
@@ -38,6 +39,8 @@ _ATTEMPTS: Final = 3
 """A recording that could not be read so often is given up …"""
 _BEGUN: Final = 6
 """… and one that was begun so often: the process may have died of it each time."""
+_LONGEST_MS: Final = 600_000.0
+"""Of a recording: a longer one takes hundreds of megabytes at a time, and has no one manner of speaking."""
 _OUTRANKED_S: Final = 1.0
 """After this long it is asked again whether what was said is recognised by now."""
 
@@ -199,6 +202,8 @@ class Analyst:
             raise _GivenUp(f"it was begun {_BEGUN} times and never finished")
         if assignment.duration_ms is None:
             return without("no_audio")
+        if assignment.duration_ms > _LONGEST_MS:
+            return without("too_long")
         said = assignment.transcript
         if assignment.speaker == "user" and said is not None and not said.strip():
             return without("not_speech")
@@ -258,13 +263,13 @@ class Analyst:
         if isinstance(error, EngineError | StoreError | SettingsError | OSError | MemoryError):
             self.counts.retried += 1
             await self._assignments.release(assignment)  # whatever it was, it was not the recording
-            raise error if isinstance(error, KuaimeiError) else StoreError(str(error)) from error
+            raise error if isinstance(error, KuaimeiError) else StoreError(kind_of(error)) from error
         if not isinstance(error, KuaimeiError):
-            _log.error("an analysis failed in a way it should not", exc_info=error)
+            _log.error("an analysis failed in a way it should not:\n%s", trace_of(error))
         if assignment.attempts < _ATTEMPTS:
             self.counts.retried += 1
-            raise error if isinstance(error, KuaimeiError) else AudioError(str(error)) from error
-        _log.warning("the utterance %s cannot be analysed: %s", assignment.utterance, error)
+            raise error if isinstance(error, KuaimeiError) else AudioError(kind_of(error)) from None
+        _log.warning("the utterance %s cannot be analysed: %s", assignment.utterance, kind_of(error))
         return without("unreadable")
 
 

@@ -20,6 +20,7 @@ from kuaimei.store import Store
 from kuaimei.store.analyses import Progress
 from kuaimei.store.announcements import Announcements
 from kuaimei.store.due import Basis
+from kuaimei.system.failures import trace_of
 
 __all__ = ["AnalysisRoom", "Register", "open_analysis"]
 
@@ -132,8 +133,8 @@ class AnalysisRoom:
             except KuaimeiError as error:
                 _log.warning("what is still to be analysed cannot be told: %s", error)
                 patience_s = _AWAY_S
-            except Exception:  # whatever it was, the next time it may go well
-                _log.exception("what is still to be analysed cannot be told")
+            except Exception as error:  # whatever it was, the next time it may go well
+                _log.error("what is still to be analysed cannot be told:\n%s", trace_of(error))
                 patience_s = _AWAY_S
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience_s):
@@ -167,7 +168,7 @@ async def open_analysis(
     *,
     jobs: bool = True,
 ) -> AsyncIterator[AnalysisRoom]:
-    """Everything said is asked for while this is open; somebody has to do the job `AnalysisRoom.analyst`.
+    """What analyses; somebody has to do the job `AnalysisRoom.analyst`, and to run `AnalysisRoom.upkeep`.
 
     Args:
         settings: Which meter, and where the weights are.
@@ -175,7 +176,7 @@ async def open_analysis(
         vad: Makes a detector of speech.
         cores: The lane of this machine's cores.
         calm: Says when nobody needs them.
-        jobs: False: nobody does any, so nothing is asked for, and no words are waited for.
+        jobs: False: nobody does any, so that no words are waited for.
 
     Raises:
         SettingsError: If what the meter needs is not installed.
@@ -190,11 +191,7 @@ async def open_analysis(
         words_come=jobs,
     )
     room = AnalysisRoom(store.analyses, analyst, calm)
-    keeping_up = [asyncio.ensure_future(room.upkeep())] if jobs else []
     try:
         yield room
     finally:
-        for task in keeping_up:
-            task.cancel()
-        await asyncio.gather(*keeping_up, return_exceptions=True)
         analyst.close()

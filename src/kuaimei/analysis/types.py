@@ -11,7 +11,9 @@ Score: TypeAlias = Literal["confidence", "stability", "affability"]
 
 SCORES: Final[tuple[Score, ...]] = get_args(Score)
 
-Reason: TypeAlias = Literal["no_audio", "not_speech", "too_short", "too_noisy", "no_voice", "unreadable"]
+Reason: TypeAlias = Literal[
+    "no_audio", "not_speech", "too_short", "too_long", "too_noisy", "no_voice", "unreadable"
+]
 """Why an utterance has no scores."""
 
 

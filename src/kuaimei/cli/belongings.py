@@ -3,7 +3,6 @@
 import asyncio
 import os
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -17,7 +16,6 @@ from kuaimei.settings import Settings
 from kuaimei.store import Store
 from kuaimei.store.people import Person
 from kuaimei.store.records import LOCAL
-from kuaimei.voices.upkeep import erase_kept
 
 __all__ = ["export", "forget_person"]
 
@@ -89,11 +87,10 @@ def export(
 async def _forgotten(store: Store, settings: Settings, person: Person) -> Forgotten:
     """Delete, again as long as a server that runs keeps what it had heard before it was told."""
     what: Literal["things", "all"] = "things" if person.id == LOCAL else "all"
-    erase = partial(erase_kept, store, settings)
     sessions = voices = 0
     for attempt in range(_TRIES):
         try:
-            done = await forget(store, person.id, what, erase_voice=erase, home=settings.home)
+            done = await forget(store, person.id, what, erase_voice=store.delete_voice, home=settings.home)
         except Conflict:
             if attempt + 1 == _TRIES:
                 raise

@@ -142,7 +142,9 @@ def _disk(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "disk", "fail", f"{there} is not writable", "set KUAIMEI_HOME to a folder that is yours"
         )
-    elif free < _NEEDED_DISK:
+    elif free < settings.store.disk_full_mb * 2**20:
+        yield Finding("disk", "fail", found, "make room: so nearly full no sound is recorded")
+    elif free < max(_NEEDED_DISK, settings.store.disk_low_mb * 2**20):
         yield Finding("disk", "warn", found, "make room, or set KUAIMEI_HOME to a folder on a larger disk")
     else:
         yield Finding("disk", "ok", found)

@@ -21,7 +21,6 @@ from kuaimei.voices.library import VoiceLibrary
 from kuaimei.voices.lines import JUDGED
 from kuaimei.voices.state import LEARNING, to_voice
 from kuaimei.voices.types import Check, Consent, Voice
-from kuaimei.voices.upkeep import erase_kept
 from kuaimei.wiring import open_voices
 
 __all__ = ["app"]
@@ -158,7 +157,13 @@ def delete(voice: Named, yes: Annotated[bool, typer.Option("--yes", help="Do not
                 f"Delete {found.name} ({found.id}) and the sound of all it said, for good?", err=True
             ):
                 raise Conflict("nothing was deleted")
-            await erase_kept(store, settings, found.id)
+            done = await store.delete_voice(found.id)
+            await store.maintenance.vacuum()
+            if not done:
+                console.note(
+                    f"{found.name} ({found.id}) is deleted; what is left of it goes at the next start"
+                )
+                return
             console.note(f"deleted: {found.name} ({found.id})")
 
     asyncio.run(work())

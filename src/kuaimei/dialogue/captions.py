@@ -10,6 +10,7 @@ from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.dialogue.tasks import Tasks
 from kuaimei.engines.protocols import Captioner, CaptionStream
 from kuaimei.settings import DialogueSettings
+from kuaimei.system.failures import trace_of
 from kuaimei.text.joining import join_pieces
 
 __all__ = ["Captions"]
@@ -117,8 +118,8 @@ class Captions:
         self._samples = self._before_rest = 0
         try:
             chunk = await stream.push(pcm)
-        except Exception:
-            _log.warning("captions failed; the final transcript does not depend on them", exc_info=True)
+        except Exception as error:
+            _log.warning("captions failed; the final transcript does not need them:\n%s", trace_of(error))
             chunk = None
         finally:
             if self._stream is stream:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from kuaimei.dialogue.events import Event, Observer
+from kuaimei.system.failures import trace_of
 
 __all__ = ["Journal"]
 
@@ -35,8 +36,8 @@ class Journal:
         for observer in self._observers:
             try:
                 observer(event)
-            except Exception:
-                _log.exception("an observer failed on %s", type(event).__name__)
+            except Exception as error:
+                _log.error("an observer failed on %s:\n%s", type(event).__name__, trace_of(error))
 
     def number(self) -> int:
         """The number of a new turn.

@@ -16,6 +16,7 @@ from kuaimei.dialogue.utterance import Utterance
 from kuaimei.engines.protocols import TurnDetector
 from kuaimei.errors import QueueFull
 from kuaimei.settings import DialogueSettings
+from kuaimei.system.failures import trace_of
 
 __all__ = ["EndReason", "Listener", "ListenerDelegate"]
 
@@ -304,8 +305,8 @@ class Listener:
             completeness = await turn_detector.completeness(utterance.recent())
         except QueueFull:
             return  # no core was free in time: silence alone decides
-        except Exception:
-            _log.warning("turn detection failed; silence alone decides", exc_info=True)
+        except Exception as error:
+            _log.warning("turn detection failed; silence alone decides:\n%s", trace_of(error))
             return
         if self._utterance is not utterance or not self._ears.silence_ms:
             return

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from kuaimei.system.failures import trace_of
+
 __all__ = ["Tasks"]
 
 _log = logging.getLogger(__name__)
@@ -35,4 +37,4 @@ class Tasks:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.debug("a task of the conversation failed", exc_info=error)
+            _log.debug("a task of the conversation failed:\n%s", trace_of(error))

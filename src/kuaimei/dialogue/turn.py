@@ -31,6 +31,7 @@ from kuaimei.dialogue.utterance import Transcript, Utterance
 from kuaimei.engines.types import Claim, Language, LLMReq, Message, Priority, Ticket, TTSReq, Wait
 from kuaimei.errors import EngineError, KuaimeiError
 from kuaimei.settings import DialogueSettings
+from kuaimei.system.failures import kind_of, trace_of
 from kuaimei.text.clauses import speech_length
 from kuaimei.text.wellformed import to_well_formed
 
@@ -381,8 +382,8 @@ def _told(failure: Exception) -> KuaimeiError:
     """``failure`` as something that can be told; what nobody foresaw goes to the log as well."""
     if isinstance(failure, KuaimeiError):
         return failure
-    _log.error("an engine failed in a way it should not", exc_info=failure)
-    return EngineError(f"the engine failed: {failure}")
+    _log.error("an engine failed in a way it should not:\n%s", trace_of(failure))
+    return EngineError(f"the engine failed ({kind_of(failure)}); the server's log says where")
 
 
 def _line(error: KuaimeiError) -> str:

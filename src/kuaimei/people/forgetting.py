@@ -71,11 +71,15 @@ class Belongings(Protocol):
         """How listeners rated."""
         ...
 
-    async def delete_session(self, session: str) -> None:
-        """All of it."""
+    async def delete_session(self, session: str) -> bool:
+        """All of it; False: that goes on."""
         ...
 
-    async def forget_waiting(self, owner: str) -> bool:
+    async def unfinished_deletions(self, owner: str) -> int:
+        """How many deletions of what was this person's go on."""
+        ...
+
+    async def forget_waiting(self, owner: str) -> None:
         """What waits to be kept."""
         ...
 
@@ -123,7 +127,7 @@ async def forget(
     person: str,
     what: Forgetting,
     *,
-    erase_voice: Callable[[str], Awaitable[None]],
+    erase_voice: Callable[[str], Awaitable[object]],
     home: Path,
 ) -> Forgotten:
     """Delete what belongs to the person, with ``all`` the person as well; then look for it everywhere.
@@ -166,7 +170,11 @@ async def forget(
             with suppress(NotFound):
                 await erase_voice(voice)
             gone_voices.add(voice)
-    await asyncio.to_thread(_empty_samples, home)  # also of voices that went before a crash
+    if going_on := await store.unfinished_deletions(person):
+        raise StoreError(
+            f"{going_on} of their sessions and voices cannot be deleted wholly now; a server that runs goes "
+            "on with them by itself: see its log, and ask again"
+        )
     await store.preferences.forget(person)
     await store.ratings.forget(person)
     await _renew_statistics(store)
@@ -182,15 +190,6 @@ async def forget(
     return Forgotten(len(gone_sessions), len(gone_voices), tuple(searched))
 
 
-def _empty_samples(home: Path) -> None:
-    """Samples of voices: they are not named after them, and are made again when somebody asks for them."""
-    for path in (home / "cache" / "voices").glob("*.mp3"):
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise StoreError(f"{path} cannot be deleted ({error.strerror})") from None
-
-
 async def _renew_statistics(store: Belongings) -> None:
     with suppress(StoreError):  # where it is not allowed, the search says what that leaves
         await store.renew_statistics()
@@ -203,7 +202,7 @@ async def search(store: Belongings, needles: Needles, home: Path) -> Sequence[Le
 
 
 async def forget_marked(
-    store: Belongings, *, erase_voice: Callable[[str], Awaitable[None]], home: Path
+    store: Belongings, *, erase_voice: Callable[[str], Awaitable[object]], home: Path
 ) -> None:
     """Go on with everything that was begun and not brought to its end.
 

@@ -22,6 +22,7 @@ from kuaimei.dialogue.events import (
     TurnEnded,
     UserText,
 )
+from kuaimei.system.failures import trace_of
 
 __all__ = ["Quiet", "Watch"]
 
@@ -108,8 +109,8 @@ class Quiet:
         for callback in tuple(self._told.values()):
             try:
                 callback(self.busy)
-            except Exception:  # the others must hear of it all the same
-                _log.exception("whoever waits for quiet failed on the news")
+            except Exception as error:  # the others must hear of it all the same
+                _log.error("whoever waits for quiet failed on the news:\n%s", trace_of(error))
 
 
 class Watch:

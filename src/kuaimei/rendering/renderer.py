@@ -23,6 +23,7 @@ from kuaimei.rendering.residency import Residency
 from kuaimei.rendering.sentences import Sentence, Spoken, boundaries, clause_starts, sentences
 from kuaimei.store.renderings import Order
 from kuaimei.store.rows import Boundary, Rendering
+from kuaimei.system.failures import kind_of, trace_of
 
 __all__ = ["Counts", "EngineFor", "HqEngine", "Orders", "Renderer"]
 
@@ -228,8 +229,8 @@ class Renderer:
         known = isinstance(error, KuaimeiError | OSError)
         again = (passing or not known) and order.attempts < _ATTEMPTS
         if not known:
-            _log.error("a rendering failed in a way it should not", exc_info=error)
-        why = str(error) if known else f"the engine failed: {error}"
+            _log.error("a rendering failed in a way it should not:\n%s", trace_of(error))
+        why = kind_of(error) if known else f"the engine failed ({kind_of(error)}); the log says where"
         if again:
             self._counts.retried += 1
         else:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, TypeAlias, TypeVar
 
 from kuaimei.errors import EngineUnavailable, SettingsError
+from kuaimei.system.failures import trace_of
 
 __all__ = ["Counters", "Opener", "Residency"]
 
@@ -256,7 +257,7 @@ class Residency:
                 resident.ready.set_exception(told)
                 resident.ready.exception()  # it may be that nobody waits for it any more
             elif isinstance(error, Exception):
-                _log.exception("%s failed while it was let go", resident.key)
+                _log.error("%s failed while it was let go:\n%s", resident.key, trace_of(error))
             if not isinstance(error, Exception):
                 raise
         finally:

@@ -76,7 +76,7 @@ def create_app(
         lifespan=_lifespan,
     )
     server = house.settings.server
-    metrics = Metrics(house.lanes, house.hq, house.analysis, refusals)
+    metrics = Metrics(house.lanes, house.hq, house.analysis, refusals, house.tasks)
     app.state.house = house
     app.state.metrics = metrics
     app.state.admission = Admission(server.max_sessions, server.max_waiting, metrics.sessions)

@@ -20,6 +20,7 @@ from kuaimei.errors import (
     NotFound,
     QueueFull,
     StoreError,
+    Unstorable,
 )
 from kuaimei.text.wellformed import to_well_formed
 
@@ -70,7 +71,7 @@ def with_status(error: KuaimeiError) -> ApiError:
     if isinstance(error, ApiError):
         return error
     status, headers = 500, {}
-    if isinstance(error, AudioError):
+    if isinstance(error, AudioError | Unstorable):
         status = 400
     elif isinstance(error, NotFound):
         status = 404

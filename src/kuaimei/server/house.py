@@ -18,11 +18,13 @@ from kuaimei.server.owners import ClonedVoices, Keys, People
 from kuaimei.settings import Settings
 from kuaimei.store import ratings
 from kuaimei.store.analyses import Analysis
+from kuaimei.store.deletions import Deletion, DeletionKind
 from kuaimei.store.peers import NEWEST, Group, Moment, Point
 from kuaimei.store.preferences import Choice, Kind, Tally, Trial
 from kuaimei.store.records import LOCAL, Tier
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
 from kuaimei.store.searching import Leftover
+from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.library import VoiceLibrary
 
 __all__ = [
@@ -220,15 +222,19 @@ class Archive(Protocol):
         """Have a reply rendered a second time by what renders now; `NotFound` if it is none."""
         ...
 
-    async def delete_session(self, session: str) -> None:
-        """All of it, really gone; `NotFound` if there is none."""
+    async def delete_session(self, session: str) -> bool:
+        """Delete all of it; False: that goes on, out of sight. `NotFound` if there is none."""
         ...
 
     async def renew_statistics(self) -> None:
         """What the database remembers of what was in it is forgotten."""
         ...
 
-    async def forget_waiting(self, owner: str) -> bool:
+    async def unfinished_deletions(self, owner: str) -> int:
+        """How many deletions of what was this person's go on."""
+        ...
+
+    async def forget_waiting(self, owner: str) -> None:
         """What waits to be kept for a person is dropped."""
         ...
 
@@ -246,8 +252,12 @@ class Archive(Protocol):
         """Ids of everything that belongs to the person."""
         ...
 
-    async def delete_utterance(self, utterance: str) -> None:
-        """All of it, really gone; `NotFound` if there is none."""
+    async def delete_utterance(self, utterance: str) -> bool:
+        """Delete all of it; False: that goes on, out of sight. `NotFound` if there is none."""
+        ...
+
+    async def deletion(self, kind: DeletionKind, subject: str) -> Deletion | None:
+        """The deletion of that id that goes on; None: there is none."""
         ...
 
 
@@ -282,6 +292,11 @@ class House(Protocol):
     @property
     def analysis(self) -> AnalysisRoom | None:
         """What analyses how people speak; None: nothing does."""
+        ...
+
+    @property
+    def tasks(self) -> Supervisor:
+        """What goes on by itself in the background."""
         ...
 
     @property

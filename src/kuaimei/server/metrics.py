@@ -29,6 +29,7 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.rendering.tier import HqTier
 from kuaimei.server.refusals import Refusals
 from kuaimei.store.rows import Statistics
+from kuaimei.system.supervision import Supervisor
 
 __all__ = ["Metrics"]
 
@@ -128,6 +129,21 @@ class _Refused(Collector):
         yield refused
 
 
+class _Tasks(Collector):
+    """What goes on in the background; read when asked."""
+
+    def __init__(self, tasks: Supervisor) -> None:
+        self._tasks = tasks
+
+    def collect(self) -> Iterator[Metric]:
+        failures = CounterMetricFamily(
+            "kuaimei_task_failures", "Background tasks that failed and were started again", labels=["task"]
+        )
+        for name, count in self._tasks.failures.items():
+            failures.add_metric([name], count)
+        yield failures
+
+
 class _Store:
     """What is kept; asked of the store whenever the metrics are read."""
 
@@ -143,6 +159,11 @@ class _Store:
         self._unsaved = gauge("unsaved", "Utterances not yet wholly in the database")
         self._lost = gauge("lost_bytes", "Audio that could not even be spooled")
         self._failures = gauge("failures", "Attempts to keep something that failed")
+        self._broken = gauge("broken", "Utterances that can never be kept, put aside with their sound")
+        self._deleting = gauge("deleting", "Deletions that go on")
+        self._free = Gauge(
+            "kuaimei_disk_free_bytes", "Room on the fullest of the disks that are written", registry=registry
+        )
         self._jobs = gauge("jobs", "Durable jobs by status", ["status"])
 
     def update(self, known: Statistics | None) -> None:
@@ -157,6 +178,10 @@ class _Store:
         self._unsaved.set(known.unsaved)
         self._lost.set(known.lost_bytes)
         self._failures.set(known.failures)
+        self._broken.set(known.broken)
+        if known.disk_free_bytes is not None:
+            self._free.set(known.disk_free_bytes)
+        self._deleting.set(known.deleting)
         self._jobs.clear()
         for status, count in known.jobs.items():
             self._jobs.labels(status).set(count)
@@ -181,6 +206,7 @@ class Metrics:
         lanes: The engines' queues.
         hq: The second tier; None: there is none.
         analysis: Of how people speak; None: there is none.
+        tasks: What goes on in the background; None: nothing does.
 
     Attributes:
         registry: What ``/metrics`` shows.
@@ -193,6 +219,7 @@ class Metrics:
         hq: HqTier | None = None,
         analysis: AnalysisRoom | None = None,
         refusals: Refusals | None = None,
+        tasks: Supervisor | None = None,
     ) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -203,6 +230,8 @@ class Metrics:
             registry.register(_Second(hq))
         if refusals is not None:
             registry.register(_Refused(refusals))
+        if tasks is not None:
+            registry.register(_Tasks(tasks))
         self.store = _Store(registry)
         self._analysis = None if analysis is None else _Analysis(analysis)
         if self._analysis is not None:

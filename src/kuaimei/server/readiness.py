@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from kuaimei.errors import KuaimeiError
 from kuaimei.server.house import Archive
+from kuaimei.store.rows import Health
 
 __all__ = ["Readiness"]
 
@@ -21,24 +22,26 @@ class Readiness:
 
     def __init__(self, store: Archive | None) -> None:
         self._store = store
-        self._found: asyncio.Task[bool] | None = None
+        self._found: asyncio.Task[Health | None] | None = None
         self._until = 0.0
 
     async def checks(self) -> dict[str, Any]:
-        """Each part by name: ``ok``, ``off`` or ``unavailable``; engines are warm before the server opens."""
+        """Engines and store: ``ok``, ``off`` or ``unavailable``; and how full the disk is, if known."""
         if self._store is None:
             return {"engines": "ok", "store": "off"}
         loop = asyncio.get_running_loop()
         if self._found is None or (self._found.done() and loop.time() >= self._until):
             self._found = asyncio.ensure_future(self._ask(self._store))
-        ok = await asyncio.shield(self._found)  # others wait for the same answer
-        return {"engines": "ok", "store": "ok" if ok else "unavailable"}
+        health = await asyncio.shield(self._found)  # others wait for the same answer
+        if health is None:
+            return {"engines": "ok", "store": "unavailable"}
+        return {"engines": "ok", "store": "ok" if health.ok else "unavailable", "disk": health.disk}
 
-    async def _ask(self, store: Archive) -> bool:
+    async def _ask(self, store: Archive) -> Health | None:
         try:
             async with asyncio.timeout(_STORE_S):
-                return (await store.health()).ok
+                return await store.health()
         except (KuaimeiError, TimeoutError):
-            return False
+            return None
         finally:
             self._until = asyncio.get_running_loop().time() + _FRESH_S

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import os
+import re
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +13,7 @@ from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineUnavailable
 from kuaimei.server.limits import Gate
+from kuaimei.system import durability
 
 __all__ = ["Samples", "language_of", "sentence_of"]
 
@@ -25,6 +26,9 @@ _SENTENCES = {
 _KEPT = 200
 """Samples on disk; the oldest go first."""
 _TIMEOUT_S = 120.0
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_OTHERS = "other"
+"""Of voices whose names are no names of files; those of ours are."""
 
 
 def language_of(voice: str) -> str:
@@ -84,14 +88,20 @@ class Samples:
         """The voice sounds different from now on, or is gone: its sample is to be made anew."""
         self._making.pop(voice, None)
         for text in _SENTENCES.values():
-            self._path(voice, text).unlink(missing_ok=True)
+            try:
+                self._path(voice, text).unlink(missing_ok=True)
+            except OSError as error:  # of a voice that is gone, whoever deletes it tries again
+                _log.warning("the old sample of %s cannot be deleted: %s", voice, error.strerror)
 
     def _made(self, voice: str, task: "asyncio.Task[bytes]") -> None:
         if self._making.get(voice) is task:
             del self._making[voice]
 
     def _path(self, voice: str, text: str) -> Path:
-        return self._folder / f"{sha256(f'{self._engine}|{voice}|{text}'.encode()).hexdigest()[:32]}.mp3"
+        """By the voice's id, so that whoever deletes the voice finds it (`kuaimei.store.places`)."""
+        digest = sha256(f"{self._engine}|{voice}|{text}".encode()).hexdigest()[:32]
+        name = voice if _PLAIN.fullmatch(voice) else _OTHERS
+        return self._folder / f"{name}.{digest}.mp3"
 
     async def _make(self, voice: str, text: str, path: Path) -> bytes:
         async with self._gate.enter():
@@ -123,10 +133,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _keep(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_bytes(data)
-    part.replace(path)
+    durability.write_file(path, data)
     files = sorted(path.parent.glob("*.mp3"), key=lambda file: file.stat().st_mtime)
     for old in files[:-_KEPT]:
         old.unlink(missing_ok=True)

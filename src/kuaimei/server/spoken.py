@@ -27,6 +27,7 @@ _WHY: Final[Mapping[str, str]] = {
     "no_audio": "there is no recording of it: it was typed, or nothing of it arrived",
     "not_speech": "there is no speech in it",
     "too_short": "it is too short: scores need a second of speech and four syllables",
+    "too_long": "it is longer than ten minutes, in which nobody speaks in one manner",
     "too_noisy": "the noise is too loud beside the speech",
     "no_voice": "there is hardly any voice in it, as in a whisper: its pitch cannot be told",
     "unreadable": "its recording cannot be read",

@@ -7,9 +7,10 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from kuaimei.store.opening import open_store
     from kuaimei.store.recorder import Recorder
     from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
-    from kuaimei.store.store import Store, open_store
+    from kuaimei.store.store import Store
     from kuaimei.store.transcription import Transcriber, Transcript, transcribe_with
 
 __all__ = [
@@ -38,7 +39,7 @@ _MODULES: Final = {
     "Transcript": "transcription",
     "Turn": "rows",
     "Utterance": "rows",
-    "open_store": "store",
+    "open_store": "opening",
     "transcribe_with": "transcription",
 }
 

@@ -337,7 +337,7 @@ class Analyses:
         query = select(table.c.utterance_id.label("utterance"), *_WHOLE, drawn).where(
             which & (table.c.state != "waiting")
         )
-        async with self._database.begin() as connection:
+        async with self._database.browse() as connection:
             rows = (await connection.execute(query)).all()
         return await asyncio.to_thread(_made_of, rows) if contours else _made_of(rows)
 

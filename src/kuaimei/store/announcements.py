@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
+from kuaimei.system.failures import trace_of
+
 __all__ = ["Announcements", "OfSession"]
 
 _log = logging.getLogger(__name__)
@@ -47,5 +49,5 @@ class Announcements(Generic[T]):
         for listener in tuple(self._listeners.get(known.session, ())):
             try:
                 listener(known)
-            except Exception:  # it is kept all the same
-                _log.exception("whoever waited for news of a session failed on them")
+            except Exception as error:  # it is kept all the same
+                _log.error("whoever waited for news of a session failed on them:\n%s", trace_of(error))

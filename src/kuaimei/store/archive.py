@@ -9,10 +9,10 @@ from kuaimei.store import queries
 from kuaimei.store.analyses import summary_of
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
-from kuaimei.store.keeper import blob_key
 from kuaimei.store.records import Tier
 from kuaimei.store.renderings import rendering_of
 from kuaimei.store.rows import Audio, Session, Turn, Utterance
+from kuaimei.store.writing import blob_key
 
 __all__ = ["Archive"]
 
@@ -34,14 +34,14 @@ class Archive:
 
         Args:
             limit: At most this many, up to 500.
-            before: Only what began before this session: the last of the page before.
+            before: Only what began before this session: the last of the page before, deleted since or not.
             search: Only those named so or in which this was said by either side, whatever the case.
             owner: Only this person's.
 
         Raises:
             StoreError: If the database is away.
         """
-        async with self._database.begin() as connection:
+        async with self._database.browse() as connection:
             query = queries.sessions(max(1, min(limit, 500)), before, search, owner)
             found = await connection.execute(query)
             return [Session(**row._mapping) for row in found]
@@ -127,7 +127,7 @@ class Archive:
         found: list[Turn] = []
         while limit is None or len(found) < limit:
             size = _PAGE if limit is None else min(_PAGE, limit - len(found))
-            async with self._database.begin() as connection:
+            async with self._database.browse() as connection:
                 rows = (await connection.execute(queries.turns(session, size, after))).all()
             found += [Turn(**row._mapping) for row in rows]
             if len(rows) < size:

@@ -1,21 +1,39 @@
 """Recordings as blobs: files in a folder, or objects in any S3."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import unquote, urlsplit
 
-import obstore
 from obstore.exceptions import BaseError
-from obstore.store import LocalStore, ObjectStore, from_url
 
-from kuaimei.errors import NotFound, StoreError
+from kuaimei.errors import StoreError, Unstorable
+from kuaimei.store.folder import Folder
+from kuaimei.store.objects import Objects
 
 __all__ = ["Blobs"]
 
-_CHUNK = 256 * 1024
+
+_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,120})*")
+"""Ids and names of files of ours, with slashes between them: nothing that leads elsewhere."""
+
+
+class _Place(Protocol):
+    place: str
+
+    async def put(self, key: str, content: Path | bytes) -> None: ...
+    def get(self, key: str, start: int, end: int) -> AsyncIterator[bytes]: ...
+    async def read(self, key: str) -> bytes: ...
+    async def delete(self, keys: list[str]) -> None: ...
+    async def delete_folder(self, folder: str) -> None: ...
+    def keys(self, folder: str) -> AsyncIterator[str]: ...
+    async def check(self) -> None: ...
+    async def sweep(self) -> None: ...
 
 
 class Blobs:
-    """Puts, gets and deletes by key.
+    """Puts, gets and deletes by key. What is put or deleted is so on the disk when the call returns.
 
     Args:
         url: ``s3://bucket/prefix`` (credentials and endpoint by the usual AWS variables), any other URL
@@ -29,68 +47,59 @@ class Blobs:
     def __init__(self, url: str, folder: Path) -> None:
         self.place = url or str(folder)
         try:
-            self._store: ObjectStore = _store(url, folder)
+            self._place: _Place = _place(url, folder)
         except (BaseError, ValueError, OSError) as error:
             raise StoreError(f"recordings cannot be kept in {self.place}: {error}") from error
 
     async def put(self, key: str, content: Path | bytes) -> None:
-        """Keep ``content`` (or the file there) as ``key``; what was there before is replaced, atomically."""
-        try:
-            await obstore.put_async(self._store, key, content)
-        except (BaseError, OSError) as error:
-            raise StoreError(f"the recording {key} cannot be put away: {_brief(error)}") from error
+        """Keep ``content`` (or the file there) as ``key``; what was there before is replaced, atomically.
 
-    async def get(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        Raises:
+            StoreError: If it cannot be kept.
+        """
+        await self._place.put(_checked(key), content)
+
+    def get(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Bytes ``start`` up to ``end`` of ``key``, in chunks.
 
         Raises:
             NotFound: If there is no such blob.
+            StoreError: If it cannot be read.
         """
-        if start >= end:
-            return
-        try:
-            result = await obstore.get_async(self._store, key, options={"range": (start, end)})
-            async for chunk in result.stream(min_chunk_size=_CHUNK):
-                yield bytes(chunk)
-        except FileNotFoundError as error:
-            raise NotFound(f"the recording {key} is gone from {self.place}") from error
-        except (BaseError, OSError) as error:
-            raise StoreError(f"the recording {key} cannot be read: {_brief(error)}") from error
+        return self._place.get(_checked(key), start, end)
 
     async def read(self, key: str) -> bytes:
         """All of ``key``, which is small.
 
         Raises:
             NotFound: If there is no such blob.
+            StoreError: If it cannot be read.
         """
-        try:
-            result = await obstore.get_async(self._store, key)
-            return bytes(await result.bytes_async())
-        except FileNotFoundError as error:
-            raise NotFound(f"{key} is gone from {self.place}") from error
-        except (BaseError, OSError) as error:
-            raise StoreError(f"{key} cannot be read: {_brief(error)}") from error
+        return await self._place.read(_checked(key))
 
     async def delete(self, keys: list[str]) -> None:
-        """Delete; what is not there is fine."""
-        for key in keys:
-            try:
-                await obstore.delete_async(self._store, key)
-            except FileNotFoundError:
-                continue
-            except (BaseError, OSError) as error:
-                raise StoreError(f"the recording {key} cannot be deleted: {_brief(error)}") from error
+        """Delete; what is not there is fine.
 
-    async def keys(self, folder: str) -> AsyncIterator[str]:
-        """All keys under ``folder``."""
-        try:
-            async for batch in obstore.list(self._store, f"{folder}/"):
-                for entry in batch:
-                    yield entry["path"]
-        except FileNotFoundError:
-            return
-        except (BaseError, OSError) as error:
-            raise StoreError(f"the recordings in {folder} cannot be listed: {_brief(error)}") from error
+        Raises:
+            StoreError: If one is there and cannot be deleted.
+        """
+        await self._place.delete([_checked(key) for key in keys])
+
+    async def delete_folder(self, folder: str) -> None:
+        """Delete all keys under ``folder``; none is fine.
+
+        Raises:
+            StoreError: If one cannot be deleted.
+        """
+        await self._place.delete_folder(_checked(folder))
+
+    def keys(self, folder: str) -> AsyncIterator[str]:
+        """All keys under ``folder``.
+
+        Raises:
+            StoreError: If they cannot be listed.
+        """
+        return self._place.keys(_checked(folder))
 
     async def check(self) -> None:
         """Return if the place answers.
@@ -98,23 +107,26 @@ class Blobs:
         Raises:
             StoreError: If it does not.
         """
-        try:
-            await obstore.head_async(self._store, "kuaimei-is-it-there")
-        except FileNotFoundError:
-            return
-        except (BaseError, OSError) as error:
-            raise StoreError(f"{self.place} does not answer: {_brief(error)}") from error
+        await self._place.check()
+
+    async def sweep(self) -> None:
+        """Delete what processes that were killed had begun to write.
+
+        Raises:
+            StoreError: If that is not possible.
+        """
+        await self._place.sweep()
 
 
-def _store(url: str, folder: Path) -> ObjectStore:
+def _checked(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise Unstorable(f"{key[:80]!r} cannot be the name of a recording")
+    return key
+
+
+def _place(url: str, folder: Path) -> _Place:
     if url.startswith("file://"):
-        return LocalStore.from_url(url, mkdir=True, automatic_cleanup=True)
+        return Folder(Path(unquote(urlsplit(url).path)))
     if "://" in url:
-        return from_url(url)
-    return LocalStore(
-        Path(url).expanduser().absolute() if url else folder, mkdir=True, automatic_cleanup=True
-    )
-
-
-def _brief(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+        return Objects(url)
+    return Folder(Path(url).expanduser().absolute() if url else folder.absolute())

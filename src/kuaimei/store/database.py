@@ -6,16 +6,17 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
-from psycopg.conninfo import make_conninfo
 from sqlalchemy import Select, text
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.engine import Connection as SyncConnection
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
-from kuaimei.errors import StoreError
+from kuaimei.errors import StoreError, Unstorable
+from kuaimei.store.connection import CONNECT_TIMEOUT_S, Connection, patient, with_deadlines
 from kuaimei.store.embedded import DATABASE_DIR, EmbeddedPostgres
 from kuaimei.store.migrations import HEAD
 
@@ -23,12 +24,21 @@ __all__ = ["Database", "open_database"]
 
 _log = logging.getLogger(__name__)
 
-_CONNECT_TIMEOUT_S = 5
-_POOL = 5
-_AT_ONCE = 200
+_AT_ONCE: Final = 200
 """Rows that are taken in one go: some milliseconds of the event loop."""
-_MIGRATION_LOCK = 0x6B75_6169_6D65_6901
+_POOL: Final = 5
+"""Connections for what is being said, and for jobs."""
+_BROWSING: Final = 3
+"""… and others for what is looked through: however long that takes, it holds up nobody who talks."""
+_BROWSING_S: Final = 15.0
+_PROBE_S: Final = 5.0
+_MIGRATION_LOCK: Final = 0x6B75_6169_6D65_6901
 """Advisory lock (any number nobody else uses) under which the schema is brought up to date."""
+_NO_SUCH_ROW: Final = "23503"
+"""SQLSTATE of a foreign key that names no row: what it belongs to was deleted."""
+_NEVER: Final = ("22", "23", "54")
+"""Classes of SQLSTATE that come again however often the same thing is tried: data exception, integrity
+constraint violation, program limit exceeded."""
 
 
 class Database:
@@ -37,20 +47,35 @@ class Database:
     Args:
         conninfo: In libpq's form or as a URL.
         embedded: The server behind it, if it is ours to keep alive.
+        timeout_s: Longest time of one statement; 0: none.
     """
 
-    def __init__(self, conninfo: str, embedded: EmbeddedPostgres | None = None) -> None:
-        self.conninfo = make_conninfo(
-            conninfo, connect_timeout=_CONNECT_TIMEOUT_S, application_name="kuaimei"
-        )
+    def __init__(
+        self, conninfo: str, embedded: EmbeddedPostgres | None = None, *, timeout_s: float = 30.0
+    ) -> None:
+        self.conninfo = with_deadlines(conninfo, timeout_s)
+        self.connection_class = patient(timeout_s)
+        self._unbounded = with_deadlines(conninfo, 0.0)
         self._embedded = embedded
-        self._engine: AsyncEngine = create_async_engine(
+        self._engine = self._pool(conninfo, timeout_s, _POOL)
+        self._browser = self._pool(conninfo, min(timeout_s, _BROWSING_S) if timeout_s else 0.0, _BROWSING)
+
+    @staticmethod
+    def _pool(conninfo: str, timeout_s: float, size: int) -> AsyncEngine:
+        bounded, kind = with_deadlines(conninfo, timeout_s), patient(timeout_s)
+
+        async def connect() -> Connection:
+            return await kind.connect(bounded)
+
+        return create_async_engine(
             "postgresql+psycopg://",
-            async_creator=self.connect,
-            pool_size=_POOL,
+            async_creator=connect,
+            pool_size=size,
             max_overflow=0,
-            pool_timeout=_CONNECT_TIMEOUT_S,
+            pool_timeout=CONNECT_TIMEOUT_S,
             pool_pre_ping=True,
+            # What was said is in them.
+            hide_parameters=True,
         )
 
     @property
@@ -58,9 +83,13 @@ class Database:
         """The server is our own."""
         return self._embedded is not None
 
-    async def connect(self) -> psycopg.AsyncConnection:
-        """A connection of one's own, outside the pool."""
-        return await psycopg.AsyncConnection.connect(self.conninfo)
+    async def connect(self, timeout_s: float = 0.0) -> Connection:
+        """A connection of one's own, outside the pools.
+
+        Args:
+            timeout_s: Longest wait for an answer; 0: for ever.
+        """
+        return await patient(timeout_s).connect(self._unbounded)
 
     async def probe(self) -> None:
         """Ask it something over a connection of its own: those of the pool are for those who have a key.
@@ -69,7 +98,7 @@ class Database:
             StoreError: If it is away.
         """
         try:
-            async with await self.connect() as connection:
+            async with await self.connect(_PROBE_S) as connection:
                 await connection.execute("select 1")
         except (psycopg.Error, OSError) as error:
             raise StoreError(f"the database refused: {_first_line(error)}") from error
@@ -80,15 +109,17 @@ class Database:
 
         Raises:
             StoreError: If the database is away or refuses.
+            Unstorable: If it can never hold what it was given.
             IntegrityError: If a row it refers to is not there; the caller knows what that means.
         """
-        try:
-            async with self._engine.begin() as connection:
-                yield connection
-        except IntegrityError:
-            raise
-        except (SQLAlchemyError, psycopg.Error, OSError) as error:
-            raise StoreError(f"the database refused: {_first_line(error)}") from error
+        async with _transaction(self._engine) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def browse(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction for looking through what is kept, which may take longer; see `begin`."""
+        async with _transaction(self._browser) as connection:
+            yield connection
 
     async def every(self, query: Select[Any]) -> AsyncIterator[Any]:
         """Every row of ``query``, as it was at one moment, a few at a time: nobody else waits for all.
@@ -96,7 +127,7 @@ class Database:
         Raises:
             StoreError: If the database is away or refuses.
         """
-        async with self.begin() as connection:
+        async with self.browse() as connection:
             found = await connection.stream(query, execution_options={"yield_per": _AT_ONCE})
             async for rows in found.partitions():
                 for row in rows:
@@ -123,7 +154,7 @@ class Database:
                 return
         # Off the loop: it takes as long as a whole clause of synthesis.
         await asyncio.to_thread(importlib.import_module, "alembic.command")
-        async with self.begin() as connection:
+        async with self._unhurried() as connection:
             await connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             found = await _revision(connection)
             if found == HEAD:
@@ -135,9 +166,52 @@ class Database:
             _log.info("bringing the database from revision %s to %s", found or "none", HEAD)
             await connection.run_sync(_upgrade)
 
+    @asynccontextmanager
+    async def _unhurried(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction without deadlines: to rewrite a table takes as long as the table is large."""
+        engine = create_async_engine(
+            "postgresql+psycopg://", async_creator=self.connect, poolclass=NullPool, hide_parameters=True
+        )
+        try:
+            async with _transaction(engine) as connection:
+                yield connection
+        finally:
+            await engine.dispose()
+
     async def close(self) -> None:
         """Let go of all connections."""
         await self._engine.dispose()
+        await self._browser.dispose()
+
+
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except (DataError, IntegrityError, UnicodeEncodeError) as error:
+        if isinstance(error, IntegrityError) and _sqlstate(error) == _NO_SUCH_ROW:
+            raise
+        raise _unstorable(error) from None
+    except (SQLAlchemyError, psycopg.Error, OSError) as error:
+        if (_sqlstate(error) or "")[:2] in _NEVER:
+            raise _unstorable(error) from None
+        raise StoreError(f"the database refused: {_first_line(error)}") from error
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    state = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
+    return None if state is None else str(state)
+
+
+def _unstorable(error: BaseException) -> Unstorable:
+    """Its words are not quoted: there is in them what was to be kept."""
+    kind = type(getattr(error, "orig", None) or error).__name__
+    state = _sqlstate(error)
+    return Unstorable(
+        f"the database can never hold this ({kind}{f', SQLSTATE {state}' if state else ''}): "
+        "leave out NUL and halves of surrogate pairs, and make it shorter"
+    )
 
 
 async def _revision(connection: AsyncConnection) -> str | None:
@@ -147,7 +221,7 @@ async def _revision(connection: AsyncConnection) -> str | None:
     return found
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: SyncConnection) -> None:
     from alembic import command
     from alembic.config import Config
 
@@ -166,11 +240,21 @@ def _first_line(error: BaseException) -> str:
 
 @asynccontextmanager
 async def open_database(
-    url: str, folder: Path, base: Path = DATABASE_DIR, server: EmbeddedPostgres | None = None
+    url: str,
+    folder: Path,
+    base: Path = DATABASE_DIR,
+    *,
+    server: EmbeddedPostgres | None = None,
+    timeout_s: float = 30.0,
 ) -> AsyncIterator[Database]:
-    """The database at ``url``, or the embedded one of ``folder`` if that is empty; schema up to date.
+    """Open the database at ``url``, or the embedded one of ``folder`` if that is empty; schema up to date.
 
-    ``base`` is that of `EmbeddedPostgres`; ``server`` is that one, if the caller has it already.
+    Args:
+        url: Of PostgreSQL, or empty.
+        folder: Of the embedded one.
+        base: Of `EmbeddedPostgres`.
+        server: The embedded one, if the caller has it already.
+        timeout_s: Longest time of one statement; 0: none.
 
     Raises:
         StoreError: If it cannot be reached or started.
@@ -181,7 +265,7 @@ async def open_database(
             await asyncio.to_thread(embedded.start)
         conninfo = embedded.conninfo if embedded else _plain(url)
         try:
-            database = Database(conninfo, embedded)
+            database = Database(conninfo, embedded, timeout_s=timeout_s)
         except psycopg.ProgrammingError as error:
             raise StoreError(f"the database URL cannot be understood: {_first_line(error)}") from error
         try:

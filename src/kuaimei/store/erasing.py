@@ -1,14 +1,29 @@
-"""Replies in a voice that was deleted: their words stay, their sound goes."""
+"""The steps of a deletion: what of a session, an utterance or a voice lies where."""
+
+import asyncio
+import re
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 from sqlalchemy import and_, delete, exists, or_, select, update
 
+from kuaimei.errors import StoreError
+from kuaimei.store import broken
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
-from kuaimei.store.keeper import blob_key
+from kuaimei.store.deletions import Deletion, DeletionKind, Step
+from kuaimei.store.jobs import Jobs
+from kuaimei.store.keeper import Keeper
+from kuaimei.store.places import learning_folder, sample_folder, sample_voice, voice_folder
+from kuaimei.store.records import Record
 from kuaimei.store.renderings import UNDER_WAY, Renderings
-from kuaimei.store.tables import analyses, erased_voices, renderings, utterances
+from kuaimei.store.spool import SpoolWriter
+from kuaimei.store.tables import analyses, erased_voices, renderings, sessions, utterances, voices
+from kuaimei.store.writing import blob_key
+from kuaimei.system import durability
 
-__all__ = ["erase_spoken"]
+__all__ = ["Eraser", "erase_spoken"]
 
 _SOUNDING = or_(
     utterances.c.bytes.is_not(None),
@@ -19,6 +34,155 @@ _SOUNDING = or_(
     exists().where(analyses.c.utterance_id == utterances.c.id, analyses.c.contours.is_not(None)),
 )
 """There is a recording of it, or a rendering, or one is asked for, or its melody is known."""
+
+
+_UNNAMED: Final = re.compile(r"[0-9a-f]{32}")
+"""Samples were called so before they were called by their voices."""
+
+
+class Eraser:
+    """Knows the places.
+
+    Args:
+        home: The data folder.
+        spools: Folder of the runs.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        jobs: Jobs,
+        tiers: Renderings,
+        keeper: Keeper,
+        writer: SpoolWriter,
+        home: Path,
+        spools: Path,
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._jobs = jobs
+        self._tiers = tiers
+        self._keeper = keeper
+        self._writer = writer
+        self._home = home
+        self._spools = spools
+        self.settled = True
+        """False: something of what was deleted is on its way in this process, and may still arrive."""
+
+    @property
+    def steps(self) -> dict[DeletionKind, Sequence[Step]]:
+        """What is done for each kind, in order."""
+        said = (self.stop_jobs, self.forget_spools, self.delete_recordings, self.delete_rows)
+        voice = (self.stop_jobs, self.delete_voice_files, self.silence, self.stop_jobs, self.delete_rows)
+        return {"session": said, "utterance": said, "voice": voice}
+
+    async def stop_jobs(self, deletion: Deletion) -> None:
+        """What is being done for it, or waits to be."""
+        await self._jobs.cancel_all([deletion.subject, *deletion.utterances])
+
+    async def forget_spools(self, deletion: Deletion) -> None:
+        """What is on its way into the database, or lies aside because it could not get there."""
+        await self.forget(lambda record: _belongs(record, deletion), deletion.utterances)
+
+    async def forget(self, matches: Callable[[Record], bool], ids: Collection[str] = ()) -> None:
+        """Nothing in flight or spooled of records that match, or of the utterances with these ids.
+
+        Raises:
+            StoreError: If a file cannot be deleted.
+        """
+        known = set(ids)
+        self.settled = await self._keeper.forget(lambda record: matches(record) or record.id in known)
+        await self._writer.barrier()
+        try:
+            await asyncio.to_thread(broken.forget, self._spools, matches, known)
+        except OSError as error:
+            raise StoreError(f"a spool cannot be deleted: {error.strerror}") from error
+
+    async def delete_recordings(self, deletion: Deletion) -> None:
+        """Both tiers."""
+        if deletion.kind == "session":
+            await self._blobs.delete_folder(deletion.session)
+        elif deletion.session:
+            keys = [blob_key(deletion.session, deletion.subject, tier) for tier in ("fast", "hq")]
+            await self._blobs.delete(keys)
+
+    async def delete_voice_files(self, deletion: Deletion) -> None:
+        """Reference, style and decoder; what learning needed; how it sounds."""
+        await self._blobs.delete_folder(voice_folder(deletion.subject))
+        await asyncio.to_thread(self._delete_derived, deletion.subject)
+
+    def _delete_derived(self, voice: str) -> None:
+        try:
+            durability.remove_tree(learning_folder(self._home, voice))
+            for path in sample_folder(self._home).glob("*"):
+                if sample_voice(path.name) == voice:
+                    durability.remove_file(path)
+        except OSError as error:
+            what = "what was learned of the voice, or its sample,"
+            raise StoreError(f"{what} cannot be deleted: {error.strerror}") from error
+
+    async def silence(self, deletion: Deletion) -> None:
+        """What was said in the voice keeps its words and loses its sound."""
+        await self.erase_spoken()
+
+    async def erase_spoken(self) -> int:
+        """See `erase_spoken`."""
+        return await erase_spoken(self._database, self._blobs, self._tiers)
+
+    async def delete_rows(self, deletion: Deletion) -> None:
+        """They went with the asking; this is for what was written before everybody had heard of it."""
+        table = {"session": sessions, "utterance": utterances, "voice": voices}[deletion.kind]
+        async with self._database.begin() as connection:
+            await connection.execute(delete(table).where(table.c.id == deletion.subject))
+
+    async def sweep(self) -> None:
+        """Delete what processes that ended were in the middle of writing when its owner deleted it.
+
+        Raises:
+            StoreError: If something cannot be deleted.
+        """
+        await self._blobs.sweep()
+        kept = {key.split("/")[1] async for key in self._blobs.keys("voices")}
+        learned = await asyncio.to_thread(_names, learning_folder(self._home, "x").parent)
+        for voice in await self._gone({*kept, *learned}):
+            await self._blobs.delete_folder(voice_folder(voice))
+            await asyncio.to_thread(self._delete_derived, voice)
+        await self._sweep_samples()
+        await self._finish_cancelled()
+
+    async def _sweep_samples(self) -> None:
+        """Samples of cloned voices that are not there, and those whose names do not tell whose they are."""
+        async with self._database.begin() as connection:
+            there = set(await connection.scalars(select(voices.c.id)))
+        await asyncio.to_thread(self._delete_samples, there)
+
+    def _delete_samples(self, there: Collection[str]) -> None:
+        folder = sample_folder(self._home)
+        for name in _names(folder):
+            voice = sample_voice(name)
+            if _UNNAMED.fullmatch(voice) or (voice.startswith("voice_") and voice not in there):
+                try:
+                    durability.remove_file(folder / name)
+                except OSError as error:
+                    raise StoreError(f"the sample {name} cannot be deleted: {error.strerror}") from error
+
+    async def _gone(self, suspects: Collection[str]) -> list[str]:
+        """Which of these voices were deleted."""
+        if not suspects:
+            return []
+        async with self._database.begin() as connection:
+            query = select(erased_voices.c.id).where(erased_voices.c.id.in_(suspects))
+            return list(await connection.scalars(query))
+
+    async def _finish_cancelled(self) -> None:
+        """Renderings that were called off while the process ended, before their file went."""
+        table = renderings.c
+        query = select(table.utterance_id).where((table.state == "cancelled") & table.bytes.is_not(None))
+        async with self._database.begin() as connection:
+            found = list(await connection.scalars(query))
+        for utterance in found:
+            await self._tiers.cancel(utterance)
 
 
 async def erase_spoken(database: Database, blobs: Blobs, tiers: Renderings) -> int:
@@ -45,8 +209,21 @@ async def erase_spoken(database: Database, blobs: Blobs, tiers: Renderings) -> i
         await tiers.cancel(row.id)
         # The row last: as long as it tells of a recording, it is looked for.
         await blobs.delete([blob_key(row.session_id, row.id)])
-        silent = {"blob_key": None, "sha256": None, "bytes": None, "duration_ms": None, "sample_rate": None}
+        silent: dict[str, Any] = dict.fromkeys(("blob_key", "sha256", "bytes", "duration_ms", "sample_rate"))
         async with database.begin() as connection:
             await connection.execute(delete(analyses).where(analyses.c.utterance_id == row.id))
             await connection.execute(update(said).where(said.c.id == row.id).values(state="empty", **silent))
     return len(found)
+
+
+def _belongs(record: Record, deletion: Deletion) -> bool:
+    if deletion.kind == "session":
+        return record.session == deletion.subject
+    return record.id == deletion.subject
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []

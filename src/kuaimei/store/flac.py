@@ -1,9 +1,11 @@
 """From the spool to FLAC and back, a block at a time: memory does not grow with the recording."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
@@ -39,40 +41,50 @@ def encode(pcm: Path, rate: int, path: Path) -> Flac | None:
     """Compress raw s16le ``pcm`` into ``path``; None if there is not a single sample. Blocks.
 
     Raises:
-        OSError: If it cannot be read or written (the disk is full).
+        OSError: If it cannot be read or written (the disk is full), or what was written is not the same.
     """
     samples = pcm.stat().st_size // 2 if pcm.exists() else 0
     if not samples:
         return None
-    try:
-        with (
-            pcm.open("rb") as source,
-            soundfile.SoundFile(path, "w", rate, 1, "PCM_16", format="FLAC") as sink,
-        ):
-            left = samples
-            while left:
-                data = source.read(2 * min(left, _BLOCK))
-                if not data:
-                    break
-                data = data[: len(data) - len(data) % 2]
-                sink.write(np.frombuffer(data, dtype="<i2"))
-                left -= len(data) // 2
-    except soundfile.LibsndfileError as error:
-        raise OSError(f"{path.name} cannot be written: {error}") from error
-    return _known(path, samples, rate)
+    with pcm.open("rb") as source:
+        return _written(iter(partial(_block, source, samples), b""), rate, path)
 
 
 def write(pcm: Pcm, rate: int, path: Path) -> Flac:
     """Compress ``pcm``, which is in memory as a whole, into ``path``. Blocks.
 
     Raises:
-        OSError: If it cannot be written (the disk is full).
+        OSError: If it cannot be written (the disk is full), or what was written is not the same.
     """
+    blocks = (pcm[at : at + _BLOCK].astype("<i2").tobytes() for at in range(0, len(pcm), _BLOCK))
+    return _written(blocks, rate, path)
+
+
+def _block(source: BinaryIO, samples: int) -> bytes:
+    """The next of the first ``samples`` in ``source``; empty: there are no more."""
+    data = source.read(2 * min(_BLOCK, samples - source.tell() // 2))
+    return data[: len(data) - len(data) % 2]
+
+
+def _written(blocks: Iterable[bytes], rate: int, path: Path) -> Flac:
+    """Write and read back: a disk that is full makes a short file, and the library does not always say so."""
+    samples, given = 0, hashlib.sha256()
     try:
-        soundfile.write(path, pcm, rate, "PCM_16", format="FLAC")
-    except soundfile.LibsndfileError as error:
-        raise OSError(f"{path.name} cannot be written: {error}") from error
-    return _known(path, len(pcm), rate)
+        with soundfile.SoundFile(path, "w", rate, 1, "PCM_16", format="FLAC") as sink:
+            for data in blocks:
+                given.update(data)
+                sink.write(np.frombuffer(data, dtype="<i2"))
+                samples += len(data) // 2
+        kept = hashlib.sha256()
+        with soundfile.SoundFile(path) as file:
+            frames = int(file.frames)
+            while len(pcm := file.read(_BLOCK, dtype="int16")):
+                kept.update(np.ascontiguousarray(pcm, dtype="<i2").data)
+    except (soundfile.LibsndfileError, AssertionError) as error:  # the latter for a short write
+        raise OSError(f"{path.name} cannot be written: {error or 'the disk may be full'}") from error
+    if frames != samples or kept.digest() != given.digest():
+        raise OSError(f"{path.name} has {frames} of {samples} samples, or other ones: is the disk full?")
+    return _known(path, frames, rate)
 
 
 def read(path: Path) -> tuple[Pcm, int]:

@@ -4,10 +4,11 @@ import re
 import secrets
 import threading
 import time
+from datetime import UTC, datetime
 
-from kuaimei.errors import StoreError
+from kuaimei.errors import Unstorable
 
-__all__ = ["check_id", "new_id"]
+__all__ = ["check_id", "made_at", "new_id"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no letter that is taken for a digit."""
@@ -32,14 +33,28 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{''.join(digits)}"
 
 
+def made_at(text: str) -> datetime | None:
+    """When an id of `new_id` was made, UTC; None: it is none of those."""
+    digits = text.rpartition("_")[2]
+    if len(digits) != _LENGTH or not set(digits) <= set(_ALPHABET):
+        return None
+    value = 0
+    for digit in digits:
+        value = value << 5 | _ALPHABET.index(digit)
+    try:
+        return datetime.fromtimestamp((value >> _RANDOM_BITS) / 1000.0, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
 def check_id(text: str) -> str:
     """``text`` itself if it may be an id: ids of others become names of files and blobs.
 
     Raises:
-        StoreError: If it holds anything but letters, digits, ``_`` and ``-``, or is too long.
+        Unstorable: If it holds anything but letters, digits, ``_`` and ``-``, or is too long.
     """
     if not _SAFE.fullmatch(text):
-        raise StoreError(
+        raise Unstorable(
             f"{text[:40]!r} cannot be an id: use at most 100 letters, digits, '_' and '-', no mark first"
         )
     return text

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import psycopg
 from sqlalchemy import TextClause, text
 
-from kuaimei.errors import StoreError
+from kuaimei.errors import KuaimeiError, StoreError
 from kuaimei.store.database import Database
+from kuaimei.store.ids import check_id
+from kuaimei.system.failures import kind_of, trace_of
 
 if TYPE_CHECKING:
     from procrastinate import App
@@ -31,6 +33,9 @@ _log = logging.getLogger(__name__)
 
 _LOCK = 0x6B75_6169_6D65_6902
 _WATCH_S = 5.0
+_WATCH_TIMEOUT_S = 10.0
+"""Sooner than a server lets go of the lock of a client that is gone: see `kuaimei.store.connection`."""
+_LOCK_POLL_S = 1.0
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
 _ATTEMPTS = 8
@@ -40,6 +45,8 @@ _ABORT_POLL_S = 1.0
 """At most this late a worker hears of a cancellation whose notice it missed."""
 _CANCEL_WAIT_S = 15.0
 _CANCEL_POLL_S = 0.05
+_OF_NAME = "queueing_lock = any(:names)"
+_OF_SUBJECT = "args->>'subject' = any(:names)"
 _EPOCH_S = 1_767_225_600
 """2026-01-01 in Unix time: seconds since then fit into the 32 bits of a priority until 2094."""
 
@@ -78,10 +85,12 @@ class Jobs:
             priority: Of those that wait for the same worker the highest goes first.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If ``subject`` cannot be an id, or the database is away.
         """
         from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
+        for one in (name, subject):
+            check_id(one)
         app = await self._opened()
         deferrer = app.configure_task(
             name, queue=name, queueing_lock=_lock(name, subject), priority=priority, allow_unknown=True
@@ -102,26 +111,36 @@ class Jobs:
         Raises:
             StoreError: If the database is away.
         """
-        lock = _lock(name, subject)
+        await self._cancel(_OF_NAME, [_lock(name, subject)])
+
+    async def cancel_all(self, subjects: Collection[str]) -> None:
+        """Forget all jobs for ``subjects``, whatever they are called; see `cancel`.
+
+        Raises:
+            StoreError: If the database is away, or one that is being done here does not end.
+        """
+        await self._cancel(_OF_SUBJECT, list(subjects))
+
+    async def _cancel(self, which: str, names: list[str]) -> None:
         query = text(
-            "with gone as "
-            "(delete from procrastinate_jobs where queueing_lock = :lock and status <> 'doing'), "
-            "told as (update procrastinate_jobs set abort_requested = true "
-            "where queueing_lock = :lock and status = 'doing' returning id) "
-            "select count(*) from told"
-        ).bindparams(lock=lock)
+            f"with gone as (delete from procrastinate_jobs where {which} and status <> 'doing'), "  # noqa: S608
+            f"told as (update procrastinate_jobs set abort_requested = true "
+            f"where {which} and status = 'doing' returning queueing_lock) "
+            "select queueing_lock from told"
+        ).bindparams(names=names)
         with suppress(TimeoutError):
             async with asyncio.timeout(_CANCEL_WAIT_S):
                 # What was told to end stays behind as a row that failed: the next round sweeps it away.
-                while await self._count(query):
-                    if running := self._running.get(lock):
-                        await asyncio.wait((running,))
+                while locks := await self._told(query):
+                    running = [task for lock in locks if (task := self._running.get(lock)) is not None]
+                    if running:
+                        await asyncio.wait(running)
                     else:
                         await asyncio.sleep(_CANCEL_POLL_S)
 
-    async def _count(self, query: TextClause) -> int:
+    async def _told(self, query: TextClause) -> list[str]:
         async with self._database.begin() as connection:
-            return await connection.scalar(query) or 0
+            return list(await connection.scalars(query))
 
     async def run(self, jobs: Mapping[str, Job], *, apart: Collection[str] = ()) -> None:
         """Work until cancelled. A database that goes away is waited for.
@@ -181,10 +200,12 @@ class Jobs:
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[psycopg.AsyncConnection]:
-        holder = await self._database.connect()
+        # Asked for again and again, not waited for: so a server that is silent is told from a lock held.
+        holder = await self._database.connect(_WATCH_TIMEOUT_S)
         try:
             await holder.set_autocommit(True)
-            await holder.execute("select pg_advisory_lock(%s)", (_LOCK,))
+            while not await _locked(holder):  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(_LOCK_POLL_S)
             yield holder
         finally:
             await holder.close()
@@ -249,8 +270,14 @@ class Jobs:
             lock, task = _lock(name, subject), asyncio.current_task()
             if task is not None:
                 self._running[lock] = task
+            # Whoever runs jobs logs every failure with its causes, in their own words: so it gets none.
             try:
                 await self._handlers[name](subject)
+            except KuaimeiError as error:
+                raise error from None
+            except Exception as error:
+                _log.error("the job %s failed in a way it should not:\n%s", name, trace_of(error))
+                raise StoreError(f"the job {name} failed ({kind_of(error)})") from None
             finally:
                 self._running.pop(lock, None)
 
@@ -263,7 +290,11 @@ class Jobs:
                 from procrastinate.exceptions import ConnectorException
 
                 connector = PsycopgConnector(
-                    conninfo=self._database.conninfo, min_size=0, max_size=_CONNECTIONS, timeout=5.0
+                    conninfo=self._database.conninfo,
+                    connection_class=self._database.connection_class,
+                    min_size=0,
+                    max_size=_CONNECTIONS,
+                    timeout=5.0,
                 )
                 app = App(connector=connector)
                 try:
@@ -293,6 +324,11 @@ def _retries() -> "BaseRetryStrategy":
             return super().get_retry_decision(exception=exception, job=job)
 
     return _Patience(max_attempts=_ATTEMPTS, exponential_wait=3)
+
+
+async def _locked(holder: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
+    row = await (await holder.execute("select pg_try_advisory_lock(%s)", (_LOCK,))).fetchone()
+    return row is not None and bool(row[0])
 
 
 async def _watch(holder: psycopg.AsyncConnection) -> None:

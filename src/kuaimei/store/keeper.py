@@ -15,36 +15,36 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import case, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from kuaimei.audio.pcm import ASR_RATE
-from kuaimei.errors import StoreError
-from kuaimei.store import flac, tables
+from kuaimei.errors import StoreError, Unstorable
+from kuaimei.store import flac
 from kuaimei.store.blobs import Blobs
+from kuaimei.store.broken import Broken
 from kuaimei.store.database import Database
-from kuaimei.store.records import Record, Tier
+from kuaimei.store.records import Record
 from kuaimei.store.spool import Spool, SpoolWriter
+from kuaimei.store.writing import blob_key, empty_row, insert_rows, update_row
+from kuaimei.system.failures import kind_of, trace_of
 
-__all__ = ["Item", "Keeper", "blob_key"]
+__all__ = ["Item", "Keeper"]
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE = 3
-_FIRST_DELAY_S = 0.25
-_LONGEST_DELAY_S = 10.0
-_FORGET_WAIT_S = 10.0
-_ITEMS_MAX = 2000
+_AT_ONCE: Final = 3
+_FIRST_DELAY_S: Final = 0.25
+_LONGEST_DELAY_S: Final = 10.0
+_HEAL_S: Final = 1.0
+"""So often at most it is looked whether the database runs."""
+_FORGET_WAIT_S: Final = 10.0
+_ITEMS_MAX: Final = 2000
 """Utterances that may wait in memory while the database is away; the spools of further ones are left
 to the next start."""
-
-
-def blob_key(session: str, utterance: str, tier: Tier = "fast") -> str:
-    """Where the recording of an utterance lies."""
-    return f"{session}/{utterance}{'.hq' if tier == 'hq' else ''}.flac"
+_UNFORESEEN_MAX: Final = 10
+"""So often something is tried again that fails in a way nobody foresaw."""
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +60,7 @@ class Item:
         gone: Deleted by its owner, or by somebody else; nothing of it may be written again.
         safe: An earlier process put a recording of it away.
         put_away: Nothing of its sound is left to bring to safety.
+        unforeseen: So often it failed in a way nobody foresaw.
     """
 
     record: Record
@@ -74,6 +75,7 @@ class Item:
     dirty: bool = False
     put_away: bool = False
     resting: bool = False
+    unforeseen: int = 0
     audio: flac.Flac | None = None
     task: "asyncio.Task[None] | None" = None
 
@@ -90,6 +92,7 @@ class Keeper:
         ask_transcript: Defers a durable job that recognises the utterance of the id given.
         ask_hq: Has a reply rendered a second time, or not after all, as its record says.
         ask_analysis: Has an utterance analysed that is complete.
+        broken: Takes what can never be kept.
 
     Attributes:
         failures: Attempts that failed.
@@ -103,6 +106,7 @@ class Keeper:
         ask_transcript: Callable[[str], Awaitable[None]],
         ask_hq: Callable[[Record], Awaitable[None]],
         ask_analysis: Callable[[Record], Awaitable[None]],
+        broken: Broken,
     ) -> None:
         self.failures = 0
         self._database = database
@@ -111,9 +115,11 @@ class Keeper:
         self._ask_transcript = ask_transcript
         self._ask_hq = ask_hq
         self._ask_analysis = ask_analysis
+        self._broken = broken
         self._items: set[Item] = set()
         self._gate = asyncio.Semaphore(_AT_ONCE)
-        self._sessions: set[str] = set()
+        self._healing = asyncio.Lock()
+        self._healed_at = -_HEAL_S
         self._troubled = False
         self._compressing = ThreadPoolExecutor(1, "flac", initializer=_yield_to_live)
 
@@ -139,8 +145,12 @@ class Keeper:
         _, pending = await asyncio.wait(tasks, timeout=timeout_s)
         return not pending
 
-    async def forget(self, matches: Callable[[Record], bool]) -> None:
-        """Never write again of records that match; their spools go. Returns when nothing is in flight."""
+    async def forget(self, matches: Callable[[Record], bool]) -> bool:
+        """Never write again of records that match; their spools go.
+
+        Returns:
+            False if something of them is still on its way, and may arrive later.
+        """
         items = [item for item in self._items if matches(item.record)]
         for item in items:
             self.discard(item)
@@ -149,15 +159,13 @@ class Keeper:
         # What is in the middle of something finishes it, sees that it is gone, and cleans up behind itself:
         # an upload that is cut off may still arrive.
         tasks = [item.task for item in items if item.task]
+        hanging: set[asyncio.Task[None]] = set()
         if tasks:
             _, hanging = await asyncio.wait(tasks, timeout=_FORGET_WAIT_S)
             for task in hanging:
                 task.cancel()
         self._items.difference_update(items)
-
-    def forget_session(self, session: str) -> None:
-        """A session was deleted: its row must be made anew should it ever be spoken in again."""
-        self._sessions.discard(session)
+        return not hanging
 
     def discard(self, item: Item) -> None:
         """Nothing more of ``item``."""
@@ -188,6 +196,8 @@ class Keeper:
                 except Exception as error:
                     item.dirty = True
                     self.failures += 1
+                    if self._never(item, error) and await self._set_aside(item, error):
+                        break
                     self._trouble(error)
                     self._save(item)
                     if item.record.ended and len(self._items) > _ITEMS_MAX:
@@ -209,19 +219,18 @@ class Keeper:
 
     async def _persist(self, item: Item) -> None:
         record = item.record
+        found, trouble = True, None
         try:
             if not record.inserted:
-                await self._insert(item)
-            trouble = None
-            if item.record.ended and not item.put_away:
+                found = await self._insert(item)
+            if found and record.ended and not item.put_away:
                 try:
                     await self._put_away(item)
                 except (StoreError, OSError) as error:
                     trouble = error  # the words at least are brought to safety
-            found = await self._update(item)
+            found = found and await update_row(self._database, record, item.audio, put_away=item.put_away)
         except IntegrityError:
-            found, trouble = False, None  # its session was deleted, or the person whose it was
-            self._sessions.discard(record.session)
+            found, trouble = False, None  # its session was deleted
         if not found or item.gone:
             self.discard(item)
             if item.recorded:
@@ -230,53 +239,43 @@ class Keeper:
         if trouble is not None:
             raise trouble
         if item.put_away:
-            if item.wants_transcript and record.speaker == "user" and item.recorded:
-                await self._ask_transcript(record.id)
-                item.wants_transcript = False
-            if item.asked_hq != (record.wants_hq and item.recorded):
-                await self._ask_hq(record)
-                item.asked_hq = record.wants_hq
-            # What is said without being understood yet is asked about by whoever brings the words.
-            words = record.transcript if item.recorded else ""
-            if words is not None and item.asked_about != words:
-                await self._ask_analysis(record)
-                item.asked_about = words
+            await self._ask(item)
             self._writer.post(item.spool.remove)
 
-    async def _insert(self, item: Item) -> None:
+    async def _ask(self, item: Item) -> None:
+        """Have done what is to be done with an utterance that is safe."""
         record = item.record
+        if item.wants_transcript and record.speaker == "user" and item.recorded:
+            await self._unless_never(record, self._ask_transcript(record.id))
+            item.wants_transcript = False
+        if item.asked_hq != (record.wants_hq and item.recorded):
+            await self._unless_never(record, self._ask_hq(record))
+            item.asked_hq = record.wants_hq
+        # What is said without being understood yet is asked about by whoever brings the words.
+        words = record.transcript if item.recorded else ""
+        if words is not None and item.asked_about != words:
+            await self._unless_never(record, self._ask_analysis(record))
+            item.asked_about = words
+
+    async def _unless_never(self, record: Record, asking: Awaitable[None]) -> None:
+        """What is asked for can never be done: then it is not, and what was said is safe all the same."""
+        try:
+            await asking
+        except IntegrityError:
+            pass  # deleted meanwhile
+        except Unstorable as error:
+            self.failures += 1
+            _log.error("of utterance %s is kept what was said, and no more: %s", record.id, error)
+
+    async def _insert(self, item: Item) -> bool:
         # Its record is on disk first: a row is only made for what can be recovered.
         await self._writer.barrier()
-        async with self._database.begin() as connection:
-            if record.session not in self._sessions:
-                await connection.execute(
-                    insert(tables.sessions)
-                    .values(
-                        id=record.session,
-                        started_at=record.started_at,
-                        owner=record.owner,
-                        client=item.client,
-                    )
-                    .on_conflict_do_nothing()
-                )
-            await connection.execute(
-                insert(tables.utterances)
-                .values(
-                    id=record.id,
-                    session_id=record.session,
-                    speaker=record.speaker,
-                    started_at=record.started_at,
-                    transcript=record.transcript,
-                    state="recording",
-                    run=item.run,
-                    **record.columns(),
-                )
-                .on_conflict_do_nothing()
-            )
-        self._sessions.add(record.session)
-        record.inserted = True
+        if not await insert_rows(self._database, item.record, item.run, item.client):
+            return False
+        item.record.inserted = True
         if not item.put_away:
             self._save(item)
+        return True
 
     async def _put_away(self, item: Item) -> None:
         record = item.record
@@ -293,52 +292,59 @@ class Keeper:
             record.state = "stored"
         item.put_away = True
 
-    async def _update(self, item: Item) -> bool:
-        """False if the row is no more."""
-        record, table = item.record, tables.utterances
-        values: dict[str, Any] = record.columns()
-        if record.transcript is not None:
-            values["transcript"] = record.transcript
-        if item.put_away:
-            # What was already safe in an earlier life stays called stored.
-            known = case((table.c.state == "recording", record.state), else_=table.c.state)
-            if item.audio is None:
-                values["state"] = case((table.c.state == "recording", "empty"), else_=table.c.state)
-            else:
-                values |= {
-                    "state": known,
-                    "duration_ms": item.audio.duration_ms,
-                    "blob_key": blob_key(record.session, record.id),
-                    "sha256": item.audio.sha256,
-                    "bytes": item.audio.size,
-                }
-        async with self._database.begin() as connection:
-            result = await connection.execute(
-                update(table).where(table.c.id == record.id).values(values).returning(table.c.id)
-            )
-            found = result.first() is not None
-            if found and (record.timings or record.failures):
-                turn = {"timings": record.timings or {}, "failures": record.failures}
-                await connection.execute(
-                    insert(tables.turns)
-                    .values(session_id=record.session, turn=record.turn, **turn)
-                    .on_conflict_do_update(index_elements=["session_id", "turn"], set_=turn)
-                )
-            return found
+    def _never(self, item: Item, error: Exception) -> bool:
+        """Whether there is no sense in trying again."""
+        if isinstance(error, StoreError | OSError):
+            return isinstance(error, Unstorable)
+        item.unforeseen += 1
+        return isinstance(error, ValueError | TypeError) or item.unforeseen >= _UNFORESEEN_MAX
+
+    async def _set_aside(self, item: Item, error: Exception) -> bool:
+        """Put ``item`` where it is in nobody's way, with its sound; False: that is not possible now.
+
+        As long as it is being said it is not put anywhere: its sound is still coming.
+        """
+        record = item.record
+        if not record.ended:
+            return False
+        self._save(item)
+        self._writer.post(item.spool.close)
+        await self._writer.barrier()
+        try:
+            await asyncio.to_thread(self._broken.take, item.spool.pcm.parent, record.id)
+            if record.inserted:
+                await empty_row(self._database, record.id)
+        except (StoreError, OSError) as trouble:
+            _log.error("utterance %s cannot be put aside: %s", record.id, trouble)
+            return False
+        why = kind_of(error)
+        _log.error(
+            "utterance %s of session %s can never be kept and lies in %s now, with its sound: %s",
+            *(record.id, record.session, self._broken.folder, why),
+        )
+        item.gone = True
+        return True
 
     def _save(self, item: Item) -> None:
         if not item.gone:
             self._writer.post(partial(item.spool.save, item.record.model_dump_json().encode()))
 
     async def _heal(self) -> None:
-        with suppress(StoreError):
-            await self._database.heal()
+        """For all that wait: each of thousands would else take a thread to look for itself."""
+        async with self._healing:
+            now = asyncio.get_running_loop().time()
+            if now - self._healed_at < _HEAL_S:
+                return
+            self._healed_at = now
+            with suppress(StoreError):
+                await self._database.heal()
 
     def _trouble(self, error: Exception) -> None:
         if not self._troubled:
             self._troubled = True
             known = isinstance(error, StoreError | OSError)
-            _log.error("what was said waits in its spool: %s", error, exc_info=None if known else error)
+            why = kind_of(error) if known else f"it fails in a way it should not:\n{trace_of(error)}"
+            _log.error("what was said waits in its spool: %s", why)
 
     def _relief(self) -> None:
         if self._troubled:

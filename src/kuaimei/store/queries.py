@@ -1,11 +1,25 @@
 """The questions put to the database."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Select, TextClause, and_, func, literal_column, or_, select, text, tuple_
+from sqlalchemy import (
+    DateTime,
+    Select,
+    TextClause,
+    and_,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 
 from kuaimei.store.analyses import summary_columns
+from kuaimei.store.ids import made_at
 from kuaimei.store.records import Record
 from kuaimei.store.renderings import UNDER_WAY, rendering_columns
 from kuaimei.store.rows import Utterance
@@ -24,6 +38,7 @@ __all__ = [
     "latest",
     "session",
     "sessions",
+    "silent_since",
     "totals",
     "turns",
     "utterance",
@@ -115,6 +130,19 @@ def session(session: str) -> Select[Any]:
     return _summaries().where(sessions_table.c.id == session)
 
 
+def silent_since(before: datetime) -> Select[Any]:
+    """Ids of sessions in which nothing was said since ``before``, the oldest first."""
+    table, said = sessions_table, utterances_table
+    later: Select[Any] = select(literal_column("1")).where(
+        (said.c.session_id == table.c.id) & (said.c.started_at >= before)
+    )
+    return (
+        select(table.c.id)
+        .where((table.c.started_at < before) & ~later.exists())
+        .order_by(table.c.started_at, table.c.id)
+    )
+
+
 def sessions(limit: int, before: str | None, search: str, owner: str | None = None) -> Select[Any]:
     """A page of sessions, the newest first; with an owner only of that person's."""
     table = sessions_table
@@ -123,7 +151,9 @@ def sessions(limit: int, before: str | None, search: str, owner: str | None = No
         query = query.where(table.c.owner == owner)
     if before is not None:
         mark = table.alias("mark")
-        began = select(mark.c.started_at).where(mark.c.id == before).scalar_subquery()
+        # Of a session that was deleted since its page was read, the id says when it was made.
+        made = literal(made_at(before), DateTime(timezone=True))
+        began = func.coalesce(select(mark.c.started_at).where(mark.c.id == before).scalar_subquery(), made)
         query = query.where(
             or_(table.c.started_at < began, and_(table.c.started_at == began, table.c.id < before))
         )

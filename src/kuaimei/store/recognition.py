@@ -12,6 +12,7 @@ from kuaimei.store import flac, tables
 from kuaimei.store.archive import Archive
 from kuaimei.store.database import Database
 from kuaimei.store.transcription import Transcriber
+from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["recognise"]
 
@@ -56,7 +57,7 @@ async def recognise(
         await connection.execute(
             update(table)
             .where((table.c.id == utterance) & table.c.transcript.is_(None))
-            .values(transcript=transcript.text, language=transcript.language)
+            .values(transcript=to_well_formed(transcript.text), language=transcript.language)
         )
 
 

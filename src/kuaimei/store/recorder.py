@@ -29,6 +29,7 @@ from kuaimei.dialogue.events import (
 from kuaimei.store.keeper import Item, Keeper
 from kuaimei.store.records import LOCAL, Record, Speaker
 from kuaimei.store.spool import Run, SpoolWriter
+from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["Recorder"]
 
@@ -37,12 +38,20 @@ _log = logging.getLogger(__name__)
 _REMEMBERED = 8
 """Utterances of either side that may still be told something: a transcript, how much was heard."""
 _CLOSE_TIMEOUT_S = 10.0
+_SPOOLED_MAX_S = 1800
+"""Seconds of sound in one file: what goes on for longer goes on in another one. A conversation ends what is
+said long before; this holds whatever a conversation does."""
+_MESSAGE_MAX = 500
+"""Characters of what an engine says went wrong."""
 
 
 class Recorder:
     """An observer of one conversation (`kuaimei.dialogue.events.Observer`); returns at once.
 
     Audio goes to the spool as it comes; what is known is told to the keeper, which writes the rows.
+
+    Args:
+        room: Whether there is room for sound on the disk.
 
     Attributes:
         voice: Of replies whose own voice nobody tells.
@@ -60,6 +69,7 @@ class Recorder:
         client: dict[str, Any] | None = None,
         voice: str = "",
         engine: str = "",
+        room: Callable[[], bool] = lambda: True,
         closed: Callable[["Recorder"], None] = lambda recorder: None,
     ) -> None:
         self.session = session
@@ -70,12 +80,14 @@ class Recorder:
         self._run = run
         self._writer = writer
         self._keeper = keeper
+        self._room = room
         self._closed = closed
         self._stopped = False
         self._speech: Item | None = None
         self._heard_bytes = 0
         self._users: dict[int, Item] = {}  # turn -> the user's side of it
         self._replies: dict[str, Item] = {}  # reply id -> reply
+        self._halves: dict[str, str] = {}  # reply id -> what its text ended with
         self._apologised: set[int] = set()  # turns whose reply ends in an apology
 
     def __call__(self, event: Event) -> None:
@@ -169,10 +181,27 @@ class Recorder:
             self._writer.post(partial(item.spool.save, item.record.model_dump_json().encode()))
 
     def _hear(self, pcm: Pcm) -> None:
+        if self._speech is not None and self._heard_bytes >= _SPOOLED_MAX_S * ASR_RATE * 2:
+            self._go_on(self._speech)
         if (item := self._speech) is not None and not item.gone:
             data = to_bytes(pcm)
-            self._writer.post(partial(item.spool.write, self._heard_bytes, data), len(data))
+            self._spool(item, self._heard_bytes, data)
             self._heard_bytes += len(data)
+
+    def _go_on(self, item: Item) -> None:
+        """Speech that does not end goes on in another record, without words: those are of the first."""
+        record = item.record
+        self._end(item)
+        more = {"sample_rate": ASR_RATE, "is_turn": False, "transcript": ""}
+        self._speech = self._begin("user", record.turn, asyncio.get_running_loop().time(), **more)
+        self._heard_bytes = 0
+
+    def _spool(self, item: Item, offset: int, data: bytes) -> None:
+        """Have sound written, unless the disk is nearly full."""
+        if self._room():
+            self._writer.post(partial(item.spool.write, offset, data), len(data))
+        else:
+            self._writer.lose(len(data))
 
     def _end_speech(self, turn: int | None = None) -> None:
         item, self._speech = self._speech, None
@@ -204,7 +233,11 @@ class Recorder:
 
     def _write(self, event: ReplyText) -> None:
         if (item := self._replies.get(event.reply)) is not None:
-            item.record.transcript = (item.record.transcript or "") + event.text
+            text = self._halves.pop(event.reply, "") + event.text
+            if "\ud800" <= text[-1:] <= "\udbff":
+                # Half of a surrogate pair: the other half comes with the next piece.
+                text, self._halves[event.reply] = text[:-1], text[-1]
+            item.record.transcript = (item.record.transcript or "") + text
 
     def _speak(self, event: ReplyAudio) -> None:
         item = self._replies.get(event.reply)
@@ -215,14 +248,18 @@ class Recorder:
             self._save(item)
         data = to_bytes(event.pcm)
         offset = 2 * max(0, round(event.start_ms * event.rate / 1000.0))
-        self._writer.post(partial(item.spool.write, offset, data), len(data))
+        if offset + len(data) <= _SPOOLED_MAX_S * event.rate * 2:
+            self._spool(item, offset, data)
+        else:
+            self._writer.lose(len(data))
 
     def _clause(self, item: Item, event: ClauseReady) -> None:
         if not item.record.ended:
-            item.record.clauses.append(event.text)
+            item.record.clauses.append(to_well_formed(event.text))
             self._note(item)  # so that a crash keeps the words so far
 
     def _finish(self, event: ReplyFinished) -> None:
+        self._halves.pop(event.reply, None)
         if (item := self._replies.get(event.reply)) is not None:
             item.record.transcript = event.text
             if not item.record.interrupted:
@@ -248,7 +285,8 @@ class Recorder:
         if event.stage == "recognition" and user is not None and user.record.transcript is None:
             user.wants_transcript = True  # nobody waits any more: there is time to try again
         if (item := self._of_turn(event.turn)) is not None:
-            item.record.failures.append({"stage": event.stage, "kind": event.kind, "message": event.message})
+            message = to_well_formed(event.message)[:_MESSAGE_MAX]
+            item.record.failures.append({"stage": event.stage, "kind": event.kind, "message": message})
             self._note(item)
 
     def _of_turn(self, turn: int) -> Item | None:

@@ -1,13 +1,14 @@
 """What is known of one utterance while it is on its way into the database."""
 
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from kuaimei.store.ids import new_id
+from kuaimei.text.wellformed import to_well_formed
 
-__all__ = ["LOCAL", "Record", "Speaker", "State", "Tier"]
+__all__ = ["LOCAL", "Record", "Speaker", "State", "Text", "Tier"]
 
 LOCAL: Final = "local"
 """Id of the person that the machine's own key is, to whom everything belongs that names nobody else."""
@@ -20,6 +21,10 @@ Tier: TypeAlias = Literal["fast", "hq"]
 State: TypeAlias = Literal["recording", "stored", "recovered", "empty"]
 """recording: still coming in; stored: audio complete; recovered: saved from a process that died;
 empty: there is no audio (typed, or nothing arrived, or its voice was deleted)."""
+
+
+Text: TypeAlias = Annotated[str, AfterValidator(to_well_formed)]
+"""Whatever an engine or a client said, as the database and a file can hold it."""
 
 
 class Record(BaseModel):
@@ -40,7 +45,7 @@ class Record(BaseModel):
         ended: Nothing more of it will come.
     """
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", validate_assignment=True)
 
     id: str = Field(default_factory=lambda: new_id("utt"))
     session: str
@@ -50,19 +55,19 @@ class Record(BaseModel):
     started_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     is_turn: bool = True
     sample_rate: int | None = None
-    transcript: str | None = None
-    language: str | None = None
+    transcript: Text | None = None
+    language: Text | None = None
     heard_ms: float | None = None
-    heard_text: str | None = None
+    heard_text: Text | None = None
     interrupted: bool = False
-    voice: str = ""
-    engine: str = ""
+    voice: Text = ""
+    engine: Text = ""
     speed: float = 1.0
-    clauses: list[str] = Field(default_factory=list)
+    clauses: list[Text] = Field(default_factory=list)
     wants_hq: bool = False
     state: State = "recording"
     timings: dict[str, Any] | None = None
-    failures: list[dict[str, str]] = Field(default_factory=list)
+    failures: list[dict[str, Text]] = Field(default_factory=list)
     inserted: bool = False
     ended: bool = False
 

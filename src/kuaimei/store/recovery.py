@@ -1,11 +1,13 @@
 """What processes that died left behind becomes recordings like any other."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
 from sqlalchemy import select, update
 
 from kuaimei.store import tables
+from kuaimei.store.broken import NAMELESS_DAYS, Broken
 from kuaimei.store.database import Database
 from kuaimei.store.keeper import Item, Keeper
 from kuaimei.store.records import Record
@@ -17,7 +19,11 @@ _log = logging.getLogger(__name__)
 
 
 async def recover(
-    run: Run, database: Database, keeper: Keeper, ask_transcript: Callable[[str], Awaitable[None]]
+    run: Run,
+    database: Database,
+    keeper: Keeper,
+    ask_transcript: Callable[[str], Awaitable[None]],
+    broken: Broken,
 ) -> set[Item]:
     """Take up everything in the dead ``run``: spools, rows without a spool, speech never recognised.
 
@@ -34,7 +40,12 @@ async def recover(
         rows = {row.id: row for row in await connection.execute(select(table).where(table.c.run == run.id))}
     for name in run.nameless():
         if (row := rows.get(name)) is None:
-            _log.warning("%s.pcm in %s belongs to nothing known and is left there", name, run.folder)
+            # Nobody can say whose it is: it is in no list, so that it must not be kept for ever either.
+            if await asyncio.to_thread(broken.take, run.folder, name):
+                _log.warning(
+                    "the sound of %s belongs to nothing known: it lies in %s and is deleted after %d days",
+                    *(name, broken.folder, NAMELESS_DAYS),
+                )
             continue
         if row.blob_key is not None:
             run.spool(name).remove()  # its process ended before it could

@@ -21,9 +21,10 @@ from kuaimei.store import flac
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
 from kuaimei.store.jobs import Jobs, recency
-from kuaimei.store.keeper import blob_key
 from kuaimei.store.rows import Boundary, Rendering
 from kuaimei.store.tables import renderings, utterances
+from kuaimei.store.writing import blob_key
+from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["HQ_JOB", "UNDER_WAY", "Order", "Renderings", "digest_of", "rendering_columns", "rendering_of"]
 
@@ -31,6 +32,8 @@ HQ_JOB: Final = "hq"
 """Name of the durable job; its subject is the utterance."""
 UNDER_WAY: Final = ("queued", "rendering")
 """States of what is asked for and not done."""
+_ERROR_MAX: Final = 500
+"""Characters."""
 _PUBLIC: Final = (
     "state",
     "voice",
@@ -165,16 +168,25 @@ class Renderings:
         """
         await self._jobs.cancel(HQ_JOB, utterance)
         table = renderings
+        mine = (table.c.utterance_id == utterance) & (utterances.c.id == table.c.utterance_id)
         async with self._database.begin() as connection:
             gone = await connection.execute(
                 update(table)
-                .where((table.c.utterance_id == utterance) & (utterances.c.id == table.c.utterance_id))
-                .values(state="cancelled", engine="", error=None, **dict.fromkeys(_FILE))
+                .where(mine)
+                .values(state="cancelled", engine="", error=None)
                 .returning(utterances.c.session_id)
             )
             session = gone.scalar()
-        if session is not None:
-            await self._blobs.delete([blob_key(session, utterance, "hq")])
+        if session is None:
+            return
+        await self._blobs.delete([blob_key(session, utterance, "hq")])
+        # The last: as long as the row tells of a file, it is looked for.
+        async with self._database.begin() as connection:
+            await connection.execute(
+                update(table)
+                .where((table.c.utterance_id == utterance) & (table.c.state == "cancelled"))
+                .values(**dict.fromkeys(_FILE))
+            )
 
     async def begin(self, utterance: str) -> Order | None:
         """Take up the work; None: nothing is to be done any more.
@@ -308,7 +320,8 @@ class Renderings:
         Raises:
             StoreError: If the database is away.
         """
-        await self._end(order.utterance, state="failed" if final else "queued", error=why)
+        told = to_well_formed(why)[:_ERROR_MAX]
+        await self._end(order.utterance, state="failed" if final else "queued", error=told)
 
     async def _end(self, utterance: str, **values: Any) -> None:
         table = renderings
@@ -322,7 +335,7 @@ class Renderings:
 
 def digest_of(text: str) -> str:
     """SHA-256 of a text, in hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def rendering_columns() -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from kuaimei.errors import NotFound
 from kuaimei.store.records import LOCAL, Speaker, State, Tier
+from kuaimei.store.space import Level
 
 __all__ = [
     "Audio",
@@ -199,6 +200,9 @@ class Statistics:
         lost_bytes: Audio that could not even be spooled, since the process began.
         failures: Attempts to keep something that failed, since the process began.
         jobs: By status.
+        broken: Utterances that can never be kept, put aside with their sound.
+        deleting: Deletions that go on.
+        disk_free_bytes: Room on the fullest of the disks that matter; None: not known yet.
     """
 
     sessions: int
@@ -209,15 +213,19 @@ class Statistics:
     lost_bytes: int
     failures: int
     jobs: dict[str, int]
+    broken: int = 0
+    deleting: int = 0
+    disk_free_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """May this store be relied on now? ``detail`` says what is wrong."""
+    """May this store be relied on now? ``detail`` says what is wrong, ``disk`` how much room there is."""
 
     database: bool
     blobs: bool
     detail: str = ""
+    disk: Level = "ok"
 
     @property
     def ok(self) -> bool:

@@ -14,8 +14,9 @@ from kuaimei.store.tables import keys, metadata, preferences, sessions, utteranc
 
 __all__ = ["Leftover", "find_leftovers", "find_names", "find_sentences", "renew_statistics"]
 
-_KNOWN: Final = frozenset({"erased_voices"})
-"""Holds ids of deleted voices and nothing else, on purpose: by it what is said in them yet is silenced."""
+_KNOWN: Final = frozenset({"erased_voices", "deletions"})
+"""Hold ids of what was deleted and nothing else, on purpose: by them what is said yet in a deleted voice is
+silenced, and what another process was just writing is deleted, too."""
 _PERSON: Final = "person_"
 _NO_FOLDERS: Final = ("utt_", "trial_", "key_", _PERSON)
 """Ids under which no recording lies: there is a folder for each session and each voice."""

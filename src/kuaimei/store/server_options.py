@@ -14,6 +14,8 @@ _CONFIGURATION: Final = {
     "max_connections": "60",
     "shared_buffers": "32MB",
     "max_wal_size": "256MB",
+    # Segments of the write-ahead log are not used again: what was deleted would stay in them.
+    "wal_recycle": "off",
     "io_method": "sync",
     "max_logical_replication_workers": "0",
     "log_timezone": "UTC",

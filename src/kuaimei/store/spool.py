@@ -25,8 +25,9 @@ from pydantic import ValidationError
 
 from kuaimei.store.ids import new_id
 from kuaimei.store.records import Record
+from kuaimei.system.failures import trace_of
 
-__all__ = ["Run", "Spool", "SpoolWriter", "forget"]
+__all__ = ["Run", "Spool", "SpoolWriter"]
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +78,11 @@ class SpoolWriter:
         self._work.append((size, operation))
         self._wake.set()
 
+    def lose(self, size: int) -> None:
+        """Count ``size`` bytes of audio that nobody is to write."""
+        with self._counting:
+            self.lost_bytes += size
+
     async def barrier(self) -> None:
         """Return when everything posted so far is done."""
         loop = asyncio.get_running_loop()
@@ -109,10 +115,10 @@ class SpoolWriter:
                     operation()
                 except OSError as error:
                     self._failed(size)
-                    self._trouble(str(error))
-                except Exception:
+                    self._trouble(error.strerror or type(error).__name__)
+                except Exception as error:
                     self._failed(size)
-                    _log.exception("an operation of the spool failed")
+                    _log.error("an operation of the spool failed:\n%s", trace_of(error))
                 else:
                     self._relief(size)
                 with self._counting:
@@ -233,6 +239,23 @@ class Run:
                 found.append(cls(folder, lock))
         return found
 
+    @classmethod
+    def alone(cls, root: Path, own: str) -> bool:
+        """Whether no process writes to ``root`` but the one of the run ``own``."""
+        for folder in root.glob("run_*"):
+            if folder.name != own:
+                try:
+                    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+                except OSError:
+                    continue  # it has ended
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return False
+                finally:
+                    os.close(lock)
+        return True
+
     def spool(self, utterance: str) -> Spool:
         """Files for one utterance; nothing is made before something is written."""
         return Spool(self.folder, utterance)
@@ -240,17 +263,15 @@ class Run:
     def records(self) -> Iterator[Record]:
         """What this run knows of its utterances."""
         for path in sorted(self.folder.glob("*.json")):
-            try:
+            # Why one cannot be read is not told: there is in it what was said. See `nameless`.
+            with suppress(FileNotFoundError, ValidationError):
                 yield Record.model_validate_json(path.read_bytes())
-            except FileNotFoundError:
-                continue  # put away meanwhile
-            except ValidationError:
-                _log.exception("%s cannot be read", path)
 
     def nameless(self) -> list[str]:
-        """Utterances with audio but no readable record: the disk was full when it was to be written."""
+        """Utterances without a readable record: the disk was full, or lost power, when it was written."""
         known = {record.id for record in self.records()}
-        return sorted({path.stem for path in self.folder.glob("*.pcm")} - known)
+        found = {path.stem for pattern in ("*.pcm", "*.json") for path in self.folder.glob(pattern)}
+        return sorted(found - known)
 
     def close(self) -> None:
         """Let go; the folder goes too if nothing is left in it to save."""
@@ -261,12 +282,3 @@ class Run:
             if {path.name for path in self.folder.iterdir()} <= {_LOCK}:
                 shutil.rmtree(self.folder)
         os.close(self._lock)
-
-
-def forget(root: Path, matches: Callable[[Record], bool]) -> None:
-    """Delete what is spooled, by whatever run, of records that match."""
-    for folder in sorted(root.glob("run_*")):
-        for path in sorted(folder.glob("*.json")):
-            with suppress(FileNotFoundError, ValidationError):
-                if matches(record := Record.model_validate_json(path.read_bytes())):
-                    Spool(folder, record.id).remove()

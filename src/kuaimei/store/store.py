@@ -2,30 +2,31 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from kuaimei.errors import NotFound, StoreError
-from kuaimei.settings import Settings
+from kuaimei.errors import Conflict, NotFound, StoreError
 from kuaimei.store import queries, tables
 from kuaimei.store.analyses import Analyses
 from kuaimei.store.archive import Archive
 from kuaimei.store.blobs import Blobs
-from kuaimei.store.database import Database, open_database
-from kuaimei.store.embedded import EmbeddedPostgres
-from kuaimei.store.erasing import erase_spoken
+from kuaimei.store.broken import Broken
+from kuaimei.store.claims import Claims
+from kuaimei.store.database import Database
+from kuaimei.store.deletions import Deletion, DeletionKind, Deletions
+from kuaimei.store.erasing import Eraser
 from kuaimei.store.ids import check_id, new_id
 from kuaimei.store.jobs import Job, Jobs
-from kuaimei.store.keeper import Item, Keeper, blob_key
+from kuaimei.store.keeper import Item, Keeper
 from kuaimei.store.keys import Keys
+from kuaimei.store.maintenance import Maintenance
 from kuaimei.store.peers import Peers
 from kuaimei.store.people import People
 from kuaimei.store.preferences import Preferences
@@ -34,24 +35,25 @@ from kuaimei.store.recognition import recognise
 from kuaimei.store.recorder import Recorder
 from kuaimei.store.records import LOCAL, Record
 from kuaimei.store.recovery import recover
-from kuaimei.store.renderings import HQ_JOB, Renderings
+from kuaimei.store.renderings import Renderings
 from kuaimei.store.rows import Health, Statistics
 from kuaimei.store.searching import Leftover, find_leftovers, find_names, find_sentences, renew_statistics
-from kuaimei.store.spool import Run, SpoolWriter, forget
+from kuaimei.store.space import Space
+from kuaimei.store.spool import Run, SpoolWriter
 from kuaimei.store.transcription import Transcriber
 from kuaimei.store.voices import VoiceShelf
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store"]
 
 _log = logging.getLogger(__name__)
 
-_TRANSCRIBE = "transcribe"
-_RECOVERY_WAIT_S = 20.0
-_CLOSE_WAIT_S = 10.0
+_TRANSCRIBE: Final = "transcribe"
+_RECOVERY_WAIT_S: Final = 20.0
+_CLOSE_WAIT_S: Final = 10.0
 
 
 class Store(Archive):
-    """Open by `open_store`; all methods may be called by any task of its event loop.
+    """Open by `kuaimei.store.opening.open_store`; all methods may be called by any task of its event loop.
 
     Attributes:
         renderings: The second tier of replies.
@@ -61,21 +63,30 @@ class Store(Archive):
         ratings: How listeners rated it.
         people: To whom what is kept belongs.
         keys: By which they come in.
+        deletions: What is being deleted.
+        claims: Which sessions are this server's.
+        maintenance: What goes on by itself.
+        space: How much room there is on the disk.
     """
 
     def __init__(
         self,
         database: Database,
         blobs: Blobs,
-        spools: Path,
+        home: Path,
+        space: Space,
         run: Run,
         writer: SpoolWriter,
         jobs: Jobs,
         renderings: Renderings,
         analyses: Analyses,
+        *,
+        retention_days: float = 0.0,
     ) -> None:
         super().__init__(database, blobs)
-        self._spools = spools
+        self._spools = home / "spool"
+        self.space = space
+        self.claims = Claims(database)
         self._run = run
         self._writer = writer
         self._jobs = jobs
@@ -86,7 +97,14 @@ class Store(Archive):
         self.ratings = Ratings(database)
         self.people = People(database)
         self.keys = Keys(database)
-        self._keeper = Keeper(database, blobs, writer, self._ask_transcript, self._ask_hq, self._ask_analysis)
+        self._broken = Broken(self._spools)
+        self._keeper = Keeper(
+            *(database, blobs, writer, self._ask_transcript, self._ask_hq, self._ask_analysis, self._broken)
+        )
+        self._eraser = Eraser(database, blobs, jobs, renderings, self._keeper, writer, home, self._spools)
+        self.deletions = Deletions(database, self._eraser.steps, alone=self._alone)
+        given = database, self.deletions, self._eraser, self._broken, space, self.delete_session
+        self.maintenance = Maintenance(*given, retention_days)
         self._recorders: set[Recorder] = set()
         self._recovering: set[asyncio.Task[None]] = set()
         self.voices = VoiceShelf(database, blobs)
@@ -110,7 +128,7 @@ class Store(Archive):
         except StoreError as error:
             blobs = False
             trouble.append(str(error))
-        return Health(database, blobs, "; ".join(trouble))
+        return Health(database, blobs, "; ".join(trouble), self.space.level)
 
     async def statistics(self) -> Statistics:
         """How much is kept, and how the keeping goes.
@@ -118,7 +136,7 @@ class Store(Archive):
         Raises:
             StoreError: If the database is away.
         """
-        async with self._database.begin() as connection:
+        async with self._database.browse() as connection:
             sessions = await connection.scalar(select(func.count()).select_from(tables.sessions))
             totals = (await connection.execute(queries.totals())).one()
         return Statistics(
@@ -129,6 +147,9 @@ class Store(Archive):
             unsaved=self._keeper.unsaved,
             lost_bytes=self._writer.lost_bytes,
             failures=self._keeper.failures + self._writer.failures,
+            broken=await asyncio.to_thread(lambda: self._broken.count),
+            deleting=await self.deletions.count(),
+            disk_free_bytes=self.space.free_bytes,
             jobs=await self._jobs.counts(),
         )
 
@@ -152,9 +173,12 @@ class Store(Archive):
 
         Raises:
             NotFound: If there is no such person (any more).
+            Conflict: If it is just being deleted.
             StoreError: If ``session`` cannot be an id, or the database is away.
         """
         check_id(session)
+        if await self.deletions.lingers("session", session) or await self.deletion("session", session):
+            raise Conflict(f"the session {session} is being deleted; begin another one")
         made = insert(tables.sessions).values(id=session, owner=owner, client=client or {})
         try:
             async with self._database.begin() as connection:
@@ -192,6 +216,7 @@ class Store(Archive):
             client=client,
             voice=voice,
             engine=engine,
+            room=lambda: not self.space.full,
             closed=self._recorders.discard,
         )
         self._recorders.add(recorder)
@@ -237,65 +262,68 @@ class Store(Archive):
 
     # Deleting.
 
-    async def delete_session(self, session: str) -> None:
-        """Rows, recordings, spools and jobs of a session: really gone.
+    async def delete_session(self, session: str) -> bool:
+        """Delete rows, recordings, spools and jobs of a session.
+
+        Returns:
+            True: nothing is left of it. False: nobody finds it any more, and what is left is worked on.
 
         Raises:
             NotFound: If there is none of that id.
-            StoreError: If a part could not be deleted; ask again.
+            StoreError: If the database is away: nothing is deleted then.
         """
         check_id(session)
         for recorder in [recorder for recorder in self._recorders if recorder.session == session]:
             recorder.stop()
-        existed = await self._forget(lambda record: record.session == session)
-        async with self._database.begin() as connection:
-            pending = list(await connection.scalars(queries.being_rendered(session)))
-        for utterance in pending:
-            await self._jobs.cancel(HQ_JOB, utterance)
-        await self._blobs.delete([key async for key in self._blobs.keys(session)])
-        async with self._database.begin() as connection:
-            await connection.execute(queries.jobs_of_session(session))
-            gone = await connection.execute(
-                delete(tables.sessions).where(tables.sessions.c.id == session).returning(tables.sessions.c.id)
-            )
-            existed |= gone.first() is not None
-        # What was put there meanwhile; whoever puts one from now on finds no row and takes it away again.
-        await self._blobs.delete([key async for key in self._blobs.keys(session)])
-        self._keeper.forget_session(session)
-        if not existed:
-            raise NotFound(f"no session {session} is kept")
+        return await self._delete("session", session, lambda record: record.session == session)
 
-    async def delete_utterance(self, utterance: str) -> None:
-        """Row, recording, spool and job of one utterance.
+    async def delete_utterance(self, utterance: str) -> bool:
+        """Delete row, recording, spool and job of one utterance; see `delete_session`.
 
         Raises:
             NotFound: If there is none of that id.
-            StoreError: If a part could not be deleted; ask again.
+            StoreError: If the database is away: nothing is deleted then.
         """
         check_id(utterance)
-        existed = await self._forget(lambda record: record.id == utterance)
-        table = tables.utterances
-        async with self._database.begin() as connection:
-            session = await connection.scalar(select(table.c.session_id).where(table.c.id == utterance))
-        if session is not None:
-            await self._jobs.cancel(HQ_JOB, utterance)
-            await self._blobs.delete([blob_key(session, utterance)])
-            async with self._database.begin() as connection:
-                await connection.execute(queries.jobs_of_utterance(utterance))
-                await connection.execute(delete(table).where(table.c.id == utterance))
-            await self._blobs.delete([blob_key(session, utterance, "hq")])
-        elif not existed:
-            raise NotFound(f"no utterance {utterance} is kept")
+        return await self._delete("utterance", utterance, lambda record: record.id == utterance)
 
-    async def forget_waiting(self, owner: str) -> bool:
-        """What waits to be kept for a person is dropped; True if there was any.
+    async def delete_voice(self, voice: str) -> bool:
+        """Delete a voice and everything derived from it, whoever works on it; see `delete_session`.
+
+        Replies that were spoken in it keep their words and lose their sound.
 
         Raises:
-            StoreError: If it is being written and that does not end.
+            NotFound: If there is none of that id.
+            StoreError: If the database is away: nothing is deleted then.
+        """
+        check_id(voice)
+        return await self._delete("voice", voice, lambda record: False)
+
+    async def deletion(self, kind: DeletionKind, subject: str) -> Deletion | None:
+        """The deletion of that id that goes on; None: there is none, or it has ended.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        return await self.deletions.get(kind, subject)
+
+    async def unfinished_deletions(self, owner: str) -> int:
+        """How many deletions of what was this person's go on.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        return await self.deletions.count(owner)
+
+    async def forget_waiting(self, owner: str) -> None:
+        """Drop what waits to be kept for a person.
+
+        Raises:
+            StoreError: If a file cannot be deleted.
         """
         for recorder in [recorder for recorder in self._recorders if recorder.owner == owner]:
             recorder.stop()
-        return await self._forget(lambda record: record.owner == owner)
+        await self._eraser.forget(lambda record: record.owner == owner)
 
     async def names_of(self, owner: str, until: datetime | None = None) -> Sequence[str]:
         """Ids of everything that belongs to the person, see `kuaimei.store.searching`.
@@ -337,7 +365,32 @@ class Store(Archive):
         Raises:
             StoreError: If a part could not be deleted; ask again.
         """
-        return await erase_spoken(self._database, self._blobs, self.renderings)
+        return await self._eraser.erase_spoken()
+
+    async def _delete(self, kind: DeletionKind, subject: str, matches: "queries.Matches") -> bool:
+        spooled: list[Record] = []
+
+        def note(record: Record) -> bool:
+            if matched := matches(record):
+                spooled.append(record)
+            return matched
+
+        if await self.deletions.lingers(kind, subject):
+            raise NotFound(f"no {kind} {subject} is kept")
+        known = await self.deletions.get(kind, subject)
+        deletion = known or await self.deletions.request(kind, subject)
+        if known is None and not deletion.existed:
+            # It may be on its way into the database, by this process or one that has died.
+            await self._eraser.forget(note)
+            if not spooled:
+                await self.deletions.withdraw(deletion)
+                raise NotFound(f"no {kind} {subject} is kept")
+            deletion = await self.deletions.request(kind, subject, session=spooled[0].session)
+        return await self.deletions.finish(deletion)
+
+    async def _alone(self) -> bool:
+        """No other process keeps what is said here, and nothing that was given up is on its way."""
+        return self._eraser.settled and await asyncio.to_thread(Run.alone, self._spools, self._run.id)
 
     # Jobs.
 
@@ -397,27 +450,13 @@ class Store(Archive):
                 record.id, voice=record.voice, text=text, speed=record.speed, clauses=record.clauses
             )
 
-    async def _forget(self, matches: "queries.Matches") -> bool:
-        """Nothing in flight or spooled of records that match; True if there was any."""
-        found = False
-
-        def note(record: Record) -> bool:
-            nonlocal found
-            matched = matches(record)
-            found |= matched
-            return matched
-
-        await self._keeper.forget(note)
-        await self._writer.barrier()
-        await asyncio.to_thread(forget, self._spools, note)
-        return found
-
     async def _recover(self) -> None:
         """Save what dead processes left; what takes long goes on while the house is open."""
         waiting: list[asyncio.Task[None]] = []
         for dead in await asyncio.to_thread(Run.dead, self._spools):
+            given = dead, self._database, self._keeper, self._ask_transcript, self._broken
             try:
-                items = await recover(dead, self._database, self._keeper, self._ask_transcript)
+                items = await recover(*given)
             except StoreError:
                 await asyncio.to_thread(dead.close)
                 raise
@@ -436,47 +475,12 @@ class Store(Archive):
             dead.close()
 
     async def _close(self) -> None:
-        for recorder in [*self._recorders]:
-            await recorder.close()
+        await self.deletions.close()
+        await asyncio.gather(*(recorder.close() for recorder in [*self._recorders]))
         if not await self._keeper.settle(_CLOSE_WAIT_S):
             _log.warning("%d utterances wait in their spool for the next start", self._keeper.unsaved)
         await self._keeper.close()
         for task in self._recovering:
             task.cancel()
         await asyncio.gather(*self._recovering, return_exceptions=True)
-
-
-@asynccontextmanager
-async def open_store(settings: Settings, server: EmbeddedPostgres | None = None) -> AsyncIterator[Store]:
-    """Open what ``settings.store`` names, and recover what earlier processes left.
-
-    Args:
-        settings: Say where things are kept.
-        server: The embedded database, if the caller has begun to start it; it is stopped at the end.
-
-    Raises:
-        StoreError: If the database or the place of the recordings cannot be used.
-    """
-    async with AsyncExitStack() as stack:
-        url, base = settings.store.database_url, settings.store.database_dir
-        database = await stack.enter_async_context(
-            open_database(url, settings.home / "postgres", base, server)
-        )
-        blobs = Blobs(settings.store.blob_url, settings.home / "recordings")
-        jobs = Jobs(database)
-        stack.push_async_callback(jobs.close)
-        spools = settings.home / "spool"
-        try:
-            run = await asyncio.to_thread(Run.begin, spools)
-        except OSError as error:
-            raise StoreError(f"{spools} cannot be written: {error}") from error
-        stack.push_async_callback(asyncio.to_thread, run.close)
-        writer = SpoolWriter()
-        stack.push_async_callback(asyncio.to_thread, writer.close)
-        two_tiers = settings.rendering.hq != "none"
-        renderings = Renderings(database, blobs, jobs, run.folder, enabled=two_tiers)
-        analyses = Analyses(database, jobs, enabled=settings.analysis.enabled)
-        store = Store(database, blobs, spools, run, writer, jobs, renderings, analyses)
-        stack.push_async_callback(store._close)
-        await store._recover()
-        yield store
+        await self.claims.close()

@@ -21,6 +21,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 __all__ = [
     "analyses",
+    "clocks",
+    "deletions",
     "erased_voices",
     "keys",
     "metadata",
@@ -206,6 +208,28 @@ erased_voices = Table(
     Column("erased_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 """Nothing is known of them but their ids: what was said in them is still to be found and silenced."""
+
+deletions = Table(
+    "deletions",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("parts", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("erased_at", DateTime(timezone=True)),
+)
+"""What is being deleted: its rows are gone, its files may not be yet. ``parts`` are the ids by which those
+are found (``session``, ``utterances``); ``erased_at`` says since when nothing is left of it but this row."""
+
+clocks = Table(
+    "clocks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("doubted_s", Float, nullable=False, server_default="0"),
+)
+"""Times that are believed, see `kuaimei.store.clock`."""
 
 preferences = Table(
     "preferences",

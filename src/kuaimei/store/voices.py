@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Select, delete, false, or_, select, update
+from sqlalchemy import Select, false, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from kuaimei.errors import NotFound
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
 from kuaimei.store.ids import check_id
-from kuaimei.store.tables import erased_voices
+from kuaimei.store.places import voice_folder
 from kuaimei.store.tables import voices as table
 
 __all__ = ["DECODER", "JUDGE", "REFERENCE", "STYLE", "VoiceRow", "VoiceShelf"]
@@ -101,26 +101,12 @@ class VoiceShelf:
             NotFound: If there is none of that id (any more).
             StoreError: If the database is away.
         """
+        if not columns:
+            return await self.get(voice)
         query = update(table).where(table.c.id == voice).values(**columns).returning(*table.c)
         async with self._database.begin() as connection:
             row = (await connection.execute(query)).first()
         return VoiceRow(**_found(row, voice)._mapping)
-
-    async def remove(self, voice: str) -> bool:
-        """Row and files, really gone; False if there was no row.
-
-        That there was such a voice is remembered: see `kuaimei.store.store.Store.erase_spoken`.
-
-        Raises:
-            StoreError: If a part could not be deleted; ask again.
-        """
-        query = delete(table).where(table.c.id == check_id(voice)).returning(table.c.id)
-        async with self._database.begin() as connection:
-            existed = (await connection.execute(query)).first() is not None
-            if existed:
-                await connection.execute(insert(erased_voices).values(id=voice).on_conflict_do_nothing())
-        await self._blobs.delete([key async for key in self._blobs.keys(f"voices/{voice}")])
-        return existed
 
     async def put_file(self, voice: str, name: str, content: bytes) -> None:
         """Keep ``content`` as the voice's file ``name``, replacing it atomically.
@@ -131,7 +117,7 @@ class VoiceShelf:
             NotFound: If there is no such voice (any more).
             StoreError: If the file cannot be kept.
         """
-        key = f"voices/{check_id(voice)}/{name}"
+        key = _key(voice, name)
         # An upload that is cut off may still arrive: it is let through, and then looked at.
         await _to_the_end(self._put(voice, key, content))
 
@@ -150,7 +136,7 @@ class VoiceShelf:
             NotFound: If there is none.
             StoreError: If it cannot be read.
         """
-        return await self._blobs.read(f"voices/{check_id(voice)}/{name}")
+        return await self._blobs.read(_key(voice, name))
 
     async def drop_file(self, voice: str, name: str) -> None:
         """Delete the voice's file ``name``; not there is fine.
@@ -158,7 +144,11 @@ class VoiceShelf:
         Raises:
             StoreError: If it cannot be deleted.
         """
-        await self._blobs.delete([f"voices/{check_id(voice)}/{name}"])
+        await self._blobs.delete([_key(voice, name)])
+
+
+def _key(voice: str, name: str) -> str:
+    return f"{voice_folder(check_id(voice))}/{name}"
 
 
 def _found(row: T | None, voice: str) -> T:

@@ -13,6 +13,7 @@ from kuaimei.engines.protocols import Recognizer, VoiceActivityDetector
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Language, Priority, STTReq, Ticket
 from kuaimei.errors import AudioError
+from kuaimei.text.wellformed import to_well_formed
 from kuaimei.voices.checks import Encoder, check_all
 from kuaimei.voices.pitch import pitch_of
 from kuaimei.voices.selection import best_part, held_out, polished
@@ -130,7 +131,7 @@ class Examiner:
         low = await self._compute(resample, pcm, RATE, ASR_RATE)
         request = STTReq(language=language, ticket=_ticket())
         chunk = await self._recognizer.transcribe(low, request)
-        return chunk.text.strip(), chunk.language or language
+        return to_well_formed(chunk.text).strip(), chunk.language or language
 
     async def _compute(self, function: Callable[..., T], *args: object) -> T:
         return await compute(self._cores, _ticket(), 1, function, *args)

@@ -1,8 +1,6 @@
 """The files of a voice, as bytes and back."""
 
 import io
-import os
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -18,7 +16,7 @@ __all__ = [
     "read_flac",
     "read_style",
     "style_bytes",
-    "write",
+    "wav",
 ]
 
 _STYLE: Final = 256
@@ -67,9 +65,8 @@ def read_style(data: bytes) -> NDArray[np.float32]:
     return read
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write ``data`` as the file ``path``, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    part.replace(path)
+def wav(pcm: Pcm) -> bytes:
+    """``pcm`` (at `kuaimei.voices.speech.RATE`) as WAV."""
+    file = io.BytesIO()
+    soundfile.write(file, pcm, RATE, "PCM_16", format="WAV")
+    return file.getvalue()

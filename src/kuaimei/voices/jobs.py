@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import shutil
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,8 @@ from kuaimei.engines.protocols import VoiceBank
 from kuaimei.engines.types import Language, as_language
 from kuaimei.errors import KuaimeiError, NotFound, StoreError
 from kuaimei.store.voices import DECODER, REFERENCE, STYLE, VoiceRow
+from kuaimei.system.threads import to_the_end
+from kuaimei.text.wellformed import to_well_formed
 from kuaimei.voices.beginning import start_of_learning
 from kuaimei.voices.files import read_flac, read_style, style_bytes
 from kuaimei.voices.judging import likeness
@@ -26,7 +27,7 @@ from kuaimei.voices.process import Learned, LearnerDied, LearningFailed, Progres
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import LEARNING, Course, course_of, next_step, pitch_of
 from kuaimei.voices.types import Step
-from kuaimei.voices.workroom import TICKET, Workroom, in_thread
+from kuaimei.voices.workroom import TICKET, Workroom, delete_job_folder
 
 __all__ = ["learn"]
 
@@ -34,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 _DEATHS: Final = 3
 """So often a step is begun again from its checkpoint before it is given up."""
+_ERROR_MAX: Final = 500
+"""Characters of what the process says went wrong."""
 _TELL_S: Final = 1.0
 """The row is written at most so often."""
 _LOSS: Final = "campplus"
@@ -66,14 +69,15 @@ async def learn(room: Workroom, voice: str) -> None:
                 course = await _keep(room, row, course, learned)
             except (LearningFailed, LearnerDied) as error:
                 _log.warning("learning the voice %s failed: %s", voice, error)
-                await _note(room, voice, course, state="failed", error=str(error), eta_s=None)
-                await in_thread(partial(shutil.rmtree, room.job_folder(voice), True))
+                told = to_well_formed(str(error))[:_ERROR_MAX]
+                await _note(room, voice, course, state="failed", error=told, eta_s=None)
+                await delete_job_folder(room.job_folder(voice))
                 return
             if course.state == "done":
                 return
     except NotFound:  # deleted meanwhile
         drop(room.synthesizer, voice)
-        await in_thread(partial(shutil.rmtree, room.job_folder(voice), True))
+        await delete_job_folder(room.job_folder(voice))
 
 
 async def _step(room: Workroom, row: VoiceRow, course: Course) -> Learned:
@@ -135,7 +139,7 @@ async def _lay_out(room: Workroom, row: VoiceRow, step: Step, folder: Path) -> N
         style = style_bytes(await _start(room, bank, row, pcm, language))
     else:
         style = await shelf.file(row.id, STYLE)
-    await in_thread(partial(lay_out, folder, given, pcm, style))
+    await to_the_end(lay_out, folder, given, pcm, style)
 
 
 async def _start(
@@ -187,7 +191,7 @@ async def _keep(room: Workroom, row: VoiceRow, course: Course, learned: Learned)
     )
     similarity = _bounded(measured)
     await shelf.change(row.id, learning=course.model_dump(mode="json"), similarity=similarity)
-    await in_thread(partial(shutil.rmtree, room.job_folder(row.id) / step, True))
+    await delete_job_folder(room.job_folder(row.id) / step)
     return course
 
 

@@ -1,10 +1,8 @@
 """The cloned voices of the house: added, listed, changed, learned, deleted."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,7 +19,7 @@ from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import LEARNING, STEPS, Course, course_of, next_step, to_voice
 from kuaimei.voices.types import Consent, Step, Voice
 from kuaimei.voices.upkeep import LEARN, PREPARE, SOON, Upkeep
-from kuaimei.voices.workroom import Workroom, in_thread
+from kuaimei.voices.workroom import Workroom, delete_job_folder
 
 __all__ = ["VoiceLibrary", "open_library"]
 
@@ -147,7 +145,7 @@ class VoiceLibrary:
         columns: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         if "transcript" in columns and course_of(row).state not in LEARNING:
             # What lies ready to go on from was made with the text as it was.
-            await in_thread(partial(shutil.rmtree, self.room.job_folder(voice), True))
+            await delete_job_folder(self.room.job_folder(voice))
         if not columns:
             return self._voice(row)
         row = await self.room.store.voices.change(voice, **columns)
@@ -210,18 +208,23 @@ class VoiceLibrary:
 
     # Deleting.
 
-    async def delete(self, voice: str, owner: str) -> None:
-        """The voice and everything derived from it, whatever is being done with it: really gone.
+    async def delete(self, voice: str, owner: str) -> bool:
+        """Delete the voice and everything derived from it, whatever is being done with it.
 
         Replies that were spoken in it keep their words and lose their sound.
 
+        Returns:
+            True: nothing is left of it. False: nobody finds it any more, and what is left is worked on.
+
         Raises:
-            NotFound: If there is no such voice.
+            NotFound: If there is no such voice, and none is being deleted.
             NotAllowed: If somebody else shares it.
-            StoreError: If a part could not be deleted; ask again.
+            StoreError: If the database is away: nothing is deleted then.
         """
-        await self._owned(voice, owner)
-        await self.upkeep.erase(voice)
+        going_on = await self.room.store.deletion("voice", voice)
+        if going_on is None or going_on.owner != owner:
+            await self._owned(voice, owner)
+        return await self.upkeep.erase(voice)
 
     # What goes on by itself.
 
@@ -253,17 +256,12 @@ class VoiceLibrary:
 
 @asynccontextmanager
 async def open_library(room: Workroom) -> AsyncIterator[VoiceLibrary]:
-    """The library, with all its voices in the synthesiser; tended while it is open.
+    """The library, with all its voices in the synthesiser; somebody has to run `Upkeep.tend` meanwhile.
 
     Raises:
         StoreError: If the database is away.
     """
     library = VoiceLibrary(room)
-    await library.upkeep.expire(datetime.now(UTC))
+    await library.upkeep.expire()
     await library.upkeep.restore()
-    tending = asyncio.ensure_future(library.upkeep.tend())
-    try:
-        yield library
-    finally:
-        tending.cancel()
-        await asyncio.gather(tending, return_exceptions=True)
+    yield library

@@ -5,16 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import soundfile  # type: ignore[import-untyped]
-
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.types import Language
 from kuaimei.settings import VoiceSettings
 from kuaimei.store.voices import STYLE
-from kuaimei.voices.files import write
+from kuaimei.system import durability
+from kuaimei.voices.files import wav
 from kuaimei.voices.lines import practised
 from kuaimei.voices.listening import listener
-from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Step
 
 __all__ = ["lay_out", "order"]
@@ -71,7 +69,6 @@ def lay_out(folder: Path, given: Mapping[str, Any], reference: Pcm, style: bytes
         reference: At `kuaimei.voices.speech.RATE`.
         style: Where learning begins, as `kuaimei.voices.files.style_bytes` writes it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    soundfile.write(folder / given["reference"], reference, RATE, "PCM_16")
-    write(folder / given["style"], style)
-    write(folder / "job.json", json.dumps(given).encode())  # the last: then all is there
+    durability.write_file(folder / given["reference"], wav(reference))
+    durability.write_file(folder / given["style"], style)
+    durability.write_file(folder / "job.json", json.dumps(given).encode())  # the last: then all is there

@@ -2,22 +2,20 @@
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from typing import Final
 
-from kuaimei.errors import KuaimeiError, NotFound
-from kuaimei.settings import Settings
+from kuaimei.errors import KuaimeiError, NotFound, StoreError
 from kuaimei.store.voices import VoiceRow
+from kuaimei.system.failures import trace_of
 from kuaimei.voices.lending import drop, lend
 from kuaimei.voices.preparing import prepare
 from kuaimei.voices.state import LEARNING, course_of
-from kuaimei.voices.workroom import VoiceStore, Workroom, in_thread, job_folder
+from kuaimei.voices.workroom import Workroom
 
-__all__ = ["LEARN", "PREPARE", "SOON", "Upkeep", "erase_kept"]
+__all__ = ["LEARN", "PREPARE", "SOON", "Upkeep"]
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +65,12 @@ class Upkeep:
             StoreError: If the database is away.
         """
         for row in await self.room.store.voices.all():
-            await self._restore(row)
+            try:
+                await self._restore(row)
+            except (StoreError, asyncio.CancelledError):
+                raise
+            except Exception as error:  # one voice that cannot be read costs no other, and no start
+                _log.error("the voice %s cannot be restored:\n%s", row.id, trace_of(error))
 
     async def take_up(self) -> None:
         """Learn the voices that waited for the environment for it, or were given up for lack of it.
@@ -114,32 +117,32 @@ class Upkeep:
             _log.warning("the voice %s cannot be spoken: %s", row.name, error)
 
     async def tend(self) -> None:
-        """Until cancelled: delete what is too old, and follow what other processes add and delete.
-
-        What is being said in a voice while it is deleted is kept a moment later, and silenced here.
-        """
+        """Until cancelled: delete what is too old, and follow what other processes add and delete."""
         while True:
             await asyncio.sleep(_TEND_S)
             try:
-                await self.expire(datetime.now(UTC))
+                await self.expire()
                 await self.follow()
-                await self.room.store.erase_spoken()
             except KuaimeiError as error:
                 _log.warning("the voices cannot be tended now: %s", error)
 
-    async def expire(self, now: datetime) -> int:
+    async def expire(self) -> int:
         """Delete voices that are older than they may become; how many that were.
 
         Raises:
-            StoreError: If a part could not be deleted.
+            StoreError: If the database is away.
         """
-        days = self.room.settings.voices.retention_days
+        store, days = self.room.store, self.room.settings.voices.retention_days
         if not days:
             return 0
-        old = [r for r in await self.room.store.voices.all() if r.created_at < now - timedelta(days=days)]
-        for row in old:
-            await self.erase(row.id)
-        return len(old)
+        rows = await store.voices.all()
+        before = await store.maintenance.retention.now() - timedelta(days=days)
+        old = [row.id for row in rows if row.created_at < before]
+        released = await store.maintenance.retention.release("voices", old, len(rows))
+        for voice in released:
+            with suppress(NotFound):  # deleted meanwhile
+                await self.erase(voice)
+        return len(released)
 
     async def follow(self) -> None:
         """Speak in the voices that are kept, and in no other.
@@ -164,14 +167,19 @@ class Upkeep:
             if before == self._changes:
                 return rows
 
-    async def erase(self, voice: str) -> None:
-        """The voice and everything derived from it, whatever is being done with it: really gone.
+    async def erase(self, voice: str) -> bool:
+        """Delete the voice and everything derived from it, whatever is being done with it.
+
+        Returns:
+            True: nothing is left of it. False: nobody finds it any more, and what is left is worked on.
 
         Raises:
-            StoreError: If a part could not be deleted; ask again.
+            NotFound: If it is not kept.
+            StoreError: If the database is away: nothing is deleted then.
         """
-        await erase_kept(self.room.store, self.room.settings, voice)
+        done = await self.room.store.delete_voice(voice)
         self._forget(voice)
+        return done
 
     def _forget(self, voice: str) -> None:
         self._put.discard(voice)
@@ -179,19 +187,3 @@ class Upkeep:
         self.room.withdraw(voice)
         drop(self.room.synthesizer, voice)
         self.room.tell(voice)
-
-
-async def erase_kept(store: VoiceStore, settings: Settings, voice: str) -> None:
-    """Rows, files and jobs of the voice, whoever is working on it; also without any engine.
-
-    Raises:
-        StoreError: If a part could not be deleted; ask again.
-    """
-    # In this order: preparing a voice has it learned.
-    for job in (PREPARE, LEARN):
-        await store.cancel_job(job, voice)
-    await store.voices.remove(voice)
-    # Asked for while the row was still there.
-    await store.cancel_job(LEARN, voice)
-    await in_thread(partial(shutil.rmtree, job_folder(settings, voice), True))
-    await store.erase_spoken()  # the last: what it does not get done is done a moment later

@@ -15,14 +15,20 @@ from kuaimei.engines.protocols import Synthesizer, VoiceBank
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.speaker import JUDGE, LOSSES, SpeakerEncoder, open_encoder
 from kuaimei.engines.types import Priority, Ticket
+from kuaimei.errors import StoreError
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings
+from kuaimei.store.deletions import Deletion, DeletionKind
+from kuaimei.store.maintenance import Maintenance
+from kuaimei.store.places import learning_folder
 from kuaimei.store.voices import VoiceShelf
+from kuaimei.system import durability
+from kuaimei.system.threads import to_the_end
 from kuaimei.voices.enrolment import Examiner
 from kuaimei.voices.environment.keeper import LearningEnvironment
 from kuaimei.voices.listening import LISTENER
 
-__all__ = ["TICKET", "Speak", "VoiceStore", "Workroom", "in_thread", "job_folder", "speaker_encoder"]
+__all__ = ["TICKET", "Speak", "VoiceStore", "Workroom", "delete_job_folder", "speaker_encoder"]
 
 TICKET: Final = Ticket(session="voices", priority=Priority.BACKGROUND)
 """Of all that is computed for voices: behind everyone who is talking."""
@@ -35,6 +41,7 @@ class VoiceStore(Protocol):
     """Of `kuaimei.store.Store`, whose words apply."""
 
     voices: VoiceShelf
+    maintenance: Maintenance
 
     async def defer(self, name: str, subject: str, *, priority: int = 0) -> None:
         """Have a job done."""
@@ -44,8 +51,12 @@ class VoiceStore(Protocol):
         """Forget it, ending it where it is being done."""
         ...
 
-    async def erase_spoken(self) -> int:
-        """Delete the sound of what was said in deleted voices."""
+    async def delete_voice(self, voice: str) -> bool:
+        """Delete it and everything derived from it; False: that goes on."""
+        ...
+
+    async def deletion(self, kind: DeletionKind, subject: str) -> Deletion | None:
+        """The deletion of that id that goes on."""
         ...
 
 
@@ -120,8 +131,8 @@ class Workroom:
         ]
 
     def job_folder(self, voice: str) -> Path:
-        """See `job_folder`."""
-        return job_folder(self.settings, voice)
+        """Where learning the voice keeps what it needs and its checkpoints."""
+        return learning_folder(self.settings.home, voice)
 
     def withdraw(self, voice: str) -> None:
         """Somebody may not speak in the voice any more: it is gone, or not shared any longer."""
@@ -134,19 +145,16 @@ class Workroom:
             told(voice)
 
 
-def job_folder(settings: Settings, voice: str) -> Path:
-    """Where learning the voice keeps what it needs and its checkpoints."""
-    return settings.home / "learning" / voice
+async def delete_job_folder(folder: Path) -> None:
+    """Delete what learning a voice needed; not there is fine.
 
-
-async def in_thread(function: Callable[[], None]) -> None:
-    """Small work with files, to its end even if the caller is cancelled."""
-    task = asyncio.ensure_future(asyncio.to_thread(function))
+    Raises:
+        StoreError: If a part of it is still there.
+    """
     try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait((task,))
-        raise
+        await to_the_end(durability.remove_tree, folder)
+    except OSError as error:
+        raise StoreError(f"what learning needed cannot be deleted ({folder}): {error.strerror}") from error
 
 
 def speaker_encoder(settings: Settings, name: str = "ge2e") -> SpeakerEncoder | None:

@@ -13,6 +13,7 @@ from kuaimei.audio.pcm import Pcm, from_float
 from kuaimei.engines.relay import relayed
 from kuaimei.engines.scheduling import Lane
 from kuaimei.errors import EngineError, KuaimeiError, SettingsError
+from kuaimei.system.failures import words_of
 from kuaimei.workers.types import BlockingSpeaker, Speaker, Speech
 
 __all__ = ["Threaded", "opened_in_a_thread"]
@@ -72,8 +73,8 @@ class Threaded:
         except (KuaimeiError, asyncio.CancelledError):
             raise
         except Exception as error:  # whatever a package throws
-            told = f"{self._name} failed on a text of {len(speech.text)} characters: {error}"
-            raise EngineError(told) from error
+            size, why = len(speech.text), words_of(error, speech.text)
+            raise EngineError(f"{self._name} failed on a text of {size} characters ({why})") from error
         finally:
             await asyncio.shield(self._run(_close, pieces))
 

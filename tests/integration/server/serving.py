@@ -27,9 +27,11 @@ from kuaimei.rendering.tier import HqTier
 from kuaimei.server import create_app, make_server
 from kuaimei.server.page import Page
 from kuaimei.settings import DialogueSettings, ServerSettings, Settings
+from kuaimei.store.deletions import Deletion, DeletionKind
 from kuaimei.store.records import LOCAL, Tier
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
 from kuaimei.store.searching import Leftover
+from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.library import VoiceLibrary
 from tests.fakes import (
     FakeCaptioner,
@@ -202,16 +204,20 @@ class MemoryArchive:
         if found.speaker != "assistant":
             raise NotFound(f"utterance {utterance} is no reply that was spoken")
 
-    async def delete_session(self, session: str) -> None:
+    async def delete_session(self, session: str) -> bool:
         del self.kept[session]
         for utterance in self.said.pop(session, []):
             del self.sound[utterance.id]
+        return True
 
     async def renew_statistics(self) -> None:
         pass
 
-    async def forget_waiting(self, owner: str) -> bool:
-        return False
+    async def unfinished_deletions(self, owner: str) -> int:
+        return 0
+
+    async def forget_waiting(self, owner: str) -> None:
+        pass
 
     async def names_of(self, owner: str, until: datetime | None = None) -> Sequence[str]:
         return [s.id for s in self.kept.values() if s.owner == owner]
@@ -224,9 +230,13 @@ class MemoryArchive:
     async def leftovers(self, names: Sequence[str], sentences: Sequence[str]) -> Sequence[Leftover]:
         return [Leftover("memory", len(set(names) & self.kept.keys()))]
 
-    async def delete_utterance(self, utterance: str) -> None:
+    async def delete_utterance(self, utterance: str) -> bool:
         found = await self.utterance(utterance)
         self.said[found.session_id].remove(found)
+        return True
+
+    async def deletion(self, kind: DeletionKind, subject: str) -> Deletion | None:
+        return None
 
 
 @dataclass
@@ -247,6 +257,7 @@ class TestHouse:
     hq: HqTier | None = None
     voices: VoiceLibrary | None = None
     analysis: AnalysisRoom | None = None
+    tasks: Supervisor = field(default_factory=Supervisor)
     lanes: Sequence[Lane] = field(default_factory=lambda: (Lane("cores", 2),))
     events: dict[str, list[Event]] = field(default_factory=dict)
     conversations: dict[str, Conversation] = field(default_factory=dict)

@@ -1,8 +1,11 @@
 """Sessions, recordings, health, metrics, and what keeps strangers out, over HTTP."""
 
 import io
+import re
 import zipfile
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +15,14 @@ from pydantic import SecretStr
 
 from kuaimei.server.page import Page
 from kuaimei.settings import IceServer
+from kuaimei.store.deletions import Deletion, DeletionKind
 from tests.fakes import FakeSynthesizer
 from tests.integration.server.serving import (
     KEY,
     MemoryArchive,
     Served,
     TestHouse,
+    eventually,
     make_settings,
     quick_engines,
     serving,
@@ -128,6 +133,57 @@ async def test_without_its_database_it_is_not_ready(served: Served, http: httpx.
     assert (ready.status_code, ready.json()["checks"]["store"]) == (503, "unavailable")
     assert code(await http.get("/api/sessions")) == (503, "store")
     assert "kuaimei_store_up 0.0" in (await http.get("/metrics")).text
+
+
+async def test_a_background_task_that_fails_is_told(served: Served, http: httpx.AsyncClient) -> None:
+    async def fail() -> None:
+        raise RuntimeError("秘密")
+
+    tasks = served.house.tasks
+    try:
+        tasks.start("voices", fail)
+        await eventually(lambda: "voices" in tasks.failing)
+        ready = await http.get("/readyz")
+        assert (ready.status_code, ready.json()["checks"]["tasks"]) == (200, "degraded")
+        assert ready.json()["failing"] == ["voices"]
+        tasks.start("jobs", fail)
+        await eventually(lambda: "jobs" in tasks.failing)
+        ready = await http.get("/readyz")
+        assert (ready.status_code, ready.json()["checks"]["tasks"]) == (503, "unavailable")
+        assert ready.json()["failing"] == ["jobs", "voices"]
+        told = (await http.get("/metrics")).text
+        assert re.search(r'kuaimei_task_failures_total\{task="voices"\} [1-9]', told)
+    finally:
+        await tasks.close()
+
+
+async def test_a_deletion_that_goes_on_is_told_so_and_is_never_not_found(
+    served: Served, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = served.house.store
+    assert store is not None
+    going_on: set[tuple[str, str]] = set()
+
+    async def delete(kind: DeletionKind, subject: str) -> bool:
+        going_on.add((kind, subject))
+        store.kept.pop(subject, None)
+        return False
+
+    async def deletion(kind: DeletionKind, subject: str) -> Deletion | None:
+        if (kind, subject) not in going_on:
+            return None
+        return Deletion(kind, subject, "local", "", (), datetime.now(UTC))
+
+    monkeypatch.setattr(store, "delete_session", partial(delete, "session"))
+    monkeypatch.setattr(store, "delete_utterance", partial(delete, "utterance"))
+    monkeypatch.setattr(store, "deletion", deletion)
+    for path in ("/api/recordings/utt_sess_1_0", "/api/sessions/sess_0"):
+        for _ in range(2):
+            answer = await http.delete(path)
+            assert answer.status_code == 202
+            assert answer.json() == {"object": "kuaimei.deletion", "state": "deleting"}
+    assert code(await http.get("/api/sessions/sess_0"))[0] == 404
+    assert code(await http.delete("/api/sessions/sess_none"))[0] == 404
 
 
 async def test_metrics_tell_of_a_turn(served: Served, http: httpx.AsyncClient) -> None:

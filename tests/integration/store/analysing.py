@@ -78,13 +78,15 @@ async def analysing(
         if not jobs:
             yield room
             return
+        keeping_up = asyncio.ensure_future(room.upkeep())
         work = store.run_jobs({ANALYSE_JOB: room.analyst}, transcribe=transcribe, apart=(ANALYSE_JOB,))
         working = asyncio.ensure_future(work)
         try:
             yield room
         finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+            for task in (working, keeping_up):
+                task.cancel()
+            await asyncio.gather(working, keeping_up, return_exceptions=True)
 
 
 async def be_a_victim(home: Path, database: str) -> None:

@@ -97,6 +97,24 @@ async def test_everything_said_has_scores_or_a_reason(settings: Settings) -> Non
         assert (await room.progress("somebody")).utterances == 0
 
 
+async def test_what_is_too_long_is_told_so_and_never_read(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A microphone that was forgotten for a day would be gigabytes at once."""
+    monkeypatch.setattr("kuaimei.analysis.job._LONGEST_MS", 1000.0)
+    async with open_store(settings) as store, analysing(store, settings) as room:
+
+        async def never(*_: object, **__: object) -> None:
+            raise AssertionError("it is read")
+
+        monkeypatch.setattr(room.analyst._recordings, "open_audio", never)
+        await talked(store)
+        await eventually(lambda: complete(store))
+        for one in await said(store):
+            assert one.analysis is not None
+            assert (one.analysis.state, one.analysis.reason) == ("unscored", "too_long")
+
+
 async def test_done_is_done_and_words_that_come_later_count(settings: Settings) -> None:
     async with open_store(settings) as store, analysing(store, settings) as room:
         await talked(store)

@@ -61,8 +61,7 @@ async def test_its_replies_are_silenced_and_no_others(settings: Settings) -> Non
         assert await store.erase_spoken() == 0
         assert len(files(settings.home)) == 6
 
-        assert await store.voices.remove("voice_a")
-        assert await store.erase_spoken() == 1
+        assert await store.delete_voice("voice_a")
         assert await store.erase_spoken() == 0
         said = await store.utterance(ours[1])
         assert (said.transcript, said.state, said.bytes, said.sha256) == ("好的", "empty", None, None)
@@ -88,8 +87,7 @@ async def test_what_is_said_while_it_is_deleted_is_found_afterwards(settings: Se
         await store.voices.add("voice_a", **ROW)
         recorder = store.recorder("sess_a", voice="voice_a")
         take_turn(recorder, 1, "說", sound(8000), "好的", sound(8000))
-        await store.voices.remove("voice_a")
-        await store.erase_spoken()
+        assert await store.delete_voice("voice_a")
         await recorder.close()
         await store.erase_spoken()
         user, reply = await store.utterances("sess_a")
@@ -103,8 +101,7 @@ async def test_a_rendering_under_way_leaves_nothing(settings: Settings) -> None:
         user, reply = await turn(store, "sess_a", "voice_a")
         order = await store.renderings.begin(reply)
         assert order is not None
-        await store.voices.remove("voice_a")
-        assert await store.erase_spoken() == 1
+        assert await store.delete_voice("voice_a")
         pcm = np.zeros(2400, np.int16)
         assert await store.renderings.keep(order, pcm, 24_000, engine="e", clauses=(), took_s=1.0) is None
         assert files(settings.home) == [f"{user}.flac"]
@@ -116,6 +113,7 @@ async def test_a_voice_of_another_house_is_none_of_ours(settings: Settings) -> N
     """A far synthesiser's cloned voices look like ours, and are in no table here."""
     async with open_store(settings) as store:
         await turn(store, "sess_a", "voice_far")
-        assert not await store.voices.remove("voice_far")
+        with pytest.raises(NotFound):
+            await store.delete_voice("voice_far")
         assert await store.erase_spoken() == 0
         assert len(files(settings.home)) == 2

@@ -208,6 +208,9 @@ async def test_sessions_are_paged_and_searched(settings: Settings) -> None:
         await recorder.close()
         assert [s.id for s in await store.sessions(2)] == [names[4], names[3]]
         assert [s.id for s in await store.sessions(2, before=names[3])] == [names[2], names[1]]
+        assert await store.delete_session(names[4])
+        assert await store.delete_session(names[3])  # the last of the first page: the second goes on after it
+        assert [s.id for s in await store.sessions(2, before=names[3])] == [names[2], names[1]]
         assert [s.id for s in await store.sessions(search="words")] == [names[2]]
         assert [s.id for s in await store.sessions(search="100%")] == [names[2]]
         assert [s.id for s in await store.sessions(search="1%0")] == []

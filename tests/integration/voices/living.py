@@ -22,6 +22,7 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings, VoiceSettings
 from kuaimei.store import Store, Transcript, Utterance, open_store
+from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.enrolment import Examiner
 from kuaimei.voices.environment.keeper import LearningEnvironment
 from kuaimei.voices.library import VoiceLibrary, open_library
@@ -249,7 +250,9 @@ async def living(
             environment=LearningEnvironment(settings, quiet),
             weights=weights,
         )
-        async with open_library(room) as library:
+        async with open_library(room) as library, Supervisor() as tasks:
+            tasks.start("voices", library.upkeep.tend)
+            tasks.start("keeping", store.maintenance.run)
             jobs = store.run_jobs(library.jobs, transcribe=_nothing, apart=library.apart)
             task = asyncio.ensure_future(jobs) if working else None
             if task is None:

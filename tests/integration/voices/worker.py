@@ -22,6 +22,13 @@ def say(**event: object) -> None:
     print(json.dumps(event), flush=True)
 
 
+def note(number: int) -> None:
+    """Whole or not at all: it may be stopped in the middle of that."""
+    new = checkpoint.with_name("checkpoint.new")
+    new.write_text(str(number))
+    new.replace(checkpoint)
+
+
 def stop(*_: object) -> None:
     say(event="stopped")
     os._exit(0)
@@ -37,7 +44,7 @@ for number, (what, value) in enumerate(orders):
     if number < begin:
         continue
     if what == "progress":
-        checkpoint.write_text(str(number + 1))
+        note(number + 1)
         say(event="progress", fraction=value, eta_s=10, similarity={"ge2e": 0.9, "campplus": value / 2})
     elif what == "noise":
         print(value, flush=True)
@@ -45,7 +52,7 @@ for number, (what, value) in enumerate(orders):
         while True:
             time.sleep(0.01)
     elif what == "die":
-        checkpoint.write_text(str(number + 1))
+        note(number + 1)
         os.kill(os.getpid(), value)
     elif what == "fail":
         say(event="failed", message=value)
@@ -57,4 +64,4 @@ for number, (what, value) in enumerate(orders):
         if decoder:
             np.savez(folder / decoder, change=np.ones(3, np.float32))
         say(event="done", style="style.out.npy", decoder=decoder, similarity={"campplus": value})
-    checkpoint.write_text(str(number + 1))
+    note(number + 1)

@@ -121,7 +121,10 @@ async def test_a_model_with_a_bug(caplog: pytest.LogCaptureFixture) -> None:
     async with talk(log, language_model=model) as c:
         c.type("天氣")
         await c.idle()
-        assert log.one(TurnFailed).message == "the engine failed: oops"
+        assert (
+            log.one(TurnFailed).message
+            == "the engine failed (ZeroDivisionError); the server's log says where"
+        )
         model.failure = None
         await a_turn_works(c, log)
     assert "in a way it should not" in caplog.text

@@ -76,7 +76,13 @@ def test_what_is_kept() -> None:
     metrics = Metrics()
     metrics.store.update(Statistics(3, 9, 60.0, 1000, 1, 0, 2, {"todo": 4}))
     assert value(metrics, "store_jobs", status="todo") == 4
-    metrics.store.update(Statistics(3, 9, 60.0, 1000, 1, 0, 2, {}))
+    more = {"broken": 5, "deleting": 6, "disk_free_bytes": 7}
+    metrics.store.update(Statistics(3, 9, 60.0, 1000, 1, 0, 2, {}, **more))
+    assert [value(metrics, name) for name in ("store_broken", "store_deleting", "disk_free_bytes")] == [
+        5,
+        6,
+        7,
+    ]
     assert value(metrics, "store_jobs", status="todo") is None
     metrics.store.update(None)
     assert value(metrics, "store_up") == 0

@@ -8,6 +8,7 @@ from kuaimei.engines.types import Priority
 from kuaimei.errors import EngineError
 from kuaimei.server import samples as room
 from kuaimei.server.samples import Samples, language_of
+from kuaimei.store.places import sample_voice
 from tests.fakes import FakeSynthesizer
 
 
@@ -39,6 +40,32 @@ async def test_a_sample_is_made_once_and_behind_everybody(tmp_path: Path) -> Non
     assert len(synthesizer.requests) == 1
     await Samples(synthesizer, "other", tmp_path / "voices").sample("fake_one")
     assert len(synthesizer.requests) == 2
+
+
+def sampled(folder: Path) -> list[str]:
+    return sorted(sample_voice(path.name) for path in folder.iterdir())
+
+
+async def test_a_sample_is_called_by_its_voice_so_that_it_is_found(tmp_path: Path) -> None:
+    samples = Samples(FakeSynthesizer(voices=("voice_01abc", "../évil"), delay_s=0.0), "kokoro", tmp_path)
+    for voice in ("voice_01abc", "../évil"):
+        await samples.sample(voice)
+    assert sampled(tmp_path) == ["other", "voice_01abc"]
+    samples.forget("voice_01abc")
+    assert sampled(tmp_path) == ["other"]
+
+
+def test_a_sample_that_cannot_be_forgotten_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is forgotten within what follows the voices of other processes, which has to go on."""
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    Samples(FakeSynthesizer(), "kokoro", tmp_path).forget("voice_a")
+    assert "the old sample of voice_a cannot be deleted: Permission denied" in caplog.text
 
 
 async def test_a_failure_is_told_and_tried_again(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from kuaimei.store.flac import encode, pieces
+from kuaimei.store.flac import encode, pieces, write
 
 
 def _noise(samples: int) -> "np.ndarray[tuple[int], np.dtype[np.int16]]":
@@ -41,3 +43,54 @@ def test_pieces_are_cut_in_the_pause_and_join_to_the_whole(tmp_path: Path) -> No
     assert 16_000 * 7 <= len(cut[0]) <= 16_000 * 8
     assert all(len(piece) <= 160_000 for piece in cut)
     np.testing.assert_array_equal(np.concatenate(cut), pcm)
+
+
+_FULL = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from kuaimei.store import flac
+folder, way, limit = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+pcm = np.random.default_rng(1).integers(-9000, 9000, 200_000).astype(np.int16)
+(folder / "a.pcm").write_bytes(pcm.tobytes())
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+try:
+    made = flac.encode(folder / "a.pcm", 16_000, folder / "a.flac") if way == "encode" else flac.write(
+        pcm, 16_000, folder / "a.flac")
+except OSError as error:
+    print("OSError", error)
+else:
+    print("made", made)
+"""
+
+
+@pytest.mark.parametrize("way", ["encode", "write"])
+@pytest.mark.parametrize("limit", [1, 8_192, 360_000, 366_000, 366_488])
+def test_a_full_disk_is_an_error_and_never_a_recording(tmp_path: Path, way: str, limit: int) -> None:
+    """The library answers a short write with an assertion, or with nothing at all."""
+    command = [sys.executable, "-c", _FULL, str(tmp_path), way, str(limit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    size = (tmp_path / "a.flac").stat().st_size
+    assert done.stdout.startswith("OSError a.flac"), (done.stdout, done.stderr, size)
+
+
+def test_the_whole_file_is_not_taken_for_a_short_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _FULL, str(tmp_path), "encode", str(10_000_000)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.startswith("made Flac"), done.stderr
+
+
+def test_what_reads_back_otherwise_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that changes what it is given; the double does, for no disk here does so when it is asked."""
+
+    class Liar(soundfile.SoundFile):  # type: ignore[misc]
+        def write(self, data: "np.ndarray[tuple[int], np.dtype[np.int16]]") -> None:
+            changed = data.copy()
+            changed[len(changed) // 2] += 1
+            super().write(changed)
+
+    monkeypatch.setattr("kuaimei.store.flac.soundfile.SoundFile", Liar)
+    with pytest.raises(OSError, match="or other ones"):
+        write(_noise(1000), 16_000, tmp_path / "a.flac")

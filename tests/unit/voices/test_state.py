@@ -1,6 +1,8 @@
 import ast
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from kuaimei.voices.beginning import nearest_by_pitch, start_of_learning
 from kuaimei.voices.environment.state import EnvironmentState, Phase
 from kuaimei.voices.files import flac, read_flac, read_style, style_bytes
 from kuaimei.voices.prediction import load_styles
-from kuaimei.voices.state import Course, next_step, to_voice
+from kuaimei.voices.state import Course, course_of, next_step, to_voice
 from kuaimei.voices.types import Pitch
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -80,6 +82,28 @@ def test_what_is_kept_is_read_in_one_place_which_bears_what_other_versions_kept(
         and keyword.value.attr in {"learning", "pitch", "consent", "checks"}
     ]
     assert unguarded == []
+
+
+@pytest.mark.parametrize(
+    "learning",
+    [
+        {"step": "style", "state": "waiting", "target": "decoder", "colour": "blue"},
+        {"step": "vocoder", "state": "waiting"},
+        {"state": "dreaming"},
+        {"progress": 7},
+        {"progress": "half"},
+        {},
+    ],
+)
+def test_what_another_version_wrote_costs_no_more_than_one_voice_its_learning(
+    learning: dict[str, Any],
+) -> None:
+    written = replace(row(0.9), learning=learning, checks=[{"check": "noise", "new": 1}], pitch={"hz": 1})
+    voice = to_voice(written, 0.7)
+    assert (voice.id, voice.checks, voice.pitch) == ("voice_a", (), None)
+    known = learning.get("step") == "style" or not learning
+    assert (voice.learning.state == "failed") != known
+    assert course_of(written).told() == voice.learning
 
 
 def test_the_steps_follow_each_other() -> None:

@@ -7,7 +7,7 @@ export const SCORES = ["confidence", "stability", "affability"] as const;
 
 export type Score = (typeof SCORES)[number];
 
-export type Reason = "no_audio" | "not_speech" | "too_short" | "too_noisy" | "no_voice" | "unreadable" | "off";
+export type Reason = "no_audio" | "not_speech" | "too_short" | "too_long" | "too_noisy" | "no_voice" | "unreadable" | "off";
 
 /** What one feature added to a score. */
 export interface Contribution {

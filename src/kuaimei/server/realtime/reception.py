@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kuaimei.dialogue.events import Observer
-from kuaimei.errors import KuaimeiError, NotFound, QueueFull, StoreError
+from kuaimei.errors import Conflict, KuaimeiError, NotFound, QueueFull, StoreError
 from kuaimei.people.entrance import Entrance
 from kuaimei.server.admission import Admission, Claim, Place
 from kuaimei.server.house import House
@@ -255,7 +255,7 @@ class Reception:
             return
         try:
             await store.ensure_session(visit.session, _about(visit), owner=visit.client.owner)
-        except StoreError as error:  # the recorder makes it once the database is back
+        except (StoreError, Conflict) as error:  # the recorder makes it once the database is back
             _log.warning("session %s begins without its database: %s", visit.session, error)
 
     def _config(self, person: str) -> SessionConfig:

@@ -1,9 +1,10 @@
 """What all routers share."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 from uuid import uuid4
 
 from fastapi import Depends, Request
+from starlette.responses import JSONResponse, Response
 
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import NotAllowed
@@ -12,10 +13,26 @@ from kuaimei.server.errors import ApiError
 from kuaimei.server.house import Archive, House
 from kuaimei.server.refusals import Refusals
 
-__all__ = ["REQUEST_TIMEOUT_S", "InHouse", "Kept", "Me", "Operator", "Owner", "ticket"]
+__all__ = [
+    "DELETING",
+    "REQUEST_TIMEOUT_S",
+    "InHouse",
+    "Kept",
+    "Me",
+    "Operator",
+    "Owner",
+    "deleted",
+    "ticket",
+]
 
 REQUEST_TIMEOUT_S = 120.0
 """Patience of a request with an engine that gives nothing."""
+
+
+DELETING: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"description": "Nobody finds it any more; what is left of it is being deleted."}
+}
+"""What a deletion may answer besides 204."""
 
 
 def _house(request: Request) -> House:
@@ -57,6 +74,17 @@ Me: TypeAlias = Annotated[Caller, Depends(_caller)]
 """Who asks, and how they came in."""
 Operator: TypeAlias = Annotated[Caller, Depends(_operator)]
 """The same, who must be an operator."""
+
+
+def deleted(done: bool) -> Response:
+    """The answer to a deletion.
+
+    Args:
+        done: Nothing is left; else that goes on, also after a restart.
+    """
+    if done:
+        return Response(status_code=204)
+    return JSONResponse({"object": "kuaimei.deletion", "state": "deleting"}, status_code=202)
 
 
 def ticket() -> Ticket:

@@ -1,6 +1,7 @@
 """``/healthz``, ``/readyz``, ``/metrics``."""
 
 import asyncio
+from typing import Any
 
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -16,6 +17,8 @@ __all__ = ["router"]
 router = APIRouter()
 
 _STORE_S = 3.0
+_NEEDED = frozenset({"jobs", "keeping"})
+"""Background tasks (of `kuaimei.wiring`) without which a server is not what it promises to be."""
 
 
 @router.get("/healthz")
@@ -25,12 +28,25 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(request: Request) -> JSONResponse:
-    """It can take a conversation; at most two seconds old."""
+async def readyz(request: Request, house: InHouse) -> JSONResponse:
+    """It can take a conversation: engines are warm before the server opens, so the store decides.
+
+    Not ready either when what is said can be kept and not worked on: no jobs are done, nothing is deleted.
+    Other background tasks that fail are told of under ``failing``, and conversations go on; as they do when
+    the disk is ``low``, or so ``full`` that no more sound is recorded. What is said of the store is at most
+    two seconds old.
+    """
     readiness: Readiness = request.app.state.readiness
-    checks = await readiness.checks()
-    ready = checks["store"] != "unavailable"
-    body = {"status": "ready" if ready else "not ready", "checks": checks}
+    failing = sorted(house.tasks.failing)
+    stopped = any(task in _NEEDED for task in failing)
+    checks = {
+        **await readiness.checks(),
+        "tasks": "unavailable" if stopped else "degraded" if failing else "ok",
+    }
+    ready = "unavailable" not in checks.values()
+    body: dict[str, Any] = {"status": "ready" if ready else "not ready", "checks": checks}
+    if failing:
+        body["failing"] = failing
     return JSONResponse(body, status_code=200 if ready else 503)
 
 

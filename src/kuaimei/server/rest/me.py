@@ -113,7 +113,7 @@ async def _body(house: House, me: Caller) -> dict[str, Any]:
         "via": me.via,
         "keeping": {
             "keep": house.store is not None,
-            "retention_days": float(getattr(settings.store, "retention_days", 0.0)),
+            "retention_days": settings.store.retention_days,
             "voice_retention_days": settings.voices.retention_days,
         },
         "notice": {"version": NOTICE_VERSION, "accepted": accepted},

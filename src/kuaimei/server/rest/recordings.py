@@ -12,7 +12,7 @@ from kuaimei.errors import NotAllowed
 from kuaimei.server.attending import DOWNLOAD_S, Streamed
 from kuaimei.server.errors import ApiError
 from kuaimei.server.house import House
-from kuaimei.server.rest.common import InHouse, Kept, Owner
+from kuaimei.server.rest.common import DELETING, InHouse, Kept, Owner, deleted
 from kuaimei.server.rest.sessions import owned_utterance, utterance_body
 from kuaimei.server.usable import UsableVoices
 from kuaimei.store.records import Tier
@@ -110,12 +110,13 @@ async def render_again(utterance: str, house: InHouse, store: Kept, owner: Owner
     return utterance_body(await store.utterance(utterance))
 
 
-@router.delete("/{utterance}", status_code=204)
+@router.delete("/{utterance}", status_code=204, responses=DELETING)
 async def delete_recording(utterance: str, store: Kept, owner: Owner) -> Response:
-    """Really gone: row, recording, and what waits to be done for it."""
-    await owned_utterance(store, utterance, owner)
-    await store.delete_utterance(utterance)
-    return Response(status_code=204)
+    """Delete row, recording, and what waits to be done for it; 202: it is gone for all, and goes on."""
+    going_on = await store.deletion("utterance", utterance)
+    if going_on is None or going_on.owner != owner:
+        await owned_utterance(store, utterance, owner)
+    return deleted(await store.delete_utterance(utterance))
 
 
 def _at_hand(house: House, voice: str) -> bool:

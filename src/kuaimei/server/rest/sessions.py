@@ -12,7 +12,7 @@ from kuaimei.errors import NotFound
 from kuaimei.server.attending import DOWNLOAD_S, Streamed
 from kuaimei.server.house import Archive
 from kuaimei.server.rest.answers import in_json
-from kuaimei.server.rest.common import InHouse, Kept, Owner
+from kuaimei.server.rest.common import DELETING, InHouse, Kept, Owner, deleted
 from kuaimei.server.rest.export import Said, export
 from kuaimei.server.tiers import address, hq_body
 from kuaimei.store.rows import Session, Utterance
@@ -193,9 +193,10 @@ async def rename_session(session: str, change: _Rename, store: Kept, owner: Owne
     return _body(await store.session(session))
 
 
-@router.delete("/{session}", status_code=204)
+@router.delete("/{session}", status_code=204, responses=DELETING)
 async def delete_session(session: str, store: Kept, owner: Owner) -> Response:
-    """Really gone: rows, recordings, and what waits to be done for it."""
-    await owned(store, session, owner)
-    await store.delete_session(session)
-    return Response(status_code=204)
+    """Delete rows, recordings, and what waits to be done for it; 202: it is gone for all, and goes on."""
+    going_on = await store.deletion("session", session)
+    if going_on is None or going_on.owner != owner:
+        await owned(store, session, owner)
+    return deleted(await store.delete_session(session))

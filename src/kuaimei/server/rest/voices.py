@@ -14,7 +14,7 @@ from kuaimei.server.attending import attended
 from kuaimei.server.errors import ApiError, error_body
 from kuaimei.server.limits import Gate
 from kuaimei.server.rest.answers import in_json
-from kuaimei.server.rest.common import InHouse, Owner
+from kuaimei.server.rest.common import DELETING, InHouse, Owner, deleted
 from kuaimei.server.rest.recordings import byte_range
 from kuaimei.server.samples import Samples, language_of
 from kuaimei.server.usable import stock_voices
@@ -186,11 +186,10 @@ async def change_voice(voice: str, change: _Change, library: Library, owner: Own
     return cloned_body(changed, owner)
 
 
-@router.delete("/{voice}", status_code=204)
+@router.delete("/{voice}", status_code=204, responses=DELETING)
 async def delete_voice(voice: str, library: Library, owner: Owner) -> Response:
-    """Really gone: the recording, everything derived from it, and whatever is being done with it."""
-    await library.delete(voice, owner)
-    return Response(status_code=204)
+    """Delete its recording and everything derived from it; 202: it is gone for all, and goes on."""
+    return deleted(await library.delete(voice, owner))
 
 
 class _Learn(BaseModel):

@@ -179,7 +179,7 @@ async def test_an_unknown_voice_is_refused_with_those_at_hand() -> None:
 async def test_a_failure_of_the_network_is_one_sentence() -> None:
     hum = Hum()
     hum.fails = True
-    with pytest.raises(EngineError, match=r"你好.*no memory"):
+    with pytest.raises(EngineError, match=r"a text of 2 characters .*no memory"):
         await spoken(make(hum), "你好")
 
 

@@ -13,6 +13,7 @@ from kuaimei.audio.silence import silence, trim_silence
 from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
 from kuaimei.engines.tts.kokoro.weights import Alphabet, Voices
 from kuaimei.errors import EngineError
+from kuaimei.system.failures import words_of
 
 __all__ = ["Network", "Stopped", "Styles", "Voicing"]
 
@@ -87,7 +88,7 @@ class Voicing:
         try:
             return self._alphabet.tokens(self._phonemes(text))
         except Exception as error:  # whatever reads text
-            raise EngineError(f"{text[:40]!r} cannot be read: {error}") from error
+            raise EngineError(f"{_size(text)} cannot be read ({words_of(error, text)})") from error
 
     def speak(self, clause: str, styles: Styles, speed: float, network: Network) -> Pcm:
         """A clause trimmed and levelled, with the pause its punctuation asks for; to be called in a thread.
@@ -106,10 +107,17 @@ class Voicing:
         except Stopped:
             raise
         except Exception as error:  # whatever a runtime throws
-            raise EngineError(f"the synthesiser failed on {clause[:40]!r}: {error}") from error
+            raise EngineError(
+                f"the synthesiser failed on {_size(clause)} ({words_of(error, clause)})"
+            ) from error
         if not any(len(part) for part in parts):
             return EMPTY
         return np.concatenate([level(np.concatenate(parts), RATE), silence(_pause_ms(clause) / speed, RATE)])
+
+
+def _size(text: str) -> str:
+    """What is said of a text in an error: never the text itself, which somebody may have said."""
+    return f"a text of {len(text)} characters"
 
 
 def _pause_ms(clause: str) -> float:

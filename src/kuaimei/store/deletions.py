@@ -1,0 +1,290 @@
+"""Deletions: what was asked to be deleted is invisible at once, and worked on until nothing is left of it.
+
+A deletion begins with one transaction that deletes all rows and notes, in the table ``deletions``, what
+files there may still be. From then on nobody finds what is deleted, and nothing is forgotten if the process
+dies: whoever opens the store, and the upkeep every minute, goes through the steps again, each of which may
+be done any number of times. The note goes last.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, TypeAlias
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kuaimei.errors import KuaimeiError
+from kuaimei.store.database import Database
+from kuaimei.store.ids import check_id
+from kuaimei.store.records import LOCAL
+from kuaimei.store.tables import deletions, erased_voices, sessions, utterances, voices
+from kuaimei.store.writing import SESSION_LOCK
+
+__all__ = ["Deletion", "DeletionKind", "Deletions", "Step"]
+
+_log = logging.getLogger(__name__)
+
+DeletionKind: TypeAlias = Literal["session", "utterance", "voice"]
+
+_WAIT_S: Final = 20.0
+"""Whoever asks waits so long for the end, and hears then that it goes on."""
+_LINGER: Final = timedelta(minutes=10)
+"""For so long what another process had begun to write may still arrive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Something that is being deleted.
+
+    Attributes:
+        subject: Its id.
+        owner: Whose it was.
+        session: Of an utterance or a session; empty: none is known.
+        utterances: Ids of what was said in it, or its own.
+        asked_at: UTC.
+        existed: There was a row of it when it was asked for.
+    """
+
+    kind: DeletionKind
+    subject: str
+    owner: str
+    session: str
+    utterances: tuple[str, ...]
+    asked_at: datetime
+    existed: bool = field(default=True, compare=False)
+
+
+Step: TypeAlias = Callable[[Deletion], Awaitable[None]]
+"""Deletes a part; done twice it does nothing. Raises `KuaimeiError` or OSError if something is left."""
+
+
+class Deletions:
+    """Asked for, gone through, taken up again.
+
+    Args:
+        steps: What is to be done for each kind, in order.
+        alone: Whether no other process writes to the same place: then nothing can arrive afterwards.
+
+    Attributes:
+        finished: Called after each that has come to its end.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        steps: Mapping[DeletionKind, Sequence[Step]],
+        *,
+        alone: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self.finished: Callable[[], None] = lambda: None
+        self.steps: dict[DeletionKind, Sequence[Step]] = dict(steps)
+        self._database = database
+        self._alone = alone
+        self._running: dict[tuple[DeletionKind, str], asyncio.Task[bool]] = {}
+
+    async def get(self, kind: DeletionKind, subject: str) -> Deletion | None:
+        """The deletion of that id that goes on; None: there is none, or it has ended.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        table = deletions.c
+        query = select(deletions).where((table.kind == kind) & (table.subject == subject))
+        async with self._database.begin() as connection:
+            row = (await connection.execute(query.where(table.erased_at.is_(None)))).first()
+        return None if row is None else _deletion(row)
+
+    async def lingers(self, kind: DeletionKind, subject: str) -> bool:
+        """Whether it was deleted a moment ago, and is only looked after once more.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        table = deletions.c
+        query = select(table.subject).where((table.kind == kind) & (table.subject == subject))
+        async with self._database.begin() as connection:
+            return (await connection.execute(query.where(table.erased_at.is_not(None)))).first() is not None
+
+    async def count(self, owner: str | None = None) -> int:
+        """How many go on; with an owner, of what was that person's.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        query = select(func.count()).select_from(deletions).where(deletions.c.erased_at.is_(None))
+        if owner is not None:
+            query = query.where(deletions.c.owner == owner)
+        async with self._database.browse() as connection:
+            return await connection.scalar(query) or 0
+
+    async def request(self, kind: DeletionKind, subject: str, *, session: str = "") -> Deletion:
+        """Make it invisible, and note that it is to be deleted.
+
+        Args:
+            kind: What it is.
+            subject: Its id.
+            session: Of an utterance that has no row yet.
+
+        Raises:
+            StoreError: If ``subject`` cannot be an id, or the database is away: nothing is deleted then.
+        """
+        check_id(subject)
+        async with self._database.begin() as connection:
+            find = {"session": self._session, "utterance": self._utterance, "voice": self._voice}[kind]
+            owner, parts, existed = await find(connection, subject)
+            if kind == "utterance" and session:
+                parts.setdefault("session", session)
+            noted = insert(deletions).values(kind=kind, subject=subject, owner=owner, parts=parts)
+            again = noted.on_conflict_do_update(
+                index_elements=["kind", "subject"],
+                # Asked for before: what was found then is not there to be found again.
+                set_={"erased_at": None, "parts": noted.excluded.parts.op("||")(deletions.c.parts)},
+            )
+            row = (await connection.execute(again.returning(*deletions.c))).one()
+            await connection.execute(_WAITING_JOBS, {"subjects": [subject, *parts.get("utterances", [])]})
+        return _deletion(row, existed=existed)
+
+    async def withdraw(self, deletion: Deletion) -> None:
+        """There was nothing to be deleted: forget that it was asked for.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            await connection.execute(delete(deletions).where(_is(deletion)))
+
+    async def finish(self, deletion: Deletion, wait_s: float = _WAIT_S) -> bool:
+        """Go through the steps; False: something is left, or it takes longer, and is gone on with later.
+
+        Args:
+            deletion: What is being deleted.
+            wait_s: Longest wait; the work goes on after it.
+        """
+        key = deletion.kind, deletion.subject
+        running = self._running.get(key)
+        if running is None:
+            running = self._running[key] = asyncio.create_task(self._run(deletion))
+            running.add_done_callback(lambda task: self._running.pop(key, None))
+        done, _ = await asyncio.wait({running}, timeout=wait_s)
+        return bool(done) and not running.cancelled() and running.result()
+
+    async def finish_all(self) -> int:
+        """Go on with whatever is noted; how many are left.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(select(deletions).order_by(deletions.c.asked_at))).all()
+            now = await connection.scalar(select(func.clock_timestamp()))
+        left = 0
+        for row in rows:
+            if row.erased_at is not None and now - row.erased_at < _LINGER and not await self._alone():
+                continue
+            left += not await self.finish(_deletion(row))
+        return left
+
+    async def close(self) -> None:
+        """Stop; what is left is gone on with by the next start."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, deletion: Deletion) -> bool:
+        try:
+            for step in self.steps[deletion.kind]:
+                await step(deletion)
+            await self._end(deletion)
+        except (KuaimeiError, OSError) as error:
+            why = error if isinstance(error, KuaimeiError) else error.strerror or type(error).__name__
+            _log.warning(
+                "the %s %s is not wholly deleted yet and is gone on with: %s",
+                *(deletion.kind, deletion.subject, why),
+            )
+            return False
+        except Exception as error:  # whatever it was, it must be tried again
+            _log.error(
+                "deleting the %s %s failed in a way it should not and is gone on with: %s",
+                *(deletion.kind, deletion.subject, type(error).__name__),
+            )
+            return False
+        self.finished()
+        return True
+
+    async def _end(self, deletion: Deletion) -> None:
+        """Nothing is left: the note goes, or is kept for a while where something may still arrive."""
+        alone = await self._alone()
+        async with self._database.begin() as connection:
+            if alone:
+                await connection.execute(delete(deletions).where(_is(deletion)))
+                return
+            erased = await connection.execute(
+                update(deletions)
+                .where(_is(deletion) & deletions.c.erased_at.is_(None))
+                .values(erased_at=func.now())
+                .returning(deletions.c.subject)
+            )
+            if erased.first() is None:  # for the second time, after all that waiting
+                await connection.execute(delete(deletions).where(_is(deletion)))
+
+    async def _session(self, connection: AsyncConnection, session: str) -> tuple[str, dict[str, Any], bool]:
+        await _lock(connection, session)
+        said = utterances.c
+        owner = await connection.scalar(
+            select(sessions.c.owner).where(sessions.c.id == session).with_for_update()
+        )
+        ids = await connection.scalars(select(said.id).where(said.session_id == session))
+        parts = {"session": session, "utterances": list(ids)}
+        await connection.execute(delete(sessions).where(sessions.c.id == session))
+        return owner or LOCAL, parts, owner is not None
+
+    async def _utterance(
+        self, connection: AsyncConnection, utterance: str
+    ) -> tuple[str, dict[str, Any], bool]:
+        said = utterances.c
+        parts: dict[str, Any] = {"utterances": [utterance]}
+        whose = select(said.session_id, sessions.c.owner).join(sessions, sessions.c.id == said.session_id)
+        row = (await connection.execute(whose.where(said.id == utterance))).first()
+        if row is None:
+            return LOCAL, parts, False
+        await _lock(connection, row.session_id)
+        await connection.execute(delete(utterances).where(said.id == utterance))
+        return row.owner, {**parts, "session": row.session_id}, True
+
+    async def _voice(self, connection: AsyncConnection, voice: str) -> tuple[str, dict[str, Any], bool]:
+        gone = await connection.execute(delete(voices).where(voices.c.id == voice).returning(voices.c.owner))
+        owner = gone.scalar()
+        if owner is not None:
+            await connection.execute(insert(erased_voices).values(id=voice).on_conflict_do_nothing())
+        return owner or LOCAL, {}, owner is not None
+
+
+_WAITING_JOBS = text(
+    "delete from procrastinate_jobs where status <> 'doing' and args->>'subject' = any(:subjects)"
+)
+
+
+async def _lock(connection: AsyncConnection, session: str) -> None:
+    """Nobody writes in the session until this transaction has ended."""
+    await connection.execute(select(func.pg_advisory_xact_lock(SESSION_LOCK, func.hashtext(session))))
+
+
+def _is(deletion: Deletion) -> Any:
+    return (deletions.c.kind == deletion.kind) & (deletions.c.subject == deletion.subject)
+
+
+def _deletion(row: Any, *, existed: bool = True) -> Deletion:
+    return Deletion(
+        kind=row.kind,
+        subject=row.subject,
+        owner=row.owner,
+        session=row.parts.get("session", ""),
+        utterances=tuple(row.parts.get("utterances", ())),
+        asked_at=row.asked_at,
+        existed=existed,
+    )

@@ -1,0 +1,68 @@
+"""Opens the store: the database and the place of the recordings, and takes up what earlier processes left."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+from kuaimei.errors import StoreError
+from kuaimei.settings import Settings
+from kuaimei.store.analyses import Analyses
+from kuaimei.store.blobs import Blobs
+from kuaimei.store.database import open_database
+from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.jobs import Jobs
+from kuaimei.store.renderings import Renderings
+from kuaimei.store.space import Space
+from kuaimei.store.spool import Run, SpoolWriter
+from kuaimei.store.store import Store
+
+__all__ = ["open_store"]
+
+
+@asynccontextmanager
+async def open_store(settings: Settings, server: EmbeddedPostgres | None = None) -> AsyncIterator[Store]:
+    """Open what ``settings.store`` names; recover what earlier processes left, and finish their deletions.
+
+    Args:
+        settings: Say where things are kept.
+        server: The embedded database, if the caller has begun to start it; it is stopped at the end.
+
+    Raises:
+        StoreError: If the database or the place of the recordings cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        kept = settings.store
+        database = await stack.enter_async_context(
+            open_database(
+                *(kept.database_url, settings.home / "postgres", kept.database_dir),
+                server=server,
+                timeout_s=kept.timeout_s,
+            )
+        )
+        blobs = Blobs(kept.blob_url, settings.home / "recordings")
+        jobs = Jobs(database)
+        stack.push_async_callback(jobs.close)
+        spools = settings.home / "spool"
+        try:
+            run = await asyncio.to_thread(Run.begin, spools)
+        except OSError as error:
+            raise StoreError(f"{spools} cannot be written: {error}") from error
+        stack.push_async_callback(asyncio.to_thread, run.close)
+        writer = SpoolWriter()
+        stack.push_async_callback(asyncio.to_thread, writer.close)
+        two_tiers = settings.rendering.hq != "none"
+        renderings = Renderings(database, blobs, jobs, run.folder, enabled=two_tiers)
+        analyses = Analyses(database, jobs, enabled=settings.analysis.enabled)
+        folders = [settings.home, Path(blobs.place)]  # not there where that is an address
+        space = Space(folders, kept.disk_low_mb, kept.disk_full_mb)
+        with suppress(OSError):
+            await asyncio.to_thread(space.look)
+        store = Store(
+            *(database, blobs, settings.home, space, run, writer, jobs, renderings, analyses),
+            retention_days=kept.retention_days,
+        )
+        stack.push_async_callback(store._close)
+        await store.maintenance.resume()
+        await store._recover()
+        yield store

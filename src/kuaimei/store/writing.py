@@ -1,0 +1,136 @@
+"""The rows of an utterance that is on its way: made when it begins, completed as more of it is known."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import case, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from kuaimei.store import flac, tables
+from kuaimei.store.database import Database
+from kuaimei.store.records import Record, Tier
+
+__all__ = ["SESSION_LOCK", "blob_key", "empty_row", "insert_rows", "update_row"]
+
+SESSION_LOCK = 0x6B75_6169
+"""First number of the advisory locks that order what is written in a session and its deletion."""
+
+
+def blob_key(session: str, utterance: str, tier: Tier = "fast") -> str:
+    """Where the recording of an utterance lies."""
+    return f"{session}/{utterance}{'.hq' if tier == 'hq' else ''}.flac"
+
+
+async def insert_rows(database: Database, record: Record, run: str, client: dict[str, Any]) -> bool:
+    """Make the row of an utterance, and that of its session if need be; False: it is being deleted.
+
+    Args:
+        record: What is known.
+        run: Id of the run that it is spooled in.
+        client: For the row of its session.
+
+    Raises:
+        StoreError: If the database is away.
+        Unstorable: If it can never hold this.
+    """
+    marked = tables.deletions.c
+    deleted = exists().where(
+        or_(
+            (marked.kind == "session") & (marked.subject == record.session),
+            (marked.kind == "utterance") & (marked.subject == record.id),
+        )
+    )
+    async with database.begin() as connection:
+        # Whoever deletes the session holds this alone: either sees what the other has done.
+        lock = func.pg_advisory_xact_lock_shared(SESSION_LOCK, func.hashtext(record.session))
+        await connection.execute(select(lock))
+        if await connection.scalar(select(deleted)):
+            return False
+        session = insert(tables.sessions).values(
+            id=record.session, started_at=record.started_at, owner=record.owner, client=client
+        )
+        await connection.execute(session.on_conflict_do_nothing())
+        await connection.execute(
+            insert(tables.utterances)
+            .values(
+                id=record.id,
+                session_id=record.session,
+                speaker=record.speaker,
+                started_at=record.started_at,
+                transcript=record.transcript,
+                state="recording",
+                run=run,
+                **record.columns(),
+            )
+            .on_conflict_do_nothing()
+        )
+    return True
+
+
+async def update_row(database: Database, record: Record, audio: flac.Flac | None, *, put_away: bool) -> bool:
+    """Bring the row up to what is known; False: it is no more.
+
+    Args:
+        record: What is known.
+        audio: Its recording; None: there is none, or an earlier process put it away.
+        put_away: Nothing of its sound is left to bring to safety.
+
+    Raises:
+        StoreError: If the database is away.
+        Unstorable: If it can never hold this.
+        IntegrityError: If the session is no more.
+    """
+    table = tables.utterances
+    values: dict[str, Any] = record.columns()
+    if record.transcript is not None:
+        values["transcript"] = record.transcript
+    if put_away:
+        # What was already safe in an earlier life stays called stored.
+        known = case((table.c.state == "recording", record.state), else_=table.c.state)
+        if audio is None:
+            values["state"] = case((table.c.state == "recording", "empty"), else_=table.c.state)
+        else:
+            values |= {
+                "state": known,
+                "duration_ms": audio.duration_ms,
+                "blob_key": blob_key(record.session, record.id),
+                "sha256": audio.sha256,
+                "bytes": audio.size,
+            }
+    async with database.begin() as connection:
+        result = await connection.execute(
+            update(table).where(table.c.id == record.id).values(values).returning(table.c.id)
+        )
+        found = result.first() is not None
+        if found and (record.timings or record.failures):
+            turn = {"timings": _finite(record.timings or {}), "failures": record.failures}
+            await connection.execute(
+                insert(tables.turns)
+                .values(session_id=record.session, turn=record.turn, **turn)
+                .on_conflict_do_update(index_elements=["session_id", "turn"], set_=turn)
+            )
+        return found
+
+
+def _finite(timings: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what JSON has no number for: a time that is no number is no reason to lose an utterance."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in timings.items()
+    }
+
+
+async def empty_row(database: Database, utterance: str) -> None:
+    """Nothing more will come of an utterance whose row says that it is being recorded.
+
+    Raises:
+        StoreError: If the database is away.
+    """
+    table = tables.utterances
+    async with database.begin() as connection:
+        await connection.execute(
+            update(table)
+            .where((table.c.id == utterance) & (table.c.state == "recording"))
+            .values(state="empty")
+        )
