@@ -18,10 +18,13 @@ from kuaimei.system.memory import release_freed, release_mapped
 __all__ = ["KERNELS_KEPT", "OpenVino"]
 
 KERNELS_KEPT: Final = 32
-"""Compiled operations that OpenVINO's CPU plug-in keeps of each kind, for shapes that come again. Every text has
-another length: by default it keeps 5,000 of each kind and grows by some 5 MB a text. Few serve as well, since what
-comes again does so within one network; none at all (0) takes 4 to 9 % more time and another kernel here and
-there, so that the sound changes (a correlation of 0.997, where 8 and more are the same bit for bit)."""
+"""Compiled operations that OpenVINO's CPU plug-in keeps of each kind, for shapes that come again.
+
+Every text has another length: by default it keeps 5,000 of each kind and grows by some 5 MB a text. Few serve as
+well, since what comes again does so within one network. None at all (0) takes 4 to 9 % more time, and another
+kernel here and there: the sound changes (a correlation of 0.997), where 8 and more leave it as it is, bit for
+bit.
+"""
 
 _CUTS: Final = (
     "/decoder/Slice",  # style of the decoder
@@ -99,7 +102,7 @@ class OpenVino:
             return chain.run(utterance.inputs("input_ids"))
 
     def settle(self) -> None:
-        """See `Runtime.settle`: the compiled network is mapped from its file, and copied as it is first used."""
+        """See `Runtime.settle`; weights are mapped from the cache and copied when they are first used."""
         release_mapped(self._files)
         release_freed()
 
