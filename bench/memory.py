@@ -6,8 +6,8 @@
 
 The first opens every engine alone in a process of its own, and all together as the server does, and tells
 what the process holds before, after opening (which warms), after the first use, after more, and once the
-allocator has handed back what was freed. The second uses one engine (or `all`) with so many texts or pieces of
-speech of different lengths and tells the slope; the third compares the time of the first audio
+allocator has handed back what was freed. The second uses one engine (or `all`) with so many texts or pieces
+of speech of different lengths and tells the slope; the third compares the time of the first audio
 (`bench.memory_first_audio`).
 """
 

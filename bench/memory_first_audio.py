@@ -1,6 +1,7 @@
 """First audio with few compiled operations kept, beside all of them, turn by turn in one process.
 
-Whoever speaks next is drawn by turns, and ratios are taken text by text, so that a busy machine slows both alike.
+They take turns at being the first to speak, and ratios are taken text by text, so that a busy machine slows
+both alike.
 """
 
 import asyncio
@@ -49,14 +50,9 @@ async def _compare(count: int) -> Mapping[str, Any]:
     with tempfile.TemporaryDirectory(prefix="kuaimei-compiled-") as cache:
 
         def engine(kept: int) -> Kokoro:
-            runtime = OpenVino(
-                folder / "fp32.onnx",
-                settings.engines.cores,
-                "bf16",
-                Path(cache) / str(kept),
-                kept_kernels=kept,
-            )
-            lane = Lane("cores", settings.engines.cores)
+            cores, compiled = settings.engines.cores, Path(cache) / str(kept)
+            runtime = OpenVino(folder / "fp32.onnx", cores, "bf16", compiled, kept_kernels=kept)
+            lane = Lane("cores", cores)
             return Kokoro(runtime, load_alphabet(folder), load_voices(folder), phonemes, lane)
 
         engines = {"bounded": engine(KERNELS_KEPT), "unbounded": engine(_UNBOUNDED)}

@@ -1,4 +1,4 @@
-"""What the engines are used with while their memory is watched: texts and speech, all of different lengths."""
+"""Texts and speech of different lengths, with which engines are used while their memory is watched."""
 
 from pathlib import Path
 from typing import Final

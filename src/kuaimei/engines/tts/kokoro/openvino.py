@@ -20,10 +20,10 @@ __all__ = ["KERNELS_KEPT", "OpenVino"]
 KERNELS_KEPT: Final = 32
 """Compiled operations that OpenVINO's CPU plug-in keeps of each kind, for shapes that come again.
 
-Every text has another length: by default it keeps 5,000 of each kind and grows by some 5 MB a text. Few serve as
-well, since what comes again does so within one network. None at all (0) takes 4 to 9 % more time, and another
-kernel here and there: the sound changes (a correlation of 0.997), where 8 and more leave it as it is, bit for
-bit.
+Every text has another length: by default it keeps 5,000 of each kind and grows by some 5 MB a text. Few serve
+as well, since what comes again does so within one network. None at all (0) takes 4 to 9 % more time, and
+another kernel here and there: the sound changes (a correlation of 0.997), where 8 and more leave it as it is,
+bit for bit.
 """
 
 _CUTS: Final = (
