@@ -114,8 +114,8 @@ class Llama:
             raise WeightsError(
                 f"{path} is not a gguf model that this llama.cpp can load; run: kuaimei models verify"
             ) from error
-        # Most matrices have been copied into the order in which the CPU multiplies them; the rest, 0.4 of 1.1 GB,
-        # are read where the file is mapped.
+        # Most matrices have been copied into the order in which the CPU multiplies them; the rest, 0.4 of
+        # 1.1 GB, are read where the file is mapped.
         release_mapped(path.parent.glob("*.gguf"))
         release_freed()
 
