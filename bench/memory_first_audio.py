@@ -76,7 +76,7 @@ async def _alternate(
     processor: dict[str, list[float]] = {name: [] for name in engines}
     same = True
     for number in range(count):
-        order = list(engines) if number % 2 else list(reversed(engines))
+        order = list(engines) if number % 2 else list(engines)[::-1]
         said: dict[str, Pcm] = {}
         for name in order:
             begun, computed = time.perf_counter(), time.process_time()
@@ -100,7 +100,8 @@ async def _alternate(
 
 
 def _ratios(found: Mapping[str, list[float]]) -> NDArray[np.float64]:
-    return np.array(found["bounded"]) / np.array(found["unbounded"])
+    ratios: NDArray[np.float64] = np.array(found["bounded"]) / np.array(found["unbounded"])
+    return ratios
 
 
 async def _first(engine: Kokoro, text: str) -> Pcm:
