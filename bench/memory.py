@@ -139,6 +139,7 @@ def _growth_told(result: Mapping[str, Any]) -> str:
         f"| {point['uses']:.0f} | {point['rss']:.0f} | {point['anonymous']:.0f} | {point['mapped']:.0f} |"
         for point in points
     ]
+    lines.append(f"\nfreed handed back: {result['stages']['released']['rss']:.0f} MB")
     for name, estimate in result["slope"].items():
         least, most = estimate["interval"]
         lines.append(f"\n{name}: {estimate['mb_per_use']:.3f} MB a use, [{least:.3f}, {most:.3f}]")
