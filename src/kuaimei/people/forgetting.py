@@ -172,8 +172,8 @@ async def forget(
             gone_voices.add(voice)
     if going_on := await store.unfinished_deletions(person):
         raise StoreError(
-            f"{going_on} of their sessions and voices cannot be deleted wholly now; a server that runs goes on "
-            "with them by itself: see its log, and ask again"
+            f"{going_on} of their sessions and voices cannot be deleted wholly now; a server that runs goes "
+            "on with them by itself: see its log, and ask again"
         )
     await store.preferences.forget(person)
     await store.ratings.forget(person)
