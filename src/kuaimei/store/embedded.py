@@ -33,6 +33,7 @@ from kuaimei.store.placing import base_for, place_of, remove_place
 from kuaimei.store.postmaster import find_postmaster
 from kuaimei.store.server_options import put_log_aside, server_options
 from kuaimei.store.sockets import SOCKET, forget_socket_folder, make_socket_folder, socket_folder
+from kuaimei.system import durability
 from kuaimei.system.accounts import ensure_account
 from kuaimei.system.files import anonymous_file
 from kuaimei.system.processes import Account, as_account, bare_environment
@@ -130,7 +131,7 @@ class EmbeddedPostgres:
         if self.folder.is_symlink():
             remove_place(self.folder)
         else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            durability.remove_tree(self.folder)
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from typing import Final
 from kuaimei.errors import StoreError
 from kuaimei.store.links import link_place, new_place, sync_folder
 from kuaimei.store.postmaster import find_postmaster, stop_postmaster
+from kuaimei.system import durability
 from kuaimei.system.processes import Account
 
 __all__ = ["Move"]
@@ -52,8 +53,8 @@ class Move:
         whole = not self._folder.is_symlink() and self._folder.exists()
         if whole:  # nothing was taken away yet
             self._require_unused()
-            shutil.rmtree(place, ignore_errors=True)
-            shutil.rmtree(place.with_name(place.name + _UNFINISHED), ignore_errors=True)
+            durability.remove_tree(place)
+            durability.remove_tree(place.with_name(place.name + _UNFINISHED))
             self._take(place)
         elif not place.is_dir():
             raise StoreError(
@@ -86,7 +87,7 @@ class Move:
     def _finish(self, place: Path) -> None:
         link_place(place, self._folder)
         if self._moved.is_dir():
-            shutil.rmtree(self._moved)
+            durability.remove_tree(self._moved)
         self._journal.unlink()
 
     def _require_unused(self) -> None:

@@ -67,14 +67,14 @@ class People:
             Conflict: If somebody has that name.
             StoreError: If the database is away.
         """
-        query = insert(people).values(id=new_id("person"), name=name, role=role).returning(*people.c)
-        try:
-            async with self._database.begin() as connection:
-                person = Person(**(await connection.execute(query)).one()._mapping)
-                await connection.execute(TELL)
-                return person
-        except IntegrityError:
-            raise Conflict(f"there is somebody called {name!r} already; choose another name") from None
+        made = insert(people).values(id=new_id("person"), name=name, role=role)
+        query = made.on_conflict_do_nothing(index_elements=["name"]).returning(*people.c)
+        async with self._database.begin() as connection:
+            row = (await connection.execute(query)).first()
+            await connection.execute(TELL)
+        if row is None:
+            raise Conflict(f"there is somebody called {name!r} already; choose another name")
+        return Person(**row._mapping)
 
     async def ensure(self, name: str) -> Person:
         """Whoever has that name; made a member if nobody has.

@@ -13,7 +13,6 @@ The database of earlier versions, a folder in the data folder, is moved to such 
 
 import fcntl
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ from typing import Final
 from kuaimei.errors import StoreError
 from kuaimei.store.links import PREFIX, RECORD, link_place, new_place, record_of, replace_link
 from kuaimei.store.moving import Move
+from kuaimei.system import durability
 from kuaimei.system.processes import Account
 
 __all__ = ["Abandoned", "abandoned", "base_for", "place_of", "remove_place"]
@@ -97,7 +97,7 @@ def remove_place(folder: Path) -> None:
     if folder.is_symlink():
         place = Path(os.readlink(folder))
         if place.name.startswith(PREFIX):
-            shutil.rmtree(place, ignore_errors=True)
+            durability.remove_tree(place)
             record_of(place).unlink(missing_ok=True)
         folder.unlink()
 

@@ -1,7 +1,7 @@
 """The questions put to the database."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -151,9 +151,13 @@ def sessions(limit: int, before: str | None, search: str, owner: str | None = No
         query = query.where(table.c.owner == owner)
     if before is not None:
         mark = table.alias("mark")
-        # Of a session that was deleted since its page was read, the id says when it was made.
-        made = literal(made_at(before), DateTime(timezone=True))
-        began = func.coalesce(select(mark.c.started_at).where(mark.c.id == before).scalar_subquery(), made)
+        # Of a session that was deleted since its page was read, the id says when it was made: in which
+        # millisecond. Others may have begun in that one: better shown twice than never.
+        made = None if (at := made_at(before)) is None else at + timedelta(milliseconds=1)
+        began = func.coalesce(
+            select(mark.c.started_at).where(mark.c.id == before).scalar_subquery(),
+            literal(made, DateTime(timezone=True)),
+        )
         query = query.where(
             or_(table.c.started_at < began, and_(table.c.started_at == began, table.c.id < before))
         )

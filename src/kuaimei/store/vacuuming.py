@@ -29,6 +29,8 @@ TABLES: Final = (
     "voices",
     "preferences",
     "deletions",
+    "people",
+    "keys",
     "procrastinate_jobs",
     "procrastinate_events",
 )

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Final
 
+from kuaimei.system.failures import trace_of
+
 __all__ = ["Supervisor"]
 
 _log = logging.getLogger(__name__)
@@ -21,7 +23,7 @@ class Supervisor:
     """Starts background tasks, and starts them again when they fail; a context manager that ends them all.
 
     A task that returns is done and not started again. One that raises is, first after 0.5 s, then ever later,
-    up to 30 s; the error goes to the log with its traceback, for nobody else hears of it.
+    up to 30 s; where the error came from goes to the log, for nobody else hears of it.
     """
 
     def __init__(self) -> None:
@@ -76,12 +78,13 @@ class Supervisor:
             recovering = loop.call_later(_STEADY_S, self._failing.discard, name)
             try:
                 await work()
-            except Exception:
+            except Exception as error:
                 if loop.time() - started >= _STEADY_S:
                     delay_s = _FIRST_DELAY_S
                 self._failures[name] += 1
                 self._failing.add(name)
-                _log.exception("the background task %s failed; it is started again in %g s", name, delay_s)
+                told = "the background task %s failed; it is started again in %g s:\n%s"
+                _log.error(told, name, delay_s, trace_of(error))
             else:
                 self._failing.discard(name)
                 return

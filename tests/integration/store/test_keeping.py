@@ -2,10 +2,12 @@
 
 import asyncio
 import tracemalloc
+from datetime import timedelta
 
 import numpy as np
 import psycopg
 import pytest
+from sqlalchemy import update
 
 from kuaimei.audio.pcm import EMPTY
 from kuaimei.dialogue.events import (
@@ -23,8 +25,9 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.errors import NotFound, StoreError
 from kuaimei.settings import Settings, StoreSettings
-from kuaimei.store import open_store
+from kuaimei.store import open_store, tables
 from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.ids import made_at
 from tests.integration.store.talking import REPLY_RATE, answer, hear, now, recording, sound, take_turn
 
 
@@ -227,6 +230,23 @@ async def test_sessions_are_paged_and_searched(settings: Settings) -> None:
             await store.session("sess_none")
         with pytest.raises(StoreError, match="cannot be an id"):
             store.recorder("../../etc")
+
+
+async def test_a_page_goes_on_after_a_deleted_session_with_those_of_the_same_millisecond(
+    settings: Settings,
+) -> None:
+    async with open_store(settings) as store:
+        before, last = [await store.create_session() for _ in range(2)]
+        made = made_at(last)
+        assert made is not None
+        table = tables.sessions
+        async with store._database.begin() as connection:
+            for name, us in ((before, 900), (last, 950)):
+                began = made + timedelta(microseconds=us)
+                await connection.execute(update(table).where(table.c.id == name).values(started_at=began))
+        assert [s.id for s in await store.sessions(2, before=last)] == [before]
+        assert await store.delete_session(last)
+        assert [s.id for s in await store.sessions(2, before=last)] == [before]
 
 
 async def test_a_part_of_a_recording(settings: Settings) -> None:

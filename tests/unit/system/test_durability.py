@@ -3,6 +3,7 @@
 import ast
 import fcntl
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -135,12 +136,19 @@ def test_what_is_being_written_is_not_abandoned(tmp_path: Path) -> None:
 def test_no_deletion_of_what_people_said_looks_away() -> None:
     """A tree that is deleted with its errors ignored is called gone while it is there."""
     source = Path(kuaimei.__file__).parent
-    careless = []
+    careless: Counter[str] = Counter()
     for path in sorted(source.rglob("*.py")):
         if path.relative_to(source).parts[0] == "models":
             continue  # weights: everybody may have those
         nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         used = [node for node in nodes if isinstance(node, ast.Attribute) and node.attr == "rmtree"]
-        careless += [path.relative_to(source).as_posix() for _ in used]
-    # A cluster that was never whole, and the folder of a run in which nothing is left but its lock.
-    assert careless == ["store/embedded.py", "store/spool.py"]
+        careless.update(path.relative_to(source).as_posix() for _ in used)
+    # In none of these is anything that was said: a cluster never made whole, the folder of a run with nothing
+    # left but its lock, programs and packages, and folders of sockets and of files without names.
+    assert careless == {
+        "store/embedded.py": 1,
+        "store/spool.py": 1,
+        "store/binaries.py": 1,
+        "system/folders.py": 3,
+        "voices/environment/making.py": 3,
+    }

@@ -79,7 +79,7 @@ def _unheard() -> Iterator[tuple[str, str]]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for function, call in _calls(tree):
             owner = call.func.value if isinstance(call.func, ast.Attribute) else None
-            if isinstance(owner, ast.Name) and owner.id in {"group", "opening"}:
+            if isinstance(owner, ast.Name) and owner.id in {"group", "opening", "preparing"}:
                 continue  # of a TaskGroup
             if not _targets(function, call) & _awaited_names(function):
                 yield path.relative_to(SOURCE).as_posix(), function.name

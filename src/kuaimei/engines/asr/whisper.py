@@ -36,6 +36,7 @@ from kuaimei.engines.types import Language, Priority, STTChunk, STTReq, Ticket
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import QueueFull, WeightsError
 from kuaimei.models.source import Source
+from kuaimei.system.memory import release_freed
 from kuaimei.text.joining import join_pieces
 
 __all__ = ["WRITTEN_SO", "Decoder", "WhisperRecognizer", "open_whisper"]
@@ -211,6 +212,7 @@ async def open_whisper(workshop: Workshop, source: Source) -> AsyncIterator[Whis
     def load() -> WhisperRecognizer:
         recognizer = WhisperRecognizer(load_whisper(path, workshop.cores.capacity), workshop.cores)
         recognizer.warm()
+        release_freed()
         return recognizer
 
     yield await asyncio.to_thread(load)

@@ -26,6 +26,7 @@ from kuaimei.engines.types import Priority, Ticket
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import WeightsError
 from kuaimei.models.source import Source
+from kuaimei.system.memory import release_freed
 
 __all__ = ["SmartTurn", "open_smart_turn", "window"]
 
@@ -93,6 +94,7 @@ def _load(path: Path, cores: Lane) -> SmartTurn:
     session = open_session(path / "model.onnx" if path.is_dir() else path, threads=1)
     detector = SmartTurn(session, FeatureExtractor(chunk_length=_WINDOW_S), cores)
     detector.judge(np.zeros(ASR_RATE, dtype=np.int16))
+    release_freed()
     return detector
 
 

@@ -27,6 +27,7 @@ from kuaimei.server.webrtc.haste import hasten
 from kuaimei.server.webrtc.offer import checked
 from kuaimei.server.webrtc.playout import Playout
 from kuaimei.server.webrtc.track import ReplyTrack
+from kuaimei.system.failures import trace_of
 
 __all__ = ["Call"]
 
@@ -88,7 +89,7 @@ class Call:
             told = "the STUN or TURN servers of this server do not answer"
             raise ApiError(told, status=503, code="webrtc_unavailable") from None
         except Exception as error:  # what foreign text leads to, deep inside the library
-            _log.info("an SDP offer came to nothing", exc_info=error)
+            _log.info("an SDP offer came to nothing:\n%s", trace_of(error))
             told = "no call can come of this SDP offer: it does not fit what is spoken here"
             raise ApiError(told, code="invalid_sdp", param="sdp") from None
         answer: str = self._peer.localDescription.sdp
@@ -130,8 +131,8 @@ class Call:
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await self._peer.close()
-        except Exception:
-            _log.warning("a call did not end in good order", exc_info=True)
+        except Exception as error:
+            _log.warning("a call did not end in good order:\n%s", trace_of(error))
 
     def _attach(self, channel: RTCDataChannel) -> None:
         if channel.label == _CHANNEL:

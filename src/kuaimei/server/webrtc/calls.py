@@ -20,6 +20,7 @@ from kuaimei.server.realtime.transport import Client, Goodbye
 from kuaimei.server.rest.common import InHouse, Me, Owner
 from kuaimei.server.webrtc.call import Call
 from kuaimei.settings import ServerSettings, is_loopback
+from kuaimei.system.failures import trace_of
 
 __all__ = ["Calls", "router"]
 
@@ -116,8 +117,8 @@ class Calls:
                 await call.part(goodbye)
         except KuaimeiError as error:
             await call.part(Goodbye(1011, str(error), error.kind))
-        except Exception:
-            _log.exception("a call failed")
+        except Exception as error:
+            _log.error("a call failed:\n%s", trace_of(error))
         finally:
             for task in (talking, hanging_up):
                 task.cancel()

@@ -9,6 +9,7 @@ from typing import Final
 
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings
+from kuaimei.system.failures import trace_of
 from kuaimei.voices.environment.failures import NotMade
 from kuaimei.voices.environment.listing import RECIPE, Recipe, Wish, build_for
 from kuaimei.voices.environment.places import interpreter_path
@@ -168,8 +169,8 @@ class LearningEnvironment:
         for told in self.changed:
             try:
                 told(state)
-            except Exception:  # the others must hear of it all the same
-                _log.exception("whoever follows the environment for learning failed on the news")
+            except Exception as error:  # the others must hear of it all the same
+                _log.error("a follower of the environment for learning failed:\n%s", trace_of(error))
 
 
 def missing_interpreter(settings: Settings) -> str:

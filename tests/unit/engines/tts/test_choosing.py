@@ -23,6 +23,9 @@ class Paced:
         Paced.clock += self._ticks
         return np.zeros(1, np.float32)
 
+    def settle(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

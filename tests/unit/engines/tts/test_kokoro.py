@@ -40,6 +40,7 @@ class Hum:
         self.gate.set()
         self.both_begun = threading.Event()
         self.fails = False
+        self.settled_after: int | None = None
         self.closed = False
 
     def render(self, utterance: Utterance, *, alone: bool) -> NDArray[np.float32]:
@@ -60,6 +61,9 @@ class Hum:
         tone = 0.05 * (1 + place) * np.sin(2 * np.pi * 150 * time)
         quiet = np.zeros(RATE // 3)
         return np.concatenate([quiet, tone, quiet]).astype(np.float32)
+
+    def settle(self) -> None:
+        self.settled_after = len(self.heard)
 
     def close(self) -> None:
         self.closed = True
@@ -198,6 +202,7 @@ async def test_warming_up_renders_both_ways() -> None:
     kokoro = make(hum)
     await kokoro.warm_up()
     assert {alone for _, alone in hum.heard} == {True, False}
+    assert hum.settled_after == len(hum.heard), "what only the first pieces need is let go behind them"
     kokoro.close()
     assert hum.closed
 

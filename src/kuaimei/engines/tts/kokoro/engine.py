@@ -123,6 +123,7 @@ class Kokoro:
         styles = self._voicing.styles()
         for text, alone in _WARM_UP:
             await self._speak(text, styles, TTSReq(text=text, ticket=ticket), alone=alone)
+        await asyncio.to_thread(self._runtime.settle)
 
     def close(self) -> None:
         """Let go of the network."""

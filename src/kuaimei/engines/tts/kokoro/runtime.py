@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.engines.inference import Session, open_session
+from kuaimei.system.memory import release_freed
 
 __all__ = ["RATE", "SIDE_BY_SIDE_FROM", "OnnxRuntime", "Runtime", "RuntimeName", "Utterance"]
 
@@ -56,6 +57,10 @@ class Runtime(Protocol):
         """
         ...
 
+    def settle(self) -> None:
+        """Let go of what was needed only until a first piece had been rendered in each way."""
+        ...
+
     def close(self) -> None:
         """Let go of the network; nothing can be rendered afterwards."""
         ...
@@ -79,6 +84,10 @@ class OnnxRuntime:
             raise RuntimeError("the synthesiser is closed")
         audio: NDArray[np.float32] = session.run(None, utterance.inputs("tokens"))[0].reshape(-1)
         return audio
+
+    def settle(self) -> None:
+        """See `Runtime.settle`."""
+        release_freed()
 
     def close(self) -> None:
         """See `Runtime.close`."""

@@ -169,10 +169,11 @@ def load_voices(folder: Path) -> Voices:
     """
     tables: dict[str, NDArray[np.float32]] = {}
     for path in sorted((folder / "voices").glob("*.bin"), key=_rank):
-        table = np.fromfile(path, dtype="<f4")
-        if not table.size or table.size % _STYLE or not np.isfinite(table).all():
+        size = path.stat().st_size
+        if not size or size % (4 * _STYLE) or not np.isfinite(np.fromfile(path, dtype="<f4")).all():
             raise WeightsError(f"{path} is not a voice of Kokoro's; run: kuaimei models verify")
-        tables[path.stem] = table.reshape(-1, _STYLE)
+        mapped = np.memmap(path, dtype="<f4", mode="r", shape=(size // (4 * _STYLE), _STYLE))
+        tables[path.stem] = np.asarray(mapped)  # a plain array, whose pages are read when they are asked for
     if not tables:
         raise WeightsError(f"there are no voices in {folder / 'voices'}; run: kuaimei models pull kokoro")
     return Voices(tables)
