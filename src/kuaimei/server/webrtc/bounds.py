@@ -11,6 +11,8 @@ from typing import Any, Final
 from aiortc import RTCSctpTransport
 from aiortc.rtcsctptransport import WEBRTC_STRING, InboundStream
 
+from kuaimei.system.failures import trace_of
+
 __all__ = ["bound"]
 
 _log = logging.getLogger(__name__)
@@ -107,8 +109,8 @@ def bound(sctp: RTCSctpTransport, exceeded: Callable[[], None]) -> None:
             data = data.decode("utf-8", "replace").encode()
         try:
             await receive(stream_id, pp_id, data)
-        except Exception:  # what foreign bytes lead to, deep inside the library
-            _log.info("a message over a data channel came to nothing", exc_info=True)
+        except Exception as error:  # what foreign bytes lead to, deep inside the library
+            _log.info("a message over a data channel came to nothing\n%s", trace_of(error))
             held.close("sends what is no message")
         if len(sctp._data_channels) > _CHANNELS:
             held.close("opens channels without an end")
