@@ -430,9 +430,7 @@ async def _say_hq(
 def _close_to_others(home: Path) -> None:
     """What an earlier version left open in the data folder."""
     if closed := close_to_others(home):
-        _log.warning(
-            "%d files and folders in %s were open to other accounts; they are closed now", closed, home
-        )
+        _log.warning("closed what was open to other accounts in %s: %d files and folders", home, closed)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -119,6 +119,7 @@ def _tell_forgotten(person: Person, done: Forgotten, as_json: bool) -> None:
     else:
         console.note("nothing of theirs was found")
     console.note(
-        "not searched: backups, and what the server printed, where its output was sent (journalctl). "
+        "not searched: backups, the database's own files (its tables were), and what the server printed, "
+        "where its output was sent (journalctl). "
         "Ids of what was deleted are kept, and nothing else of it, so that nothing of it comes back"
     )

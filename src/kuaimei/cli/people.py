@@ -12,6 +12,7 @@ from kuaimei.cli.registry import find_person, told, with_store
 from kuaimei.errors import Conflict
 from kuaimei.people.keys import digest, new_key, prefix_of
 from kuaimei.people.names import check_name
+from kuaimei.server.https.names import names_of
 from kuaimei.settings import Settings, is_loopback
 from kuaimei.store import Store
 from kuaimei.store.keys import Key
@@ -199,6 +200,10 @@ def _address(settings: Settings) -> str:
             return host
         if not is_loopback(host):
             return f"https://{host}"
+    if server.https:
+        # By a name or an address that the certificate vouches for.
+        names = names_of(server)
+        return f"https://{(*names.hosts, *map(str, names.addresses))[0]}:{server.port}"
     host = socket.gethostname() if server.host in _EVERYWHERE else server.host
     host = f"[{host}]" if ":" in host else host
     return f"http://{host}:{server.port}"

@@ -22,6 +22,7 @@ from kuaimei.errors import (
     StoreError,
     Unstorable,
 )
+from kuaimei.server.fields import field_names
 from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["ApiError", "error_body", "install_error_handlers", "response_of", "with_status"]
@@ -109,7 +110,9 @@ def install_error_handlers(app: FastAPI) -> None:
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         # "body.input", as the dialect's own documentation would say it: "input"
-        param = ".".join(str(part) for part in first["loc"][1:]) or None
+        where, *path = first["loc"]
+        body = error.body if where == "body" else None
+        param = ".".join(field_names(path, body, missing=first["type"] == "missing")) or None
         message = f"{param}: {first['msg']}" if param else str(first["msg"])
         return JSONResponse(error_body(message, 400, code="invalid_value", param=param), status_code=400)
 

@@ -76,6 +76,12 @@ def test_a_key_is_printed_once_and_handed_over(kuaimei: Run) -> None:
         assert len(kuaimei("people", "add", nobody, status=1).stderr.splitlines()) == 1
 
 
+def test_of_a_server_with_its_own_certificate_the_address_is_one_of_that(kuaimei: Run) -> None:
+    more = {"KUAIMEI_SERVER__HTTPS": "true", "KUAIMEI_SERVER__HOST": "0.0.0.0"}
+    address = as_json(kuaimei, "people", "add", "anna", **more)["address"]
+    assert re.fullmatch(r"https://[\w-]+\.local:8000/#key=km_\w+", address)
+
+
 def test_keys_come_and_go(kuaimei: Run, settings: Settings) -> None:
     first = as_json(kuaimei, "people", "add", "anna", "--role", "operator")
     assert (first["person"]["name"], first["person"]["role"]) == ("anna", "operator")

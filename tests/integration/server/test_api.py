@@ -370,6 +370,13 @@ async def test_a_chat_request_has_its_limits(http: httpx.AsyncClient, wrong: dic
     assert code(await http.post("/v1/chat/completions", json=wrong)) == (400, "invalid_value")
 
 
+async def test_of_a_mistake_the_field_is_told_and_no_type_that_was_tried(http: httpx.AsyncClient) -> None:
+    wrong = {"messages": [{"role": "user", "content": "a\x00"}]}
+    error = (await http.post("/v1/chat/completions", json=wrong)).json()["error"]
+    assert error["param"] == "messages.0.content"
+    assert "function" not in error["message"]
+
+
 async def test_the_limits_are_told(http: httpx.AsyncClient) -> None:
     limits = (await http.get("/api/status")).json()["limits"]
     assert limits["chat_characters"] == limits["conversation_characters"] == 65_536

@@ -55,6 +55,11 @@ WRONG: list[tuple[dict[str, Any], str, str | None]] = [
         "invalid_value",
         "session.audio.output.speed",
     ),
+    (
+        {"type": "session.update", "session": {"audio": {"output": {"voice": 7}}}},
+        "invalid_value",
+        "session.audio.output.voice",
+    ),
     ({"type": "session.update", "session": {"model": "gpt-realtime"}}, "model_not_found", "session.model"),
     (
         {"type": "session.update", "session": {"tools": [{"type": "function", "name": "f"}]}},

@@ -130,7 +130,7 @@ class SessionConfig:
         try:
             new = _Update.model_validate(patch)
         except ValidationError as error:
-            raise _told(error, "session") from None
+            raise _told(error, patch, "session") from None
         config = self
         if new.model:
             config = replace(config, model=self._known_model(new.model))
@@ -170,7 +170,7 @@ class SessionConfig:
         try:
             new = _Response.model_validate(asked)
         except ValidationError as error:
-            raise _told(error, "response") from None
+            raise _told(error, asked, "response") from None
         config = self
         if new.output_modalities:
             config = replace(config, spoken=new.output_modalities == ["audio"])
@@ -314,8 +314,8 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
 
 
-def _told(error: ValidationError, where: str) -> ProtocolError:
-    param, message = explain(error, where)
+def _told(error: ValidationError, body: object, where: str) -> ProtocolError:
+    param, message = explain(error, body, where)
     if param.split(".")[-1] in {"tools", "conversation", "input"}:
         return ProtocolError(f"{param} is not supported here", code="unsupported", param=param)
     return ProtocolError(message, param=param)

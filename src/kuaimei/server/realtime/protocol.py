@@ -11,6 +11,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kuaimei.errors import KuaimeiError
+from kuaimei.server.fields import field_names
 from kuaimei.server.json_bounds import MOST_MARKS, marks_in
 from kuaimei.text.wellformed import is_well_formed, to_well_formed
 
@@ -212,7 +213,7 @@ def parse(text: str) -> ClientEvent:
         return _EVENT.validate_python(data)
     except ValidationError as error:
         # The first place in the path is the union's own tag.
-        param, message = explain(error, skip=1)
+        param, message = explain(error, data, skip=1)
         raise ProtocolError(message, param=param, event_id=event_id) from None
 
 
@@ -271,10 +272,10 @@ def _check(data: dict[str, Any], event_id: str | None) -> None:
                 waiting.append((inside[:_PARAM_LIMIT], part, depth + 1))
 
 
-def explain(error: ValidationError, prefix: str = "", skip: int = 0) -> tuple[str, str]:
-    """The field at fault and one sentence, of the first thing wrong."""
+def explain(error: ValidationError, body: object, prefix: str = "", skip: int = 0) -> tuple[str, str]:
+    """The field of ``body`` at fault and one sentence, of the first thing wrong."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    path = [str(part) for part in first["loc"][skip:]]
+    path = field_names(first["loc"][skip:], body, missing=first["type"] == "missing")
     param = ".".join([prefix, *path] if prefix else path)[:_PARAM_LIMIT]
     code = "is missing" if first["type"] == "missing" else str(first["msg"])
     return param, f"{param}: {code}"

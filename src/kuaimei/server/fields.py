@@ -1,0 +1,28 @@
+"""Names of fields in what a client sent, for telling it which one is wrong."""
+
+from collections.abc import Iterator, Sequence
+
+__all__ = ["field_names"]
+
+
+def field_names(path: Sequence[str | int], body: object, *, missing: bool = False) -> Iterator[str]:
+    """Yield those parts of pydantic's ``path`` to a mistake that the client has written or left out.
+
+    Between them pydantic names the alternatives that it tried where a field may have several types:
+    ``messages.0.content.list[Part].1.text`` is ``messages.0.content.1.text`` to whoever wrote it.
+
+    Args:
+        path: Names of fields and places in lists, outermost first.
+        body: What was sent, as JSON; None: it was none, and the whole path is names.
+        missing: The last of ``path`` was left out.
+    """
+    known = body is not None
+    for number, part in enumerate(path):
+        if known:
+            if isinstance(body, list) and isinstance(part, int) and part < len(body):
+                body = body[part]
+            elif isinstance(body, dict) and part in body:
+                body = body[part]
+            elif not (missing and number == len(path) - 1):
+                continue
+        yield str(part)
