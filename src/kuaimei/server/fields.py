@@ -19,9 +19,7 @@ def field_names(path: Sequence[str | int], body: object, *, missing: bool = Fals
     known = body is not None
     for number, part in enumerate(path):
         if known:
-            if isinstance(body, list) and isinstance(part, int) and part < len(body):
-                body = body[part]
-            elif isinstance(body, dict) and part in body:
+            if (isinstance(body, list) and isinstance(part, int) and part < len(body)) or (isinstance(body, dict) and part in body):
                 body = body[part]
             elif not (missing and number == len(path) - 1):
                 continue
