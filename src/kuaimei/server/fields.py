@@ -19,8 +19,14 @@ def field_names(path: Sequence[str | int], body: object, *, missing: bool = Fals
     known = body is not None
     for number, part in enumerate(path):
         if known:
-            if (isinstance(body, list) and isinstance(part, int) and part < len(body)) or (isinstance(body, dict) and part in body):
-                body = body[part]
+            if _has(body, part):
+                body = body[part]  # type: ignore[index]
             elif not (missing and number == len(path) - 1):
                 continue
         yield str(part)
+
+
+def _has(body: object, part: str | int) -> bool:
+    if isinstance(body, list):
+        return isinstance(part, int) and part < len(body)
+    return isinstance(body, dict) and part in body
