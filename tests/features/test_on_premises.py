@@ -139,45 +139,6 @@ def _(world: World, reason: str) -> None:
     assert world.note.answer.json()["error"]["code"] == CODES[reason]
 
 
-# Somebody else's.
-
-
-@given("保存著一段別人的對話")
-def _(world: World, settings: Settings) -> None:
-    served, store = world.serve_keeping(settings)
-    somebody = world.run(store.people.add("別人"))
-    world.note.session = world.run(store.create_session(owner=somebody.id))
-    world.note.http = world.http(served)
-
-
-WAYS: dict[str, tuple[str, str]] = {
-    "讀": ("GET", ""),
-    "匯出": ("GET", "/export"),
-    "分析": ("GET", "/analysis"),
-    "改名": ("PATCH", ""),
-    "刪除": ("DELETE", ""),
-}
-
-
-@when(parsers.parse("小美{what}那段對話"))
-def _(world: World, what: str) -> None:
-    method, rest = WAYS[what]
-    more: dict[str, Any] = {"json": {"title": "我的"}} if method == "PATCH" else {}
-    world.note.answers = [
-        world.note.http(method, f"/api/sessions/{session}{rest}", **more)
-        for session in (world.note.session, "sess_nowhere")
-    ]
-
-
-@then("得到的回答和不存在一樣")
-def _(world: World) -> None:
-    theirs, nowhere = world.note.answers
-    assert theirs.status_code == nowhere.status_code == 404
-    told = [a.json()["error"] for a in (theirs, nowhere)]
-    assert told[0]["code"] == told[1]["code"]
-    assert told[0]["message"].replace(world.note.session, "sess_nowhere") == told[1]["message"]
-
-
 # The official client.
 
 
