@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pytest_bdd import given, parsers, scenarios, then, when
 from sqlalchemy import text
@@ -342,6 +343,59 @@ def _(world: World) -> None:
     assert _spoken(world.note.ben, world.note.voice, "你好").status_code == 400
     assert world.note.ben.get(f"/api/voices/{world.note.voice}").status_code == 404
     assert world.note.voice not in world.note.ben.get("/api/voices").text
+
+
+# A company's own sign-in.
+
+SIGNED_IN = "X-Forwarded-User"
+
+
+def _as(world: World, path: str, *names: str) -> httpx.Response:
+    headers = [(SIGNED_IN.encode(), name.encode()) for name in names]
+    answer: httpx.Response = world.note.http.get(path, headers=headers)
+    return answer
+
+
+@given(parsers.parse("系統相信公司登入伺服器（{proxy}）的標頭"))
+def _(world: World, closed: Settings, proxy: str) -> None:
+    server = ServerSettings(port=0, identity_header=SIGNED_IN, trusted_proxies=(proxy,))
+    _people(world, closed.model_copy(update={"server": server}))
+    world.note.http = world.http(world.note.both.served)
+
+
+@when("登入伺服器說來的是「王小明」")
+def _(world: World) -> None:
+    world.note.answer = _as(world, "/api/me", "王小明")
+
+
+@then("他進得來，不必金鑰，是一般使用者")
+def _(world: World) -> None:
+    told = world.note.answer.json()
+    assert (told["name"], told["role"], told["via"]) == ("王小明", "member", "proxy")
+
+
+@then("登入伺服器說來的是別人時，看不到他的對話")
+def _(world: World) -> None:
+    path = f"/api/sessions/{world.run(_session(world, '王小明'))}"
+    assert _as(world, path, "王小明").status_code == 200
+    assert _as(world, path, "claire").status_code == 404
+
+
+async def _session(world: World, name: str) -> str:
+    both: Two = world.note.both
+    return await both.store.create_session(owner=(await both.store.people.named(name)).id)
+
+
+@when(parsers.parse("來自本機的標頭說來的是「{names}」"))
+def _(world: World, names: str) -> None:
+    world.note.answer = _as(world, "/api/me", *names.split("、"))
+
+
+@then("他進不來")
+def _(world: World) -> None:
+    assert world.note.answer.status_code in (401, 403)
+    assert "name" not in world.note.answer.json()
+    assert len(world.run(world.note.both.store.people.all())) == 3  # whoever runs it, and the two with keys
 
 
 # The notice.
