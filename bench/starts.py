@@ -94,6 +94,8 @@ async def measure(plan: Plan, times: int, at_once: int) -> list[Start]:
         told = "never" if found.ready_s is None else f"{found.ready_s:.1f} s"
         stopped = "killed" if found.stop_s is None else f"{found.stop_s:.1f} s"
         sys.stderr.write(f"{number + 1}/{times}: ready {told}, stopped {stopped}, status {found.status}\n")
+        if found.log:
+            sys.stderr.write(f"{found.log}\n")
         return found
 
     return await asyncio.gather(*(one(number) for number in range(times)))

@@ -43,7 +43,8 @@ _GROUPS = (
     ("Engines", "kuaimei_(queue|asr|llm|clause)"),
     ("The beautiful tier", "kuaimei_(hq|models)"),
     ("Analysis", "kuaimei_anal"),
-    ("Store", "kuaimei_store"),
+    ("Store", "kuaimei_(store|disk)"),
+    ("Background tasks", "kuaimei_task"),
     ("Who was turned away", "kuaimei_refused"),
 )
 
@@ -74,7 +75,8 @@ def _families() -> list[list[str]]:
     """Name of each and what is said of it, as a server shows them that has everything."""
     tier = SimpleNamespace(counts=Counts(), residency=SimpleNamespace(counters=Counters(), taken_mb=0.0))
     room = SimpleNamespace(counts=AnalysisCounts())
-    metrics = Metrics((Lane("cores", 1),), cast(Any, tier), cast(Any, room), Refusals())
+    tasks = cast(Any, SimpleNamespace(failures={"jobs": 0}))
+    metrics = Metrics((Lane("cores", 1),), cast(Any, tier), cast(Any, room), Refusals(), tasks)
     metrics.unanalysed(0)
     return [
         [

@@ -393,19 +393,21 @@ async def open_voices(settings: Settings, *, learning: bool = False) -> AsyncIte
         jobs = partial(store.run_jobs, library.jobs, transcribe=transcriber, apart=library.apart)
         tasks.start("jobs", jobs)
         if learning:
-            await enter(making_learnable(library, after_s=0.0))
+            await enter(making_learnable(library, tasks, after_s=0.0))
         yield library
 
 
 @asynccontextmanager
-async def making_learnable(library: VoiceLibrary, **timing: float) -> AsyncIterator[None]:
+async def making_learnable(library: VoiceLibrary, tasks: Supervisor, **timing: float) -> AsyncIterator[None]:
     """Have the environment for learning made in the background, then the voices learned that wait for it.
 
     Args:
+        tasks: Told of what fails.
         timing: Of `LearningEnvironment.keep`.
     """
     room = library.room
     async with Supervisor() as supervisor:
+        tasks.include(supervisor)
         keep = partial(room.environment.keep, library.upkeep.take_up, useless=room.lack, **timing)
         supervisor.start("environment for learning voices", keep)
         yield

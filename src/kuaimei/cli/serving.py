@@ -56,7 +56,7 @@ async def run(settings: Settings, database: DatabaseStart, watch: StartWatch) ->
         is_open = asyncio.Event()
         application = partial(create_app, entrance=entrance, refusals=refusals)
         living = asyncio.ensure_future(
-            _live(settings, database, watch, door, application, serving, address, is_open)
+            _live(settings, database, watch, door, application, serving, address, is_open, secure)
         )
 
         def stop() -> None:
@@ -84,6 +84,7 @@ async def _live(
     serving: "asyncio.Future[None]",
     address: str,
     is_open: asyncio.Event,
+    secure: Https | None,
 ) -> None:
     """Open the house behind ``door``, tell what is in it, and keep it open while it is served."""
 
@@ -95,6 +96,8 @@ async def _live(
     async with opening as house, door.opened(application(house)):
         watch.close()
         is_open.set()
+        if secure is not None:
+            house.tasks.include(secure.tasks)
         for source in house.loaded:
             console.note(_loaded(source))
         kept = house.store.describe() if house.store is not None else "nothing said is kept"
@@ -104,7 +107,7 @@ async def _live(
             await asyncio.shield(serving)
             return
         house.voices.room.environment.changed.append(_EnvironmentLog().note)
-        async with making_learnable(house.voices):
+        async with making_learnable(house.voices, house.tasks):
             await asyncio.shield(serving)
 
 

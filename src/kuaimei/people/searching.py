@@ -16,9 +16,9 @@ _WORD: Final = re.compile(rb"[A-Za-z0-9_-]{4,}")
 _PIECE: Final = 1 << 20
 """Bytes read at a time; what lies across the border of two pieces is found as well."""
 _OVERLAP: Final = 4096
-_LEFT_OUT: Final = ("models", "postgres/data")
-"""Weights, which nobody's words are in; and the database's own files, which were asked as tables: what was
-deleted is overwritten in them only by and by."""
+_LEFT_OUT: Final = ("models", "learning-environment", "postgres/data")
+"""Weights and packages, which nobody's words are in; and the database's own files, which were asked as
+tables: what was deleted is overwritten in them only by and by."""
 _SOUND: Final = frozenset({".flac", ".pcm", ".npy", ".npz", ".onnx", ".wav", ".mp3"})
 """Of these the names are looked at; no text is in them."""
 

@@ -137,6 +137,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     store = app.state.house.store
     people, keys = (None, None) if store is None else (store.people, store.keys)
     async with Supervisor() as supervisor:
+        app.state.house.tasks.include(supervisor)
         async with app.state.entrance.following(people, keys, supervisor):
             supervisor.start("forgetting", app.state.leaving.tend)
             yield

@@ -33,7 +33,7 @@ class Archive:
         """The newest first.
 
         Args:
-            limit: At most this many, up to 500.
+            limit: At most this many, up to 501: a page and one that tells that there are more.
             before: Only what began before this session: the last of the page before, deleted since or not.
             search: Only those named so or in which this was said by either side, whatever the case.
             owner: Only this person's.
@@ -42,7 +42,7 @@ class Archive:
             StoreError: If the database is away.
         """
         async with self._database.browse() as connection:
-            query = queries.sessions(max(1, min(limit, 500)), before, search, owner)
+            query = queries.sessions(max(1, min(limit, 501)), before, search, owner)
             found = await connection.execute(query)
             return [Session(**row._mapping) for row in found]
 

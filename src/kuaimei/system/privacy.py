@@ -11,16 +11,19 @@ from typing import Final
 __all__ = ["close_to_others", "close_umask", "make_home", "open_to_others"]
 
 _FOR_OTHERS: Final = 0o077
-_SHARED: Final = frozenset({"models", ".venv-clone"})
+_SHARED: Final = frozenset({"models", "learning-environment"})
 """Weights and programs are no secrets: accounts may share them, and whoever put them there decides."""
 _OWN: Final = frozenset(
     {
         "analysis",
         "cache",
+        "https",
+        "key",
         "kuaimei.toml",
         "learning",
         "lexicon.toml",
         "postgres",
+        "postgres.lock",
         "recordings",
         "run",
         "runtime.json",

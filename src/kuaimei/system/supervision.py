@@ -30,16 +30,28 @@ class Supervisor:
         self._failures: Counter[str] = Counter()
         self._failing: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._included: list[Supervisor] = []
 
     @property
     def failures(self) -> Mapping[str, int]:
         """How often each task has failed, by its name; 0 for those that never did."""
-        return {name: self._failures[name] for name in self._tasks}
+        found = {name: self._failures[name] for name in self._tasks}
+        for other in self._included:
+            found.update(other.failures)
+        return found
 
     @property
     def failing(self) -> frozenset[str]:
         """Names of tasks that failed and have not run for a minute since."""
-        return frozenset(self._failing)
+        return frozenset(self._failing).union(*(other.failing for other in self._included))
+
+    def include(self, other: "Supervisor") -> None:
+        """Tell of the failures of ``other``'s tasks, too, which live for a shorter or longer time than these.
+
+        Args:
+            other: Its tasks have other names than those here.
+        """
+        self._included.append(other)
 
     def start(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
         """Run ``work()`` in the background.

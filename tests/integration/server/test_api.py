@@ -60,6 +60,8 @@ async def test_sessions_are_listed_page_by_page(http: httpx.AsyncClient) -> None
     assert first["has_more"]
     rest = (await http.get("/api/sessions", params={"before": "sess_1"})).json()
     assert [s["id"] for s in rest["data"]] == ["sess_0"]
+    whole = (await http.get("/api/sessions", params={"limit": 3})).json()
+    assert (len(whole["data"]), whole["has_more"]) == (3, False)
     found = (await http.get("/api/sessions", params={"search": "第1個"})).json()
     assert [s["title"] for s in found["data"]] == ["第1個問題"]
     assert code(await http.get("/api/sessions", params={"limit": 0})) == (400, "invalid_value")
@@ -69,6 +71,10 @@ async def test_a_session_is_read_and_deleted(http: httpx.AsyncClient) -> None:
     assert (await http.get("/api/sessions/sess_1")).json()["object"] == "kuaimei.session"
     said = (await http.get("/api/sessions/sess_1/utterances")).json()["data"]
     assert [u["transcript"] for u in said] == ["第1個問題", "回答"]
+    for limit, more in ((1, True), (2, False)):
+        for part in ("utterances", "analysis"):
+            page = (await http.get(f"/api/sessions/sess_1/{part}", params={"limit": limit})).json()
+            assert (len(page["data"]), page["has_more"]) == (limit, more)
     turns = (await http.get("/api/sessions/sess_1/turns")).json()["data"]
     assert turns[0]["timings"] == {"first_audio_ms": 900.0}
     assert (await http.get(said[0]["audio"])).content == SOUND

@@ -17,6 +17,7 @@ from kuaimei.dialogue.events import SpeechStarted, TurnEnded
 from kuaimei.errors import AudioError, Conflict, NotFound
 from kuaimei.settings import Settings
 from kuaimei.store.retention import Retention
+from kuaimei.system.supervision import Supervisor
 from kuaimei.voices import upkeep
 from kuaimei.voices.enrolment import ReferenceRefused
 from kuaimei.voices.environment import keeper
@@ -376,7 +377,7 @@ async def test_one_that_came_before_the_environment_waits_for_it_and_then_is_lea
         # Nobody is making it yet.
         assert early.learning.state == "unavailable"
         assert "kuaimei setup" in (early.learning.error or "")
-        async with making_learnable(house.library, after_s=0.0):
+        async with making_learnable(house.library, Supervisor(), after_s=0.0):
             await begun.wait()
             voice = await house.add()
             for one in (early, voice):
@@ -407,7 +408,7 @@ async def test_given_up_for_lack_of_the_environment_it_is_taken_up_when_that_com
         assert "SLIM=1" in (voice.learning.error or "")
     async with (
         living(settings, python="", environment="cpu", learn="style") as house,
-        making_learnable(house.library, after_s=0.0),
+        making_learnable(house.library, Supervisor(), after_s=0.0),
     ):
         await house.until(voice.id, lambda v: v.learning.state == "done")
 

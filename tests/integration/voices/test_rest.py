@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from kuaimei.settings import Settings
+from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.environment import keeper
 from kuaimei.voices.environment.process import Making
 from kuaimei.wiring import making_learnable
@@ -165,7 +166,7 @@ async def test_while_the_environment_is_made_its_progress_is_told(
     monkeypatch.setattr(keeper, "run_making", make)
     async with (
         served(settings, python="", environment="cpu") as (house, client),
-        making_learnable(house.library, after_s=0.0),
+        making_learnable(house.library, Supervisor(), after_s=0.0),
     ):
         await begun.wait()
         body = (await client.get("/api/voices/learning")).json()

@@ -54,6 +54,21 @@ async def test_a_task_that_runs_for_a_minute_has_recovered() -> None:
 
 
 @virtually
+async def test_what_fails_elsewhere_is_told_of_where_it_is_included() -> None:
+    async def fail() -> None:
+        raise OSError
+
+    async with Supervisor() as server, Supervisor() as lifespan:
+        server.include(lifespan)
+        lifespan.start("people", fail)
+        server.start("jobs", asyncio.Event().wait)
+        await asyncio.sleep(0.1)
+        assert server.failing == {"people"}
+        assert server.failures == {"people": 1, "jobs": 0}
+        assert lifespan.failures == {"people": 1}
+
+
+@virtually
 async def test_after_a_steady_hour_the_first_delay_is_short_again() -> None:
     begun: list[float] = []
 

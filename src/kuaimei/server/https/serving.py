@@ -36,12 +36,14 @@ class Https:
         addresses: Where it can be reached, the best first.
         pages: Addresses of the page that gives the certificate, the best first; empty: there is none.
         fingerprint: SHA-256 of the authority's certificate, for people to compare.
+        tasks: What goes on for it in the background.
     """
 
     context: ssl.SSLContext
     addresses: tuple[str, ...]
     pages: tuple[str, ...]
     fingerprint: str
+    tasks: Supervisor
 
     def told(self) -> str:
         """What somebody needs to know whose phone is to trust this server, in a few lines."""
@@ -99,6 +101,7 @@ async def open_https(settings: Settings, listening: socket.socket) -> AsyncItera
                 tuple(_addresses("https", certificate, server, port)),
                 pages,
                 certificate.authority.fingerprint(),
+                background,
             )
 
 

@@ -67,7 +67,7 @@ async def get_session_analysis(
             page = await spoken_session(store, found, said[start : start + PAGE], enabled=enabled)
             rows += await asyncio.to_thread(lambda page=page: list(lines(page)))  # type: ignore[misc]
         return await asyncio.to_thread(sheet_response, f"{session}.csv", COLUMNS, rows)
-    utterances = await page_of(store, session, limit, after)
+    utterances, more = await page_of(store, session, limit, after)
     spoken = await spoken_session(store, found, utterances, enabled=enabled)
     person = Group(owner, session, str(found.client.get("person", "")), "user", "")
     points = await store.peers.newest(person)
@@ -75,7 +75,7 @@ async def get_session_analysis(
         lambda: {
             "object": "list",
             "data": spoken,
-            "has_more": len(utterances) == limit,
+            "has_more": more,
             "usual": usual(points),
             "usual_utterances": len(points),
         }

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
@@ -30,6 +30,8 @@ __all__ = [
     "utterance_body",
 ]
 
+T = TypeVar("T")
+
 router = APIRouter(prefix="/api/sessions")
 
 TITLE_LIMIT = 200
@@ -53,18 +55,29 @@ async def owned(store: Archive, session: str, owner: str) -> Session:
     return found
 
 
-async def page_of(store: Archive, session: str, limit: int, after: str | None) -> Sequence[Utterance]:
-    """At most ``limit`` utterances of a session that come after the one of the id ``after``.
+def page_and_more(found: Sequence[T], limit: int) -> tuple[Sequence[T], bool]:
+    """What of ``found`` is a page of ``limit``, and whether there is more.
+
+    Args:
+        found: One more than the page was asked for, if there is one more.
+    """
+    return found[:limit], len(found) > limit
+
+
+async def page_of(
+    store: Archive, session: str, limit: int, after: str | None
+) -> tuple[Sequence[Utterance], bool]:
+    """At most ``limit`` utterances of a session that come after the one of the id ``after``; are there more?
 
     Raises:
         NotFound: If that one is not in this session (any more): the listing is to be begun anew.
     """
     if after is None:
-        return await store.utterances(session, limit)
+        return page_and_more(await store.utterances(session, limit + 1), limit)
     last = await store.utterance(after)
     if last.session_id != session:
         raise NotFound(f"no utterance {after} is kept in this session; list it from its beginning")
-    return await store.utterances(session, limit, after=last)
+    return page_and_more(await store.utterances(session, limit + 1, after=last), limit)
 
 
 async def owned_utterance(store: Archive, utterance: str, owner: str) -> tuple[Utterance, Session]:
@@ -123,13 +136,10 @@ async def list_sessions(
     search: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """The newest first; ``before`` is the last id of the page before, ``search`` words that were said."""
-    found = await store.sessions(limit, before=before, search=search, owner=owner)
+    sessions = await store.sessions(limit + 1, before=before, search=search, owner=owner)
+    found, more = page_and_more(sessions, limit)
     return await in_json(
-        lambda: {
-            "object": "list",
-            "data": [_body(session) for session in found],
-            "has_more": len(found) == limit,
-        }
+        lambda: {"object": "list", "data": [_body(session) for session in found], "has_more": more}
     )
 
 
@@ -145,13 +155,9 @@ async def list_utterances(
 ) -> Response:
     """What was said in it, by either side, in order; ``after`` is the last id of the page before."""
     await owned(store, session, owner)
-    found = await page_of(store, session, limit, after)
+    found, more = await page_of(store, session, limit, after)
     return await in_json(
-        lambda: {
-            "object": "list",
-            "data": [utterance_body(one) for one in found],
-            "has_more": len(found) == limit,
-        }
+        lambda: {"object": "list", "data": [utterance_body(one) for one in found], "has_more": more}
     )
 
 
@@ -165,8 +171,8 @@ async def list_turns(
 ) -> Response:
     """Timings and failures of its turns, in order; ``after`` is the last number of the page before."""
     await owned(store, session, owner)
-    found = await store.turns(session, limit, after=after)
-    return await in_json(lambda: {"object": "list", "data": found, "has_more": len(found) == limit})
+    found, more = page_and_more(await store.turns(session, limit + 1, after=after), limit)
+    return await in_json(lambda: {"object": "list", "data": found, "has_more": more})
 
 
 @router.get("/{session}/export", response_model=None)
