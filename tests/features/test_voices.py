@@ -17,6 +17,7 @@ from kuaimei.audio.pcm import from_float, to_float
 from kuaimei.dialogue.events import SpeechStarted
 from kuaimei.errors import NotFound
 from kuaimei.settings import Settings
+from kuaimei.system.supervision import Supervisor
 from kuaimei.voices import jobs
 from kuaimei.voices.environment import keeper
 from kuaimei.voices.environment.places import places
@@ -459,7 +460,7 @@ async def _making(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         return "done"
 
     monkeypatch.setattr(keeper, "run_making", make)
-    async with making_learnable(world.note.house.library, after_s=0.0):
+    async with making_learnable(world.note.house.library, Supervisor(), after_s=0.0):
         await begun.wait()
         yield finish
 
