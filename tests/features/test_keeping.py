@@ -1,25 +1,34 @@
 """Epic 3, first half: what was said is kept."""
 
+import asyncio
 import hashlib
 import io
+import os
 import signal
+import sys
 import zipfile
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import numpy as np
+import pytest
 from pytest_bdd import given, parsers, scenarios, then, when
 from sqlalchemy import func, select
 
-from kuaimei.settings import Settings
+from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, Transcript, Utterance, open_store, tables
 from tests.features.real_house import RealHouse
 from tests.features.world import World
 from tests.integration.server.talking import talking
+from tests.integration.store.deleting import WORDS, Life
+from tests.integration.store.searching import database_hits, file_hits
 from tests.integration.store.talking import FRAME, eventually, hear, recording, run_jobs, sound
 from tests.integration.store.test_recovery import on_disk, reached, victim
+from tests.integration.store.test_retention import Time, said
 from tests.integration.store.victim import HEARD
 
 scenarios("keeping.feature")
@@ -223,6 +232,147 @@ def _(world: World) -> None:
             }
 
     assert {name: count for name, count in world.run(rows()).items() if count} == {}
+
+
+@given("有一段存著錄音、分析與評分的對話")
+def _(world: World, settings: Settings) -> None:
+    world.note.settings = settings.model_copy(update={"rendering": RenderingSettings()})  # with both tiers
+
+
+ROOT = Path(__file__).parents[2]
+IN_THE_MIDDLE = "11"
+"""One of the more than twenty moments at which a deletion waits for the database or the disk."""
+
+
+@given("刪除它的程序做到一半被強制結束")
+def _(world: World) -> None:
+    settings: Settings = world.note.settings
+
+    async def killed() -> None:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.integration.store.deleting"),
+            *(str(settings.home), settings.store.database_url, "session", IN_THE_MIDDLE),
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
+            cwd=ROOT,
+        )
+        told, _ = await process.communicate()
+        world.note.life = Life(*told.decode().splitlines()[0].split())
+        assert process.returncode == -signal.SIGKILL, told
+
+    world.run(killed())
+    # It was asked for, and it is not done.
+    assert "deletions" in database_hits(settings.store.database_url, world.note.life.session)
+    assert file_hits(settings.home, world.note.life.session)
+
+
+@then("資料夾和資料庫裡都找不到那段對話")
+def _(world: World) -> None:
+    settings: Settings = world.note.settings
+    life: Life = world.note.life
+    said_of_it = (life.session, life.user, life.reply, *WORDS[:4])
+    assert file_hits(settings.home, *said_of_it) == []
+    assert database_hits(settings.store.database_url, *said_of_it) == []
+
+
+# Kept for so long, and where there is room.
+
+
+async def _expired(world: World) -> int:
+    """As the store does it by itself every hour; how many went."""
+    store: Store = world.note.store
+    gone: int = await store.maintenance.expire()
+    return gone
+
+
+@given("保存 30 天的系統裡，有一段不再說話的對話，和一段每 20 天說一次的")
+def _(world: World, settings: Settings) -> None:
+    kept = settings.store.model_copy(update={"retention_days": 30.0})
+    settings = world.note.settings = settings.model_copy(update={"store": kept})
+    store: Store = world.enter(open_store(settings))
+    time = Time()
+    store.maintenance.retention = time.retention(store)
+    world.note.store, world.note.time = store, time
+    world.run(said(store, time, "sess_silent", "sess_going_on"))
+
+
+@when("又過了 31 天")
+def _(world: World) -> None:
+    async def lived() -> None:
+        time: Time = world.note.time
+        for day in range(31):
+            time.passes(1)
+            if day == 20:
+                assert await _expired(world) == 0
+                await said(world.note.store, time, "sess_going_on")
+            await world.note.store.maintenance.retention.now()
+        world.note.gone = await _expired(world)
+
+    world.run(lived())
+
+
+@then("不再說話的那段不見了，資料夾和資料庫裡都找不到")
+def _(world: World) -> None:
+    settings: Settings = world.note.settings
+    assert world.note.gone == 1
+    assert file_hits(settings.home, "sess_silent") == []
+    assert database_hits(settings.store.database_url, "sess_silent") == []
+
+
+async def _ids(store: Store) -> set[str]:
+    return {session.id for session in await store.sessions()}
+
+
+@then("還在說的那段留著")
+def _(world: World) -> None:
+    assert world.run(_ids(world.note.store)) == {"sess_going_on"}
+
+
+@when("時鐘忽然跳到 2099 年，過了 23 小時")
+def _(world: World) -> None:
+    async def jumped() -> None:
+        time: Time = world.note.time
+        await _expired(world)
+        time.wall = datetime(2099, 1, 1, tzinfo=UTC)
+        for _ in range(23):
+            time.running_s += 3600.0
+            assert await _expired(world) == 0
+
+    world.run(jumped())
+
+
+@then("兩段對話都還在")
+def _(world: World) -> None:
+    assert world.run(_ids(world.note.store)) == {"sess_silent", "sess_going_on"}
+
+
+@given("磁碟只剩 100 MB")
+def _(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = SimpleNamespace(free=100 * 2**20)
+    monkeypatch.setattr("kuaimei.store.space.shutil.disk_usage", lambda path: left)
+    world.note.served, world.note.store = world.serve_keeping(settings)
+    world.note.store.space.look()
+
+
+@then("那段對話裡有兩句文字，都沒有錄音")
+def _(world: World, settings: Settings) -> None:
+    async def listed() -> list[tuple[str | None, bool]]:
+        store: Store = world.note.store
+        assert await store.settle()
+        (session,) = await store.sessions()
+        return [(one.transcript, one.sha256 is None) for one in await store.utterances(session.id)]
+
+    heard, answered = world.run(listed())
+    assert heard == ("你好嗎", True)
+    assert answered[0]
+    assert answered[1]
+    assert _recordings(settings.home) == []
+
+
+@then("監控系統看得到磁碟滿了，但系統還能用")
+def _(world: World) -> None:
+    answer = world.http(world.note.served).get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["disk"]) == (200, "full")
 
 
 @given("系統設定為什麼都不保存")

@@ -1,23 +1,44 @@
 """Epic 7: nothing leaves, and nobody comes in."""
 
+import asyncio
 import base64
 import json
 import re
 import shutil
+import signal
+import socket
+import ssl
+import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from openai import AsyncOpenAI
 from pydantic import ValidationError
 from pytest_bdd import given, parsers, scenarios, then, when
+from websockets.asyncio.client import connect
 
+from kuaimei.people.entrance import Entrance
+from kuaimei.people.keys import is_key
+from kuaimei.server import create_app, make_server
+from kuaimei.server.https.authority import open_authority
+from kuaimei.server.https.names import Names
+from kuaimei.server.https.serving import Https, open_https, with_own_names
+from kuaimei.server.listening import listen
 from kuaimei.settings import ServerSettings, Settings
+from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.postmaster import find_postmaster
 from tests.features.real_house import RealHouse
 from tests.features.world import World
-from tests.integration.server.serving import KEY
+from tests.integration.cli.test_serving import Server
+from tests.integration.cli.test_serving import serving as started
+from tests.integration.server.serving import KEY, TestHouse, eventually, make_settings, serving
 from tests.integration.server.talking import Talk, b64, question
 
 scenarios("on_premises.feature")
@@ -63,9 +84,75 @@ def _(world: World) -> None:
 # Who may come in.
 
 
-@given("設定監聽所有位址，但沒有金鑰")
+@pytest.fixture
+def new_machine(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Surroundings of the command where nothing was ever started; light models, so that it comes soon."""
+    home = tmp_path / "home"
+    home.mkdir(0o700)
+    (home / "models").symlink_to(Settings().weights_dir)
+    kept = {name: value for name, value in environment.items() if name != "KUAIMEI_SERVER__OPEN"}
+    light = {"KUAIMEI_ASR": "whisper-base", "KUAIMEI_ENGINES__TTS_RUNTIME": "onnxruntime"}
+    yield {**kept, **light, "KUAIMEI_HOME": str(home), "KUAIMEI_VOICE": "zf_xiaoyi"}
+    EmbeddedPostgres(home / "postgres", Path(environment["KUAIMEI_STORE__DATABASE_DIR"])).delete()
+
+
+@pytest.fixture
+def first(new_machine: dict[str, str]) -> Iterator[Server]:
+    """The first start on it."""
+    with started(new_machine) as server:
+        yield server
+
+
+@given("一臺從來沒有啟動過的機器")
+def _(world: World, new_machine: dict[str, str]) -> None:
+    world.note.home = Path(new_machine["KUAIMEI_HOME"])
+    assert not (world.note.home / "key").exists()
+
+
+@when("啟動系統")
+def _(world: World, first: Server) -> None:
+    world.note.server = first
+
+
+@then("印出的網址帶著剛做好的金鑰，只有執行系統的帳號讀得到它")
 def _(world: World) -> None:
-    world.note.server = {"host": "0.0.0.0", "open": True}
+    world.note.address, _, world.note.key = world.note.server.url.partition("/#key=")
+    assert is_key(world.note.key)
+    file: Path = world.note.home / "key"
+    assert file.read_text().strip() == world.note.key
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@then("用那把金鑰進得來，沒有它就進不來")
+def _(world: World) -> None:
+    shown = {"Authorization": f"Bearer {world.note.key}"}
+    for path in ("/api/me", "/api/sessions", "/v1/models", "/metrics"):
+        assert httpx.get(world.note.address + path).status_code == 401
+        assert httpx.get(world.note.address + path, headers=shown).status_code == 200
+
+
+@when("停止系統")
+def _(world: World) -> None:
+    world.note.server.process.send_signal(signal.SIGTERM)
+
+
+@then("它正常結束，資料庫也停了")
+def _(world: World) -> None:
+    assert world.note.server.process.wait(60) == 0
+    assert find_postmaster(world.note.home / "postgres" / "data") is None
+
+
+OPEN: dict[str, dict[str, Any]] = {
+    "監聽所有位址": {"host": "0.0.0.0"},
+    "用別的名字回答": {"allowed_hosts": ("voice.example",)},
+    "設一把金鑰": {"api_key": KEY},
+}
+
+
+@given(parsers.parse("設定不用金鑰，卻又{what}"))
+def _(world: World, what: str) -> None:
+    ServerSettings(open=True)  # which may be had
+    world.note.server = {"open": True, **OPEN[what]}
 
 
 @when("檢查設定")
@@ -75,9 +162,41 @@ def _(world: World) -> None:
     world.note.told = str(refused.value)
 
 
-@then("設定被拒絕，說明要設 KUAIMEI_SERVER__API_KEY")
+@then("設定被拒絕，說明金鑰與 KUAIMEI_SERVER__OPEN 的關係")
 def _(world: World) -> None:
-    assert "KUAIMEI_SERVER__API_KEY" in world.note.told
+    assert "KUAIMEI_SERVER__OPEN" in world.note.told
+    assert "key" in world.note.told.lower()
+
+
+@given("系統監聽所有位址，沒有設定金鑰")
+def _(world: World, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, server=ServerSettings(host="0.0.0.0", port=0))
+    house = TestHouse(settings=settings)
+    served = world.enter(serving(house, entrance=Entrance.of_machine(settings)))
+    world.note.http = world.http(served)
+    shown = {"Authorization": f"Bearer {(tmp_path / 'key').read_text().strip()}"}
+    world.note.keyed = world.http(served, headers=shown)
+
+
+@then("帶本機那把金鑰的要求得到回答")
+def _(world: World) -> None:
+    assert world.note.keyed.get("/v1/models").status_code == 200
+
+
+@given("系統設定不用金鑰")
+def _(world: World) -> None:
+    world.note.http = world.http(world.serve())
+
+
+@then("本機的要求得到回答")
+def _(world: World) -> None:
+    assert world.note.http.get("/v1/models").status_code == 200
+
+
+@then("經過代理伺服器的要求被拒絕")
+def _(world: World) -> None:
+    answer = world.note.http.get("/v1/models", headers={"X-Forwarded-For": "192.168.1.77"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "proxy_not_allowed")
 
 
 @given("系統設了金鑰")
@@ -137,45 +256,6 @@ CODES = {"來自別的網站": "origin_not_allowed", "不是自己的名字": "h
 def _(world: World, reason: str) -> None:
     assert world.note.answer.status_code in {403, 421}
     assert world.note.answer.json()["error"]["code"] == CODES[reason]
-
-
-# Somebody else's.
-
-
-@given("保存著一段別人的對話")
-def _(world: World, settings: Settings) -> None:
-    served, store = world.serve_keeping(settings)
-    somebody = world.run(store.people.add("別人"))
-    world.note.session = world.run(store.create_session(owner=somebody.id))
-    world.note.http = world.http(served)
-
-
-WAYS: dict[str, tuple[str, str]] = {
-    "讀": ("GET", ""),
-    "匯出": ("GET", "/export"),
-    "分析": ("GET", "/analysis"),
-    "改名": ("PATCH", ""),
-    "刪除": ("DELETE", ""),
-}
-
-
-@when(parsers.parse("小美{what}那段對話"))
-def _(world: World, what: str) -> None:
-    method, rest = WAYS[what]
-    more: dict[str, Any] = {"json": {"title": "我的"}} if method == "PATCH" else {}
-    world.note.answers = [
-        world.note.http(method, f"/api/sessions/{session}{rest}", **more)
-        for session in (world.note.session, "sess_nowhere")
-    ]
-
-
-@then("得到的回答和不存在一樣")
-def _(world: World) -> None:
-    theirs, nowhere = world.note.answers
-    assert theirs.status_code == nowhere.status_code == 404
-    told = [a.json()["error"] for a in (theirs, nowhere)]
-    assert told[0]["code"] == told[1]["code"]
-    assert told[0]["message"].replace(world.note.session, "sess_nowhere") == told[1]["message"]
 
 
 # The official client.
@@ -261,10 +341,42 @@ def _(world: World) -> Talk:
     return world.talk(world.serve())
 
 
+def _typed(text: str) -> str:
+    content = [{"type": "input_text", "text": text}]
+    item = {"type": "message", "role": "user", "content": content}
+    return json.dumps({"type": "conversation.item.create", "item": item})
+
+
+MESSAGES = {
+    "不完整的 JSON": "{",
+    "不認得的事件": json.dumps({"type": "make.coffee"}),
+    "半個字元": _typed("你\ud83d好"),
+    "含 NUL 的文字": _typed("你\x00好"),
+}
+
+
+@given("小美連上保存對話的系統", target_fixture="talk")
+def _(world: World, settings: Settings) -> Talk:
+    served, world.note.store = world.serve_keeping(settings)
+    return world.talk(served)
+
+
+@then("之後說的都保存了，沒有一句在等")
+def _(world: World) -> None:
+    async def kept() -> list[str | None]:
+        store = world.note.store
+        assert await store.settle()
+        statistics = await store.statistics()
+        assert (statistics.unsaved, statistics.failures, statistics.broken) == (0, 0, 0)
+        (session,) = await store.sessions()
+        return [one.transcript for one in await store.utterances(session.id) if one.speaker == "user"]
+
+    assert world.run(kept()) == ["你好嗎"]
+
+
 @when(parsers.parse("她的程式送出{what}"))
 def _(world: World, talk: Talk, what: str) -> None:
-    text = {"不完整的 JSON": "{", "不認得的事件": json.dumps({"type": "make.coffee"})}[what]
-    world.run(talk.socket.send(text))
+    world.run(talk.socket.send(MESSAGES[what]))
 
 
 @then(parsers.parse("她收到錯誤「{code}」"))
@@ -300,6 +412,119 @@ def _(world: World) -> None:
 def _(world: World, talk: Talk) -> None:
     world.run(talk.ask())
     assert world.run(talk.until("response.done"))["response"]["status"] == "completed"
+
+
+# HTTPS by an authority of its own.
+
+
+@asynccontextmanager
+async def _secure(settings: Settings) -> AsyncIterator[tuple[Https, int]]:
+    """As ``kuaimei serve --https`` does it; and where it listens."""
+    settings = with_own_names(settings)
+    with listen(settings.server) as listening:
+        async with open_https(settings, listening) as secure:
+            server = make_server(create_app(TestHouse(settings=settings)), settings.server, secure.context)
+            running = asyncio.ensure_future(server.serve(sockets=[listening.dup()]))
+            await eventually(lambda: server.started or running.done())
+            try:
+                yield secure, listening.getsockname()[1]
+            finally:
+                server.should_exit = True
+                await running
+
+
+@given("系統在區域網路上用 HTTPS 啟動")
+def _(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "box")
+    settings = world.note.settings = make_settings(home=tmp_path, https=True, host="0.0.0.0", key=KEY)
+    world.note.secure, world.note.port = world.enter(_secure(settings))
+
+
+@when("手機從憑證頁取得憑證")
+def _(world: World) -> None:
+    page = world.note.secure.pages[0].rpartition(":")[2]
+    pem = httpx.get(f"http://127.0.0.1:{page}/kuaimei.pem").text
+    world.note.certificate = ssl.PEM_cert_to_DER_cert(pem)
+    world.note.trusting = ssl.create_default_context(cadata=pem)
+
+
+@then("它的指紋就是啟動時印出的那一個")
+def _(world: World) -> None:
+    assert sha256(world.note.certificate).hexdigest().upper() in world.note.secure.told().replace(":", "")
+
+
+def _open(world: World, trusting: ssl.SSLContext, path: str, **headers: str) -> httpx.Response:
+    """Ask for it as a phone does that was given the address of box.local."""
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(verify=trusting, trust_env=False) as phone:
+            return await phone.get(
+                f"https://127.0.0.1:{world.note.port}{path}",
+                headers={"Host": f"box.local:{world.note.port}", **headers},
+                extensions={"sni_hostname": "box.local"},
+            )
+
+    return world.run(ask())
+
+
+@then("手機用 box.local 帶著金鑰可以對話")
+def _(world: World) -> None:
+    shown = {"Authorization": f"Bearer {KEY}"}
+    assert _open(world, world.note.trusting, "/v1/models", **shown).status_code == 200
+
+    async def greeted() -> str:
+        conversing = connect(
+            f"wss://box.local:{world.note.port}/v1/realtime",
+            host="127.0.0.1",
+            port=world.note.port,
+            ssl=world.note.trusting,
+            server_hostname="box.local",
+            additional_headers=shown,
+            proxy=None,
+        )
+        async with conversing as conversation:
+            kind: str = json.loads(await conversation.recv())["type"]
+            return kind
+
+    assert world.run(greeted()) == "session.created"
+
+
+@then("沒裝憑證的手機連不上")
+def _(world: World) -> None:
+    with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+        _open(world, ssl.create_default_context(), "/healthz")
+
+
+@then("手機沒有金鑰就進不來")
+def _(world: World) -> None:
+    assert _open(world, world.note.trusting, "/healthz").status_code == 200
+    assert _open(world, world.note.trusting, "/v1/models").status_code == 401
+
+
+@when("有人偷了憑證機構，替 bank.example 簽了一張憑證")
+def _(world: World, tmp_path: Path) -> None:
+    bank, now = Names(("bank.example", "box.local"), ()), datetime.now(UTC)
+    stolen = open_authority(world.note.settings.home / "https", Names((), ()), now)
+    shown = tmp_path / "bank.pem"
+    shown.write_bytes(stolen.issue(bank, now))
+    world.note.shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    world.note.shown.load_cert_chain(shown)
+
+
+@then("手機不相信那張憑證")
+def _(world: World) -> None:
+    async def deceived() -> None:
+        async def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        async with await asyncio.start_server(met, "127.0.0.1", 0, ssl=world.note.shown) as bank:
+            port = bank.sockets[0].getsockname()[1]
+            await asyncio.open_connection(
+                "127.0.0.1", port, ssl=world.note.trusting, server_hostname="bank.example"
+            )
+
+    with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree violation"):
+        world.run(deceived())
 
 
 # Weights.

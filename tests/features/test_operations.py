@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import re
+import signal
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +14,13 @@ from pytest_bdd import given, parsers, scenarios, then, when
 from websockets.exceptions import ConnectionClosed
 
 from kuaimei.errors import EngineError
+from kuaimei.settings import Settings
+from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.postmaster import find_postmaster
+from kuaimei.system.supervision import Supervisor
 from tests.fakes import FakeLanguageModel, silence
 from tests.features.world import World
-from tests.integration.server.serving import MemoryArchive, quick_engines
+from tests.integration.server.serving import MemoryArchive, eventually, quick_engines
 from tests.integration.server.talking import Talk, b64, wire
 
 scenarios("operations.feature")
@@ -23,7 +30,37 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @given("系統已經啟動，資料庫可用")
 def _(world: World) -> None:
-    world.note.http = world.http(world.serve(store=MemoryArchive()))
+    world.note.served = world.serve(store=MemoryArchive())
+    world.note.http = world.http(world.note.served)
+
+
+@given(parsers.parse("背景工作「{task}」一再失敗"))
+def _(world: World, task: str, request: pytest.FixtureRequest) -> None:
+    tasks: Supervisor = world.note.served.house.tasks
+
+    async def fail() -> None:
+        raise RuntimeError("broken")
+
+    async def failing() -> None:
+        tasks.start(task, fail)
+        await eventually(lambda: task in tasks.failing)
+
+    request.addfinalizer(lambda: world.run(tasks.close()))
+    world.run(failing())
+
+
+@then(parsers.parse("它說壞的是「{task}」，並且{usable}"))
+def _(world: World, task: str, usable: str) -> None:
+    status, state = {"還能用": (200, "degraded"), "不能用": (503, "unavailable")}[usable]
+    told = world.note.ready.json()
+    assert (world.note.ready.status_code, told["checks"]["tasks"]) == (status, state)
+    assert told["failing"] == [task]
+
+
+@then(parsers.parse("指標裡有「{task}」失敗的次數"))
+def _(world: World, task: str) -> None:
+    told = world.note.http.get("/metrics").text
+    assert re.search(rf'kuaimei_task_failures_total{{task="{task}"}} [1-9]', told)
 
 
 @given("系統已經啟動，資料庫不見了")
@@ -219,3 +256,90 @@ def _(world: World) -> None:
     other = world.talk(world.note.served)
     world.run(other.send("response.create"))
     assert world.run(other.until("response.done"))["response"]["status"] == "completed"
+
+
+# Starting, stopping, growing.
+
+
+@pytest.fixture
+def new_folder(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Surroundings of the command with a data folder in which nothing was started, beside its weights."""
+    home = tmp_path / "home"
+    home.mkdir(0o700)
+    (home / "models").symlink_to(Settings().weights_dir)
+    yield {**environment, "KUAIMEI_HOME": str(home)}
+    EmbeddedPostgres(home / "postgres", Path(environment["KUAIMEI_STORE__DATABASE_DIR"])).delete()
+
+
+SERVE = [sys.executable, "-m", "kuaimei", "serve", "--port", "0"]
+
+
+@given("一個全新的資料夾")
+def _(world: World, new_folder: dict[str, str]) -> None:
+    world.note.surroundings = new_folder
+
+
+@given(parsers.parse("一個全新的資料夾，只准啟動 {seconds} 秒"))
+def _(world: World, new_folder: dict[str, str], seconds: str) -> None:
+    world.note.surroundings = {**new_folder, "KUAIMEI_SERVER__START_TIMEOUT_S": seconds}
+
+
+@when("第一次啟動系統")
+def _(world: World) -> None:
+    world.note.done = subprocess.run(
+        SERVE, env=world.note.surroundings, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+@then("它以失敗結束，說出還在等哪些部分，以及怎麼給它更多時間")
+def _(world: World) -> None:
+    assert world.note.done.returncode == 1
+    assert "not ready after 0.2 s, still waiting for" in world.note.done.stderr
+    assert "KUAIMEI_SERVER__START_TIMEOUT_S" in world.note.done.stderr
+
+
+@then("資料庫也停了")
+def _(world: World) -> None:
+    assert find_postmaster(_database(world)) is None
+
+
+def _database(world: World) -> Path:
+    return Path(world.note.surroundings["KUAIMEI_HOME"], "postgres", "data")
+
+
+@when("載入到一半要系統停止")
+def _(world: World) -> None:
+    with subprocess.Popen(SERVE, env=world.note.surroundings, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        told = []
+        for line in process.stderr:
+            told.append(line)
+            if sum("ready: " in line for line in told) == 1 and "ready: " in line:  # the first of several
+                assert find_postmaster(_database(world)) is not None
+                process.send_signal(signal.SIGINT)
+        world.note.status, world.note.told = process.wait(60), "".join(told)
+
+
+@then("它正常結束，沒有說過準備好了")
+def _(world: World) -> None:
+    assert world.note.status == 0, world.note.told
+    assert "Ready after" not in world.note.told
+
+
+@when("合成引擎說過各種長度之後，再說 15 句長度不同的話")
+def _(world: World) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.features.growing"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=True,
+    )
+    world.note.grown_mb = float(done.stdout)
+
+
+@then("多佔的記憶體在 60 MB 以內")
+def _(world: World) -> None:
+    """Without the bound it is several times as much: see ``tests/features/growing.py``."""
+    assert world.note.grown_mb < 60.0

@@ -1,5 +1,6 @@
 """Epic 5: voices that people lend."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,15 +17,20 @@ from kuaimei.audio.pcm import from_float, to_float
 from kuaimei.dialogue.events import SpeechStarted
 from kuaimei.errors import NotFound
 from kuaimei.settings import Settings
+from kuaimei.system.supervision import Supervisor
 from kuaimei.voices import jobs
+from kuaimei.voices.environment import keeper
+from kuaimei.voices.environment.places import places
+from kuaimei.voices.environment.process import Making
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Voice
+from kuaimei.wiring import making_learnable
 from tests.features.real_house import RealHouse
 from tests.features.world import Http, World
 from tests.integration.enrolment.test_real import MORE, TEXT, at_home
 from tests.integration.server.serving import TestHouse, quick_engines, serving
 from tests.integration.store.talking import sound, take_turn
-from tests.integration.voices.living import Living, audio, kept, living, speech
+from tests.integration.voices.living import Living, audio, install_worker, kept, living, speech
 from tests.unit.voices.signals import chords, echoing, hiss
 
 scenarios("voices.feature")
@@ -434,3 +440,83 @@ def _(world: World) -> None:
 def _(world: World) -> None:
     assert world.note.refused == 3
     assert world.note.http.get(f"/api/voices/{world.note.voice}").json()["name"] == "媽媽"
+
+
+# The environment in which voices are learned.
+
+
+@asynccontextmanager
+async def _making(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Event]:
+    """The environment is half made until the event is set."""
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    async def make(*given: Any) -> str:
+        """Takes until it is told to finish: what is downloaded and installed is not the matter here."""
+        home, _, recipe, _, changed = given
+        changed(Making(0.5, "unpacking the packages", 3))
+        begun.set()
+        await finish.wait()
+        install_worker(places(home, "cpu", recipe).python.parent)
+        return "done"
+
+    monkeypatch.setattr(keeper, "run_making", make)
+    async with making_learnable(world.note.house.library, Supervisor(), after_s=0.0):
+        await begun.wait()
+        yield finish
+
+
+@given("學習環境正在背景準備的系統")
+def _(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    _open(world, settings, learn="style", python="", environment="cpu")
+    world.note.finish = world.enter(_making(world, monkeypatch))
+
+
+@given("設定為不要學習環境的系統")
+def _(world: World, settings: Settings) -> None:
+    _open(world, settings, learn="style", python="", environment="off")
+
+
+@when("小美在這時上傳了一個聲音")
+def _(world: World) -> None:
+    world.note.voice = _upload(world.note.http, audio(2.0, 2.5, 3.0)).json()["id"]
+    world.note.body = world.note.http.until(
+        f"/api/voices/{world.note.voice}", lambda body: body["state"] == "ready"
+    )
+
+
+def _speaks(world: World) -> bool:
+    body = {"input": "你好", "voice": world.note.voice, "response_format": "pcm"}
+    return bool(world.note.http.post("/v1/audio/speech", json=body).status_code == 200)
+
+
+@then("那個聲音可以說話，並說明學習在等什麼")
+def _(world: World) -> None:
+    assert _speaks(world)
+    learning = world.note.body["learning"]
+    assert (learning["state"], learning["error"]) == ("waiting", None)
+    assert "unpacking the packages" in learning["reason"]
+    told = world.note.http.get("/api/voices/learning").json()
+    assert (told["state"], told["progress"]) == ("making", 0.5)
+
+
+@when("學習環境準備好了")
+def _(world: World) -> None:
+    async def finish() -> None:
+        world.note.finish.set()
+
+    world.run(finish())
+
+
+@then("那個聲音學到最後")
+def _(world: World) -> None:
+    path = f"/api/voices/{world.note.voice}"
+    learning = world.note.http.until(path, lambda body: body["learning"]["state"] == "done")["learning"]
+    assert (learning["step"], learning["reason"]) == ("style", None)
+
+
+@then("那個聲音可以說話，並說明是設定為不學")
+def _(world: World) -> None:
+    assert _speaks(world)
+    learning = world.note.body["learning"]
+    assert learning["state"] == "unavailable"
+    assert "SLIM=1" in learning["error"]
