@@ -113,7 +113,8 @@ def install_error_handlers(app: FastAPI) -> None:
         where, *path = first["loc"]
         body = error.body if where == "body" else None
         param = ".".join(field_names(path, body, missing=first["type"] == "missing")) or None
-        message = f"{param}: {first['msg']}" if param else str(first["msg"])
+        told = str(first["msg"]).removeprefix("Value error, ")
+        message = f"{param}: {told}" if param else told
         return JSONResponse(error_body(message, 400, code="invalid_value", param=param), status_code=400)
 
     @app.exception_handler(HTTPException)

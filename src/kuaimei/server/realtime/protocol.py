@@ -277,7 +277,7 @@ def explain(error: ValidationError, body: object, prefix: str = "", skip: int = 
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     path = field_names(first["loc"][skip:], body, missing=first["type"] == "missing")
     param = ".".join([prefix, *path] if prefix else path)[:_PARAM_LIMIT]
-    code = "is missing" if first["type"] == "missing" else str(first["msg"])
+    code = "is missing" if first["type"] == "missing" else str(first["msg"]).removeprefix("Value error, ")
     return param, f"{param}: {code}"
 
 
