@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from kuaimei.errors import NotFound
 from kuaimei.store import due
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.due import Basis
 from kuaimei.store.jobs import Jobs, recency
 from kuaimei.store.records import Speaker
@@ -176,6 +177,7 @@ class Analyses:
             row = (await connection.execute(due.progress(basis, owner))).one()
         return Progress(row.utterances, row.waiting)
 
+    @again_after_deadlock
     async def again(self, owner: str | None = None) -> int:
         """Let everything be due again; what is there can be seen until the new one is made.
 
@@ -199,6 +201,7 @@ class Analyses:
             )
             return await connection.scalar(select(func.count()).select_from(mine.subquery())) or 0
 
+    @again_after_deadlock
     async def begin(self, utterance: str, basis: Basis) -> Assignment | None:
         """Take up the work; None: it is done, or the utterance is gone.
 
@@ -239,6 +242,7 @@ class Analyses:
             basis=basis,
         )
 
+    @again_after_deadlock
     async def keep(self, assignment: Assignment, findings: Findings) -> bool:
         """Keep what came of it, in the place of what was there; False: the utterance is gone.
 
@@ -271,6 +275,7 @@ class Analyses:
             return False
         return True
 
+    @again_after_deadlock
     async def release(self, assignment: Assignment) -> None:
         """It was not the utterance's fault that nothing came of it: the attempt does not count.
 

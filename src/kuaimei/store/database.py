@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from kuaimei.errors import StoreError, Unstorable
 from kuaimei.store.connection import CONNECT_TIMEOUT_S, Connection, patient, with_deadlines
+from kuaimei.store.deadlocks import DEADLOCKS, Deadlock
 from kuaimei.store.embedded import DATABASE_DIR, EmbeddedPostgres
 from kuaimei.store.migrations import HEAD
 
@@ -109,6 +110,7 @@ class Database:
 
         Raises:
             StoreError: If the database is away or refuses.
+            Deadlock: If it ended this in favour of another; see `again_after_deadlock`.
             Unstorable: If it can never hold what it was given.
             IntegrityError: If a row it refers to is not there; the caller knows what that means.
         """
@@ -194,8 +196,13 @@ async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             raise
         raise _unstorable(error) from None
     except (SQLAlchemyError, psycopg.Error, OSError) as error:
-        if (_sqlstate(error) or "")[:2] in _NEVER:
+        state = _sqlstate(error) or ""
+        if state[:2] in _NEVER:
             raise _unstorable(error) from None
+        if state in DEADLOCKS:
+            raise Deadlock(
+                "the database had to end what was asked for in favour of something else"
+            ) from error
         raise StoreError(f"the database refused: {_first_line(error)}") from error
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kuaimei.errors import KuaimeiError
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.ids import check_id
 from kuaimei.store.records import LOCAL
 from kuaimei.store.tables import deletions, erased_voices, sessions, utterances, voices
@@ -121,6 +122,7 @@ class Deletions:
         async with self._database.browse() as connection:
             return await connection.scalar(query) or 0
 
+    @again_after_deadlock
     async def request(self, kind: DeletionKind, subject: str, *, session: str = "") -> Deletion:
         """Make it invisible, and note that it is to be deleted.
 
@@ -148,6 +150,7 @@ class Deletions:
             await connection.execute(_WAITING_JOBS, {"subjects": [subject, *parts.get("utterances", [])]})
         return _deletion(row, existed=existed)
 
+    @again_after_deadlock
     async def withdraw(self, deletion: Deletion) -> None:
         """There was nothing to be deleted: forget that it was asked for.
 
@@ -216,6 +219,7 @@ class Deletions:
         self.finished()
         return True
 
+    @again_after_deadlock
     async def _end(self, deletion: Deletion) -> None:
         """Nothing is left: the note goes, or is kept for a while where something may still arrive."""
         alone = await self._alone()

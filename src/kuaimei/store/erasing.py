@@ -12,6 +12,7 @@ from kuaimei.errors import StoreError
 from kuaimei.store import broken
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.deletions import Deletion, DeletionKind, Step
 from kuaimei.store.jobs import Jobs
 from kuaimei.store.keeper import Keeper
@@ -130,6 +131,7 @@ class Eraser:
         """See `erase_spoken`."""
         return await erase_spoken(self._database, self._blobs, self._tiers)
 
+    @again_after_deadlock
     async def delete_rows(self, deletion: Deletion) -> None:
         """They went with the asking; this is for what was written before everybody had heard of it."""
         table = {"session": sessions, "utterance": utterances, "voice": voices}[deletion.kind]
@@ -185,6 +187,7 @@ class Eraser:
             await self._tiers.cancel(utterance)
 
 
+@again_after_deadlock
 async def erase_spoken(database: Database, blobs: Blobs, tiers: Renderings) -> int:
     """Delete the sound of what was said in erased voices, in both tiers, and what was measured of it.
 

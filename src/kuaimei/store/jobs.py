@@ -20,6 +20,7 @@ from sqlalchemy import TextClause, text
 
 from kuaimei.errors import KuaimeiError, StoreError
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.ids import check_id
 from kuaimei.system.failures import kind_of, trace_of
 
@@ -210,6 +211,7 @@ class Jobs:
         finally:
             await holder.close()
 
+    @again_after_deadlock
     async def _take_up(self) -> None:
         """Begin again what a dead worker was doing."""
         async with self._database.begin() as connection:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from kuaimei.errors import Conflict, NotFound
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.ids import new_id
 from kuaimei.store.people import TELL, Person
 from kuaimei.store.tables import keys, people
@@ -61,6 +62,7 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @again_after_deadlock
     async def add(self, person: str, *, sha256: str, prefix: str, label: str = "") -> Key:
         """Let the person in by a key with that digest.
 
@@ -90,6 +92,7 @@ class Keys:
         async with self._database.begin() as connection:
             return [Key(**row._mapping) for row in await connection.execute(query)]
 
+    @again_after_deadlock
     async def revoke(self, named: str) -> Key:
         """Let nobody in any more by the key of that id or prefix.
 
@@ -127,6 +130,7 @@ class Keys:
                 for row in found
             ]
 
+    @again_after_deadlock
     async def note_use(self, used: Sequence[str]) -> None:
         """The keys of these ids were used just now.
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from kuaimei.errors import Conflict, NotFound, StoreError
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.ids import new_id
 from kuaimei.store.records import LOCAL
 from kuaimei.store.tables import keys, people, sessions, voices
@@ -60,6 +61,7 @@ class People:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @again_after_deadlock
     async def add(self, name: str, role: Role = "member") -> Person:
         """Somebody new.
 
@@ -76,6 +78,7 @@ class People:
             raise Conflict(f"there is somebody called {name!r} already; choose another name")
         return Person(**row._mapping)
 
+    @again_after_deadlock
     async def ensure(self, name: str) -> Person:
         """Whoever has that name; made a member if nobody has.
 
@@ -135,6 +138,7 @@ class People:
         at = None if version is None else func.now()
         return await self._change(person, notice_version=version, notice_accepted_at=at)
 
+    @again_after_deadlock
     async def begin_forgetting(self, person: str, what: Forgetting) -> Person:
         """Remember that what belongs to the person is to be deleted; with ``all`` no key of theirs lets in.
 
@@ -151,6 +155,7 @@ class People:
         agreed = {"notice_version": None, "notice_accepted_at": None}
         return await self._change(person, forgetting=what, forgetting_since=since, **agreed)
 
+    @again_after_deadlock
     async def end_forgetting(self, person: str) -> None:
         """All of it is done: the mark is taken off, or the person is gone.
 
@@ -169,6 +174,7 @@ class People:
         except IntegrityError:
             raise Conflict("something was kept for this person meanwhile; forget them again") from None
 
+    @again_after_deadlock
     async def remove(self, person: str) -> None:
         """The person and their keys, if nothing is kept for them.
 
@@ -256,6 +262,7 @@ class People:
             raise NotFound(f"nobody is called {named[:80]!r}; see: kuaimei people list")
         return Person(**row._mapping)
 
+    @again_after_deadlock
     async def _change(self, person: str, **columns: Any) -> Person:
         query = update(people).where(people.c.id == person).values(**columns).returning(*people.c)
         async with self._database.begin() as connection:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from kuaimei.errors import NotFound
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.ids import new_id
 from kuaimei.store.tables import preferences, renderings, sessions, utterances
 
@@ -103,6 +104,7 @@ class Preferences:
             found: str | None = await connection.scalar(_comparable(owner))
             return found
 
+    @again_after_deadlock
     async def begin(
         self, owner: str, kind: Kind, first: str, second: str, *, swapped: bool, utterance: str | None = None
     ) -> Trial:
@@ -152,6 +154,7 @@ class Preferences:
             raise NotFound(f"no comparison {trial[:80]} is kept: its clips were deleted, or it was forgotten")
         return Trial(**row._mapping)
 
+    @again_after_deadlock
     async def judge(self, trial: str, owner: str, choice: Choice, remark: str = "") -> Trial | None:
         """Note what was chosen; None: that was done already, and counts.
 
@@ -193,6 +196,7 @@ class Preferences:
         async with self._database.begin() as connection:
             return [Tally(**row._mapping) for row in await connection.execute(_tallies(owner))]
 
+    @again_after_deadlock
     async def forget(self, owner: str) -> None:
         """All trials and judgements of the owner are gone.
 

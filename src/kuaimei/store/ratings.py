@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from kuaimei.errors import NotFound
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.tables import analyses, ratings, sessions, utterances
 
 __all__ = ["Marks", "Rating", "Ratings", "Tally"]
@@ -83,6 +84,7 @@ class Ratings:
             found: str | None = await connection.scalar(query.order_by(*order).limit(1))
             return found
 
+    @again_after_deadlock
     async def rate(self, utterance: str, owner: str, rater: str, marks: Marks) -> None:
         """Note what the rater says, in the place of what the same one said before.
 
@@ -137,6 +139,7 @@ class Ratings:
             async for row in self._database.every(query)
         ]
 
+    @again_after_deadlock
     async def forget(self, owner: str) -> None:
         """All ratings of the owner are gone.
 

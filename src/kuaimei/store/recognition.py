@@ -11,6 +11,7 @@ from kuaimei.errors import NotFound
 from kuaimei.store import flac, tables
 from kuaimei.store.archive import Archive
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.transcription import Transcriber
 from kuaimei.text.wellformed import to_well_formed
 
@@ -19,6 +20,7 @@ __all__ = ["recognise"]
 _PIECE_S = 20.0
 
 
+@again_after_deadlock
 async def recognise(
     archive: Archive, database: Database, folder: Path, transcriber: Transcriber, utterance: str
 ) -> None:

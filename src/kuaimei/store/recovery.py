@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from kuaimei.store import tables
 from kuaimei.store.broken import NAMELESS_DAYS, Broken
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.keeper import Item, Keeper
 from kuaimei.store.records import Record
 from kuaimei.store.spool import Run
@@ -82,6 +83,7 @@ async def recover(
     return items
 
 
+@again_after_deadlock
 async def _finish_rows(
     run: Run, database: Database, spooled: set[str], ask_transcript: Callable[[str], Awaitable[None]]
 ) -> None:

@@ -20,6 +20,7 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.store import flac
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.jobs import Jobs, recency
 from kuaimei.store.rows import Boundary, Rendering
 from kuaimei.store.tables import renderings, utterances
@@ -88,6 +89,7 @@ class Renderings:
         self._folder = folder
         self._enabled = enabled
 
+    @again_after_deadlock
     async def ask(
         self,
         utterance: str,
@@ -160,6 +162,7 @@ class Renderings:
         speed, clauses = (row.speed, row.spoken) if row is not None else (1.0, ())
         await self.ask(utterance, voice=voice, text=text, speed=speed, clauses=clauses, again=True)
 
+    @again_after_deadlock
     async def cancel(self, utterance: str) -> None:
         """Nobody wants it: what is being done for it ends, and what was made goes.
 
@@ -188,6 +191,7 @@ class Renderings:
                 .values(**dict.fromkeys(_FILE))
             )
 
+    @again_after_deadlock
     async def begin(self, utterance: str) -> Order | None:
         """Take up the work; None: nothing is to be done any more.
 
@@ -250,6 +254,7 @@ class Renderings:
         """
         return await self._jobs.pressing("transcribe")
 
+    @again_after_deadlock
     async def keep(
         self, order: Order, pcm: Pcm, rate: int, *, engine: str, clauses: Sequence[Boundary], took_s: float
     ) -> Rendering | None:
@@ -323,6 +328,7 @@ class Renderings:
         told = to_well_formed(why)[:_ERROR_MAX]
         await self._end(order.utterance, state="failed" if final else "queued", error=told)
 
+    @again_after_deadlock
     async def _end(self, utterance: str, **values: Any) -> None:
         table = renderings
         async with self._database.begin() as connection:

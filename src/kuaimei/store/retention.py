@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.tables import clocks, sessions, utterances, voices
 
 __all__ = ["GRACE_S", "SHARE", "Retention"]
@@ -57,6 +58,7 @@ class Retention:
         self._doubting = False
         self._released_s: dict[str, float] = {}
 
+    @again_after_deadlock
     async def now(self) -> datetime:
         """The time that can be believed, UTC; to be asked for again and again, for it goes on with that.
 
@@ -89,6 +91,7 @@ class Retention:
         self._looked_s = running_s
         return at
 
+    @again_after_deadlock
     async def release(self, what: str, old: Sequence[str], total: int) -> Sequence[str]:
         """Those of ``old`` that may be deleted now; to be asked for again and again.
 

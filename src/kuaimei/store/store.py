@@ -20,6 +20,7 @@ from kuaimei.store.blobs import Blobs
 from kuaimei.store.broken import Broken
 from kuaimei.store.claims import Claims
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.deletions import Deletion, DeletionKind, Deletions
 from kuaimei.store.erasing import Eraser
 from kuaimei.store.ids import check_id, new_id
@@ -161,6 +162,7 @@ class Store(Archive):
         await self.ensure_session(session, client, owner=owner)
         return session
 
+    @again_after_deadlock
     async def ensure_session(
         self, session: str, client: dict[str, Any] | None = None, *, owner: str = LOCAL
     ) -> None:
@@ -226,6 +228,7 @@ class Store(Archive):
         """Wait until everything said so far is kept; False if that took too long."""
         return await self._keeper.settle(timeout_s)
 
+    @again_after_deadlock
     async def rename_session(self, session: str, title: str) -> None:
         """Give the session ``title``; an empty one: the first thing said in it is its title again.
 

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from kuaimei.errors import NotFound
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.ids import check_id
 from kuaimei.store.places import voice_folder
 from kuaimei.store.tables import voices as table
@@ -57,6 +58,7 @@ class VoiceShelf:
         self._database = database
         self._blobs = blobs
 
+    @again_after_deadlock
     async def add(self, voice: str, **columns: Any) -> VoiceRow:
         """A new row.
 
@@ -94,6 +96,7 @@ class VoiceShelf:
             row = (await connection.execute(select(*table.c).where(table.c.id == voice))).first()
         return VoiceRow(**_found(row, voice)._mapping)
 
+    @again_after_deadlock
     async def change(self, voice: str, **columns: Any) -> VoiceRow:
         """Set ``columns``.
 

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from kuaimei.store import flac, tables
 from kuaimei.store.database import Database
+from kuaimei.store.deadlocks import again_after_deadlock
 from kuaimei.store.records import Record, Tier
 
 __all__ = ["SESSION_LOCK", "blob_key", "empty_row", "insert_rows", "update_row"]
@@ -22,6 +23,7 @@ def blob_key(session: str, utterance: str, tier: Tier = "fast") -> str:
     return f"{session}/{utterance}{'.hq' if tier == 'hq' else ''}.flac"
 
 
+@again_after_deadlock
 async def insert_rows(database: Database, record: Record, run: str, client: dict[str, Any]) -> bool:
     """Make the row of an utterance, and that of its session if need be; False: it is being deleted.
 
@@ -42,9 +44,7 @@ async def insert_rows(database: Database, record: Record, run: str, client: dict
         )
     )
     async with database.begin() as connection:
-        # Whoever deletes the session holds this alone: either sees what the other has done.
-        lock = func.pg_advisory_xact_lock_shared(SESSION_LOCK, func.hashtext(record.session))
-        await connection.execute(select(lock))
+        await connection.execute(select(_shared_lock(record.session)))
         if await connection.scalar(select(deleted)):
             return False
         session = insert(tables.sessions).values(
@@ -68,6 +68,7 @@ async def insert_rows(database: Database, record: Record, run: str, client: dict
     return True
 
 
+@again_after_deadlock
 async def update_row(database: Database, record: Record, audio: flac.Flac | None, *, put_away: bool) -> bool:
     """Bring the row up to what is known; False: it is no more.
 
@@ -99,6 +100,9 @@ async def update_row(database: Database, record: Record, audio: flac.Flac | None
                 "bytes": audio.size,
             }
     async with database.begin() as connection:
+        # The turn refers to the session: without the lock, a deletion that has the session and waits for this
+        # utterance would be waited for.
+        await connection.execute(select(_shared_lock(record.session)))
         result = await connection.execute(
             update(table).where(table.c.id == record.id).values(values).returning(table.c.id)
         )
@@ -113,6 +117,11 @@ async def update_row(database: Database, record: Record, audio: flac.Flac | None
         return found
 
 
+def _shared_lock(session: str) -> Any:
+    """Whoever deletes the session holds this alone: either sees what the other has done."""
+    return func.pg_advisory_xact_lock_shared(SESSION_LOCK, func.hashtext(session))
+
+
 def _finite(timings: Mapping[str, Any]) -> dict[str, Any]:
     """Without what JSON has no number for: a time that is no number is no reason to lose an utterance."""
     return {
@@ -121,6 +130,7 @@ def _finite(timings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+@again_after_deadlock
 async def empty_row(database: Database, utterance: str) -> None:
     """Nothing more will come of an utterance whose row says that it is being recorded.
 
