@@ -35,7 +35,6 @@ from kuaimei.engines.types import TTSReq
 from kuaimei.settings import Settings
 from kuaimei.wiring import open_one
 
-_KEY = "a-key-for-the-soak-2f7c1d"
 _RATE = 24_000
 """Of the Realtime protocol's PCM, in Hz."""
 _PACKET_S = 0.04
@@ -104,7 +103,7 @@ async def run(people: int, turns: int) -> dict[str, Any]:
     sentences = sentences_for(turns)
     note(f"making {turns} sentences …")
     clips = await _spoken(sentences)
-    with server_process(KUAIMEI_SERVER__API_KEY=_KEY) as address:
+    with server_process() as address:
         server = _server_at(address)
         before = _memory_mb(server)
         queue = iter(clips)
@@ -210,8 +209,7 @@ async def _watch(server: psutil.Process, samples: list[tuple[float, float]]) -> 
 
 async def _talk(address: str, clips: Iterator[Pcm], talk: Talk, talks: Sequence[Talk], turns: int) -> None:
     url = address.replace("http", "ws") + "/v1/realtime"
-    headers = {"Authorization": f"Bearer {_KEY}"}
-    async with connect(url, additional_headers=headers, max_size=None) as socket:
+    async with connect(url, max_size=None) as socket:
         for clip in clips:
             await _turn(socket, clip, talk)
             if (done := sum(one.turns for one in talks)) % 10 == 0:
