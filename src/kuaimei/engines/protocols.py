@@ -97,6 +97,8 @@ class LanguageModel(Protocol):
     def stream(self, req: LLMReq) -> AsyncIterator[str]:
         """New text as it is written, in the script of the screen.
 
+        An empty piece says that the model is at work, such as on a long prompt, and has no text yet.
+
         Closing the iterator (``aclose``) stops the model at once.
 
         Raises:

@@ -39,6 +39,7 @@ from kuaimei.server.rest import (
 from kuaimei.server.samples import Samples
 from kuaimei.server.security import Guard
 from kuaimei.server.webrtc import calls
+from kuaimei.system.memory import release_regularly
 from kuaimei.system.supervision import Supervisor
 
 __all__ = ["create_app"]
@@ -140,6 +141,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.house.tasks.include(supervisor)
         async with app.state.entrance.following(people, keys, supervisor):
             supervisor.start("forgetting", app.state.leaving.tend)
+            supervisor.start("memory", release_regularly)
             yield
             await app.state.calls.close()
         await app.state.leaving.close()

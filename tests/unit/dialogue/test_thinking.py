@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
@@ -121,6 +121,22 @@ async def test_patience_is_for_the_first_token_and_then_for_each() -> None:
         with pytest.raises(EngineUnavailable, match=f"nothing for {patience}"):
             [c async for c in thinking.clauses(REQ)]
         assert model.opened == model.closed
+
+
+@virtually
+async def test_a_model_that_is_reading_is_not_silent() -> None:
+    class Reader(FakeLanguageModel):
+        async def stream(self, req: LLMReq) -> AsyncGenerator[str, None]:
+            for _ in range(20):
+                await asyncio.sleep(3.0)
+                yield ""
+            async for token in super().stream(req):
+                yield token
+
+    thinking, shown = thinker(Reader("好的。", shares_cores=False), first_token_timeout_s=4.0)
+    assert [clause async for clause in thinking.clauses(REQ)] == ["好的。"]
+    assert "".join(shown) == "好的。"
+    assert thinking.tokens == 3
 
 
 @virtually

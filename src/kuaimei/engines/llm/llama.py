@@ -57,6 +57,8 @@ class LlamaLanguageModel:
     def stream(self, req: LLMReq) -> AsyncGenerator[str, None]:
         """New text as it is written, in the script of the screen, going on from ``req.prefix``.
 
+        Empty pieces come while a long prompt is being read: it takes tens of seconds on two cores.
+
         Closing the iterator stops the model at the token it is at, and then lets go of the cores.
 
         Raises:

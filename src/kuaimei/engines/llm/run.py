@@ -68,7 +68,9 @@ class Run:
         self._req = req
         self._messages = [message.model_dump() for message in messages]
         self._loop = asyncio.get_running_loop()
-        self._out: asyncio.Queue[str | EngineError | None] = asyncio.Queue()  # at most max_tokens pieces
+        self._out: asyncio.Queue[str | EngineError | None] = (
+            asyncio.Queue()
+        )  # bounded by prompt and max_tokens
         self._text = ""
         self._pieces = 0
         self._in_step = 0
@@ -79,7 +81,7 @@ class Run:
         self.task = asyncio.ensure_future(self._drive())
 
     async def pieces(self) -> AsyncGenerator[str, None]:
-        """The text as it is written.
+        """The text as it is written; an empty piece for each batch of the prompt that was read before.
 
         Raises:
             EngineError: If generation failed; `QueueFull` if there was no place or time for it.
@@ -177,16 +179,22 @@ class Run:
         if isinstance(news, Reading):
             if self.reading is None or self._in_step == self._pieces == 0:
                 self.reading = news
+            if news.evaluated and not news.complete:
+                self._tell("")  # whoever waits for the first word learns that it is not for nothing
             # What has been read is kept; but a step that has read nothing would gain nothing.
             return not self._wanted or news.evaluated == 0 or news.complete
         self._text += news
         self._pieces += 1
         self._in_step += 1
+        return self._tell(news) and (not self._wanted or self._in_step < _STEP_TOKENS)
+
+    def _tell(self, piece: str) -> bool:
+        """False if nobody reads this any more, for the loop is closed."""
         try:
-            self._loop.call_soon_threadsafe(self._out.put_nowait, news)
-        except RuntimeError:  # the loop is closed: nobody reads this any more
+            self._loop.call_soon_threadsafe(self._out.put_nowait, piece)
+        except RuntimeError:
             return False
-        return not self._wanted or self._in_step < _STEP_TOKENS
+        return True
 
     @property
     def _wanted(self) -> bool:

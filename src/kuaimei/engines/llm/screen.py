@@ -12,6 +12,8 @@ __all__ = ["on_screen"]
 async def on_screen(written: AsyncGenerator[str, None], prefix: str) -> AsyncGenerator[str, None]:
     """``written`` in Traditional Chinese and without markup, as it comes; closes it too.
 
+    An empty piece, by which a model tells that it is reading, is passed on.
+
     Args:
         prefix: What of the same reply is on the screen already.
     """
@@ -23,7 +25,7 @@ async def on_screen(written: AsyncGenerator[str, None], prefix: str) -> AsyncGen
             held += piece
             half = held[-1:] if "\ud800" <= held[-1:] <= "\udbff" else ""
             whole, held = held[: len(held) - len(half)], half
-            if text := cleaner.push(to_well_formed(whole)):
+            if (text := cleaner.push(to_well_formed(whole))) or not piece:
                 yield text
         if text := cleaner.push(to_well_formed(held)) + cleaner.flush():
             yield text

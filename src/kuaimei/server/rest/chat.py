@@ -193,6 +193,8 @@ async def _written(
             except TimeoutError:
                 told = f"the language model wrote nothing for {REQUEST_TIMEOUT_S:g} s"
                 raise EngineUnavailable(told) from None
+            if not token:
+                continue
             completion.tokens += 1
             if text := cutter.push(token):
                 yield text

@@ -197,6 +197,13 @@ async def test_a_history_beyond_the_context_is_answered_all_the_same(model: Llam
         assert await written(small, ask("嗨", max_tokens=5))  # the next one is unharmed
 
 
+async def test_whoever_waits_is_told_that_a_long_prompt_is_being_read(model: LlamaLanguageModel) -> None:
+    pieces = [piece async for piece in model.stream(ask("我們昨天去爬山。" * 60 + CAPITAL, max_tokens=5))]
+    first = next(number for number, piece in enumerate(pieces) if piece)
+    assert first >= 5  # batches of 32 tokens
+    assert "" not in pieces[first:]
+
+
 async def test_nothing_is_left_behind() -> None:
     settings = Settings(engines=EngineSettings(llm_context=256, llm_parallel=1))
     threads, tasks = threading.active_count(), tasks_of_this_process()

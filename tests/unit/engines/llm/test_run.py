@@ -61,7 +61,7 @@ async def test_whoever_is_waited_for_goes_before_a_guess() -> None:
 
         async def text(name: str, priority: Priority) -> None:
             run = Run(model, seat, cores, threads, r := request(name, priority), r.messages)
-            order.extend([name async for _ in run.pieces()])
+            order.extend([name async for piece in run.pieces() if piece])
 
         guess = asyncio.ensure_future(text("guess", Priority.SPECULATIVE))
         while not model.batches:  # noqa: ASYNC110
