@@ -35,8 +35,11 @@ class BlackHole:
                     continue
                 writer.write(data)
                 await writer.drain()
-        if not lost:
-            writer.close()
+        if lost:
+            # Nothing says that this side is gone. PostgreSQL asks after it (keepalives), and learns so once
+            # anything comes through again; over a Unix socket it cannot ask, so that is done here.
+            await self._passing.wait()
+        writer.close()
 
 
 @asynccontextmanager
