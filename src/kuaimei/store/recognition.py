@@ -12,7 +12,7 @@ from kuaimei.store import flac, tables
 from kuaimei.store.archive import Archive
 from kuaimei.store.database import Database
 from kuaimei.store.deadlocks import again_after_deadlock
-from kuaimei.store.transcription import Transcriber
+from kuaimei.store.transcription import Transcriber, Transcript
 from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["recognise"]
@@ -20,7 +20,6 @@ __all__ = ["recognise"]
 _PIECE_S = 20.0
 
 
-@again_after_deadlock
 async def recognise(
     archive: Archive, database: Database, folder: Path, transcriber: Transcriber, utterance: str
 ) -> None:
@@ -54,6 +53,11 @@ async def recognise(
         transcript = await transcriber(found, _pieces(path))
     finally:
         await asyncio.to_thread(path.unlink, True)
+    await _keep(database, utterance, transcript)
+
+
+@again_after_deadlock
+async def _keep(database: Database, utterance: str, transcript: Transcript) -> None:
     table = tables.utterances
     async with database.begin() as connection:
         await connection.execute(

@@ -254,7 +254,6 @@ class Renderings:
         """
         return await self._jobs.pressing("transcribe")
 
-    @again_after_deadlock
     async def keep(
         self, order: Order, pcm: Pcm, rate: int, *, engine: str, clauses: Sequence[Boundary], took_s: float
     ) -> Rendering | None:
@@ -281,30 +280,36 @@ class Renderings:
             await self._blobs.put(key, audio.path)
         finally:
             await asyncio.to_thread(path.unlink, True)
+        kept = await self._finish(
+            order.utterance,
+            state="ready",
+            text_sha256=digest_of(order.text),
+            engine=engine,
+            duration_ms=audio.duration_ms,
+            sample_rate=rate,
+            bytes=audio.size,
+            sha256=audio.sha256,
+            clauses=[asdict(clause) for clause in clauses],
+            error=None,
+            took_s=took_s,
+        )
+        if kept is None:
+            await self._blobs.delete([key])
+        return kept
+
+    @again_after_deadlock
+    async def _finish(self, utterance: str, **values: Any) -> Rendering | None:
+        """Note what was made; None: nobody wants it any more."""
         table = renderings
         async with self._database.begin() as connection:
             kept = await connection.execute(
                 update(table)
-                .where((table.c.utterance_id == order.utterance) & (table.c.state == "rendering"))
-                .values(
-                    state="ready",
-                    text_sha256=digest_of(order.text),
-                    engine=engine,
-                    duration_ms=audio.duration_ms,
-                    sample_rate=rate,
-                    bytes=audio.size,
-                    sha256=audio.sha256,
-                    clauses=[asdict(clause) for clause in clauses],
-                    error=None,
-                    took_s=took_s,
-                )
+                .where((table.c.utterance_id == utterance) & (table.c.state == "rendering"))
+                .values(**values)
                 .returning(*rendering_columns())
             )
             row = kept.first()
-        if row is None:
-            await self._blobs.delete([key])
-            return None
-        return rendering_of(row._mapping)
+        return None if row is None else rendering_of(row._mapping)
 
     async def settle(self, order: Order) -> None:
         """What is there is what would be made: it is ready.

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -91,7 +91,6 @@ class Retention:
         self._looked_s = running_s
         return at
 
-    @again_after_deadlock
     async def release(self, what: str, old: Sequence[str], total: int) -> Sequence[str]:
         """Those of ``old`` that may be deleted now; to be asked for again and again.
 
@@ -106,23 +105,31 @@ class Retention:
         running_s = self._running_s()
         passed_s = running_s - self._released_s.get(what, running_s)
         self._released_s[what] = running_s
-        name = f"expire {what}"
-        async with self._database.begin() as connection:
-            if len(old) <= max(_FEW, SHARE * total):
-                await connection.execute(delete(clocks).where(clocks.c.name == name))
-                return old
-            row = (await connection.execute(select(clocks).where(clocks.c.name == name))).first()
-            waited_s = passed_s + (0.0 if row is None else row.doubted_s)
-            if waited_s >= GRACE_S:
-                return old
-            await _note(connection, name, self._wall() if row is None else row.at, waited_s)
-        if row is None:
+        many = len(old) > max(_FEW, SHARE * total)
+        waiting = await self._wait(f"expire {what}", passed_s, many=many)
+        if waiting == "over":
+            return old
+        if waiting == "begun":
             _log.error(
                 "%d of %d %s are older than they may become: they are deleted in a day, unless the clock or "
                 "the setting of retention_days is put right",
                 *(len(old), total, what),
             )
         return ()
+
+    @again_after_deadlock
+    async def _wait(self, name: str, passed_s: float, *, many: bool) -> Literal["over", "begun", "going on"]:
+        """How far the day is for which ``many`` wait; a few wait for nothing."""
+        async with self._database.begin() as connection:
+            if not many:
+                await connection.execute(delete(clocks).where(clocks.c.name == name))
+                return "over"
+            row = (await connection.execute(select(clocks).where(clocks.c.name == name))).first()
+            waited_s = passed_s + (0.0 if row is None else row.doubted_s)
+            if waited_s >= GRACE_S:
+                return "over"
+            await _note(connection, name, self._wall() if row is None else row.at, waited_s)
+        return "begun" if row is None else "going on"
 
 
 async def _newest(connection: AsyncConnection) -> datetime | None:
