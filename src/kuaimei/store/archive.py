@@ -16,8 +16,9 @@ from kuaimei.store.writing import blob_key
 
 __all__ = ["Archive"]
 
-_PAGE: Final = 200
-"""Rows that are made into objects in one go: some milliseconds of the event loop."""
+_PAGE: Final = 201
+"""Rows that are made into objects in one go: some milliseconds of the event loop. A page as it is usually
+listed, and the row that tells that there are more, are one query."""
 
 
 class Archive:
