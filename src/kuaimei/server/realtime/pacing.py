@@ -13,6 +13,30 @@ _EVENT_COST = 1024
 """Characters that an event counts for beside its own, however short it is: 512 in a second."""
 
 
+class _Bucket:
+    """Fills with what comes and empties at a steady rate; whoever fills it beyond its size waits.
+
+    Args:
+        size: How much may come at once.
+        rate: How much goes out in a second.
+    """
+
+    def __init__(self, size: float, rate: float) -> None:
+        self._size = size
+        self._rate = rate
+        self._filled = 0.0
+        self._at: float | None = None
+
+    async def fill(self, amount: float) -> None:
+        """Another ``amount`` came; wait if it came too fast."""
+        now = asyncio.get_running_loop().time()
+        passed_s = 0.0 if self._at is None else now - self._at
+        self._at = now
+        self._filled = max(0.0, self._filled - passed_s * self._rate) + amount
+        if self._filled > self._size:
+            await asyncio.sleep((self._filled - self._size) / self._rate)
+
+
 class Pace:
     """Lets 30 s of audio in at once and then four seconds in each second; nothing is lost.
 
@@ -21,18 +45,11 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._ahead_s = 0.0
-        self._at: float | None = None
+        self._bucket = _Bucket(_BURST_S, _TIMES)
 
     async def keep(self, audio_s: float) -> None:
         """Another ``audio_s`` of audio came; wait if it came too fast."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        passed = 0.0 if self._at is None else now - self._at
-        self._at = now
-        self._ahead_s = max(0.0, self._ahead_s - passed * _TIMES) + audio_s
-        if self._ahead_s > _BURST_S:
-            await asyncio.sleep((self._ahead_s - _BURST_S) / _TIMES)
+        await self._bucket.fill(audio_s)
 
 
 class EventPace:
@@ -42,18 +59,11 @@ class EventPace:
     """
 
     def __init__(self) -> None:
-        self._ahead = 0.0
-        self._at: float | None = None
+        self._bucket = _Bucket(_EVENT_BURST, _EVENT_RATE)
 
     async def keep(self, characters: int) -> None:
         """An event of so many ``characters`` was obeyed; wait if they came too fast."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        passed_s = 0.0 if self._at is None else now - self._at
-        self._at = now
-        self._ahead = max(0.0, self._ahead - passed_s * _EVENT_RATE) + characters + _EVENT_COST
-        if self._ahead > _EVENT_BURST:
-            await asyncio.sleep((self._ahead - _EVENT_BURST) / _EVENT_RATE)
+        await self._bucket.fill(characters + _EVENT_COST)
 
 
 class Allowance:
