@@ -1,7 +1,7 @@
 """Work is done for somebody: it ends when they have gone, and when it has taken too long."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
@@ -57,18 +57,29 @@ async def _gone(receive: Receive) -> None:
 class Streamed(StreamingResponse):
     """An answer that is made while it is sent, and not a moment longer.
 
-    Attributes:
+    Args:
+        content: Its bytes or text.
         total_s: It may take so long.
         place: Left when it is over.
+        more: Of every answer.
     """
 
-    total_s: float = TOTAL_S
-    place: AsyncExitStack | None = None
+    def __init__(
+        self,
+        content: AsyncIterator[str | bytes],
+        *,
+        total_s: float = TOTAL_S,
+        place: AsyncExitStack | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(content, **more)
+        self._total_s = total_s
+        self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it; the stream is closed whatever happens, so that its engine stops."""
         try:
-            async with asyncio.timeout(self.total_s):
+            async with asyncio.timeout(self._total_s):
                 await super().__call__(scope, receive, send)
         except TimeoutError:
             return  # cut off: a client can tell that the end is missing
@@ -76,5 +87,5 @@ class Streamed(StreamingResponse):
             close = getattr(self.body_iterator, "aclose", None)
             if close is not None:
                 await close()
-            if self.place is not None:
-                await self.place.aclose()
+            if self._place is not None:
+                await self._place.aclose()

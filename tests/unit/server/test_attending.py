@@ -86,8 +86,7 @@ async def test_a_stream_ends_with_its_client_and_with_its_time() -> None:
     for total_s, leaves_s, pieces in ((100.0, 5.5, 5), (3.5, 100.0, 3)):
         client, stream = Client(), Stream()
         leaving = asyncio.get_running_loop().call_later(leaves_s, client.gone.set)
-        answer = Streamed(stream())
-        answer.total_s = total_s
+        answer = Streamed(stream(), total_s=total_s)
         await answer(SCOPE, client.receive, client.send)
         leaving.cancel()
         assert stream.closed

@@ -63,9 +63,7 @@ async def export_me(house: InHouse, store: Kept, me: Me) -> Response:
     person = await store.people.get(me.person)
     archive = export_everything(store, person, analysed=house.analysis is not None)
     headers = {"Content-Disposition": f'attachment; filename="kuaimei-{person.id}.zip"', **_NO_STORE}
-    answer = Streamed(archive, media_type="application/zip", headers=headers)
-    answer.total_s = DOWNLOAD_S
-    return answer
+    return Streamed(archive, total_s=DOWNLOAD_S, media_type="application/zip", headers=headers)
 
 
 @router.post("/forget")

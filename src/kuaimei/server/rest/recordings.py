@@ -88,9 +88,8 @@ async def get_audio(
     first = await anext(aiter(audio.chunks), b"")
     body = _bytes(first, audio.chunks)
     status = 200 if part is None else 206
-    answer = Streamed(body, status_code=status, media_type=audio.media_type, headers=headers)
-    answer.total_s = DOWNLOAD_S
-    return answer
+    media = audio.media_type
+    return Streamed(body, total_s=DOWNLOAD_S, status_code=status, media_type=media, headers=headers)
 
 
 @router.post("/{utterance}/hq", status_code=202)

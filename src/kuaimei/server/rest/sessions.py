@@ -182,9 +182,7 @@ async def export_session(session: str, house: InHouse, store: Kept, owner: Owner
     said = await portable(store, found, analysed=house.analysis is not None)
     archive: AsyncIterator[bytes] = export(store, said)
     headers = {"Content-Disposition": f'attachment; filename="{found.id}.zip"'}
-    answer = Streamed(archive, media_type="application/zip", headers=headers)
-    answer.total_s = DOWNLOAD_S
-    return answer
+    return Streamed(archive, total_s=DOWNLOAD_S, media_type="application/zip", headers=headers)
 
 
 class _Rename(BaseModel):

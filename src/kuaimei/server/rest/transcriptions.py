@@ -68,9 +68,8 @@ async def create_transcription(
     if stream:
         place = AsyncExitStack()
         await attended(request, place.enter_async_context(gate.enter()))
-        events = Streamed(_events(file, house, asked), media_type=sse.MEDIA_TYPE)
-        events.total_s, events.place = _TOTAL_S, place
-        return events
+        events = _events(file, house, asked)
+        return Streamed(events, total_s=_TOTAL_S, place=place, media_type=sse.MEDIA_TYPE)
     duration_s, segments = await attended(request, _whole(file, gate, house, asked), total_s=_TOTAL_S)
     text = join_pieces([s.text for s in segments])
     match response_format:
