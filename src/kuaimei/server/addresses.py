@@ -1,7 +1,6 @@
 """Addresses that name nothing: a NUL in one is in no id, no name and no word that anybody looks for."""
 
-import json
-
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kuaimei.server.errors import error_body
@@ -26,10 +25,8 @@ class PlainAddress:
         if scope["type"] != "http" or not ("\x00" in scope["path"] or _has_nul(scope["query_string"])):
             await self._app(scope, receive, send)
             return
-        body = json.dumps(error_body(_TOLD, 400, code="invalid_text")).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 400, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        refusal = JSONResponse(error_body(_TOLD, 400, code="invalid_text"), 400)
+        await refusal(scope, receive, send)
 
 
 def _has_nul(query: bytes) -> bool:

@@ -1,11 +1,11 @@
 """How much at once: size of bodies, number of requests that compute."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kuaimei.errors import QueueFull
@@ -42,7 +42,9 @@ class BodyLimit:
         announced = next((v for k, v in scope["headers"] if k == b"content-length"), b"")
         if announced.isdigit() and int(announced) > limit:
             await _drain(receive)
-            await _too_large(send, limit)
+            # The body may not have been read to its end, so the connection cannot be used again.
+            body = error_body(_told(limit), 413, code="content_too_large")
+            await JSONResponse(body, 413, {"Connection": "close"})(scope, receive, send)
             return
         received = marks = 0
         form = any(k == b"content-type" and v.lower().startswith(_FORM) for k, v in scope["headers"])
@@ -72,14 +74,6 @@ async def _drain(receive: Receive) -> None:
 
 def _told(limit: int) -> str:
     return f"the request is larger than the {limit / 1024**2:g} MiB allowed here"
-
-
-async def _too_large(send: Send, limit: int) -> None:
-    body = json.dumps(error_body(_told(limit), 413, code="content_too_large")).encode()
-    # The body may not be read to its end, so the connection cannot be used again.
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 class Gate:
@@ -141,7 +135,9 @@ class UploadGate:
                 await place.enter_async_context(gate.enter())
             except QueueFull as full:
                 await _drain(receive)
-                await _busy(send, str(full))
+                body = error_body(str(full), 503, code=QueueFull.kind)
+                busy = JSONResponse(body, 503, {"Retry-After": "5", "Connection": "close"})
+                await busy(scope, receive, send)
                 return
 
             async def answered(message: Message) -> None:
@@ -156,10 +152,3 @@ class UploadGate:
                 return message
 
             await self._app(scope, read, answered)
-
-
-async def _busy(send: Send, told: str) -> None:
-    body = json.dumps(error_body(told, 503, code=QueueFull.kind)).encode()
-    headers = [(b"content-type", b"application/json"), (b"retry-after", b"5"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
