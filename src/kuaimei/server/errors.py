@@ -22,7 +22,7 @@ from kuaimei.errors import (
     StoreError,
     Unstorable,
 )
-from kuaimei.server.fields import field_names
+from kuaimei.server.fields import mistake
 from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["ApiError", "error_body", "install_error_handlers", "response_of", "with_status"]
@@ -110,10 +110,8 @@ def install_error_handlers(app: FastAPI) -> None:
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         # "body.input", as the dialect's own documentation would say it: "input"
-        where, *path = first["loc"]
-        body = error.body if where == "body" else None
-        param = ".".join(field_names(path, body, missing=first["type"] == "missing")) or None
-        told = str(first["msg"]).removeprefix("Value error, ")
+        names, told = mistake(first, error.body if first["loc"][0] == "body" else None, skip=1)
+        param = ".".join(names) or None
         message = f"{param}: {told}" if param else told
         return JSONResponse(error_body(message, 400, code="invalid_value", param=param), status_code=400)
 

@@ -1,8 +1,21 @@
-"""Names of fields in what a client sent, for telling it which one is wrong."""
+"""Fields in what a client sent, for telling it which one is wrong, and why."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-__all__ = ["field_names"]
+__all__ = ["field_names", "mistake"]
+
+
+def mistake(detail: Mapping[str, Any], body: object, *, skip: int = 0) -> tuple[list[str], str]:
+    """Names of the field that is wrong, outermost first, and what is wrong with it.
+
+    Args:
+        detail: Of pydantic's errors.
+        body: See `field_names`.
+        skip: Leading parts of the path that are not the client's.
+    """
+    names = field_names(detail["loc"][skip:], body, missing=detail["type"] == "missing")
+    return list(names), str(detail["msg"]).removeprefix("Value error, ")
 
 
 def field_names(path: Sequence[str | int], body: object, *, missing: bool = False) -> Iterator[str]:

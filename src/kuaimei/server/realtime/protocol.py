@@ -11,7 +11,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kuaimei.errors import KuaimeiError
-from kuaimei.server.fields import field_names
+from kuaimei.server.fields import mistake
 from kuaimei.server.json_bounds import MOST_MARKS, marks_in
 from kuaimei.text.wellformed import is_well_formed, to_well_formed
 
@@ -275,10 +275,9 @@ def _check(data: dict[str, Any], event_id: str | None) -> None:
 def explain(error: ValidationError, body: object, prefix: str = "", skip: int = 0) -> tuple[str, str]:
     """The field of ``body`` at fault and one sentence, of the first thing wrong."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    path = field_names(first["loc"][skip:], body, missing=first["type"] == "missing")
+    path, wrong = mistake(first, body, skip=skip)
     param = ".".join([prefix, *path] if prefix else path)[:_PARAM_LIMIT]
-    code = "is missing" if first["type"] == "missing" else str(first["msg"]).removeprefix("Value error, ")
-    return param, f"{param}: {code}"
+    return param, f"{param}: {'is missing' if first['type'] == 'missing' else wrong}"
 
 
 def error_event(error: KuaimeiError, event_id: str | None = None) -> ServerEvent:
