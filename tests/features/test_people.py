@@ -3,10 +3,8 @@
 import asyncio
 import io
 import json
-import os
 import re
 import subprocess
-import sys
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +21,7 @@ from kuaimei.people.keys import digest, is_key
 from kuaimei.server.rest import me as rest
 from kuaimei.settings import RenderingSettings, ServerSettings, Settings, StoreSettings
 from tests.features.world import Http, World
+from tests.integration.people.commands import run_command
 from tests.integration.people.conftest import own_temporary_folder
 from tests.integration.people.test_me import dumped, everywhere
 from tests.integration.people.two import SECRET, Somebody, Two, two
@@ -77,19 +76,7 @@ def _(world: World, closed: Settings) -> None:
 
 def _command(world: World, *arguments: str, status: int = 0) -> "subprocess.CompletedProcess[str]":
     """``kuaimei`` as whoever runs the server calls it, while that runs."""
-    settings: Settings = world.note.settings
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("KUAIMEI_")}
-    own = {"KUAIMEI_HOME": str(settings.home), "KUAIMEI_STORE__DATABASE_URL": settings.store.database_url}
-    done = subprocess.run(
-        [sys.executable, "-m", "kuaimei", *arguments],
-        env={**kept, **own, "KUAIMEI_RENDERING__HQ": "none"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == status, done.stderr[-3000:]
-    return done
+    return run_command(world.note.settings, *arguments, status=status)
 
 
 # What is somebody else's.

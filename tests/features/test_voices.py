@@ -19,9 +19,6 @@ from kuaimei.errors import NotFound
 from kuaimei.settings import Settings
 from kuaimei.system.supervision import Supervisor
 from kuaimei.voices import jobs
-from kuaimei.voices.environment import keeper
-from kuaimei.voices.environment.places import places
-from kuaimei.voices.environment.process import Making
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Voice
 from kuaimei.wiring import making_learnable
@@ -30,7 +27,7 @@ from tests.features.world import Http, World
 from tests.integration.enrolment.test_real import MORE, TEXT, at_home
 from tests.integration.server.serving import TestHouse, quick_engines, serving
 from tests.integration.store.talking import sound, take_turn
-from tests.integration.voices.living import Living, audio, install_worker, kept, living, speech
+from tests.integration.voices.living import Living, audio, half_made, kept, living, speech
 from tests.unit.voices.signals import chords, echoing, hiss
 
 scenarios("voices.feature")
@@ -448,18 +445,7 @@ def _(world: World) -> None:
 @asynccontextmanager
 async def _making(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Event]:
     """The environment is half made until the event is set."""
-    begun, finish = asyncio.Event(), asyncio.Event()
-
-    async def make(*given: Any) -> str:
-        """Takes until it is told to finish: what is downloaded and installed is not the matter here."""
-        home, _, recipe, _, changed = given
-        changed(Making(0.5, "unpacking the packages", 3))
-        begun.set()
-        await finish.wait()
-        install_worker(places(home, "cpu", recipe).python.parent)
-        return "done"
-
-    monkeypatch.setattr(keeper, "run_making", make)
+    begun, finish = half_made(monkeypatch)
     async with making_learnable(world.note.house.library, Supervisor(), after_s=0.0):
         await begun.wait()
         yield finish

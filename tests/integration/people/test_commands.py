@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from kuaimei.people.keys import digest, is_key
 from kuaimei.settings import Settings
 from kuaimei.store import open_store
+from tests.integration.people.commands import environment, run_command
 from tests.integration.people.test_me import dumped, everywhere
 from tests.integration.people.two import SECRET, two
 from tests.integration.server.talking import talking
@@ -25,32 +27,11 @@ from tests.integration.server.talking import talking
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("KUAIMEI_")}
-    own = {"KUAIMEI_HOME": str(settings.home), "KUAIMEI_STORE__DATABASE_URL": settings.store.database_url}
-    return {**kept, **own, "KUAIMEI_RENDERING__HQ": "none"}
-
-
 @pytest.fixture
 def kuaimei(settings: Settings) -> Run:
     """Runs the command with the store of the test; its output is no terminal."""
 
-    def run(
-        *arguments: str, status: int = 0, stdin: str = "", **more: str
-    ) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [sys.executable, "-m", "kuaimei", *arguments],
-            env={**environment(settings), **more},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == status, done.stderr[-3000:]
-        return done
-
-    return run
+    return partial(run_command, settings, stdin="")
 
 
 def as_json(kuaimei: Run, *arguments: str, **more: Any) -> Any:

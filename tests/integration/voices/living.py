@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from kuaimei.audio.encode import encode
@@ -24,7 +25,10 @@ from kuaimei.settings import Settings, VoiceSettings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.environment import keeper
 from kuaimei.voices.environment.keeper import LearningEnvironment
+from kuaimei.voices.environment.places import places
+from kuaimei.voices.environment.process import Making
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.types import Consent, Voice
@@ -39,6 +43,7 @@ __all__ = [
     "LoudVad",
     "audio",
     "eventually",
+    "half_made",
     "install_worker",
     "kept",
     "living",
@@ -263,3 +268,25 @@ async def living(
                 if task is not None:
                     task.cancel()
                     await asyncio.gather(task, return_exceptions=True)
+
+
+def half_made(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Have the environment for learning stop in the middle of being made.
+
+    What is downloaded and installed is not the matter here.
+
+    Returns:
+        Set when it has begun; to be set for it to be finished.
+    """
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    async def make(*given: Any) -> str:
+        home, _, recipe, _, changed = given
+        changed(Making(0.5, "unpacking the packages", 3))
+        begun.set()
+        await finish.wait()
+        install_worker(places(home, "cpu", recipe).python.parent)
+        return "done"
+
+    monkeypatch.setattr(keeper, "run_making", make)
+    return begun, finish

@@ -22,7 +22,6 @@ from kuaimei.voices import upkeep
 from kuaimei.voices.enrolment import ReferenceRefused
 from kuaimei.voices.environment import keeper
 from kuaimei.voices.environment.places import places
-from kuaimei.voices.environment.process import Making
 from kuaimei.voices.lines import PRACTISED, clauses
 from kuaimei.voices.speech import RATE
 from kuaimei.voices.state import Course
@@ -36,6 +35,7 @@ from tests.integration.voices.living import (
     Living,
     audio,
     eventually,
+    half_made,
     install_worker,
     living,
     order,
@@ -361,17 +361,7 @@ async def test_where_it_cannot_be_learned_it_is_said_and_learned_once_it_can(set
 async def test_one_that_came_before_the_environment_waits_for_it_and_then_is_learned(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, finish = asyncio.Event(), asyncio.Event()
-
-    async def make(*given: Any) -> str:
-        home, _, recipe, _, changed = given
-        changed(Making(0.5, "unpacking the packages", 3))
-        begun.set()
-        await finish.wait()
-        install_worker(places(home, "cpu", recipe).python.parent)
-        return "done"
-
-    monkeypatch.setattr(keeper, "run_making", make)
+    begun, finish = half_made(monkeypatch)
     async with living(settings, python="", environment="cpu", learn="style") as house:
         early = await house.add(name="early")
         # Nobody is making it yet.
