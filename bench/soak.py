@@ -3,9 +3,10 @@
     python -m bench.soak [--people 3] [--turns 300] [--json]
 
 Everybody says one sentence after another over WebSocket, in real time, each sentence a new one, and waits
-until the answer is complete before the next. The memory of the server and all its children is read every
-second; the slope is Theil and Sen's over the second half, with an interval of 95 % by blocks of a minute, so
-that neither a single jump nor neighbouring values that resemble each other decide it.
+until the answer is complete before the next. The memory of the server, its children and its database is read
+every second; the slope is Theil and Sen's over the second half, with an interval of 95 % by blocks of a
+minute, so that neither a single jump nor neighbouring values that resemble each other decide it. Models that
+are loaded on demand come and go: a second slope compares only minutes in which the same ones were there.
 Status 1 if a turn failed or was lost.
 """
 
@@ -17,9 +18,10 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
@@ -71,6 +73,28 @@ class Talk:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """What was held at one moment.
+
+    Attributes:
+        at_s: Since the first turn.
+        server_mb: By the server and its children, pages that they share counted once (PSS).
+        database_mb: By PostgreSQL, likewise.
+        models_mb: Asked for by the models that are loaded on demand, in the server's own estimate.
+    """
+
+    at_s: float
+    server_mb: float
+    database_mb: float
+    models_mb: float
+
+    @property
+    def total_mb(self) -> float:
+        """Of server and database."""
+        return self.server_mb + self.database_mb
+
+
+@dataclass(frozen=True, slots=True)
 class Slope:
     """Growth in MB a minute: the estimate and its interval of 95 %; None: too short to tell."""
 
@@ -103,34 +127,42 @@ async def run(people: int, turns: int) -> dict[str, Any]:
     sentences = sentences_for(turns)
     note(f"making {turns} sentences …")
     clips = await _spoken(sentences)
+    since = time.time()
     with server_process() as address:
-        server = _server_at(address)
-        before = _memory_mb(server)
+        memory = _Memory(address, since)
+        before = memory.sample(0.0)
         queue = iter(clips)
         talks = [Talk() for _ in range(people)]
-        samples: list[tuple[float, float]] = []
-        watching = asyncio.ensure_future(_watch(server, samples))
+        samples: list[Sample] = []
+        watching = asyncio.ensure_future(_watch(memory, samples))
         started = time.monotonic()
         try:
             await asyncio.gather(*(_talk(address, queue, talk, talks, turns) for talk in talks))
         finally:
             watching.cancel()
+            (ended,) = await asyncio.gather(watching, return_exceptions=True)
+        if isinstance(ended, Exception):
+            raise ended
         took_s = time.monotonic() - started
     firsts = sorted(itertools.chain.from_iterable(talk.first_audio_s for talk in talks))
-    half = [sample for sample in samples if sample[0] >= samples[len(samples) // 2][0]]
+    half = samples[len(samples) // 2 :]
+    minutes = samples[:: int(60 / _SAMPLE_S)]
     return {
         "people": people,
         "turns": len(firsts),
         "minutes": round(took_s / 60, 1),
-        "ready_mb": round(before),
-        "after_mb": round(samples[-1][1]),
-        "peak_mb": round(max(mb for _, mb in samples)),
+        "ready_mb": round(before.total_mb),
+        "after_mb": round(samples[-1].total_mb),
+        "peak_mb": round(max(one.total_mb for one in samples)),
         "slope_second_half": asdict(slope_of(half)),
+        "slope_with_the_same_models": asdict(slope_of(half, by_models=True)),
         "first_audio_p50_s": round(statistics.median(firsts), 2),
         "first_audio_p95_s": round(firsts[int(0.95 * (len(firsts) - 1))], 2),
         "first_audio_max_s": round(firsts[-1], 2),
         "failed": [told for talk in talks for told in talk.failed],
-        "memory_mb_each_minute": [round(mb) for _, mb in samples[:: int(60 / _SAMPLE_S)]],
+        "memory_mb_each_minute": [round(one.total_mb) for one in minutes],
+        "database_mb_each_minute": [round(one.database_mb) for one in minutes],
+        "models_mb_each_minute": [round(one.models_mb) for one in minutes],
     }
 
 
@@ -146,15 +178,31 @@ def sentences_for(count: int) -> list[str]:
     return list(itertools.islice(itertools.cycle(every), count))
 
 
-def slope_of(samples: Sequence[tuple[float, float]]) -> Slope:
-    """The slope of (seconds, MB) by Theil and Sen over block means, its interval by resampling the blocks."""
-    seconds, values = (np.array(column) for column in zip(*samples, strict=True))
+def slope_of(samples: Sequence[Sample], *, by_models: bool = False) -> Slope:
+    """The slope by Theil and Sen over block means, its interval by resampling the blocks.
+
+    Args:
+        samples: In order.
+        by_models: Compare only blocks all of which the same on-demand models were loaded in.
+    """
+    seconds = np.array([one.at_s for one in samples])
+    values = np.array([one.total_mb for one in samples])
+    models = np.array([one.models_mb for one in samples])
     block = ((seconds - seconds[0]) // _BLOCK_S).astype(int)
-    at = np.array([seconds[block == number].mean() for number in np.unique(block)]) / 60
-    mb = np.array([values[block == number].mean() for number in np.unique(block)])
-    if len(at) < 3:
+    numbers = [
+        number for number in np.unique(block) if not by_models or len(set(models[block == number])) == 1
+    ]
+    at = np.array([seconds[block == number].mean() for number in numbers]) / 60
+    mb = np.array([values[block == number].mean() for number in numbers])
+    loaded = [models[block == number][0] for number in numbers]
+    pairs = [
+        (one, other)
+        for one in range(len(at))
+        for other in range(one + 1, len(at))
+        if not by_models or loaded[one] == loaded[other]
+    ]
+    if len(pairs) < 3:
         return Slope(None, None, None)
-    pairs = [(one, other) for one in range(len(at)) for other in range(one + 1, len(at))]
     slopes = np.array([(mb[j] - mb[i]) / (at[j] - at[i]) for i, j in pairs])
     first, second = np.array(pairs).T
     random = np.random.default_rng(7)
@@ -179,19 +227,47 @@ async def _spoken(sentences: Sequence[str]) -> list[Pcm]:
     return clips
 
 
-def _server_at(address: str) -> psutil.Process:
+class _Memory:
+    """What the server at ``address`` holds, with its database, which is no child of it.
+
+    Args:
+        address: Where it listens.
+        since: Before it was started, as `time.time`.
+    """
+
+    def __init__(self, address: str, since: float) -> None:
+        self._address = address
+        self._since = since
+        self._server = _listening_at(int(address.rpartition(":")[2]))
+
+    def sample(self, at_s: float) -> Sample:
+        """Read everything; takes some 50 ms."""
+        server = (self._server, *self._server.children(recursive=True))
+        database = [
+            process
+            for process in psutil.process_iter(["name", "create_time"])
+            if process.info["name"] == "postgres" and process.info["create_time"] >= self._since - 1
+        ]
+        return Sample(at_s, _pss_mb(server), _pss_mb(database), self._models_mb())
+
+    def _models_mb(self) -> float:
+        with urlopen(f"{self._address}/metrics", timeout=10) as answer:
+            told = answer.read().decode()
+        values = [line for line in told.splitlines() if line.startswith("kuaimei_models_memory_bytes ")]
+        return float(values[0].split()[1]) / 1e6
+
+
+def _listening_at(port: int) -> psutil.Process:
     """The child that listens there."""
-    port = int(address.rpartition(":")[2])
     for child in psutil.Process().children(recursive=True):
         if any(c.laddr and c.laddr.port == port for c in child.net_connections("inet")):
             return child
     raise RuntimeError("the server is no child of this process")
 
 
-def _memory_mb(server: psutil.Process) -> float:
-    """Of the server and its children, shared pages counted once (PSS)."""
+def _pss_mb(processes: Iterable[psutil.Process]) -> float:
     total = 0
-    for process in (server, *server.children(recursive=True)):
+    for process in processes:
         try:
             total += process.memory_full_info().pss
         except psutil.Error:
@@ -199,11 +275,10 @@ def _memory_mb(server: psutil.Process) -> float:
     return total / 1e6
 
 
-async def _watch(server: psutil.Process, samples: list[tuple[float, float]]) -> None:
+async def _watch(memory: _Memory, samples: list[Sample]) -> None:
     started = time.monotonic()
     while True:
-        memory = await asyncio.to_thread(_memory_mb, server)
-        samples.append((time.monotonic() - started, memory))
+        samples.append(await asyncio.to_thread(memory.sample, time.monotonic() - started))
         await asyncio.sleep(_SAMPLE_S)
 
 

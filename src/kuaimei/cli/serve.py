@@ -15,6 +15,7 @@ from kuaimei.cli.start_watch import StartWatch
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.store.starting import DatabaseStart, starting_database
 from kuaimei.system.folders import remove_own_folders
+from kuaimei.system.memory import map_large_blocks
 
 __all__ = ["serve"]
 
@@ -44,6 +45,7 @@ def serve(
     if given:
         server = ServerSettings(**{**dict(settings.server), **given})
         settings = Settings(**{**dict(settings), "server": server})
+    map_large_blocks()
     signal.signal(signal.SIGTERM, _leave)  # until the server is there to hear it
     with starting_database(settings) as database:
         if fetch:

@@ -15,6 +15,7 @@ from kuaimei.server.http import HttpConfig
 from kuaimei.server.listening import PatientServer, address_of, listen
 from kuaimei.settings import ServerSettings, Settings, is_loopback
 from kuaimei.system.folders import private_folder
+from kuaimei.system.memory import map_large_blocks
 from kuaimei.workers.app import create_worker
 from kuaimei.workers.engines import CARDS, card
 from kuaimei.workers.references import References
@@ -48,6 +49,7 @@ def worker(
         ]
         console.print_table(["engine", "package", "licence of the weights", "commercial use"], rows)
         return
+    map_large_blocks()
     found = card(engine, licence_accepted=accept_licence)
     settings = console.settings_from()
     server = ServerSettings(**{**dict(settings.server), "port": port, "host": host or settings.server.host})

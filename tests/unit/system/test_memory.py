@@ -1,7 +1,9 @@
 """What a process holds of a mapped file and of freed memory, as the kernel counts it."""
 
 import mmap
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,6 +67,45 @@ def test_freed_memory_goes_back() -> None:
     release_freed()
     assert before - _resident_kb() > 32 << 10
     assert len(held) == 64 << 10
+
+
+_FREED_IN_BETWEEN = """
+from pathlib import Path
+from kuaimei.system.memory import map_large_blocks
+
+def resident_kb():
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+map_large_blocks()
+first = bytearray((16 << 20) * b"x")
+del first  # from now on the allocator would not map what is smaller than this
+blocks, small = [], []
+for _ in range(16):
+    block = bytearray(2 << 20)
+    block[::4096] = bytes(512)  # touched: it is resident now
+    blocks.append(block)
+    small.append(bytearray(64 << 10))
+del block
+before = resident_kb()
+del blocks
+print(before - resident_kb())
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "returned"), [({}, True), ({"MALLOC_MMAP_THRESHOLD_": "33554432"}, False)]
+)
+def test_large_blocks_go_back_when_they_are_freed(environment: dict[str, str], *, returned: bool) -> None:
+    """… in a process of its own, whose allocator is changed; that of the operator's choice is left alone."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _FREED_IN_BETWEEN],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (int(ended.stdout) > 28 << 10) is returned
 
 
 def _resident_kb() -> int:
