@@ -6,8 +6,8 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import OpenBrowser
 from tests.browser.room import axe_findings, visiting
+from tests.integration.http.test_bind import house
 from tests.integration.server.serving import serving
-from tests.integration.server.test_listening import house
 
 
 async def test_two_renderings_are_compared_blind(open_browser: OpenBrowser, tmp_path: Path) -> None:

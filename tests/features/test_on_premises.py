@@ -24,13 +24,13 @@ from pydantic import ValidationError
 from pytest_bdd import given, parsers, scenarios, then, when
 from websockets.asyncio.client import connect
 
+from kuaimei.http.bind import listen
 from kuaimei.people.entrance import Entrance
 from kuaimei.people.keys import is_key
 from kuaimei.server import create_app, make_server
 from kuaimei.server.https.authority import open_authority
 from kuaimei.server.https.names import Names
 from kuaimei.server.https.serving import Https, open_https, with_own_names
-from kuaimei.server.listening import listen
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.store.embedded import EmbeddedPostgres
 from kuaimei.store.postmaster import find_postmaster

@@ -15,6 +15,8 @@ from fastapi import FastAPI
 
 from kuaimei.cli import console
 from kuaimei.cli.start_watch import StartWatch
+from kuaimei.http.bind import address_of, listen
+from kuaimei.http.refusals import Refusals
 from kuaimei.models.failures import mb
 from kuaimei.models.source import Source
 from kuaimei.people.entrance import Entrance
@@ -22,8 +24,6 @@ from kuaimei.people.machine_key import read_machine_key
 from kuaimei.server import Doorway, create_app, make_server
 from kuaimei.server.house import House
 from kuaimei.server.https.serving import Https, open_https, with_own_names
-from kuaimei.server.listening import address_of, listen
-from kuaimei.server.refusals import Refusals
 from kuaimei.settings import Settings
 from kuaimei.store.starting import DatabaseStart
 from kuaimei.system.folders import remove_own_folders

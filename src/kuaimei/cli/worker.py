@@ -10,9 +10,9 @@ import typer
 from kuaimei import __version__
 from kuaimei.cli import console
 from kuaimei.errors import KuaimeiError, SettingsError
-from kuaimei.server.connections import connection_registry
-from kuaimei.server.http import HttpConfig
-from kuaimei.server.listening import PatientServer, address_of, listen
+from kuaimei.http.bind import PatientServer, address_of, listen
+from kuaimei.http.connection_limits import connection_registry
+from kuaimei.http.uvicorn_http import HttpConfig
 from kuaimei.settings import ServerSettings, Settings, is_loopback
 from kuaimei.system.folders import private_folder
 from kuaimei.system.memory import map_large_blocks

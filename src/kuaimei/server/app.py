@@ -6,21 +6,22 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from kuaimei import __version__
+from kuaimei.http.errors import install_error_handlers
+from kuaimei.http.limits import BodyLimit, Gate, UploadGate
+from kuaimei.http.refusals import Refusals
+from kuaimei.http.security import Guard
+from kuaimei.http.security_headers import SafeHeaders
+from kuaimei.http.url_check import PlainAddress
 from kuaimei.people.entrance import Entrance
 from kuaimei.server import page as pages
-from kuaimei.server.addresses import PlainAddress
 from kuaimei.server.admission import Admission
-from kuaimei.server.errors import install_error_handlers
-from kuaimei.server.headers import SafeHeaders
 from kuaimei.server.house import House
 from kuaimei.server.leaving import Leaving
-from kuaimei.server.limits import BodyLimit, Gate, UploadGate
 from kuaimei.server.metrics import Metrics
 from kuaimei.server.page import Page
 from kuaimei.server.readiness import Readiness
 from kuaimei.server.realtime import ws
 from kuaimei.server.realtime.reception import Reception
-from kuaimei.server.refusals import Refusals
 from kuaimei.server.rest import (
     analysis,
     chat,
@@ -37,7 +38,6 @@ from kuaimei.server.rest import (
     voices,
 )
 from kuaimei.server.samples import Samples
-from kuaimei.server.security import Guard
 from kuaimei.server.webrtc import calls
 from kuaimei.system.memory import release_regularly
 from kuaimei.system.supervision import Supervisor

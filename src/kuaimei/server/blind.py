@@ -10,7 +10,7 @@ from kuaimei.audio.encode import encode
 from kuaimei.audio.loudness import level
 from kuaimei.dialogue.streams import closing
 from kuaimei.errors import NotFound
-from kuaimei.server.errors import ApiError
+from kuaimei.http.errors import ApiError
 from kuaimei.server.house import Archive
 from kuaimei.server.samples import Samples, sentence_of
 from kuaimei.store.preferences import Kind, Trial

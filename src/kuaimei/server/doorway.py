@@ -11,13 +11,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kuaimei import __version__
+from kuaimei.http.errors import error_body
+from kuaimei.http.refusals import Refusals
+from kuaimei.http.security import Guard
+from kuaimei.http.security_headers import SafeHeaders
 from kuaimei.people.entrance import Entrance
-from kuaimei.server.errors import error_body
-from kuaimei.server.headers import SafeHeaders
 from kuaimei.server.heap import freeze_heap
 from kuaimei.server.page import Page
-from kuaimei.server.refusals import Refusals
-from kuaimei.server.security import Guard
 from kuaimei.settings import Settings
 
 __all__ = ["Doorway"]

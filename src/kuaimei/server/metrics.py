@@ -26,8 +26,8 @@ from kuaimei.dialogue.events import (
     TurnTiming,
 )
 from kuaimei.engines.scheduling import Lane
+from kuaimei.http.refusals import Refusals
 from kuaimei.rendering.tier import HqTier
-from kuaimei.server.refusals import Refusals
 from kuaimei.store.rows import Statistics
 from kuaimei.system.supervision import Supervisor
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kuaimei.http.errors import ApiError
 from kuaimei.models.source import Role, Source
-from kuaimei.server.errors import ApiError
 from kuaimei.server.house import House
 
 __all__ = ["OWN_MODEL", "check_model", "has_own_model", "model_id", "models_for"]

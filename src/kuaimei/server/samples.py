@@ -12,7 +12,7 @@ from kuaimei.dialogue.streams import whole
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineUnavailable
-from kuaimei.server.limits import Gate
+from kuaimei.http.limits import Gate
 from kuaimei.system import durability
 
 __all__ = ["Samples", "language_of", "sentence_of"]

@@ -5,12 +5,12 @@ import ssl
 import uvicorn
 from starlette.types import ASGIApp
 
-from kuaimei.server.connections import connection_registry
+from kuaimei.http.bind import PatientServer
+from kuaimei.http.connection_limits import connection_registry
+from kuaimei.http.uvicorn_http import HttpConfig
+from kuaimei.http.uvicorn_websocket import CountedWebSocket
 from kuaimei.server.doorway import Doorway
-from kuaimei.server.http import HttpConfig
-from kuaimei.server.listening import PatientServer
 from kuaimei.server.realtime.session import FRAME_LIMIT
-from kuaimei.server.websocket import CountedWebSocket
 from kuaimei.settings import ServerSettings
 
 __all__ = ["make_server"]

@@ -15,12 +15,12 @@ from starlette.responses import JSONResponse, StreamingResponse
 from kuaimei import __version__
 from kuaimei.audio.encode import CONTENT_TYPES, StreamEncoder
 from kuaimei.engines.types import Priority, Ticket
-from kuaimei.server.addresses import PlainAddress
-from kuaimei.server.attending import Streamed, attended
-from kuaimei.server.errors import ApiError, install_error_handlers
-from kuaimei.server.headers import SafeHeaders
-from kuaimei.server.limits import BodyLimit, Gate, UploadGate
-from kuaimei.server.security import Guard
+from kuaimei.http.client_disconnect import Streamed, attended
+from kuaimei.http.errors import ApiError, install_error_handlers
+from kuaimei.http.limits import BodyLimit, Gate, UploadGate
+from kuaimei.http.security import Guard
+from kuaimei.http.security_headers import SafeHeaders
+from kuaimei.http.url_check import PlainAddress
 from kuaimei.settings import ServerSettings, is_loopback
 from kuaimei.text.wellformed import WellFormedText
 from kuaimei.workers.references import References

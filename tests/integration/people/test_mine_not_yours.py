@@ -13,7 +13,8 @@ from fastapi.routing import APIRoute
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from kuaimei.server import create_app, refusals
+from kuaimei.http import refusals
+from kuaimei.server import create_app
 from kuaimei.settings import Settings
 from tests.integration.people.two import SECRET, Somebody, Two, two
 from tests.integration.server.calling import Caller, offer_of

@@ -9,11 +9,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from kuaimei.http.refusals import Refusals
 from kuaimei.people.entrance import Entrance
 from kuaimei.people.keys import new_key
 from kuaimei.server import Doorway, create_app, make_server
 from kuaimei.server import page as pages
-from kuaimei.server.refusals import Refusals
 from tests.integration.server.serving import KEY, MemoryArchive, Served, TestHouse, eventually, make_settings
 from tests.integration.server.talking import talking
 

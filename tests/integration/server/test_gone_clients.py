@@ -14,9 +14,9 @@ from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq, STTChunk, STTReq, Ticket, TTSReq
-from kuaimei.server.connections import connection_registry
-from kuaimei.server.http import HttpConfig
-from kuaimei.server.listening import PatientServer
+from kuaimei.http.bind import PatientServer
+from kuaimei.http.connection_limits import connection_registry
+from kuaimei.http.uvicorn_http import HttpConfig
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.workers.app import create_worker
 from kuaimei.workers.references import References

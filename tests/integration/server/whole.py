@@ -19,13 +19,13 @@ from kuaimei.analysis.room import open_analysis
 from kuaimei.analysis.types import SCORES
 from kuaimei.dialogue.engines import Engines
 from kuaimei.engines.scheduling import Lane
+from kuaimei.http.connection_limits import ConnectionRegistry
+from kuaimei.http.uvicorn_http import HttpConfig
 from kuaimei.models.source import Source
 from kuaimei.people.entrance import Entrance
 from kuaimei.rendering.quiet import Quiet
 from kuaimei.server import create_app, make_server
-from kuaimei.server.connections import ConnectionRegistry
 from kuaimei.server.heap import freeze_heap
-from kuaimei.server.http import HttpConfig
 from kuaimei.settings import Settings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.store.analyses import ANALYSE_JOB

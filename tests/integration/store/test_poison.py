@@ -30,7 +30,7 @@ from kuaimei.dialogue.events import (
     UserText,
 )
 from kuaimei.errors import KuaimeiError, NotFound, StoreError, Unstorable
-from kuaimei.server.errors import with_status
+from kuaimei.http.errors import with_status
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, Transcript, open_store
 from kuaimei.store.analyses import Findings

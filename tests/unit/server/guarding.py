@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from kuaimei.server.security import Guard
+from kuaimei.http.security import Guard
 
 __all__ = ["ask", "inside"]
 

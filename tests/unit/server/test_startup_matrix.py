@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from kuaimei.http.security import Guard
 from kuaimei.people.entrance import Entrance
 from kuaimei.people.machine_key import FILE
-from kuaimei.server.security import Guard
 from kuaimei.settings import ServerSettings, Settings
 from tests.unit.server.guarding import ask, inside
 

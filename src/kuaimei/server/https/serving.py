@@ -12,10 +12,10 @@ from typing import Final
 from starlette.types import ASGIApp
 
 from kuaimei.errors import SettingsError
+from kuaimei.http.bind import listen
 from kuaimei.server.https.certificate import ServerCertificate
 from kuaimei.server.https.certificate_page import certificate_page
 from kuaimei.server.https.names import names_of
-from kuaimei.server.listening import listen
 from kuaimei.server.serve import make_server
 from kuaimei.settings import ServerSettings, Settings, is_loopback
 from kuaimei.system.supervision import Supervisor

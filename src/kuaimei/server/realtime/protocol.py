@@ -11,8 +11,8 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kuaimei.errors import KuaimeiError
-from kuaimei.server.fields import mistake
-from kuaimei.server.json_bounds import MOST_MARKS, marks_in
+from kuaimei.http.error_fields import mistake
+from kuaimei.http.json_limits import MOST_MARKS, marks_in
 from kuaimei.text.wellformed import is_well_formed, to_well_formed
 
 __all__ = [

@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse, Response
 
 from kuaimei.analysis.room import AnalysisRoom
 from kuaimei.errors import NotFound
+from kuaimei.http.errors import ApiError
 from kuaimei.server.course import COLUMNS, lines, spoken_session
-from kuaimei.server.errors import ApiError
 from kuaimei.server.house import House
 from kuaimei.server.rest.answers import in_json
 from kuaimei.server.rest.common import InHouse, Kept, Owner

@@ -15,7 +15,7 @@ from kuaimei.dialogue.streams import closing
 from kuaimei.engines.llm.history import estimate_tokens
 from kuaimei.engines.types import LLMReq, Message
 from kuaimei.errors import EngineUnavailable, KuaimeiError
-from kuaimei.server.attending import Streamed, attended
+from kuaimei.http.client_disconnect import Streamed, attended
 from kuaimei.server.house import House
 from kuaimei.server.names import OWN_MODEL, check_model
 from kuaimei.server.rest import sse

@@ -8,10 +8,10 @@ from starlette.responses import JSONResponse, Response
 
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import NotAllowed
+from kuaimei.http.errors import ApiError
+from kuaimei.http.refusals import Refusals
 from kuaimei.people.callers import Caller
-from kuaimei.server.errors import ApiError
 from kuaimei.server.house import Archive, House
-from kuaimei.server.refusals import Refusals
 
 __all__ = [
     "DELETING",

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from kuaimei.http.client_disconnect import attended
+from kuaimei.http.errors import ApiError
 from kuaimei.judging.preference import wilson
-from kuaimei.server.attending import attended
 from kuaimei.server.blind import Listening, Side
-from kuaimei.server.errors import ApiError
 from kuaimei.server.rest.common import InHouse, Kept, Owner
 from kuaimei.server.rest.sheets import sheet_response
 from kuaimei.server.usable import UsableVoices

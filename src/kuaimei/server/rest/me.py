@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from kuaimei.errors import StoreError
+from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
+from kuaimei.http.errors import ApiError
 from kuaimei.people.callers import Caller
 from kuaimei.people.names import NAME_LIMIT
-from kuaimei.server.attending import DOWNLOAD_S, Streamed
-from kuaimei.server.errors import ApiError
 from kuaimei.server.house import House
 from kuaimei.server.leaving import Leaving
 from kuaimei.server.rest.belongings import export_everything

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from kuaimei.server.errors import ApiError
+from kuaimei.http.errors import ApiError
 from kuaimei.server.names import models_for
 from kuaimei.server.rest.common import InHouse
 

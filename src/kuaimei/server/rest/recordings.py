@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from kuaimei.dialogue.streams import closing
 from kuaimei.errors import NotAllowed
-from kuaimei.server.attending import DOWNLOAD_S, Streamed
-from kuaimei.server.errors import ApiError
+from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
+from kuaimei.http.errors import ApiError
 from kuaimei.server.house import House
 from kuaimei.server.rest.common import DELETING, InHouse, Kept, Owner, deleted
 from kuaimei.server.rest.sessions import owned_utterance, utterance_body

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from kuaimei.errors import NotFound
-from kuaimei.server.attending import DOWNLOAD_S, Streamed
+from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
 from kuaimei.server.house import Archive
 from kuaimei.server.rest.answers import in_json
 from kuaimei.server.rest.common import DELETING, InHouse, Kept, Owner, deleted

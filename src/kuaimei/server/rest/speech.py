@@ -14,8 +14,8 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.streams import closing
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineUnavailable, KuaimeiError
-from kuaimei.server.attending import Streamed, attended
-from kuaimei.server.errors import ApiError
+from kuaimei.http.client_disconnect import Streamed, attended
+from kuaimei.http.errors import ApiError
 from kuaimei.server.house import House
 from kuaimei.server.names import OWN_MODEL, check_model
 from kuaimei.server.rest import sse

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from kuaimei.errors import KuaimeiError
-from kuaimei.server.errors import error_body, with_status
+from kuaimei.http.errors import error_body, with_status
 from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["DONE", "MEDIA_TYPE", "event", "failure"]

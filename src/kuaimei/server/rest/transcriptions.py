@@ -14,10 +14,10 @@ from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.dialogue.streams import closing
 from kuaimei.engines.types import Language, STTChunk, STTReq
 from kuaimei.errors import EngineUnavailable, KuaimeiError
-from kuaimei.server.attending import Streamed, attended
-from kuaimei.server.errors import ApiError
+from kuaimei.http.client_disconnect import Streamed, attended
+from kuaimei.http.errors import ApiError
+from kuaimei.http.limits import Gate
 from kuaimei.server.house import House
-from kuaimei.server.limits import Gate
 from kuaimei.server.names import OWN_MODEL, check_model
 from kuaimei.server.rest import sse
 from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, ticket

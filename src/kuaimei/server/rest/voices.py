@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from kuaimei.errors import NotFound
-from kuaimei.server.attending import attended
-from kuaimei.server.errors import ApiError, error_body
-from kuaimei.server.limits import Gate
+from kuaimei.http.client_disconnect import attended
+from kuaimei.http.errors import ApiError, error_body
+from kuaimei.http.limits import Gate
 from kuaimei.server.rest.answers import in_json
 from kuaimei.server.rest.common import DELETING, InHouse, Owner, deleted
 from kuaimei.server.rest.recordings import byte_range

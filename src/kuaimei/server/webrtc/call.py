@@ -16,7 +16,7 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamTrack
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.server.errors import ApiError
+from kuaimei.http.errors import ApiError
 from kuaimei.server.realtime.outbox import Outbox
 from kuaimei.server.realtime.playback import Playback
 from kuaimei.server.realtime.transport import Goodbye, Listening

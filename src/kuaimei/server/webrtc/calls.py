@@ -12,8 +12,8 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from kuaimei.errors import KuaimeiError, NotFound
+from kuaimei.http.errors import ApiError
 from kuaimei.server import ice
-from kuaimei.server.errors import ApiError
 from kuaimei.server.realtime.protocol import ProtocolError, new_id, read_object
 from kuaimei.server.realtime.reception import Reception, TurnedAway, Visit, Wish
 from kuaimei.server.realtime.transport import Client, Goodbye

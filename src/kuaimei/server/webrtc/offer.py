@@ -4,7 +4,7 @@ import ipaddress
 
 from aiortc.sdp import SessionDescription
 
-from kuaimei.server.errors import ApiError
+from kuaimei.http.errors import ApiError
 
 __all__ = ["OFFER_LIMIT", "checked"]
 

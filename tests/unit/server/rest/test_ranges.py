@@ -1,6 +1,6 @@
 import pytest
 
-from kuaimei.server.errors import ApiError
+from kuaimei.http.errors import ApiError
 from kuaimei.server.rest.recordings import byte_range
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from uvicorn.server import ServerState
 
-from kuaimei.server.connections import ConnectionRegistry
-from kuaimei.server.http import BoundedHttp, HttpConfig
+from kuaimei.http.connection_limits import ConnectionRegistry
+from kuaimei.http.uvicorn_http import BoundedHttp, HttpConfig
 
 OnVirtualTime = Callable[[Coroutine[Any, Any, None]], None]
 

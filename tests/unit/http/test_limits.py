@@ -5,7 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kuaimei.errors import QueueFull
-from kuaimei.server.limits import BodyLimit, Gate, UploadGate
+from kuaimei.http.limits import BodyLimit, Gate, UploadGate
 
 
 async def test_some_run_some_wait_and_the_rest_is_refused() -> None:

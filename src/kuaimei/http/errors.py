@@ -22,7 +22,7 @@ from kuaimei.errors import (
     StoreError,
     Unstorable,
 )
-from kuaimei.server.fields import mistake
+from kuaimei.http.error_fields import mistake
 from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["ApiError", "error_body", "install_error_handlers", "response_of", "with_status"]

@@ -8,10 +8,10 @@ from uvicorn.server import ServerState
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
-from kuaimei.server.connections import ConnectionRegistry
-from kuaimei.server.http import HttpConfig
-from kuaimei.server.websocket import CountedWebSocket
-from tests.unit.server.test_http import FakeTransport
+from kuaimei.http.connection_limits import ConnectionRegistry
+from kuaimei.http.uvicorn_http import HttpConfig
+from kuaimei.http.uvicorn_websocket import CountedWebSocket
+from tests.unit.http.test_uvicorn_http import FakeTransport
 
 
 async def _listens(scope: Any, receive: Any, send: Any) -> None:

@@ -8,10 +8,10 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
+from kuaimei.http.refusals import Refusals
+from kuaimei.http.security import Guard, key_of
 from kuaimei.people.entrance import Entrance
 from kuaimei.people.keys import new_key
-from kuaimei.server.refusals import Refusals
-from kuaimei.server.security import Guard, key_of
 from kuaimei.settings import ServerSettings
 from tests.unit.server.guarding import ask, inside
 

@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kuaimei.errors import QueueFull
-from kuaimei.server.errors import error_body
-from kuaimei.server.json_bounds import MOST_MARKS, marks_in
+from kuaimei.http.errors import error_body
+from kuaimei.http.json_limits import MOST_MARKS, marks_in
 
 __all__ = ["BodyLimit", "Gate", "UploadGate"]
 

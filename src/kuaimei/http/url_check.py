@@ -3,7 +3,7 @@
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kuaimei.server.errors import error_body
+from kuaimei.http.errors import error_body
 
 __all__ = ["PlainAddress"]
 

@@ -17,13 +17,13 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kuaimei.errors import StoreError
+from kuaimei.http.errors import error_body
+from kuaimei.http.origins import is_address, is_proxied, name_of, origin_of, place_of
+from kuaimei.http.refusals import Reason, Refusals
 from kuaimei.people.callers import Caller
 from kuaimei.people.entrance import Entrance
 from kuaimei.people.keys import is_key
 from kuaimei.people.names import NameRefused
-from kuaimei.server.errors import error_body
-from kuaimei.server.origins import is_address, is_proxied, name_of, origin_of, place_of
-from kuaimei.server.refusals import Reason, Refusals
 from kuaimei.settings import ServerSettings
 
 __all__ = ["Guard", "key_of"]

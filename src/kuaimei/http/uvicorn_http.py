@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from kuaimei.server.connections import ConnectionRegistry, Rarely
+from kuaimei.http.connection_limits import ConnectionRegistry, Rarely
 
 __all__ = ["BoundedHttp", "HttpConfig"]
 
@@ -101,7 +101,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._registry.leave(self)
 
     def drop(self) -> None:
-        """See `kuaimei.server.connections.Connection`."""
+        """See `kuaimei.http.connection_limits.Connection`."""
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -124,7 +124,7 @@ class BoundedHttp(HttpToolsProtocol):
             timer.cancel()
         self._timers.clear()
         super().handle_websocket_upgrade()
-        # Whoever takes over must say when it is gone, see `kuaimei.server.websocket`.
+        # Whoever takes over must say when it is gone, see `kuaimei.http.uvicorn_websocket`.
         protocol: Any = self.transport.get_protocol()
         protocol.leave = self.leave
 

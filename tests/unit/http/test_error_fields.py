@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from kuaimei.server.fields import field_names
+from kuaimei.http.error_fields import field_names
 from kuaimei.text.wellformed import WellFormedText
 
 

@@ -6,8 +6,8 @@ import pytest
 from starlette.requests import Request
 
 from kuaimei.errors import EngineUnavailable
-from kuaimei.server.attending import Streamed, attended
-from kuaimei.server.errors import ApiError
+from kuaimei.http.client_disconnect import Streamed, attended
+from kuaimei.http.errors import ApiError
 from tests.virtual_time import START, virtually
 
 SCOPE = {"type": "http", "method": "GET", "path": "/", "headers": [], "asgi": {"spec_version": "2.3"}}

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from kuaimei.server.refusals import REASONS, Refusals
+from kuaimei.http.refusals import REASONS, Refusals
 
 
 class Clock:

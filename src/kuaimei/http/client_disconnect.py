@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from kuaimei.errors import EngineUnavailable
-from kuaimei.server.errors import ApiError
+from kuaimei.http.errors import ApiError
 
 __all__ = ["DOWNLOAD_S", "TOTAL_S", "Streamed", "attended"]
 

@@ -10,7 +10,7 @@ from kuaimei.errors import (
     StoreError,
     WeightsError,
 )
-from kuaimei.server.errors import ApiError, error_body, with_status
+from kuaimei.http.errors import ApiError, error_body, with_status
 
 
 @pytest.mark.parametrize(
