@@ -23,8 +23,8 @@ from bench.browser import arguments, find_chromium, preferring, start_talking
 from bench.server_process import server_process
 from bench.taps import SCRIPT, correlation, kept, kept_audio, kept_turns, recorded
 from kuaimei.audio.pcm import EMPTY, Pcm, to_bytes
+from kuaimei.audio.streams import whole
 from kuaimei.cli.console import note, print_json, print_table
-from kuaimei.dialogue.streams import whole
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.types import TTSReq
 from kuaimei.settings import Settings

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bench.enrolling import enrolled
 from bench.private_home import private_home
+from kuaimei.audio.streams import whole
 from kuaimei.cli.console import note, print_json, print_table
-from kuaimei.dialogue.streams import whole
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.settings import RenderingSettings, Settings, VoiceSettings

@@ -36,11 +36,11 @@ from kuaimei.dialogue.events import (
     TurnEnded,
     UserText,
 )
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import STTChunk, STTReq, TTSReq
 from kuaimei.errors import KuaimeiError, NotFound
 from kuaimei.rendering.announcements import Announcements
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.rendering.renderer import Counts, HqEngine, Renderer
 from kuaimei.rendering.residency import Residency
 from kuaimei.settings import Settings, VoiceSettings

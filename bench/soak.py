@@ -30,8 +30,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from bench.server_process import server_process
 from kuaimei.audio.pcm import Pcm, to_bytes
 from kuaimei.audio.resample import resample
+from kuaimei.audio.streams import whole
 from kuaimei.cli.console import note, print_json, print_table
-from kuaimei.dialogue.streams import whole
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.types import TTSReq
 from kuaimei.settings import Settings

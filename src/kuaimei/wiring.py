@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 from kuaimei.analysis.room import AnalysisRoom, open_analysis
 from kuaimei.audio.pcm import Pcm
+from kuaimei.audio.streams import whole
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Observer
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.dialogue.manner import Manner
-from kuaimei.dialogue.streams import whole
 from kuaimei.engines.asr import open_captioner, open_recognizer
 from kuaimei.engines.importing import import_libraries
 from kuaimei.engines.llm import open_language_model
@@ -30,7 +31,6 @@ from kuaimei.errors import KuaimeiError
 from kuaimei.models.resolve import resolve, roles
 from kuaimei.models.source import Role, Source
 from kuaimei.rendering.choosing import HqEngines
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.rendering.renderer import Renderer
 from kuaimei.rendering.residency import Residency
 from kuaimei.rendering.tier import HqTier

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from playwright.async_api import expect
 
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.scheduling import Lane
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import AnalysisSettings, ServerSettings, Settings
 from kuaimei.store import open_store
 from kuaimei.wiring import House

@@ -17,8 +17,8 @@ from kuaimei.analysis.job import Scored
 from kuaimei.analysis.room import AnalysisRoom
 from kuaimei.analysis.types import SCORES
 from kuaimei.dialogue.events import SpeechDropped, SpeechHeard, SpeechStarted, UserText
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.scheduling import Lane
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.store import Recorder, Store, Utterance, open_store
 from kuaimei.wiring import House

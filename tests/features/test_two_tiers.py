@@ -15,10 +15,10 @@ from pytest_bdd import given, parsers, scenarios, then, when
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.events import SpeechDropped, SpeechStarted
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.tts.openai import OpenAISynthesizer
 from kuaimei.errors import EngineError
 from kuaimei.rendering.announcements import Ready
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.rendering.residency import Residency
 from kuaimei.rendering.tier import HqTier
 from kuaimei.settings import RenderingSettings, Settings

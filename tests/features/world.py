@@ -9,12 +9,12 @@ from typing import Any, TypeVar, cast
 import httpx
 
 from kuaimei.dialogue.engines import Engines
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.protocols import LanguageModel
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.workshop import Workshop
 from kuaimei.models.source import Source
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.server.page import Page
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store

@@ -9,7 +9,7 @@ import numpy as np
 from kuaimei.analysis.conditions import add_noise
 from kuaimei.audio.pcm import Pcm, from_float, to_float
 from kuaimei.audio.silence import silence
-from kuaimei.dialogue.streams import whole
+from kuaimei.audio.streams import whole
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Language, TTSReq
 

@@ -37,7 +37,7 @@ _SMOOTH_FRAMES: Final = 7
 
 
 class Calm(Protocol):
-    """Says when nobody needs the machine (`kuaimei.rendering.quiet.Quiet`, whose words apply)."""
+    """Says when nobody needs the machine (`kuaimei.dialogue.idle_monitor.Quiet`, whose words apply)."""
 
     async def wait(self) -> None:
         """Until nobody does."""

@@ -24,8 +24,8 @@ from kuaimei.engines.prosody.measuring import measure
 from kuaimei.engines.protocols import Recognizer, VoiceActivityDetector
 from kuaimei.engines.types import Language, Priority, STTReq, Ticket
 from kuaimei.engines.vad import open_vad
+from kuaimei.engines.vad.segments import pieces_of
 from kuaimei.errors import AudioError, SettingsError
-from kuaimei.server.rest.pieces import pieces_of
 from kuaimei.server.spoken import reason_in_words
 from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.text.joining import join_pieces

@@ -13,12 +13,12 @@ from typing import Final
 import soundfile  # type: ignore[import-untyped]
 
 from kuaimei.audio.pcm import Pcm
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.protocols import Recognizer, Synthesizer, VoiceActivityDetector
 from kuaimei.engines.types import Language
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, NotFound
 from kuaimei.judging.learned import Learned, LearnedFolder
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import RenderingSettings, Settings, StoreSettings
 from kuaimei.store import open_store, transcribe_with
 from kuaimei.store.embedded import EmbeddedPostgres

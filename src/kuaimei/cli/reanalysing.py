@@ -6,10 +6,10 @@ from typing import Any, Final
 from kuaimei.analysis.room import open_analysis
 from kuaimei.cli import console
 from kuaimei.cli.stepping import steps
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.vad import open_vad
 from kuaimei.errors import KuaimeiError
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings
 from kuaimei.store import open_store
 from kuaimei.wiring import open_one

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kuaimei.audio.pcm import EMPTY, Pcm
+from kuaimei.audio.streams import closing
 from kuaimei.dialogue.events import ClauseReady, Event, ReplyAudio, ReplyHeld, ReplyResumed
 from kuaimei.dialogue.patience import patience
-from kuaimei.dialogue.streams import closing
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineUnavailable

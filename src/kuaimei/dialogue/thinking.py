@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+from kuaimei.audio.streams import closing
 from kuaimei.dialogue.patience import patience
-from kuaimei.dialogue.streams import closing
 from kuaimei.engines.protocols import LanguageModel
 from kuaimei.engines.types import LLMReq, Ticket
 from kuaimei.errors import EngineError, EngineUnavailable

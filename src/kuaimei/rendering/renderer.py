@@ -13,12 +13,12 @@ import numpy as np
 
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.audio.silence import silence, sound_bounds
-from kuaimei.dialogue.streams import whole
+from kuaimei.audio.streams import whole
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineUnavailable, KuaimeiError, QueueFull, StoreError
 from kuaimei.rendering.announcements import Announcements, Ready
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.rendering.residency import Residency
 from kuaimei.rendering.sentences import Sentence, Spoken, boundaries, clause_starts, sentences
 from kuaimei.store.renderings import Order

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
 from kuaimei.audio.loudness import level
-from kuaimei.dialogue.streams import closing
+from kuaimei.audio.streams import closing
 from kuaimei.errors import NotFound
 from kuaimei.http.errors import ApiError
 from kuaimei.server.house import Archive

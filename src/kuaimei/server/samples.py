@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from kuaimei.audio.encode import encode
-from kuaimei.dialogue.streams import whole
+from kuaimei.audio.streams import whole
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineUnavailable

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.streams import whole
+from kuaimei.audio.streams import whole
 from kuaimei.engines.computing import compute
 from kuaimei.engines.types import TTSReq, as_language
 from kuaimei.errors import NotFound

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.errors import KuaimeiError
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.system.processes import bare_environment
 
 __all__ = ["Learned", "LearnerDied", "LearningFailed", "Progress", "run_learner"]

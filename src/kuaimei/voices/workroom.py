@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.computing import compute
 from kuaimei.engines.protocols import Synthesizer, VoiceBank
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.speaker import JUDGE, LOSSES, SpeakerEncoder, open_encoder
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import StoreError
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings
 from kuaimei.store.deletions import Deletion, DeletionKind
 from kuaimei.store.maintenance import Maintenance

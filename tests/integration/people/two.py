@@ -8,10 +8,10 @@ from typing import cast
 import httpx
 
 from kuaimei.dialogue.events import UserText
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.scheduling import Lane
 from kuaimei.people.entrance import Entrance
 from kuaimei.people.keys import digest, new_key, prefix_of
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings
 from kuaimei.store import Recorder, Store
 from kuaimei.store.people import Person, Role

@@ -10,6 +10,7 @@ import pytest
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.silence import frame_levels
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts.kokoro.weights import load_voices
 from kuaimei.engines.workshop import Workshop
@@ -17,7 +18,6 @@ from kuaimei.errors import NotFound
 from kuaimei.models.source import Source
 from kuaimei.rendering.announcements import Announcements, Ready
 from kuaimei.rendering.choosing import HqEngines
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.rendering.renderer import Counts, Renderer
 from kuaimei.rendering.residency import Residency
 from kuaimei.settings import RenderingSettings, Settings

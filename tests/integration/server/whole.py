@@ -18,12 +18,12 @@ from kuaimei.analysis.head import FEATURES
 from kuaimei.analysis.room import open_analysis
 from kuaimei.analysis.types import SCORES
 from kuaimei.dialogue.engines import Engines
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.scheduling import Lane
 from kuaimei.http.connection_limits import ConnectionRegistry
 from kuaimei.http.uvicorn_http import HttpConfig
 from kuaimei.models.source import Source
 from kuaimei.people.entrance import Entrance
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.server import create_app, make_server
 from kuaimei.server.heap import freeze_heap
 from kuaimei.settings import Settings

@@ -15,8 +15,8 @@ import numpy as np
 from kuaimei.analysis.room import AnalysisRoom, open_analysis
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.dialogue.events import SpeechDropped, SpeechHeard, SpeechStarted, UserText
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.scheduling import Lane
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import RenderingSettings, Settings, StoreSettings
 from kuaimei.store import Recorder, Store, Transcript, Utterance, open_store
 from kuaimei.store.analyses import ANALYSE_JOB

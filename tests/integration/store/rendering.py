@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from kuaimei.audio.pcm import Pcm
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.types import TTSReq
 from kuaimei.rendering.announcements import Announcements
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.rendering.renderer import Counts, HqEngine, Renderer
 from kuaimei.rendering.residency import Residency
 from kuaimei.settings import Settings, StoreSettings

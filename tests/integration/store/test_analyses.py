@@ -11,9 +11,9 @@ from kuaimei.analysis.head import Head, shipped_head
 from kuaimei.analysis.job import Scored
 from kuaimei.analysis.types import SCORES
 from kuaimei.audio.pcm import Pcm
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.prosody.types import Voice
 from kuaimei.errors import KuaimeiError, NotFound
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.store import Recorder, Store, Utterance, open_store, tables
 from kuaimei.store.due import Basis

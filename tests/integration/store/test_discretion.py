@@ -16,9 +16,9 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Event
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.errors import EngineError
 from kuaimei.rendering.announcements import Announcements
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.rendering.renderer import Counts, HqEngine, Renderer
 from kuaimei.rendering.residency import Residency
 from kuaimei.settings import AnalysisSettings, DialogueSettings, RenderingSettings, Settings

@@ -14,8 +14,8 @@ import numpy as np
 
 from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.models.pypi import pip_settings
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings
 from kuaimei.store.embedded import EmbeddedPostgres
 from kuaimei.voices.process import LearnerDied, LearningFailed, run_learner

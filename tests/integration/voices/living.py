@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import Pcm, from_float
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.scheduling import Lane
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.settings import Settings, VoiceSettings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.system.supervision import Supervisor

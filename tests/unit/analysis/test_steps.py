@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from kuaimei.analysis.steps import PatientDetector, PatientMeter, Steps, background_thread
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.prosody import open_meter
 from kuaimei.engines.prosody.types import Voice
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Priority, Ticket
-from kuaimei.rendering.quiet import Quiet
 from tests.fakes import FakeVad, silence
 
 BACKGROUND = Ticket(session="sess_a", priority=Priority.BACKGROUND)

@@ -12,10 +12,10 @@ import pytest
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.silence import silence
 from kuaimei.dialogue.events import SpeechDropped, SpeechStarted
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.types import Priority
 from kuaimei.errors import EngineError, EngineUnavailable, KuaimeiError, StoreError
 from kuaimei.rendering.announcements import Announcements, Ready
-from kuaimei.rendering.quiet import Quiet
 from kuaimei.rendering.renderer import Counts, HqEngine, Renderer
 from kuaimei.rendering.residency import Residency
 from kuaimei.store.renderings import Order

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kuaimei.audio.sink import Sink
-from kuaimei.dialogue.streams import closing
+from kuaimei.audio.streams import closing
 from kuaimei.errors import NotFound
 from kuaimei.server.course import COLUMNS, lines, spoken_session
 from kuaimei.server.house import Archive

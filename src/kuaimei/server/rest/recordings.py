@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header
 from starlette.responses import Response
 
-from kuaimei.dialogue.streams import closing
+from kuaimei.audio.streams import closing
 from kuaimei.errors import NotAllowed
 from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
 from kuaimei.http.errors import ApiError

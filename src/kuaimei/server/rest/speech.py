@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from kuaimei.audio.encode import CONTENT_TYPES, StreamEncoder
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.streams import closing
+from kuaimei.audio.streams import closing
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineUnavailable, KuaimeiError
 from kuaimei.http.client_disconnect import Streamed, attended

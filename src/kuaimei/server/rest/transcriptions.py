@@ -11,8 +11,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
-from kuaimei.dialogue.streams import closing
+from kuaimei.audio.streams import closing
 from kuaimei.engines.types import Language, STTChunk, STTReq
+from kuaimei.engines.vad.segments import pieces_of
 from kuaimei.errors import EngineUnavailable, KuaimeiError
 from kuaimei.http.client_disconnect import Streamed, attended
 from kuaimei.http.errors import ApiError
@@ -21,7 +22,6 @@ from kuaimei.server.house import House
 from kuaimei.server.names import OWN_MODEL, check_model
 from kuaimei.server.rest import sse
 from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, ticket
-from kuaimei.server.rest.pieces import pieces_of
 from kuaimei.server.rest.subtitles import Segment, srt, verbose, vtt
 from kuaimei.text.joining import join_pieces
 from kuaimei.text.wellformed import WellFormedText

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from kuaimei.rendering.quiet import Quiet
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.settings import Settings
 from kuaimei.system.failures import trace_of
 from kuaimei.voices.environment.failures import NotMade

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from kuaimei.rendering.quiet import Quiet
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.voices.environment.failures import NotMade
 from kuaimei.voices.environment.listing import Build, Recipe
 

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from kuaimei.rendering.quiet import Quiet
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.voices.environment.listing import Recipe
 from kuaimei.voices.environment.process import Making, run_making
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kuaimei.dialogue.events import SpeechStarted
-from kuaimei.rendering.quiet import Quiet
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.voices.environment.failures import BeingMade, NotMade
 from kuaimei.voices.environment.listing import Recipe
 from kuaimei.voices.environment.making import bring_packages, make_environment

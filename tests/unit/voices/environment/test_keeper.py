@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from kuaimei.dialogue.events import SpeechStarted
-from kuaimei.rendering.quiet import Quiet
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.settings import Settings, VoiceSettings
 from kuaimei.voices.environment import keeper
 from kuaimei.voices.environment.failures import NotMade

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import ASR_RATE, EMPTY
-from kuaimei.server.rest.pieces import Piece, cut, pieces_of
+from kuaimei.engines.vad.segments import Piece, cut, pieces_of
 from tests.fakes import FakeVad, said, silence
 
 FRAME = 512

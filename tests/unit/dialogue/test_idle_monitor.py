@@ -11,7 +11,7 @@ from kuaimei.dialogue.events import (
     StateChanged,
     TurnEnded,
 )
-from kuaimei.rendering.quiet import Quiet
+from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.settings import DialogueSettings
 from tests.fakes import FakeLanguageModel, fake_engines, play, said, silence
 from tests.virtual_time import START, virtually
