@@ -20,7 +20,7 @@ from bench.turn_latency import figures
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.cli.console import note, print_json, print_table
-from kuaimei.cli.rehearsal import speak
+from kuaimei.evaluation.runs.replay import speak
 from kuaimei.settings import AnalysisSettings, RenderingSettings, Settings
 from kuaimei.voices.types import Voice
 from kuaimei.wiring import open_house

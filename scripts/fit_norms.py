@@ -25,7 +25,6 @@ from pathlib import Path
 import numpy as np
 
 from kuaimei.analysis.head import FEATURES, Head, Norm
-from kuaimei.analysis.made import Line, lines, speak
 from kuaimei.analysis.reliability import shipped_figures
 from kuaimei.analysis.types import SCORES
 from kuaimei.audio.pcm import ASR_RATE, Pcm
@@ -34,6 +33,7 @@ from kuaimei.engines.prosody import EXTRACTOR, open_meter
 from kuaimei.engines.prosody.measuring import measure
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.vad import open_vad
+from kuaimei.evaluation.synthetic_speech import Line, lines, speak
 from kuaimei.settings import Settings
 from kuaimei.wiring import open_one
 from scripts.head_weights import ABSOLUTE, LITERATURE, WEIGHTS

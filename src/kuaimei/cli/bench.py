@@ -9,15 +9,15 @@ from typing import Annotated, Final, TypeVar, get_args
 import typer
 
 from kuaimei.cli import console
-from kuaimei.cli.cloning import ENCODERS, Plan, judge_all
 from kuaimei.cli.models import pull_named
-from kuaimei.cli.reliability import Plan as ReliabilityPlan
-from kuaimei.cli.reliability import examine
-from kuaimei.cli.reliability_report import tables
 from kuaimei.cli.stepping import steps
 from kuaimei.errors import EngineError, KuaimeiError, SettingsError
-from kuaimei.judging.references import find_references
-from kuaimei.judging.report import COLUMNS, Finding, Tier, in_a_line, table_row
+from kuaimei.evaluation.references import find_references
+from kuaimei.evaluation.report import COLUMNS, Finding, Tier, in_a_line, table_row
+from kuaimei.evaluation.runs.analysis import Plan as ReliabilityPlan
+from kuaimei.evaluation.runs.analysis import examine
+from kuaimei.evaluation.runs.analysis_report import tables
+from kuaimei.evaluation.runs.cloning import ENCODERS, Plan, judge_all
 from kuaimei.settings import Settings
 from kuaimei.voices.types import Step
 

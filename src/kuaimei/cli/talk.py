@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kuaimei.cli import console
-from kuaimei.cli.rehearsal import TurnReport, rehearse
+from kuaimei.evaluation.runs.replay import TurnReport, rehearse
 
 __all__ = ["talk"]
 

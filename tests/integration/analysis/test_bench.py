@@ -8,13 +8,13 @@ import soundfile  # type: ignore[import-untyped]
 
 from kuaimei.analysis.head import FEATURES
 from kuaimei.analysis.labels import read_labels
-from kuaimei.analysis.made import in_a_room
-from kuaimei.analysis.shaping import vary
 from kuaimei.audio.pcm import ASR_RATE, Pcm
-from kuaimei.cli import reliability
 from kuaimei.cli.labelled import gather
-from kuaimei.cli.reliability import Plan, examine
 from kuaimei.errors import SettingsError
+from kuaimei.evaluation.runs import analysis
+from kuaimei.evaluation.runs.analysis import Plan, examine
+from kuaimei.evaluation.speech_transforms import vary
+from kuaimei.evaluation.synthetic_speech import in_a_room
 from kuaimei.settings import Settings
 
 pytestmark = pytest.mark.models
@@ -41,7 +41,7 @@ def folder(clips: list[Pcm], tmp_path: Path) -> Path:
 async def test_the_bench_tells_everything(
     settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reliability, "METERS", ("own", "librosa"))
+    monkeypatch.setattr(analysis, "METERS", ("own", "librosa"))
     done: dict[str, int] = {}
     notes: list[str] = []
     report = await examine(

@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from kuaimei.analysis.examination import Clip, follow
 from kuaimei.analysis.head import shipped_head
-from kuaimei.analysis.made import in_a_room
 from kuaimei.analysis.scoring import score
-from kuaimei.analysis.shaping import SERIES, STEPS
 from kuaimei.analysis.types import SCORES, Explained
 from kuaimei.audio.pcm import ASR_RATE, Pcm
-from kuaimei.cli.reliability import Ear
 from kuaimei.engines.prosody import open_meter
 from kuaimei.engines.vad import open_vad
+from kuaimei.evaluation.analysis_reliability import Clip, follow
+from kuaimei.evaluation.runs.analysis import Ear
+from kuaimei.evaluation.speech_transforms import SERIES, STEPS
+from kuaimei.evaluation.synthetic_speech import in_a_room
 from kuaimei.settings import Settings
 from kuaimei.wiring import open_one
 

@@ -10,10 +10,10 @@ import soundfile  # type: ignore[import-untyped]
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.audio.silence import silence
 from kuaimei.cli.bench import _clone
-from kuaimei.cli.cloning import ENCODERS, Plan
-from kuaimei.judging import measuring, speaking
-from kuaimei.judging.naturalness import load_dnsmos
-from kuaimei.judging.references import find_references
+from kuaimei.evaluation import measure, synthesize
+from kuaimei.evaluation.dnsmos import load_dnsmos
+from kuaimei.evaluation.references import find_references
+from kuaimei.evaluation.runs.cloning import ENCODERS, Plan
 from kuaimei.settings import Settings
 
 pytestmark = pytest.mark.models
@@ -53,9 +53,9 @@ async def test_a_speaker_is_cloned_and_judged(
     soundfile.write(tmp_path / "yang.wav", clip, ASR_RATE)
     (tmp_path / "yang.txt").write_text("".join(SAID), encoding="utf-8")
     # Two sentences instead of ten: the way is the same.
-    monkeypatch.setattr(measuring, "HELD_OUT", {"zh": ("今天的天氣真好。", "我想去公園散步。")})
-    monkeypatch.setattr(measuring, "FIFTY", {"zh": "好的，沒問題。"})
-    monkeypatch.setattr(speaking, "_TIMES", 1)
+    monkeypatch.setattr(measure, "HELD_OUT", {"zh": ("今天的天氣真好。", "我想去公園散步。")})
+    monkeypatch.setattr(measure, "FIFTY", {"zh": "好的，沒問題。"})
+    monkeypatch.setattr(synthesize, "_TIMES", 1)
     plan = Plan(find_references(tmp_path), ("predicted",), ("fast",), long=False, reuse=None)
     findings, failures = await _clone(settings, plan)
     assert failures == []

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from kuaimei.cli.lending import Lending
 from kuaimei.engines.scheduling import Lane
 from kuaimei.errors import AudioError, EngineError
-from kuaimei.judging import measuring, speaking
-from kuaimei.judging.naturalness import Dnsmos
-from kuaimei.judging.panel import Panel
-from kuaimei.judging.references import Reference
-from kuaimei.judging.report import Finding
+from kuaimei.evaluation import measure, synthesize
+from kuaimei.evaluation.dnsmos import Dnsmos
+from kuaimei.evaluation.panel import Panel
+from kuaimei.evaluation.references import Reference
+from kuaimei.evaluation.report import Finding
+from kuaimei.evaluation.runs.zero_shot import Lending
 from kuaimei.voices.enrolment import Examiner
 from tests.fakes import FakeRecognizer, FakeSynthesizer
 from tests.integration.voices.living import TEXT, LoudVad, audio
@@ -38,10 +38,10 @@ class Lent(FakeSynthesizer):
 
 @pytest.fixture(autouse=True)
 def little_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "HELD_OUT", {"zh": ("你好。", "再見。")})
-    monkeypatch.setattr(measuring, "LONG", {"zh": ("今天天氣很好。",)})
-    monkeypatch.setattr(measuring, "FIFTY", {"zh": "好。"})
-    monkeypatch.setattr(speaking, "_TIMES", 1)
+    monkeypatch.setattr(measure, "HELD_OUT", {"zh": ("你好。", "再見。")})
+    monkeypatch.setattr(measure, "LONG", {"zh": ("今天天氣很好。",)})
+    monkeypatch.setattr(measure, "FIFTY", {"zh": "好。"})
+    monkeypatch.setattr(synthesize, "_TIMES", 1)
 
 
 def lending(speaker: Lent, note: Callable[[str], None] = lambda line: None) -> Lending:

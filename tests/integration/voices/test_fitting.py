@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kuaimei.cli import fitting
-from kuaimei.cli.fitting import Fitter
 from kuaimei.errors import AudioError, EngineError
-from kuaimei.judging.learned import Learned, LearnedFolder
+from kuaimei.evaluation.runs import training
+from kuaimei.evaluation.runs.training import Fitter
+from kuaimei.evaluation.training_cache import Learned, LearnedFolder
 from kuaimei.settings import Settings
 from kuaimei.voices.types import Step
 from tests.integration.voices.living import TEXT, kept, living, speech
@@ -19,7 +19,7 @@ from tests.integration.voices.living import TEXT, kept, living, speech
 @pytest.fixture(autouse=True)
 def watched_closely(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has to wait a second to learn that a step is done."""
-    monkeypatch.setattr(fitting, "_LOOK_S", 0.02)
+    monkeypatch.setattr(training, "_LOOK_S", 0.02)
 
 
 STEPS: tuple[Step, ...] = ("predicted", "style", "decoder")

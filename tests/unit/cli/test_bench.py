@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 import kuaimei.cli.bench as command
 from kuaimei.cli.bench import app
-from kuaimei.cli.cloning import Plan
 from kuaimei.errors import AudioError, EngineError, KuaimeiError, SettingsError
-from kuaimei.judging.report import Finding, Naturalness, Similarity, Speed
+from kuaimei.evaluation.report import Finding, Naturalness, Similarity, Speed
+from kuaimei.evaluation.runs.cloning import Plan
 from kuaimei.settings import Settings
 
 FINDING = Finding(

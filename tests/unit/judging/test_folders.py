@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kuaimei.errors import AudioError, SettingsError
-from kuaimei.judging.learned import LearnedFolder
-from kuaimei.judging.references import find_references
+from kuaimei.evaluation.references import find_references
+from kuaimei.evaluation.training_cache import LearnedFolder
 
 PCM = np.arange(100, dtype=np.int16)
 STYLE = np.linspace(-1, 1, 256).astype(np.float32)

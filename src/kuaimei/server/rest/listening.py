@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from kuaimei.evaluation.confidence_interval import wilson
 from kuaimei.http.client_disconnect import attended
 from kuaimei.http.errors import ApiError
-from kuaimei.judging.preference import wilson
 from kuaimei.server.blind import Listening, Side
 from kuaimei.server.rest.common import InHouse, Kept, Owner
 from kuaimei.server.rest.sheets import sheet_response

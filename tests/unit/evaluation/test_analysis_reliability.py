@@ -5,11 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kuaimei.analysis.examination import AS_IT_IS, MP3, NOISES_DB, Clip, Followed, Heard, figures, takes
 from kuaimei.analysis.head import FEATURES, shipped_head
-from kuaimei.analysis.shaping import SERIES
 from kuaimei.audio.pcm import ASR_RATE, EMPTY
 from kuaimei.engines.prosody.types import Features
+from kuaimei.evaluation.analysis_reliability import (
+    AS_IT_IS,
+    MP3,
+    NOISES_DB,
+    Clip,
+    Followed,
+    Heard,
+    figures,
+    takes,
+)
+from kuaimei.evaluation.speech_transforms import SERIES
 
 HEAD = shipped_head()
 

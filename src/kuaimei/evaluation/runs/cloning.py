@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.decode import decode
-from kuaimei.cli.fitting import Fitter, open_fitter
-from kuaimei.cli.lending import Lending
 from kuaimei.engines.asr import open_recognizer
 from kuaimei.engines.protocols import ReferenceBank, VoiceBank
 from kuaimei.engines.scheduling import Lane
@@ -24,14 +22,16 @@ from kuaimei.engines.types import Language
 from kuaimei.engines.vad import open_vad
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import KuaimeiError, SettingsError
-from kuaimei.judging.halves import halves
-from kuaimei.judging.learned import Learned, LearnedFolder
-from kuaimei.judging.measuring import measure
-from kuaimei.judging.naturalness import Dnsmos, load_dnsmos
-from kuaimei.judging.panel import Panel, Subject
-from kuaimei.judging.references import Reference
-from kuaimei.judging.report import Finding, Stage, Tier
-from kuaimei.judging.speaking import Speaker
+from kuaimei.evaluation.dnsmos import Dnsmos, load_dnsmos
+from kuaimei.evaluation.measure import measure
+from kuaimei.evaluation.panel import Panel, Subject
+from kuaimei.evaluation.references import Reference
+from kuaimei.evaluation.report import Finding, Stage, Tier
+from kuaimei.evaluation.runs.training import Fitter, open_fitter
+from kuaimei.evaluation.runs.zero_shot import Lending
+from kuaimei.evaluation.split_reference import halves
+from kuaimei.evaluation.synthesize import Speaker
+from kuaimei.evaluation.training_cache import Learned, LearnedFolder
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
 from kuaimei.system.folders import swept_folder

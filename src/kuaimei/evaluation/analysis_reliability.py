@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.analysis.conditions import add_noise, amplify
 from kuaimei.analysis.head import FEATURES, Head
 from kuaimei.analysis.reliability import (
     CONDITIONS,
@@ -21,11 +20,12 @@ from kuaimei.analysis.reliability import (
     quantiles,
 )
 from kuaimei.analysis.scoring import weigh
-from kuaimei.analysis.shaping import Series
 from kuaimei.analysis.types import SCORES
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.audio.resample import resample
 from kuaimei.engines.prosody.types import Features
+from kuaimei.evaluation.degradations import add_noise, amplify
+from kuaimei.evaluation.speech_transforms import Series
 
 __all__ = ["AS_IT_IS", "MP3", "NOISES_DB", "Clip", "Followed", "Heard", "figures", "follow", "takes"]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
 from kuaimei.engines.protocols import ReferenceBank
-from kuaimei.judging.halves import halves
-from kuaimei.judging.measuring import measure
-from kuaimei.judging.panel import Panel
-from kuaimei.judging.references import Reference
-from kuaimei.judging.report import Finding, Tier
-from kuaimei.judging.speaking import Speaker
+from kuaimei.evaluation.measure import measure
+from kuaimei.evaluation.panel import Panel
+from kuaimei.evaluation.references import Reference
+from kuaimei.evaluation.report import Finding, Tier
+from kuaimei.evaluation.split_reference import halves
+from kuaimei.evaluation.synthesize import Speaker
 from kuaimei.voices.enrolment import Examiner
 from kuaimei.voices.speech import RATE
 

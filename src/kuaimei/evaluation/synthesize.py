@@ -13,7 +13,7 @@ import numpy as np
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineError
-from kuaimei.judging.report import Speed, Tier
+from kuaimei.evaluation.report import Speed, Tier
 
 __all__ = ["Speaker", "Spoken", "speak_all", "time_speech"]
 

@@ -13,12 +13,12 @@ from kuaimei.audio.pitch import PitchSummary, summarise_pitch, track_pitch
 from kuaimei.engines.protocols import Recognizer
 from kuaimei.engines.speaker import SpeakerEncoder
 from kuaimei.engines.types import Language
-from kuaimei.judging.intelligibility import count_units, heard, misheard
-from kuaimei.judging.naturalness import Dnsmos
-from kuaimei.judging.pitch import compare_pitch
-from kuaimei.judging.report import Finding, Naturalness, Pitch, Similarity, Speed, Stage, Tier
-from kuaimei.judging.similarity import embed_all, likeness
-from kuaimei.judging.speaking import Spoken
+from kuaimei.evaluation.dnsmos import Dnsmos
+from kuaimei.evaluation.intelligibility import count_units, heard, misheard
+from kuaimei.evaluation.pitch import compare_pitch
+from kuaimei.evaluation.report import Finding, Naturalness, Pitch, Similarity, Speed, Stage, Tier
+from kuaimei.evaluation.similarity import embed_all, likeness
+from kuaimei.evaluation.synthesize import Spoken
 
 __all__ = ["Panel", "Subject"]
 

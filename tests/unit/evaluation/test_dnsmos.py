@@ -5,8 +5,8 @@ import pytest
 
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.errors import AudioError, WeightsError
-from kuaimei.judging.mel import mel_filters
-from kuaimei.judging.naturalness import Dnsmos, load_dnsmos, log_mel
+from kuaimei.evaluation.dnsmos import Dnsmos, load_dnsmos, log_mel
+from kuaimei.evaluation.mel import mel_filters
 
 RATE = 16_000
 

@@ -6,12 +6,12 @@ from typing import Final
 
 import numpy as np
 
-from kuaimei.analysis.conditions import add_noise
 from kuaimei.audio.pcm import Pcm, from_float, to_float
 from kuaimei.audio.silence import silence
 from kuaimei.audio.streams import whole
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Language, TTSReq
+from kuaimei.evaluation.degradations import add_noise
 
 __all__ = ["Line", "in_a_room", "lines", "speak"]
 

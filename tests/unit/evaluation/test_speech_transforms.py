@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kuaimei.analysis.shaping import STEPS, hesitate, open_praat, tremble, vary
 from kuaimei.audio.pcm import Pcm, from_float, to_float
 from kuaimei.audio.pitch import track_pitch
 from kuaimei.errors import SettingsError
+from kuaimei.evaluation.speech_transforms import STEPS, hesitate, open_praat, tremble, vary
 
 RATE = 16_000
 

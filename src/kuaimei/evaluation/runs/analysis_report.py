@@ -4,9 +4,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from kuaimei.analysis.examination import Followed
 from kuaimei.analysis.reliability import CONDITIONS, Figures
 from kuaimei.analysis.types import Score
+from kuaimei.evaluation.analysis_reliability import Followed
 
 __all__ = ["Agreement", "Report", "SeriesReport", "Table", "tables"]
 

@@ -6,7 +6,7 @@ from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.audio.resample import resample
 from kuaimei.engines.protocols import Recognizer
 from kuaimei.engines.types import Language, Priority, STTReq, Ticket
-from kuaimei.judging.speaking import Spoken
+from kuaimei.evaluation.synthesize import Spoken
 from kuaimei.text.errors import error_rate, units
 
 __all__ = ["count_units", "heard", "misheard"]

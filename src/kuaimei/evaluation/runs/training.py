@@ -18,7 +18,7 @@ from kuaimei.engines.protocols import Recognizer, Synthesizer, VoiceActivityDete
 from kuaimei.engines.types import Language
 from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, NotFound
-from kuaimei.judging.learned import Learned, LearnedFolder
+from kuaimei.evaluation.training_cache import Learned, LearnedFolder
 from kuaimei.settings import RenderingSettings, Settings, StoreSettings
 from kuaimei.store import open_store, transcribe_with
 from kuaimei.store.embedded import EmbeddedPostgres

@@ -3,8 +3,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from kuaimei.analysis.made import in_a_room, lines
 from kuaimei.audio.pcm import to_float
+from kuaimei.evaluation.synthetic_speech import in_a_room, lines
 from kuaimei.text.fillers import find_fillers
 
 

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict
 
 from kuaimei.audio.pitch import PitchSummary
 from kuaimei.engines.types import Language
-from kuaimei.judging.naturalness import Opinion
-from kuaimei.judging.pitch import PitchDifference
-from kuaimei.judging.similarity import Likeness
+from kuaimei.evaluation.dnsmos import Opinion
+from kuaimei.evaluation.pitch import PitchDifference
+from kuaimei.evaluation.similarity import Likeness
 
 __all__ = [
     "COLUMNS",
@@ -36,7 +36,7 @@ class _Frozen(BaseModel):
 
 
 class Similarity(_Frozen):
-    """See `kuaimei.judging.similarity.Likeness`; cosines by one encoder."""
+    """See `kuaimei.evaluation.similarity.Likeness`; cosines by one encoder."""
 
     mean: float
     least: float
@@ -58,7 +58,7 @@ class Similarity(_Frozen):
 
 
 class Naturalness(_Frozen):
-    """See `kuaimei.judging.naturalness.Opinion`; DNSMOS from 1 to 5."""
+    """See `kuaimei.evaluation.dnsmos.Opinion`; DNSMOS from 1 to 5."""
 
     overall: float
     signal: float
@@ -78,7 +78,7 @@ class Naturalness(_Frozen):
 
 
 class Pitch(_Frozen):
-    """Of the rendering, and how far it is from the reference (`kuaimei.judging.pitch.PitchDifference`)."""
+    """Of the rendering, and how far it is from the reference (`kuaimei.evaluation.pitch.PitchDifference`)."""
 
     mean_hz: float
     log_sd: float

@@ -10,12 +10,12 @@ import pytest
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
 from kuaimei.engines.types import STTChunk, STTReq, TTSReq
 from kuaimei.errors import EngineError
-from kuaimei.judging.intelligibility import count_units, heard, misheard
-from kuaimei.judging.naturalness import Dnsmos, Opinion
-from kuaimei.judging.panel import Panel, Subject
-from kuaimei.judging.report import COLUMNS, Finding, Naturalness, Speed, in_a_line, table_row
-from kuaimei.judging.sentences import FIFTY, HELD_OUT, LONG
-from kuaimei.judging.speaking import Spoken, speak_all, time_speech
+from kuaimei.evaluation.dnsmos import Dnsmos, Opinion
+from kuaimei.evaluation.intelligibility import count_units, heard, misheard
+from kuaimei.evaluation.panel import Panel, Subject
+from kuaimei.evaluation.report import COLUMNS, Finding, Naturalness, Speed, in_a_line, table_row
+from kuaimei.evaluation.synthesize import Spoken, speak_all, time_speech
+from kuaimei.evaluation.test_sentences import FIFTY, HELD_OUT, LONG
 from kuaimei.voices.lines import JUDGED, PRACTISED
 from tests.unit.judging.ears import PitchEncoder, Rating
 

@@ -17,7 +17,7 @@ from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
 from kuaimei.audio.resample import resample
 from kuaimei.engines.inference import Session, open_session
 from kuaimei.errors import AudioError
-from kuaimei.judging.mel import mel_filters
+from kuaimei.evaluation.mel import mel_filters
 
 __all__ = ["Dnsmos", "Opinion", "load_dnsmos"]
 

@@ -11,16 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from kuaimei.analysis.examination import AS_IT_IS, Clip, Followed, Heard, figures, follow, takes
 from kuaimei.analysis.head import Head
 from kuaimei.analysis.heads import load_head
-from kuaimei.analysis.made import lines, speak
 from kuaimei.analysis.reliability import concordance, load_pingouin
-from kuaimei.analysis.shaping import SERIES, STEPS, open_praat
 from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
-from kuaimei.cli.reliability_report import Agreement, Report, SeriesReport
 from kuaimei.cli.stepping import Told
 from kuaimei.engines.prosody import EXTRACTOR, METERS, open_meter
 from kuaimei.engines.prosody.measuring import measure
@@ -29,7 +25,11 @@ from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.vad import open_vad
 from kuaimei.errors import SettingsError
-from kuaimei.judging.references import Reference, find_references
+from kuaimei.evaluation.analysis_reliability import AS_IT_IS, Clip, Followed, Heard, figures, follow, takes
+from kuaimei.evaluation.references import Reference, find_references
+from kuaimei.evaluation.runs.analysis_report import Agreement, Report, SeriesReport
+from kuaimei.evaluation.speech_transforms import SERIES, STEPS, open_praat
+from kuaimei.evaluation.synthetic_speech import lines, speak
 from kuaimei.settings import Settings
 from kuaimei.text.signs import is_han
 from kuaimei.wiring import open_one

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.judging.panel import Panel, Subject
-from kuaimei.judging.report import Finding, Stage, Tier
-from kuaimei.judging.sentences import FIFTY, HELD_OUT, LONG
-from kuaimei.judging.speaking import Speaker, speak_all, time_speech
+from kuaimei.evaluation.panel import Panel, Subject
+from kuaimei.evaluation.report import Finding, Stage, Tier
+from kuaimei.evaluation.synthesize import Speaker, speak_all, time_speech
+from kuaimei.evaluation.test_sentences import FIFTY, HELD_OUT, LONG
 
 __all__ = ["measure"]
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from kuaimei.analysis.conditions import HEADROOM_DB, add_noise, amplify, speech_power
 from kuaimei.audio.pcm import EMPTY, Pcm, from_float, to_float
+from kuaimei.evaluation.degradations import HEADROOM_DB, add_noise, amplify, speech_power
 
 RATE = 16_000
 
