@@ -35,14 +35,14 @@ from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices
 from kuaimei.engines.types import Language
 from kuaimei.models.onnxfile import read_onnx
 from kuaimei.settings import Settings
-from kuaimei.voices.beginning import start_of_learning
-from kuaimei.voices.environment.places import interpreter
-from kuaimei.voices.files import style_bytes
-from kuaimei.voices.lines import JUDGED
-from kuaimei.voices.listening import LISTENER
-from kuaimei.voices.orders import lay_out, order
-from kuaimei.voices.pitch import pitch_of
-from kuaimei.voices.prediction import Prediction, predict_style
+from kuaimei.voices.enrolment.pitch_range import pitch_of
+from kuaimei.voices.serialization import style_bytes
+from kuaimei.voices.styles.initial import start_of_learning
+from kuaimei.voices.styles.prediction import Prediction, predict_style
+from kuaimei.voices.training.asr_loss import LISTENER
+from kuaimei.voices.training.environment.places import interpreter
+from kuaimei.voices.training.prompts import JUDGED
+from kuaimei.voices.training.spec import lay_out, order
 from kuaimei.voices.types import Step
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -94,7 +94,7 @@ class Bench:
 
 def learn(folder: Path, step: str) -> dict[str, Any]:
     """Run the learning process in ``folder``; its last event, with what it took."""
-    command = [str(PYTHON), "-W", "ignore", "-m", "kuaimei.voices.learning", str(folder)]
+    command = [str(PYTHON), "-W", "ignore", "-m", "kuaimei.training", str(folder)]
     event: dict[str, Any] = {"event": "failed", "message": "it said nothing"}
     iterations = 0
     with subprocess.Popen(

@@ -49,12 +49,12 @@ from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.store.jobs import Job
 from kuaimei.store.renderings import HQ_JOB
 from kuaimei.system.supervision import Supervisor
-from kuaimei.voices.enrolment import Examiner
-from kuaimei.voices.environment.keeper import LearningEnvironment
+from kuaimei.voices.context import Workroom, speaker_encoder
+from kuaimei.voices.enrolment.pipeline import Examiner
+from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.library import VoiceLibrary, open_library
-from kuaimei.voices.speech import RATE
+from kuaimei.voices.training.environment.keeper import LearningEnvironment
 from kuaimei.voices.types import Consent
-from kuaimei.voices.workroom import Workroom, speaker_encoder
 
 __all__ = ["FRAME", "REPLY_RATE", "Journal", "open_life", "settings_of", "sound_of", "working"]
 

@@ -27,7 +27,7 @@ from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
 from kuaimei.engines.tts.kokoro.runtime import RATE
 from kuaimei.engines.tts.kokoro.weights import load_voices, style_of
 from kuaimei.settings import Settings
-from kuaimei.voices.prediction import nearest_stock
+from kuaimei.voices.styles.prediction import nearest_stock
 from scripts.style_corpus import SEED, SENTENCES, Floats, Heard, Speaker, listen, recipes
 
 OUT = Path(__file__).resolve().parent.parent / "src" / "kuaimei" / "voices" / "data" / "styles.npz"

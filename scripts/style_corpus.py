@@ -14,7 +14,7 @@ from kuaimei.engines.speaker import SpeakerEncoder
 from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
 from kuaimei.engines.tts.kokoro.runtime import RATE, OnnxRuntime, Utterance
 from kuaimei.engines.tts.kokoro.weights import load_alphabet
-from kuaimei.voices.prediction import inputs
+from kuaimei.voices.styles.prediction import inputs
 
 SENTENCES = ("今天下午我們一起去公園散步。", "這個問題我已經想過了，你說呢？")
 SEED = 20261124

@@ -44,10 +44,10 @@ from kuaimei.store.starting import DatabaseStart, starting_database
 from kuaimei.system.privacy import close_to_others, make_home
 from kuaimei.system.supervision import Supervisor
 from kuaimei.text import clauses
-from kuaimei.voices.enrolment import Examiner
-from kuaimei.voices.environment.keeper import LearningEnvironment
+from kuaimei.voices.context import TICKET, Speak, Workroom, speaker_encoder
+from kuaimei.voices.enrolment.pipeline import Examiner
 from kuaimei.voices.library import VoiceLibrary, open_library
-from kuaimei.voices.workroom import TICKET, Speak, Workroom, speaker_encoder
+from kuaimei.voices.training.environment.keeper import LearningEnvironment
 
 __all__ = [
     "House",

@@ -18,8 +18,8 @@ from kuaimei.dialogue.events import SpeechStarted
 from kuaimei.errors import NotFound
 from kuaimei.settings import Settings
 from kuaimei.system.supervision import Supervisor
-from kuaimei.voices import jobs
-from kuaimei.voices.speech import RATE
+from kuaimei.voices.enrolment.speech_regions import RATE
+from kuaimei.voices.training import job
 from kuaimei.voices.types import Voice
 from kuaimei.wiring import making_learnable
 from tests.features.real_house import RealHouse
@@ -38,7 +38,7 @@ FIELDS = {"name": "媽媽", "consent_speaker": "王美美", "consent_statement":
 @pytest.fixture(autouse=True)
 def told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """News of learning is written when it comes: nobody has to wait a second for it."""
-    monkeypatch.setattr(jobs, "_TELL_S", 0.02)
+    monkeypatch.setattr(job, "_TELL_S", 0.02)
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ from kuaimei.server.https.serving import Https, open_https, with_own_names
 from kuaimei.settings import Settings
 from kuaimei.store.starting import DatabaseStart
 from kuaimei.system.folders import remove_own_folders
-from kuaimei.voices.environment.state import EnvironmentState
+from kuaimei.voices.training.environment.state import EnvironmentState
 from kuaimei.wiring import expected_parts, making_learnable, open_house
 
 __all__ = ["run"]

@@ -13,10 +13,10 @@ from kuaimei.engines.speaker import JUDGE, LOSSES
 from kuaimei.errors import WeightsError
 from kuaimei.models.failures import mb
 from kuaimei.settings import Settings
-from kuaimei.voices.environment.listing import build_for
-from kuaimei.voices.environment.making import bring_packages, make_environment
-from kuaimei.voices.environment.places import interpreter
-from kuaimei.voices.listening import LISTENER
+from kuaimei.voices.training.asr_loss import LISTENER
+from kuaimei.voices.training.environment.listing import build_for
+from kuaimei.voices.training.environment.making import bring_packages, make_environment
+from kuaimei.voices.training.environment.places import interpreter
 from kuaimei.wiring import sources
 
 __all__ = ["prepare", "setup"]

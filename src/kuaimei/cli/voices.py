@@ -14,12 +14,12 @@ from kuaimei.cli import console
 from kuaimei.errors import AudioError, Conflict, NotFound
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
-from kuaimei.voices.consent import STATEMENTS
-from kuaimei.voices.enrolment import ReferenceRefused
-from kuaimei.voices.judging import spoken
+from kuaimei.voices.enrolment.consent import STATEMENTS
+from kuaimei.voices.enrolment.pipeline import ReferenceRefused
 from kuaimei.voices.library import VoiceLibrary
-from kuaimei.voices.lines import JUDGED
 from kuaimei.voices.state import LEARNING, to_voice
+from kuaimei.voices.training.prompts import JUDGED
+from kuaimei.voices.training.similarity import spoken
 from kuaimei.voices.types import Check, Consent, Voice
 from kuaimei.wiring import open_voices
 

@@ -3,7 +3,7 @@
 Their weights are published as checkpoints only. The networks are small and plain, so the graph is
 assembled here, operation by operation, from the published description; the weights keep the names
 (and the layout) of the checkpoint, so that whoever needs the network in torch, to learn through it,
-fills it from the same file (`kuaimei.voices.learning.encoders`).
+fills it from the same file (`kuaimei.training.encoders`).
 
 * GE2E: L. Wan et al., *Generalized End-to-End Loss for Speaker Verification*, 2018. Three LSTM layers;
   the weights are those of Resemblyzer (Apache-2.0).

@@ -12,14 +12,14 @@ from kuaimei.errors import Conflict, KuaimeiError, NotAllowed, NotFound
 from kuaimei.store.ids import new_id
 from kuaimei.store.jobs import Job
 from kuaimei.store.voices import JUDGE, REFERENCE, VoiceRow
-from kuaimei.voices.files import flac
-from kuaimei.voices.jobs import learn
-from kuaimei.voices.lending import lend, needs_learning
-from kuaimei.voices.speech import RATE
+from kuaimei.voices.context import Workroom, delete_job_folder
+from kuaimei.voices.enrolment.speech_regions import RATE
+from kuaimei.voices.maintenance import LEARN, PREPARE, SOON, Upkeep
+from kuaimei.voices.registration import lend, needs_learning
+from kuaimei.voices.serialization import flac
 from kuaimei.voices.state import LEARNING, STEPS, Course, course_of, next_step, to_voice
+from kuaimei.voices.training.job import learn
 from kuaimei.voices.types import Consent, Step, Voice
-from kuaimei.voices.upkeep import LEARN, PREPARE, SOON, Upkeep
-from kuaimei.voices.workroom import Workroom, delete_job_folder
 
 __all__ = ["VoiceLibrary", "open_library"]
 

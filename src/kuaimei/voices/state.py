@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kuaimei.store.voices import VoiceRow
-from kuaimei.voices.environment.state import EnvironmentState
+from kuaimei.voices.training.environment.state import EnvironmentState
 from kuaimei.voices.types import Check, Consent, Learning, LearningState, Pitch, Step, Voice
 
 __all__ = ["LEARNING", "STEPS", "Course", "course_of", "next_step", "pitch_of", "to_voice"]

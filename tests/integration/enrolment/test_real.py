@@ -19,10 +19,10 @@ from kuaimei.engines.vad import open_vad
 from kuaimei.engines.workshop import Workshop
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
-from kuaimei.voices.checks import check_all
-from kuaimei.voices.speech import RATE, Speech, find_speech
+from kuaimei.voices.context import speaker_encoder
+from kuaimei.voices.enrolment.checks import check_all
+from kuaimei.voices.enrolment.speech_regions import RATE, Speech, find_speech
 from kuaimei.voices.types import Check
-from kuaimei.voices.workroom import speaker_encoder
 from tests.unit.voices.signals import chords, echoing, hiss
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]

@@ -15,7 +15,7 @@ from kuaimei.evaluation.panel import Panel
 from kuaimei.evaluation.references import Reference
 from kuaimei.evaluation.report import Finding
 from kuaimei.evaluation.runs.zero_shot import Lending
-from kuaimei.voices.enrolment import Examiner
+from kuaimei.voices.enrolment.pipeline import Examiner
 from tests.fakes import FakeRecognizer, FakeSynthesizer
 from tests.integration.voices.living import TEXT, LoudVad, audio
 from tests.unit.judging.ears import PitchEncoder, Rating

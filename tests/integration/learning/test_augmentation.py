@@ -4,7 +4,7 @@ from tests.integration.learning.torch_program import run_with_torch
 
 PROGRAM = """
 import torch
-from kuaimei.voices.learning.augmentation import augmented
+from kuaimei.training.augmentation import augmented
 torch.manual_seed(0)
 RATE = 24_000
 speech = torch.randn(3 * RATE) * 0.1

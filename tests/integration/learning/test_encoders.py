@@ -17,7 +17,7 @@ pytestmark = pytest.mark.models
 PROGRAM = """
 import sys
 import numpy as np, torch
-from kuaimei.voices.learning.encoders import load_campplus, load_ge2e
+from kuaimei.training.encoders import load_campplus, load_ge2e
 torch.set_num_threads(1)
 weights, sound, into = sys.argv[1:]
 audio = torch.from_numpy(np.load(sound)).requires_grad_()

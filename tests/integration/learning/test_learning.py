@@ -19,7 +19,7 @@ from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices
 from kuaimei.models.difference import load_difference
 from kuaimei.models.onnxfile import read_onnx
 from kuaimei.settings import Settings
-from kuaimei.voices.listening import LISTENER, listener
+from kuaimei.voices.training.asr_loss import LISTENER, listener
 from tests.integration.conftest import Spoken
 from tests.learning_environment import need_torch
 
@@ -33,7 +33,7 @@ PARITY = """
 import sys
 from pathlib import Path
 import numpy as np, torch
-from kuaimei.voices.learning.kokoro import load_kokoro
+from kuaimei.training.kokoro import load_kokoro
 torch.set_num_threads(1)
 weights, style, into, *tokens = sys.argv[1:]
 kokoro, _ = load_kokoro(Path(weights), torch.device("cpu"))
@@ -86,7 +86,7 @@ def describe(folder: Path, kokoro: Path, tokens: list[int], **changes: Any) -> N
 @contextmanager
 def learning(folder: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [need_torch(), "-W", "ignore", "-m", "kuaimei.voices.learning", folder],
+        [need_torch(), "-W", "ignore", "-m", "kuaimei.training", folder],
         env={"PYTHONPATH": str(ROOT / "src")},
         stdout=subprocess.PIPE,
         text=True,

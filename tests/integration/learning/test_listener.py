@@ -14,7 +14,7 @@ from kuaimei.engines.asr.decoding import load_whisper
 from kuaimei.engines.asr.whisper import WRITTEN_SO
 from kuaimei.settings import Settings
 from kuaimei.text.errors import units
-from kuaimei.voices.listening import LISTENER, listener
+from kuaimei.voices.training.asr_loss import LISTENER, listener
 from tests.integration.learning.torch_program import need_torch, run_with_torch
 
 pytestmark = pytest.mark.models
@@ -25,7 +25,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import numpy as np, torch
-from kuaimei.voices.learning.listener import Listening, load_listener
+from kuaimei.training.listener import Listening, load_listener
 torch.set_num_threads(1)
 facts, sound = json.loads(sys.argv[1]), torch.from_numpy(np.load(sys.argv[2])).requires_grad_()
 listening = Listening(load_listener(Path(facts["weights"]), sound.device), facts["before"], facts["lines"])

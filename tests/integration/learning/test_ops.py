@@ -5,7 +5,7 @@ from tests.integration.learning.torch_program import run_with_torch
 PROGRAM = """
 import torch
 from torch.nn import functional
-from kuaimei.voices.learning.ops import conv, snake, styled_norm, thin_conv
+from kuaimei.training.ops import conv, snake, styled_norm, thin_conv
 torch.manual_seed(0)
 
 def same(one, other, *inputs):

@@ -30,10 +30,10 @@ from kuaimei.settings import Settings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.text import clauses
-from kuaimei.voices.enrolment import Examiner
-from kuaimei.voices.environment.keeper import LearningEnvironment
+from kuaimei.voices.context import speaker_encoder
+from kuaimei.voices.enrolment.pipeline import Examiner
 from kuaimei.voices.library import open_library
-from kuaimei.voices.workroom import speaker_encoder
+from kuaimei.voices.training.environment.keeper import LearningEnvironment
 from kuaimei.wiring import House
 from tests.fakes import FakeRecognizer
 from tests.heartbeat import Heartbeat, heartbeat

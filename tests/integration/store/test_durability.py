@@ -14,7 +14,7 @@ from kuaimei.errors import NotFound
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store
 from kuaimei.store.voices import DECODER, JUDGE, REFERENCE, STYLE
-from kuaimei.voices.orders import lay_out
+from kuaimei.voices.training.spec import lay_out
 from tests.integration.store.talking import answer, hear, sound
 from tests.integration.store.test_erasing import ROW
 

@@ -18,7 +18,7 @@ from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.models.pypi import pip_settings
 from kuaimei.settings import Settings
 from kuaimei.store.embedded import EmbeddedPostgres
-from kuaimei.voices.process import LearnerDied, LearningFailed, run_learner
+from kuaimei.voices.training.process import LearnerDied, LearningFailed, run_learner
 
 counted = {"handlers": 0}
 

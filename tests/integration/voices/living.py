@@ -24,15 +24,15 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.settings import Settings, VoiceSettings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.system.supervision import Supervisor
-from kuaimei.voices.enrolment import Examiner
-from kuaimei.voices.environment import keeper
-from kuaimei.voices.environment.keeper import LearningEnvironment
-from kuaimei.voices.environment.places import places
-from kuaimei.voices.environment.process import Making
+from kuaimei.voices.context import Workroom, speaker_encoder
+from kuaimei.voices.enrolment.pipeline import Examiner
+from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.library import VoiceLibrary, open_library
-from kuaimei.voices.speech import RATE
+from kuaimei.voices.training.environment import keeper
+from kuaimei.voices.training.environment.keeper import LearningEnvironment
+from kuaimei.voices.training.environment.places import places
+from kuaimei.voices.training.environment.process import Making
 from kuaimei.voices.types import Consent, Voice
-from kuaimei.voices.workroom import Workroom, speaker_encoder
 from tests.fakes import FakeRecognizer, FakeSynthesizer
 
 __all__ = [

@@ -18,13 +18,13 @@ from kuaimei.errors import AudioError, Conflict, NotFound
 from kuaimei.settings import Settings
 from kuaimei.store.retention import Retention
 from kuaimei.system.supervision import Supervisor
-from kuaimei.voices import upkeep
-from kuaimei.voices.enrolment import ReferenceRefused
-from kuaimei.voices.environment import keeper
-from kuaimei.voices.environment.places import places
-from kuaimei.voices.lines import PRACTISED, clauses
-from kuaimei.voices.speech import RATE
+from kuaimei.voices import maintenance
+from kuaimei.voices.enrolment.pipeline import ReferenceRefused
+from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.state import Course
+from kuaimei.voices.training.environment import keeper
+from kuaimei.voices.training.environment.places import places
+from kuaimei.voices.training.prompts import PRACTISED, clauses
 from kuaimei.voices.types import Voice
 from kuaimei.wiring import making_learnable
 from tests.integration.store.talking import sound, take_turn
@@ -282,7 +282,7 @@ async def test_what_follows_other_processes_comes_back_after_any_failure(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It once died of a sample that could not be deleted, and nobody heard of it."""
-    monkeypatch.setattr(upkeep, "_TEND_S", 0.02)
+    monkeypatch.setattr(maintenance, "_TEND_S", 0.02)
     async with living(settings, learn="none") as house:
         followed: list[str] = []
 

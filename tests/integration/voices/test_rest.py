@@ -12,8 +12,8 @@ import pytest
 
 from kuaimei.settings import Settings
 from kuaimei.system.supervision import Supervisor
-from kuaimei.voices.environment import keeper
-from kuaimei.voices.environment.process import Making
+from kuaimei.voices.training.environment import keeper
+from kuaimei.voices.training.environment.process import Making
 from kuaimei.wiring import making_learnable
 from tests.integration.server.serving import TestHouse, quick_engines, serving
 from tests.integration.server.talking import talking

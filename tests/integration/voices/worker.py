@@ -1,6 +1,6 @@
 """Stands in for the learning process: does what the file ``orders.json`` beside it says, step by step.
 
-Run as an interpreter would be: ``… -m kuaimei.voices.learning FOLDER``. Each order is one of ``progress``
+Run as an interpreter would be: ``… -m kuaimei.training FOLDER``. Each order is one of ``progress``
 (with a fraction), ``hang``, ``die`` (by a signal, once per file ``died.N``), ``fail`` (with a sentence),
 ``noise`` and ``done``. What was done is noted in ``checkpoint`` in the job's folder, as the real one does.
 """

@@ -19,7 +19,7 @@ ELSEWHERE = {
     ("server/webrtc/call.py", "_listen"): "closing the call waits for it",
     ("server/webrtc/calls.py", "begin"): "it logs its failure and ends; closing waits for it",
     ("store/keeper.py", "keep"): "it tries again, and logs, whatever happens",
-    ("voices/jobs.py", "__init__"): "closing waits for it; what it cannot tell it logs",
+    ("voices/training/job.py", "__init__"): "closing waits for it; what it cannot tell it logs",
     ("system/supervision.py", "start"): "this is what hears of the failures of all others",
 }
 """Tasks that outlive the function that starts them."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm, from_float
-from kuaimei.voices.speech import RATE, Speech, find_speech
+from kuaimei.voices.enrolment.speech_regions import RATE, Speech, find_speech
 
 __all__ = ["LoudVad", "chords", "echoing", "hiss", "listened", "spoken"]
 

@@ -10,11 +10,11 @@ import pytest
 from kuaimei import voices
 from kuaimei.errors import StoreError
 from kuaimei.store.voices import VoiceRow
-from kuaimei.voices.beginning import nearest_by_pitch, start_of_learning
-from kuaimei.voices.environment.state import EnvironmentState, Phase
-from kuaimei.voices.files import flac, read_flac, read_style, style_bytes
-from kuaimei.voices.prediction import load_styles
+from kuaimei.voices.serialization import flac, read_flac, read_style, style_bytes
 from kuaimei.voices.state import Course, course_of, next_step, to_voice
+from kuaimei.voices.styles.initial import nearest_by_pitch, start_of_learning
+from kuaimei.voices.styles.prediction import load_styles
+from kuaimei.voices.training.environment.state import EnvironmentState, Phase
 from kuaimei.voices.types import Pitch
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -35,11 +35,11 @@ from kuaimei.evaluation.training_cache import Learned, LearnedFolder
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
 from kuaimei.system.folders import swept_folder
-from kuaimei.voices.enrolment import Examiner
-from kuaimei.voices.prediction import nearest_stock, stock_embeddings
-from kuaimei.voices.speech import RATE
+from kuaimei.voices.context import speaker_encoder
+from kuaimei.voices.enrolment.pipeline import Examiner
+from kuaimei.voices.enrolment.speech_regions import RATE
+from kuaimei.voices.styles.prediction import nearest_stock, stock_embeddings
 from kuaimei.voices.types import Step
-from kuaimei.voices.workroom import speaker_encoder
 from kuaimei.wiring import sources
 
 __all__ = ["ENCODERS", "Plan", "judge_all"]

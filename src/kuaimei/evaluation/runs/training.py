@@ -23,14 +23,14 @@ from kuaimei.settings import RenderingSettings, Settings, StoreSettings
 from kuaimei.store import open_store, transcribe_with
 from kuaimei.store.embedded import EmbeddedPostgres
 from kuaimei.store.voices import DECODER, STYLE
-from kuaimei.voices.enrolment import Examiner
-from kuaimei.voices.environment.keeper import LearningEnvironment
-from kuaimei.voices.environment.places import interpreter
-from kuaimei.voices.files import read_style
+from kuaimei.voices.context import Workroom, speaker_encoder
+from kuaimei.voices.enrolment.pipeline import Examiner
+from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.library import VoiceLibrary, open_library
-from kuaimei.voices.speech import RATE
+from kuaimei.voices.serialization import read_style
+from kuaimei.voices.training.environment.keeper import LearningEnvironment
+from kuaimei.voices.training.environment.places import interpreter
 from kuaimei.voices.types import Consent, Step, Voice
-from kuaimei.voices.workroom import Workroom, speaker_encoder
 
 __all__ = ["Fitter", "open_fitter"]
 
@@ -65,7 +65,7 @@ class Fitter:
     async def fit(
         self, name: str, pcm: Pcm, transcript: str, steps: Sequence[Step]
     ) -> AsyncGenerator[tuple[Step, Learned], None]:
-        """What each of ``steps`` makes of ``pcm`` (at `kuaimei.voices.speech.RATE`), one after the other.
+        """What each of ``steps`` makes of ``pcm`` (at `kuaimei.voices.enrolment.speech_regions.RATE`), one after the other.
 
         Raises:
             KuaimeiError: If the voice cannot be made, or a step cannot be learned.

@@ -13,8 +13,8 @@ from kuaimei.evaluation.references import Reference
 from kuaimei.evaluation.report import Finding, Tier
 from kuaimei.evaluation.split_reference import halves
 from kuaimei.evaluation.synthesize import Speaker
-from kuaimei.voices.enrolment import Examiner
-from kuaimei.voices.speech import RATE
+from kuaimei.voices.enrolment.pipeline import Examiner
+from kuaimei.voices.enrolment.speech_regions import RATE
 
 __all__ = ["Lending"]
 

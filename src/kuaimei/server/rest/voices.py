@@ -19,11 +19,11 @@ from kuaimei.server.rest.recordings import byte_range
 from kuaimei.server.samples import Samples, language_of
 from kuaimei.server.usable import stock_voices
 from kuaimei.text.wellformed import WellFormedText
-from kuaimei.voices.consent import STATEMENTS
-from kuaimei.voices.enrolment import ReferenceRefused
+from kuaimei.voices.enrolment.consent import STATEMENTS
+from kuaimei.voices.enrolment.pipeline import ReferenceRefused
+from kuaimei.voices.enrolment.transcript_check import LIMIT as TRANSCRIPT_LIMIT
 from kuaimei.voices.library import VoiceLibrary
-from kuaimei.voices.lines import READ_ALOUD
-from kuaimei.voices.transcript import LIMIT as TRANSCRIPT_LIMIT
+from kuaimei.voices.training.prompts import READ_ALOUD
 from kuaimei.voices.types import Consent, Voice
 
 __all__ = ["PATH", "cloned_body", "router", "voice_bodies"]

@@ -1,0 +1,60 @@
+"""The learning process: ``python -m kuaimei.training JOBFOLDER``.
+
+Standard output carries JSON lines (`reports`) and nothing else. SIGTERM: what is learned is saved, and the
+exit status is 0. Killed or failed: the next process goes on from the last checkpoint.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from kuaimei.errors import KuaimeiError
+from kuaimei.training.job import read_job
+from kuaimei.training.reports import Reports
+
+_USAGE = 64
+
+
+def main(arguments: list[str]) -> int:
+    """Do the job in the folder that is the only argument."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m kuaimei.training JOBFOLDER\n")
+        return _USAGE
+    stopped = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+
+    signal.signal(signal.SIGTERM, stop)
+    reports = Reports(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    os.dup2(2, 1)  # whatever a library prints is no report
+    try:
+        job = read_job(Path(arguments[0]))
+        from kuaimei.training.work import do_job  # torch: seconds, and an error where it is missing
+
+        do_job(job, reports, lambda: stopped)
+    except KuaimeiError as error:
+        reports.failed(str(error))
+        return 1
+    except ImportError as error:
+        reports.failed(
+            f"the packages for learning voices are not complete ({error}): delete the folder "
+            "learning-environment in the data folder, and it is made again"
+        )
+        return 1
+    except MemoryError:
+        reports.failed("there is not enough memory to learn a voice: about 4 GB are needed")
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        reports.failed(f"learning failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

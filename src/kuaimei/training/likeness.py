@@ -1,0 +1,91 @@
+"""How like the reference something sounds, as losses: by two speaker encoders, by pitch and by colour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kuaimei.training.acoustics import MelBank, colour, mel_bank
+from kuaimei.training.augmentation import augmented
+from kuaimei.training.kokoro import RATE
+from kuaimei.training.pitch import log_statistics, track_pitch
+
+__all__ = ["Likeness", "Likenesses", "Reference", "pitch_loss"]
+
+_VOICED_HZ: Final = 50.0
+_HOP_S: Final = 0.0125
+_SPREAD: Final = 1.0
+"""Of an error in the spread of the pitch against one in its mean: liveliness is heard as much as height."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Somebody's speech.
+
+    Attributes:
+        samples: At 24 kHz, shape ``(n,)``.
+        bandwidth_hz: Above this there is nothing in it (its own sample rate was low).
+    """
+
+    samples: NDArray[np.float32]
+    bandwidth_hz: float
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Of one utterance with the reference.
+
+    Attributes:
+        similarity: Cosine by encoder.
+        pitch: Distance in mean and spread of log F0.
+        colour: Mean distance of the long-term spectrum in log power.
+    """
+
+    similarity: Mapping[str, torch.Tensor]
+    pitch: torch.Tensor
+    colour: torch.Tensor
+
+
+class Likenesses:
+    """Measures utterances against one reference.
+
+    Args:
+        reference: The speech to be like.
+        encoders: Speaker encoders by name: modules from samples at 24 kHz to a vector of length 1.
+        device: Where to compute.
+    """
+
+    def __init__(self, reference: Reference, encoders: Mapping[str, Any], device: torch.device) -> None:
+        samples = torch.from_numpy(reference.samples).to(device)
+        self._bank: MelBank = mel_bank(RATE, 1024, 256, 80, min(reference.bandwidth_hz, 10_000.0), device)
+        self._encoders = encoders
+        with torch.no_grad():
+            self._speaker = {name: encoder(samples) for name, encoder in encoders.items()}
+            self._colour = colour(samples, self._bank)
+        self.pitch = log_statistics(track_pitch(reference.samples, RATE, _HOP_S))
+        """Mean and spread of its log F0; None if nothing in it is voiced."""
+
+    def __call__(self, samples: torch.Tensor, pitch: torch.Tensor | None, number: int) -> Likeness:
+        """Likeness of an utterance, which the encoders hear `augmented`.
+
+        Args:
+            samples: At 24 kHz, shape ``(n,)``.
+            pitch: With which it is said, in Hz, shape ``(m,)``; None: it is settled, and tells nothing.
+            number: Of the iteration.
+        """
+        heard = augmented(samples, RATE, number)
+        similarity = {name: encoder(heard) @ self._speaker[name] for name, encoder in self._encoders.items()}
+        zero = samples.new_zeros(())
+        apart = zero if pitch is None or self.pitch is None else pitch_loss(pitch, *self.pitch)
+        return Likeness(similarity, apart, (colour(samples, self._bank) - self._colour).abs().mean())
+
+
+def pitch_loss(pitch: torch.Tensor, mean: float, spread: float) -> torch.Tensor:
+    """Distance of ``pitch``'s log mean and log standard deviation over its voiced frames from those given."""
+    logs = torch.log(pitch[pitch > _VOICED_HZ])
+    if logs.numel() < 2:
+        return pitch.new_zeros(())
+    return (logs.mean() - mean).abs() + _SPREAD * (logs.std() - spread).abs()

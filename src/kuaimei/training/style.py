@@ -1,0 +1,181 @@
+"""Style inversion: the 256 numbers with which Kokoro sounds most like the reference.
+
+They are sought by gradient descent through the frozen network, in units of how much each of them varies among
+the stock voices: that makes one rate right for all, and the distance from the start a measure of how far from
+the voices it was trained on the network is led (where it begins to slur).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kuaimei.training.kokoro import Kokoro, Text
+from kuaimei.training.likeness import Likenesses
+from kuaimei.training.listener import Listening
+
+__all__ = ["STYLE", "STYLE_WEIGHTS", "StyleLearner", "StyleWeights", "schedule", "stock_spread"]
+
+STYLE: Final = 256
+"""Numbers in a style: the first half colours the sound, the second leads the prosody."""
+_TYPICAL: Final = 0.14
+"""Spread of a number of the style where there are no stock voices to measure it on: their mean."""
+_ROWS: Final = slice(30, 90)
+"""Of a voice's table, which has a row for each length: those of sentences."""
+_WARM_UP: Final = 5
+_CLIP: Final = 1.0
+_PAUSES: Final = 0.15
+"""Log of how much of a recording may be pauses that no text tells of: so far its pace is not minded."""
+_PACE: Final = 1.4
+"""Nobody speaks so many times as fast as the start: then the text is not what is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class StyleWeights:
+    """What counts how much, and how fast.
+
+    Attributes:
+        iterations: After which more gain nothing.
+        step: Rate of Adam, in units of the stock voices' spread.
+        encoders: Of one minus the cosine, by encoder.
+        pitch: Of the distance in mean and spread of log F0.
+        colour: Of the distance in long-term spectrum.
+        rate: Of the distance in log duration of what the reference says.
+        words: Of how badly a listener understands, per token.
+        pull: Towards the start, of the mean square distance.
+    """
+
+    iterations: int
+    step: float
+    encoders: Mapping[str, float]
+    pitch: float
+    colour: float
+    rate: float
+    words: float
+    pull: float
+
+
+STYLE_WEIGHTS: Final = StyleWeights(
+    iterations=30,  # likeness gains little by more, and words blur
+    step=0.1,
+    encoders={"ge2e": 1.0, "campplus": 1.0},
+    pitch=0.3,
+    colour=0.2,
+    rate=0.0,  # 0.2 brings the pace within a tenth, and costs 0.07 of the similarity by ERes2Net
+    words=0.5,
+    pull=0.002,
+)
+
+
+class StyleLearner:
+    """Learns a style; see `kuaimei.training.loop.Learner`.
+
+    Args:
+        kokoro: The network.
+        likenesses: Measures against the reference.
+        lines: Sentences to practise on.
+        said: What the reference says, and its frames of 25 ms; None if unknown: then its pace is not learned.
+        start: Shape ``(256,)``.
+        spread: Of each number among the stock voices, shape ``(256,)``.
+        weights: What counts how much.
+        listening: Hears the words of the lines; None: nobody minds them.
+    """
+
+    def __init__(
+        self,
+        kokoro: Kokoro,
+        likenesses: Likenesses,
+        lines: Sequence[Text],
+        said: tuple[Text, int] | None,
+        start: NDArray[np.float32],
+        spread: NDArray[np.float32],
+        weights: StyleWeights = STYLE_WEIGHTS,
+        listening: Listening | None = None,
+    ) -> None:
+        self._kokoro = kokoro
+        self._likenesses = likenesses
+        self._lines = lines
+        self._weights = weights
+        self._listening = listening
+        self._start = torch.from_numpy(start).to(kokoro.device)
+        self._spread = torch.from_numpy(spread).to(kokoro.device)
+        self._away = torch.zeros(STYLE, device=kokoro.device, requires_grad=True)
+        self._adam = torch.optim.Adam([self._away], lr=weights.step, betas=(0.9, 0.98))
+        self._said = (said[0], self._target(*said)) if said is not None and weights.rate > 0.0 else None
+        self.iterations = weights.iterations
+
+    @property
+    def style(self) -> NDArray[np.float32]:
+        """As learned so far, shape ``(256,)``."""
+        style: NDArray[np.float32] = self._style().detach().cpu().numpy().astype(np.float32)
+        return style
+
+    def iterate(self, iteration: int, fraction: float) -> Mapping[str, float]:
+        """One sentence; its similarity to the reference by encoder."""
+        for group in self._adam.param_groups:
+            group["lr"] = self._weights.step * schedule(iteration, fraction)
+        text = self._lines[iteration % len(self._lines)]
+        samples, said = self._kokoro.say(text, self._style())
+        likeness = self._likenesses(samples, said.pitch, iteration)
+        loss = self._weights.pull * self._away.square().mean()
+        for name, similarity in likeness.similarity.items():
+            loss = loss + self._weights.encoders.get(name, 1.0) * (1.0 - similarity)
+        if self._listening is not None:
+            misheard = self._listening(samples, iteration % len(self._lines))
+            loss = loss + self._weights.words * misheard
+        if self._said is not None:
+            loss = loss + self._weights.rate * (self._hurry(*self._said).abs() - _PAUSES).clamp(min=0.0)
+        loss = loss + self._weights.pitch * likeness.pitch + self._weights.colour * likeness.colour
+        self._adam.zero_grad()
+        loss.backward()
+        if torch.isfinite(self._away.grad).all():
+            torch.nn.utils.clip_grad_norm_([self._away], _CLIP)
+            self._adam.step()
+        return {name: float(value.detach()) for name, value in likeness.similarity.items()}
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {
+            "away": self._away.detach().cpu(),
+            "start": self._start.cpu(),
+            "adam": self._adam.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        with torch.no_grad():
+            self._away.copy_(state["away"])
+            self._start.copy_(state["start"])
+        self._adam.load_state_dict(state["adam"])
+
+    def _target(self, text: Text, frames: int) -> float:
+        """Log of the frames to aim at: the reference's, unless its text is plainly another."""
+        with torch.no_grad():
+            own = float(self._kokoro.durations(text, self._start[128:]).sum())
+        return math.log(min(max(float(frames), own / _PACE), own * _PACE))
+
+    def _hurry(self, text: Text, target: float) -> torch.Tensor:
+        """Log of how much longer than the reference it takes over the reference's words."""
+        return torch.log(self._kokoro.durations(text, self._style()[128:]).sum()) - target
+
+    def _style(self) -> torch.Tensor:
+        return self._start + self._spread * self._away
+
+
+def schedule(iteration: int, fraction: float) -> float:
+    """Share of the full learning rate: up in a few steps, down to nothing over the second half."""
+    return min(1.0, (iteration + 1) / _WARM_UP) * min(1.0, (1.0 - fraction) / 0.5 + 0.03)
+
+
+def stock_spread(voices: Path) -> NDArray[np.float32]:
+    """Standard deviation of each number among the styles of the stock voices there, shape ``(256,)``."""
+    tables = [np.fromfile(path, "<f4").reshape(-1, STYLE)[_ROWS] for path in sorted(voices.glob("*.bin"))]
+    if len(tables) < 3:
+        return np.full(STYLE, _TYPICAL, np.float32)
+    spread: NDArray[np.float32] = np.stack([table.mean(0) for table in tables]).std(0).astype(np.float32)
+    return spread

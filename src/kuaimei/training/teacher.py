@@ -1,0 +1,112 @@
+"""The reference as a teacher: its frames with their phonemes, pitch and loudness."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kuaimei.training.acoustics import MelBank, mel_bank
+from kuaimei.training.align import align, cepstra
+from kuaimei.training.kokoro import FRAME, RATE, Kokoro, Prosody
+from kuaimei.training.likeness import Reference
+from kuaimei.training.pitch import track_pitch
+
+__all__ = ["Teacher", "make_teacher"]
+
+_HOP: Final = FRAME // 2
+_ROUNDS: Final = 2
+"""Alignments, each with a rendering in the rhythm that the one before it found."""
+_SPOKEN: Final = 6.0
+"""Frames less than this below the loudest (in log power) tell how loud speech is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A recording frame by frame.
+
+    Attributes:
+        spoken: Kokoro's hidden phonemes, shape ``(frames, 512)``.
+        pitch: Hz, 0 where unvoiced, shape ``(2 * frames,)``.
+        loudness: On Kokoro's scale, shape ``(2 * frames,)``.
+        samples: As loud as Kokoro speaks, shape ``(600 * frames,)``.
+        durations: Frames of each symbol, the pads included, shape ``(symbols,)``.
+    """
+
+    spoken: torch.Tensor
+    pitch: torch.Tensor
+    loudness: torch.Tensor
+    samples: torch.Tensor
+    durations: NDArray[np.int64]
+
+    @property
+    def frames(self) -> int:
+        """Frames of 25 ms."""
+        return int(self.durations.sum())
+
+
+def make_teacher(
+    kokoro: Kokoro, reference: Reference, tokens: Sequence[int], style: NDArray[np.float32]
+) -> Teacher:
+    """Align ``reference`` with ``tokens``.
+
+    Args:
+        kokoro: Renders the same words.
+        reference: The recording.
+        tokens: What is said in it.
+        style: Rendered with; the closer, the better. Shape ``(256,)``.
+    """
+    bank = mel_bank(RATE, 1024, _HOP, 60, reference.bandwidth_hz, kokoro.device)
+    frames = len(reference.samples) // FRAME
+    recorded = torch.from_numpy(reference.samples[: frames * FRAME]).to(kokoro.device)
+    learned = torch.from_numpy(style).to(kokoro.device)
+    text = kokoro.read(tokens)
+    with torch.no_grad():
+        said = kokoro.prosody(text, learned[128:])
+        durations = said.counts
+        for _ in range(_ROUNDS):
+            said = kokoro.prosody(text, learned[128:], durations)
+            rendered = kokoro.sound(text, said, learned[:128])
+            found = align(durations.cpu().numpy(), _seen(bank, rendered), _seen(bank, recorded), 2, frames)
+            durations = torch.from_numpy(found).to(kokoro.device)
+        slope, offset, gain = _scales(bank, said, rendered, recorded)
+        recorded = recorded * gain
+        loudness = slope * _log_power(bank, recorded) + offset
+    pitch = track_pitch(reference.samples, RATE, _HOP / RATE)[: 2 * frames]
+    return Teacher(
+        spoken=torch.repeat_interleave(text.spoken[0].T, durations, 0),
+        pitch=torch.from_numpy(pitch).to(kokoro.device),
+        loudness=loudness[: 2 * frames],
+        samples=recorded,
+        durations=found,
+    )
+
+
+def _seen(bank: MelBank, samples: torch.Tensor) -> NDArray[np.float64]:
+    power: NDArray[np.float32] = bank.power(samples).cpu().numpy()
+    return cepstra(power)
+
+
+def _scales(
+    bank: MelBank, said: Prosody, rendered: torch.Tensor, recorded: torch.Tensor
+) -> tuple[float, float, float]:
+    """How Kokoro's loudness follows from a sound's power (slope, offset), and the recording's gain.
+
+    Learned from its own rendering, of which both are known; the recording is made as loud as that.
+    """
+    power = _log_power(bank, rendered)
+    count = min(len(power), len(said.loudness))
+    x, y = power[:count].cpu().numpy(), said.loudness[:count].cpu().numpy()
+    slope, offset = np.polyfit(x, y, 1)
+    gain = torch.exp((_spoken_level(power) - _spoken_level(_log_power(bank, recorded))) / 2.0)
+    return float(slope), float(offset), float(gain)
+
+
+def _log_power(bank: MelBank, samples: torch.Tensor) -> torch.Tensor:
+    return torch.log(bank.power(samples).sum(0) + 1e-8)
+
+
+def _spoken_level(power: torch.Tensor) -> torch.Tensor:
+    return power[power > power.max() - _SPOKEN].mean()

@@ -1,0 +1,150 @@
+"""From a job to what is learned."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]
+import soxr  # type: ignore[import-untyped]
+import torch
+from numpy.typing import NDArray
+
+from kuaimei.errors import AudioError, SettingsError, WeightsError
+from kuaimei.models.difference import save_difference
+from kuaimei.training.checkpoint import replace_file
+from kuaimei.training.decoder import DecoderLearner
+from kuaimei.training.encoders import load_campplus, load_ge2e
+from kuaimei.training.job import DECODER_FILE, STYLE_FILE, Job
+from kuaimei.training.kokoro import FRAME, RATE, Kokoro, at_rest, load_kokoro
+from kuaimei.training.likeness import Likenesses, Reference
+from kuaimei.training.listener import Listening, load_listener
+from kuaimei.training.loop import learn
+from kuaimei.training.reports import Reports
+from kuaimei.training.style import STYLE, StyleLearner, stock_spread
+from kuaimei.training.teacher import make_teacher
+
+__all__ = ["do_job", "read_reference"]
+
+_ENCODERS: Final[Mapping[str, Callable[[Any], Any]]] = {"ge2e": load_ge2e, "campplus": load_campplus}
+_SHORTEST_S, _LONGEST_S = 1.0, 60.0
+_BAND: Final = 0.46
+"""Of the sample rate: above it a resampler's filter has taken the sound away."""
+_HIGHEST_HZ: Final = 11_000.0
+
+
+def do_job(job: Job, reports: Reports, stopping: Callable[[], bool]) -> None:
+    """Learn, and report; the results lie in the job's folder before ``done`` is said.
+
+    Raises:
+        KuaimeiError: Of some kind, if the job cannot be done.
+    """
+    torch.set_num_threads(job.threads)
+    torch.manual_seed(0)
+    device = _device(job.device)
+    reference = read_reference(job)
+    start = _read_style(job)
+    kokoro, initialisers = load_kokoro(job.weights, device)
+    likenesses = Likenesses(reference, _load_encoders(job, device), device)
+    learner = _learner(job, kokoro, likenesses, reference, start)
+    if job.iterations is not None:
+        learner.iterations = min(learner.iterations, job.iterations)
+    similarity = learn(
+        learner,
+        job.folder / f"{job.step}.checkpoint",
+        reports,
+        fingerprint=_fingerprint(job),
+        seconds=job.seconds,
+        threads=job.threads,
+        stopping=stopping,
+    )
+    if similarity is None:
+        reports.stopped()
+        return
+    style = learner.style
+    replace_file(job.folder / STYLE_FILE, lambda file: np.save(file, style))
+    decoder = None
+    if isinstance(learner, DecoderLearner):
+        difference = learner.difference(initialisers)
+        replace_file(job.folder / DECODER_FILE, lambda file: save_difference(file, difference))
+        decoder = DECODER_FILE
+    reports.done(STYLE_FILE, decoder, similarity)
+
+
+def read_reference(job: Job) -> Reference:
+    """The recording at 24 kHz.
+
+    Raises:
+        AudioError: If it cannot be read, or is too short or too long.
+    """
+    try:
+        samples, rate = soundfile.read(job.reference, dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:
+        raise AudioError(f"the reference cannot be read ({error})") from error
+    if not _SHORTEST_S <= len(samples) / rate <= _LONGEST_S:
+        raise AudioError(
+            f"the reference is {len(samples) / rate:.1f} s long; between {_SHORTEST_S:.0f} and "
+            f"{_LONGEST_S:.0f} s can be learned from"
+        )
+    resampled = soxr.resample(samples.mean(1), rate, RATE).astype(np.float32)
+    if not np.isfinite(resampled).all() or float(np.abs(resampled).max()) < 1e-4:
+        raise AudioError("there is no sound in the reference")
+    return Reference(resampled, min(_BAND * rate, _HIGHEST_HZ))
+
+
+def _learner(
+    job: Job, kokoro: Kokoro, likenesses: Likenesses, reference: Reference, start: NDArray[np.float32]
+) -> StyleLearner | DecoderLearner:
+    lines = [kokoro.read(tokens) for tokens in job.lines]
+    listening = _listening(job, kokoro.device)
+    if job.step == "style":
+        said = None
+        if job.reference_tokens is not None:
+            said = kokoro.read(job.reference_tokens), len(reference.samples) // FRAME
+        spread = stock_spread(job.weights.parent / "voices")
+        return StyleLearner(kokoro, likenesses, lines, said, start, spread, listening=listening)
+    if job.reference_tokens is None:
+        raise SettingsError("the decoder cannot be learned without knowing what is said in the reference")
+    teacher = make_teacher(kokoro, reference, job.reference_tokens, start)
+    return DecoderLearner(
+        kokoro, likenesses, teacher, lines, start, reference.bandwidth_hz, listening=listening
+    )
+
+
+def _load_encoders(job: Job, device: torch.device) -> dict[str, Any]:
+    encoders: dict[str, Any] = {}
+    for name, path in job.encoders.items():
+        if name not in _ENCODERS:
+            raise SettingsError(f"{name!r} is no encoder to learn with; there are: {', '.join(_ENCODERS)}")
+        encoders[name] = at_rest(_ENCODERS[name](path).to(device))
+    return encoders
+
+
+def _listening(job: Job, device: torch.device) -> Listening | None:
+    if job.listener is None:
+        return None
+    return Listening(load_listener(job.listener.weights, device), job.listener.before, job.listener.lines)
+
+
+def _read_style(job: Job) -> NDArray[np.float32]:
+    try:
+        style = np.asarray(np.load(job.style, allow_pickle=False), np.float32).reshape(-1)
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{job.style.name} is not a style ({error})") from error
+    if style.shape != (STYLE,) or not np.isfinite(style).all():
+        raise WeightsError(f"{job.style.name} is not a style of {STYLE} numbers")
+    return style
+
+
+def _device(wanted: str) -> torch.device:
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise SettingsError("no CUDA device can be used here; use the device 'auto'")
+    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+
+
+def _fingerprint(job: Job) -> str:
+    """Of what is learned from: a checkpoint of another recording is none."""
+    digest = hashlib.sha256(repr((job.step, job.reference_tokens, job.lines)).encode())
+    digest.update(job.reference.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,34 @@
+"""Is this recording good enough to learn a voice from? Each check has a verdict, a figure and advice.
+
+All are pure functions of a `Speech`; the thresholds stand beside the formulas they belong to.
+"""
+
+from kuaimei.voices.enrolment.checks.background import check_music, check_noise
+from kuaimei.voices.enrolment.checks.level import check_clipping, check_loudness, check_speech
+from kuaimei.voices.enrolment.checks.room import check_reverberation
+from kuaimei.voices.enrolment.checks.speakers import Encoder, check_speakers
+from kuaimei.voices.enrolment.speech_regions import Speech
+from kuaimei.voices.types import Check
+
+__all__ = ["Encoder", "check_all"]
+
+
+def check_all(speech: Speech, encoder: Encoder | None = None) -> tuple[Check, ...]:
+    """All checks, in the order in which they are shown. Blocks.
+
+    Args:
+        speech: The whole recording.
+        encoder: GE2E, to tell speakers apart; None: that is not checked.
+    """
+    length = check_speech(speech)
+    if not speech.spans:
+        return (length,)  # of silence there is nothing more to say
+    return (
+        length,
+        check_clipping(speech),
+        check_loudness(speech),
+        check_noise(speech),
+        check_reverberation(speech),
+        check_music(speech),
+        check_speakers(speech, encoder),
+    )

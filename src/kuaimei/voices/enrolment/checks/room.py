@@ -1,0 +1,73 @@
+"""How long the room rings on when a voice falls silent."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.voices.enrolment.checks.words import judged, unmeasured
+from kuaimei.voices.enrolment.speech_regions import HOP_S, Speech
+from kuaimei.voices.types import Check, Verdict
+
+__all__ = ["check_reverberation", "decay_s"]
+
+_RINGING_S: Final = 0.6
+_ECHOING_S: Final = 1.2
+_WINDOW_S: Final = 1.0
+_SHORTEST_S: Final = 0.08
+_RANGE_DB: Final = 12.0
+"""The least a decay must fall for its slope to be believed."""
+_ABOVE_FLOOR_DB: Final = 5.0
+_OFFSET_DB: Final = 3.0
+_LINEAR: Final = 0.9
+_LEAST: Final = 1
+
+
+def check_reverberation(speech: Speech) -> Check:
+    """Seconds in which sound would fall by 60 dB after speech ends."""
+    seconds = decay_s(speech)
+    if seconds is None:
+        return unmeasured("reverberation")
+    verdict: Verdict = "refused" if seconds >= _ECHOING_S else "warning" if seconds >= _RINGING_S else "ok"
+    return judged("reverberation", verdict, seconds, "s")
+
+
+def decay_s(speech: Speech) -> float | None:
+    """Reverberation time (60 dB) from the free decays at the ends of speech; None if there is none.
+
+    Behind the last loud sound before a pause the level is followed down to just above the background;
+    the slope of a line through it gives the time for 60 dB, as in ISO 3382. A voice itself dies away in
+    some 0.2 s, a room can only make that longer: so the fastest quarter of the decays is closest to the
+    room (blind estimation after Ratnam et al. 2003).
+    """
+    levels = speech.levels.astype(np.float64)
+    floor = float(np.percentile(levels, 5.0))
+    paused = speech.paused(0.0)
+    floor = float(np.percentile(levels[paused], 20.0)) if paused.sum() * HOP_S > 0.2 else floor
+    found = []
+    for at, span in enumerate(speech.spans):
+        last = at + 1 == len(speech.spans)
+        until = speech.duration_s if last else speech.spans[at + 1].start_s
+        if (seconds := _slope(levels, span.end_s, until, floor)) is not None:
+            found.append(seconds)
+    return float(np.percentile(found, 25.0)) if len(found) >= _LEAST else None
+
+
+def _slope(levels: NDArray[np.float64], end_s: float, until_s: float, floor: float) -> float | None:
+    # Where VAD says that speech ends may lie in the tail: the decay begins at the last loud moment before.
+    begin = max(0, round((end_s - 0.5) / HOP_S))
+    end = min(len(levels), round(min(until_s, end_s + _WINDOW_S) / HOP_S))
+    part = levels[begin:end]
+    if len(part) * HOP_S < _SHORTEST_S:
+        return None
+    loud = np.flatnonzero(part > part.max() - _OFFSET_DB)[-1]
+    tail = part[loud:]
+    low = np.flatnonzero(tail <= floor + _ABOVE_FLOOR_DB)
+    tail = tail[: low[0]] if len(low) else tail
+    if len(tail) * HOP_S < _SHORTEST_S or tail[0] - tail.min() < _RANGE_DB:
+        return None
+    tail = tail[: int(np.argmin(tail)) + 1]
+    time = np.arange(len(tail)) * HOP_S
+    slope, _ = np.polyfit(time, tail, 1)
+    straight = abs(float(np.corrcoef(time, tail)[0, 1]))
+    return -60.0 / float(slope) if slope < 0 and straight >= _LINEAR else None

@@ -1,0 +1,123 @@
+"""Which part of a recording is kept: the best 4 to 15 seconds, cut at pauses."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from kuaimei.audio.loudness import level
+from kuaimei.audio.pcm import Pcm
+from kuaimei.audio.silence import fade_edges
+from kuaimei.voices.enrolment.speech_regions import HOP_S, RATE, Span, Speech
+
+__all__ = ["LONGEST_S", "SHORTEST_S", "best_part", "held_out", "polished"]
+
+SHORTEST_S: Final = 4.0
+LONGEST_S: Final = 15.0
+_MARGIN_S: Final = 0.12
+"""Of silence, kept at both ends."""
+_CLEAN_DB: Final = 30.0
+"""Signal to noise beyond which more makes no difference."""
+_EDGE_S: Final = 0.05
+_BREATHLESS: Final = 25.0
+"""Percentile of the levels of a pause: who breathes in for half of it does not speak in noise."""
+_HELD_OUT_S: Final = 2.5
+_MOST_GAIN_DB: Final = 30.0
+
+
+def best_part(speech: Speech) -> Span:
+    """The stretch with the most and the cleanest speech; all that there is, if that is short.
+
+    Raises:
+        ValueError: If nobody speaks.
+    """
+    spans = _short_enough(speech, speech.spans)
+    if not spans:
+        raise ValueError("nobody speaks")
+    return max(_stretches(speech, spans, LONGEST_S), key=lambda stretch: _worth(speech, stretch))
+
+
+def held_out(speech: Speech, taken: Span, longest_s: float = 10.0) -> Span | None:
+    """The best of what ``taken`` leaves over, to judge the voice by; None if that is too little."""
+    outside = [s for s in speech.spans if s.end_s <= taken.start_s or s.start_s >= taken.end_s]
+    found: list[Span] = []
+    for side in (
+        [s for s in outside if s.end_s <= taken.start_s],
+        [s for s in outside if s.start_s >= taken.end_s],
+    ):
+        if side := _short_enough(speech, side):
+            found += _stretches(speech, side, longest_s)
+    best = max(found, key=lambda stretch: _worth(speech, stretch), default=None)
+    return best if best is not None and _spoken_s(speech, best) >= _HELD_OUT_S else None
+
+
+def polished(speech: Speech, part: Span) -> Pcm:
+    """The samples of ``part`` at the house's loudness, rising from silence and falling back to it."""
+    return level(fade_edges(speech.cut(part), RATE), RATE, max_gain_db=_MOST_GAIN_DB)
+
+
+def _stretches(speech: Speech, spans: Sequence[Span], longest_s: float) -> list[Span]:
+    """From each span as far as the limit reaches, with half the silence around, or a little."""
+    found: list[Span] = []
+    for first in range(len(spans)):
+        before = spans[first - 1].end_s if first else 0.0
+        for last in range(first, len(spans)):
+            if spans[last].end_s - spans[first].start_s > longest_s - 2 * _MARGIN_S and last > first:
+                break
+            after = spans[last + 1].start_s if last + 1 < len(spans) else speech.duration_s
+            start, end = spans[first].start_s, spans[last].end_s
+            found.append(
+                Span(
+                    max(start - _MARGIN_S, (before + start) / 2 if first else 0.0),
+                    min(end + _MARGIN_S, (end + after) / 2 if last + 1 < len(spans) else after),
+                )
+            )
+    return found
+
+
+def _worth(speech: Speech, stretch: Span) -> float:
+    """Seconds of speech, weighed by how densely it is spoken and how far it stands out from the noise."""
+    spoken_s = _spoken_s(speech, stretch)
+    levels = speech.levels[int(stretch.start_s / HOP_S) : int(stretch.end_s / HOP_S)]
+    if not len(levels):
+        return 0.0
+    # The noisiest pause counts: a stretch may reach from a quiet place into a noisy one.
+    noise_db = max(_pauses_db(speech, stretch), default=float(np.percentile(levels, 5.0)))
+    clean = np.clip((float(np.percentile(levels, 90.0)) - noise_db) / _CLEAN_DB, 0.0, 1.0)
+    short_s = max(0.0, SHORTEST_S - stretch.length_s)
+    # By the root: in a short recording a long pause is no reason to give up what is said before it.
+    dense = np.sqrt(spoken_s / stretch.length_s)
+    return float(spoken_s * dense * clean) - 2.0 * short_s
+
+
+def _pauses_db(speech: Speech, stretch: Span) -> list[float]:
+    """How loud it is in each pause that ``stretch`` touches, the whole of it, breathing left out."""
+    ends = [0.0, *(span.end_s + _EDGE_S for span in speech.spans)]
+    starts = [*(span.start_s - _EDGE_S for span in speech.spans), speech.duration_s]
+    found: list[float] = []
+    for start_s, end_s in zip(ends, starts, strict=True):
+        if start_s < stretch.end_s and end_s > stretch.start_s:
+            levels = speech.levels[round(start_s / HOP_S) : round(end_s / HOP_S)]
+            if len(levels):
+                found.append(float(np.percentile(levels, _BREATHLESS)))
+    return found
+
+
+def _spoken_s(speech: Speech, stretch: Span) -> float:
+    overlaps = (min(span.end_s, stretch.end_s) - max(span.start_s, stretch.start_s) for span in speech.spans)
+    return sum(length for length in overlaps if length > 0)
+
+
+def _short_enough(speech: Speech, spans: Sequence[Span]) -> list[Span]:
+    """``spans``, those without a pause for too long cut where they are quietest."""
+    found: list[Span] = []
+    for whole in spans:
+        rest = whole
+        while rest.length_s > LONGEST_S - 2 * _MARGIN_S:
+            first = int((rest.start_s + LONGEST_S / 2) / HOP_S)
+            last = int((rest.start_s + LONGEST_S - 2 * _MARGIN_S) / HOP_S)
+            cut_s = (first + int(np.argmin(speech.levels[first:last]))) * HOP_S
+            found.append(Span(rest.start_s, cut_s))
+            rest = Span(cut_s, rest.end_s)
+        found.append(rest)
+    return found

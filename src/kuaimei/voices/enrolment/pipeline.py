@@ -1,0 +1,153 @@
+"""From a stranger's file to a reference that a voice can be made of, or to a clear refusal."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, TypeVar
+
+from kuaimei.audio.decode import decode
+from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
+from kuaimei.audio.resample import resample
+from kuaimei.engines.computing import compute
+from kuaimei.engines.protocols import Recognizer, VoiceActivityDetector
+from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.types import Language, Priority, STTReq, Ticket
+from kuaimei.errors import AudioError
+from kuaimei.text.wellformed import to_well_formed
+from kuaimei.voices.enrolment.checks import Encoder, check_all
+from kuaimei.voices.enrolment.excerpt import best_part, held_out, polished
+from kuaimei.voices.enrolment.pitch_range import pitch_of
+from kuaimei.voices.enrolment.speech_regions import RATE, find_speech
+from kuaimei.voices.enrolment.transcript_check import LIMIT, compare
+from kuaimei.voices.types import Check, Pitch
+
+__all__ = ["LONGEST_S", "Examiner", "Reference", "ReferenceRefused"]
+
+T = TypeVar("T")
+
+LONGEST_S: Final = 600.0
+"""Of a recording that is taken."""
+_DECODING_S: Final = 60.0
+
+
+class ReferenceRefused(AudioError):
+    """The recording cannot be used.
+
+    Attributes:
+        checks: All of them; those that refuse say what to do.
+    """
+
+    kind = "reference_refused"
+
+    def __init__(self, checks: tuple[Check, ...]) -> None:
+        super().__init__(" ".join(check.advice["en"] for check in checks if check.verdict == "refused"))
+        self.checks = checks
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What is kept of a recording.
+
+    Attributes:
+        pcm: Its best part, at `kuaimei.voices.enrolment.speech_regions.RATE`.
+        judge: Speech from elsewhere in it, by which the voice is judged; empty if there was too little.
+        checks: All that were made.
+        pitch: None if it could not be told.
+        transcript: What is said in ``pcm``, where a text was given; else None.
+        language: As given or heard; None: not yet known.
+    """
+
+    pcm: Pcm
+    judge: Pcm
+    checks: tuple[Check, ...]
+    pitch: Pitch | None
+    transcript: str | None
+    language: Language | None
+
+
+class Examiner:
+    """Decodes, checks, chooses.
+
+    Args:
+        vad: Makes a detector.
+        recognizer: Hears what is said.
+        encoder: Opens GE2E; returns None where it is not installed. Called in a thread.
+        cores: The lane that lends cores.
+    """
+
+    def __init__(
+        self,
+        vad: Callable[[], VoiceActivityDetector],
+        recognizer: Recognizer,
+        encoder: Callable[[], Encoder | None],
+        cores: Lane,
+    ) -> None:
+        self._vad = vad
+        self._recognizer = recognizer
+        self._encoder = encoder
+        self._cores = cores
+
+    async def examine(
+        self,
+        file: Path | bytes | BinaryIO,
+        *,
+        transcript: str = "",
+        language: Language | None = None,
+        strict: bool = True,
+    ) -> Reference:
+        """The reference in ``file``, an audio file of any common format.
+
+        Args:
+            file: Up to `LONGEST_S`.
+            transcript: What is said in all of it, if that is known.
+            language: In which; None: it is heard.
+            strict: False: what the checks refuse is taken all the same, if there is any speech in it.
+
+        Raises:
+            AudioError: If it cannot be decoded.
+            ReferenceRefused: If a check refuses it.
+            QueueFull: If there was no place to compute.
+        """
+        pcm = await decode(file, RATE, max_s=LONGEST_S, timeout_s=_DECODING_S)
+        checks, best, rest, pitch = await self._compute(self._listen, pcm)
+        if not len(best) or (strict and any(check.verdict == "refused" for check in checks)):
+            raise ReferenceRefused(checks)
+        said: str | None = None
+        if given := " ".join(transcript[:LIMIT].split()):
+            heard, spoken = await self.hear(best, language)
+            agreement = compare(given, heard, language or spoken or "zh")
+            checks = (*checks, agreement.check)
+            if strict and agreement.check.verdict == "refused":
+                raise ReferenceRefused(checks)
+            said, language = agreement.text, language or spoken
+        return Reference(best, rest, checks, pitch, said, language)
+
+    async def hear(self, pcm: Pcm, language: Language | None) -> tuple[str, Language | None]:
+        """What is said in ``pcm`` (at `RATE`), and in which language.
+
+        Raises:
+            EngineError: If recognition failed.
+        """
+        low = await self._compute(resample, pcm, RATE, ASR_RATE)
+        request = STTReq(language=language, ticket=_ticket())
+        chunk = await self._recognizer.transcribe(low, request)
+        return to_well_formed(chunk.text).strip(), chunk.language or language
+
+    async def _compute(self, function: Callable[..., T], *args: object) -> T:
+        return await compute(self._cores, _ticket(), 1, function, *args)
+
+    def _listen(self, pcm: Pcm) -> tuple[tuple[Check, ...], Pcm, Pcm, Pitch | None]:
+        """Everything that takes a core, in one go."""
+        speech = find_speech(pcm, self._vad())
+        checks = check_all(speech, self._encoder())
+        if not speech.spans:
+            return checks, EMPTY, EMPTY, None
+        part = best_part(speech)
+        other = held_out(speech, part)
+        best = polished(speech, part)
+        rest = EMPTY if other is None else polished(speech, other)
+        return checks, best, rest, pitch_of(best, RATE)
+
+
+def _ticket() -> Ticket:
+    return Ticket(session="voices", priority=Priority.BACKGROUND)

@@ -1,0 +1,189 @@
+"""What goes on by itself: voices are taken up again after a start, followed, and deleted when old."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+
+from kuaimei.errors import KuaimeiError, NotFound, StoreError
+from kuaimei.store.voices import VoiceRow
+from kuaimei.system.failures import trace_of
+from kuaimei.voices.context import Workroom
+from kuaimei.voices.registration import drop, lend
+from kuaimei.voices.state import LEARNING, course_of
+from kuaimei.voices.styles.prepare_job import prepare
+
+__all__ = ["LEARN", "PREPARE", "SOON", "Upkeep"]
+
+_log = logging.getLogger(__name__)
+
+PREPARE: Final = "prepare_voice"
+LEARN: Final = "learn_voice"
+"""Names of the durable jobs; their subject is a voice."""
+SOON: Final = 5
+"""Priority: somebody waits for the voice."""
+_TEND_S: Final = 60.0
+
+
+class Upkeep:
+    """Keeps what the synthesiser speaks in line with what is kept."""
+
+    def __init__(self, room: Workroom) -> None:
+        self.room = room
+        self._put: set[str] = set()
+        self._rights: dict[str, VoiceRow] = {}
+        self._changes = 0
+
+    def permit(self, row: VoiceRow) -> None:
+        """Whose the voice is, and whether it is shared, is so from now on."""
+        self._changes += 1
+        before = self._rights.get(row.id)
+        self._rights[row.id] = row
+        if before is not None and before.shared and not row.shared:
+            self.room.withdraw(row.id)
+
+    def may_use(self, voice: str, person: str) -> bool:
+        """Whether the person may speak in the cloned voice; nobody may in one that is not known."""
+        row = self._rights.get(voice)
+        return row is not None and (row.shared or row.owner == person)
+
+    async def prepare(self, voice: str) -> None:
+        """The job that makes a new voice speak, and then has it learned."""
+        row = await prepare(self.room, voice)
+        if row is not None:
+            self._put.add(voice)
+            self.permit(row)
+            if course_of(row).state == "waiting":
+                await self.room.store.defer(LEARN, voice)
+
+    async def restore(self) -> None:
+        """Speak in all voices that are kept, and go on with what was left undone.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        for row in await self.room.store.voices.all():
+            try:
+                await self._restore(row)
+            except (StoreError, asyncio.CancelledError):
+                raise
+            except Exception as error:  # one voice that cannot be read costs no other, and no start
+                _log.error("the voice %s cannot be restored:\n%s", row.id, trace_of(error))
+
+    async def take_up(self) -> None:
+        """Learn the voices that waited for the environment for it, or were given up for lack of it.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        for row in await self.room.store.voices.all():
+            if row.state == "ready":
+                await self._learn(row)
+
+    async def _restore(self, row: VoiceRow) -> None:
+        if row.state == "preparing":
+            await self.room.store.defer(PREPARE, row.id, priority=SOON)
+        if row.state != "ready":
+            return
+        await self._take(row)
+        await self._learn(row)
+
+    async def _learn(self, row: VoiceRow) -> None:
+        """Have it learned on, if there is anything to learn and nothing in the way any more."""
+        course = course_of(row)
+        wanted = course.state == "unavailable" and not self.room.hindrance()
+        if wanted or course.state in LEARNING:
+            step = "style" if course.step == "predicted" else course.step
+            course = course.model_copy(update={"state": "waiting", "step": step, "error": None})
+            if wanted:
+                course = course.model_copy(update={"progress": 0.0})
+            with suppress(NotFound):
+                await self.room.store.voices.change(row.id, learning=course.model_dump(mode="json"))
+                await self.room.store.defer(LEARN, row.id)
+
+    async def _take(self, row: VoiceRow) -> None:
+        """Have the synthesiser speak in it."""
+        try:
+            await lend(self.room.synthesizer, self.room.store.voices, row)
+            self._put.add(row.id)
+            self.permit(row)
+        except NotFound:  # it was made ready for a synthesiser that needs less
+            with suppress(NotFound):
+                await self.room.store.voices.change(row.id, state="preparing")
+                await self.room.store.defer(PREPARE, row.id, priority=SOON)
+        except KuaimeiError as error:
+            _log.warning("the voice %s cannot be spoken: %s", row.name, error)
+
+    async def tend(self) -> None:
+        """Until cancelled: delete what is too old, and follow what other processes add and delete."""
+        while True:
+            await asyncio.sleep(_TEND_S)
+            try:
+                await self.expire()
+                await self.follow()
+            except KuaimeiError as error:
+                _log.warning("the voices cannot be tended now: %s", error)
+
+    async def expire(self) -> int:
+        """Delete voices that are older than they may become; how many that were.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        store, days = self.room.store, self.room.settings.voices.retention_days
+        if not days:
+            return 0
+        rows = await store.voices.all()
+        before = await store.maintenance.retention.now() - timedelta(days=days)
+        old = [row.id for row in rows if row.created_at < before]
+        released = await store.maintenance.retention.release("voices", old, len(rows))
+        for voice in released:
+            with suppress(NotFound):  # deleted meanwhile
+                await self.erase(voice)
+        return len(released)
+
+    async def follow(self) -> None:
+        """Speak in the voices that are kept, and in no other.
+
+        Raises:
+            StoreError: If the database is away.
+        """
+        rows = await self._current()
+        for row in rows:
+            self.permit(row)
+        ready = {row.id: row for row in rows if row.state == "ready"}
+        for voice in self._put - ready.keys():
+            self._forget(voice)
+        for voice in ready.keys() - self._put:
+            await self._take(ready[voice])
+
+    async def _current(self) -> Sequence[VoiceRow]:
+        """All rows, read while nothing of them was changed here: what is stale must not permit anything."""
+        while True:
+            before = self._changes
+            rows = await self.room.store.voices.all()
+            if before == self._changes:
+                return rows
+
+    async def erase(self, voice: str) -> bool:
+        """Delete the voice and everything derived from it, whatever is being done with it.
+
+        Returns:
+            True: nothing is left of it. False: nobody finds it any more, and what is left is worked on.
+
+        Raises:
+            NotFound: If it is not kept.
+            StoreError: If the database is away: nothing is deleted then.
+        """
+        done = await self.room.store.delete_voice(voice)
+        self._forget(voice)
+        return done
+
+    def _forget(self, voice: str) -> None:
+        self._put.discard(voice)
+        self._rights.pop(voice, None)
+        self.room.withdraw(voice)
+        drop(self.room.synthesizer, voice)
+        self.room.tell(voice)

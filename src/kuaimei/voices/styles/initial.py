@@ -1,0 +1,60 @@
+"""Where learning a voice begins, and what a voice begins as where no encoder can tell."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuaimei.engines.tts.kokoro.weights import style_of
+from kuaimei.engines.types import Language
+from kuaimei.voices.styles.prediction import nearest_stock, predict_style, stock_embeddings
+from kuaimei.voices.types import Pitch
+
+__all__ = ["nearest_by_pitch", "start_of_learning"]
+
+_MEN_BELOW_HZ: Final = 160.0
+"""Between the means of men (some 120 Hz) and women (some 200 Hz)."""
+_SOUND: Final = 128
+"""Numbers of a style that colour the sound; the others lead the prosody."""
+_BEGINNINGS: Final = ("z", "a")
+"""Of the names of Kokoro's voices: Mandarin, (American) English."""
+
+
+def nearest_by_pitch(
+    stock: Mapping[str, NDArray[np.float32]], pitch: Pitch | None, language: Language | None
+) -> str:
+    """The first stock voice of that language and, by its pitch, of that sex: where no encoder is installed.
+
+    Kokoro's names begin with language and sex (``zf_``, ``zm_``, ``af_``, ``am_`` …).
+    """
+    sex = "m" if pitch is not None and pitch.mean_hz < _MEN_BELOW_HZ else "f"
+    beginning = _BEGINNINGS[language == "en"] + sex
+    return next((name for name in stock if name.startswith(beginning)), next(iter(stock)))
+
+
+def start_of_learning(
+    stock: Mapping[str, NDArray[np.float32]],
+    embedding: NDArray[np.float32] | None,
+    pitch: Pitch | None,
+    language: Language,
+    campplus: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """The style from which a voice is learned, shape ``(256,)``.
+
+    Its first half, the sound, is the predicted one, which is near already. Its second half, the prosody, is
+    that of the nearest stock voice of the language, in which the network speaks clearly. Learned from the
+    prediction alone a voice slurred (of 149 characters 12 % were misheard, against 3 % from here), from the
+    stock voice alone it came out less like.
+
+    Args:
+        stock: Name to table.
+        embedding: Of the reference by GE2E, shape ``(256,)``; None: its pitch has to do.
+        campplus: By CAM++, shape ``(192,)``, where that is installed.
+    """
+    known = stock_embeddings(stock, _BEGINNINGS[language == "en"])
+    if embedding is None or not known:
+        return style_of(stock[nearest_by_pitch(stock, pitch, language)])
+    sound = predict_style(embedding, pitch, stock, campplus).style
+    prosody = style_of(stock[nearest_stock(embedding, known)[0]])
+    return np.concatenate([sound[:_SOUND], prosody[_SOUND:]])

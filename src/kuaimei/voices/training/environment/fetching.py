@@ -1,0 +1,160 @@
+"""Bringing the packages of the environment for learning: chosen by hash, resumed where they stopped."""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from kuaimei.models.download import Remote, download, file_sha256
+from kuaimei.models.failures import Missing, Unreachable
+from kuaimei.models.pypi import Offer, PipSettings, PythonIndex
+from kuaimei.voices.training.environment.listing import Build, Package, Recipe, packages
+
+__all__ = ["Fetcher", "Wanted"]
+
+_log = logging.getLogger(__name__)
+
+_TORCH: Final = "torch"
+_WITHOUT_CUDA: Final = "+cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the environment is made of on this machine.
+
+    Attributes:
+        lists: Requirements to install from.
+        missing: What is still to be downloaded, by name of the file.
+    """
+
+    lists: tuple[Path, ...]
+    missing: dict[str, Remote]
+
+    @property
+    def size(self) -> int:
+        """Bytes to download."""
+        return sum(remote.size for remote in self.missing.values())
+
+
+@dataclass
+class Fetcher:
+    """Finds packages where pip would look for them, and downloads them into a folder.
+
+    Attributes:
+        client: For HTTP.
+        pip: What pip is told.
+        folder: Where the packages go; what is there already, and right, is not fetched again.
+    """
+
+    client: httpx.Client
+    pip: PipSettings
+    folder: Path
+    recipe: Recipe
+    build: Build
+    _index: PythonIndex = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._index = PythonIndex(self.client, self.pip, compatible=True)
+
+    def plan(self) -> Wanted:
+        """Find everything that is not in the folder yet; nobody is asked if all of it is.
+
+        Raises:
+            WeightsError: If something cannot be had, saying why.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        here = {file_sha256(path): path.name for path in sorted(self.folder.glob("*.whl"))}
+        missing: dict[str, Remote] = {}
+        lists = [self.recipe.packages]
+        with_cuda = False
+        for package in packages(self.recipe.packages):
+            file = next((here[digest] for digest in sorted(package.sha256) if digest in here), None)
+            if file is None:
+                remote = self._locate(package)
+                file = _name(remote)
+                missing[file] = remote
+            if package.name == _TORCH:
+                with_cuda = sys.platform == "linux" and _WITHOUT_CUDA not in file.replace("%2B", "+")
+        if with_cuda:
+            lists.append(self.recipe.cuda)
+            for package in packages(self.recipe.cuda):
+                if not package.sha256 & here.keys():
+                    remote = self._locate(package)
+                    missing[_name(remote)] = remote
+        return Wanted(tuple(lists), missing)
+
+    def fetch(self, wanted: Wanted, advance: Callable[[int], None]) -> None:
+        """Download what is missing.
+
+        Args:
+            advance: Told the bytes that have come; negative if some have to come again.
+
+        Raises:
+            WeightsError: If something cannot be had, saying why.
+        """
+        for file, remote in wanted.missing.items():
+            download(self.client, remote, self.folder / file, advance=advance)
+
+    def _locate(self, package: Package) -> Remote:
+        if package.name == _TORCH and self.build == "cpu" and sys.platform == "linux":
+            return self._locate_torch(package)
+        return self._remote(package, self._index.offers(package.name, package.version))
+
+    def _locate_torch(self, package: Package) -> Remote:
+        """The build without CUDA, a tenth of the other with its libraries; if need be, the other."""
+        offers = self._index.offers(package.name, package.version)
+        small = [offer for offer in offers if offer.version.endswith(_WITHOUT_CUDA)]
+        if not small and self.pip.public and self.recipe.torch_index:
+            settings = PipSettings((self.recipe.torch_index,), cert=self.pip.cert)
+            try:
+                small = PythonIndex(self.client, settings, compatible=True).offers(
+                    package.name, package.version
+                )
+            except Unreachable as error:
+                _log.warning("torch without CUDA cannot be had, the build with it is taken: %s", error)
+        try:
+            return self._remote(package, small)
+        except Missing:
+            return self._remote(package, offers)
+
+    def _remote(self, package: Package, offers: Sequence[Offer]) -> Remote:
+        """The first of ``offers`` that is listed."""
+        title = f"the package {package.name} {package.version}"
+        for offer in offers:
+            sha256 = offer.sha256
+            if not sha256 and offer.url.startswith("file:"):
+                sha256 = file_sha256(Path(httpx.URL(offer.url).path))
+            if sha256 and sha256 not in package.sha256:
+                continue
+            if self.build == "cuda" and package.name == _TORCH and offer.version.endswith(_WITHOUT_CUDA):
+                continue
+            one, *others = (sha256,) if sha256 else sorted(package.sha256)
+            size = self._size(title, offer)
+            return Remote(title, offer.url, size, one, offer.headers, frozenset(others))
+        if offers:
+            raise Missing(f"{title} is offered, but no file of it is one that is listed with its hash")
+        raise Missing(f"{title} is not offered for this machine by the index that pip is told of")
+
+    def _size(self, title: str, offer: Offer) -> int:
+        if offer.url.startswith("file:"):
+            return Path(httpx.URL(offer.url).path).stat().st_size
+        headers = {**offer.headers, "Accept-Encoding": "identity"}
+        try:
+            answer = self.client.head(offer.url, headers=headers, follow_redirects=True)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{title} cannot be reached: {error or type(error).__name__}") from error
+        if answer.status_code >= 500:
+            raise Unreachable(f"{title} cannot be reached: the index answers {answer.status_code}")
+        size = answer.headers.get("content-length", "")
+        if answer.status_code != 200 or not size.isdigit():
+            raise Missing(f"{title} cannot be had: the index answers {answer.status_code}")
+        return int(size)
+
+
+def _name(remote: Remote) -> str:
+    """The file's own name, by which pip knows what it is."""
+    return Path(httpx.URL(remote.url).path).name

@@ -1,0 +1,200 @@
+"""Has the environment for learning made in the background, whatever it takes, and says how far it is."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.settings import Settings
+from kuaimei.system.failures import trace_of
+from kuaimei.voices.training.environment.failures import NotMade
+from kuaimei.voices.training.environment.listing import RECIPE, Recipe, Wish, build_for
+from kuaimei.voices.training.environment.places import interpreter_path
+from kuaimei.voices.training.environment.process import Making, run_making
+from kuaimei.voices.training.environment.state import EnvironmentState
+
+__all__ = ["LearningEnvironment", "missing_interpreter"]
+
+_log = logging.getLogger(__name__)
+
+_AFTER_START_S: Final = 5.0
+"""Whoever starts the server first wants to talk."""
+_LOOK_AGAIN_S: Final = 60.0
+"""What makes it useless, such as missing weights, may be mended meanwhile: looked for so often."""
+_LOOK_S: Final = 5.0
+"""Another process may have made it: looked for so often."""
+_FIRST_RETRY_S: Final = 60.0
+_MAX_RETRY_S: Final = 6 * 3600.0
+_SURE: Final = 0.05
+"""From so much of the whole on it is told how long the rest will take."""
+
+_READY: Final = "the environment in which voices are learned is ready"
+_LEFT_OUT: Final = (
+    "the environment for learning voices is left out (KUAIMEI_VOICES__ENVIRONMENT=off, or SLIM=1): voices "
+    "speak, and are not learned"
+)
+_NOT_BEGUN: Final = (
+    "the environment for learning voices has not been made: the server makes it by itself while it runs, "
+    "'kuaimei setup' at once"
+)
+_SOON: Final = "the environment for learning voices is made in a moment"
+_ELSEWHERE: Final = "the environment for learning voices is being made by another process"
+_HELD: Final = "the environment for learning voices is made when nobody is talking"
+
+
+class LearningEnvironment:
+    """The one of this data folder; used on the event loop only.
+
+    Args:
+        settings: Where it lies, and whether it is wanted.
+        quiet: Says when somebody talks: nothing is made meanwhile.
+        recipe: What it is made of.
+    """
+
+    def __init__(self, settings: Settings, quiet: Quiet, recipe: Recipe = RECIPE) -> None:
+        self._settings = settings
+        self._quiet = quiet
+        self._recipe = recipe
+        self._path = interpreter_path(settings, recipe)
+        self._state = EnvironmentState("unavailable", _NOT_BEGUN)
+        self._announced = self.python() is not None
+        self.changed: list[Callable[[EnvironmentState], None]] = []
+
+    def python(self) -> Path | None:
+        """Its interpreter; None: there is none (yet)."""
+        return self._path if self._path.is_file() else None
+
+    @property
+    def state(self) -> EnvironmentState:
+        """How far it is."""
+        if self.python() is not None:
+            return EnvironmentState("ready", _READY, 1.0)
+        if self._settings.voices.python:
+            return EnvironmentState("unavailable", missing_interpreter(self._settings))
+        if self._settings.voices.environment == "off":
+            return EnvironmentState("off", _LEFT_OUT)
+        return self._state
+
+    @property
+    def hindrance(self) -> str:
+        """Why there will be none unless settings change, in one sentence; empty: there is, or will be."""
+        return self.state.detail if self._settled else ""
+
+    @property
+    def _settled(self) -> bool:
+        """Nothing will come of waiting."""
+        voices = self._settings.voices
+        return self.python() is None and (bool(voices.python) or voices.environment == "off")
+
+    async def keep(
+        self,
+        came: Callable[[], Awaitable[None]],
+        *,
+        useless: Callable[[], str] = str,
+        after_s: float = _AFTER_START_S,
+    ) -> None:
+        """Have it made, trying again ever later; returns when it is there, or none is wanted.
+
+        Args:
+            came: Called when it has come. Should it fail, call `keep` again.
+            useless: Says why it would be of no use here, in one sentence; empty: it is.
+            after_s: Nothing is begun before.
+        """
+        if self._settled:
+            self._tell()
+            return
+        while self.python() is None and (reason := useless()):
+            self._change(EnvironmentState("off", reason))
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        retry_s = _FIRST_RETRY_S
+        if self.python() is None:
+            self._change(EnvironmentState("waiting", _SOON))
+            await asyncio.sleep(after_s)
+        while self.python() is None:
+            if self._quiet.busy:
+                self._change(EnvironmentState("waiting", _HELD))
+                await self._quiet.wait()
+            try:
+                if await self._make() == "busy":
+                    self._change(EnvironmentState("waiting", _ELSEWHERE))
+                    await self._watch(_LOOK_S)
+                elif self.python() is None:
+                    raise NotMade(f"the environment for learning voices was made and is not at {self._path}")
+            except NotMade as error:
+                again = f"it is tried again in {_span(retry_s)}"
+                self._change(EnvironmentState("unavailable", f"{error}; {again}"))
+                await self._watch(retry_s)
+                retry_s = min(2 * retry_s, _MAX_RETRY_S)
+        if not self._announced:
+            await came()
+            self._announced = True
+            self._tell()
+
+    async def _make(self) -> str:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        held_since: float | None = None
+        held_s = 0.0
+
+        def changed(making: Making) -> None:
+            nonlocal held_since, held_s
+            now = loop.time()
+            if making.held and held_since is None:
+                held_since = now
+            elif not making.held and held_since is not None:
+                held_s, held_since = held_s + now - held_since, None
+            spent_s = now - started - held_s
+            self._change(_told(making, spent_s))
+
+        build = build_for(_wish(self._settings))
+        return await run_making(self._settings.home, build, self._recipe, self._quiet, changed)
+
+    async def _watch(self, seconds: float) -> None:
+        """Sleep, unless it comes meanwhile from elsewhere."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while self.python() is None and (rest := until - loop.time()) > 0:  # noqa: ASYNC110 - others make it
+            await asyncio.sleep(min(rest, _LOOK_S))
+
+    def _change(self, state: EnvironmentState) -> None:
+        if state != self._state:
+            self._state = state
+            self._tell()
+
+    def _tell(self) -> None:
+        state = self.state
+        for told in self.changed:
+            try:
+                told(state)
+            except Exception as error:  # the others must hear of it all the same
+                _log.error("a follower of the environment for learning failed:\n%s", trace_of(error))
+
+
+def missing_interpreter(settings: Settings) -> str:
+    """What is wrong with the interpreter that the settings name."""
+    return (
+        f"there is no interpreter {settings.voices.python}: correct KUAIMEI_VOICES__PYTHON, or leave it "
+        "empty for the environment that is made by itself"
+    )
+
+
+def _told(making: Making, spent_s: float) -> EnvironmentState:
+    doing = f": {making.doing}" if making.doing else ""
+    detail = f"the environment for learning voices is being made{doing}"
+    eta_s = None
+    if making.fraction >= _SURE:
+        eta_s = round(spent_s * (1.0 - making.fraction) / making.fraction)
+    state = EnvironmentState("making", detail, making.fraction, eta_s, making.size)
+    return replace(state, state="waiting", detail=_HELD) if making.held else state
+
+
+def _wish(settings: Settings) -> Wish:
+    wish = settings.voices.environment
+    return "auto" if wish == "off" else wish
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 3600:.0f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,244 @@
+"""Making the environment for learning; it may be cut off anywhere and goes on from what was downloaded."""
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from kuaimei.errors import WeightsError
+from kuaimei.models.download import fsync_folder
+from kuaimei.models.failures import DiskFull, ensure_room, mb
+from kuaimei.models.origins import open_client
+from kuaimei.models.pypi import pip_settings
+from kuaimei.voices.training.environment.failures import BeingMade, NotMade
+from kuaimei.voices.training.environment.fetching import Fetcher, Wanted
+from kuaimei.voices.training.environment.listing import RECIPE, Build, Recipe
+from kuaimei.voices.training.environment.places import Places, places
+
+__all__ = ["Reporter", "bring_packages", "make_environment"]
+
+_TETHER: Final = Path(__file__).parents[1] / "_tether.py"
+_SOURCES: Final = Path(__file__).parents[3]
+"""Folder that holds the package: the trial imports from it what learns."""
+_NAME: Final = re.compile(r"[0-9a-f]{12}")
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FULL_SAID: Final = ("No space left on device", "Disk quota exceeded", "File too large")
+_UNPACKED: Final = 4.0
+"""An environment has at most so many times the bytes of its packages (measured: 3.9 without CUDA)."""
+_COMPILED: Final = 1.25
+"""… and so many times theirs unpacked, with the bytecode."""
+_FETCHED: Final = 0.4
+"""How far it is when all is downloaded; the rest is unpacking, and a trial."""
+_INSTALLED: Final = 0.97
+_LOOK_S: Final = 1.0
+_KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
+"""Of this process's surroundings, for what installs and tries: it asks no index and needs no secret."""
+
+
+class Reporter(Protocol):
+    """Hears how it goes on."""
+
+    def planned(self, size: int) -> None:
+        """So many bytes will be downloaded; told before the first one is."""
+        ...
+
+    def progress(self, fraction: float, doing: str) -> None:
+        """So much is done, and what is being done now."""
+        ...
+
+
+def make_environment(home: Path, build: Build, reporter: Reporter, recipe: Recipe = RECIPE) -> Path:
+    """Make it, unless it is there; its interpreter.
+
+    Until it is whole it has another name, and nobody uses it. What was downloaded stays for the next time.
+
+    Args:
+        home: The data folder.
+        build: Which build of torch is wished for.
+
+    Raises:
+        BeingMade: If another process is at it.
+        NotMade: If it could not be made, saying why and what to do.
+    """
+    place = places(home, build, recipe)
+    with _explained(place.root), place.claimed() as free:
+        if not free:
+            raise BeingMade(
+                "the environment for learning voices is being made by another process: wait for that"
+            )
+        if not place.python.is_file():
+            _make(place, build, reporter, recipe)
+        _tidy(place)
+    return place.python
+
+
+def bring_packages(folder: Path, build: Build, reporter: Reporter, recipe: Recipe = RECIPE) -> None:
+    """Download its packages into ``folder``, for a machine of the same kind without network.
+
+    Raises:
+        NotMade: If something cannot be had, saying why and what to do.
+    """
+    with _explained(folder):
+        _fetch(folder, build, reporter, recipe, 1.0)
+
+
+def _make(place: Places, build: Build, reporter: Reporter, recipe: Recipe) -> None:
+    shutil.rmtree(place.making, ignore_errors=True)
+    # A link that leads nowhere any more makes what was whole useless.
+    shutil.rmtree(place.whole, ignore_errors=True)
+    wanted = _fetch(place.packages, build, reporter, recipe, _FETCHED)
+    unpacked = sum(_unpacked(path) for path in place.packages.glob("*.whl"))
+    ensure_room(place.root, int(unpacked * _COMPILED))
+    with place.log.open("wb") as log:
+        reporter.progress(_FETCHED, "making a virtual environment")
+        venv = [sys.executable, "-m", "venv", str(place.making)]
+        if _run(venv, log.fileno()):
+            raise NotMade(
+                _blamed(
+                    place.log,
+                    "no virtual environment can be made: on Debian and Ubuntu, 'apt install python3-venv'",
+                )
+            )
+        _install(place, wanted, unpacked, reporter, log.fileno())
+        reporter.progress(_INSTALLED, "trying it")
+        if _run([_inner(place), "-W", "ignore", "-c", recipe.trial], log.fileno()):
+            raise NotMade(_blamed(place.log, f"what was installed does not work; its log is {place.log}"))
+    # A name that says that it is whole must not reach the disk before what it stands for.
+    os.sync()
+    place.making.rename(place.whole)
+    fsync_folder(place.root)
+    reporter.progress(1.0, "done")
+
+
+def _fetch(folder: Path, build: Build, reporter: Reporter, recipe: Recipe, share: float) -> Wanted:
+    """Download what is missing; this makes up ``share`` of the whole."""
+    reporter.progress(0.0, "looking for the packages")
+    pip = pip_settings()
+    with open_client(pip) as client:
+        fetcher = Fetcher(client, pip, folder, recipe, build)
+        wanted = fetcher.plan()
+        ensure_room(folder, int(wanted.size * (1 + _UNPACKED)))
+        reporter.planned(wanted.size)
+        come = 0
+
+        def advance(size: int) -> None:
+            nonlocal come
+            come += size
+            doing = f"downloading packages, {mb(come)} of {mb(wanted.size)}"
+            reporter.progress(share * come / max(1, wanted.size), doing)
+
+        fetcher.fetch(wanted, advance)
+        return wanted
+
+
+def _install(place: Places, wanted: Wanted, unpacked: int, reporter: Reporter, log: int) -> None:
+    """Unpack the packages; pip checks every file by its hash once more and asks nobody."""
+    pip = [_inner(place), "-m", "pip", "--isolated", "--disable-pip-version-check", "--no-input"]
+    install = [
+        "install",
+        "--no-cache-dir",
+        "--no-index",
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary=:all:",
+    ]
+    lists = [part for file in wanted.lists for part in ("-r", str(file))]
+    before = _size(place.making)
+
+    def look() -> None:
+        part = (_size(place.making) - before) / max(1.0, unpacked * _COMPILED)
+        done = _FETCHED + (_INSTALLED - _FETCHED) * min(1.0, part)
+        reporter.progress(done, "unpacking the packages")
+
+    if _run([*pip, *install, "--find-links", str(place.packages), *lists], log, look):
+        raise NotMade(_blamed(place.log, f"the packages cannot be installed; the log of that is {place.log}"))
+
+
+def _inner(place: Places) -> str:
+    return str(place.making / "bin" / "python")
+
+
+def _run(command: Sequence[str], log: int, look: Callable[[], None] = lambda: None) -> int:
+    """Status of a command, which dies with this process."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    process = subprocess.Popen(  # noqa: S603 - the commands are this module's own
+        [sys.executable, "-I", str(_TETHER), str(os.getpid()), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env={**kept, "PYTHONPATH": str(_SOURCES), "PIP_CONFIG_FILE": os.devnull},
+    )
+    while True:
+        try:
+            return process.wait(_LOOK_S)
+        except subprocess.TimeoutExpired:
+            look()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+
+
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turn what can go wrong into one sentence that says what to do."""
+    try:
+        yield
+    except NotMade:
+        raise
+    except DiskFull as error:
+        raise NotMade(f"{error}".partition(", then run")[0]) from error
+    except WeightsError as error:
+        raise NotMade(
+            f"{error}; without network the packages can be brought in a folder (PIP_NO_INDEX, PIP_FIND_LINKS)"
+        ) from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise NotMade(_full(folder)) from error
+        raise NotMade(
+            f"{folder} cannot be written ({error.strerror or type(error).__name__}): it must belong to the "
+            "account that the server runs as"
+        ) from error
+
+
+def _blamed(log: Path, otherwise: str) -> str:
+    """Why a command failed: a full disk if it said so."""
+    said = log.read_text(encoding="utf-8", errors="replace")
+    return _full(log.parent) if any(sign in said for sign in _FULL_SAID) else otherwise
+
+
+def _full(folder: Path) -> str:
+    return f"the disk of {folder} is full: make room, or set KUAIMEI_HOME to a folder on a larger disk"
+
+
+def _unpacked(wheel: Path) -> int:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except zipfile.BadZipFile:
+        return wheel.stat().st_size
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files in there; those that vanish meanwhile do not count."""
+    total = 0
+    for path, _, files in os.walk(folder):
+        for file in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(path, file)).st_size
+    return total
+
+
+def _tidy(place: Places) -> None:
+    """Delete what the finished environment replaces, and what it was made of."""
+    for path in place.root.iterdir():
+        if path in (place.packages, place.making) or (path != place.whole and _NAME.fullmatch(path.name)):
+            shutil.rmtree(path, ignore_errors=True)
+    place.log.unlink(missing_ok=True)

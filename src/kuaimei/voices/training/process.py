@@ -1,0 +1,222 @@
+"""The process that learns: started, listened to, held while somebody talks, ended."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.errors import KuaimeiError
+from kuaimei.system.processes import bare_environment
+
+__all__ = ["Learned", "LearnerDied", "LearningFailed", "Progress", "run_learner"]
+
+_log = logging.getLogger(__name__)
+
+_TETHER: Final = Path(__file__).with_name("_tether.py")
+_PACKAGE: Final = Path(__file__).parents[2]
+"""Folder that holds the package: all that the other environment has of it."""
+_SAVING_S: Final = 1.5
+"""For a checkpoint, before it is killed; what is lost then are the few iterations since the last one."""
+_LINE: Final = 1 << 20
+_PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES")
+
+
+class LearningFailed(KuaimeiError):
+    """The voice cannot be learned; trying again would change nothing."""
+
+    kind = "learning"
+
+
+class LearnerDied(KuaimeiError):
+    """The process ended without a result; what it learned until then is in its checkpoint."""
+
+    kind = "learner_died"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is.
+
+    Attributes:
+        fraction: From 0 to 1.
+        eta_s: Seconds of computing that are left; None: unknown.
+        similarity: Cosine by encoder.
+    """
+
+    fraction: float
+    eta_s: float | None
+    similarity: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What came of it.
+
+    Attributes:
+        style: ``.npy``, shape ``(256,)``.
+        decoder: ``.npz``; None: that was not the step.
+        similarity: Cosine by encoder.
+    """
+
+    style: Path
+    decoder: Path | None
+    similarity: Mapping[str, float]
+
+
+async def run_learner(
+    folder: Path,
+    python: Path,
+    quiet: Quiet,
+    *,
+    threads: int = 1,
+    progress: Callable[[Progress], None] = lambda _: None,
+    held: Callable[[bool], None] = lambda _: None,
+) -> Learned:
+    """Do the job in ``folder``, going on from its checkpoint if there is one.
+
+    Cancelling saves and ends the process. While the house is not quiet it is stopped, whatever it does.
+
+    Args:
+        folder: See `kuaimei.training.job`.
+        python: Interpreter of the environment for learning.
+        quiet: Says when somebody talks.
+        threads: Cores it may use.
+        progress: Told how far it is.
+        held: Told when it is stopped (True) and goes on (False).
+
+    Raises:
+        LearningFailed: If it said why it cannot be done.
+        LearnerDied: If it ended without a word.
+    """
+    log = folder / "log.txt"
+    with await asyncio.to_thread(log.open, "ab") as complaints:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            str(_TETHER),
+            str(os.getpid()),
+            str(python),
+            "-m",
+            "kuaimei.training",
+            str(folder),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=complaints,
+            env=_environment(threads),
+            limit=_LINE,
+        )
+
+    def hold(busy: bool) -> None:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGSTOP if busy else signal.SIGCONT)
+            held(busy)
+
+    unsubscribe = quiet.subscribe(hold)
+    try:
+        return await _listen(process, folder, progress)
+    finally:
+        unsubscribe()
+        await _end(process)
+
+
+async def _listen(
+    process: asyncio.subprocess.Process, folder: Path, progress: Callable[[Progress], None]
+) -> Learned:
+    assert process.stdout is not None  # noqa: S101 - for the type checker: it was asked for
+    learned: Learned | None = None
+    failure: str | None = None
+    try:
+        async for line in process.stdout:
+            event = _parsed(line)
+            try:
+                match event.get("event"):
+                    case "progress":
+                        eta_s = event.get("eta_s")
+                        progress(
+                            Progress(
+                                min(1.0, max(0.0, float(event["fraction"]))),
+                                None if eta_s is None else float(eta_s),
+                                _similarity(event),
+                            )
+                        )
+                    case "done":
+                        decoder = event.get("decoder")
+                        learned = Learned(
+                            folder / event["style"], folder / decoder if decoder else None, _similarity(event)
+                        )
+                    case "failed":
+                        failure = str(event["message"])
+            except (KeyError, TypeError, ValueError):
+                _log.warning("the learning process said something odd: %.200r", line)
+    except ValueError as error:  # a line without end
+        raise LearnerDied("the learning process says what cannot be understood") from error
+    status = await process.wait()
+    if failure is not None:
+        raise LearningFailed(failure)
+    if learned is None:
+        raise LearnerDied(_died(status))
+    return learned
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Let it save, then be sure that it is gone; a stopped one has to go on to hear of that."""
+    if process.returncode is not None:
+        return
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
+    try:
+        async with asyncio.timeout(_SAVING_S):
+            await _drained(process)
+    except TimeoutError:
+        _log.warning("the learning process did not stop in time and is killed")
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+async def _drained(process: asyncio.subprocess.Process) -> None:
+    """Wait, reading what it still says: a full pipe would keep it from ending."""
+    if process.stdout is not None:
+        with suppress(ValueError):
+            while await process.stdout.read(1 << 16):
+                pass
+    await process.wait()
+
+
+def _parsed(line: bytes) -> Mapping[str, Any]:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict):
+        _log.warning("the learning process said something odd: %.200r", line)
+        return {}
+    return event
+
+
+def _similarity(event: Mapping[str, Any]) -> Mapping[str, float]:
+    return {str(name): float(value) for name, value in (event.get("similarity") or {}).items()}
+
+
+def _environment(threads: int) -> Mapping[str, str]:
+    own = {"PYTHONPATH": str(_PACKAGE), "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    return bare_environment(*_PASSED_ON, **own)
+
+
+def _died(status: int) -> str:
+    if status == -signal.SIGKILL:
+        return "the learning process was killed; perhaps there is too little memory (it needs 4.5 GB)"
+    how = f"by signal {-status}" if status < 0 else f"with status {status}"
+    return f"the learning process ended {how}; its log is in the job's folder"
