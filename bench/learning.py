@@ -40,7 +40,7 @@ from kuaimei.voices.serialization import style_bytes
 from kuaimei.voices.styles.initial import start_of_learning
 from kuaimei.voices.styles.prediction import Prediction, predict_style
 from kuaimei.voices.training.asr_loss import LISTENER
-from kuaimei.voices.training.environment.places import interpreter
+from kuaimei.voices.training.environment.paths import interpreter
 from kuaimei.voices.training.prompts import JUDGED
 from kuaimei.voices.training.spec import lay_out, order
 from kuaimei.voices.types import Step

@@ -53,7 +53,7 @@ from kuaimei.voices.context import Workroom, speaker_encoder
 from kuaimei.voices.enrolment.pipeline import Examiner
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.library import VoiceLibrary, open_library
-from kuaimei.voices.training.environment.keeper import LearningEnvironment
+from kuaimei.voices.training.environment.background_install import LearningEnvironment
 from kuaimei.voices.types import Consent
 
 __all__ = ["FRAME", "REPLY_RATE", "Journal", "open_life", "settings_of", "sound_of", "working"]

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from kuaimei.settings import Settings
-from kuaimei.voices.training.environment.places import interpreter
+from kuaimei.voices.training.environment.paths import interpreter
 
 __all__ = ["PYTHON", "need_torch"]
 

@@ -6,7 +6,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-from kuaimei.voices.training.environment.listing import RECIPE, Recipe
+from kuaimei.voices.training.environment.requirements import RECIPE, Recipe
 
 __all__ = ["recipe", "requirement", "wheel", "write_packages"]
 

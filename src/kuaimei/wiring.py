@@ -47,7 +47,7 @@ from kuaimei.text import clauses
 from kuaimei.voices.context import TICKET, Speak, Workroom, speaker_encoder
 from kuaimei.voices.enrolment.pipeline import Examiner
 from kuaimei.voices.library import VoiceLibrary, open_library
-from kuaimei.voices.training.environment.keeper import LearningEnvironment
+from kuaimei.voices.training.environment.background_install import LearningEnvironment
 
 __all__ = [
     "House",

@@ -9,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from kuaimei.voices.training.environment.listing import RECIPE, packages
+from kuaimei.voices.training.environment.requirements import RECIPE, packages
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = sorted(

@@ -27,9 +27,9 @@ from kuaimei.store import open_store
 from kuaimei.store.placing import abandoned, base_for
 from kuaimei.system.privacy import open_to_others
 from kuaimei.system.processes import bare_environment
-from kuaimei.voices.training.environment.keeper import missing_interpreter
-from kuaimei.voices.training.environment.listing import build_for
-from kuaimei.voices.training.environment.places import interpreter, places
+from kuaimei.voices.training.environment.background_install import missing_interpreter
+from kuaimei.voices.training.environment.paths import interpreter, places
+from kuaimei.voices.training.environment.requirements import build_for
 
 __all__ = ["Finding", "doctor", "examine", "learning_findings"]
 

@@ -14,9 +14,9 @@ from kuaimei.errors import WeightsError
 from kuaimei.models.failures import mb
 from kuaimei.settings import Settings
 from kuaimei.voices.training.asr_loss import LISTENER
-from kuaimei.voices.training.environment.listing import build_for
-from kuaimei.voices.training.environment.making import bring_packages, make_environment
-from kuaimei.voices.training.environment.places import interpreter
+from kuaimei.voices.training.environment.install import bring_packages, make_environment
+from kuaimei.voices.training.environment.paths import interpreter
+from kuaimei.voices.training.environment.requirements import build_for
 from kuaimei.wiring import sources
 
 __all__ = ["prepare", "setup"]

@@ -13,7 +13,7 @@ from types import FrameType
 
 from kuaimei.errors import KuaimeiError
 from kuaimei.training.job import read_job
-from kuaimei.training.reports import Reports
+from kuaimei.training.progress_events import Reports
 
 _USAGE = 64
 
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     os.dup2(2, 1)  # whatever a library prints is no report
     try:
         job = read_job(Path(arguments[0]))
-        from kuaimei.training.work import do_job  # torch: seconds, and an error where it is missing
+        from kuaimei.training.runner import do_job  # torch: seconds, and an error where it is missing
 
         do_job(job, reports, lambda: stopped)
     except KuaimeiError as error:

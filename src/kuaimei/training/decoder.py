@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from kuaimei.models.difference import Difference
-from kuaimei.training.acoustics import MelBank, mel_bank
+from kuaimei.training.asr_loss import Listening
 from kuaimei.training.kokoro import FRAME, RATE, Kokoro, Prosody, Text
-from kuaimei.training.likeness import Likenesses
-from kuaimei.training.listener import Listening
-from kuaimei.training.lowrank import LowRank
+from kuaimei.training.lora import LowRank
+from kuaimei.training.losses import Likenesses
+from kuaimei.training.spectral_features import MelBank, mel_bank
 from kuaimei.training.style import schedule
-from kuaimei.training.teacher import Teacher
+from kuaimei.training.targets import Teacher
 
 __all__ = ["DECODER_WEIGHTS", "DecoderLearner", "DecoderWeights"]
 
@@ -80,7 +80,7 @@ DECODER_WEIGHTS: Final = DecoderWeights(
 
 
 class DecoderLearner:
-    """Learns the decoder; see `kuaimei.training.loop.Learner`.
+    """Learns the decoder; see `kuaimei.training.train_loop.Learner`.
 
     Args:
         kokoro: The network.

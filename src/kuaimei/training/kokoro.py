@@ -21,8 +21,8 @@ from torch import nn
 from torch.nn.utils import remove_weight_norm
 
 from kuaimei.errors import EngineUnavailable, WeightsError
+from kuaimei.training.onnx_to_torch import read_kokoro
 from kuaimei.training.vocoder import Vocoder
-from kuaimei.training.weights import read_kokoro
 
 __all__ = ["FRAME", "RATE", "Kokoro", "Prosody", "Text", "at_rest", "load_kokoro"]
 

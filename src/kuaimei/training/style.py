@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kuaimei.training.asr_loss import Listening
 from kuaimei.training.kokoro import Kokoro, Text
-from kuaimei.training.likeness import Likenesses
-from kuaimei.training.listener import Listening
+from kuaimei.training.losses import Likenesses
 
 __all__ = ["STYLE", "STYLE_WEIGHTS", "StyleLearner", "StyleWeights", "schedule", "stock_spread"]
 
@@ -73,7 +73,7 @@ STYLE_WEIGHTS: Final = StyleWeights(
 
 
 class StyleLearner:
-    """Learns a style; see `kuaimei.training.loop.Learner`.
+    """Learns a style; see `kuaimei.training.train_loop.Learner`.
 
     Args:
         kokoro: The network.

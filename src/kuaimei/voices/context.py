@@ -26,7 +26,7 @@ from kuaimei.system import durability
 from kuaimei.system.threads import to_the_end
 from kuaimei.voices.enrolment.pipeline import Examiner
 from kuaimei.voices.training.asr_loss import LISTENER
-from kuaimei.voices.training.environment.keeper import LearningEnvironment
+from kuaimei.voices.training.environment.background_install import LearningEnvironment
 
 __all__ = ["TICKET", "Speak", "VoiceStore", "Workroom", "delete_job_folder", "speaker_encoder"]
 

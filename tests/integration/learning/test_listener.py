@@ -25,7 +25,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import numpy as np, torch
-from kuaimei.training.listener import Listening, load_listener
+from kuaimei.training.asr_loss import Listening, load_listener
 torch.set_num_threads(1)
 facts, sound = json.loads(sys.argv[1]), torch.from_numpy(np.load(sys.argv[2])).requires_grad_()
 listening = Listening(load_listener(Path(facts["weights"]), sound.device), facts["before"], facts["lines"])

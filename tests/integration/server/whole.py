@@ -33,7 +33,7 @@ from kuaimei.text import clauses
 from kuaimei.voices.context import speaker_encoder
 from kuaimei.voices.enrolment.pipeline import Examiner
 from kuaimei.voices.library import open_library
-from kuaimei.voices.training.environment.keeper import LearningEnvironment
+from kuaimei.voices.training.environment.background_install import LearningEnvironment
 from kuaimei.wiring import House
 from tests.fakes import FakeRecognizer
 from tests.heartbeat import Heartbeat, heartbeat

@@ -28,9 +28,9 @@ from kuaimei.voices.context import Workroom, speaker_encoder
 from kuaimei.voices.enrolment.pipeline import Examiner
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.library import VoiceLibrary, open_library
-from kuaimei.voices.training.environment import keeper
-from kuaimei.voices.training.environment.keeper import LearningEnvironment
-from kuaimei.voices.training.environment.places import places
+from kuaimei.voices.training.environment import background_install
+from kuaimei.voices.training.environment.background_install import LearningEnvironment
+from kuaimei.voices.training.environment.paths import places
 from kuaimei.voices.training.environment.process import Making
 from kuaimei.voices.types import Consent, Voice
 from tests.fakes import FakeRecognizer, FakeSynthesizer
@@ -288,5 +288,5 @@ def half_made(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.E
         install_worker(places(home, "cpu", recipe).python.parent)
         return "done"
 
-    monkeypatch.setattr(keeper, "run_making", make)
+    monkeypatch.setattr(background_install, "run_making", make)
     return begun, finish

@@ -22,8 +22,8 @@ from kuaimei.voices import maintenance
 from kuaimei.voices.enrolment.pipeline import ReferenceRefused
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.state import Course
-from kuaimei.voices.training.environment import keeper
-from kuaimei.voices.training.environment.places import places
+from kuaimei.voices.training.environment import background_install
+from kuaimei.voices.training.environment.paths import places
 from kuaimei.voices.training.prompts import PRACTISED, clauses
 from kuaimei.voices.types import Voice
 from kuaimei.wiring import making_learnable
@@ -391,7 +391,7 @@ async def test_given_up_for_lack_of_the_environment_it_is_taken_up_when_that_com
         install_worker(places(given[0], "cpu", given[2]).python.parent)
         return "done"
 
-    monkeypatch.setattr(keeper, "run_making", make)
+    monkeypatch.setattr(background_install, "run_making", make)
     async with living(settings, python="", environment="off", learn="style") as house:
         voice = await house.add()
         assert voice.learning.state == "unavailable"

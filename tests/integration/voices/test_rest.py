@@ -12,7 +12,7 @@ import pytest
 
 from kuaimei.settings import Settings
 from kuaimei.system.supervision import Supervisor
-from kuaimei.voices.training.environment import keeper
+from kuaimei.voices.training.environment import background_install
 from kuaimei.voices.training.environment.process import Making
 from kuaimei.wiring import making_learnable
 from tests.integration.server.serving import TestHouse, quick_engines, serving
@@ -163,7 +163,7 @@ async def test_while_the_environment_is_made_its_progress_is_told(
         begun.set()
         return await asyncio.Future[str]()
 
-    monkeypatch.setattr(keeper, "run_making", make)
+    monkeypatch.setattr(background_install, "run_making", make)
     async with (
         served(settings, python="", environment="cpu") as (house, client),
         making_learnable(house.library, Supervisor(), after_s=0.0),

@@ -7,7 +7,7 @@ import pytest
 
 from kuaimei.cli.doctor import _secret_fields, _secrets, learning_findings
 from kuaimei.settings import Settings, VoiceSettings
-from kuaimei.voices.training.environment.places import places
+from kuaimei.voices.training.environment.paths import places
 
 
 @pytest.fixture

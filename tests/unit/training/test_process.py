@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kuaimei.training.reports import Reports
+from kuaimei.training.progress_events import Reports
 
 SOURCE = Path(__file__).resolve().parents[4] / "src"
 

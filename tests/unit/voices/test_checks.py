@@ -4,11 +4,11 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.voices.enrolment.checks import check_all
-from kuaimei.voices.enrolment.checks.background import check_music, check_noise, signal_to_noise_db
 from kuaimei.voices.enrolment.checks.level import check_clipping, check_loudness, check_speech
-from kuaimei.voices.enrolment.checks.room import check_reverberation, decay_s
+from kuaimei.voices.enrolment.checks.messages import WORDS
+from kuaimei.voices.enrolment.checks.noise import check_music, check_noise, signal_to_noise_db
+from kuaimei.voices.enrolment.checks.reverberation import check_reverberation, decay_s
 from kuaimei.voices.enrolment.checks.speakers import check_speakers, two_voices
-from kuaimei.voices.enrolment.checks.words import WORDS
 from kuaimei.voices.enrolment.speech_regions import RATE, find_speech
 from tests.unit.voices.signals import LoudVad, chords, echoing, hiss, listened, spoken
 

@@ -28,8 +28,8 @@ from kuaimei.voices.enrolment.pipeline import Examiner
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.serialization import read_style
-from kuaimei.voices.training.environment.keeper import LearningEnvironment
-from kuaimei.voices.training.environment.places import interpreter
+from kuaimei.voices.training.environment.background_install import LearningEnvironment
+from kuaimei.voices.training.environment.paths import interpreter
 from kuaimei.voices.types import Consent, Step, Voice
 
 __all__ = ["Fitter", "open_fitter"]

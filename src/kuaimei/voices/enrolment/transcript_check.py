@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from kuaimei.text.errors import units
 from kuaimei.text.script import to_simplified
-from kuaimei.voices.enrolment.checks.words import judged
+from kuaimei.voices.enrolment.checks.messages import judged
 from kuaimei.voices.types import Check, Verdict
 
 __all__ = ["LIMIT", "Agreement", "compare"]

@@ -3,9 +3,9 @@
 All are pure functions of a `Speech`; the thresholds stand beside the formulas they belong to.
 """
 
-from kuaimei.voices.enrolment.checks.background import check_music, check_noise
 from kuaimei.voices.enrolment.checks.level import check_clipping, check_loudness, check_speech
-from kuaimei.voices.enrolment.checks.room import check_reverberation
+from kuaimei.voices.enrolment.checks.noise import check_music, check_noise
+from kuaimei.voices.enrolment.checks.reverberation import check_reverberation
 from kuaimei.voices.enrolment.checks.speakers import Encoder, check_speakers
 from kuaimei.voices.enrolment.speech_regions import Speech
 from kuaimei.voices.types import Check

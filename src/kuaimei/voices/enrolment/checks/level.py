@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from kuaimei.audio.pcm import to_float
-from kuaimei.voices.enrolment.checks.words import judged
+from kuaimei.voices.enrolment.checks.messages import judged
 from kuaimei.voices.enrolment.speech_regions import HOP_S, RATE, Speech
 from kuaimei.voices.types import Check, Verdict
 

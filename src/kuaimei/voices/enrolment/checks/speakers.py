@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.voices.enrolment.checks.words import judged, unmeasured
+from kuaimei.voices.enrolment.checks.messages import judged, unmeasured
 from kuaimei.voices.enrolment.speech_regions import RATE, Speech
 from kuaimei.voices.types import Check, Verdict
 

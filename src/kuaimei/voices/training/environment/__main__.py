@@ -13,9 +13,9 @@ from typing import Any, TextIO
 
 import psutil  # type: ignore[import-untyped]
 
-from kuaimei.voices.training.environment.failures import BeingMade, NotMade
-from kuaimei.voices.training.environment.listing import Build, Recipe
-from kuaimei.voices.training.environment.making import make_environment
+from kuaimei.voices.training.environment.errors import BeingMade, NotMade
+from kuaimei.voices.training.environment.install import make_environment
+from kuaimei.voices.training.environment.requirements import Build, Recipe
 
 _USAGE = 64
 _LOWEST = 19

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.voices.training.environment.failures import NotMade
-from kuaimei.voices.training.environment.listing import Build, Recipe
+from kuaimei.voices.training.environment.errors import NotMade
+from kuaimei.voices.training.environment.requirements import Build, Recipe
 
 __all__ = ["Making", "Outcome", "run_making"]
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.voices.training.environment.listing import Recipe
 from kuaimei.voices.training.environment.process import Making, run_making
+from kuaimei.voices.training.environment.requirements import Recipe
 
 
 def main(home: str, given: str) -> None:

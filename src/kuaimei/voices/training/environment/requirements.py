@@ -45,7 +45,7 @@ RECIPE: Final = Recipe(
     packages=Path(__file__).with_name("requirements.txt"),
     cuda=Path(__file__).with_name("requirements-cuda.txt"),
     torch_index="https://download.pytorch.org/whl/cpu",
-    trial="import kuaimei.training.work",
+    trial="import kuaimei.training.runner",
 )
 
 

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from kuaimei.errors import AudioError, SettingsError, WeightsError
 from kuaimei.models.difference import save_difference
+from kuaimei.training.asr_loss import Listening, load_listener
 from kuaimei.training.checkpoint import replace_file
 from kuaimei.training.decoder import DecoderLearner
 from kuaimei.training.encoders import load_campplus, load_ge2e
 from kuaimei.training.job import DECODER_FILE, STYLE_FILE, Job
 from kuaimei.training.kokoro import FRAME, RATE, Kokoro, at_rest, load_kokoro
-from kuaimei.training.likeness import Likenesses, Reference
-from kuaimei.training.listener import Listening, load_listener
-from kuaimei.training.loop import learn
-from kuaimei.training.reports import Reports
+from kuaimei.training.losses import Likenesses, Reference
+from kuaimei.training.progress_events import Reports
 from kuaimei.training.style import STYLE, StyleLearner, stock_spread
-from kuaimei.training.teacher import make_teacher
+from kuaimei.training.targets import make_teacher
+from kuaimei.training.train_loop import learn
 
 __all__ = ["do_job", "read_reference"]
 

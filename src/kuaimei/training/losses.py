@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kuaimei.training.acoustics import MelBank, colour, mel_bank
 from kuaimei.training.augmentation import augmented
 from kuaimei.training.kokoro import RATE
 from kuaimei.training.pitch import log_statistics, track_pitch
+from kuaimei.training.spectral_features import MelBank, colour, mel_bank
 
 __all__ = ["Likeness", "Likenesses", "Reference", "pitch_loss"]
 

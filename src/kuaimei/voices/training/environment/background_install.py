@@ -10,10 +10,10 @@ from typing import Final
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.settings import Settings
 from kuaimei.system.failures import trace_of
-from kuaimei.voices.training.environment.failures import NotMade
-from kuaimei.voices.training.environment.listing import RECIPE, Recipe, Wish, build_for
-from kuaimei.voices.training.environment.places import interpreter_path
+from kuaimei.voices.training.environment.errors import NotMade
+from kuaimei.voices.training.environment.paths import interpreter_path
 from kuaimei.voices.training.environment.process import Making, run_making
+from kuaimei.voices.training.environment.requirements import RECIPE, Recipe, Wish, build_for
 from kuaimei.voices.training.environment.state import EnvironmentState
 
 __all__ = ["LearningEnvironment", "missing_interpreter"]

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from kuaimei.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from kuaimei.training.pace import Pace
-from kuaimei.training.reports import Reports
+from kuaimei.training.progress_events import Reports
+from kuaimei.training.time_budget import Pace
 
 __all__ = ["Learner", "learn"]
 

@@ -16,11 +16,11 @@ import pytest
 
 from kuaimei.dialogue.events import SpeechStarted
 from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.voices.training.environment.failures import BeingMade, NotMade
-from kuaimei.voices.training.environment.listing import Recipe
-from kuaimei.voices.training.environment.making import bring_packages, make_environment
-from kuaimei.voices.training.environment.places import places
+from kuaimei.voices.training.environment.errors import BeingMade, NotMade
+from kuaimei.voices.training.environment.install import bring_packages, make_environment
+from kuaimei.voices.training.environment.paths import places
 from kuaimei.voices.training.environment.process import Making, run_making
+from kuaimei.voices.training.environment.requirements import Recipe
 from tests.tiny_packages import recipe, requirement, wheel, write_packages
 
 ONE = wheel("one", "1.0")

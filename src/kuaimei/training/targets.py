@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kuaimei.training.acoustics import MelBank, mel_bank
 from kuaimei.training.align import align, cepstra
 from kuaimei.training.kokoro import FRAME, RATE, Kokoro, Prosody
-from kuaimei.training.likeness import Reference
+from kuaimei.training.losses import Reference
 from kuaimei.training.pitch import track_pitch
+from kuaimei.training.spectral_features import MelBank, mel_bank
 
 __all__ = ["Teacher", "make_teacher"]
 

@@ -10,12 +10,12 @@ import pytest
 from kuaimei.dialogue.events import SpeechStarted
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.settings import Settings, VoiceSettings
-from kuaimei.voices.training.environment import keeper
-from kuaimei.voices.training.environment.failures import NotMade
-from kuaimei.voices.training.environment.keeper import LearningEnvironment
-from kuaimei.voices.training.environment.listing import Recipe
-from kuaimei.voices.training.environment.places import places
+from kuaimei.voices.training.environment import background_install
+from kuaimei.voices.training.environment.background_install import LearningEnvironment
+from kuaimei.voices.training.environment.errors import NotMade
+from kuaimei.voices.training.environment.paths import places
 from kuaimei.voices.training.environment.process import Making
+from kuaimei.voices.training.environment.requirements import Recipe
 from kuaimei.voices.training.environment.state import EnvironmentState
 from tests.tiny_packages import recipe, requirement
 
@@ -36,7 +36,7 @@ class World:
         self.began: list[float] = []
         self.told: list[EnvironmentState] = []
         self.came = 0
-        monkeypatch.setattr(keeper, "run_making", self._run)
+        monkeypatch.setattr(background_install, "run_making", self._run)
 
     def open(self) -> LearningEnvironment:
         """On a running loop."""

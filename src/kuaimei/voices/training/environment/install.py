@@ -17,10 +17,10 @@ from kuaimei.models.download import fsync_folder
 from kuaimei.models.failures import DiskFull, ensure_room, mb
 from kuaimei.models.origins import open_client
 from kuaimei.models.pypi import pip_settings
-from kuaimei.voices.training.environment.failures import BeingMade, NotMade
-from kuaimei.voices.training.environment.fetching import Fetcher, Wanted
-from kuaimei.voices.training.environment.listing import RECIPE, Build, Recipe
-from kuaimei.voices.training.environment.places import Places, places
+from kuaimei.voices.training.environment.download import Fetcher, Wanted
+from kuaimei.voices.training.environment.errors import BeingMade, NotMade
+from kuaimei.voices.training.environment.paths import Places, places
+from kuaimei.voices.training.environment.requirements import RECIPE, Build, Recipe
 
 __all__ = ["Reporter", "bring_packages", "make_environment"]
 

@@ -12,7 +12,7 @@ import httpx
 from kuaimei.models.download import Remote, download, file_sha256
 from kuaimei.models.failures import Missing, Unreachable
 from kuaimei.models.pypi import Offer, PipSettings, PythonIndex
-from kuaimei.voices.training.environment.listing import Build, Package, Recipe, packages
+from kuaimei.voices.training.environment.requirements import Build, Package, Recipe, packages
 
 __all__ = ["Fetcher", "Wanted"]
 

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kuaimei.settings import Settings
-from kuaimei.voices.training.environment.listing import RECIPE, Build, Recipe, Wish, build_for, fingerprint
+from kuaimei.voices.training.environment.requirements import (
+    RECIPE,
+    Build,
+    Recipe,
+    Wish,
+    build_for,
+    fingerprint,
+)
 
 __all__ = ["Places", "interpreter", "interpreter_path", "places"]
 

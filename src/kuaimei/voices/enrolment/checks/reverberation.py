@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.voices.enrolment.checks.words import judged, unmeasured
+from kuaimei.voices.enrolment.checks.messages import judged, unmeasured
 from kuaimei.voices.enrolment.speech_regions import HOP_S, Speech
 from kuaimei.voices.types import Check, Verdict
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from kuaimei.settings import Settings, VoiceSettings
-from kuaimei.voices.training.environment import listing
-from kuaimei.voices.training.environment.listing import build_for, fingerprint, packages
-from kuaimei.voices.training.environment.places import interpreter, places
+from kuaimei.voices.training.environment import requirements
+from kuaimei.voices.training.environment.paths import interpreter, places
+from kuaimei.voices.training.environment.requirements import build_for, fingerprint, packages
 from tests.tiny_packages import recipe, requirement
 
 ONE = requirement("one", "1.0", b"x")
@@ -33,7 +33,7 @@ def test_a_graphics_card_decides_which_build_unless_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(listing, "_DRIVER", tmp_path / "version")
+    monkeypatch.setattr(requirements, "_DRIVER", tmp_path / "version")
     assert build_for("auto") == "cpu"
     assert build_for("cuda") == "cuda"
     (tmp_path / "version").touch()

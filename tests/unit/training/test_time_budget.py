@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from kuaimei.training.pace import Pace
+from kuaimei.training.time_budget import Pace
 
 
 @pytest.fixture

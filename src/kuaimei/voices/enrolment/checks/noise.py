@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.loudness import signal_to_noise_db as ratio_db
 from kuaimei.audio.pcm import to_float
-from kuaimei.voices.enrolment.checks.words import judged, unmeasured
+from kuaimei.voices.enrolment.checks.messages import judged, unmeasured
 from kuaimei.voices.enrolment.speech_regions import HOP_S, RATE, Speech
 from kuaimei.voices.types import Check, Verdict
 

@@ -13,8 +13,8 @@ import pytest
 from kuaimei.errors import WeightsError
 from kuaimei.models.failures import Missing, Unreachable, WrongHash
 from kuaimei.models.pypi import PipSettings
-from kuaimei.voices.training.environment.fetching import Fetcher, Wanted
-from kuaimei.voices.training.environment.listing import Build, Recipe
+from kuaimei.voices.training.environment.download import Fetcher, Wanted
+from kuaimei.voices.training.environment.requirements import Build, Recipe
 from tests.tiny_packages import recipe, requirement, wheel, write_packages
 from tests.unit.models.serving import Handler, Site
 
