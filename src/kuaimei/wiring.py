@@ -16,7 +16,7 @@ from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Observer
 from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.dialogue.manner import Manner
+from kuaimei.dialogue.reply_options import Manner
 from kuaimei.engines.asr import open_captioner, open_recognizer
 from kuaimei.engines.importing import import_libraries
 from kuaimei.engines.llm import open_language_model

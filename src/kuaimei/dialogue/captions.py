@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm
-from kuaimei.dialogue.tasks import Tasks
+from kuaimei.dialogue.task_set import Tasks
 from kuaimei.engines.protocols import Captioner, CaptionStream
 from kuaimei.settings import DialogueSettings
 from kuaimei.system.failures import trace_of

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.attention import Attention
+from kuaimei.dialogue.active_turns import Floor, State
 from kuaimei.dialogue.engines import Engines
+from kuaimei.dialogue.event_bus import Journal
 from kuaimei.dialogue.events import Event, Observer, PieceRecognised, SpeechStarted, StateChanged, UserText
-from kuaimei.dialogue.floor import Floor, State
 from kuaimei.dialogue.history import History
-from kuaimei.dialogue.journal import Journal
-from kuaimei.dialogue.manner import Manner
-from kuaimei.dialogue.tasks import Tasks
+from kuaimei.dialogue.reply_options import Manner
+from kuaimei.dialogue.task_set import Tasks
+from kuaimei.dialogue.turn_taking import Attention
 from kuaimei.engines.types import LLMReq, Message, Priority, Ticket
 from kuaimei.settings import DialogueSettings
 

@@ -7,8 +7,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Literal
 
-from kuaimei.dialogue.apologies import apology
 from kuaimei.dialogue.engines import Engines
+from kuaimei.dialogue.error_phrases import apology
 from kuaimei.dialogue.events import (
     Event,
     ReplyAudio,
@@ -22,11 +22,11 @@ from kuaimei.dialogue.events import (
     TurnTimed,
 )
 from kuaimei.dialogue.history import Entry, History
-from kuaimei.dialogue.manner import Manner
-from kuaimei.dialogue.speaking import Speaker
-from kuaimei.dialogue.tasks import Tasks
-from kuaimei.dialogue.thinking import Thinker
-from kuaimei.dialogue.timing import Stopwatch
+from kuaimei.dialogue.latency import Stopwatch
+from kuaimei.dialogue.reply_generator import Thinker
+from kuaimei.dialogue.reply_options import Manner
+from kuaimei.dialogue.speech_output import Speaker
+from kuaimei.dialogue.task_set import Tasks
 from kuaimei.dialogue.utterance import Transcript, Utterance
 from kuaimei.engines.types import Claim, Language, LLMReq, Message, Priority, Ticket, TTSReq, Wait
 from kuaimei.errors import EngineError, KuaimeiError

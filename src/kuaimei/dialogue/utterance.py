@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
-from kuaimei.dialogue.patience import patience
-from kuaimei.dialogue.tasks import Tasks
+from kuaimei.dialogue.task_set import Tasks
+from kuaimei.dialogue.timeouts import patience
 from kuaimei.engines.protocols import Recognizer
 from kuaimei.engines.types import Claim, Language, Priority, STTChunk, STTReq, Ticket, Wait
 from kuaimei.errors import EngineUnavailable

@@ -17,7 +17,7 @@ from kuaimei.analysis.room import AnalysisRoom
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Event, Observer
-from kuaimei.dialogue.manner import Manner
+from kuaimei.dialogue.reply_options import Manner
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Message
 from kuaimei.errors import NotFound, StoreError

@@ -3,7 +3,7 @@ import asyncio
 import numpy as np
 
 from kuaimei.dialogue.captions import Captions
-from kuaimei.dialogue.tasks import Tasks
+from kuaimei.dialogue.task_set import Tasks
 from kuaimei.settings import DialogueSettings
 from tests.fakes import FakeCaptioner, said
 from tests.virtual_time import virtually

@@ -6,7 +6,7 @@ import pytest
 
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import ReplyInterrupted, SpeechDropped, TurnEnded
-from kuaimei.dialogue.speaking import Speaker
+from kuaimei.dialogue.speech_output import Speaker
 from kuaimei.dialogue.turn import Turn
 from kuaimei.dialogue.utterance import Utterance
 from kuaimei.settings import DialogueSettings

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from kuaimei.dialogue.apologies import apology
 from kuaimei.dialogue.conversation import Conversation
+from kuaimei.dialogue.error_phrases import apology
 from kuaimei.dialogue.events import (
     ReplyAudio,
     ReplyFinished,

@@ -36,7 +36,7 @@ from kuaimei.dialogue.events import (
     TurnFailed,
     UserText,
 )
-from kuaimei.dialogue.manner import Manner
+from kuaimei.dialogue.reply_options import Manner
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq, STTChunk, STTReq, TTSReq
 from kuaimei.errors import EngineError, QueueFull

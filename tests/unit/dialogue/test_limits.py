@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kuaimei.dialogue.events import SpeechHeard, SpeechStarted, TranscriptFinal, TurnEnded
-from kuaimei.dialogue.manner import Manner
+from kuaimei.dialogue.reply_options import Manner
 from tests.fakes import FakeRecognizer, Log, play, said, silence
 from tests.unit.dialogue.conversing import conversation
 from tests.virtual_time import virtually

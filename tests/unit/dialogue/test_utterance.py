@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.tasks import Tasks
+from kuaimei.dialogue.task_set import Tasks
 from kuaimei.dialogue.utterance import Utterance
 from kuaimei.engines.types import Priority
 from kuaimei.errors import EngineError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kuaimei.dialogue.apologies import _TEXTS
+from kuaimei.dialogue.error_phrases import _TEXTS
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/how-to/troubleshooting.md").read_text(encoding="utf-8")

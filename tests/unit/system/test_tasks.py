@@ -10,7 +10,7 @@ SOURCE = Path(kuaimei.__file__).parent
 
 ELSEWHERE = {
     # file and function: who hears of its failure
-    ("dialogue/tasks.py", "start"): "its own callback logs it",
+    ("dialogue/task_set.py", "start"): "its own callback logs it",
     ("engines/llm/run.py", "__init__"): "its requests get the error",
     ("engines/tts/openai.py", "drop_voice"): "it logs its failure and ends; closing waits for it",
     ("rendering/choosing.py", "changed"): "whoever needs what it finds awaits it",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kuaimei.dialogue.manner import Manner
+from kuaimei.dialogue.reply_options import Manner
 from kuaimei.engines.llm.history import SPARE_TOKENS, estimate_tokens
 from kuaimei.server.realtime.formats import RATES, AudioFormat
 from kuaimei.server.realtime.hearing import Hearing, Transcription, TurnDetection

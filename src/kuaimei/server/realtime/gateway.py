@@ -28,7 +28,7 @@ from kuaimei.dialogue.events import (
     TurnFailed,
     TurnTimed,
 )
-from kuaimei.dialogue.manner import Manner
+from kuaimei.dialogue.reply_options import Manner
 from kuaimei.engines.llm.history import estimate_tokens
 from kuaimei.rendering.announcements import Ready
 from kuaimei.server.realtime.config import SessionConfig

@@ -6,11 +6,11 @@ from functools import partial
 from typing import Literal, TypeAlias
 
 from kuaimei.dialogue.engines import Engines
+from kuaimei.dialogue.event_bus import Journal
 from kuaimei.dialogue.events import Event, ReplyAudio, ReplyStarted
 from kuaimei.dialogue.history import History
-from kuaimei.dialogue.journal import Journal
-from kuaimei.dialogue.manner import Manner
-from kuaimei.dialogue.tasks import Tasks
+from kuaimei.dialogue.reply_options import Manner
+from kuaimei.dialogue.task_set import Tasks
 from kuaimei.dialogue.turn import Turn
 from kuaimei.dialogue.utterance import Transcript, Utterance
 from kuaimei.settings import DialogueSettings

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kuaimei.dialogue.events import ClauseReady, ReplyAudio, ReplyHeld, ReplyResumed
-from kuaimei.dialogue.speaking import Speaker, _words_within
+from kuaimei.dialogue.speech_output import Speaker, _words_within
 from kuaimei.engines.types import Ticket, TTSReq
 from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.settings import DialogueSettings

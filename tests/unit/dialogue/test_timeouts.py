@@ -5,7 +5,7 @@ import pytest
 
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import ReplyFinished, TurnFailed
-from kuaimei.dialogue.patience import patience
+from kuaimei.dialogue.timeouts import patience
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq, Priority, Ticket, Wait
 from kuaimei.settings import DialogueSettings

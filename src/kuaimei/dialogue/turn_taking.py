@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kuaimei.audio.pcm import Pcm
+from kuaimei.dialogue.active_turns import Floor
 from kuaimei.dialogue.backchannel import is_backchannel
 from kuaimei.dialogue.engines import Engines
+from kuaimei.dialogue.event_bus import Journal
 from kuaimei.dialogue.events import (
     CaptionUpdated,
     PieceRecognised,
@@ -17,13 +19,11 @@ from kuaimei.dialogue.events import (
     SpeechStarted,
     TurnEnded,
 )
-from kuaimei.dialogue.floor import Floor
-from kuaimei.dialogue.journal import Journal
-from kuaimei.dialogue.listening import EndReason, Listener
-from kuaimei.dialogue.manner import Manner
-from kuaimei.dialogue.tasks import Tasks
+from kuaimei.dialogue.reply_options import Manner
+from kuaimei.dialogue.task_set import Tasks
 from kuaimei.dialogue.turn import Turn
 from kuaimei.dialogue.utterance import Transcript, Utterance
+from kuaimei.dialogue.utterance_detector import EndReason, Listener
 from kuaimei.settings import DialogueSettings
 
 __all__ = ["Attention"]

@@ -3,7 +3,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
-from kuaimei.dialogue.thinking import Thinker
+from kuaimei.dialogue.reply_generator import Thinker
 from kuaimei.engines.types import LLMReq, Message, Ticket
 from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.settings import DialogueSettings

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from kuaimei.dialogue.tasks import Tasks
+from kuaimei.dialogue.task_set import Tasks
 from tests.virtual_time import virtually
 
 

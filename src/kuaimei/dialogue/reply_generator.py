@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from kuaimei.audio.streams import closing
-from kuaimei.dialogue.patience import patience
+from kuaimei.dialogue.timeouts import patience
 from kuaimei.engines.protocols import LanguageModel
 from kuaimei.engines.types import LLMReq, Ticket
 from kuaimei.errors import EngineError, EngineUnavailable

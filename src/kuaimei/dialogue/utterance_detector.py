@@ -11,7 +11,7 @@ from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
 from kuaimei.dialogue.captions import Captions
 from kuaimei.dialogue.endpointing import Endpointer
 from kuaimei.dialogue.engines import Engines
-from kuaimei.dialogue.tasks import Tasks
+from kuaimei.dialogue.task_set import Tasks
 from kuaimei.dialogue.utterance import Utterance
 from kuaimei.engines.protocols import TurnDetector
 from kuaimei.errors import QueueFull

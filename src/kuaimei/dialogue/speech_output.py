@@ -10,7 +10,7 @@ import numpy as np
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.audio.streams import closing
 from kuaimei.dialogue.events import ClauseReady, Event, ReplyAudio, ReplyHeld, ReplyResumed
-from kuaimei.dialogue.patience import patience
+from kuaimei.dialogue.timeouts import patience
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineUnavailable

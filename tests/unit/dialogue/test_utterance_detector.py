@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from kuaimei.dialogue.listening import EndReason, Listener
-from kuaimei.dialogue.tasks import Tasks
+from kuaimei.dialogue.task_set import Tasks
 from kuaimei.dialogue.utterance import Utterance
+from kuaimei.dialogue.utterance_detector import EndReason, Listener
 from kuaimei.settings import DialogueSettings
 from tests.fakes import (
     FakeCaptioner,

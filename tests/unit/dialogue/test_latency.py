@@ -1,6 +1,6 @@
 import pytest
 
-from kuaimei.dialogue.timing import Stopwatch
+from kuaimei.dialogue.latency import Stopwatch
 
 
 def test_all_marks_count_from_the_last_voiced_frame() -> None:
