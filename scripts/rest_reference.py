@@ -14,8 +14,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from kuaimei.server.app import create_app
-from kuaimei.server.page import Page
-from kuaimei.server.realtime import ws
+from kuaimei.server.realtime import websocket
+from kuaimei.server.static_page import Page
 from kuaimei.settings import Settings
 from kuaimei.wiring import House
 from scripts.generated import ROOT, table, write_or_check
@@ -69,7 +69,7 @@ def render() -> str:
         operations = [one for one in operations if one not in mine]
         rows = [[f"`{method.upper()} {path}`", _said(operation)] for path, method, operation in mine]
         if title == "Conversations":
-            rows.insert(0, ["`WebSocket /v1/realtime`", _first(inspect.getdoc(ws.realtime) or "")])
+            rows.insert(0, ["`WebSocket /v1/realtime`", _first(inspect.getdoc(websocket.realtime) or "")])
         lines += [f"## {title}\n", *table(["request", "what it does"], rows)]
         for path, method, operation in mine:
             lines += _fields(path, method, operation, schemas)

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, async_playwright, expect
 
 import hatch_build
 from bench.browser import arguments, find_chromium
-from kuaimei.server.page import FOLDER
+from kuaimei.server.static_page import FOLDER
 from tests.browser.room import ROOT, speech_file
 
 OpenBrowser: TypeAlias = Callable[..., AbstractAsyncContextManager[Browser]]

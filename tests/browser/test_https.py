@@ -10,8 +10,8 @@ from playwright.async_api import expect
 
 from kuaimei.http.bind import listen
 from kuaimei.server import create_app, make_server
-from kuaimei.server.https.names import names_of
-from kuaimei.server.https.serving import Https, open_https, with_own_names
+from kuaimei.server.https.hostnames import names_of
+from kuaimei.server.https.serve import Https, open_https, with_own_names
 from tests.browser.conftest import OpenBrowser
 from tests.browser.person import Person
 from tests.browser.room import ANSWER, axe_findings, room_engines, visiting

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import expect
 
 from kuaimei.server import create_app, make_server
-from kuaimei.server.doorway import Doorway
+from kuaimei.server.startup_app import Doorway
 from tests.browser.conftest import OpenBrowser
 from tests.browser.room import ANSWER, axe_findings, room_engines, visiting
 from tests.integration.server.serving import KEY, MemoryArchive, TestHouse, eventually, make_settings, serving

@@ -29,8 +29,8 @@ from kuaimei.people.entrance import Entrance
 from kuaimei.people.keys import is_key
 from kuaimei.server import create_app, make_server
 from kuaimei.server.https.authority import open_authority
-from kuaimei.server.https.names import Names
-from kuaimei.server.https.serving import Https, open_https, with_own_names
+from kuaimei.server.https.hostnames import Names
+from kuaimei.server.https.serve import Https, open_https, with_own_names
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.store.embedded import EmbeddedPostgres
 from kuaimei.store.postmaster import find_postmaster

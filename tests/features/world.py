@@ -15,7 +15,7 @@ from kuaimei.engines.protocols import LanguageModel
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.workshop import Workshop
 from kuaimei.models.source import Source
-from kuaimei.server.page import Page
+from kuaimei.server.static_page import Page
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
 from kuaimei.wiring import House

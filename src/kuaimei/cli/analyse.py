@@ -26,7 +26,7 @@ from kuaimei.engines.types import Language, Priority, STTReq, Ticket
 from kuaimei.engines.vad import open_vad
 from kuaimei.engines.vad.segments import pieces_of
 from kuaimei.errors import AudioError, SettingsError
-from kuaimei.server.spoken import reason_in_words
+from kuaimei.server.views.analysis import reason_in_words
 from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.text.joining import join_pieces
 from kuaimei.wiring import open_one

@@ -60,7 +60,7 @@ def export(
 ) -> None:
     """Write everything of somebody's into a ZIP file: sessions with recordings, voices, judgements."""
     # The server's own way of doing it, and with it what the server needs.
-    from kuaimei.server.rest.belongings import export_everything
+    from kuaimei.server.rest.personal_data import export_everything
 
     settings = console.settings_from()
 

@@ -12,7 +12,7 @@ from kuaimei.cli.registry import find_person, told, with_store
 from kuaimei.errors import Conflict
 from kuaimei.people.keys import digest, new_key, prefix_of
 from kuaimei.people.names import check_name
-from kuaimei.server.https.names import names_of
+from kuaimei.server.https.hostnames import names_of
 from kuaimei.settings import Settings, is_loopback
 from kuaimei.store import Store
 from kuaimei.store.keys import Key

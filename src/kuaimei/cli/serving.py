@@ -22,8 +22,8 @@ from kuaimei.models.source import Source
 from kuaimei.people.entrance import Entrance
 from kuaimei.people.machine_key import read_machine_key
 from kuaimei.server import Doorway, create_app, make_server
-from kuaimei.server.house import House
-from kuaimei.server.https.serving import Https, open_https, with_own_names
+from kuaimei.server.https.serve import Https, open_https, with_own_names
+from kuaimei.server.services import House
 from kuaimei.settings import Settings
 from kuaimei.store.starting import DatabaseStart
 from kuaimei.system.folders import remove_own_folders

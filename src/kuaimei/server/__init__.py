@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from kuaimei.server.app import create_app
-    from kuaimei.server.doorway import Doorway
-    from kuaimei.server.house import House
     from kuaimei.server.metrics import Metrics
     from kuaimei.server.serve import make_server
+    from kuaimei.server.services import House
+    from kuaimei.server.startup_app import Doorway
 
 __all__ = ["Doorway", "House", "Metrics", "create_app", "make_server"]
 

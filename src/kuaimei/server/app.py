@@ -13,23 +13,21 @@ from kuaimei.http.security import Guard
 from kuaimei.http.security_headers import SafeHeaders
 from kuaimei.http.url_check import PlainAddress
 from kuaimei.people.entrance import Entrance
-from kuaimei.server import page as pages
+from kuaimei.server import static_page as pages
+from kuaimei.server.account_deletion import Leaving
 from kuaimei.server.admission import Admission
-from kuaimei.server.house import House
-from kuaimei.server.leaving import Leaving
 from kuaimei.server.metrics import Metrics
-from kuaimei.server.page import Page
 from kuaimei.server.readiness import Readiness
-from kuaimei.server.realtime import ws
-from kuaimei.server.realtime.reception import Reception
+from kuaimei.server.realtime import websocket
+from kuaimei.server.realtime.connections import Reception
 from kuaimei.server.rest import (
     analysis,
     chat,
     health,
-    labelling,
-    listening,
+    listening_tests,
     me,
     models,
+    ratings,
     recordings,
     sessions,
     speech,
@@ -37,7 +35,9 @@ from kuaimei.server.rest import (
     transcriptions,
     voices,
 )
-from kuaimei.server.samples import Samples
+from kuaimei.server.services import House
+from kuaimei.server.static_page import Page
+from kuaimei.server.voice_previews import Samples
 from kuaimei.server.webrtc import calls
 from kuaimei.system.memory import release_regularly
 from kuaimei.system.supervision import Supervisor
@@ -94,7 +94,7 @@ def create_app(
     if house.voices is not None:
         house.voices.room.changed.append(app.state.samples.forget)
     rooms = (
-        ws,
+        websocket,
         calls,
         speech,
         transcriptions,
@@ -103,9 +103,9 @@ def create_app(
         sessions,
         recordings,
         voices,
-        listening,
+        listening_tests,
         analysis,
-        labelling,
+        ratings,
         status,
         health,
         me,

@@ -9,8 +9,8 @@ from kuaimei.http.bind import PatientServer
 from kuaimei.http.connection_limits import connection_registry
 from kuaimei.http.uvicorn_http import HttpConfig
 from kuaimei.http.uvicorn_websocket import CountedWebSocket
-from kuaimei.server.doorway import Doorway
-from kuaimei.server.realtime.session import FRAME_LIMIT
+from kuaimei.server.realtime.loops import FRAME_LIMIT
+from kuaimei.server.startup_app import Doorway
 from kuaimei.settings import ServerSettings
 
 __all__ = ["make_server"]

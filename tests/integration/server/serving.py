@@ -25,7 +25,7 @@ from kuaimei.models.source import Source
 from kuaimei.people.entrance import Entrance
 from kuaimei.rendering.tier import HqTier
 from kuaimei.server import create_app, make_server
-from kuaimei.server.page import Page
+from kuaimei.server.static_page import Page
 from kuaimei.settings import DialogueSettings, ServerSettings, Settings
 from kuaimei.store.deletions import Deletion, DeletionKind
 from kuaimei.store.records import LOCAL, Tier

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from kuaimei.server.page import Page
+from kuaimei.server.static_page import Page
 from kuaimei.settings import IceServer
 from kuaimei.store.deletions import Deletion, DeletionKind
 from tests.fakes import FakeSynthesizer

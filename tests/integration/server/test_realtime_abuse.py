@@ -10,8 +10,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from kuaimei.server.realtime import reception
-from kuaimei.server.realtime.session import FRAME_LIMIT
+from kuaimei.server.realtime import connections
+from kuaimei.server.realtime.loops import FRAME_LIMIT
 from tests.fakes import FakeLanguageModel, FakeSynthesizer, said
 from tests.integration.server.serving import (
     KEY,
@@ -193,7 +193,7 @@ async def test_a_client_that_says_nothing_is_let_go() -> None:
 
 
 async def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reception, "OUTBOX_LIMIT", 400_000)
+    monkeypatch.setattr(connections, "OUTBOX_LIMIT", 400_000)
     # More audio than the sockets' own buffers take: 240 characters of two seconds each.
     engines = quick_engines(
         synthesizer=FakeSynthesizer(delay_s=0, character_ms=2000),

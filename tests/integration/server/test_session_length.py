@@ -9,9 +9,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from kuaimei.server.realtime.config import SessionConfig
-from kuaimei.server.realtime.gateway import Gateway
-from kuaimei.server.realtime.outbox import Outbox
-from kuaimei.server.realtime.session import expire
+from kuaimei.server.realtime.loops import expire
+from kuaimei.server.realtime.send_queue import Outbox
+from kuaimei.server.realtime.server_events import Gateway
 from tests.integration.server.serving import MemoryArchive, TestHouse, make_settings, serving
 from tests.virtual_time import START, virtually
 

@@ -10,8 +10,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from kuaimei.server.realtime.items import TEXT_LIMIT
+from kuaimei.server.realtime.loops import FRAME_LIMIT
 from kuaimei.server.realtime.protocol import CLIENT_EVENTS
-from kuaimei.server.realtime.session import FRAME_LIMIT
 from kuaimei.settings import AnalysisSettings, Settings
 from tests.integration.server.serving import quick_engines
 from tests.integration.server.talking import b64

@@ -25,7 +25,7 @@ from kuaimei.http.uvicorn_http import HttpConfig
 from kuaimei.models.source import Source
 from kuaimei.people.entrance import Entrance
 from kuaimei.server import create_app, make_server
-from kuaimei.server.heap import freeze_heap
+from kuaimei.server.gc_freeze import freeze_heap
 from kuaimei.settings import Settings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.store.analyses import ANALYSE_JOB

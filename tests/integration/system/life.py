@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from kuaimei.analysis.heads import keep_head, load_head
-from kuaimei.server.samples import Samples
+from kuaimei.server.voice_previews import Samples
 from kuaimei.settings import Settings
 from kuaimei.system.folders import swept_folder
 from kuaimei.system.privacy import close_umask, make_home

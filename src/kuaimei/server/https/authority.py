@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kuaimei.errors import SettingsError
-from kuaimei.server.https.names import Address, Names
+from kuaimei.server.https.hostnames import Address, Names
 from kuaimei.server.https.private_files import create_private, read_private
 
 __all__ = ["CERTIFICATE_DAYS", "Authority", "certificate_of", "key_of", "open_authority"]

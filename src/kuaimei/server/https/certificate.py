@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from kuaimei.server.https.authority import Authority, certificate_of, key_of, open_authority
-from kuaimei.server.https.names import Names
+from kuaimei.server.https.hostnames import Names
 from kuaimei.server.https.private_files import read_private, replace_private
 
 __all__ = ["ServerCertificate"]

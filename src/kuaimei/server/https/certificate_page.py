@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kuaimei.server.https.apple_profile import profile_of
 from kuaimei.server.https.authority import Authority
-from kuaimei.server.https.profile import profile_of
-from kuaimei.server.https.steps import CRT, PEM, PROFILE, STEPS, Steps
+from kuaimei.server.https.install_instructions import CRT, PEM, PROFILE, STEPS, Steps
 
 __all__ = ["certificate_page"]
 

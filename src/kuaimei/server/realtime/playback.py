@@ -4,8 +4,8 @@ import base64
 from typing import Protocol
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.server.realtime.formats import RATES, AudioFormat, ToWire
-from kuaimei.server.realtime.outbox import Outbox
+from kuaimei.server.realtime.codecs import RATES, AudioFormat, ToWire
+from kuaimei.server.realtime.send_queue import Outbox
 
 __all__ = ["EventPlayback", "Playback", "Sounding"]
 
@@ -14,7 +14,7 @@ _DELTA_MS = 200
 
 
 class Sounding(Protocol):
-    """What is known of a reply where its audio goes (`kuaimei.server.realtime.replies.Reply`)."""
+    """What is known of a reply where its audio goes (`kuaimei.server.realtime.response.Reply`)."""
 
     turn: int
     id: str

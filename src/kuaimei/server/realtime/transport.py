@@ -5,8 +5,8 @@ from typing import Literal, Protocol
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.people.callers import Caller
-from kuaimei.server.realtime.outbox import Outbox
 from kuaimei.server.realtime.playback import Playback
+from kuaimei.server.realtime.send_queue import Outbox
 
 __all__ = ["Client", "Gone", "Goodbye", "Listening", "Transport"]
 

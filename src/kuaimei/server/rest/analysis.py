@@ -10,13 +10,13 @@ from starlette.responses import JSONResponse, Response
 from kuaimei.analysis.room import AnalysisRoom
 from kuaimei.errors import NotFound
 from kuaimei.http.errors import ApiError
-from kuaimei.server.course import COLUMNS, lines, spoken_session
-from kuaimei.server.house import House
-from kuaimei.server.rest.answers import in_json
-from kuaimei.server.rest.common import InHouse, Kept, Owner
+from kuaimei.server.rest.csv_tables import sheet_response
+from kuaimei.server.rest.dependencies import InHouse, Kept, Owner
+from kuaimei.server.rest.session_analysis import COLUMNS, lines, spoken_session
 from kuaimei.server.rest.sessions import PAGE, After, Limit, owned, owned_utterance, page_of
-from kuaimei.server.rest.sheets import sheet_response
-from kuaimei.server.spoken import group_of, moment_of, spoken_body, usual
+from kuaimei.server.rest.threaded_response import in_json
+from kuaimei.server.services import House
+from kuaimei.server.views.analysis import group_of, moment_of, spoken_body, usual
 from kuaimei.store.peers import Group, Point
 
 __all__ = ["router"]

@@ -16,11 +16,11 @@ from kuaimei.engines.llm.history import estimate_tokens
 from kuaimei.engines.types import LLMReq, Message
 from kuaimei.errors import EngineUnavailable, KuaimeiError
 from kuaimei.http.client_disconnect import Streamed, attended
-from kuaimei.server.house import House
-from kuaimei.server.names import OWN_MODEL, check_model
+from kuaimei.server.model_names import OWN_MODEL, check_model
 from kuaimei.server.rest import sse
-from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, ticket
-from kuaimei.server.rest.stops import StopCutter
+from kuaimei.server.rest.dependencies import REQUEST_TIMEOUT_S, InHouse, ticket
+from kuaimei.server.rest.stop_sequences import StopCutter
+from kuaimei.server.services import House
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["CHARACTERS_LIMIT", "router"]

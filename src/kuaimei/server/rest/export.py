@@ -11,9 +11,9 @@ from typing import Any, Final
 from kuaimei.audio.sink import Sink
 from kuaimei.audio.streams import closing
 from kuaimei.errors import NotFound
-from kuaimei.server.course import COLUMNS, lines, spoken_session
-from kuaimei.server.house import Archive
-from kuaimei.server.rest.sheets import sheet
+from kuaimei.server.rest.csv_tables import sheet
+from kuaimei.server.rest.session_analysis import COLUMNS, lines, spoken_session
+from kuaimei.server.services import Archive
 from kuaimei.store.records import Tier
 from kuaimei.store.rows import Session, Utterance
 

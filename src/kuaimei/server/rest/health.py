@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from kuaimei.errors import KuaimeiError
 from kuaimei.server.metrics import Metrics
 from kuaimei.server.readiness import Readiness
-from kuaimei.server.rest.common import InHouse, Operator
+from kuaimei.server.rest.dependencies import InHouse, Operator
 
 __all__ = ["router"]
 

@@ -11,10 +11,10 @@ from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
 from kuaimei.http.errors import ApiError
 from kuaimei.people.callers import Caller
 from kuaimei.people.names import NAME_LIMIT
-from kuaimei.server.house import House
-from kuaimei.server.leaving import Leaving
-from kuaimei.server.rest.belongings import export_everything
-from kuaimei.server.rest.common import InHouse, Kept, Me
+from kuaimei.server.account_deletion import Leaving
+from kuaimei.server.rest.dependencies import InHouse, Kept, Me
+from kuaimei.server.rest.personal_data import export_everything
+from kuaimei.server.services import House
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["NOTICE_VERSION", "router"]

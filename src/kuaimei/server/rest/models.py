@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from kuaimei.http.errors import ApiError
-from kuaimei.server.names import models_for
-from kuaimei.server.rest.common import InHouse
+from kuaimei.server.model_names import models_for
+from kuaimei.server.rest.dependencies import InHouse
 
 __all__ = ["router"]
 

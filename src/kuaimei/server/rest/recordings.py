@@ -11,10 +11,10 @@ from kuaimei.audio.streams import closing
 from kuaimei.errors import NotAllowed
 from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
 from kuaimei.http.errors import ApiError
-from kuaimei.server.house import House
-from kuaimei.server.rest.common import DELETING, InHouse, Kept, Owner, deleted
+from kuaimei.server.allowed_voices import UsableVoices
+from kuaimei.server.rest.dependencies import DELETING, InHouse, Kept, Owner, deleted
 from kuaimei.server.rest.sessions import owned_utterance, utterance_body
-from kuaimei.server.usable import UsableVoices
+from kuaimei.server.services import House
 from kuaimei.store.records import Tier
 
 __all__ = ["byte_range", "router"]

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from kuaimei.errors import NotFound
 from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
-from kuaimei.server.house import Archive
-from kuaimei.server.rest.answers import in_json
-from kuaimei.server.rest.common import DELETING, InHouse, Kept, Owner, deleted
+from kuaimei.server.rest.dependencies import DELETING, InHouse, Kept, Owner, deleted
 from kuaimei.server.rest.export import Said, export
-from kuaimei.server.tiers import address, hq_body
+from kuaimei.server.rest.threaded_response import in_json
+from kuaimei.server.services import Archive
+from kuaimei.server.views.renderings import address, hq_body
 from kuaimei.store.rows import Session, Utterance
 from kuaimei.text.wellformed import WellFormedText
 

@@ -16,11 +16,11 @@ from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineUnavailable, KuaimeiError
 from kuaimei.http.client_disconnect import Streamed, attended
 from kuaimei.http.errors import ApiError
-from kuaimei.server.house import House
-from kuaimei.server.names import OWN_MODEL, check_model
+from kuaimei.server.allowed_voices import UsableVoices
+from kuaimei.server.model_names import OWN_MODEL, check_model
 from kuaimei.server.rest import sse
-from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, Owner, ticket
-from kuaimei.server.usable import UsableVoices
+from kuaimei.server.rest.dependencies import REQUEST_TIMEOUT_S, InHouse, Owner, ticket
+from kuaimei.server.services import House
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["INPUT_LIMIT", "router"]

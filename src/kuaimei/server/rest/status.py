@@ -5,17 +5,17 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from kuaimei import __version__
-from kuaimei.server import ice
+from kuaimei.server import ice_servers
 from kuaimei.server.admission import Admission
-from kuaimei.server.names import has_own_model, model_id
+from kuaimei.server.allowed_voices import UsableVoices, stock_voices
+from kuaimei.server.model_names import has_own_model, model_id
 from kuaimei.server.realtime.config import INSTRUCTIONS_LIMIT, instructions_capacity
 from kuaimei.server.realtime.items import CONVERSATION_LIMIT, TEXT_LIMIT
-from kuaimei.server.realtime.session import FRAME_LIMIT
+from kuaimei.server.realtime.loops import FRAME_LIMIT
 from kuaimei.server.rest.chat import CHARACTERS_LIMIT
-from kuaimei.server.rest.common import InHouse, Me
+from kuaimei.server.rest.dependencies import InHouse, Me
 from kuaimei.server.rest.speech import INPUT_LIMIT
 from kuaimei.server.rest.voices import voice_bodies
-from kuaimei.server.usable import UsableVoices, stock_voices
 
 __all__ = ["router"]
 
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/api")
 
 @router.get("/status")
 async def get_status(request: Request, house: InHouse, me: Me) -> dict[str, Any]:
-    """Ready (see `kuaimei.server.doorway` for loading), how to talk, in which voices.
+    """Ready (see `kuaimei.server.startup_app` for loading), how to talk, in which voices.
 
     How full it is, operators alone are told: `sessions` is null to members.
     """
@@ -33,7 +33,7 @@ async def get_status(request: Request, house: InHouse, me: Me) -> dict[str, Any]
     webrtc = {
         "available": server.webrtc,
         "url": "/v1/realtime/calls",
-        "ice_servers": ice.for_clients(server.ice_servers, me.person),
+        "ice_servers": ice_servers.for_clients(server.ice_servers, me.person),
     }
     return {
         "object": "kuaimei.status",

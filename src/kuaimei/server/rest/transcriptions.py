@@ -18,11 +18,11 @@ from kuaimei.errors import EngineUnavailable, KuaimeiError
 from kuaimei.http.client_disconnect import Streamed, attended
 from kuaimei.http.errors import ApiError
 from kuaimei.http.limits import Gate
-from kuaimei.server.house import House
-from kuaimei.server.names import OWN_MODEL, check_model
+from kuaimei.server.model_names import OWN_MODEL, check_model
 from kuaimei.server.rest import sse
-from kuaimei.server.rest.common import REQUEST_TIMEOUT_S, InHouse, ticket
+from kuaimei.server.rest.dependencies import REQUEST_TIMEOUT_S, InHouse, ticket
 from kuaimei.server.rest.subtitles import Segment, srt, verbose, vtt
+from kuaimei.server.services import House
 from kuaimei.text.joining import join_pieces
 from kuaimei.text.wellformed import WellFormedText
 

@@ -13,11 +13,11 @@ from kuaimei.errors import NotFound
 from kuaimei.http.client_disconnect import attended
 from kuaimei.http.errors import ApiError, error_body
 from kuaimei.http.limits import Gate
-from kuaimei.server.rest.answers import in_json
-from kuaimei.server.rest.common import DELETING, InHouse, Owner, deleted
+from kuaimei.server.allowed_voices import stock_voices
+from kuaimei.server.rest.dependencies import DELETING, InHouse, Owner, deleted
 from kuaimei.server.rest.recordings import byte_range
-from kuaimei.server.samples import Samples, language_of
-from kuaimei.server.usable import stock_voices
+from kuaimei.server.rest.threaded_response import in_json
+from kuaimei.server.voice_previews import Samples, language_of
 from kuaimei.text.wellformed import WellFormedText
 from kuaimei.voices.enrolment.consent import STATEMENTS
 from kuaimei.voices.enrolment.pipeline import ReferenceRefused

@@ -17,16 +17,16 @@ from aiortc.mediastreams import MediaStreamTrack
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.http.errors import ApiError
-from kuaimei.server.realtime.outbox import Outbox
 from kuaimei.server.realtime.playback import Playback
+from kuaimei.server.realtime.send_queue import Outbox
 from kuaimei.server.realtime.transport import Goodbye, Listening
-from kuaimei.server.webrtc import microphone
-from kuaimei.server.webrtc.bounds import bound
-from kuaimei.server.webrtc.channel import Channel
-from kuaimei.server.webrtc.haste import hasten
-from kuaimei.server.webrtc.offer import checked
+from kuaimei.server.webrtc import inbound_audio
+from kuaimei.server.webrtc.channel_limits import bound
+from kuaimei.server.webrtc.data_channel import Channel
+from kuaimei.server.webrtc.jitter_buffer import hasten
+from kuaimei.server.webrtc.outbound_track import ReplyTrack
 from kuaimei.server.webrtc.playout import Playout
-from kuaimei.server.webrtc.track import ReplyTrack
+from kuaimei.server.webrtc.sdp import checked
 from kuaimei.system.failures import trace_of
 
 __all__ = ["Call"]
@@ -139,7 +139,7 @@ class Call:
             self.channel.attach(channel)
 
     def _listen(self, track: MediaStreamTrack) -> None:
-        self._hearing.append(asyncio.ensure_future(microphone.listen(track, self._hear)))
+        self._hearing.append(asyncio.ensure_future(inbound_audio.listen(track, self._hear)))
 
     def _hear(self, pcm: Pcm) -> None:
         if self._conversation is not None:

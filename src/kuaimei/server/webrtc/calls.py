@@ -13,11 +13,11 @@ from starlette.responses import Response
 
 from kuaimei.errors import KuaimeiError, NotFound
 from kuaimei.http.errors import ApiError
-from kuaimei.server import ice
+from kuaimei.server import ice_servers
+from kuaimei.server.realtime.connections import Reception, TurnedAway, Visit, Wish
 from kuaimei.server.realtime.protocol import ProtocolError, new_id, read_object
-from kuaimei.server.realtime.reception import Reception, TurnedAway, Visit, Wish
 from kuaimei.server.realtime.transport import Client, Goodbye
-from kuaimei.server.rest.common import InHouse, Me, Owner
+from kuaimei.server.rest.dependencies import InHouse, Me, Owner
 from kuaimei.server.webrtc.call import Call
 from kuaimei.settings import ServerSettings, is_loopback
 from kuaimei.system.failures import trace_of
@@ -74,7 +74,7 @@ class Calls:
             visit = await self._reception.admit(entering, client, wish)
             if session:
                 visit = replace(visit, config=visit.config.update(session))
-            servers = ice.for_clients(self._settings.ice_servers, "kuaimei")
+            servers = ice_servers.for_clients(self._settings.ice_servers, "kuaimei")
             call = Call(servers, self._executor, loopback=is_loopback(self._settings.host))
             try:
                 answer = await call.answer(offer)

@@ -8,8 +8,8 @@ import numpy as np
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.resample import StreamResampler
-from kuaimei.server.realtime.outbox import Outbox
 from kuaimei.server.realtime.playback import Sounding
+from kuaimei.server.realtime.send_queue import Outbox
 from kuaimei.server.webrtc.opus import FRAME, RATE
 
 __all__ = ["Playout"]

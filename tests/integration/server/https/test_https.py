@@ -20,8 +20,8 @@ from kuaimei.errors import SettingsError
 from kuaimei.http.bind import listen
 from kuaimei.server import Doorway, create_app, make_server
 from kuaimei.server.https.certificate import ServerCertificate
-from kuaimei.server.https.names import Names, names_of
-from kuaimei.server.https.serving import Https, open_https, with_own_names
+from kuaimei.server.https.hostnames import Names, names_of
+from kuaimei.server.https.serve import Https, open_https, with_own_names
 from kuaimei.settings import Settings
 from tests.integration.server.serving import KEY, TestHouse, eventually, make_settings
 

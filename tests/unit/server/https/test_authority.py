@@ -17,7 +17,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from kuaimei.errors import SettingsError
 from kuaimei.server.https.authority import Authority, certificate_of, key_of, open_authority
-from kuaimei.server.https.names import Names
+from kuaimei.server.https.hostnames import Names
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 NAMES = Names(("box.local", "box", "voice.lan"), (ipaddress.IPv4Address("192.168.1.20"),))

@@ -8,7 +8,7 @@ from av import CodecContext
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.server.webrtc.opus import FRAME, RATE, OpusEncoder
-from kuaimei.server.webrtc.track import ReplyTrack
+from kuaimei.server.webrtc.outbound_track import ReplyTrack
 
 
 def wave(frames: int) -> Pcm:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.server.realtime.formats import AudioFormat
-from kuaimei.server.realtime.outbox import Outbox
+from kuaimei.server.realtime.codecs import AudioFormat
+from kuaimei.server.realtime.send_queue import Outbox
 from kuaimei.server.webrtc.playout import Playout
 
 

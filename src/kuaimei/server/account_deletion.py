@@ -1,0 +1,73 @@
+"""People who want everything of theirs deleted: done meanwhile, and gone on with after a crash."""
+
+import asyncio
+from typing import Final
+
+from kuaimei.errors import StoreError
+from kuaimei.people.forgetting import Forgotten, forget, forget_marked
+from kuaimei.server.services import House
+
+__all__ = ["Leaving"]
+
+_TEND_S: Final = 60.0
+
+
+class Leaving:
+    """Deletes what belongs to people.
+
+    Args:
+        house: Where it is kept.
+    """
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._alone = asyncio.Lock()
+        self._under_way: dict[str, asyncio.Task[Forgotten]] = {}
+
+    async def forget(self, person: str, patience_s: float) -> Forgotten | None:
+        """Delete everything of the person's; None: it takes longer than ``patience_s`` and goes on.
+
+        Raises:
+            StoreError: If a part could not be deleted; it is tried again by itself.
+        """
+        task = self._under_way.get(person)
+        if task is None:
+            task = self._under_way[person] = asyncio.create_task(self._forget(person))
+            task.add_done_callback(lambda done: self._ended(person, done))
+        done, _ = await asyncio.wait({task}, timeout=patience_s)
+        return task.result() if done else None
+
+    async def tend(self) -> None:
+        """Go on with what was begun and not brought to its end; runs until cancelled."""
+        while True:
+            store = self._house.store
+            if store is not None:
+                async with self._alone:
+                    await forget_marked(store, erase_voice=self._erase, home=self._house.settings.home)
+            await asyncio.sleep(_TEND_S)
+
+    async def close(self) -> None:
+        """End; what is under way is gone on with at the next start."""
+        tasks = [*self._under_way.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _forget(self, person: str) -> Forgotten:
+        store = self._house.store
+        if store is None:
+            return Forgotten(0, 0, ())
+        async with self._alone:
+            home = self._house.settings.home
+            return await forget(store, person, "things", erase_voice=self._erase, home=home)
+
+    async def _erase(self, voice: str) -> None:
+        if self._house.voices is None:
+            raise StoreError(f"the voice {voice} cannot be deleted here: no voices are open")
+        await self._house.voices.upkeep.erase(voice)
+
+    def _ended(self, person: str, task: "asyncio.Task[Forgotten]") -> None:
+        if self._under_way.get(person) is task:
+            del self._under_way[person]
+        if not task.cancelled():
+            task.exception()  # whoever asked has been told, or has left

@@ -1,0 +1,120 @@
+"""Blind listening: which two clips to compare, and how they reach the ear without giving themselves away."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Literal, TypeAlias
+
+from kuaimei.audio.decode import decode
+from kuaimei.audio.encode import encode
+from kuaimei.audio.loudness import level
+from kuaimei.audio.streams import closing
+from kuaimei.errors import NotFound
+from kuaimei.http.errors import ApiError
+from kuaimei.server.services import Archive
+from kuaimei.server.voice_previews import Samples, sentence_of
+from kuaimei.store.preferences import Kind, Trial
+
+__all__ = ["Listening", "Side"]
+
+Side: TypeAlias = Literal["a", "b"]
+
+_RATE: Final = 24_000
+"""Of both clips, in Hz: another rate would tell which is which."""
+_CLONED: Final = "voice_"
+
+
+class Listening:
+    """Makes trials and their clips.
+
+    Args:
+        store: Replies and judgements.
+        voices: Are compared: those in which the listener may speak.
+        samples: How they sound.
+        chance: Which pair, and which of the two is A.
+    """
+
+    def __init__(
+        self,
+        store: Archive,
+        voices: Sequence[str],
+        samples: Samples,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._store = store
+        self._voices = voices
+        self._samples = samples
+        self._chance = chance or random.SystemRandom()
+
+    async def next(self, owner: str, kind: Kind | None = None, voice: str | None = None) -> Trial:
+        """A fresh trial.
+
+        Args:
+            owner: Whose replies and judgements.
+            kind: None: a reply in both tiers if there is one, else two voices.
+            voice: One of the two that are compared.
+
+        Raises:
+            ApiError: If there is nothing to compare; it says what to do.
+            NotFound: If there is no such voice.
+        """
+        swapped = bool(self._chance.getrandbits(1))
+        if kind != "voices" and voice is None:
+            reply = await self._store.preferences.comparable_reply(owner)
+            if reply is not None:
+                return await self._store.preferences.begin(
+                    owner, "tiers", "hq", "fast", swapped=swapped, utterance=reply
+                )
+            if kind == "tiers":
+                raise _nothing("no reply has been rendered a second time yet: talk first, and wait for 美")
+        first, second = self._pair(voice)
+        return await self._store.preferences.begin(owner, "voices", first, second, swapped=swapped)
+
+    async def text(self, trial: Trial) -> str:
+        """What both clips say.
+
+        Raises:
+            NotFound: If the reply is gone.
+        """
+        if trial.utterance_id is None:
+            return sentence_of(trial.first)
+        return (await self._store.utterance(trial.utterance_id)).transcript or ""
+
+    async def clip(self, trial: Trial, side: Side) -> bytes:
+        """One of the two as FLAC, as loud as the other: the louder one would be preferred for that.
+
+        Raises:
+            NotFound: If the reply or the voice is gone.
+            EngineError: If a sample cannot be spoken.
+        """
+        what = trial.a if side == "a" else trial.b
+        if trial.utterance_id is not None:
+            audio = await self._store.open_audio(trial.utterance_id, tier="hq" if what == "hq" else "fast")
+            data = await _all(audio.chunks)
+        elif what in self._voices:
+            data = await self._samples.sample(what)
+        else:
+            raise NotFound("a voice of this comparison is gone; ask for the next")
+        pcm = await decode(data, _RATE)
+        return await asyncio.to_thread(lambda: encode(level(pcm, _RATE), _RATE, "flac"))
+
+    def _pair(self, voice: str | None) -> tuple[str, str]:
+        voices = self._voices
+        if voice is not None and voice not in voices:
+            raise NotFound(f"no voice is called {voice[:80]!r}; see /api/voices")
+        cloned = [name for name in voices if name.startswith(_CLONED)]
+        # The clones are what there are questions about; of the others only what says the same.
+        first = voice or self._chance.choice(cloned or list(voices[:1]) or [""])
+        others = [name for name in voices if name != first and sentence_of(name) == sentence_of(first)]
+        if not others:
+            raise _nothing("there are no two voices that speak the same language: add one")
+        return first, self._chance.choice(others)
+
+
+def _nothing(message: str) -> ApiError:
+    return ApiError(message, status=404, code="nothing_to_compare")
+
+
+async def _all(chunks: AsyncIterator[bytes]) -> bytes:
+    async with closing(chunks) as stream:
+        return b"".join([chunk async for chunk in stream])

@@ -1,0 +1,307 @@
+"""How a session begins, waits for its place, and ends, whatever carries it."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Coroutine, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kuaimei.dialogue.events import Observer
+from kuaimei.errors import Conflict, KuaimeiError, NotFound, QueueFull, StoreError
+from kuaimei.people.entrance import Entrance
+from kuaimei.server.admission import Admission, Claim, Place
+from kuaimei.server.allowed_voices import UsableVoices
+from kuaimei.server.metrics import Metrics
+from kuaimei.server.model_names import OWN_MODEL, has_own_model, model_id, models_for
+from kuaimei.server.realtime.admission_queue import wait_for_place
+from kuaimei.server.realtime.client_events import Commands
+from kuaimei.server.realtime.config import SessionConfig, instructions_capacity
+from kuaimei.server.realtime.items import REMEMBERED, Earlier
+from kuaimei.server.realtime.loops import OUTBOX_LIMIT, Activity, converse, expire, write
+from kuaimei.server.realtime.protocol import ProtocolError, error_event
+from kuaimei.server.realtime.send_queue import Outbox
+from kuaimei.server.realtime.server_events import Gateway
+from kuaimei.server.realtime.transport import Client, Goodbye, Transport
+from kuaimei.server.services import House
+from kuaimei.store.ids import new_id
+
+__all__ = ["Reception", "TurnedAway", "Visit", "Wish"]
+
+_log = logging.getLogger(__name__)
+
+_SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_PERSON = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_TAKEOVER_S = 10.0
+"""Patience with a connection whose session another one takes over."""
+
+
+class TurnedAway(KuaimeiError):
+    """The client may not talk, and why.
+
+    Args:
+        message: One clear sentence.
+        code: Short machine-readable label.
+        close: WebSocket close code.
+        status: HTTP status.
+    """
+
+    kind = "turned_away"
+
+    def __init__(self, message: str, code: str, close: int, status: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.close = close
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a client asks for when it comes.
+
+    Attributes:
+        model: A name from ``/v1/models``; empty: the house's own.
+        session: Id of an earlier session to go on with; empty: a new one.
+        takeover: If another connection has that session, it must give it up.
+        person: Who speaks, by an id of the client's own; how they speak is compared with what the same
+            person said before. Empty: only with what is said in this session.
+    """
+
+    model: str = ""
+    session: str = ""
+    takeover: bool = False
+    person: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A client that may talk once its place is inside."""
+
+    session: str
+    client: Client
+    place: Place
+    claim: Claim
+    config: SessionConfig
+    model: str
+    earlier: Earlier
+    person: str = ""
+
+
+class Reception:
+    """Lets clients in, one `Visit` each.
+
+    Args:
+        house: Where they talk.
+        admission: How many at once.
+        metrics: Sees every conversation.
+        entrance: Says who may not stay any more.
+    """
+
+    def __init__(self, house: House, admission: Admission, metrics: Metrics, entrance: Entrance) -> None:
+        self._house = house
+        self._admission = admission
+        self._metrics = metrics
+        self._entrance = entrance
+        self._speaking: set[tuple[Gateway, Commands]] = set()
+        if house.voices is not None:
+            house.voices.room.withdrawn.append(self._withdraw)
+
+    async def admit(self, places: ExitStack, client: Client, wish: Wish) -> Visit:
+        """The visit of ``client``, whose session and place are its own while ``places`` is open.
+
+        Raises:
+            TurnedAway: If it may not have what it asks for, or too many wait already.
+            StoreError: If what was said before cannot be read.
+        """
+        if wish.session and not _SESSION.fullmatch(wish.session):
+            told = "a session id has up to 64 letters, digits, '_' and '-'"
+            raise TurnedAway(told, "session_not_found", 1008, 404)
+        if wish.person and not _PERSON.fullmatch(wish.person):
+            told = "the id of a person has up to 64 letters, digits, '_' and '-'"
+            raise TurnedAway(told, "invalid_person", 1008, 400)
+        session = wish.session or new_id("sess")
+        if wish.session:
+            await self._check_owner(session, client.owner)
+        holder = self._admission.holder(session)
+        if holder is not None and not wish.takeover:
+            told = "this session is open in another connection"
+            raise TurnedAway(told, "session_in_use", 1008, 409)
+        try:
+            # Before the other leaves, so that its place falls to this one and not to the queue.
+            place = places.enter_context(self._admission.arrive(first=holder is not None))
+        except QueueFull as full:
+            self._metrics.refused()
+            raise TurnedAway(str(full), "too_many_sessions", 1013, 503) from None
+        await self._take_over(session)
+        claim = places.enter_context(self._admission.claim(session))
+        earlier = await self._earlier(session) if wish.session else Earlier()
+        config = self._config(client.owner)
+        return Visit(session, client, place, claim, config, wish.model, earlier, wish.person)
+
+    async def attend(self, visit: Visit, transport: Transport) -> Goodbye | None:
+        """Talk to one client until it leaves (None) or has to go."""
+        outbox = Outbox(OUTBOX_LIMIT)
+        with self._entrance.staying(visit.client.caller) as ended:
+            ends: set[Coroutine[Any, Any, Goodbye | None]] = {
+                self._talk(visit, transport, outbox),
+                write(transport, outbox),
+                _lost(visit.claim),
+                _revoked(ended),
+            }
+            tasks = [asyncio.ensure_future(end) for end in ends]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                return next(iter(done)).result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _talk(self, visit: Visit, transport: Transport, outbox: Outbox) -> Goodbye | None:
+        held = await wait_for_place(visit.place, self._admission, transport, outbox)
+        if held is None:
+            return None
+        await self._remember(visit)
+        gateway = Gateway(visit.session, outbox, visit.config, transport.playback(outbox))
+        gateway.items.know(visit.earlier)
+        activity = Activity()
+        observers: Sequence[Observer] = (gateway, self._metrics, activity)
+        conversing = self._house.converse(
+            visit.session,
+            observers,
+            manner=visit.config.manner(),
+            earlier=visit.earlier.messages,
+            first_turn=visit.earlier.turns + 1,
+            owner=visit.client.owner,
+            client=_about(visit),
+        )
+        async with conversing as conversation:
+            commands = Commands(visit.session, conversation, gateway)
+            commands.apply(visit.config)
+            gateway.say({"type": "session.created", "session": visit.config.describe(visit.session)})
+            if visit.model:
+                try:
+                    gateway.config = visit.config.update({"model": visit.model})
+                except ProtocolError as error:  # told, and the house's own model answers
+                    gateway.say(error_event(error))
+            transport.join(conversation)
+            speaking = (gateway, commands)
+            self._speaking.add(speaking)
+            server = self._house.settings.server
+            try:
+                with self._rendered(visit.session, gateway), self._analysed(visit.session, gateway):
+                    return await _first_of(
+                        converse(transport, commands, gateway, activity, held),
+                        activity.lapse(server.idle_timeout_s),
+                        expire(gateway, server.max_session_s),
+                    )
+            finally:
+                self._speaking.discard(speaking)
+
+    def _withdraw(self, voice: str) -> None:
+        """Sessions that may not speak in ``voice`` any more go on in the voice that they would begin with."""
+        for gateway, commands in self._speaking:
+            config = gateway.config
+            if config.voice == voice and voice not in config.voices:
+                commands.follow(replace(config, voice=self._default(config)))
+
+    def _default(self, config: SessionConfig) -> str:
+        configured = self._house.settings.voice
+        return configured if configured in config.voices else config.voices[0]
+
+    def _rendered(self, session: str, gateway: Gateway) -> AbstractContextManager[None]:
+        """For the length of the block the client hears of its replies' second renderings."""
+        hq = self._house.hq
+        return hq.announcements.listening(session, gateway.hq_ready) if hq is not None else nullcontext()
+
+    def _analysed(self, session: str, gateway: Gateway) -> AbstractContextManager[None]:
+        """For the length of the block the client hears of how it and its replies are spoken."""
+        analysis = self._house.analysis
+        return analysis.announcements.listening(session, gateway.scored) if analysis else nullcontext()
+
+    async def _take_over(self, session: str) -> None:
+        """Until nobody has the session."""
+        try:
+            async with asyncio.timeout(_TAKEOVER_S):
+                while (holder := self._admission.holder(session)) is not None:
+                    holder.lost.set()
+                    await holder.over.wait()
+        except TimeoutError:
+            told = "the session's other connection does not end"
+            raise TurnedAway(told, "session_in_use", 1008, 409) from None
+
+    async def _check_owner(self, session: str, owner: str) -> None:
+        told = f"there is no earlier session called {session!r}"
+        if self._house.store is None:
+            raise TurnedAway(f"{told}: nothing is kept here", "session_not_found", 1008, 404)
+        try:
+            found = await self._house.store.session(session)
+        except NotFound:
+            raise TurnedAway(told, "session_not_found", 1008, 404) from None
+        if found.owner != owner:
+            raise TurnedAway(told, "session_not_found", 1008, 404)
+
+    async def _earlier(self, session: str) -> Earlier:
+        """What was said before, after whoever had the session has left."""
+        store = self._house.store
+        if store is None:
+            return Earlier()
+        return Earlier.of(await store.latest(session, REMEMBERED))
+
+    async def _remember(self, visit: Visit) -> None:
+        store = self._house.store
+        if store is None or visit.earlier.turns:
+            return
+        try:
+            await store.ensure_session(visit.session, _about(visit), owner=visit.client.owner)
+        except (StoreError, Conflict) as error:  # the recorder makes it once the database is back
+            _log.warning("session %s begins without its database: %s", visit.session, error)
+
+    def _config(self, person: str) -> SessionConfig:
+        house = self._house
+        voices = UsableVoices(house, person)
+        recognizer = next((model_id(s) for s in house.loaded if s.role == "asr"), OWN_MODEL)
+        return SessionConfig(
+            settings=house.settings,
+            voices=voices,
+            models=models_for(house, "llm"),
+            recognizer=recognizer,
+            voice=voices.default,
+            instructions_tokens=instructions_capacity(house.settings, embedded=has_own_model(house)),
+        )
+
+
+def _about(visit: Visit) -> dict[str, Any]:
+    """What is noted of the client with its session."""
+    client = visit.client
+    about = {"agent": client.agent, "transport": client.transport}
+    return {**about, "person": visit.person} if visit.person else about
+
+
+async def _lost(claim: Claim) -> Goodbye:
+    await claim.lost.wait()
+    return Goodbye(1008, "the session goes on in another connection", "session_taken_over")
+
+
+async def _revoked(ended: asyncio.Event) -> Goodbye:
+    await ended.wait()
+    told = "the key of this connection was revoked: ask whoever runs the server for another"
+    return Goodbye(1008, "key_revoked", "key_revoked", told)
+
+
+async def _first_of(
+    talking: Coroutine[Any, Any, None], *ends: Coroutine[Any, Any, Goodbye]
+) -> Goodbye | None:
+    tasks: list[asyncio.Task[Any]] = [asyncio.ensure_future(work) for work in (talking, *ends)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0].done():
+            tasks[0].result()
+            return None
+        goodbye: Goodbye = next(iter(done)).result()
+        return goodbye
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,341 @@
+"""The events of one conversation, told to its client in the words of the Realtime protocol.
+
+An observer like any other: it is called on the event loop and returns at once; what it has to say
+goes to the outbox. What the protocol has no word for is said as ``kuaimei.*`` events.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from kuaimei.analysis.job import Scored
+from kuaimei.dialogue.events import (
+    CaptionUpdated,
+    ClauseReady,
+    Event,
+    ReplyAudio,
+    ReplyFinished,
+    ReplyHeld,
+    ReplyInterrupted,
+    ReplyResumed,
+    ReplyStarted,
+    ReplyText,
+    SpeechDropped,
+    SpeechHeard,
+    SpeechStarted,
+    StateChanged,
+    TranscriptFinal,
+    TurnEnded,
+    TurnFailed,
+    TurnTimed,
+)
+from kuaimei.dialogue.reply_options import Manner
+from kuaimei.engines.llm.history import estimate_tokens
+from kuaimei.rendering.announcements import Ready
+from kuaimei.server.realtime.config import SessionConfig
+from kuaimei.server.realtime.items import Items, user_audio_item
+from kuaimei.server.realtime.playback import EventPlayback, Playback
+from kuaimei.server.realtime.protocol import ServerEvent, new_id
+from kuaimei.server.realtime.response import Ending, Reply
+from kuaimei.server.realtime.send_queue import Outbox
+from kuaimei.server.views.analysis import scored_body
+from kuaimei.server.views.renderings import ready_body
+
+__all__ = ["Gateway"]
+
+_REPLIES_KEPT = 200
+"""Replies that can be named when their second rendering is ready, minutes later; and what was answered."""
+_TURNS_KEPT = 16
+"""Turns of which something is remembered that did not come to their end."""
+
+
+class Gateway:
+    """Translates; knows nothing of sockets.
+
+    Args:
+        session: Id of the session, which is also the conversation's.
+        outbox: Takes what is to be sent.
+        config: In force at the beginning.
+        playback: Takes the audio of replies; None: it travels in events.
+
+    Attributes:
+        config: In force; replaced by ``session.update``.
+        items: Of the conversation.
+    """
+
+    def __init__(
+        self, session: str, outbox: Outbox, config: SessionConfig, playback: Playback | None = None
+    ) -> None:
+        self._session = session
+        self._outbox = outbox
+        self._reply: Reply | None = None
+        self._user_items: dict[int, str] = {}
+        self._ended: dict[int, float] = {}
+        self._started_ms: dict[int, float] = {}
+        self._unfinished: int | None = None
+        self._replied: dict[int, tuple[str, str]] = {}  # turn -> response, item
+        self._said: dict[int, str] = {}  # turn -> item
+        self.config = config
+        self.items = Items()
+        self.playback: Playback = playback or EventPlayback(outbox)
+
+    @property
+    def reply(self) -> Reply | None:
+        """The latest one."""
+        return self._reply
+
+    @property
+    def unfinished_turn(self) -> int | None:
+        """The user's turn that is over, but not yet understood and answered."""
+        return self._unfinished
+
+    @property
+    def responding(self) -> bool:
+        """A response is under way."""
+        return self._reply is not None and not self._reply.closed
+
+    def say(self, event: ServerEvent) -> None:
+        """Send something that is no step of the conversation."""
+        self._outbox.put(event)
+
+    def open_reply(self, turn: int, manner: Manner, metadata: dict[str, str] | None = None) -> Reply:
+        """A response was asked for (or begins by itself): the client learns its id."""
+        if self.responding:
+            self._close("cancelled", "turn_detected")
+        self._reply = Reply(
+            turn=turn,
+            outbox=self._outbox,
+            playback=self.playback,
+            items=self.items,
+            spoken=manner.speak,
+            voice=manner.voice,
+            fmt=self.config.output_format,
+            conversation=self._session,
+            metadata=metadata,
+            prompt_tokens=self._prompt_tokens(manner),
+        )
+        self._reply.create()
+        self._replied[turn] = self._reply.id, self._reply.item_id
+        while len(self._replied) > _REPLIES_KEPT:
+            del self._replied[next(iter(self._replied))]
+        return self._reply
+
+    def cancel_reply(self) -> None:
+        """The client stopped the response, before anything of it came out."""
+        self._close("cancelled", "client_cancelled")
+
+    def hq_ready(self, ready: Ready) -> None:
+        """A reply's second rendering is there; one from before this connection goes by its own id."""
+        response, item = self._replied.get(ready.turn, (None, ready.utterance))
+        place = {"turn": ready.turn, "response_id": response, "item_id": item}
+        self.say({"type": "kuaimei.reply.hq_ready", **place, **ready_body(ready.utterance, ready.rendering)})
+
+    def scored(self, scored: Scored) -> None:
+        """It is known how something was spoken; what is no item of this connection goes by its own id."""
+        item = None
+        if scored.speaker == "assistant":
+            item = self._replied.get(scored.turn, (None, None))[1]
+        elif scored.understood:
+            item = self._said.get(scored.turn)
+        place = {"turn": scored.turn, "item_id": item or scored.utterance}
+        self.say({"type": "kuaimei.analysis.scored", **place, **scored_body(scored)})
+
+    def __call__(self, event: Event) -> None:
+        """Tell the client of one step."""
+        match event:
+            case SpeechHeard():
+                pass
+            case ReplyAudio():
+                self._audio(event)
+            case ReplyText(text=text):
+                self._current(event.turn).write(text)
+            case CaptionUpdated(text=text):
+                item_id = self._user_item(event.turn)
+                self.say({"type": "kuaimei.caption", "turn": event.turn, "item_id": item_id, "text": text})
+            case StateChanged(state=state):
+                self.say({"type": "kuaimei.state", "turn": event.turn, "state": state})
+            case SpeechStarted():
+                self._speech_started(event)
+            case SpeechDropped():
+                self._speech_dropped(event)
+            case TurnEnded():
+                self._turn_ended(event)
+            case TranscriptFinal():
+                self._transcribed(event)
+            case ReplyStarted():
+                self._current(event.turn).begin()
+            case ClauseReady():
+                self._clause(event)
+            case ReplyHeld() | ReplyResumed() | ReplyInterrupted():
+                self._stopped(event)
+            case ReplyFinished():
+                self._finished(event)
+            case TurnFailed():
+                self._failed(event)
+            case TurnTimed():
+                self._timed(event)
+            case _:
+                pass
+
+    # what the user does
+
+    def _speech_started(self, event: SpeechStarted) -> None:
+        self._started_ms[event.turn] = event.audio_ms
+        if self.config.turn_detection is None:
+            return  # without voice activity detection the protocol knows no such event
+        item_id = self._user_item(event.turn)
+        at = round(event.audio_ms)
+        self.say({"type": "input_audio_buffer.speech_started", "item_id": item_id, "audio_start_ms": at})
+
+    def _speech_dropped(self, event: SpeechDropped) -> None:
+        started_ms = self._started_ms.pop(event.turn, None)
+        item_id = self._user_items.pop(event.turn, None) or new_id("item")
+        if self.config.turn_detection is not None and started_ms is not None:
+            at = round(started_ms)
+            self.say({"type": "input_audio_buffer.speech_stopped", "item_id": item_id, "audio_end_ms": at})
+        dropped = {"turn": event.turn, "item_id": item_id, "text": event.text}
+        self.say({"type": "kuaimei.speech.dropped", **dropped})
+
+    def _turn_ended(self, event: TurnEnded) -> None:
+        self._unfinished = event.turn
+        item_id = self._user_item(event.turn)
+        if item_id in self.items:  # the speaker went on after all: more words of the same turn
+            item_id = self._user_items[event.turn] = new_id("item")
+        started_ms = self._started_ms.pop(event.turn, event.audio_ms)
+        self._ended[event.turn] = max(0.0, event.audio_ms - started_ms) / 1000.0
+        if self.config.turn_detection is not None:
+            at = round(event.audio_ms)
+            self.say({"type": "input_audio_buffer.speech_stopped", "item_id": item_id, "audio_end_ms": at})
+        if event.reason == "limit":
+            limit_s = self.config.settings.dialogue.max_utterance_s
+            told = {"turn": event.turn, "item_id": item_id, "limit_s": limit_s}
+            self.say({"type": "kuaimei.utterance.limit", **told})
+        self._said[event.turn] = item_id
+        while len(self._said) > _REPLIES_KEPT:
+            del self._said[next(iter(self._said))]
+        item = user_audio_item(item_id)
+        before = self.items.add(item, label=f"user_{event.turn}")
+        committed = {"item_id": item_id, "previous_item_id": before}
+        self.say({"type": "input_audio_buffer.committed", **committed})
+        self.say({"type": "conversation.item.added", "previous_item_id": before, "item": item})
+        self.say({"type": "conversation.item.done", "previous_item_id": before, "item": item})
+
+    def _transcribed(self, event: TranscriptFinal) -> None:
+        item_id = self._user_item(event.turn)
+        if item_id in self.items:
+            self.items.get(item_id)["content"][0]["transcript"] = event.text
+        if not self.config.transcription:
+            return
+        kind = "conversation.item.input_audio_transcription"
+        here: dict[str, Any] = {"item_id": item_id, "content_index": 0}
+        self.say({"type": f"{kind}.delta", **here, "delta": event.text})
+        usage = {"type": "duration", "seconds": round(self._ended.get(event.turn, 0.0), 3)}
+        self.say({"type": f"{kind}.completed", **here, "transcript": event.text, "usage": usage})
+
+    # what the reply does
+
+    def _audio(self, event: ReplyAudio) -> None:
+        reply = self._reply_of(event.turn)
+        if reply is None:
+            return
+        reply.speak(event.pcm, event.rate, event.start_ms)
+        self._complete(reply)
+
+    def _clause(self, event: ClauseReady) -> None:
+        reply = self._current(event.turn)
+        self.say(
+            {
+                "type": "kuaimei.clause",
+                "turn": event.turn,
+                "response_id": reply.id,
+                "item_id": reply.item_id,
+                "index": event.index,
+                "text": event.text,
+                "start_ms": round(event.start_ms, 1),
+                "synthesis_ms": round(event.synthesis_ms, 1),
+            }
+        )
+
+    def _stopped(self, event: ReplyHeld | ReplyResumed | ReplyInterrupted) -> None:
+        reply = self._reply_of(event.turn)
+        if reply is None:
+            return
+        told: ServerEvent = {
+            "turn": event.turn,
+            "response_id": reply.id,
+            "item_id": reply.item_id,
+            "heard_ms": round(event.heard_ms, 1),
+        }
+        if isinstance(event, ReplyHeld):
+            reply.hold(event.heard_ms)
+            self.say({"type": "kuaimei.reply.held", **told})
+        elif isinstance(event, ReplyResumed):
+            reply.resume()
+            self.say({"type": "kuaimei.reply.resumed", **told})
+            self._complete(reply)
+        else:
+            reply.silence(event.heard_ms)
+            words = {"heard_text": event.heard_text, "reason": event.reason}
+            self.say({"type": "kuaimei.reply.interrupted", **told, **words})
+            reason = "turn_detected" if event.reason == "barge_in" else "client_cancelled"
+            self._close("cancelled", reason)
+            self.items.shorten(reply.item_id, event.heard_text)
+
+    def _finished(self, event: ReplyFinished) -> None:
+        reply = self._current(event.turn)
+        reply.finished_ms = event.audio_ms
+        self._complete(reply)
+
+    def _failed(self, event: TurnFailed) -> None:
+        error = {"type": "server_error", "code": event.kind, "message": event.message}
+        if event.stage in {"listening", "recognition"}:
+            kind = "conversation.item.input_audio_transcription.failed"
+            here = {"item_id": self._user_item(event.turn), "content_index": 0}
+            self.say({"type": kind, **here, "error": error})
+        else:
+            self._current(event.turn).error = error
+        told = {"turn": event.turn, "stage": event.stage, "kind": event.kind, "message": event.message}
+        self.say({"type": "kuaimei.turn.failed", **told, "apology": event.apology})
+
+    def _timed(self, event: TurnTimed) -> None:
+        timing = {
+            name: round(value, 1 if name.endswith("_ms") else 3) if isinstance(value, float) else value
+            for name, value in asdict(event.timing).items()
+        }
+        self.say({"type": "kuaimei.turn.timing", "turn": event.turn, **timing})
+        self._user_items.pop(event.turn, None)
+        self._ended.pop(event.turn, None)
+        if self._unfinished == event.turn:
+            self._unfinished = None
+        reply = self._reply_of(event.turn)
+        if reply is not None and reply.finished_ms is None:
+            self._close("cancelled", "turn_detected")
+
+    # bookkeeping
+
+    def _user_item(self, turn: int) -> str:
+        """Of the user's words in ``turn``; the same from the onset of speech to the transcript."""
+        if turn not in self._user_items:
+            self._user_items[turn] = new_id("item")
+            for kept in (self._user_items, self._ended, self._started_ms):
+                for old in [t for t in kept if t <= turn - _TURNS_KEPT]:  # turns that were given up
+                    del kept[old]
+        return self._user_items[turn]
+
+    def _reply_of(self, turn: int) -> Reply | None:
+        return self._reply if self._reply is not None and self._reply.turn == turn else None
+
+    def _current(self, turn: int) -> Reply:
+        return self._reply_of(turn) or self.open_reply(turn, self.config.manner())
+
+    def _complete(self, reply: Reply) -> None:
+        if reply.complete:
+            self._close("failed" if reply.error is not None else "completed")
+
+    def _prompt_tokens(self, manner: Manner) -> int:
+        dialogue = self.config.settings.dialogue
+        prompt = estimate_tokens(manner.instructions or dialogue.system_prompt)
+        return prompt + self.items.tokens(dialogue.history_tokens)
+
+    def _close(self, ending: Ending, reason: str | None = None) -> None:
+        if self._reply is not None:
+            self._reply.close(ending, reason)

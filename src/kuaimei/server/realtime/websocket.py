@@ -1,0 +1,104 @@
+"""``/v1/realtime`` over WebSocket."""
+
+import asyncio
+from contextlib import ExitStack, suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from kuaimei.errors import KuaimeiError
+from kuaimei.server.realtime.connections import Reception, TurnedAway, Wish
+from kuaimei.server.realtime.playback import EventPlayback, Playback
+from kuaimei.server.realtime.protocol import ProtocolError, ServerEvent, error_event, new_id
+from kuaimei.server.realtime.send_queue import Outbox
+from kuaimei.server.realtime.transport import Client, Gone, Goodbye, Listening
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_CLOSE_S = 2.0
+"""Patience with a client that is told goodbye."""
+
+
+class _Socket:
+    """A WebSocket as a `kuaimei.server.realtime.transport.Transport`: sound travels in the events."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+
+    async def receive(self) -> str | None:
+        """The next client event's text; None for a binary frame."""
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise Gone
+        text: str | None = message.get("text")
+        return text
+
+    async def send(self, text: str) -> None:
+        """Send an event; the socket itself makes it wait."""
+        try:
+            await self._socket.send_text(text)
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            raise Gone from None
+
+    def playback(self, outbox: Outbox) -> Playback:
+        """Into events."""
+        return EventPlayback(outbox)
+
+    def join(self, conversation: Listening) -> None:
+        """Nothing travels beside the events."""
+
+
+@router.websocket("/v1/realtime")
+async def realtime(
+    socket: WebSocket,
+    model: Annotated[str, Query()] = "",
+    session: Annotated[str, Query()] = "",
+    takeover: Annotated[bool, Query()] = False,
+    person: Annotated[str, Query()] = "",
+) -> None:
+    """A spoken conversation in the OpenAI Realtime protocol.
+
+    Args:
+        socket: The client.
+        model: A name from ``/v1/models``; empty: the house's own.
+        session: Id of an earlier session to go on with (also as header ``x-kuaimei-session``).
+        takeover: If another connection has that session, that one ends: for clients that lost theirs.
+        person: Who speaks, by an id of the client's own, see `Wish.person`.
+    """
+    offered = socket.scope.get("subprotocols", [])
+    await socket.accept(subprotocol="realtime" if "realtime" in offered else None)
+    reception: Reception = socket.app.state.reception
+    client = Client(socket.state.caller, socket.headers.get("user-agent", "")[:200], "websocket")
+    wish = Wish(model, session or socket.headers.get("x-kuaimei-session", ""), takeover, person)
+    with ExitStack() as places:
+        try:
+            visit = await reception.admit(places, client, wish)
+            goodbye = await reception.attend(visit, _Socket(socket))
+        except TurnedAway as turned:
+            goodbye = Goodbye(turned.close, str(turned), turned.code)
+        except KuaimeiError as error:
+            await _send(socket, error_event(error))
+            goodbye = Goodbye(1011, str(error))
+        # The place is kept until the goodbye is said: whoever reconnects finds it free.
+        if goodbye is not None:
+            if goodbye.error:
+                await _send(
+                    socket, error_event(ProtocolError(goodbye.told or goodbye.reason, code=goodbye.error))
+                )
+            await _close(socket, goodbye)
+
+
+async def _send(socket: WebSocket, event: ServerEvent) -> None:
+    with suppress(WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
+        async with asyncio.timeout(_CLOSE_S):
+            await socket.send_json({**event, "event_id": new_id("event")})
+
+
+async def _close(socket: WebSocket, goodbye: Goodbye) -> None:
+    reason = goodbye.reason.encode()[:120].decode(errors="ignore")  # the protocol allows 123 bytes
+    with suppress(WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
+        async with asyncio.timeout(_CLOSE_S):
+            await socket.close(goodbye.code, reason)

@@ -1,0 +1,111 @@
+"""``/api/labelling``: listeners rate what people said; ``kuaimei calibrate`` fits the scores to that."""
+
+import asyncio
+from typing import Annotated, Any, Self, TypeAlias
+
+from fastapi import APIRouter, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from starlette.responses import Response
+
+from kuaimei.errors import NotFound
+from kuaimei.server.rest.csv_tables import sheet_response
+from kuaimei.server.rest.dependencies import Kept, Owner
+from kuaimei.server.rest.sessions import owned_utterance
+from kuaimei.server.views.renderings import address
+from kuaimei.store.ratings import Marks
+from kuaimei.text.wellformed import WellFormedText
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/labelling")
+
+RATER_LIMIT = 64
+"""Characters."""
+SKIP_LIMIT = 500
+_COLUMNS = ("utterance", "confidence", "stability", "affability", "rater")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+Rater: TypeAlias = Annotated[str, Query(max_length=RATER_LIMIT), AfterValidator(_plain)]
+Mark: TypeAlias = Annotated[int | None, Field(ge=1, le=5)]
+
+
+class Opinion(BaseModel):
+    """What a listener says: 1 to 5 each; what they cannot tell is left out."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    confidence: Mark = None
+    stability: Mark = None
+    affability: Mark = None
+    rater: Annotated[WellFormedText, Field(max_length=RATER_LIMIT), AfterValidator(_plain)] = ""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.confidence is None and self.stability is None and self.affability is None:
+            raise ValueError("rate at least one of confidence, stability and affability")
+        return self
+
+
+@router.get("/next")
+async def next_clip(
+    store: Kept,
+    owner: Owner,
+    rater: Rater = "",
+    skip: Annotated[tuple[str, ...], Query(max_length=SKIP_LIMIT)] = (),
+) -> dict[str, Any]:
+    """Something a user said that this rater has not rated; in another order for each rater.
+
+    Raises:
+        NotFound: If there is nothing.
+    """
+    utterance = await store.ratings.next(owner, rater, skipped=skip)
+    if utterance is None:
+        raise NotFound("there is nothing that you have not rated: talk more, or rate what you skipped")
+    found = await store.utterance(utterance)
+    return {
+        "object": "kuaimei.labelling.clip",
+        "id": found.id,
+        "transcript": found.transcript,
+        "duration_ms": found.duration_ms,
+        "audio": address(found.id),
+    }
+
+
+@router.get("/progress")
+async def get_progress(store: Kept, owner: Owner, rater: Rater = "") -> dict[str, Any]:
+    """How far this rater is, and how many ratings there are of all."""
+    tally = await store.ratings.tally(owner, rater)
+    return {
+        "object": "kuaimei.labelling.progress",
+        "rated": tally.rated,
+        "total": tally.total,
+        "ratings": tally.ratings,
+    }
+
+
+@router.get("/labels.csv")
+async def get_labels(store: Kept, owner: Owner) -> Response:
+    """Every rating, as ``kuaimei calibrate`` reads it."""
+    found = await store.ratings.all(owner)
+
+    def table() -> Response:
+        rows = (
+            (one.utterance, one.marks.confidence, one.marks.stability, one.marks.affability, one.rater)
+            for one in found
+        )
+        return sheet_response("labels.csv", _COLUMNS, rows)
+
+    return await asyncio.to_thread(table)
+
+
+@router.post("/{utterance}")
+async def rate(utterance: str, opinion: Opinion, store: Kept, owner: Owner) -> dict[str, Any]:
+    """Note it, in the place of what the same rater said of it before."""
+    await owned_utterance(store, utterance, owner)
+    marks = Marks(opinion.confidence, opinion.stability, opinion.affability)
+    await store.ratings.rate(utterance, owner, opinion.rater, marks)
+    return {"object": "kuaimei.labelling.rating", "utterance": utterance, **opinion.model_dump()}

@@ -1,0 +1,121 @@
+"""How everything in a session was spoken, page by page."""
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from kuaimei.analysis.head import FEATURES
+from kuaimei.analysis.types import SCORES
+from kuaimei.server.services import Archive
+from kuaimei.server.views.analysis import group_of, moment_of, spoken_body
+from kuaimei.store.analyses import Analysis
+from kuaimei.store.peers import NEWEST, Group, Moment, Point
+from kuaimei.store.rows import Session, Utterance
+
+__all__ = ["COLUMNS", "lines", "spoken_session"]
+
+COLUMNS: Final = (
+    *("utterance", "turn", "speaker", "started_at", "duration_ms", "state", "reason"),
+    *SCORES,
+    *(f"{name}_difference" for name in SCORES),
+    *FEATURES,
+    *("extractor", "head", "transcript"),
+)
+
+
+async def spoken_session(
+    store: Archive,
+    session: Session,
+    utterances: Sequence[Utterance],
+    *,
+    enabled: bool,
+    contours: bool = False,
+) -> list[dict[str, Any]]:
+    """How each of ``utterances`` was spoken; put together in a thread.
+
+    Args:
+        store: Of all that was said.
+        session: Whose utterances they are.
+        utterances: In order; a page of them, for all of it is held in memory.
+        enabled: Somebody analyses.
+        contours: Also what is drawn.
+    """
+    found = await store.analyses.of([one.id for one in utterances], contours=contours)
+    past: dict[Group, Sequence[Point]] = {}
+    for group in {group_of(session, one) for one in utterances}:
+        # Of the whole page and of as many before its first.
+        past[group] = await store.peers.newest(
+            group, before=_latest(session, utterances, group), limit=NEWEST + len(utterances)
+        )
+    analyses = {one.utterance: one for one in found}
+    return await asyncio.to_thread(
+        _spoken, session, utterances, analyses, past, enabled=enabled, contours=contours
+    )
+
+
+def _spoken(
+    session: Session,
+    utterances: Sequence[Utterance],
+    analyses: Mapping[str, Analysis],
+    past: Mapping[Group, Sequence[Point]],
+    *,
+    enabled: bool,
+    contours: bool,
+) -> list[dict[str, Any]]:
+    points = {group: sorted(found, key=_place) for group, found in past.items()}
+    places = {group: [_place(point) for point in found] for group, found in points.items()}
+    spoken = []
+    for one in utterances:
+        group, moment = group_of(session, one), moment_of(one)
+        end = bisect_left(places[group], (moment.at, moment.utterance))
+        analysis = analyses.get(one.id)
+        body = spoken_body(one.id, analysis, points[group][max(0, end - NEWEST) : end], enabled=enabled)
+        spoken.append(
+            {
+                **body,
+                "turn": one.turn,
+                "speaker": one.speaker,
+                "is_turn": one.is_turn,
+                "started_at": one.started_at,
+                "duration_ms": one.duration_ms,
+                "transcript": one.transcript,
+                **({"contours": analysis and analysis.contours} if contours else {}),
+            }
+        )
+    return spoken
+
+
+def _place(point: Point) -> tuple[datetime, str]:
+    return point.moment.at, point.moment.utterance
+
+
+def _latest(session: Session, utterances: Sequence[Utterance], group: Group) -> Moment:
+    """When the last of a group was said."""
+    return max(
+        (moment_of(one) for one in utterances if group_of(session, one) == group),
+        key=lambda moment: (moment.at, moment.utterance),
+    )
+
+
+def lines(spoken: Sequence[dict[str, Any]]) -> Iterator[list[object]]:
+    """A row with `COLUMNS` for each that `spoken_session` gives."""
+    for one in spoken:
+        scores, features = one["scores"], one["features"]
+        relative = {name: scores and scores[name]["relative"] for name in SCORES}
+        yield [
+            one["utterance"],
+            one["turn"],
+            one["speaker"],
+            one["started_at"].isoformat(),
+            one["duration_ms"],
+            one["state"],
+            one["reason"],
+            *(scores and scores[name]["value"] for name in SCORES),
+            *(relative[name] and relative[name]["difference"] for name in SCORES),
+            *(features.get(name) for name in FEATURES),
+            one["extractor"],
+            one["head"],
+            one["transcript"],
+        ]

@@ -1,0 +1,129 @@
+"""The door while the house behind it is still being opened: the page, and how far it is."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kuaimei import __version__
+from kuaimei.http.errors import error_body
+from kuaimei.http.refusals import Refusals
+from kuaimei.http.security import Guard
+from kuaimei.http.security_headers import SafeHeaders
+from kuaimei.people.entrance import Entrance
+from kuaimei.server.gc_freeze import freeze_heap
+from kuaimei.server.static_page import Page
+from kuaimei.settings import Settings
+
+__all__ = ["Doorway"]
+
+_TOLD = "the models are still being loaded; try again in a moment"
+
+
+class Doorway:
+    """An application that can be served before there is a house.
+
+    Until `opened` it shows the page, ``/healthz`` and ``/api/status`` (``loading`` with its progress);
+    everything else is 503. Then it is the application it was opened to::
+
+        door = Doorway(settings, expecting=roles)
+        serving = asyncio.create_task(make_server(door, settings.server).serve())
+        async with open_house(settings, progress=door.progress) as house, door.opened(create_app(house)):
+            await serving
+
+    Args:
+        settings: Of the house to come; who may come in is the same before and after.
+        expecting: What will become ready, by the names that `progress` is told.
+        entrance: Knows who may come in; None: only the configured key lets in.
+        refusals: Counts and tells of whom was refused; None: of its own.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        expecting: Sequence[str] = (),
+        *,
+        entrance: Entrance | None = None,
+        refusals: Refusals | None = None,
+    ) -> None:
+        self._expecting = tuple(expecting)
+        self._ready: list[str] = []
+        self._page = Page()
+        routes = [
+            Route("/healthz", self._healthz),
+            Route("/readyz", self._readyz),
+            Route("/api/status", self._status),
+            Route("/{path:path}", self._rest, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
+        ]
+        loading = Starlette(routes=routes)
+
+        async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+            """What is told to whoever may come in."""
+            await (self._refuse if scope["type"] == "websocket" else loading)(scope, receive, send)
+
+        guard = Guard(
+            behind,
+            settings.server,
+            self._page.paths,
+            entrance=entrance,
+            refusals=refusals,
+            loading=True,
+        )
+        self._loading: ASGIApp = SafeHeaders(guard)
+        self._app: ASGIApp | None = None
+
+    def progress(self, name: str) -> None:
+        """``name`` has become ready."""
+        self._ready.append(name)
+
+    @asynccontextmanager
+    async def opened(self, app: FastAPI) -> AsyncIterator[None]:
+        """Lead to ``app`` for the length of the block."""
+        freeze_heap()
+        async with app.router.lifespan_context(app):
+            self._app = app
+            try:
+                yield
+            finally:
+                self._app = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Through the door, or told to wait."""
+        if scope["type"] == "lifespan" or self._app is None:
+            await self._loading(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 1013, "reason": _TOLD})
+
+    async def _healthz(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _readyz(self, request: Request) -> Response:
+        return JSONResponse({"status": "not ready", "checks": {"engines": "loading"}}, 503)
+
+    async def _status(self, request: Request) -> Response:
+        done = [name for name in self._ready if name in self._expecting]
+        progress = len(done) / len(self._expecting) if self._expecting else None
+        body = {
+            "object": "kuaimei.status",
+            "status": "loading",
+            "version": __version__,
+            "progress": progress,
+            "ready": self._ready,
+            "loading": [name for name in self._expecting if name not in self._ready],
+        }
+        return JSONResponse(body)
+
+    async def _rest(self, request: Request) -> Response:
+        if request.method in {"GET", "HEAD"} and request.url.path in self._page.paths:
+            return self._page.answer(request)
+        return JSONResponse(error_body(_TOLD, 503, code="loading"), 503, {"Retry-After": "2"})
