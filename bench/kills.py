@@ -30,7 +30,7 @@ from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.errors import NotFound
 from kuaimei.store import Store, open_store
-from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 
 __all__ = ["Result", "run"]
 

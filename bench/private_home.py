@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kuaimei.settings import Settings
-from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 
 __all__ = ["private_home"]
 

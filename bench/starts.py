@@ -30,7 +30,7 @@ from urllib.request import urlopen
 import psutil  # type: ignore[import-untyped]
 
 from kuaimei.settings import Settings
-from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.system.accounts import may_pass, may_read
 from kuaimei.system.processes import Account, account_named, as_account, bare_environment
 from kuaimei.wiring import sources

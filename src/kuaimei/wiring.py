@@ -38,9 +38,9 @@ from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store, transcribe_with
 from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.store.jobs import Job
-from kuaimei.store.records import LOCAL
+from kuaimei.store.postgres.startup import DatabaseStart, starting_database
 from kuaimei.store.renderings import HQ_JOB
-from kuaimei.store.starting import DatabaseStart, starting_database
+from kuaimei.store.utterance_record import LOCAL
 from kuaimei.system.privacy import close_to_others, make_home
 from kuaimei.system.supervision import Supervisor
 from kuaimei.text import clauses

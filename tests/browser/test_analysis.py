@@ -11,7 +11,7 @@ from playwright.async_api import Locator, Page, expect
 
 from kuaimei.analysis.job import Counts, Scored
 from kuaimei.analysis.room import AnalysisRoom
-from kuaimei.store.announcements import Announcements
+from kuaimei.store.broadcast import Announcements
 from kuaimei.store.rows import Summary
 from tests.browser.analysing import CLIP, CONTOURS, FEATURES, Analysing, analysis, bare, course, scores
 from tests.browser.conftest import OpenBrowser

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from kuaimei.settings import AnalysisSettings, RenderingSettings, ServerSettings, Settings, StoreSettings
-from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from tests.features.planned import pytest_bdd_apply_tag, pytest_terminal_summary
 from tests.features.real_house import RealHouse, opened
 from tests.features.world import World

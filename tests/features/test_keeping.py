@@ -349,7 +349,7 @@ def _(world: World) -> None:
 @given("磁碟只剩 100 MB")
 def _(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     left = SimpleNamespace(free=100 * 2**20)
-    monkeypatch.setattr("kuaimei.store.space.shutil.disk_usage", lambda path: left)
+    monkeypatch.setattr("kuaimei.store.disk_space.shutil.disk_usage", lambda path: left)
     world.note.served, world.note.store = world.serve_keeping(settings)
     world.note.store.space.look()
 

@@ -32,8 +32,8 @@ from kuaimei.server.https.authority import open_authority
 from kuaimei.server.https.hostnames import Names
 from kuaimei.server.https.serve import Https, open_https, with_own_names
 from kuaimei.settings import ServerSettings, Settings
-from kuaimei.store.embedded import EmbeddedPostgres
-from kuaimei.store.postmaster import find_postmaster
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
+from kuaimei.store.postgres.postmaster import find_postmaster
 from tests.features.real_house import RealHouse
 from tests.features.world import World
 from tests.integration.cli.test_serving import Server

@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed
 
 from kuaimei.errors import EngineError
 from kuaimei.settings import Settings
-from kuaimei.store.embedded import EmbeddedPostgres
-from kuaimei.store.postmaster import find_postmaster
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
+from kuaimei.store.postgres.postmaster import find_postmaster
 from kuaimei.system.supervision import Supervisor
 from tests.fakes import FakeLanguageModel, silence
 from tests.features.world import World

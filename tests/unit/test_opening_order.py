@@ -12,7 +12,7 @@ from kuaimei.engines.types import LLMReq
 from kuaimei.errors import EngineError
 from kuaimei.models.source import Role, Source
 from kuaimei.settings import Settings, StoreSettings
-from kuaimei.store.starting import DatabaseStart
+from kuaimei.store.postgres.startup import DatabaseStart
 
 
 class SlowDatabase(DatabaseStart):

@@ -24,10 +24,10 @@ from kuaimei.engines.types import Priority, Ticket, as_language
 from kuaimei.errors import AudioError, EngineError, KuaimeiError, NotFound, SettingsError, StoreError
 from kuaimei.store import flac
 from kuaimei.store.analyses import Assignment, Findings
-from kuaimei.store.announcements import Announcements
-from kuaimei.store.due import Basis
-from kuaimei.store.records import Speaker
+from kuaimei.store.broadcast import Announcements
+from kuaimei.store.due_analyses import Basis
 from kuaimei.store.rows import Audio, Summary
+from kuaimei.store.utterance_record import Speaker
 from kuaimei.system.failures import kind_of, trace_of
 from kuaimei.system.files import anonymous_file, path_of
 
@@ -66,7 +66,7 @@ class Assignments(Protocol):
 
 
 class Recordings(Protocol):
-    """Where the sound is (`kuaimei.store.archive.Archive`, whose words apply)."""
+    """Where the sound is (`kuaimei.store.reader.Archive`, whose words apply)."""
 
     async def open_audio(self, utterance: str) -> Audio:
         """The recording as FLAC; `NotFound` if there is none."""

@@ -18,8 +18,8 @@ from kuaimei.errors import KuaimeiError
 from kuaimei.settings import Settings
 from kuaimei.store import Store
 from kuaimei.store.analyses import Progress
-from kuaimei.store.announcements import Announcements
-from kuaimei.store.due import Basis
+from kuaimei.store.broadcast import Announcements
+from kuaimei.store.due_analyses import Basis
 from kuaimei.system.failures import trace_of
 
 __all__ = ["AnalysisRoom", "Register", "open_analysis"]

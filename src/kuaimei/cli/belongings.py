@@ -15,7 +15,7 @@ from kuaimei.people.forgetting import Forgotten, forget
 from kuaimei.settings import Settings
 from kuaimei.store import Store
 from kuaimei.store.people import Person
-from kuaimei.store.records import LOCAL
+from kuaimei.store.utterance_record import LOCAL
 
 __all__ = ["export", "forget_person"]
 

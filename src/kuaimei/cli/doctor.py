@@ -24,7 +24,7 @@ from kuaimei.errors import KuaimeiError
 from kuaimei.models.resolve import resolve, roles
 from kuaimei.settings import CONFIG, Settings
 from kuaimei.store import open_store
-from kuaimei.store.placing import abandoned, base_for
+from kuaimei.store.postgres.location import abandoned, base_for
 from kuaimei.system.privacy import open_to_others
 from kuaimei.system.processes import bare_environment
 from kuaimei.voices.training.environment.background_install import missing_interpreter

@@ -17,7 +17,7 @@ from kuaimei.settings import Settings, is_loopback
 from kuaimei.store import Store
 from kuaimei.store.keys import Key
 from kuaimei.store.people import Person
-from kuaimei.store.records import LOCAL
+from kuaimei.store.utterance_record import LOCAL
 
 __all__ = ["app"]
 

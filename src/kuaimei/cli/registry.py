@@ -13,7 +13,7 @@ from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
 from kuaimei.store.keys import Key
 from kuaimei.store.people import Person
-from kuaimei.store.records import LOCAL
+from kuaimei.store.utterance_record import LOCAL
 
 __all__ = ["find_person", "told", "with_store"]
 

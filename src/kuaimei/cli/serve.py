@@ -13,7 +13,7 @@ from kuaimei import __version__
 from kuaimei.cli import console
 from kuaimei.cli.start_watch import StartWatch
 from kuaimei.settings import ServerSettings, Settings
-from kuaimei.store.starting import DatabaseStart, starting_database
+from kuaimei.store.postgres.startup import DatabaseStart, starting_database
 from kuaimei.system.folders import remove_own_folders
 from kuaimei.system.memory import map_large_blocks
 

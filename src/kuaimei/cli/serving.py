@@ -25,7 +25,7 @@ from kuaimei.server import Doorway, create_app, make_server
 from kuaimei.server.https.serve import Https, open_https, with_own_names
 from kuaimei.server.services import House
 from kuaimei.settings import Settings
-from kuaimei.store.starting import DatabaseStart
+from kuaimei.store.postgres.startup import DatabaseStart
 from kuaimei.system.folders import remove_own_folders
 from kuaimei.voices.training.environment.state import EnvironmentState
 from kuaimei.wiring import expected_parts, making_learnable, open_house

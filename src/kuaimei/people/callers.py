@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # a worker asks for keys, too, and has no store
 __all__ = ["LOCAL", "OPEN", "Caller", "Via"]
 
 LOCAL: Final = "local"
-"""Id and name of the person that the machine's own key is; the same as `kuaimei.store.records.LOCAL`."""
+"""Id and name of the person that the machine's own key is; the same as `kuaimei.store.utterance_record.LOCAL`."""
 
 Via: TypeAlias = Literal["api_key", "machine_key", "key", "proxy", "open"]
 """By the key in the settings, the machine's own, a person's, what a proxy says, or without any."""

@@ -15,8 +15,8 @@ from typing import Final, Protocol
 
 from kuaimei.errors import Conflict, KuaimeiError, NotFound, StoreError
 from kuaimei.people.searching import Needles, search_files
+from kuaimei.store.erasure_check import Leftover
 from kuaimei.store.people import Forgetting, Person
-from kuaimei.store.searching import Leftover
 from kuaimei.store.voices import VoiceRow
 
 __all__ = ["Belongings", "Forgotten", "forget", "forget_marked", "search"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from kuaimei.store.searching import Leftover
+from kuaimei.store.erasure_check import Leftover
 from kuaimei.system.folders import temporary_folder
 
 __all__ = ["Needles", "search_files"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from kuaimei.store import announcements
+from kuaimei.store import broadcast
 from kuaimei.store.rows import Rendering
 
 __all__ = ["Announcements", "Listener", "Ready"]
@@ -28,4 +28,4 @@ class Ready:
 Listener: TypeAlias = Callable[[Ready], None]
 """Called on the event loop; returns at once."""
 
-Announcements: TypeAlias = announcements.Announcements[Ready]
+Announcements: TypeAlias = broadcast.Announcements[Ready]

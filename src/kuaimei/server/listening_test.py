@@ -13,7 +13,7 @@ from kuaimei.errors import NotFound
 from kuaimei.http.errors import ApiError
 from kuaimei.server.services import Archive
 from kuaimei.server.voice_previews import Samples, sentence_of
-from kuaimei.store.preferences import Kind, Trial
+from kuaimei.store.listening_tests import Kind, Trial
 
 __all__ = ["Listening", "Side"]
 

@@ -19,11 +19,11 @@ from kuaimei.settings import Settings
 from kuaimei.store import ratings
 from kuaimei.store.analyses import Analysis
 from kuaimei.store.deletions import Deletion, DeletionKind
-from kuaimei.store.peers import NEWEST, Group, Moment, Point
-from kuaimei.store.preferences import Choice, Kind, Tally, Trial
-from kuaimei.store.records import LOCAL, Tier
+from kuaimei.store.erasure_check import Leftover
+from kuaimei.store.listening_tests import Choice, Kind, Tally, Trial
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
-from kuaimei.store.searching import Leftover
+from kuaimei.store.score_history import NEWEST, Group, Moment, Point
+from kuaimei.store.utterance_record import LOCAL, Tier
 from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.library import VoiceLibrary
 
@@ -41,7 +41,7 @@ __all__ = [
 
 
 class Preferences(Protocol):
-    """What listeners preferred (`kuaimei.store.preferences.Preferences`, whose words apply)."""
+    """What listeners preferred (`kuaimei.store.listening_tests.Preferences`, whose words apply)."""
 
     async def comparable_reply(self, owner: str) -> str | None:
         """A reply of which both tiers are there whole."""
@@ -87,7 +87,7 @@ class Analyses(Protocol):
 
 
 class Peers(Protocol):
-    """Earlier scores (`kuaimei.store.peers.Peers`, whose words apply)."""
+    """Earlier scores (`kuaimei.store.score_history.Peers`, whose words apply)."""
 
     async def newest(
         self, group: Group, *, before: Moment | None = None, limit: int = NEWEST

@@ -98,7 +98,7 @@ class Samples:
             del self._making[voice]
 
     def _path(self, voice: str, text: str) -> Path:
-        """By the voice's id, so that whoever deletes the voice finds it (`kuaimei.store.places`)."""
+        """By the voice's id, so that whoever deletes the voice finds it (`kuaimei.store.voice_paths`)."""
         digest = sha256(f"{self._engine}|{voice}|{text}".encode()).hexdigest()[:32]
         name = voice if _PLAIN.fullmatch(voice) else _OTHERS
         return self._folder / f"{name}.{digest}.mp3"

@@ -7,11 +7,11 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from kuaimei.store.opening import open_store
+    from kuaimei.store.open_store import open_store
     from kuaimei.store.recorder import Recorder
     from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
     from kuaimei.store.store import Store
-    from kuaimei.store.transcription import Transcriber, Transcript, transcribe_with
+    from kuaimei.store.transcription_handler import Transcriber, Transcript, transcribe_with
 
 __all__ = [
     "Audio",

@@ -18,15 +18,15 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from kuaimei.errors import NotFound
-from kuaimei.store import due
+from kuaimei.store import due_analyses
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
-from kuaimei.store.due import Basis
+from kuaimei.store.deadlock_retry import again_after_deadlock
+from kuaimei.store.due_analyses import Basis
 from kuaimei.store.jobs import Jobs, recency
-from kuaimei.store.records import Speaker
 from kuaimei.store.renderings import digest_of
 from kuaimei.store.rows import Outcome, Summary
 from kuaimei.store.tables import analyses, sessions, utterances
+from kuaimei.store.utterance_record import Speaker
 
 __all__ = [
     "ANALYSE_JOB",
@@ -160,7 +160,7 @@ class Analyses:
             StoreError: If the database is away.
         """
         async with self._database.begin() as connection:
-            found = await connection.execute(due.newest(basis, limit, unasked=unasked))
+            found = await connection.execute(due_analyses.newest(basis, limit, unasked=unasked))
             return [(row.id, row.started_at) for row in found]
 
     async def progress(self, basis: Basis, owner: str | None = None) -> Progress:
@@ -174,7 +174,7 @@ class Analyses:
             StoreError: If the database is away.
         """
         async with self._database.begin() as connection:
-            row = (await connection.execute(due.progress(basis, owner))).one()
+            row = (await connection.execute(due_analyses.progress(basis, owner))).one()
         return Progress(row.utterances, row.waiting)
 
     @again_after_deadlock
@@ -209,7 +209,9 @@ class Analyses:
             StoreError: If the database is away.
         """
         table = analyses
-        query = select(*_SAID, *_MADE).select_from(due.WITH_ANALYSIS).where(utterances.c.id == utterance)
+        query = (
+            select(*_SAID, *_MADE).select_from(due_analyses.WITH_ANALYSIS).where(utterances.c.id == utterance)
+        )
         count = insert(table).values(utterance_id=utterance, state="waiting", attempts=1)
         count_on = count.on_conflict_do_update(
             index_elements=["utterance_id"], set_={"attempts": table.c.attempts + 1}

@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 from obstore.exceptions import BaseError
 
 from kuaimei.errors import StoreError, Unstorable
-from kuaimei.store.folder import Folder
-from kuaimei.store.objects import Objects
+from kuaimei.store.local_blobs import Folder
+from kuaimei.store.s3_blobs import Objects
 
 __all__ = ["Blobs"]
 

@@ -17,9 +17,9 @@ from sqlalchemy.pool import NullPool
 
 from kuaimei.errors import StoreError, Unstorable
 from kuaimei.store.connection import CONNECT_TIMEOUT_S, Connection, patient, with_deadlines
-from kuaimei.store.deadlocks import DEADLOCKS, Deadlock
-from kuaimei.store.embedded import DATABASE_DIR, EmbeddedPostgres
+from kuaimei.store.deadlock_retry import DEADLOCKS, Deadlock
 from kuaimei.store.migrations import HEAD
+from kuaimei.store.postgres.embedded_server import DATABASE_DIR, EmbeddedPostgres
 
 __all__ = ["Database", "open_database"]
 

@@ -19,11 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kuaimei.errors import KuaimeiError
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
+from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.ids import check_id
-from kuaimei.store.records import LOCAL
 from kuaimei.store.tables import deletions, erased_voices, sessions, utterances, voices
-from kuaimei.store.writing import SESSION_LOCK
+from kuaimei.store.utterance_record import LOCAL
+from kuaimei.store.utterance_writer import SESSION_LOCK
 
 __all__ = ["Deletion", "DeletionKind", "Deletions", "Step"]
 

@@ -20,7 +20,7 @@ from sqlalchemy import TextClause, text
 
 from kuaimei.errors import KuaimeiError, StoreError
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
+from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.ids import check_id
 from kuaimei.system.failures import kind_of, trace_of
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from kuaimei.errors import Conflict, NotFound
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
+from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.ids import new_id
 from kuaimei.store.people import TELL, Person
 from kuaimei.store.tables import keys, people

@@ -11,13 +11,13 @@ from sqlalchemy import func, select
 
 from kuaimei.errors import KuaimeiError, NotFound
 from kuaimei.store import queries, tables
-from kuaimei.store.broken import Broken
 from kuaimei.store.database import Database
+from kuaimei.store.deletion_steps import Eraser
 from kuaimei.store.deletions import Deletions
-from kuaimei.store.erasing import Eraser
+from kuaimei.store.disk_space import Space
+from kuaimei.store.quarantine import Broken
 from kuaimei.store.retention import Retention
-from kuaimei.store.space import Space
-from kuaimei.store.vacuuming import vacuum
+from kuaimei.store.vacuum import vacuum
 from kuaimei.system.failures import kind_of
 
 __all__ = ["Maintenance"]
@@ -125,7 +125,7 @@ class Maintenance:
         return len(released)
 
     async def vacuum(self) -> bool:
-        """Take what was deleted out of the database's files, see `kuaimei.store.vacuuming`; False: not all.
+        """Take what was deleted out of the database's files, see `kuaimei.store.vacuum`; False: not all.
 
         Raises:
             StoreError: If the database is away.

@@ -13,10 +13,10 @@ from sqlalchemy.exc import IntegrityError
 
 from kuaimei.errors import Conflict, NotFound, StoreError
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
+from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.ids import new_id
-from kuaimei.store.records import LOCAL
 from kuaimei.store.tables import keys, people, sessions, voices
+from kuaimei.store.utterance_record import LOCAL
 
 __all__ = ["ROLES", "TELL", "Forgetting", "People", "Person", "Role"]
 

@@ -20,7 +20,6 @@ from sqlalchemy import (
 
 from kuaimei.store.analyses import summary_columns
 from kuaimei.store.ids import made_at
-from kuaimei.store.records import Record
 from kuaimei.store.renderings import UNDER_WAY, rendering_columns
 from kuaimei.store.rows import Utterance
 from kuaimei.store.tables import analyses as analyses_table
@@ -28,6 +27,7 @@ from kuaimei.store.tables import renderings as renderings_table
 from kuaimei.store.tables import sessions as sessions_table
 from kuaimei.store.tables import turns as turns_table
 from kuaimei.store.tables import utterances as utterances_table
+from kuaimei.store.utterance_record import Record
 
 __all__ = [
     "Matches",

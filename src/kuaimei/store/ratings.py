@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from kuaimei.errors import NotFound
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
+from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.tables import analyses, ratings, sessions, utterances
 
 __all__ = ["Marks", "Rating", "Ratings", "Tally"]

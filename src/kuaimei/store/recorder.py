@@ -26,9 +26,9 @@ from kuaimei.dialogue.events import (
     TurnTimed,
     UserText,
 )
-from kuaimei.store.keeper import Item, Keeper
-from kuaimei.store.records import LOCAL, Record, Speaker
+from kuaimei.store.ingest import Item, Keeper
 from kuaimei.store.spool import Run, SpoolWriter
+from kuaimei.store.utterance_record import LOCAL, Record, Speaker
 from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["Recorder"]

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy import select, update
 
 from kuaimei.store import tables
-from kuaimei.store.broken import NAMELESS_DAYS, Broken
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
-from kuaimei.store.keeper import Item, Keeper
-from kuaimei.store.records import Record
+from kuaimei.store.deadlock_retry import again_after_deadlock
+from kuaimei.store.ingest import Item, Keeper
+from kuaimei.store.quarantine import NAMELESS_DAYS, Broken
 from kuaimei.store.spool import Run
+from kuaimei.store.utterance_record import Record
 
 __all__ = ["recover"]
 

@@ -20,11 +20,11 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.store import flac
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
+from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.jobs import Jobs, recency
 from kuaimei.store.rows import Boundary, Rendering
 from kuaimei.store.tables import renderings, utterances
-from kuaimei.store.writing import blob_key
+from kuaimei.store.utterance_writer import blob_key
 from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["HQ_JOB", "UNDER_WAY", "Order", "Renderings", "digest_of", "rendering_columns", "rendering_of"]

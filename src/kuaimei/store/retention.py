@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
+from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.tables import clocks, sessions, utterances, voices
 
 __all__ = ["GRACE_S", "SHARE", "Retention"]

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from kuaimei.errors import NotFound
-from kuaimei.store.records import LOCAL, Speaker, State, Tier
-from kuaimei.store.space import Level
+from kuaimei.store.disk_space import Level
+from kuaimei.store.utterance_record import LOCAL, Speaker, State, Tier
 
 __all__ = [
     "Audio",

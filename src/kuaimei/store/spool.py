@@ -24,7 +24,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kuaimei.store.ids import new_id
-from kuaimei.store.records import Record
+from kuaimei.store.utterance_record import Record
 from kuaimei.system.failures import trace_of
 
 __all__ = ["Run", "Spool", "SpoolWriter"]

@@ -15,33 +15,33 @@ from sqlalchemy.exc import IntegrityError
 from kuaimei.errors import Conflict, NotFound, StoreError
 from kuaimei.store import queries, tables
 from kuaimei.store.analyses import Analyses
-from kuaimei.store.archive import Archive
 from kuaimei.store.blobs import Blobs
-from kuaimei.store.broken import Broken
-from kuaimei.store.claims import Claims
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
+from kuaimei.store.deadlock_retry import again_after_deadlock
+from kuaimei.store.deletion_steps import Eraser
 from kuaimei.store.deletions import Deletion, DeletionKind, Deletions
-from kuaimei.store.erasing import Eraser
+from kuaimei.store.disk_space import Space
+from kuaimei.store.erasure_check import Leftover, find_leftovers, find_names, find_sentences, renew_statistics
 from kuaimei.store.ids import check_id, new_id
+from kuaimei.store.ingest import Item, Keeper
 from kuaimei.store.jobs import Job, Jobs
-from kuaimei.store.keeper import Item, Keeper
 from kuaimei.store.keys import Keys
+from kuaimei.store.listening_tests import Preferences
 from kuaimei.store.maintenance import Maintenance
-from kuaimei.store.peers import Peers
 from kuaimei.store.people import People
-from kuaimei.store.preferences import Preferences
+from kuaimei.store.quarantine import Broken
 from kuaimei.store.ratings import Ratings
-from kuaimei.store.recognition import recognise
+from kuaimei.store.reader import Archive
 from kuaimei.store.recorder import Recorder
-from kuaimei.store.records import LOCAL, Record
 from kuaimei.store.recovery import recover
 from kuaimei.store.renderings import Renderings
 from kuaimei.store.rows import Health, Statistics
-from kuaimei.store.searching import Leftover, find_leftovers, find_names, find_sentences, renew_statistics
-from kuaimei.store.space import Space
+from kuaimei.store.score_history import Peers
+from kuaimei.store.session_locks import Claims
 from kuaimei.store.spool import Run, SpoolWriter
-from kuaimei.store.transcription import Transcriber
+from kuaimei.store.transcription_handler import Transcriber
+from kuaimei.store.transcription_job import recognise
+from kuaimei.store.utterance_record import LOCAL, Record
 from kuaimei.store.voices import VoiceShelf
 
 __all__ = ["Store"]
@@ -54,7 +54,7 @@ _CLOSE_WAIT_S: Final = 10.0
 
 
 class Store(Archive):
-    """Open by `kuaimei.store.opening.open_store`; all methods may be called by any task of its event loop.
+    """Open by `kuaimei.store.open_store.open_store`; all methods may be called by any task of its event loop.
 
     Attributes:
         renderings: The second tier of replies.
@@ -329,7 +329,7 @@ class Store(Archive):
         await self._eraser.forget(lambda record: record.owner == owner)
 
     async def names_of(self, owner: str, until: datetime | None = None) -> Sequence[str]:
-        """Ids of everything that belongs to the person, see `kuaimei.store.searching`.
+        """Ids of everything that belongs to the person, see `kuaimei.store.erasure_check`.
 
         Raises:
             StoreError: If the database is away.
@@ -339,7 +339,7 @@ class Store(Archive):
     async def sentences_of(
         self, owner: str, until: datetime | None = None, limit: int = 200
     ) -> Sequence[str]:
-        """Sentences that only this person's sessions hold, see `kuaimei.store.searching`.
+        """Sentences that only this person's sessions hold, see `kuaimei.store.erasure_check`.
 
         Raises:
             StoreError: If the database is away.
@@ -347,7 +347,7 @@ class Store(Archive):
         return await find_sentences(self._database, owner, until, limit)
 
     async def leftovers(self, names: Sequence[str], sentences: Sequence[str]) -> Sequence[Leftover]:
-        """Where something is still named or said, see `kuaimei.store.searching`.
+        """Where something is still named or said, see `kuaimei.store.erasure_check`.
 
         Raises:
             StoreError: If a place cannot be searched.
@@ -409,7 +409,7 @@ class Store(Archive):
         Args:
             jobs: What other rooms have to be done, by name.
             transcribe: Recognises speech that has no transcript, see
-                `kuaimei.store.transcription.transcribe_with`.
+                `kuaimei.store.transcription_handler.transcribe_with`.
             apart: Names of those that take long: each has a worker of its own.
         """
         own: dict[str, Job] = {_TRANSCRIBE: partial(self._recognise, transcribe)}

@@ -12,10 +12,10 @@ from sqlalchemy.dialects.postgresql import insert
 from kuaimei.errors import NotFound
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
+from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.ids import check_id
-from kuaimei.store.places import voice_folder
 from kuaimei.store.tables import voices as table
+from kuaimei.store.voice_paths import voice_folder
 
 __all__ = ["DECODER", "JUDGE", "REFERENCE", "STYLE", "VoiceRow", "VoiceShelf"]
 

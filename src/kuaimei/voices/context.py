@@ -20,7 +20,7 @@ from kuaimei.errors import StoreError
 from kuaimei.settings import Settings
 from kuaimei.store.deletions import Deletion, DeletionKind
 from kuaimei.store.maintenance import Maintenance
-from kuaimei.store.places import learning_folder
+from kuaimei.store.voice_paths import learning_folder
 from kuaimei.store.voices import VoiceShelf
 from kuaimei.system import durability
 from kuaimei.system.threads import to_the_end

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from kuaimei.settings import Settings
-from kuaimei.store.embedded import EmbeddedPostgres
-from kuaimei.store.postmaster import find_postmaster
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
+from kuaimei.store.postgres.postmaster import find_postmaster
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]
 

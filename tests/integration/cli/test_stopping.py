@@ -13,7 +13,7 @@ import httpx
 import pytest
 import websockets
 
-from kuaimei.store.postmaster import find_postmaster
+from kuaimei.store.postgres.postmaster import find_postmaster
 from kuaimei.system.privacy import open_to_others
 from tests.integration.cli.test_serving import serving
 

@@ -13,8 +13,8 @@ import soundfile  # type: ignore[import-untyped]
 from kuaimei.audio.encode import encode
 from kuaimei.audio.loudness import speech_level
 from kuaimei.audio.pcm import Pcm
-from kuaimei.store.records import Tier
 from kuaimei.store.rows import Audio
+from kuaimei.store.utterance_record import Tier
 from tests.fakes import FakeSynthesizer
 from tests.integration.server.belonging import OneLibrary
 from tests.integration.server.preferring import MemoryPreferences

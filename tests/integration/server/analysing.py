@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from kuaimei.errors import NotFound
 from kuaimei.store.analyses import Analysis
-from kuaimei.store.peers import NEWEST, Group, Moment, Point
 from kuaimei.store.ratings import Marks, Rating, Tally
+from kuaimei.store.score_history import NEWEST, Group, Moment, Point
 
 __all__ = ["MemoryAnalyses", "MemoryPeers", "MemoryRatings"]
 

@@ -12,7 +12,7 @@ from kuaimei.errors import NotFound
 from kuaimei.people.keys import digest, new_key, prefix_of
 from kuaimei.store.keys import Key, ValidKey
 from kuaimei.store.people import Forgetting, Person, Role
-from kuaimei.store.records import LOCAL
+from kuaimei.store.utterance_record import LOCAL
 from kuaimei.store.voices import VoiceRow
 
 __all__ = ["MemoryKeys", "MemoryPeople", "MemoryVoices", "OneLibrary"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from kuaimei.errors import NotFound
-from kuaimei.store.preferences import Choice, Kind, Tally, Trial
+from kuaimei.store.listening_tests import Choice, Kind, Tally, Trial
 
 __all__ = ["MemoryPreferences"]
 

@@ -28,9 +28,9 @@ from kuaimei.server import create_app, make_server
 from kuaimei.server.static_page import Page
 from kuaimei.settings import DialogueSettings, ServerSettings, Settings
 from kuaimei.store.deletions import Deletion, DeletionKind
-from kuaimei.store.records import LOCAL, Tier
+from kuaimei.store.erasure_check import Leftover
 from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
-from kuaimei.store.searching import Leftover
+from kuaimei.store.utterance_record import LOCAL, Tier
 from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.library import VoiceLibrary
 from tests.fakes import (

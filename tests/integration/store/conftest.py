@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from kuaimei.settings import AnalysisSettings, RenderingSettings, ServerSettings, Settings, StoreSettings
-from kuaimei.store.embedded import EmbeddedPostgres
-from kuaimei.store.postmaster import find_postmaster
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
+from kuaimei.store.postgres.postmaster import find_postmaster
 
 _numbers = itertools.count(1)
 

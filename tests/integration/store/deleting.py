@@ -20,7 +20,7 @@ from kuaimei.settings import AnalysisSettings, Settings, StoreSettings
 from kuaimei.store import Store, open_store
 from kuaimei.store.analyses import Findings
 from kuaimei.store.deletions import Deletion
-from kuaimei.store.due import Basis
+from kuaimei.store.due_analyses import Basis
 from kuaimei.store.ratings import Marks
 from kuaimei.store.rows import Boundary
 from tests.integration.store.talking import now, sound, take_turn

@@ -16,9 +16,9 @@ from kuaimei.engines.prosody.types import Voice
 from kuaimei.errors import KuaimeiError, NotFound
 from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.store import Recorder, Store, Utterance, open_store, tables
-from kuaimei.store.due import Basis
-from kuaimei.store.peers import Group, Moment
+from kuaimei.store.due_analyses import Basis
 from kuaimei.store.ratings import Marks
+from kuaimei.store.score_history import Group, Moment
 from tests.integration.store.analysing import SAID, LoudnessVad, analysing, everything, voice
 from tests.integration.store.talking import eventually, hear, take_turn
 from tests.integration.store.test_recovery import reached, victim

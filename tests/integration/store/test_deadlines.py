@@ -19,7 +19,7 @@ from uvicorn import Config, Server
 from kuaimei.dialogue.events import TranscriptFinal
 from kuaimei.errors import StoreError
 from kuaimei.settings import Settings, StoreSettings
-from kuaimei.store import Store, objects, open_store
+from kuaimei.store import Store, open_store, s3_blobs
 from kuaimei.store.connection import Connection, with_deadlines
 from tests.integration.store.network import BlackHole, black_hole
 from tests.integration.store.talking import hear, now, recording, sound
@@ -218,7 +218,7 @@ async def far_s3(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "_TOTAL_S", TIMEOUT_S)
+    monkeypatch.setattr(s3_blobs, "_TOTAL_S", TIMEOUT_S)
 
 
 @pytest.mark.usefixtures("trouble", "impatient")
@@ -259,4 +259,4 @@ async def delete_within(store: Store, session: str) -> bool:
 
 def test_the_stated_time_is_the_documented_one() -> None:
     assert Settings(home=Path("/nowhere")).store.timeout_s == 30.0
-    assert objects._TOTAL_S == 60.0
+    assert s3_blobs._TOTAL_S == 60.0

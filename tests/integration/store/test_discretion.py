@@ -24,8 +24,8 @@ from kuaimei.rendering.residency import Residency
 from kuaimei.settings import AnalysisSettings, DialogueSettings, RenderingSettings, Settings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.store.analyses import ANALYSE_JOB
-from kuaimei.store.embedded import EmbeddedPostgres
 from kuaimei.store.jobs import Job
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.renderings import HQ_JOB
 from tests.fakes import FakeRecognizer, FakeSynthesizer, fake_engines, play, said, silence
 from tests.integration.store.analysing import analysing

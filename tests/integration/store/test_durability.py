@@ -16,7 +16,7 @@ from kuaimei.store import Store, open_store
 from kuaimei.store.voices import DECODER, JUDGE, REFERENCE, STYLE
 from kuaimei.voices.training.spec import lay_out
 from tests.integration.store.talking import answer, hear, sound
-from tests.integration.store.test_erasing import ROW
+from tests.integration.store.test_deletion_steps import ROW
 
 
 class Journal:

@@ -26,8 +26,8 @@ from kuaimei.dialogue.events import (
 from kuaimei.errors import NotFound, StoreError
 from kuaimei.settings import Settings, StoreSettings
 from kuaimei.store import open_store, tables
-from kuaimei.store.embedded import EmbeddedPostgres
 from kuaimei.store.ids import made_at
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from tests.integration.store.talking import REPLY_RATE, answer, hear, now, recording, sound, take_turn
 
 

@@ -34,11 +34,11 @@ from kuaimei.http.errors import with_status
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, Transcript, open_store
 from kuaimei.store.analyses import Findings
-from kuaimei.store.broken import Broken
-from kuaimei.store.due import Basis
+from kuaimei.store.due_analyses import Basis
+from kuaimei.store.quarantine import Broken
 from kuaimei.store.ratings import Marks
-from kuaimei.store.records import Record
 from kuaimei.store.spool import Run
+from kuaimei.store.utterance_record import Record
 from tests.integration.store.deleting import live
 from tests.integration.store.searching import file_hits
 from tests.integration.store.talking import answer, hear, now, recording, run_jobs, sound
@@ -329,7 +329,7 @@ async def test_a_failure_nobody_foresaw_is_not_tried_for_ever(
         def fail(*_: object, **__: object) -> Awaitable[bool]:
             raise TypeError("秘密sentinel is not a number")
 
-        monkeypatch.setattr("kuaimei.store.keeper.insert_rows", fail)
+        monkeypatch.setattr("kuaimei.store.ingest.insert_rows", fail)
         recorder = store.recorder("sess_a")
         hear(recorder, 1, sound(4000))
         await recorder.close()

@@ -18,7 +18,7 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.events import SpeechHeard, SpeechStarted, TranscriptFinal, TurnEnded
 from kuaimei.settings import Settings
 from kuaimei.store import Store, Transcript, Utterance, open_store
-from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.spool import Spool
 from tests.integration.store.talking import FRAME, answer, eventually, hear, now, recording, run_jobs, sound
 from tests.integration.store.victim import HEARD, SECOND_CLAUSE, SPOKEN

@@ -13,9 +13,9 @@ from kuaimei.errors import EngineUnavailable
 from kuaimei.rendering.announcements import Announcements, Ready
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store
-from kuaimei.store.records import Record
 from kuaimei.store.rows import Rendering
 from kuaimei.store.spool import Run
+from kuaimei.store.utterance_record import Record
 from tests.integration.store.rendering import SENTENCES, TEXT, rendering, synthesizer
 from tests.integration.store.talking import answer, eventually, files, now, sound
 from tests.integration.store.test_recovery import reached, victim

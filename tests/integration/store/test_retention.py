@@ -166,7 +166,7 @@ async def test_below_the_reserve_words_are_kept_and_no_sound(
     def usage(path: Path) -> Any:
         return type("Usage", (), {"free": free})()
 
-    monkeypatch.setattr("kuaimei.store.space.shutil.disk_usage", usage)
+    monkeypatch.setattr("kuaimei.store.disk_space.shutil.disk_usage", usage)
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a")
         take_turn(recorder, 1, "之前", sound(2000), "好", sound(2000))

@@ -15,15 +15,15 @@ import pytest
 
 from kuaimei.errors import StoreError
 from kuaimei.settings import Settings
-from kuaimei.store import binaries
-from kuaimei.store.embedded import EmbeddedPostgres
-from kuaimei.store.postmaster import find_postmaster
-from kuaimei.store.sockets import socket_folder
+from kuaimei.store.postgres import binaries
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
+from kuaimei.store.postgres.postmaster import find_postmaster
+from kuaimei.store.postgres.sockets import socket_folder
 from tests.integration.store.conftest import copy, embedded
-from tests.integration.store.test_embedded import ROOT, value
+from tests.integration.store.postgres.test_embedded_server import ROOT, value
 
 STARTING = (
-    "import sys; from pathlib import Path; from kuaimei.store.embedded import EmbeddedPostgres\n"
+    "import sys; from pathlib import Path; from kuaimei.store.postgres.embedded_server import EmbeddedPostgres\n"
     "from kuaimei.errors import StoreError\n"
     "server = EmbeddedPostgres(*map(Path, sys.argv[1:]))\n"
     "try:\n    server.start(); print('started')\n"

@@ -17,7 +17,7 @@ from kuaimei.audio.encode import encode
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.models.pypi import pip_settings
 from kuaimei.settings import Settings
-from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.voices.training.process import LearnerDied, LearningFailed, run_learner
 
 counted = {"handlers": 0}

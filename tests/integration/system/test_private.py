@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from kuaimei.settings import Settings
-from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[3]
 

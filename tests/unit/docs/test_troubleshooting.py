@@ -40,7 +40,7 @@ def test_every_apology_is_there() -> None:
         ("is not read: put it into the data folder", "src/kuaimei/settings.py"),
         ("proxy_not_allowed", "src/kuaimei/http/security.py"),
         ("cross_site", "src/kuaimei/http/security.py"),
-        ("belongs to another account", "src/kuaimei/store/embedded.py"),
+        ("belongs to another account", "src/kuaimei/store/postgres/embedded_server.py"),
         ("origin_not_allowed", "src/kuaimei/http/security.py"),
         ("host_not_allowed", "src/kuaimei/http/security.py"),
     ],

@@ -300,7 +300,7 @@ async def test_a_listener_that_fails_does_not_undo_the_rendering() -> None:
     def broken(ready: Ready) -> None:
         raise RuntimeError("no")
 
-    logging.getLogger("kuaimei.store.announcements").setLevel(logging.CRITICAL)
+    logging.getLogger("kuaimei.store.broadcast").setLevel(logging.CRITICAL)
     with announcements.listening("sess_a", broken), announcements.listening("sess_a", told.append):
         announcements.tell(Ready("sess_a", 1, "utt_a", rendering))
         announcements.tell(Ready("sess_b", 1, "utt_b", rendering))

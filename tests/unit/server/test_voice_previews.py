@@ -8,7 +8,7 @@ from kuaimei.engines.types import Priority
 from kuaimei.errors import EngineError
 from kuaimei.server import voice_previews as room
 from kuaimei.server.voice_previews import Samples, language_of
-from kuaimei.store.places import sample_voice
+from kuaimei.store.voice_paths import sample_voice
 from tests.fakes import FakeSynthesizer
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kuaimei.store.broken import forget
-from kuaimei.store.records import Record
+from kuaimei.store.quarantine import forget
 from kuaimei.store.spool import Run, Spool, SpoolWriter
+from kuaimei.store.utterance_record import Record
 
 
 def _record(session: str = "sess_a") -> Record:

@@ -146,9 +146,9 @@ def test_no_deletion_of_what_people_said_looks_away() -> None:
     # In none of these is anything that was said: a cluster never made whole, the folder of a run with nothing
     # left but its lock, programs and packages, and folders of sockets and of files without names.
     assert careless == {
-        "store/embedded.py": 1,
+        "store/postgres/embedded_server.py": 1,
         "store/spool.py": 1,
-        "store/binaries.py": 1,
+        "store/postgres/binaries.py": 1,
         "system/folders.py": 3,
         "voices/environment/making.py": 3,
     }

@@ -21,7 +21,7 @@ from kuaimei.errors import EngineError, NotFound
 from kuaimei.evaluation.training_cache import Learned, LearnedFolder
 from kuaimei.settings import RenderingSettings, Settings, StoreSettings
 from kuaimei.store import open_store, transcribe_with
-from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.voices import DECODER, STYLE
 from kuaimei.voices.context import Workroom, speaker_encoder
 from kuaimei.voices.enrolment.pipeline import Examiner

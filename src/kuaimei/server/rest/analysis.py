@@ -17,7 +17,7 @@ from kuaimei.server.rest.sessions import PAGE, After, Limit, owned, owned_uttera
 from kuaimei.server.rest.threaded_response import in_json
 from kuaimei.server.services import House
 from kuaimei.server.views.analysis import group_of, moment_of, spoken_body, usual
-from kuaimei.store.peers import Group, Point
+from kuaimei.store.score_history import Group, Point
 
 __all__ = ["router"]
 

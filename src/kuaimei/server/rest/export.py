@@ -14,8 +14,8 @@ from kuaimei.errors import NotFound
 from kuaimei.server.rest.csv_tables import sheet
 from kuaimei.server.rest.session_analysis import COLUMNS, lines, spoken_session
 from kuaimei.server.services import Archive
-from kuaimei.store.records import Tier
 from kuaimei.store.rows import Session, Utterance
+from kuaimei.store.utterance_record import Tier
 
 __all__ = ["Said", "export", "write_session"]
 

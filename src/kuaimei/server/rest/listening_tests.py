@@ -14,7 +14,7 @@ from kuaimei.server.allowed_voices import UsableVoices
 from kuaimei.server.listening_test import Listening, Side
 from kuaimei.server.rest.csv_tables import sheet_response
 from kuaimei.server.rest.dependencies import InHouse, Kept, Owner
-from kuaimei.store.preferences import Choice, Kind, Tally, Trial
+from kuaimei.store.listening_tests import Choice, Kind, Tally, Trial
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["router"]

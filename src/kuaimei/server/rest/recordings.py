@@ -15,7 +15,7 @@ from kuaimei.server.allowed_voices import UsableVoices
 from kuaimei.server.rest.dependencies import DELETING, InHouse, Kept, Owner, deleted
 from kuaimei.server.rest.sessions import owned_utterance, utterance_body
 from kuaimei.server.services import House
-from kuaimei.store.records import Tier
+from kuaimei.store.utterance_record import Tier
 
 __all__ = ["byte_range", "router"]
 

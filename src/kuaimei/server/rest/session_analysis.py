@@ -11,8 +11,8 @@ from kuaimei.analysis.types import SCORES
 from kuaimei.server.services import Archive
 from kuaimei.server.views.analysis import group_of, moment_of, spoken_body
 from kuaimei.store.analyses import Analysis
-from kuaimei.store.peers import NEWEST, Group, Moment, Point
 from kuaimei.store.rows import Session, Utterance
+from kuaimei.store.score_history import NEWEST, Group, Moment, Point
 
 __all__ = ["COLUMNS", "lines", "spoken_session"]
 

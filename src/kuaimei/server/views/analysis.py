@@ -9,8 +9,8 @@ from kuaimei.analysis.history import LEAST_EARLIER, compare
 from kuaimei.analysis.job import Scored
 from kuaimei.analysis.types import SCORES, Relative, Score
 from kuaimei.store.analyses import Analysis
-from kuaimei.store.peers import Group, Moment, Point
 from kuaimei.store.rows import Session, Utterance
+from kuaimei.store.score_history import Group, Moment, Point
 
 __all__ = [
     "group_of",

@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
-from kuaimei.store.records import Tier
 from kuaimei.store.rows import Rendering
+from kuaimei.store.utterance_record import Tier
 
 __all__ = ["address", "hq_body", "ready_body"]
 

@@ -12,8 +12,8 @@ import pytest
 from kuaimei.rendering.announcements import Ready
 from kuaimei.rendering.residency import Residency
 from kuaimei.rendering.tier import HqTier
-from kuaimei.store.records import Tier
 from kuaimei.store.rows import Audio, Boundary, Rendering
+from kuaimei.store.utterance_record import Tier
 from tests.integration.server.serving import MemoryArchive, Served, TestHouse, serving
 from tests.integration.server.talking import talking
 

@@ -10,10 +10,10 @@ from kuaimei.settings import Settings
 from kuaimei.store.analyses import Analyses
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import open_database
-from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.disk_space import Space
 from kuaimei.store.jobs import Jobs
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.renderings import Renderings
-from kuaimei.store.space import Space
 from kuaimei.store.spool import Run, SpoolWriter
 from kuaimei.store.store import Store
 

@@ -9,7 +9,7 @@ from kuaimei.errors import NotFound
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store
 from kuaimei.store.analyses import Findings
-from kuaimei.store.due import Basis
+from kuaimei.store.due_analyses import Basis
 from kuaimei.store.rows import Boundary
 from tests.integration.store.talking import files, sound, take_turn
 

@@ -9,19 +9,19 @@ from typing import Any, Final
 from sqlalchemy import and_, delete, exists, or_, select, update
 
 from kuaimei.errors import StoreError
-from kuaimei.store import broken
+from kuaimei.store import quarantine
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
+from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.deletions import Deletion, DeletionKind, Step
+from kuaimei.store.ingest import Keeper
 from kuaimei.store.jobs import Jobs
-from kuaimei.store.keeper import Keeper
-from kuaimei.store.places import learning_folder, sample_folder, sample_voice, voice_folder
-from kuaimei.store.records import Record
 from kuaimei.store.renderings import UNDER_WAY, Renderings
 from kuaimei.store.spool import SpoolWriter
 from kuaimei.store.tables import analyses, erased_voices, renderings, sessions, utterances, voices
-from kuaimei.store.writing import blob_key
+from kuaimei.store.utterance_record import Record
+from kuaimei.store.utterance_writer import blob_key
+from kuaimei.store.voice_paths import learning_folder, sample_folder, sample_voice, voice_folder
 from kuaimei.system import durability
 
 __all__ = ["Eraser", "erase_spoken"]
@@ -96,7 +96,7 @@ class Eraser:
         self.settled = await self._keeper.forget(lambda record: matches(record) or record.id in known)
         await self._writer.barrier()
         try:
-            await asyncio.to_thread(broken.forget, self._spools, matches, known)
+            await asyncio.to_thread(quarantine.forget, self._spools, matches, known)
         except OSError as error:
             raise StoreError(f"a spool cannot be deleted: {error.strerror}") from error
 

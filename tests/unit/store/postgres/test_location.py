@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from kuaimei.errors import StoreError
-from kuaimei.store import placing
-from kuaimei.store.placing import Abandoned, abandoned, base_for, place_of, remove_place
+from kuaimei.store.postgres import location
+from kuaimei.store.postgres.location import Abandoned, abandoned, base_for, place_of, remove_place
 from kuaimei.system.processes import Account
 
 OWN = Account("me", os.geteuid(), os.getegid())
@@ -25,7 +25,7 @@ class Killed(BaseException):
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Below a folder through which anybody may pass, whatever the temporary folder lets through."""
-    monkeypatch.setattr(placing, "_require_passable", lambda *_: None)
+    monkeypatch.setattr(location, "_require_passable", lambda *_: None)
     return tmp_path / "base"
 
 
@@ -128,7 +128,7 @@ def test_what_would_go_with_the_container_is_refused(
     base: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds = {folder.parent: "ext4", base: "overlay"}
-    monkeypatch.setattr(placing, "_kind_of_disk", kinds.get)
+    monkeypatch.setattr(location, "_kind_of_disk", kinds.get)
     with pytest.raises(StoreError, match="container is removed"):
         place_of(folder, base, OWN)
     assert not list(base.iterdir())
@@ -137,7 +137,7 @@ def test_what_would_go_with_the_container_is_refused(
 
 
 def test_the_kind_of_disk_is_known() -> None:
-    assert placing._kind_of_disk(Path("/proc/self")) == "proc"
+    assert location._kind_of_disk(Path("/proc/self")) == "proc"
 
 
 def test_what_an_earlier_version_is_using_is_not_moved(base: Path, folder: Path) -> None:

@@ -23,11 +23,11 @@ from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.errors import StoreError, Unstorable
 from kuaimei.store import flac
 from kuaimei.store.blobs import Blobs
-from kuaimei.store.broken import Broken
 from kuaimei.store.database import Database
-from kuaimei.store.records import Record
+from kuaimei.store.quarantine import Broken
 from kuaimei.store.spool import Spool, SpoolWriter
-from kuaimei.store.writing import blob_key, empty_row, insert_rows, update_row
+from kuaimei.store.utterance_record import Record
+from kuaimei.store.utterance_writer import blob_key, empty_row, insert_rows, update_row
 from kuaimei.system.failures import kind_of, trace_of
 
 __all__ = ["Item", "Keeper"]

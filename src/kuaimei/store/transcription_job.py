@@ -9,10 +9,10 @@ from sqlalchemy import update
 from kuaimei.audio.pcm import Pcm
 from kuaimei.errors import NotFound
 from kuaimei.store import flac, tables
-from kuaimei.store.archive import Archive
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
-from kuaimei.store.transcription import Transcriber, Transcript
+from kuaimei.store.deadlock_retry import again_after_deadlock
+from kuaimei.store.reader import Archive
+from kuaimei.store.transcription_handler import Transcriber, Transcript
 from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["recognise"]

@@ -16,9 +16,9 @@ import pytest
 from kuaimei.errors import StoreError
 from kuaimei.settings import Settings
 from kuaimei.store import open_store
-from kuaimei.store.embedded import EmbeddedPostgres
-from kuaimei.store.postmaster import find_postmaster
-from kuaimei.store.sockets import socket_folder
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
+from kuaimei.store.postgres.postmaster import find_postmaster
+from kuaimei.store.postgres.sockets import socket_folder
 from tests.integration.store.conftest import copy, embedded
 from tests.integration.store.talking import hear, sound
 
@@ -59,7 +59,7 @@ def test_the_last_one_out_stops_it(folder: Path) -> None:
 
 def test_who_was_killed_does_not_count(server: EmbeddedPostgres) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from kuaimei.store.embedded import EmbeddedPostgres;"
+        "import sys, time; from pathlib import Path; from kuaimei.store.postgres.embedded_server import EmbeddedPostgres;"
         "EmbeddedPostgres(*map(Path, sys.argv[1:])).start(); print('up', flush=True); time.sleep(600)"
     )
     with subprocess.Popen(

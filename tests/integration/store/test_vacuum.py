@@ -8,8 +8,8 @@ import pytest
 
 from kuaimei.dialogue.events import UserText
 from kuaimei.settings import AnalysisSettings, RenderingSettings, Settings
-from kuaimei.store import Store, open_store, vacuuming
-from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store import Store, open_store, vacuum
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.tables import metadata
 from tests.integration.store.searching import file_hits
 from tests.integration.store.talking import now, sound, take_turn
@@ -62,7 +62,7 @@ async def test_deleted_words_are_in_no_file_of_the_database(settings: Settings) 
 async def test_a_table_that_is_in_use_is_left_for_later(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vacuuming, "_LOCK_MS", 50)
+    monkeypatch.setattr(vacuum, "_LOCK_MS", 50)
     async with open_store(settings) as store:
         await talk(store, "sess_a", "ordinary")
         async with store._database.begin() as connection:
@@ -73,4 +73,4 @@ async def test_a_table_that_is_in_use_is_left_for_later(
 
 def test_every_table_with_words_is_looked_after() -> None:
     """Of what is known of deleted voices, and of clocks, nothing was said by anybody."""
-    assert metadata.tables.keys() - set(vacuuming.TABLES) == {"erased_voices", "clocks"}
+    assert metadata.tables.keys() - set(vacuum.TABLES) == {"erased_voices", "clocks"}

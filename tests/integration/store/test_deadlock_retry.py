@@ -12,8 +12,8 @@ from kuaimei.dialogue.events import TranscriptFinal, TurnTimed, TurnTiming
 from kuaimei.errors import StoreError
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
-from kuaimei.store.deadlocks import Deadlock, again_after_deadlock
-from kuaimei.store.writing import SESSION_LOCK
+from kuaimei.store.deadlock_retry import Deadlock, again_after_deadlock
+from kuaimei.store.utterance_writer import SESSION_LOCK
 from tests.integration.store.talking import hear, now, sound
 from tests.virtual_time import virtually
 

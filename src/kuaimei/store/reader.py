@@ -9,10 +9,10 @@ from kuaimei.store import queries
 from kuaimei.store.analyses import summary_of
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
-from kuaimei.store.records import Tier
 from kuaimei.store.renderings import rendering_of
 from kuaimei.store.rows import Audio, Session, Turn, Utterance
-from kuaimei.store.writing import blob_key
+from kuaimei.store.utterance_record import Tier
+from kuaimei.store.utterance_writer import blob_key
 
 __all__ = ["Archive"]
 

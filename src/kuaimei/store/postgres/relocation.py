@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from kuaimei.errors import StoreError
-from kuaimei.store.links import link_place, new_place, sync_folder
-from kuaimei.store.postmaster import find_postmaster, stop_postmaster
+from kuaimei.store.postgres.links import link_place, new_place, sync_folder
+from kuaimei.store.postgres.postmaster import find_postmaster, stop_postmaster
 from kuaimei.system import durability
 from kuaimei.system.processes import Account
 

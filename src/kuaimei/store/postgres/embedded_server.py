@@ -9,7 +9,7 @@ A cluster has one server at a time, whatever process ids can be seen: the server
 first moment to its last, also where it runs in another container on the same files.
 
 PostgreSQL refuses to run as root; there it runs as the account ``kuaimei``, made on first use, in a folder
-outside the data folder: see `kuaimei.store.placing`.
+outside the data folder: see `kuaimei.store.postgres.location`.
 """
 
 import fcntl
@@ -28,11 +28,11 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 
 from kuaimei.errors import StoreError
-from kuaimei.store.binaries import VERSION, programs, programs_for_others
-from kuaimei.store.placing import base_for, place_of, remove_place
-from kuaimei.store.postmaster import find_postmaster
-from kuaimei.store.server_options import put_log_aside, server_options
-from kuaimei.store.sockets import SOCKET, forget_socket_folder, make_socket_folder, socket_folder
+from kuaimei.store.postgres.binaries import VERSION, programs, programs_for_others
+from kuaimei.store.postgres.location import base_for, place_of, remove_place
+from kuaimei.store.postgres.postmaster import find_postmaster
+from kuaimei.store.postgres.server_options import put_log_aside, server_options
+from kuaimei.store.postgres.sockets import SOCKET, forget_socket_folder, make_socket_folder, socket_folder
 from kuaimei.system import durability
 from kuaimei.system.accounts import ensure_account
 from kuaimei.system.files import anonymous_file

@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from kuaimei.store import flac, tables
 from kuaimei.store.database import Database
-from kuaimei.store.deadlocks import again_after_deadlock
-from kuaimei.store.records import Record, Tier
+from kuaimei.store.deadlock_retry import again_after_deadlock
+from kuaimei.store.utterance_record import Record, Tier
 
 __all__ = ["SESSION_LOCK", "blob_key", "empty_row", "insert_rows", "update_row"]
 

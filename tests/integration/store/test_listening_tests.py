@@ -9,7 +9,7 @@ from kuaimei.dialogue.events import ReplyInterrupted
 from kuaimei.errors import NotFound
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store, tables
-from kuaimei.store.preferences import Choice, Tally
+from kuaimei.store.listening_tests import Choice, Tally
 from kuaimei.store.rows import Boundary
 from tests.integration.store.talking import answer, now, sound, take_turn
 

@@ -7,7 +7,7 @@ import pytest
 from kuaimei.errors import Conflict
 from kuaimei.settings import Settings
 from kuaimei.store import open_store
-from kuaimei.store.embedded import EmbeddedPostgres
+from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 
 
 async def test_a_session_that_is_open_elsewhere_is_refused_until_it_ends(settings: Settings) -> None:

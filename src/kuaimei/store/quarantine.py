@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from kuaimei.store.records import Record
+from kuaimei.store.utterance_record import Record
 from kuaimei.system import durability
 
 __all__ = ["NAMELESS_DAYS", "Broken", "forget"]

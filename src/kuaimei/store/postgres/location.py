@@ -7,7 +7,7 @@ link, ``postgres`` in the data folder, that names the place, and one beside the 
 folder.
 
 The database of earlier versions, a folder in the data folder, is moved to such a place, once
-(`kuaimei.store.moving`). Before anything is moved the place is written down in the data folder
+(`kuaimei.store.postgres.relocation`). Before anything is moved the place is written down in the data folder
 (``postgres.moving``), so that whatever is cut off is finished, or begun anew, by the next start.
 """
 
@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from kuaimei.errors import StoreError
-from kuaimei.store.links import PREFIX, RECORD, link_place, new_place, record_of, replace_link
-from kuaimei.store.moving import Move
+from kuaimei.store.postgres.links import PREFIX, RECORD, link_place, new_place, record_of, replace_link
+from kuaimei.store.postgres.relocation import Move
 from kuaimei.system import durability
 from kuaimei.system.processes import Account
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 from sqlalchemy import Float, Select, or_, select, tuple_
 
 from kuaimei.store.database import Database
-from kuaimei.store.records import Speaker
 from kuaimei.store.tables import analyses, sessions, utterances
+from kuaimei.store.utterance_record import Speaker
 
 __all__ = ["NEWEST", "Group", "Moment", "Peers", "Point"]
 
