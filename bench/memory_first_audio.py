@@ -19,10 +19,10 @@ from bench.memory_material import first_clause
 from kuaimei.audio.pcm import Pcm
 from kuaimei.cli.console import note
 from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices
 from kuaimei.engines.tts.kokoro.engine import Kokoro
+from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.tts.kokoro.openvino import KERNELS_KEPT, OpenVino
-from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
-from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.settings import Settings
 

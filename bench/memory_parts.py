@@ -27,14 +27,14 @@ from kuaimei.engines.asr import open_captioner, open_recognizer
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.prosody import open_meter
 from kuaimei.engines.protocols import Captioner, LanguageModel, Recognizer, Synthesizer
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.speaker import JUDGE, LOSSES, open_encoder
 from kuaimei.engines.tts import open_synthesizer
-from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
+from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.turn import open_turn_detector
 from kuaimei.engines.types import LLMReq, Message, Priority, STTReq, Ticket, TTSReq
 from kuaimei.engines.vad import open_vad
-from kuaimei.engines.workshop import Workshop
 from kuaimei.settings import Settings
 from kuaimei.system.memory import release_freed
 from kuaimei.wiring import open_house, sources

@@ -19,9 +19,9 @@ from bench.plain_pipeline import PlainTurn, plain_turn
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.cli.console import note, print_json, print_table
-from kuaimei.engines.asr.decoding import FULL_WINDOW_S, WhisperDecoder, WhisperInput, load_whisper
-from kuaimei.engines.asr.guards import Draft
+from kuaimei.engines.asr.hallucination_filter import Draft
 from kuaimei.engines.asr.whisper import WhisperRecognizer
+from kuaimei.engines.asr.whisper_decoder import FULL_WINDOW_S, WhisperDecoder, WhisperInput, load_whisper
 from kuaimei.engines.types import Language, Message
 from kuaimei.evaluation.runs.replay import Rehearsal, TurnReport, feed
 from kuaimei.settings import Settings

@@ -30,7 +30,7 @@ from kuaimei.analysis.types import SCORES
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.audio.resample import resample
 from kuaimei.engines.prosody import EXTRACTOR, open_meter
-from kuaimei.engines.prosody.measuring import measure
+from kuaimei.engines.prosody.extraction import measure
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.vad import open_vad
 from kuaimei.evaluation.synthetic_speech import Line, lines, speak

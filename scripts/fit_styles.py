@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
+from kuaimei.engines.tts.kokoro.assets import load_voices, style_of
 from kuaimei.engines.tts.kokoro.runtime import RATE
-from kuaimei.engines.tts.kokoro.weights import load_voices, style_of
 from kuaimei.settings import Settings
 from kuaimei.voices.styles.prediction import nearest_stock
 from scripts.style_corpus import SEED, SENTENCES, Floats, Heard, Speaker, listen, recipes

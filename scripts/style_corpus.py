@@ -11,9 +11,9 @@ from kuaimei.audio.pcm import Pcm, from_float, to_float
 from kuaimei.audio.pitch import summarise_pitch, track_pitch
 from kuaimei.audio.silence import trim_silence
 from kuaimei.engines.speaker import SpeakerEncoder
-from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
+from kuaimei.engines.tts.kokoro.assets import load_alphabet
+from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.tts.kokoro.runtime import RATE, OnnxRuntime, Utterance
-from kuaimei.engines.tts.kokoro.weights import load_alphabet
 from kuaimei.voices.styles.prediction import inputs
 
 SENTENCES = ("今天下午我們一起去公園散步。", "這個問題我已經想過了，你說呢？")

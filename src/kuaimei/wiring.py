@@ -18,15 +18,15 @@ from kuaimei.dialogue.events import Observer
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.dialogue.reply_options import Manner
 from kuaimei.engines.asr import open_captioner, open_recognizer
-from kuaimei.engines.importing import import_libraries
+from kuaimei.engines.import_lock import import_libraries
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.protocols import Recognizer, Synthesizer, VoiceActivityDetector
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.turn import open_turn_detector
 from kuaimei.engines.types import LLMReq, Message, TTSReq
 from kuaimei.engines.vad import open_vad
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import KuaimeiError
 from kuaimei.models.resolve import resolve, roles
 from kuaimei.models.source import Role, Source

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.memory_figures import held
+from kuaimei.engines.tts.kokoro.assets import load_voices
 from kuaimei.engines.tts.kokoro.openvino import OpenVino
-from kuaimei.engines.tts.kokoro.weights import load_voices
 from kuaimei.settings import Settings
 from kuaimei.system.memory import release_freed
 from tests.integration.engines.tts.test_memory import FIRST, piece

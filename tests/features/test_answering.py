@@ -6,7 +6,7 @@ from pytest_bdd import given, parsers, scenarios, then, when
 
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import ReplyAudio, ReplyFinished, ReplyInterrupted, ReplyText
-from kuaimei.engines.llm.history import trim
+from kuaimei.engines.llm.context_window import trim
 from kuaimei.engines.types import Message
 from kuaimei.settings import DialogueSettings
 from kuaimei.text.clauses import cut

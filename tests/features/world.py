@@ -12,8 +12,8 @@ from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.protocols import LanguageModel
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.workshop import Workshop
 from kuaimei.models.source import Source
 from kuaimei.server.static_page import Page
 from kuaimei.settings import Settings

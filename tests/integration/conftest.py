@@ -11,10 +11,10 @@ import pytest
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
 from kuaimei.audio.resample import resample
 from kuaimei.engines.protocols import Synthesizer
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.types import TTSReq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
 

@@ -16,7 +16,7 @@ from kuaimei.analysis.head import Head
 from kuaimei.analysis.steps import Calm, PatientDetector, PatientMeter, Steps, background_thread, timed
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.prosody import EXTRACTOR
-from kuaimei.engines.prosody.measuring import measure
+from kuaimei.engines.prosody.extraction import measure
 from kuaimei.engines.prosody.types import Features, Measured
 from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
 from kuaimei.engines.scheduling import Lane

@@ -20,7 +20,7 @@ from kuaimei.cli import console
 from kuaimei.cli.reanalysing import reanalyse
 from kuaimei.engines.asr import open_recognizer
 from kuaimei.engines.prosody import EXTRACTOR, open_meter
-from kuaimei.engines.prosody.measuring import measure
+from kuaimei.engines.prosody.extraction import measure
 from kuaimei.engines.protocols import Recognizer, VoiceActivityDetector
 from kuaimei.engines.types import Language, Priority, STTReq, Ticket
 from kuaimei.engines.vad import open_vad

@@ -14,7 +14,7 @@ from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.cli import console
 from kuaimei.engines.asr import open_recognizer
 from kuaimei.engines.prosody import open_meter
-from kuaimei.engines.prosody.measuring import measure
+from kuaimei.engines.prosody.extraction import measure
 from kuaimei.engines.prosody.types import Features
 from kuaimei.engines.types import STTReq
 from kuaimei.engines.vad import open_vad

@@ -107,7 +107,7 @@ class _Lines:
 
 
 def _measure(settings: Settings, before_computing: Callable[[], None]) -> None:
-    from kuaimei.engines.tts.kokoro.choosing import candidates, measure, remembered
+    from kuaimei.engines.tts.kokoro.runtime_selection import candidates, measure, remembered
 
     voice = sources(settings)["tts"]
     if voice.engine != "kokoro" or voice.path is None or remembered(settings, voice.path):

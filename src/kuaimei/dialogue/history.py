@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from kuaimei.engines.llm.history import cost, estimate_tokens, trim
+from kuaimei.engines.llm.context_window import cost, estimate_tokens, trim
 from kuaimei.engines.types import Message
 
 __all__ = ["Entry", "History"]

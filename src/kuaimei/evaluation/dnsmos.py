@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
 from kuaimei.audio.resample import resample
-from kuaimei.engines.inference import Session, open_session
+from kuaimei.engines.onnx_sessions import Session, open_session
 from kuaimei.errors import AudioError
 from kuaimei.evaluation.mel import mel_filters
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.engines.protocols import ReferenceBank, Synthesizer
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.tts.kokoro.hq import MEMORY_MB, KokoroHq, open_hq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, NotFound, StoreError, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.rendering.renderer import HqEngine

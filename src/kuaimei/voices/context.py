@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.engines.computing import compute
+from kuaimei.engines.executor import compute
 from kuaimei.engines.protocols import Synthesizer, VoiceBank
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.speaker import JUDGE, LOSSES, SpeakerEncoder, open_encoder

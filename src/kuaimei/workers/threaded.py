@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm, from_float
-from kuaimei.engines.relay import relayed
 from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.stream_relay import relayed
 from kuaimei.errors import EngineError, KuaimeiError, SettingsError
 from kuaimei.system.failures import words_of
 from kuaimei.workers.types import BlockingSpeaker, Speaker, Speech

@@ -14,9 +14,9 @@ import pytest
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE, Pcm, from_float, to_float
 from kuaimei.audio.resample import resample
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.vad import open_vad
-from kuaimei.engines.workshop import Workshop
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
 from kuaimei.voices.context import speaker_encoder

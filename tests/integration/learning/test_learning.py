@@ -13,9 +13,9 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 
 from kuaimei.audio.pcm import ASR_RATE, to_float
-from kuaimei.engines.inference import open_session
-from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
-from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices
+from kuaimei.engines.onnx_sessions import open_session
+from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices
+from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.models.difference import load_difference
 from kuaimei.models.onnxfile import read_onnx
 from kuaimei.settings import Settings

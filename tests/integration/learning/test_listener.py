@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
 from kuaimei.audio.resample import resample
-from kuaimei.engines.asr.decoding import load_whisper
 from kuaimei.engines.asr.whisper import WRITTEN_SO
+from kuaimei.engines.asr.whisper_decoder import load_whisper
 from kuaimei.settings import Settings
 from kuaimei.text.errors import units
 from kuaimei.voices.training.asr_loss import LISTENER, listener

@@ -9,11 +9,11 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 
 from kuaimei.engines.asr import open_recognizer
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.tts.kokoro.hq import open_hq
 from kuaimei.engines.types import STTReq, TTSReq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.models.source import Source
 from kuaimei.rendering.residency import Opener, Residency
 from kuaimei.settings import EngineSettings, Settings

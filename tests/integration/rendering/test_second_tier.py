@@ -11,9 +11,9 @@ import pytest
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.silence import frame_levels
 from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.tts.kokoro.weights import load_voices
-from kuaimei.engines.workshop import Workshop
+from kuaimei.engines.tts.kokoro.assets import load_voices
 from kuaimei.errors import NotFound
 from kuaimei.models.source import Source
 from kuaimei.rendering.announcements import Announcements, Ready

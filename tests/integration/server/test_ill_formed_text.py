@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 
-from kuaimei.engines.llm.screen import on_screen
+from kuaimei.engines.llm.postprocess import on_screen
 from kuaimei.engines.types import LLMReq
 from kuaimei.server.realtime.protocol import CLIENT_EVENTS
 from kuaimei.settings import Settings

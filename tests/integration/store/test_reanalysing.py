@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import func, select
 
 from kuaimei.cli import reanalysing
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.vad import open_vad
-from kuaimei.engines.workshop import Workshop
 from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.store import open_store, tables
 from tests.integration.store.analysing import voice

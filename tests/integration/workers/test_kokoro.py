@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import EMPTY, Pcm
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts.openai import open_openai
 from kuaimei.engines.types import TTSReq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.models.source import Source
 from kuaimei.settings import EngineSettings, Settings
 

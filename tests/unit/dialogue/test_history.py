@@ -1,7 +1,7 @@
 import pytest
 
 from kuaimei.dialogue.history import History
-from kuaimei.engines.llm.history import estimate_tokens
+from kuaimei.engines.llm.context_window import estimate_tokens
 from kuaimei.engines.types import Message
 
 

@@ -15,10 +15,10 @@ SOURCE = Path(kuaimei.__file__).parent
 LOADERS = {
     ("compile_model",): "engines/tts/kokoro/openvino.py:_compile",
     ("import_model",): "engines/tts/kokoro/openvino.py:_compile",
-    ("InferenceSession",): "engines/inference.py:open_session",
-    ("models", "Whisper"): "engines/asr/decoding.py:load_whisper",
-    ("WhisperModel",): "engines/asr/decoding.py:load_whisper",
-    ("xllamacpp", "Server"): "engines/llm/embedded.py:__init__",
+    ("InferenceSession",): "engines/onnx_sessions.py:open_session",
+    ("models", "Whisper"): "engines/asr/whisper_decoder.py:load_whisper",
+    ("WhisperModel",): "engines/asr/whisper_decoder.py:load_whisper",
+    ("xllamacpp", "Server"): "engines/llm/llama_cpp.py:__init__",
     ("vosk", "Model"): "engines/asr/vosk.py:_load",
 }
 """Ends of the names by which libraries load networks, and the one function that may call each."""
@@ -79,7 +79,7 @@ def test_the_synthesiser_keeps_few_compiled_operations() -> None:
 def test_onnxruntime_keeps_no_arena(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import onnxruntime  # type: ignore[import-untyped]
 
-    from kuaimei.engines.inference import open_session
+    from kuaimei.engines.onnx_sessions import open_session
 
     given: list[Any] = []
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kuaimei.engines.inference import open_session
+from kuaimei.engines.onnx_sessions import open_session
 from kuaimei.models.onnxfile import read_onnx
 from kuaimei.models.onnxgraph import Graph
 

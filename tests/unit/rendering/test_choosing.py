@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, NotFound, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.rendering.choosing import HqEngines

@@ -11,7 +11,7 @@ SOURCE = Path(kuaimei.__file__).parent
 ELSEWHERE = {
     # file and function: who hears of its failure
     ("dialogue/task_set.py", "start"): "its own callback logs it",
-    ("engines/llm/run.py", "__init__"): "its requests get the error",
+    ("engines/llm/generation.py", "__init__"): "its requests get the error",
     ("engines/tts/openai.py", "drop_voice"): "it logs its failure and ends; closing waits for it",
     ("rendering/choosing.py", "changed"): "whoever needs what it finds awaits it",
     ("rendering/residency.py", "_load"): "whoever waits for the model gets the error; closing waits for it",

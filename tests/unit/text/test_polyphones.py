@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kuaimei.engines.tts.kokoro.mandarin import Mandarin, load_mandarin
+from kuaimei.engines.tts.kokoro.g2p_zh import Mandarin, load_mandarin
 from kuaimei.text.lexicon import shipped_lexicon
 from kuaimei.text.script import to_simplified
 

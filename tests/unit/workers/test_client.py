@@ -13,10 +13,10 @@ import uvicorn
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.engines.protocols import ReferenceBank, VoiceBank
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts.openai import OpenAISynthesizer, open_openai
 from kuaimei.engines.types import Priority, TTSReq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError
 from kuaimei.models.source import Source
 from kuaimei.settings import EngineSettings, ServerSettings, Settings

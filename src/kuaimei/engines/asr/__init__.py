@@ -7,7 +7,7 @@ from kuaimei.engines.asr.openai import open_openai
 from kuaimei.engines.asr.vosk import open_vosk
 from kuaimei.engines.asr.whisper import open_whisper
 from kuaimei.engines.protocols import Captioner, Recognizer
-from kuaimei.engines.workshop import Factory, Workshop, choose
+from kuaimei.engines.registry import Factory, Workshop, choose
 from kuaimei.models.source import Source
 
 __all__ = ["CAPTIONERS", "RECOGNIZERS", "open_captioner", "open_recognizer"]

@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager, suppress
 from openai import AsyncOpenAI, OpenAIError, omit
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms, to_bytes
-from kuaimei.engines.asr.guards import units, voiced_s
-from kuaimei.engines.asr.screen import present
+from kuaimei.engines.asr.hallucination_filter import units, voiced_s
+from kuaimei.engines.asr.postprocess import present
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.remote import far_client, far_lane, first_model, translated
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Language, STTChunk, STTReq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineUnavailable
 from kuaimei.models.source import Source
 

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms, to_bytes
-from kuaimei.engines.asr.screen import present
-from kuaimei.engines.computing import compute
-from kuaimei.engines.importing import importing
+from kuaimei.engines.asr.postprocess import present
+from kuaimei.engines.executor import compute
+from kuaimei.engines.import_lock import importing
 from kuaimei.engines.protocols import CaptionStream
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Language, Priority, STTChunk, Ticket
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.text.joining import join_pieces

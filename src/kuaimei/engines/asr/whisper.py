@@ -10,14 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms
-from kuaimei.engines.asr.decoding import (
-    FULL_WINDOW_S,
-    LEAST_WINDOW_S,
-    WIDE_WINDOW_S,
-    WhisperInput,
-    load_whisper,
-)
-from kuaimei.engines.asr.guards import (
+from kuaimei.engines.asr.chunking import cut
+from kuaimei.engines.asr.hallucination_filter import (
     Draft,
     collapse,
     doubt,
@@ -28,12 +22,18 @@ from kuaimei.engines.asr.guards import (
     units,
     voiced_s,
 )
-from kuaimei.engines.asr.pieces import cut
-from kuaimei.engines.asr.screen import present
-from kuaimei.engines.computing import compute
+from kuaimei.engines.asr.postprocess import present
+from kuaimei.engines.asr.whisper_decoder import (
+    FULL_WINDOW_S,
+    LEAST_WINDOW_S,
+    WIDE_WINDOW_S,
+    WhisperInput,
+    load_whisper,
+)
+from kuaimei.engines.executor import compute
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Language, Priority, STTChunk, STTReq, Ticket
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import QueueFull, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.system.memory import release_freed
@@ -57,7 +57,7 @@ _LIVE_THOUGHTS = _SECOND_THOUGHTS[:2]
 
 
 class Decoder(Protocol):
-    """What is used of `kuaimei.engines.asr.decoding.WhisperDecoder`; both methods block."""
+    """What is used of `kuaimei.engines.asr.whisper_decoder.WhisperDecoder`; both methods block."""
 
     def encode(self, pcm: Pcm, language: Language | None, *, least_s: float = LEAST_WINDOW_S) -> WhisperInput:
         """Run the encoder, and choose a language if none is given."""

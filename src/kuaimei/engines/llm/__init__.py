@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from kuaimei.engines.llm.llama import open_llama
 from kuaimei.engines.llm.openai import open_openai
 from kuaimei.engines.protocols import LanguageModel
-from kuaimei.engines.workshop import Factory, Workshop, choose
+from kuaimei.engines.registry import Factory, Workshop, choose
 from kuaimei.models.source import Source
 
 __all__ = ["LANGUAGE_MODELS", "open_language_model"]

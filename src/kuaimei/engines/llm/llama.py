@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Final
 
-from kuaimei.engines.llm.embedded import Llama, Reading, find_gguf
-from kuaimei.engines.llm.history import SPARE_TOKENS, estimate_tokens, trim
-from kuaimei.engines.llm.run import Model, Run
-from kuaimei.engines.llm.screen import on_screen
+from kuaimei.engines.llm.context_window import SPARE_TOKENS, estimate_tokens, trim
+from kuaimei.engines.llm.generation import Model, Run
+from kuaimei.engines.llm.llama_cpp import Llama, Reading, find_gguf
+from kuaimei.engines.llm.postprocess import on_screen
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq, Message
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, WeightsError
 from kuaimei.models.source import Source
 

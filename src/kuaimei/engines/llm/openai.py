@@ -8,12 +8,12 @@ from typing import Any, Final, cast
 from openai import APIConnectionError, AsyncOpenAI, OpenAIError, Timeout
 from openai.types.chat import ChatCompletionMessageParam
 
-from kuaimei.engines.llm.screen import on_screen
-from kuaimei.engines.relay import relayed
+from kuaimei.engines.llm.postprocess import on_screen
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.remote import far_client, far_lane, first_model, translated
 from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.stream_relay import relayed
 from kuaimei.engines.types import LLMReq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.models.source import Source, without_secrets
 

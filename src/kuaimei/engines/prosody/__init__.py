@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from kuaimei.engines.prosody.librosa import LibrosaMeter
+from kuaimei.engines.prosody.numpy_meter import OwnMeter
 from kuaimei.engines.prosody.opensmile import OpenSmileMeter
-from kuaimei.engines.prosody.own import OwnMeter
 from kuaimei.engines.prosody.praat import PraatMeter
 from kuaimei.engines.protocols import VoiceMeter
 from kuaimei.errors import SettingsError

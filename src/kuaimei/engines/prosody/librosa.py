@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.resample import resample_float
-from kuaimei.engines.importing import importing
+from kuaimei.engines.import_lock import importing
 from kuaimei.engines.prosody.harmonicity import likeness
-from kuaimei.engines.prosody.own import quality
-from kuaimei.engines.prosody.periods import RATE
+from kuaimei.engines.prosody.numpy_meter import quality
+from kuaimei.engines.prosody.perturbation import RATE
 from kuaimei.engines.prosody.types import FRAME_MS, Voice
 from kuaimei.errors import SettingsError
 

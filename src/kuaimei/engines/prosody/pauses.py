@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, from_float
-from kuaimei.engines.prosody.prepared import Prepared
+from kuaimei.engines.prosody.preprocessing import Prepared
 from kuaimei.engines.prosody.types import FRAME_MS, Span
 from kuaimei.engines.protocols import VoiceActivityDetector
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.engines.importing import importing
+from kuaimei.engines.import_lock import importing
 from kuaimei.engines.prosody.types import FRAME_MS, Voice
 from kuaimei.errors import SettingsError
 

@@ -46,7 +46,7 @@ class Voice:
 class Features:
     """Numbers of one utterance; None: cannot be told of this one.
 
-    All are measured on one copy of the recording (`kuaimei.engines.prosody.prepared`), so that neither its
+    All are measured on one copy of the recording (`kuaimei.engines.prosody.preprocessing`), so that neither its
     level nor its rate changes them.
 
     Attributes:
@@ -69,7 +69,7 @@ class Features:
         f0_final_st: Fall (negative) or rise of F0 over the last half second that is voiced at its end, in
             semitones: Theil's slope (1950) times its length. In Chinese the last tone is in it.
         tremor_st: Trembling of F0 within voiced stretches, faster than tones and syllables (some 7 Hz and
-            more), in semitones: of a sine of 8 Hz, its root mean square (`kuaimei.engines.prosody.melody`).
+            more), in semitones: of a sine of 8 Hz, its root mean square (`kuaimei.engines.prosody.intonation`).
         jitter: Of the periods T, relative (0.01 is 1 %): 1/(N−1) Σ|T(i+1) − T(i)| / mean T.
         shimmer: The same of their amplitudes.
         hnr_db: Harmonics-to-noise ratio, 10 log₁₀(r / (1 − r)) of the correlation r of neighbouring periods

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.inference import Session, open_session
+from kuaimei.engines.onnx_sessions import Session, open_session
 from kuaimei.engines.speaker.fbank import FbankEncoder
 from kuaimei.engines.speaker.ge2e import Ge2e
 from kuaimei.errors import WeightsError

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
 from kuaimei.audio.resample import resample
-from kuaimei.engines.inference import Session
+from kuaimei.engines.onnx_sessions import Session
 from kuaimei.engines.speaker.features import fbank
 from kuaimei.errors import AudioError
 

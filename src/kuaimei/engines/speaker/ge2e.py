@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, from_float, to_bytes, to_float
 from kuaimei.audio.resample import resample
-from kuaimei.engines.inference import Session
+from kuaimei.engines.onnx_sessions import Session
 from kuaimei.engines.speaker.features import power_mel
 from kuaimei.errors import AudioError
 

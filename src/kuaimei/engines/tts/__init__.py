@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 
 from kuaimei.engines.protocols import Synthesizer
+from kuaimei.engines.registry import Factory, Workshop, choose
 from kuaimei.engines.tts.kokoro import open_kokoro
 from kuaimei.engines.tts.openai import open_openai
-from kuaimei.engines.workshop import Factory, Workshop, choose
 from kuaimei.models.source import Source
 
 __all__ = ["SYNTHESIZERS", "open_synthesizer"]

@@ -12,11 +12,11 @@ from openai import AsyncOpenAI, BaseModel, NotFoundError, OpenAIError
 
 from kuaimei.audio.pcm import Pcm, from_bytes
 from kuaimei.audio.silence import StreamTrimmer
-from kuaimei.engines.relay import relayed
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.remote import far_client, far_lane, first_model, translated
 from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.stream_relay import relayed
 from kuaimei.engines.types import TTSReq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, EngineUnavailable, SettingsError
 from kuaimei.models.source import Source, without_secrets
 

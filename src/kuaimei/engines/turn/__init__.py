@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 
 from kuaimei.engines.protocols import TurnDetector
+from kuaimei.engines.registry import Factory, Workshop, choose
 from kuaimei.engines.turn.smart_turn import open_smart_turn
-from kuaimei.engines.workshop import Factory, Workshop, choose
 from kuaimei.models.source import Source
 
 __all__ = ["ENGINES", "open_turn_detector"]

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
-from kuaimei.engines.computing import compute
-from kuaimei.engines.importing import importing
-from kuaimei.engines.inference import Session, open_session
+from kuaimei.engines.executor import compute
+from kuaimei.engines.import_lock import importing
+from kuaimei.engines.onnx_sessions import Session, open_session
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Priority, Ticket
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import WeightsError
 from kuaimei.models.source import Source
 from kuaimei.system.memory import release_freed

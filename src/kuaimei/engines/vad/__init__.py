@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from kuaimei.engines.protocols import VoiceActivityDetector
+from kuaimei.engines.registry import Factory, Workshop, choose
 from kuaimei.engines.vad.silero import open_silero
 from kuaimei.engines.vad.webrtc import open_webrtc
-from kuaimei.engines.workshop import Factory, Workshop, choose
 from kuaimei.models.source import Source
 
 __all__ = ["ENGINES", "open_vad"]

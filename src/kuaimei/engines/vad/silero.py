@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm, to_float
-from kuaimei.engines.inference import Session, open_session
+from kuaimei.engines.onnx_sessions import Session, open_session
 from kuaimei.engines.protocols import VoiceActivityDetector
-from kuaimei.engines.workshop import Workshop
+from kuaimei.engines.registry import Workshop
 from kuaimei.errors import WeightsError
 from kuaimei.models.source import Source
 

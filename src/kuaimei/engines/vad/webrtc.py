@@ -6,7 +6,7 @@ from typing import Protocol
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_bytes
 from kuaimei.engines.protocols import VoiceActivityDetector
-from kuaimei.engines.workshop import Workshop
+from kuaimei.engines.registry import Workshop
 from kuaimei.models.source import Source
 
 __all__ = ["WebRtcVad", "open_webrtc"]

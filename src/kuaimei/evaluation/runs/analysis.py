@@ -19,7 +19,7 @@ from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.cli.stepping import Told
 from kuaimei.engines.prosody import EXTRACTOR, METERS, open_meter
-from kuaimei.engines.prosody.measuring import measure
+from kuaimei.engines.prosody.extraction import measure
 from kuaimei.engines.prosody.types import Features
 from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
 from kuaimei.engines.tts import open_synthesizer

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from kuaimei.audio.decode import decode
 from kuaimei.engines.asr import open_recognizer
 from kuaimei.engines.protocols import ReferenceBank, VoiceBank
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.speaker import JUDGE, LOSSES, SpeakerEncoder, open_encoder
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.tts.kokoro.hq import open_hq
 from kuaimei.engines.types import Language
 from kuaimei.engines.vad import open_vad
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import KuaimeiError, SettingsError
 from kuaimei.evaluation.dnsmos import Dnsmos, load_dnsmos
 from kuaimei.evaluation.measure import measure

@@ -15,8 +15,8 @@ import soundfile  # type: ignore[import-untyped]
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.protocols import Recognizer, Synthesizer, VoiceActivityDetector
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.types import Language
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, NotFound
 from kuaimei.evaluation.training_cache import Learned, LearnedFolder
 from kuaimei.settings import RenderingSettings, Settings, StoreSettings

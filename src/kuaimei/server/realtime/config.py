@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kuaimei.dialogue.reply_options import Manner
-from kuaimei.engines.llm.history import SPARE_TOKENS, estimate_tokens
+from kuaimei.engines.llm.context_window import SPARE_TOKENS, estimate_tokens
 from kuaimei.server.realtime.codecs import RATES, AudioFormat
 from kuaimei.server.realtime.input_config import Hearing, Transcription, TurnDetection
 from kuaimei.server.realtime.protocol import ProtocolError, explain

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from kuaimei.engines.llm.history import estimate_tokens
+from kuaimei.engines.llm.context_window import estimate_tokens
 from kuaimei.engines.types import Message
 from kuaimei.server.realtime.protocol import ProtocolError, new_id
 from kuaimei.store.rows import Utterance

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, Response
 
 from kuaimei.audio.streams import closing
-from kuaimei.engines.llm.history import estimate_tokens
+from kuaimei.engines.llm.context_window import estimate_tokens
 from kuaimei.engines.types import LLMReq, Message
 from kuaimei.errors import EngineUnavailable, KuaimeiError
 from kuaimei.http.client_disconnect import Streamed, attended

@@ -8,7 +8,7 @@ from typing import BinaryIO, Final, TypeVar
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
 from kuaimei.audio.resample import resample
-from kuaimei.engines.computing import compute
+from kuaimei.engines.executor import compute
 from kuaimei.engines.protocols import Recognizer, VoiceActivityDetector
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Language, Priority, STTReq, Ticket

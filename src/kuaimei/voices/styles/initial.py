@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.engines.tts.kokoro.weights import style_of
+from kuaimei.engines.tts.kokoro.assets import style_of
 from kuaimei.engines.types import Language
 from kuaimei.voices.styles.prediction import nearest_stock, predict_style, stock_embeddings
 from kuaimei.voices.types import Pitch

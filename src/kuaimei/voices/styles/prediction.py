@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.speaker import SpeakerEncoder
-from kuaimei.engines.tts.kokoro.weights import style_of
+from kuaimei.engines.tts.kokoro.assets import style_of
 from kuaimei.errors import EngineError
 
 __all__ = [

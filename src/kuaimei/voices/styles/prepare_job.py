@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.speaker import LOSSES
-from kuaimei.engines.tts.kokoro.weights import style_of
+from kuaimei.engines.tts.kokoro.assets import style_of
 from kuaimei.engines.types import Language, as_language
 from kuaimei.errors import EngineError, NotFound
 from kuaimei.store.voices import REFERENCE, STYLE, VoiceRow

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from kuaimei.engines.asr.decoding import opening
 from kuaimei.engines.asr.whisper import WRITTEN_SO
+from kuaimei.engines.asr.whisper_decoder import opening
 from kuaimei.engines.types import Language
 from kuaimei.errors import WeightsError
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.computing import compute
+from kuaimei.engines.executor import compute
 from kuaimei.engines.protocols import VoiceBank
 from kuaimei.engines.types import Language, as_language
 from kuaimei.errors import KuaimeiError, NotFound, StoreError

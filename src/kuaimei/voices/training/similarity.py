@@ -6,7 +6,7 @@ import numpy as np
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.streams import whole
-from kuaimei.engines.computing import compute
+from kuaimei.engines.executor import compute
 from kuaimei.engines.types import TTSReq, as_language
 from kuaimei.errors import NotFound
 from kuaimei.store.voices import JUDGE, VoiceRow

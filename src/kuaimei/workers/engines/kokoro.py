@@ -5,9 +5,9 @@ from contextlib import aclosing, asynccontextmanager
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.protocols import Synthesizer
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import TTSReq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.models.resolve import resolve
 from kuaimei.models.source import Source
 from kuaimei.workers.types import Card, Licence, Options, Speaker, Speech

@@ -6,8 +6,8 @@ import pytest
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.asr import open_captioner
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.workshop import Workshop
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
 

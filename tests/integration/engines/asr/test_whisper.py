@@ -8,11 +8,11 @@ import pytest
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.asr import open_recognizer
-from kuaimei.engines.asr.decoding import WhisperDecoder, load_whisper
 from kuaimei.engines.asr.whisper import WhisperRecognizer
+from kuaimei.engines.asr.whisper_decoder import WhisperDecoder, load_whisper
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Priority, STTReq, Ticket
-from kuaimei.engines.workshop import Workshop
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
 from kuaimei.text.script import to_simplified

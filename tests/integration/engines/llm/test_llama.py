@@ -12,11 +12,11 @@ import pytest
 import pytest_asyncio
 
 from kuaimei.engines.llm import open_language_model
-from kuaimei.engines.llm.embedded import Reading
 from kuaimei.engines.llm.llama import LlamaLanguageModel
+from kuaimei.engines.llm.llama_cpp import Reading
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq, Message, Priority, Ticket
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError
 from kuaimei.models.resolve import resolve
 from kuaimei.settings import EngineSettings, Settings

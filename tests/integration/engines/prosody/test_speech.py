@@ -10,7 +10,7 @@ from kuaimei.audio.pcm import ASR_RATE, Pcm, from_float, to_float
 from kuaimei.audio.resample import resample
 from kuaimei.audio.silence import silence, trim_silence
 from kuaimei.engines.prosody import open_meter
-from kuaimei.engines.prosody.measuring import measure
+from kuaimei.engines.prosody.extraction import measure
 from kuaimei.engines.prosody.types import Features, Measured
 from kuaimei.engines.protocols import VoiceActivityDetector
 from kuaimei.engines.vad.silero import SileroVad, load_silero

@@ -10,16 +10,16 @@ import pytest_asyncio
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.inference import open_session
+from kuaimei.engines.onnx_sessions import open_session
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices
+from kuaimei.engines.tts.kokoro.clause_synthesis import Voicing
 from kuaimei.engines.tts.kokoro.difference import Change, Difference, save_difference
+from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.tts.kokoro.hq import KokoroHq, open_hq
-from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
 from kuaimei.engines.tts.kokoro.runtime import Utterance
-from kuaimei.engines.tts.kokoro.voicing import Voicing
-from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices
 from kuaimei.engines.types import Priority, Ticket, TTSReq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import WeightsError
 from kuaimei.models.onnxfile import read_onnx
 from kuaimei.models.source import Source

@@ -12,14 +12,14 @@ from kuaimei.audio.loudness import SPEECH_DBFS, speech_level
 from kuaimei.audio.pcm import EMPTY, Pcm, duration_ms
 from kuaimei.audio.silence import sound_bounds
 from kuaimei.engines.protocols import Synthesizer
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts import open_synthesizer
-from kuaimei.engines.tts.kokoro.choosing import candidates, open_runtime
-from kuaimei.engines.tts.kokoro.mandarin import Mandarin
+from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices
+from kuaimei.engines.tts.kokoro.g2p_zh import Mandarin
 from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
-from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices
+from kuaimei.engines.tts.kokoro.runtime_selection import candidates, open_runtime
 from kuaimei.engines.types import TTSReq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings

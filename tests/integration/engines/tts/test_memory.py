@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bench.memory_figures import held
-from kuaimei.engines.tts.kokoro.choosing import candidates
+from kuaimei.engines.tts.kokoro.assets import Voices, load_voices
 from kuaimei.engines.tts.kokoro.openvino import OpenVino
 from kuaimei.engines.tts.kokoro.runtime import Utterance
-from kuaimei.engines.tts.kokoro.weights import Voices, load_voices
+from kuaimei.engines.tts.kokoro.runtime_selection import candidates
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
 from kuaimei.system.memory import release_freed

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.turn import open_turn_detector
-from kuaimei.engines.workshop import Workshop
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
 

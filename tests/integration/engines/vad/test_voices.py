@@ -8,9 +8,9 @@ import pytest
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.protocols import VoiceActivityDetector
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.vad import open_vad
-from kuaimei.engines.workshop import Workshop
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
 

@@ -10,9 +10,9 @@ from kuaimei.audio.pcm import Pcm, from_float
 from kuaimei.audio.pitch import summarise_pitch, track_pitch
 from kuaimei.audio.silence import trim_silence
 from kuaimei.engines.speaker import open_encoder
-from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
+from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices, style_of
+from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.tts.kokoro.runtime import RATE, OnnxRuntime, Utterance
-from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices, style_of
 from kuaimei.settings import Settings
 from kuaimei.voices.styles.prediction import choose_style, predict_style
 

@@ -16,9 +16,9 @@ from fastapi import FastAPI, Form, HTTPException, Response, UploadFile
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.asr import open_recognizer
 from kuaimei.engines.protocols import Recognizer
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Priority, STTReq, Ticket
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, EngineUnavailable, QueueFull, SettingsError
 from kuaimei.models.source import Source
 from kuaimei.settings import EngineSettings, Settings

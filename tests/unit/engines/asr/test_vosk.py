@@ -8,9 +8,9 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.asr import open_captioner, vosk
 from kuaimei.engines.asr.vosk import VoskCaptioner
 from kuaimei.engines.protocols import CaptionStream
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Priority, STTChunk, Ticket
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, QueueFull, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.asr.decoding import LEAST_WINDOW_S, WhisperInput
-from kuaimei.engines.asr.guards import Draft
+from kuaimei.engines.asr.hallucination_filter import Draft
 from kuaimei.engines.asr.whisper import WhisperRecognizer
+from kuaimei.engines.asr.whisper_decoder import LEAST_WINDOW_S, WhisperInput
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Language, Priority, STTChunk, STTReq, Ticket
 from kuaimei.errors import EngineError, QueueFull

@@ -8,8 +8,8 @@ from contextlib import aclosing
 
 import pytest
 
-from kuaimei.engines.llm.embedded import Listener, Reading
 from kuaimei.engines.llm.llama import LlamaLanguageModel
+from kuaimei.engines.llm.llama_cpp import Listener, Reading
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq, Message, Priority, Ticket
 from kuaimei.errors import EngineError, QueueFull

@@ -10,9 +10,9 @@ import pytest
 
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.llm.openai import OpenAILanguageModel
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq, Message, Ticket
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, EngineUnavailable, QueueFull, SettingsError
 from kuaimei.models.source import Source
 from kuaimei.settings import EngineSettings, Settings

@@ -3,7 +3,7 @@ import pytest
 
 from kuaimei.audio.pcm import Pcm, from_float
 from kuaimei.engines.prosody.pauses import listen
-from kuaimei.engines.prosody.prepared import prepare
+from kuaimei.engines.prosody.preprocessing import prepare
 
 RATE = 16_000
 LATE_S = 0.07

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm, from_float
 from kuaimei.audio.resample import resample
-from kuaimei.engines.inference import open_session
+from kuaimei.engines.onnx_sessions import open_session
 from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
 from kuaimei.errors import AudioError, WeightsError
 from kuaimei.models.onnxgraph import Graph

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kuaimei.engines.tts.kokoro import choosing
+from kuaimei.engines.tts.kokoro import runtime_selection
 from kuaimei.engines.tts.kokoro.runtime import RuntimeName, Utterance
 from kuaimei.errors import WeightsError
 from kuaimei.settings import EngineSettings, Settings
@@ -43,9 +43,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def paced(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     ticks = {"onnxruntime-int8": 3.0, "openvino-bf16": 2.0, "openvino-f32": 1.0}
-    monkeypatch.setattr(choosing, "open_runtime", lambda name, *_: Paced(name, ticks[name]))
-    monkeypatch.setattr(choosing, "perf_counter", lambda: Paced.clock)
-    monkeypatch.setattr(choosing, "_has_bf16", lambda: True)
+    monkeypatch.setattr(runtime_selection, "open_runtime", lambda name, *_: Paced(name, ticks[name]))
+    monkeypatch.setattr(runtime_selection, "perf_counter", lambda: Paced.clock)
+    monkeypatch.setattr(runtime_selection, "_has_bf16", lambda: True)
     return ticks
 
 
@@ -57,27 +57,29 @@ def test_the_fastest_is_measured_once_and_remembered(
     tmp_path: Path, folder: Path, paced: dict[str, float]
 ) -> None:
     told: list[str] = []
-    assert choosing.remembered(settings(tmp_path), folder) is None
-    assert choosing.choose_runtime(settings(tmp_path), folder) == "openvino-bf16", "a guess, until measured"
-    took = choosing.measure(settings(tmp_path), folder, told.append)
+    assert runtime_selection.remembered(settings(tmp_path), folder) is None
+    assert runtime_selection.choose_runtime(settings(tmp_path), folder) == "openvino-bf16", (
+        "a guess, until measured"
+    )
+    took = runtime_selection.measure(settings(tmp_path), folder, told.append)
     assert took == {"onnxruntime-int8": 6.0, "openvino-bf16": 4.0, "openvino-f32": 2.0}
     assert len(told) == 3
-    assert choosing.choose_runtime(settings(tmp_path), folder) == "openvino-f32"
+    assert runtime_selection.choose_runtime(settings(tmp_path), folder) == "openvino-f32"
 
 
 def test_a_measurement_of_something_else_does_not_count(
     tmp_path: Path, folder: Path, paced: dict[str, float]
 ) -> None:
-    choosing.measure(settings(tmp_path), folder)
-    assert choosing.remembered(settings(tmp_path, cores=4), folder) is None
+    runtime_selection.measure(settings(tmp_path), folder)
+    assert runtime_selection.remembered(settings(tmp_path, cores=4), folder) is None
     (folder / "fp32.onnx").write_bytes(b"other weights")
-    assert choosing.remembered(settings(tmp_path), folder) is None
+    assert runtime_selection.remembered(settings(tmp_path), folder) is None
 
 
 @pytest.mark.parametrize("memory", ["", "[]", "{}", '{"key": 3}'])
 def test_a_damaged_memory_is_none(tmp_path: Path, folder: Path, memory: str) -> None:
     (tmp_path / "runtime.json").write_text(memory, encoding="utf-8")
-    assert choosing.remembered(settings(tmp_path), folder) is None
+    assert runtime_selection.remembered(settings(tmp_path), folder) is None
 
 
 @pytest.mark.parametrize(
@@ -92,12 +94,12 @@ def test_a_damaged_memory_is_none(tmp_path: Path, folder: Path, memory: str) -> 
 def test_unmeasured_the_cpu_and_the_settings_decide(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, bf16: bool, chosen: str
 ) -> None:
-    monkeypatch.setattr(choosing, "_has_bf16", lambda: bf16)
-    assert choosing.choose_runtime(settings(tmp_path, tts_runtime=wanted), folder) == chosen
+    monkeypatch.setattr(runtime_selection, "_has_bf16", lambda: bf16)
+    assert runtime_selection.choose_runtime(settings(tmp_path, tts_runtime=wanted), folder) == chosen
 
 
 def test_missing_weights_are_named(tmp_path: Path, folder: Path) -> None:
     (folder / "fp32.onnx").unlink()
-    assert choosing.candidates(settings(tmp_path), folder) == ("onnxruntime-int8",)
+    assert runtime_selection.candidates(settings(tmp_path), folder) == ("onnxruntime-int8",)
     with pytest.raises(WeightsError, match=r"lacks fp32\.onnx"):
-        choosing.choose_runtime(settings(tmp_path, tts_runtime="openvino"), folder)
+        runtime_selection.choose_runtime(settings(tmp_path, tts_runtime="openvino"), folder)

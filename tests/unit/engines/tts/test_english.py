@@ -1,7 +1,7 @@
 import pytest
 
-from kuaimei.engines.tts.kokoro.english import English
-from kuaimei.engines.tts.kokoro.spelling import sound_out
+from kuaimei.engines.tts.kokoro.g2p_en import English
+from kuaimei.engines.tts.kokoro.letter_to_sound import sound_out
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ import pytest
 from numpy.typing import NDArray
 
 from kuaimei.audio.loudness import SPEECH_DBFS, speech_level
-from kuaimei.engines.inference import Run
+from kuaimei.engines.onnx_sessions import Run
 from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.tts.kokoro.assets import Alphabet, Voices
+from kuaimei.engines.tts.kokoro.clause_synthesis import Stopped, Voicing
 from kuaimei.engines.tts.kokoro.hq import KokoroHq, sentences
 from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
-from kuaimei.engines.tts.kokoro.voicing import Stopped, Voicing
-from kuaimei.engines.tts.kokoro.weights import Alphabet, Voices
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineError
 from kuaimei.text.clauses import speech_length

@@ -14,9 +14,9 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.silence import sound_bounds
 from kuaimei.engines.protocols import VoiceBank
 from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.tts.kokoro.assets import Alphabet, Voices
 from kuaimei.engines.tts.kokoro.engine import Kokoro
 from kuaimei.engines.tts.kokoro.runtime import RATE, RuntimeName, Utterance
-from kuaimei.engines.tts.kokoro.weights import Alphabet, Voices
 from kuaimei.engines.types import Ticket, TTSReq
 from kuaimei.errors import EngineError, QueueFull
 

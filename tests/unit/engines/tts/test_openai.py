@@ -14,10 +14,10 @@ from fastapi.responses import StreamingResponse
 
 from kuaimei.audio.pcm import EMPTY, Pcm, to_bytes
 from kuaimei.engines.protocols import Synthesizer
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.types import TTSReq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import EngineError, EngineUnavailable, SettingsError
 from kuaimei.models.source import Source
 from kuaimei.settings import EngineSettings, Settings

@@ -1,8 +1,8 @@
 import pytest
 
-from kuaimei.engines.tts.kokoro.english import English
-from kuaimei.engines.tts.kokoro.mandarin import Mandarin
-from kuaimei.engines.tts.kokoro.phonemes import Phonemes
+from kuaimei.engines.tts.kokoro.g2p import Phonemes
+from kuaimei.engines.tts.kokoro.g2p_en import English
+from kuaimei.engines.tts.kokoro.g2p_zh import Mandarin
 
 READINGS = {
     "研究": [["yán"], ["jiù"]],

@@ -8,7 +8,7 @@ import openvino  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from kuaimei.engines.tts.kokoro.rewriting import ease_snakes
+from kuaimei.engines.tts.kokoro.graph_passes import ease_snakes
 
 Computed = NDArray[np.float32]
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from faster_whisper.feature_extractor import FeatureExtractor  # type: ignore[import-untyped]
 
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.turn import open_turn_detector
 from kuaimei.engines.turn.smart_turn import SmartTurn, window
 from kuaimei.engines.types import Priority, Ticket
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import QueueFull, SettingsError, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings

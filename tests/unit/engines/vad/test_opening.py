@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.vad import open_vad
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import SettingsError
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings

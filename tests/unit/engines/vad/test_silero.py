@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm, from_float
-from kuaimei.engines.inference import Session
+from kuaimei.engines.onnx_sessions import Session
 from kuaimei.engines.vad.silero import SileroVad, load_silero
 from kuaimei.errors import WeightsError
 

@@ -5,7 +5,7 @@ import pytest
 from openai.types.realtime import RealtimeSessionCreateRequest
 
 from kuaimei.dialogue.history import History
-from kuaimei.engines.llm.history import SPARE_TOKENS, trim
+from kuaimei.engines.llm.context_window import SPARE_TOKENS, trim
 from kuaimei.server.realtime.config import SessionConfig, instructions_capacity
 from kuaimei.server.realtime.protocol import ProtocolError
 from kuaimei.settings import DialogueSettings, Settings

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.tts.kokoro.weights import style_of
+from kuaimei.engines.tts.kokoro.assets import style_of
 from kuaimei.errors import EngineError
 from kuaimei.voices.styles.prediction import (
     choose_style,

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.computing import compute
+from kuaimei.engines.executor import compute
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.tts.kokoro.choosing import cache_folder, choose_runtime, open_runtime
-from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
+from kuaimei.engines.tts.kokoro.assets import Alphabet, Voices, load_alphabet, load_voices
+from kuaimei.engines.tts.kokoro.clause_synthesis import Styles, Voicing
+from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.tts.kokoro.runtime import RATE, SIDE_BY_SIDE_FROM, Runtime
-from kuaimei.engines.tts.kokoro.voicing import Styles, Voicing
-from kuaimei.engines.tts.kokoro.weights import Alphabet, Voices, load_alphabet, load_voices
+from kuaimei.engines.tts.kokoro.runtime_selection import cache_folder, choose_runtime, open_runtime
 from kuaimei.engines.types import Priority, Ticket, TTSReq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import WeightsError
 from kuaimei.models.source import Source
 from kuaimei.text.clauses import FOLLOWING, ClauseCutter, ClauseSizes, speech_length

@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.computing import compute
-from kuaimei.engines.inference import Run, StoppableSession, open_session
+from kuaimei.engines.executor import compute
+from kuaimei.engines.onnx_sessions import Run, StoppableSession, open_session
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices
+from kuaimei.engines.tts.kokoro.clause_synthesis import Stopped, Styles, Voicing
 from kuaimei.engines.tts.kokoro.difference import load_difference
-from kuaimei.engines.tts.kokoro.phonemes import load_phonemes
+from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
-from kuaimei.engines.tts.kokoro.voicing import Stopped, Styles, Voicing
-from kuaimei.engines.tts.kokoro.weights import load_alphabet, load_voices
 from kuaimei.engines.types import TTSReq
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import WeightsError
 from kuaimei.models.onnxfile import read_onnx
 from kuaimei.models.source import Source

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.engines.importing import importing
-from kuaimei.engines.tts.kokoro.rewriting import ease_snakes
+from kuaimei.engines.import_lock import importing
+from kuaimei.engines.tts.kokoro.graph_passes import ease_snakes
 from kuaimei.engines.tts.kokoro.runtime import SIDE_BY_SIDE_FROM, RuntimeName, Utterance
 from kuaimei.errors import WeightsError
 from kuaimei.system.memory import release_freed, release_mapped

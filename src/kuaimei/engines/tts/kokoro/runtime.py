@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.engines.inference import Session, open_session
+from kuaimei.engines.onnx_sessions import Session, open_session
 from kuaimei.system.memory import release_freed
 
 __all__ = ["RATE", "SIDE_BY_SIDE_FROM", "OnnxRuntime", "Runtime", "RuntimeName", "Utterance"]

@@ -6,7 +6,7 @@ from bench.prosody_voices import RATE, make_voice
 from kuaimei.audio.pcm import from_float
 from kuaimei.audio.pitch import track_pitch
 from kuaimei.engines.prosody.harmonicity import harmonics_to_noise_db, likeness
-from kuaimei.engines.prosody.periods import Pulses, jitter, mark_pulses, shimmer
+from kuaimei.engines.prosody.perturbation import Pulses, jitter, mark_pulses, shimmer
 
 
 def pulses(periods: NDArray[np.float64], amplitudes: NDArray[np.float64] | None = None) -> Pulses:

@@ -13,7 +13,7 @@ from typing import Final
 
 from num2words import num2words  # type: ignore[import-untyped]
 
-from kuaimei.engines.tts.kokoro.spelling import VOWELS, sound_out
+from kuaimei.engines.tts.kokoro.letter_to_sound import VOWELS, sound_out
 
 __all__ = ["English"]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kuaimei.engines.prosody.melody import Melody, describe
+from kuaimei.engines.prosody.intonation import Melody, describe
 
 
 def contour(semitones: NDArray[np.float64], base_hz: float = 200.0) -> NDArray[np.float32]:

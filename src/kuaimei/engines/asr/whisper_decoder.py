@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
-from kuaimei.engines.asr.guards import Draft
-from kuaimei.engines.importing import importing
+from kuaimei.engines.asr.hallucination_filter import Draft
+from kuaimei.engines.import_lock import importing
 from kuaimei.engines.types import Language
 from kuaimei.errors import EngineError, WeightsError
 

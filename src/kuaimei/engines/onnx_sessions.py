@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.engines.importing import importing
+from kuaimei.engines.import_lock import importing
 from kuaimei.errors import WeightsError
 
 __all__ = ["Run", "Session", "StoppableSession", "open_session"]

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.loudness import signal_to_noise_db
 from kuaimei.audio.pcm import ASR_RATE, Pcm
-from kuaimei.engines.prosody.melody import describe
+from kuaimei.engines.prosody.intonation import describe
 from kuaimei.engines.prosody.pauses import Spoken, listen
-from kuaimei.engines.prosody.prepared import FRAME, prepare
+from kuaimei.engines.prosody.preprocessing import FRAME, prepare
 from kuaimei.engines.prosody.types import FRAME_MS, Contours, Features, Measured, Span
 from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
 from kuaimei.text.fillers import find_fillers

@@ -4,8 +4,8 @@ from contextlib import aclosing
 
 import pytest
 
-from kuaimei.engines.relay import relayed
 from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.stream_relay import relayed
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import EngineError, EngineUnavailable
 from tests.virtual_time import virtually

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from kuaimei.engines.llm import open_language_model
-from kuaimei.engines.llm.embedded import Llama, Reading, find_gguf
+from kuaimei.engines.llm.llama_cpp import Llama, Reading, find_gguf
+from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.workshop import Workshop
 from kuaimei.errors import SettingsError, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings

@@ -14,10 +14,10 @@ from typing import Final, Literal
 
 import numpy as np
 
-from kuaimei.engines.importing import importing
+from kuaimei.engines.import_lock import importing
+from kuaimei.engines.tts.kokoro.assets import load_voices
 from kuaimei.engines.tts.kokoro.openvino import OpenVino
 from kuaimei.engines.tts.kokoro.runtime import OnnxRuntime, Runtime, RuntimeName, Utterance
-from kuaimei.engines.tts.kokoro.weights import load_voices
 from kuaimei.errors import WeightsError
 from kuaimei.settings import Settings
 from kuaimei.system.privacy import close_to_others

@@ -9,7 +9,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.asr.decoding import WhisperDecoder, load_whisper
+from kuaimei.engines.asr.whisper_decoder import WhisperDecoder, load_whisper
 from kuaimei.errors import WeightsError
 
 _SPECIALS = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|zh|>", "<|ja|>", "<|translate|>"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.asr.pieces import cut
+from kuaimei.engines.asr.chunking import cut
 
 
 def _noise(seconds: float, amplitude: float) -> Pcm:

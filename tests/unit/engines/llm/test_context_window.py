@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from kuaimei.engines.llm.history import estimate_tokens, trim
+from kuaimei.engines.llm.context_window import estimate_tokens, trim
 from kuaimei.engines.types import Message
 
 SYSTEM = Message(role="system", content="你是快美。")
@@ -146,7 +146,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         lengths.append(len(text))
         return estimate_tokens(text)
 
-    monkeypatch.setattr("kuaimei.engines.llm.history.estimate_tokens", count)
+    monkeypatch.setattr("kuaimei.engines.llm.context_window.estimate_tokens", count)
     return lengths
 
 

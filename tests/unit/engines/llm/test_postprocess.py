@@ -2,7 +2,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
-from kuaimei.engines.llm.screen import on_screen
+from kuaimei.engines.llm.postprocess import on_screen
 from kuaimei.text.wellformed import is_well_formed
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.asr.guards import (
+from kuaimei.engines.asr.hallucination_filter import (
     Draft,
     collapse,
     doubt,

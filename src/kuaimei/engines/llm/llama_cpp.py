@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from kuaimei.engines.importing import importing
+from kuaimei.engines.import_lock import importing
 from kuaimei.errors import EngineError, WeightsError
 from kuaimei.system.folders import private_folder
 from kuaimei.system.memory import release_freed, release_mapped

@@ -1,6 +1,6 @@
 import pytest
 
-from kuaimei.engines.asr.screen import present
+from kuaimei.engines.asr.postprocess import present
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from kuaimei.engines.llm.embedded import Listener, Reading
-from kuaimei.engines.llm.run import Run
+from kuaimei.engines.llm.generation import Run
+from kuaimei.engines.llm.llama_cpp import Listener, Reading
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq, Message, Priority, Ticket
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from kuaimei.engines.tts.kokoro.english import English
-from kuaimei.engines.tts.kokoro.mandarin import HAN, load_mandarin
+from kuaimei.engines.tts.kokoro.g2p_en import English
+from kuaimei.engines.tts.kokoro.g2p_zh import HAN, load_mandarin
 from kuaimei.text.lexicon import load_lexicon
 from kuaimei.text.reading import read_aloud
 from kuaimei.text.script import to_simplified

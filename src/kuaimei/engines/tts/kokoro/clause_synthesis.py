@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from kuaimei.audio.loudness import level
 from kuaimei.audio.pcm import EMPTY, Pcm, from_float
 from kuaimei.audio.silence import silence, trim_silence
+from kuaimei.engines.tts.kokoro.assets import Alphabet, Voices
 from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
-from kuaimei.engines.tts.kokoro.weights import Alphabet, Voices
 from kuaimei.errors import EngineError
 from kuaimei.system.failures import words_of
 

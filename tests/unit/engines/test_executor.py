@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from kuaimei.engines.computing import compute
+from kuaimei.engines.executor import compute
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import QueueFull

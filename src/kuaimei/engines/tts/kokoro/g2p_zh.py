@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
-from kuaimei.engines.importing import importing
+from kuaimei.engines.import_lock import importing
 from kuaimei.text.lexicon import Lexicon, phrases_for_pypinyin, teach_pypinyin
 
 __all__ = ["HAN", "Mandarin", "load_mandarin"]

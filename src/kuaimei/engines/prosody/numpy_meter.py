@@ -9,7 +9,7 @@ from kuaimei.audio.pcm import from_float
 from kuaimei.audio.pitch import track_pitch
 from kuaimei.audio.resample import resample_float
 from kuaimei.engines.prosody.harmonicity import harmonics_to_noise_db
-from kuaimei.engines.prosody.periods import RATE, jitter, mark_pulses, shimmer
+from kuaimei.engines.prosody.perturbation import RATE, jitter, mark_pulses, shimmer
 from kuaimei.engines.prosody.types import Voice
 
 __all__ = ["OwnMeter", "quality"]

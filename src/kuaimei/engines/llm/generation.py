@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from typing import Final, Protocol
 
-from kuaimei.engines.llm.embedded import Listener, Reading
+from kuaimei.engines.llm.llama_cpp import Listener, Reading
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import LLMReq, Message, Ticket
 from kuaimei.errors import EngineError
@@ -18,7 +18,7 @@ _STEP_TOKENS: Final = 12
 
 
 class Model(Protocol):
-    """What is used of `kuaimei.engines.llm.embedded.Llama`."""
+    """What is used of `kuaimei.engines.llm.llama_cpp.Llama`."""
 
     def complete(
         self,

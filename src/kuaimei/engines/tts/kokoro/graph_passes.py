@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from kuaimei.engines.importing import importing
+from kuaimei.engines.import_lock import importing
 
 __all__ = ["SINE_SQUARED", "ease_snakes"]
 

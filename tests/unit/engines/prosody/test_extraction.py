@@ -9,7 +9,7 @@ from bench.prosody_voices import RATE, make_voice
 from kuaimei.audio.pcm import Pcm, from_float
 from kuaimei.audio.resample import resample
 from kuaimei.engines.prosody import open_meter
-from kuaimei.engines.prosody.measuring import measure
+from kuaimei.engines.prosody.extraction import measure
 from kuaimei.engines.prosody.types import Features, Measured
 
 RNG = np.random.default_rng(0)
