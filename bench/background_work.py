@@ -21,9 +21,9 @@ from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.evaluation.runs.replay import speak
+from kuaimei.runtime import open_house
 from kuaimei.settings import AnalysisSettings, RenderingSettings, Settings
 from kuaimei.voices.types import Voice
-from kuaimei.wiring import open_house
 
 Work: TypeAlias = Literal["analysis", "learning"]
 

@@ -27,9 +27,9 @@ from kuaimei.audio.streams import whole
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.types import TTSReq
+from kuaimei.runtime import open_one
 from kuaimei.settings import Settings
-from kuaimei.text.errors import error_rate
-from kuaimei.wiring import open_one
+from kuaimei.text.error_rate import error_rate
 
 _LIGHT = {
     "KUAIMEI_ASR": "whisper-base",

@@ -31,8 +31,8 @@ from kuaimei.audio.resample import resample
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.engines.protocols import VoiceActivityDetector
 from kuaimei.engines.vad import open_vad
+from kuaimei.runtime import open_one
 from kuaimei.settings import Settings
-from kuaimei.wiring import open_one
 
 _LOUD = 100
 """Of a 16-bit sample: the reply has begun."""

@@ -15,9 +15,9 @@ from kuaimei.audio.streams import whole
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
+from kuaimei.runtime import open_house
 from kuaimei.settings import RenderingSettings, Settings, VoiceSettings
 from kuaimei.text.clauses import ClauseCutter
-from kuaimei.wiring import open_house
 
 TEXT = "今天下午的會議改到三點半，地點在二樓的大會議室，請大家帶著上週的報告，也記得先把資料看過一遍，謝謝。"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from kuaimei.runtime import House
 from kuaimei.voices.types import Consent, Voice
-from kuaimei.wiring import House
 
 __all__ = ["OWNER", "enrolled"]
 

@@ -29,7 +29,7 @@ from bench.fuzz_inputs import Inputs
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.dialogue.engines import Engines
 from kuaimei.engines.types import LLMReq
-from kuaimei.people.entrance import Entrance
+from kuaimei.people.authentication import Entrance
 from kuaimei.people.keys import digest, new_key, prefix_of
 from kuaimei.settings import AnalysisSettings, RenderingSettings, ServerSettings, Settings
 from tests.fakes import FakeCaptioner, FakeLanguageModel, FakeRecognizer, fake_engines, said, silence

@@ -33,7 +33,7 @@ from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.tts.kokoro.hq import HqNetwork
 from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
 from kuaimei.engines.types import Language
-from kuaimei.models.onnxfile import read_onnx
+from kuaimei.models.onnx_reader import read_onnx
 from kuaimei.settings import Settings
 from kuaimei.voices.enrolment.pitch_range import pitch_of
 from kuaimei.voices.serialization import style_bytes

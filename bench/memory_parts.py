@@ -35,9 +35,9 @@ from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.turn import open_turn_detector
 from kuaimei.engines.types import LLMReq, Message, Priority, STTReq, Ticket, TTSReq
 from kuaimei.engines.vad import open_vad
+from kuaimei.runtime import open_house, sources
 from kuaimei.settings import Settings
 from kuaimei.system.memory import release_freed
-from kuaimei.wiring import open_house, sources
 
 __all__ = ["PARTS", "SPEECH"]
 

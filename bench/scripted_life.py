@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.analysis.room import open_analysis
+from kuaimei.analysis.service import open_analysis
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE, Pcm, from_float
 from kuaimei.dialogue.events import (
@@ -40,9 +40,9 @@ from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import STTChunk, STTReq, TTSReq
 from kuaimei.errors import KuaimeiError, NotFound
-from kuaimei.rendering.announcements import Announcements
+from kuaimei.rendering.broadcast import Announcements
+from kuaimei.rendering.model_cache import Residency
 from kuaimei.rendering.renderer import Counts, HqEngine, Renderer
-from kuaimei.rendering.residency import Residency
 from kuaimei.settings import Settings, VoiceSettings
 from kuaimei.store import Recorder, Store, Transcript, Utterance, open_store
 from kuaimei.store.analyses import ANALYSE_JOB

@@ -34,8 +34,8 @@ from kuaimei.audio.streams import whole
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.types import TTSReq
+from kuaimei.runtime import open_one
 from kuaimei.settings import Settings
-from kuaimei.wiring import open_one
 
 _RATE = 24_000
 """Of the Realtime protocol's PCM, in Hz."""

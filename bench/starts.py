@@ -29,11 +29,11 @@ from urllib.request import urlopen
 
 import psutil  # type: ignore[import-untyped]
 
+from kuaimei.runtime import sources
 from kuaimei.settings import Settings
 from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.system.accounts import may_pass, may_read
 from kuaimei.system.processes import Account, account_named, as_account, bare_environment
-from kuaimei.wiring import sources
 
 ROOT: Final = Path(__file__).parents[1]
 _STOP_S: Final = 60.0

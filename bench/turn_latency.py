@@ -24,10 +24,10 @@ from kuaimei.engines.asr.whisper import WhisperRecognizer
 from kuaimei.engines.asr.whisper_decoder import FULL_WINDOW_S, WhisperDecoder, WhisperInput, load_whisper
 from kuaimei.engines.types import Language, Message
 from kuaimei.evaluation.runs.replay import Rehearsal, TurnReport, feed
+from kuaimei.runtime import open_house
 from kuaimei.settings import Settings
-from kuaimei.text.errors import error_rate
-from kuaimei.text.joining import join_pieces
-from kuaimei.wiring import open_house
+from kuaimei.text.error_rate import error_rate
+from kuaimei.text.join import join_pieces
 
 STAGES = ["endpoint_ms", "transcript_ms", "first_token_ms", "first_clause_ms", "first_audio_ms"]
 

@@ -34,8 +34,8 @@ from kuaimei.engines.prosody.extraction import measure
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.vad import open_vad
 from kuaimei.evaluation.synthetic_speech import Line, lines, speak
+from kuaimei.runtime import open_one
 from kuaimei.settings import Settings
-from kuaimei.wiring import open_one
 from scripts.head_weights import ABSOLUTE, LITERATURE, WEIGHTS
 
 OUT = Path(__file__).resolve().parent.parent / "src" / "kuaimei" / "analysis" / "head.json"

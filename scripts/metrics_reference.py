@@ -13,8 +13,8 @@ from prometheus_client.metrics_core import Metric
 from kuaimei.analysis.job import Counts as AnalysisCounts
 from kuaimei.engines.scheduling import Lane
 from kuaimei.http.refusals import Refusals
+from kuaimei.rendering.model_cache import Counters
 from kuaimei.rendering.renderer import Counts
-from kuaimei.rendering.residency import Counters
 from kuaimei.server.metrics import Metrics
 from scripts.generated import ROOT, table, write_or_check
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from kuaimei.runtime import House
 from kuaimei.server.app import create_app
 from kuaimei.server.realtime import websocket
 from kuaimei.server.static_page import Page
 from kuaimei.settings import Settings
-from kuaimei.wiring import House
 from scripts.generated import ROOT, table, write_or_check
 
 __all__ = ["TARGET", "render"]

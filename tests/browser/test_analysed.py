@@ -8,9 +8,9 @@ from playwright.async_api import expect
 
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.scheduling import Lane
+from kuaimei.runtime import House
 from kuaimei.settings import AnalysisSettings, ServerSettings, Settings
 from kuaimei.store import open_store
-from kuaimei.wiring import House
 from tests.browser.conftest import OpenBrowser
 from tests.browser.room import QUESTION, axe_findings, room_engines, visiting
 from tests.integration.server.serving import serving

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from kuaimei.analysis.job import Counts, Scored
-from kuaimei.analysis.room import AnalysisRoom
+from kuaimei.analysis.service import AnalysisRoom
 from kuaimei.store.broadcast import Announcements
 from kuaimei.store.rows import Summary
 from tests.browser.analysing import CLIP, CONTOURS, FEATURES, Analysing, analysis, bare, course, scores

@@ -8,9 +8,9 @@ from playwright.async_api import Route, expect
 
 from kuaimei.audio.encode import encode
 from kuaimei.dialogue.events import ClauseReady
-from kuaimei.rendering.announcements import Ready
-from kuaimei.rendering.residency import Residency
-from kuaimei.rendering.tier import HqTier
+from kuaimei.rendering.broadcast import Ready
+from kuaimei.rendering.hq_tier import HqTier
+from kuaimei.rendering.model_cache import Residency
 from kuaimei.store.rows import Boundary, Rendering
 from tests.browser.conftest import OpenBrowser
 from tests.browser.room import ANSWER, Visitor, axe_findings, room_engines, visiting

@@ -16,6 +16,7 @@ import pytest
 
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
+from kuaimei.runtime import House, open_house
 from kuaimei.settings import (
     DialogueSettings,
     EngineSettings,
@@ -24,7 +25,6 @@ from kuaimei.settings import (
     StoreSettings,
     VoiceSettings,
 )
-from kuaimei.wiring import House, open_house
 from tests.fakes import silence
 from tests.features.world import Http, World
 from tests.integration.server.serving import Served, TestHouse, serving

@@ -12,16 +12,16 @@ import pytest
 from pytest_bdd import given, parsers, scenarios, then, when
 
 from kuaimei.analysis.head import Head, shipped_head
-from kuaimei.analysis.heads import keep_head, load_head, undo_head
+from kuaimei.analysis.head_store import keep_head, load_head, undo_head
 from kuaimei.analysis.job import Scored
-from kuaimei.analysis.room import AnalysisRoom
+from kuaimei.analysis.service import AnalysisRoom
 from kuaimei.analysis.types import SCORES
 from kuaimei.dialogue.events import SpeechDropped, SpeechHeard, SpeechStarted, UserText
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.scheduling import Lane
+from kuaimei.runtime import House
 from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.store import Recorder, Store, Utterance, open_store
-from kuaimei.wiring import House
 from tests.features.world import World
 from tests.integration.server.serving import Served, TestHouse, quick_engines, serving
 from tests.integration.store.analysing import SAID, analysing, voice

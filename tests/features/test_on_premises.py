@@ -25,7 +25,7 @@ from pytest_bdd import given, parsers, scenarios, then, when
 from websockets.asyncio.client import connect
 
 from kuaimei.http.bind import listen
-from kuaimei.people.entrance import Entrance
+from kuaimei.people.authentication import Entrance
 from kuaimei.people.keys import is_key
 from kuaimei.server import create_app, make_server
 from kuaimei.server.https.authority import open_authority
@@ -36,8 +36,8 @@ from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.postgres.postmaster import find_postmaster
 from tests.features.real_house import RealHouse
 from tests.features.world import World
-from tests.integration.cli.test_serving import Server
-from tests.integration.cli.test_serving import serving as started
+from tests.integration.cli.test_run_server import Server
+from tests.integration.cli.test_run_server import serving as started
 from tests.integration.server.serving import KEY, TestHouse, eventually, make_settings, serving
 from tests.integration.server.talking import Talk, b64, question
 

@@ -18,16 +18,16 @@ from kuaimei.dialogue.events import SpeechDropped, SpeechStarted
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.tts.openai import OpenAISynthesizer
 from kuaimei.errors import EngineError
-from kuaimei.rendering.announcements import Ready
-from kuaimei.rendering.residency import Residency
-from kuaimei.rendering.tier import HqTier
+from kuaimei.rendering.broadcast import Ready
+from kuaimei.rendering.hq_tier import HqTier
+from kuaimei.rendering.model_cache import Residency
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store
 from kuaimei.store.rows import Boundary, Rendering
 from kuaimei.text.lexicon import load_lexicon
-from kuaimei.text.reading import read_aloud
+from kuaimei.text.normalization import read_aloud
 from kuaimei.workers.engines import CARDS
-from kuaimei.workers.references import References
+from kuaimei.workers.reference_store import References
 from tests.fakes import FakeSynthesizer
 from tests.features.real_house import RealHouse
 from tests.features.world import World

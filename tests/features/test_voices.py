@@ -16,12 +16,12 @@ from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import from_float, to_float
 from kuaimei.dialogue.events import SpeechStarted
 from kuaimei.errors import NotFound
+from kuaimei.runtime import making_learnable
 from kuaimei.settings import Settings
 from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.training import job
 from kuaimei.voices.types import Voice
-from kuaimei.wiring import making_learnable
 from tests.features.real_house import RealHouse
 from tests.features.world import Http, World
 from tests.integration.enrolment.test_real import MORE, TEXT, at_home

@@ -15,10 +15,10 @@ from kuaimei.engines.protocols import LanguageModel
 from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.models.source import Source
+from kuaimei.runtime import House
 from kuaimei.server.static_page import Page
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
-from kuaimei.wiring import House
 from tests.fakes import FakeLanguageModel
 from tests.features.notes import Notes
 from tests.integration.server.serving import Served, TestHouse, make_settings, quick_engines, serving

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from kuaimei import wiring
+from kuaimei import runtime
 from kuaimei.engines.types import LLMReq
 from kuaimei.errors import EngineError
 from kuaimei.models.source import Role, Source
@@ -54,10 +54,10 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return open_it
 
     for name in OPENERS:
-        monkeypatch.setattr(wiring, f"open_{name}", opener(name))
-    monkeypatch.setattr(wiring, "sources", lambda _: {role: Source(role, role, role) for role in ROLES})
-    monkeypatch.setattr(wiring, "_second", lambda _: None)
-    monkeypatch.setattr(wiring, "import_libraries", lambda _: told.append("libraries imported"))
+        monkeypatch.setattr(runtime, f"open_{name}", opener(name))
+    monkeypatch.setattr(runtime, "sources", lambda _: {role: Source(role, role, role) for role in ROLES})
+    monkeypatch.setattr(runtime, "_second", lambda _: None)
+    monkeypatch.setattr(runtime, "import_libraries", lambda _: told.append("libraries imported"))
     return told
 
 
@@ -65,10 +65,10 @@ async def test_no_engine_is_opened_before_the_database_is_up(
     told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imported = threading.Event()
-    monkeypatch.setattr(wiring, "import_libraries", lambda _: imported.set())
+    monkeypatch.setattr(runtime, "import_libraries", lambda _: imported.set())
     database = SlowDatabase()
     settings = Settings(store=StoreSettings(keep=False))
-    opening = asyncio.ensure_future(_enter(wiring.open_house(settings, database=database)))
+    opening = asyncio.ensure_future(_enter(runtime.open_house(settings, database=database)))
     await database.asked.wait()
     assert await asyncio.to_thread(imported.wait, 60)  # which is what the time is used for
     assert not told
@@ -80,7 +80,7 @@ async def test_no_engine_is_opened_before_the_database_is_up(
 
 async def test_it_is_told_when_only_engines_are_left_to_close(told: list[str]) -> None:
     settings = Settings(store=StoreSettings(keep=False))
-    opening = wiring.open_house(settings, when_kept=lambda: told.append("all is kept"))
+    opening = runtime.open_house(settings, when_kept=lambda: told.append("all is kept"))
     async with opening:
         told.append("open")
     at = told.index("all is kept")
@@ -91,7 +91,7 @@ async def test_it_is_told_when_only_engines_are_left_to_close(told: list[str]) -
 async def test_after_a_failure_all_is_closed_in_order(told: list[str]) -> None:
     settings = Settings(store=StoreSettings(keep=False))
     with pytest.raises(EngineError):
-        async with wiring.open_house(settings, when_kept=lambda: told.append("all is kept")):
+        async with runtime.open_house(settings, when_kept=lambda: told.append("all is kept")):
             raise EngineError("broken")
     assert "all is kept" not in told
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
-from kuaimei.analysis.findings import in_short, judged, without
 from kuaimei.analysis.head import Head
-from kuaimei.analysis.steps import Calm, PatientDetector, PatientMeter, Steps, background_thread, timed
+from kuaimei.analysis.preemptible import Calm, PatientDetector, PatientMeter, Steps, background_thread, timed
+from kuaimei.analysis.results import in_short, judged, without
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.prosody import EXTRACTOR
 from kuaimei.engines.prosody.extraction import measure

@@ -10,14 +10,14 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from kuaimei.analysis.findings import judged
-from kuaimei.analysis.heads import load_head
-from kuaimei.analysis.steps import PatientMeter, timed
+from kuaimei.analysis.head_store import load_head
+from kuaimei.analysis.preemptible import PatientMeter, timed
+from kuaimei.analysis.results import judged
 from kuaimei.analysis.types import SCORES
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.cli import console
-from kuaimei.cli.reanalysing import reanalyse
+from kuaimei.cli.reanalyse import reanalyse
 from kuaimei.engines.asr import open_recognizer
 from kuaimei.engines.prosody import EXTRACTOR, open_meter
 from kuaimei.engines.prosody.extraction import measure
@@ -26,10 +26,10 @@ from kuaimei.engines.types import Language, Priority, STTReq, Ticket
 from kuaimei.engines.vad import open_vad
 from kuaimei.engines.vad.segments import pieces_of
 from kuaimei.errors import AudioError, SettingsError
+from kuaimei.runtime import open_one
 from kuaimei.server.views.analysis import reason_in_words
 from kuaimei.settings import AnalysisSettings, Settings
-from kuaimei.text.joining import join_pieces
-from kuaimei.wiring import open_one
+from kuaimei.text.join import join_pieces
 
 __all__ = ["analyse"]
 

@@ -10,7 +10,7 @@ import typer
 
 from kuaimei.cli import console
 from kuaimei.cli.models import pull_named
-from kuaimei.cli.stepping import steps
+from kuaimei.cli.progress import steps
 from kuaimei.errors import EngineError, KuaimeiError, SettingsError
 from kuaimei.evaluation.references import find_references
 from kuaimei.evaluation.report import COLUMNS, Finding, Tier, in_a_line, table_row

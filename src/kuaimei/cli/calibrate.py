@@ -9,12 +9,12 @@ import typer
 from kuaimei.analysis.calibration import ENOUGH, Calibration, load_sklearn
 from kuaimei.analysis.calibration import calibrate as fit
 from kuaimei.analysis.head import Head, shipped_head
-from kuaimei.analysis.heads import keep_head, kept_heads, load_head, new_version, undo_head
+from kuaimei.analysis.head_store import keep_head, kept_heads, load_head, new_version, undo_head
 from kuaimei.analysis.labels import read_labels
 from kuaimei.analysis.reliability import shipped_figures
 from kuaimei.analysis.types import SCORES, Score
 from kuaimei.cli import console
-from kuaimei.cli.labelled import gather
+from kuaimei.cli.label_data import gather
 from kuaimei.errors import SettingsError
 from kuaimei.settings import Settings
 

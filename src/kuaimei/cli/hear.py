@@ -13,8 +13,8 @@ from kuaimei.cli import console
 from kuaimei.engines.asr import open_recognizer
 from kuaimei.engines.types import Priority, STTReq, Ticket, as_language
 from kuaimei.errors import SettingsError
+from kuaimei.runtime import open_one
 from kuaimei.settings import Settings
-from kuaimei.wiring import open_one
 
 __all__ = ["hear"]
 

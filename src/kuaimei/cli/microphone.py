@@ -20,9 +20,9 @@ from kuaimei.dialogue.events import (
     TurnTimed,
 )
 from kuaimei.errors import AudioError
+from kuaimei.runtime import open_house
 from kuaimei.settings import Settings
 from kuaimei.store.ids import new_id
-from kuaimei.wiring import open_house
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from kuaimei.cli import console
-from kuaimei.cli.pulling import LineProgress, bars
+from kuaimei.cli.pull_progress import LineProgress, bars
 from kuaimei.errors import WeightsError
 from kuaimei.models.catalog import Entry, load_catalog, source_order
-from kuaimei.models.failures import mb
-from kuaimei.models.origins import Origins
+from kuaimei.models.download_sources import Origins
+from kuaimei.models.errors import mb
+from kuaimei.models.model_store import Shelf
 from kuaimei.models.pull import Puller
 from kuaimei.models.resolve import plan
-from kuaimei.models.shelf import Shelf
 from kuaimei.settings import Settings
 
 __all__ = ["app", "pull_missing", "pull_named"]

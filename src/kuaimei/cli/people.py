@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from kuaimei.cli import console
-from kuaimei.cli.belongings import export, forget_person
-from kuaimei.cli.registry import find_person, told, with_store
+from kuaimei.cli.people_store import find_person, told, with_store
+from kuaimei.cli.personal_data import export, forget_person
 from kuaimei.errors import Conflict
 from kuaimei.people.keys import digest, new_key, prefix_of
 from kuaimei.people.names import check_name

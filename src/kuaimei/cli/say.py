@@ -15,8 +15,8 @@ from kuaimei.cli import console
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import AudioError
+from kuaimei.runtime import open_one
 from kuaimei.settings import Settings
-from kuaimei.wiring import open_one
 
 __all__ = ["say"]
 

@@ -11,7 +11,7 @@ import typer
 
 from kuaimei import __version__
 from kuaimei.cli import console
-from kuaimei.cli.start_watch import StartWatch
+from kuaimei.cli.startup_watchdog import StartWatch
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.store.postgres.startup import DatabaseStart, starting_database
 from kuaimei.system.folders import remove_own_folders
@@ -57,7 +57,7 @@ def serve(
         console.note(f"快美 kuaimei {__version__}: loading … ({limit})")
         with StartWatch(timeout_s, console.note, partial(_leave_nothing, database)) as watch:
             # Not before: importing it takes as long as the database takes to come up.
-            from kuaimei.cli.serving import run
+            from kuaimei.cli.run_server import run
 
             asyncio.run(run(settings, database, watch))
 

@@ -11,13 +11,13 @@ from kuaimei.cli import console
 from kuaimei.cli.models import pull_missing, pull_named
 from kuaimei.engines.speaker import JUDGE, LOSSES
 from kuaimei.errors import WeightsError
-from kuaimei.models.failures import mb
+from kuaimei.models.errors import mb
+from kuaimei.runtime import sources
 from kuaimei.settings import Settings
 from kuaimei.voices.training.asr_loss import LISTENER
 from kuaimei.voices.training.environment.install import bring_packages, make_environment
 from kuaimei.voices.training.environment.paths import interpreter
 from kuaimei.voices.training.environment.requirements import build_for
-from kuaimei.wiring import sources
 
 __all__ = ["prepare", "setup"]
 

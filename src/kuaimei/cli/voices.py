@@ -12,6 +12,7 @@ import typer
 from kuaimei.audio.encode import CONTENT_TYPES, encode
 from kuaimei.cli import console
 from kuaimei.errors import AudioError, Conflict, NotFound
+from kuaimei.runtime import open_voices
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
 from kuaimei.voices.enrolment.consent import STATEMENTS
@@ -21,7 +22,6 @@ from kuaimei.voices.state import LEARNING, to_voice
 from kuaimei.voices.training.prompts import JUDGED
 from kuaimei.voices.training.similarity import spoken
 from kuaimei.voices.types import Check, Consent, Voice
-from kuaimei.wiring import open_voices
 
 __all__ = ["app"]
 

@@ -18,7 +18,7 @@ from kuaimei.system.folders import private_folder
 from kuaimei.system.memory import map_large_blocks
 from kuaimei.workers.app import create_worker
 from kuaimei.workers.engines import CARDS, card
-from kuaimei.workers.references import References
+from kuaimei.workers.reference_store import References
 from kuaimei.workers.types import Card, Options
 from kuaimei.workers.worker import Worker
 

@@ -11,7 +11,7 @@ from kuaimei.dialogue.task_set import Tasks
 from kuaimei.engines.protocols import Captioner, CaptionStream
 from kuaimei.settings import DialogueSettings
 from kuaimei.system.failures import trace_of
-from kuaimei.text.joining import join_pieces
+from kuaimei.text.join import join_pieces
 
 __all__ = ["Captions"]
 

@@ -14,7 +14,7 @@ from kuaimei.engines.protocols import Recognizer
 from kuaimei.engines.types import Claim, Language, Priority, STTChunk, STTReq, Ticket, Wait
 from kuaimei.errors import EngineUnavailable
 from kuaimei.settings import DialogueSettings
-from kuaimei.text.joining import join_pieces
+from kuaimei.text.join import join_pieces
 
 __all__ = ["Transcript", "Utterance"]
 

@@ -7,7 +7,7 @@ from kuaimei.audio.resample import resample
 from kuaimei.engines.protocols import Recognizer
 from kuaimei.engines.types import Language, Priority, STTReq, Ticket
 from kuaimei.evaluation.synthesize import Spoken
-from kuaimei.text.errors import error_rate, units
+from kuaimei.text.error_rate import error_rate, units
 
 __all__ = ["count_units", "heard", "misheard"]
 

@@ -20,8 +20,8 @@ from kuaimei.errors import StoreError
 from kuaimei.http.errors import error_body
 from kuaimei.http.origins import is_address, is_proxied, name_of, origin_of, place_of
 from kuaimei.http.refusals import Reason, Refusals
-from kuaimei.people.callers import Caller
-from kuaimei.people.entrance import Entrance
+from kuaimei.people.authentication import Entrance
+from kuaimei.people.caller import Caller
 from kuaimei.people.keys import is_key
 from kuaimei.people.names import NameRefused
 from kuaimei.settings import ServerSettings
@@ -60,7 +60,7 @@ class _Refusal:
 class Guard:
     """Refuses whoever may not come in; ASGI middleware for HTTP and WebSocket alike.
 
-    Sets ``scope["state"]`` of whoever is let through: ``caller`` (`kuaimei.people.callers.Caller`) and
+    Sets ``scope["state"]`` of whoever is let through: ``caller`` (`kuaimei.people.caller.Caller`) and
     ``owner``, the id of that person; on the few paths that are open to all these are None and empty for
     whoever shows no key.
 

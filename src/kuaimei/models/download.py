@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import httpx
 
-from kuaimei.models.failures import Missing, Stopped, Unreachable, WrongHash, full_disk
+from kuaimei.models.errors import Missing, Stopped, Unreachable, WrongHash, full_disk
 
 __all__ = ["Remote", "download", "file_sha256", "fsync_folder"]
 
@@ -67,7 +67,7 @@ def download(
         pause: Waits the given seconds between attempts.
 
     Raises:
-        Unreachable, Missing, WrongHash, DiskFull, Stopped: See `kuaimei.models.failures`.
+        Unreachable, Missing, WrongHash, DiskFull, Stopped: See `kuaimei.models.errors`.
     """
     if into.is_file() and into.stat().st_size == remote.size and remote.is_right(file_sha256(into)):
         advance(remote.size)

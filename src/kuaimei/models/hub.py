@@ -8,7 +8,7 @@ import httpx
 
 from kuaimei.models.catalog import Piece, WeightFile
 from kuaimei.models.download import Remote
-from kuaimei.models.failures import Missing, Unreachable
+from kuaimei.models.errors import Missing, Unreachable
 
 __all__ = ["Hub"]
 

@@ -14,7 +14,7 @@ import httpx
 
 from kuaimei.models.catalog import Archive
 from kuaimei.models.download import Remote
-from kuaimei.models.failures import Missing, Unreachable
+from kuaimei.models.errors import Missing, Unreachable
 from kuaimei.system.processes import bare_environment
 
 __all__ = ["NpmRegistry", "registry_of_lock_file"]

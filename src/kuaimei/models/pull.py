@@ -11,10 +11,13 @@ from threading import Event, Lock
 from typing import TypeVar
 
 from kuaimei.errors import WeightsError
-from kuaimei.models.assembly import Assembly
+from kuaimei.models.archives import take_out
 from kuaimei.models.catalog import Catalog, Entry, Piece, Place, Way, WeightFile
+from kuaimei.models.convert.speaker_onnx import convert_speaker
+from kuaimei.models.convert.whisper_onnx import convert_whisper
 from kuaimei.models.download import Remote, download, file_sha256
-from kuaimei.models.failures import (
+from kuaimei.models.download_sources import Origins
+from kuaimei.models.errors import (
     DiskFull,
     Missing,
     Stopped,
@@ -24,12 +27,9 @@ from kuaimei.models.failures import (
     ensure_room,
     worst,
 )
-from kuaimei.models.origins import Origins
-from kuaimei.models.packages import take_out
+from kuaimei.models.model_store import Shelf, way_digest
+from kuaimei.models.multipart import Assembly
 from kuaimei.models.progress import Progress, Silent
-from kuaimei.models.shelf import Shelf, way_digest
-from kuaimei.models.speaker import convert_speaker
-from kuaimei.models.whisper import convert_whisper
 
 __all__ = ["Puller"]
 

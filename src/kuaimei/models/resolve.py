@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from kuaimei.errors import WeightsError
 from kuaimei.models.catalog import Entry, load_catalog
-from kuaimei.models.shelf import Shelf
+from kuaimei.models.model_store import Shelf
 from kuaimei.models.source import Role, Source, without_secrets
 
 if TYPE_CHECKING:

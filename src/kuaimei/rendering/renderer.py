@@ -18,9 +18,9 @@ from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineUnavailable, KuaimeiError, QueueFull, StoreError
-from kuaimei.rendering.announcements import Announcements, Ready
-from kuaimei.rendering.residency import Residency
-from kuaimei.rendering.sentences import Sentence, Spoken, boundaries, clause_starts, sentences
+from kuaimei.rendering.alignment import Sentence, Spoken, boundaries, clause_starts, sentences
+from kuaimei.rendering.broadcast import Announcements, Ready
+from kuaimei.rendering.model_cache import Residency
 from kuaimei.store.renderings import Order
 from kuaimei.store.rows import Boundary, Rendering
 from kuaimei.system.failures import kind_of, trace_of

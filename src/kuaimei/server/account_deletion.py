@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from kuaimei.errors import StoreError
-from kuaimei.people.forgetting import Forgotten, forget, forget_marked
+from kuaimei.people.erasure import Forgotten, forget, forget_marked
 from kuaimei.server.services import House
 
 __all__ = ["Leaving"]

@@ -12,7 +12,7 @@ from kuaimei.http.refusals import Refusals
 from kuaimei.http.security import Guard
 from kuaimei.http.security_headers import SafeHeaders
 from kuaimei.http.url_check import PlainAddress
-from kuaimei.people.entrance import Entrance
+from kuaimei.people.authentication import Entrance
 from kuaimei.server import static_page as pages
 from kuaimei.server.account_deletion import Leaving
 from kuaimei.server.admission import Admission

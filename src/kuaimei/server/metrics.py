@@ -11,7 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from kuaimei.analysis.room import AnalysisRoom
+from kuaimei.analysis.service import AnalysisRoom
 from kuaimei.analysis.types import Reason
 from kuaimei.dialogue.events import (
     ClauseReady,
@@ -27,7 +27,7 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.engines.scheduling import Lane
 from kuaimei.http.refusals import Refusals
-from kuaimei.rendering.tier import HqTier
+from kuaimei.rendering.hq_tier import HqTier
 from kuaimei.store.rows import Statistics
 from kuaimei.system.supervision import Supervisor
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from kuaimei.people.entrance import KeyRegister, PeopleRegister
+from kuaimei.people.authentication import KeyRegister, PeopleRegister
 from kuaimei.store.keys import Key
 from kuaimei.store.people import Forgetting, Person
 from kuaimei.store.voices import VoiceRow

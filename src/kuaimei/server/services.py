@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
-from kuaimei.analysis.room import AnalysisRoom
+from kuaimei.analysis.service import AnalysisRoom
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Observer
@@ -13,7 +13,7 @@ from kuaimei.dialogue.reply_options import Manner
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Message
 from kuaimei.models.source import Source
-from kuaimei.rendering.tier import HqTier
+from kuaimei.rendering.hq_tier import HqTier
 from kuaimei.server.owners import ClonedVoices, Keys, People
 from kuaimei.settings import Settings
 from kuaimei.store import ratings

@@ -15,7 +15,7 @@ from kuaimei.http.errors import error_body
 from kuaimei.http.refusals import Refusals
 from kuaimei.http.security import Guard
 from kuaimei.http.security_headers import SafeHeaders
-from kuaimei.people.entrance import Entrance
+from kuaimei.people.authentication import Entrance
 from kuaimei.server.gc_freeze import freeze_heap
 from kuaimei.server.static_page import Page
 from kuaimei.settings import Settings

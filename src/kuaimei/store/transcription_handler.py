@@ -8,7 +8,7 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.protocols import Recognizer
 from kuaimei.engines.types import Language, Priority, STTReq, Ticket
 from kuaimei.store.rows import Utterance
-from kuaimei.text.joining import join_pieces
+from kuaimei.text.join import join_pieces
 
 __all__ = ["Transcriber", "Transcript", "transcribe_with"]
 

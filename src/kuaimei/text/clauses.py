@@ -7,8 +7,8 @@ sound well. Whatever is cut, the clauses together are exactly the text that was 
 from dataclasses import dataclass
 from typing import Final
 
-from kuaimei.text.atoms import Atom, Kind, scan
-from kuaimei.text.words import boundaries, warm
+from kuaimei.text.segments import Atom, Kind, scan
+from kuaimei.text.word_boundaries import boundaries, warm
 
 __all__ = ["FIRST", "FOLLOWING", "ClauseCutter", "ClauseSizes", "cut", "speech_length", "warm"]
 

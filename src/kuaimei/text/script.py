@@ -8,7 +8,7 @@ from typing import Final
 
 import opencc
 
-from kuaimei.text.phrasebook import Phrasebook, phrasebook
+from kuaimei.text.opencc_phrases import Phrasebook, phrasebook
 
 __all__ = ["TraditionalStream", "simplified_characters", "to_simplified", "to_traditional", "warm"]
 

@@ -3,8 +3,8 @@
 import re
 from typing import Final, Literal
 
-from kuaimei.text.reading import read_aloud
-from kuaimei.text.signs import is_han
+from kuaimei.text.characters import is_han
+from kuaimei.text.normalization import read_aloud
 
 __all__ = ["count_syllables", "word_syllables"]
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from kuaimei.engines.speaker.features import slaney_filters
 from kuaimei.errors import WeightsError
-from kuaimei.models.ct2file import read_ct2
+from kuaimei.models.ctranslate2_reader import read_ct2
 
 __all__ = ["Listener", "Listening", "load_listener"]
 

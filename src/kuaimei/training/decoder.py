@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kuaimei.models.difference import Difference
+from kuaimei.models.weight_delta import Difference
 from kuaimei.training.asr_loss import Listening
 from kuaimei.training.kokoro import FRAME, RATE, Kokoro, Prosody, Text
 from kuaimei.training.lora import LowRank

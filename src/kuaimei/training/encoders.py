@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from kuaimei.engines.speaker.features import FLOOR, kaldi_filters, povey_window, slaney_filters
 from kuaimei.errors import WeightsError
-from kuaimei.models.onnxfile import read_onnx
+from kuaimei.models.onnx_reader import read_onnx
 
 __all__ = ["CamPlus", "Ge2e", "load_campplus", "load_ge2e"]
 

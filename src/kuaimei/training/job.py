@@ -18,7 +18,7 @@ Step = Literal["style", "decoder"]
 STYLE_FILE: Final = "style.out.npy"
 """The style learned, shape ``(256,)`` float32."""
 DECODER_FILE: Final = "decoder.npz"
-"""The difference of the decoder to the stock weights (`kuaimei.models.difference`)."""
+"""The difference of the decoder to the stock weights (`kuaimei.models.weight_delta`)."""
 _LONGEST: Final = 508
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from kuaimei.models.difference import Change, Difference
+from kuaimei.models.weight_delta import Change, Difference
 
 __all__ = ["LowRank"]
 

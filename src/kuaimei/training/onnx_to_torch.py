@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.errors import WeightsError
-from kuaimei.models.onnxfile import Node, OnnxFile, read_onnx
+from kuaimei.models.onnx_reader import Node, OnnxFile, read_onnx
 
 __all__ = ["KokoroWeights", "read_kokoro"]
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from kuaimei.errors import AudioError, SettingsError, WeightsError
-from kuaimei.models.difference import save_difference
+from kuaimei.models.weight_delta import save_difference
 from kuaimei.training.asr_loss import Listening, load_listener
 from kuaimei.training.checkpoint import replace_file
 from kuaimei.training.decoder import DecoderLearner

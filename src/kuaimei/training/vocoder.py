@@ -54,7 +54,7 @@ class Vocoder:
 
     @contextmanager
     def changed(self, changes: Mapping[str, Factors]) -> Iterator[None]:
-        """Compute with ``left @ right`` added to these weights (see `kuaimei.models.difference`).
+        """Compute with ``left @ right`` added to these weights (see `kuaimei.models.weight_delta`).
 
         The sum is never made: what a thin change adds is computed beside what the frozen weight gives, so
         that no gradient is as large as a weight. Where there is no bfloat16 that more than halves the time.

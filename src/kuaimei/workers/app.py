@@ -23,7 +23,7 @@ from kuaimei.http.security_headers import SafeHeaders
 from kuaimei.http.url_check import PlainAddress
 from kuaimei.settings import ServerSettings, is_loopback
 from kuaimei.text.wellformed import WellFormedText
-from kuaimei.workers.references import References
+from kuaimei.workers.reference_store import References
 from kuaimei.workers.types import Mode, Reference, Speech
 from kuaimei.workers.worker import Worker
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from kuaimei.errors import KuaimeiError
-from kuaimei.rendering.residency import Residency
+from kuaimei.rendering.model_cache import Residency
 from kuaimei.workers.types import Card, Mode, Options, Speaker
 
 __all__ = ["State", "Worker"]

@@ -9,7 +9,7 @@ import soundfile  # type: ignore[import-untyped]
 from kuaimei.analysis.head import FEATURES
 from kuaimei.analysis.labels import read_labels
 from kuaimei.audio.pcm import ASR_RATE, Pcm
-from kuaimei.cli.labelled import gather
+from kuaimei.cli.label_data import gather
 from kuaimei.errors import SettingsError
 from kuaimei.evaluation.runs import analysis
 from kuaimei.evaluation.runs.analysis import Plan, examine

@@ -14,8 +14,8 @@ from kuaimei.evaluation.analysis_reliability import Clip, follow
 from kuaimei.evaluation.runs.analysis import Ear
 from kuaimei.evaluation.speech_transforms import SERIES, STEPS
 from kuaimei.evaluation.synthetic_speech import in_a_room
+from kuaimei.runtime import open_one
 from kuaimei.settings import Settings
-from kuaimei.wiring import open_one
 
 pytestmark = pytest.mark.models
 

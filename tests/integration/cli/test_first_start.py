@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.cli.test_serving import serving
+from tests.integration.cli.test_run_server import serving
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]
 

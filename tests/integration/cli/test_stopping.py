@@ -15,7 +15,7 @@ import websockets
 
 from kuaimei.store.postgres.postmaster import find_postmaster
 from kuaimei.system.privacy import open_to_others
-from tests.integration.cli.test_serving import serving
+from tests.integration.cli.test_run_server import serving
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]
 

@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from kuaimei.audio.decode import decode
+from kuaimei.runtime import open_house
 from kuaimei.settings import RenderingSettings, ServerSettings, Settings, StoreSettings
-from kuaimei.wiring import open_house
 from tests.integration.docs.blocks import blocks, run
 from tests.integration.server.serving import KEY, Served, TestHouse, serving
 

@@ -16,8 +16,8 @@ from kuaimei.audio.pcm import ASR_RATE, to_float
 from kuaimei.engines.onnx_sessions import open_session
 from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices
 from kuaimei.engines.tts.kokoro.g2p import load_phonemes
-from kuaimei.models.difference import load_difference
-from kuaimei.models.onnxfile import read_onnx
+from kuaimei.models.onnx_reader import read_onnx
+from kuaimei.models.weight_delta import load_difference
 from kuaimei.settings import Settings
 from kuaimei.voices.training.asr_loss import LISTENER, listener
 from tests.integration.conftest import Spoken

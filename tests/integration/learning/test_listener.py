@@ -13,7 +13,7 @@ from kuaimei.audio.resample import resample
 from kuaimei.engines.asr.whisper import WRITTEN_SO
 from kuaimei.engines.asr.whisper_decoder import load_whisper
 from kuaimei.settings import Settings
-from kuaimei.text.errors import units
+from kuaimei.text.error_rate import units
 from kuaimei.voices.training.asr_loss import LISTENER, listener
 from tests.integration.learning.torch_program import need_torch, run_with_torch
 

@@ -4,8 +4,8 @@ import ctranslate2  # type: ignore[import-untyped]
 import pytest
 
 from kuaimei.models.catalog import load_catalog
+from kuaimei.models.model_store import Shelf
 from kuaimei.models.resolve import plan, resolve, roles
-from kuaimei.models.shelf import Shelf
 from kuaimei.settings import Settings
 
 pytestmark = pytest.mark.models

@@ -12,7 +12,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 
 from kuaimei.errors import StoreError
-from kuaimei.people.forgetting import forget, forget_marked
+from kuaimei.people.erasure import forget, forget_marked
 from kuaimei.server.rest import me as rest
 from kuaimei.settings import Settings
 from tests.integration.people.two import SECRET, Two, two

@@ -9,8 +9,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from kuaimei.errors import StoreError
-from kuaimei.people import entrance as entrances
-from kuaimei.people.entrance import Entrance
+from kuaimei.people import authentication as entrances
+from kuaimei.people.authentication import Entrance
 from kuaimei.people.keys import digest
 from kuaimei.people.machine_key import ensure_machine_key, replace_machine_key
 from kuaimei.settings import Settings

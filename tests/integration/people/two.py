@@ -10,12 +10,12 @@ import httpx
 from kuaimei.dialogue.events import UserText
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.scheduling import Lane
-from kuaimei.people.entrance import Entrance
+from kuaimei.people.authentication import Entrance
 from kuaimei.people.keys import digest, new_key, prefix_of
+from kuaimei.runtime import House
 from kuaimei.settings import Settings
 from kuaimei.store import Recorder, Store
 from kuaimei.store.people import Person, Role
-from kuaimei.wiring import House
 from tests.integration.server.calling import calling_engines
 from tests.integration.server.serving import Served, TestHouse, eventually, serving
 from tests.integration.store.talking import now, sound, take_turn

@@ -15,7 +15,7 @@ from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.tts.kokoro.hq import open_hq
 from kuaimei.engines.types import STTReq, TTSReq
 from kuaimei.models.source import Source
-from kuaimei.rendering.residency import Opener, Residency
+from kuaimei.rendering.model_cache import Opener, Residency
 from kuaimei.settings import EngineSettings, Settings
 
 TEXT = "今天的天氣非常好，我們一起去公園散步。"

@@ -12,8 +12,8 @@ import httpx
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
+from kuaimei.runtime import open_house
 from kuaimei.settings import EngineSettings, ServerSettings, Settings
-from kuaimei.wiring import open_house
 from tests.fakes import FakeLanguageModel
 from tests.integration.server.serving import TestHouse, quick_engines, serving
 from tests.integration.server.talking import Talk, audio_of, talking

@@ -16,10 +16,10 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts.kokoro.assets import load_voices
 from kuaimei.errors import NotFound
 from kuaimei.models.source import Source
-from kuaimei.rendering.announcements import Announcements, Ready
-from kuaimei.rendering.choosing import HqEngines
+from kuaimei.rendering.broadcast import Announcements, Ready
+from kuaimei.rendering.engine_selection import HqEngines
+from kuaimei.rendering.model_cache import Residency
 from kuaimei.rendering.renderer import Counts, Renderer
-from kuaimei.rendering.residency import Residency
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store.renderings import Order
 from kuaimei.store.rows import Boundary, Rendering

@@ -13,7 +13,7 @@ from typing import Any
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 
-from kuaimei.analysis.room import AnalysisRoom
+from kuaimei.analysis.service import AnalysisRoom
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Event, Observer
@@ -22,8 +22,8 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Message
 from kuaimei.errors import NotFound, StoreError
 from kuaimei.models.source import Source
-from kuaimei.people.entrance import Entrance
-from kuaimei.rendering.tier import HqTier
+from kuaimei.people.authentication import Entrance
+from kuaimei.rendering.hq_tier import HqTier
 from kuaimei.server import create_app, make_server
 from kuaimei.server.static_page import Page
 from kuaimei.settings import DialogueSettings, ServerSettings, Settings

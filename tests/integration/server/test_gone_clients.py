@@ -19,7 +19,7 @@ from kuaimei.http.connection_limits import connection_registry
 from kuaimei.http.uvicorn_http import HttpConfig
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.workers.app import create_worker
-from kuaimei.workers.references import References
+from kuaimei.workers.reference_store import References
 from kuaimei.workers.types import Card, Licence, Options, Speech
 from kuaimei.workers.worker import Worker
 from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said

@@ -18,7 +18,7 @@ from kuaimei.server.realtime.protocol import CLIENT_EVENTS
 from kuaimei.settings import Settings
 from kuaimei.text.wellformed import is_well_formed
 from kuaimei.workers.app import create_worker
-from kuaimei.workers.references import References
+from kuaimei.workers.reference_store import References
 from kuaimei.workers.types import Options
 from kuaimei.workers.worker import Worker
 from tests.fakes import FakeLanguageModel

@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from kuaimei.http.refusals import Refusals
-from kuaimei.people.entrance import Entrance
+from kuaimei.people.authentication import Entrance
 from kuaimei.people.keys import new_key
 from kuaimei.server import Doorway, create_app, make_server
 from kuaimei.server import static_page as pages

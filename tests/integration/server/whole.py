@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from kuaimei.analysis.head import FEATURES
-from kuaimei.analysis.room import open_analysis
+from kuaimei.analysis.service import open_analysis
 from kuaimei.analysis.types import SCORES
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.idle_monitor import Quiet
@@ -23,7 +23,8 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.http.connection_limits import ConnectionRegistry
 from kuaimei.http.uvicorn_http import HttpConfig
 from kuaimei.models.source import Source
-from kuaimei.people.entrance import Entrance
+from kuaimei.people.authentication import Entrance
+from kuaimei.runtime import House
 from kuaimei.server import create_app, make_server
 from kuaimei.server.gc_freeze import freeze_heap
 from kuaimei.settings import Settings
@@ -34,7 +35,6 @@ from kuaimei.voices.context import speaker_encoder
 from kuaimei.voices.enrolment.pipeline import Examiner
 from kuaimei.voices.library import open_library
 from kuaimei.voices.training.environment.background_install import LearningEnvironment
-from kuaimei.wiring import House
 from tests.fakes import FakeRecognizer
 from tests.heartbeat import Heartbeat, heartbeat
 from tests.integration.server.serving import eventually, quick_engines

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kuaimei.analysis.room import AnalysisRoom, open_analysis
+from kuaimei.analysis.service import AnalysisRoom, open_analysis
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.dialogue.events import SpeechDropped, SpeechHeard, SpeechStarted, UserText
 from kuaimei.dialogue.idle_monitor import Quiet

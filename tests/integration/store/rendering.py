@@ -13,9 +13,9 @@ from pathlib import Path
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.types import TTSReq
-from kuaimei.rendering.announcements import Announcements
+from kuaimei.rendering.broadcast import Announcements
+from kuaimei.rendering.model_cache import Residency
 from kuaimei.rendering.renderer import Counts, HqEngine, Renderer
-from kuaimei.rendering.residency import Residency
 from kuaimei.settings import Settings, StoreSettings
 from kuaimei.store import Store, Transcript, open_store
 from kuaimei.store.renderings import HQ_JOB

@@ -18,9 +18,9 @@ from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Event
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.errors import EngineError
-from kuaimei.rendering.announcements import Announcements
+from kuaimei.rendering.broadcast import Announcements
+from kuaimei.rendering.model_cache import Residency
 from kuaimei.rendering.renderer import Counts, HqEngine, Renderer
-from kuaimei.rendering.residency import Residency
 from kuaimei.settings import AnalysisSettings, DialogueSettings, RenderingSettings, Settings
 from kuaimei.store import Store, Transcript, Utterance, open_store
 from kuaimei.store.analyses import ANALYSE_JOB

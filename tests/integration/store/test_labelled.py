@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kuaimei.analysis.labels import read_labels
-from kuaimei.cli.labelled import gather
+from kuaimei.cli.label_data import gather
 from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.store import open_store
 from tests.integration.store.analysing import SAID, analysing, voice

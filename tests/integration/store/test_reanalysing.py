@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import func, select
 
-from kuaimei.cli import reanalysing
+from kuaimei.cli import reanalyse
 from kuaimei.engines.registry import Workshop
 from kuaimei.engines.vad import open_vad
 from kuaimei.settings import AnalysisSettings, Settings
@@ -24,7 +24,7 @@ def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
         return open_vad(Workshop(settings, Lane("cores", 1)), Source("vad", "webrtc", "webrtc"))
 
-    monkeypatch.setattr(reanalysing, "open_one", webrtc)
+    monkeypatch.setattr(reanalyse, "open_one", webrtc)
     return settings.model_copy(update={"analysis": AnalysisSettings()})
 
 
@@ -43,7 +43,7 @@ async def test_all_of_it_is_done_and_done_once(settings: Settings) -> None:
                 done = select(func.count()).select_from(table).where(table.c.state != "waiting")
                 return bool(await connection.scalar(done))
 
-        broken_off = asyncio.ensure_future(reanalysing.reanalyse(settings, again=False))
+        broken_off = asyncio.ensure_future(reanalyse.reanalyse(settings, again=False))
         await eventually(some)
         broken_off.cancel()
         await asyncio.gather(broken_off, return_exceptions=True)
@@ -51,10 +51,10 @@ async def test_all_of_it_is_done_and_done_once(settings: Settings) -> None:
             done = await connection.scalar(
                 select(func.count()).select_from(table).where(table.c.state != "waiting")
             )
-        told = await reanalysing.reanalyse(settings, again=False)
+        told = await reanalyse.reanalyse(settings, again=False)
         assert told["analysed"] + done == 9
         assert told["failed"] == 0
-        told = await reanalysing.reanalyse(settings, again=False)
+        told = await reanalyse.reanalyse(settings, again=False)
         assert told["analysed"] == 0
-        told = await reanalysing.reanalyse(settings, again=True)
+        told = await reanalyse.reanalyse(settings, again=True)
         assert told["analysed"] == told["scored"] + told["without scores"] == 9

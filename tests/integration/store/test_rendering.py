@@ -10,7 +10,7 @@ import pytest
 from kuaimei.dialogue.events import SpeechDropped, SpeechStarted
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.errors import EngineUnavailable
-from kuaimei.rendering.announcements import Announcements, Ready
+from kuaimei.rendering.broadcast import Announcements, Ready
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store
 from kuaimei.store.rows import Rendering

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from kuaimei.analysis.head import FEATURES
 from kuaimei.analysis.job import Scored
-from kuaimei.analysis.room import AnalysisRoom
+from kuaimei.analysis.service import AnalysisRoom
 from kuaimei.analysis.types import SCORES
 from kuaimei.dialogue.events import UserText
 from kuaimei.settings import AnalysisSettings, Settings

@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from kuaimei.analysis.heads import keep_head, load_head
+from kuaimei.analysis.head_store import keep_head, load_head
 from kuaimei.server.voice_previews import Samples
 from kuaimei.settings import Settings
 from kuaimei.system.folders import swept_folder

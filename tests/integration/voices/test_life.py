@@ -15,6 +15,7 @@ from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import from_float
 from kuaimei.dialogue.events import SpeechStarted, TurnEnded
 from kuaimei.errors import AudioError, Conflict, NotFound
+from kuaimei.runtime import making_learnable
 from kuaimei.settings import Settings
 from kuaimei.store.retention import Retention
 from kuaimei.system.supervision import Supervisor
@@ -26,7 +27,6 @@ from kuaimei.voices.training.environment import background_install
 from kuaimei.voices.training.environment.paths import places
 from kuaimei.voices.training.prompts import PRACTISED, clauses
 from kuaimei.voices.types import Voice
-from kuaimei.wiring import making_learnable
 from tests.integration.store.talking import sound, take_turn
 from tests.integration.voices.living import (
     CONSENT,

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from kuaimei.runtime import making_learnable
 from kuaimei.settings import Settings
 from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.training.environment import background_install
 from kuaimei.voices.training.environment.process import Making
-from kuaimei.wiring import making_learnable
 from tests.integration.server.serving import TestHouse, quick_engines, serving
 from tests.integration.server.talking import talking
 from tests.integration.voices.living import TEXT, Living, audio, living

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kuaimei.analysis.calibration import calibrate, load_sklearn
-from kuaimei.analysis.heads import keep_head, load_head
+from kuaimei.analysis.head_store import keep_head, load_head
 from kuaimei.analysis.reliability import load_pingouin
 from kuaimei.analysis.scoring import weigh
 from kuaimei.engines.prosody.types import Features

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import kuaimei.cli.calibrate as command
 from kuaimei.analysis.calibration import Sample
 from kuaimei.analysis.head import shipped_head
-from kuaimei.analysis.heads import kept_heads, load_head
+from kuaimei.analysis.head_store import kept_heads, load_head
 from kuaimei.analysis.labels import Label
 from kuaimei.errors import NotFound, SettingsError
 from kuaimei.settings import Settings

@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from kuaimei.http.refusals import Refusals
 from kuaimei.http.security import Guard, key_of
-from kuaimei.people.entrance import Entrance
+from kuaimei.people.authentication import Entrance
 from kuaimei.people.keys import new_key
 from kuaimei.settings import ServerSettings
 from tests.unit.server.guarding import ask, inside

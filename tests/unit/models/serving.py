@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 
 from kuaimei.models.catalog import Catalog
+from kuaimei.models.download_sources import Origins
 from kuaimei.models.hub import Hub
 from kuaimei.models.npm import NpmRegistry
-from kuaimei.models.origins import Origins
 from kuaimei.models.pypi import PipSettings, PythonIndex
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from kuaimei.models import download as module
 from kuaimei.models.download import Remote, download
-from kuaimei.models.failures import DiskFull, Missing, Stopped, Unreachable, WrongHash, ensure_room
+from kuaimei.models.errors import DiskFull, Missing, Stopped, Unreachable, WrongHash, ensure_room
 from tests.unit.models.serving import Site, sha256
 
 DATA = bytes(range(256)) * 40_000  # 10 MB

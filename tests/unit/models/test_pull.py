@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from kuaimei.errors import WeightsError
-from kuaimei.models.assembly import Assembly
 from kuaimei.models.catalog import Catalog
-from kuaimei.models.failures import Busy, DiskFull, Missing, Unreachable, WrongHash
+from kuaimei.models.errors import Busy, DiskFull, Missing, Unreachable, WrongHash
+from kuaimei.models.model_store import Shelf
+from kuaimei.models.multipart import Assembly
 from kuaimei.models.pull import Puller
-from kuaimei.models.shelf import Shelf
 from tests.unit.models.serving import Site, model, origins_at, sha256, weight_file
 
 A = os.urandom(300_000)
@@ -373,7 +373,7 @@ def test_two_pulls_into_one_folder_do_not_collide(shop: Shop) -> None:
     shop.hub_and_wheel()
     shop.shelf.root.mkdir(parents=True)
     hold = (
-        "import sys; from pathlib import Path; from kuaimei.models.shelf import Shelf\n"
+        "import sys; from pathlib import Path; from kuaimei.models.model_store import Shelf\n"
         "with Shelf(Path(sys.argv[1])).lock():\n print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -394,7 +394,7 @@ def test_two_pulls_into_one_folder_do_not_collide(shop: Shop) -> None:
 def test_the_npm_registry_is_learned_from_a_lock_file(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from kuaimei.models.origins import Origins
+    from kuaimei.models.download_sources import Origins
     from kuaimei.models.pypi import PipSettings, PythonIndex
 
     for name in ("NPM_CONFIG_REGISTRY", "npm_config_registry"):

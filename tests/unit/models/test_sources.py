@@ -8,7 +8,7 @@ import pytest
 
 from kuaimei.models import npm, pypi
 from kuaimei.models.catalog import Archive
-from kuaimei.models.failures import Missing, Unreachable
+from kuaimei.models.errors import Missing, Unreachable
 from kuaimei.models.hub import Hub
 from kuaimei.models.npm import NpmRegistry, registry_of_lock_file
 from kuaimei.models.pypi import PythonIndex, pip_settings

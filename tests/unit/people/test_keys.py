@@ -2,7 +2,7 @@
 
 import pytest
 
-from kuaimei.people import callers
+from kuaimei.people import caller
 from kuaimei.people.keys import digest, is_key, new_key, prefix_of
 from kuaimei.store import utterance_record
 
@@ -35,4 +35,4 @@ def test_other_text_keeps_its_case() -> None:
 
 def test_there_is_one_local_person() -> None:
     """Written down twice, because whoever asks for keys need not have a store."""
-    assert callers.LOCAL == utterance_record.LOCAL
+    assert caller.LOCAL == utterance_record.LOCAL

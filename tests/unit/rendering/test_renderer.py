@@ -15,9 +15,9 @@ from kuaimei.dialogue.events import SpeechDropped, SpeechStarted
 from kuaimei.dialogue.idle_monitor import Quiet
 from kuaimei.engines.types import Priority
 from kuaimei.errors import EngineError, EngineUnavailable, KuaimeiError, StoreError
-from kuaimei.rendering.announcements import Announcements, Ready
+from kuaimei.rendering.broadcast import Announcements, Ready
+from kuaimei.rendering.model_cache import Residency
 from kuaimei.rendering.renderer import Counts, HqEngine, Renderer
-from kuaimei.rendering.residency import Residency
 from kuaimei.store.renderings import Order
 from kuaimei.store.rows import Boundary, Rendering
 from tests.fakes import FakeSynthesizer

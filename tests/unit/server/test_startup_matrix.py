@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from kuaimei.http.security import Guard
-from kuaimei.people.entrance import Entrance
+from kuaimei.people.authentication import Entrance
 from kuaimei.people.machine_key import FILE
 from kuaimei.settings import ServerSettings, Settings
 from tests.unit.server.guarding import ask, inside

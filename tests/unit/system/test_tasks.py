@@ -13,8 +13,8 @@ ELSEWHERE = {
     ("dialogue/task_set.py", "start"): "its own callback logs it",
     ("engines/llm/generation.py", "__init__"): "its requests get the error",
     ("engines/tts/openai.py", "drop_voice"): "it logs its failure and ends; closing waits for it",
-    ("rendering/choosing.py", "changed"): "whoever needs what it finds awaits it",
-    ("rendering/residency.py", "_load"): "whoever waits for the model gets the error; closing waits for it",
+    ("rendering/engine_selection.py", "changed"): "whoever needs what it finds awaits it",
+    ("rendering/model_cache.py", "_load"): "whoever waits for the model gets the error; closing waits for it",
     ("server/readiness.py", "checks"): "whoever asks whether it is ready awaits it",
     ("server/webrtc/call.py", "_listen"): "closing the call waits for it",
     ("server/webrtc/calls.py", "begin"): "it logs its failure and ends; closing waits for it",
@@ -93,7 +93,7 @@ def test_every_task_has_somebody_who_hears_of_its_failure() -> None:
 
 def test_what_never_ends_is_supervised() -> None:
     """What is not awaited and loops for ever is started by the wiring's supervisor, under a name."""
-    wiring = ast.parse((SOURCE / "wiring.py").read_text(encoding="utf-8"))
+    wiring = ast.parse((SOURCE / "runtime.py").read_text(encoding="utf-8"))
     started = {
         call.args[0].value
         for call in ast.walk(wiring)

@@ -4,7 +4,7 @@ import pytest
 
 from kuaimei.errors import SettingsError
 from kuaimei.text.lexicon import Lexicon, load_lexicon, phrases_for_pypinyin, shipped_lexicon
-from kuaimei.text.reading import read_aloud
+from kuaimei.text.normalization import read_aloud
 
 
 def written(folder: Path, text: str) -> Path:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kuaimei.text.reading import read_aloud
+from kuaimei.text.normalization import read_aloud
 
 GOLDEN = [
     (line.split("\t")[0], line.split("\t")[1])

@@ -3,7 +3,7 @@ import random
 import opencc
 import pytest
 
-from kuaimei.text.phrasebook import phrasebook
+from kuaimei.text.opencc_phrases import phrasebook
 from kuaimei.text.script import TraditionalStream, to_simplified, to_traditional
 
 

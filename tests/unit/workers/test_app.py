@@ -13,7 +13,7 @@ from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import from_bytes
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.workers.app import create_worker
-from kuaimei.workers.references import References
+from kuaimei.workers.reference_store import References
 from kuaimei.workers.types import Options
 from kuaimei.workers.worker import Worker
 from tests.unit.workers.tone import RATE, Tone

@@ -21,7 +21,7 @@ from kuaimei.errors import EngineError
 from kuaimei.models.source import Source
 from kuaimei.settings import EngineSettings, ServerSettings, Settings
 from kuaimei.workers.app import create_worker
-from kuaimei.workers.references import References
+from kuaimei.workers.reference_store import References
 from kuaimei.workers.types import Options
 from kuaimei.workers.worker import Worker
 from tests.unit.workers.tone import RATE, Tone

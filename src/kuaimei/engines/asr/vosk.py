@@ -26,7 +26,7 @@ from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.types import Language, Priority, STTChunk, Ticket
 from kuaimei.errors import EngineError, WeightsError
 from kuaimei.models.source import Source
-from kuaimei.text.joining import join_pieces
+from kuaimei.text.join import join_pieces
 
 __all__ = ["VoskCaptioner", "VoskStream", "open_vosk"]
 

@@ -37,7 +37,7 @@ from kuaimei.engines.types import Language, Priority, STTChunk, STTReq, Ticket
 from kuaimei.errors import QueueFull, WeightsError
 from kuaimei.models.source import Source
 from kuaimei.system.memory import release_freed
-from kuaimei.text.joining import join_pieces
+from kuaimei.text.join import join_pieces
 
 __all__ = ["WRITTEN_SO", "Decoder", "WhisperRecognizer", "open_whisper"]
 

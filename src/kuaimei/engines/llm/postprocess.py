@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from kuaimei.text.spoken import SpokenStream
+from kuaimei.text.markdown_filter import SpokenStream
 from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["on_screen"]

@@ -8,7 +8,7 @@
   Apache-2.0); code ours, after 3D-Speaker's (Apache-2.0).
 
 An encoder is a loss or a judge, never both: a voice fitted to an encoder pleases that encoder. All three
-are converted from their checkpoints to ONNX when they are pulled (`kuaimei.models.speaker`), without torch.
+are converted from their checkpoints to ONNX when they are pulled (`kuaimei.models.convert.speaker_onnx`), without torch.
 """
 
 from pathlib import Path

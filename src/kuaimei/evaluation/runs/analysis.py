@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 
 from kuaimei.analysis.head import Head
-from kuaimei.analysis.heads import load_head
+from kuaimei.analysis.head_store import load_head
 from kuaimei.analysis.reliability import concordance, load_pingouin
 from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
-from kuaimei.cli.stepping import Told
+from kuaimei.cli.progress import Told
 from kuaimei.engines.prosody import EXTRACTOR, METERS, open_meter
 from kuaimei.engines.prosody.extraction import measure
 from kuaimei.engines.prosody.types import Features
@@ -30,9 +30,9 @@ from kuaimei.evaluation.references import Reference, find_references
 from kuaimei.evaluation.runs.analysis_report import Agreement, Report, SeriesReport
 from kuaimei.evaluation.speech_transforms import SERIES, STEPS, open_praat
 from kuaimei.evaluation.synthetic_speech import lines, speak
+from kuaimei.runtime import open_one
 from kuaimei.settings import Settings
-from kuaimei.text.signs import is_han
-from kuaimei.wiring import open_one
+from kuaimei.text.characters import is_han
 
 __all__ = ["LEAST_CLIPS", "Ear", "Plan", "examine"]
 

@@ -33,6 +33,7 @@ from kuaimei.evaluation.split_reference import halves
 from kuaimei.evaluation.synthesize import Speaker
 from kuaimei.evaluation.training_cache import Learned, LearnedFolder
 from kuaimei.models.source import Source
+from kuaimei.runtime import sources
 from kuaimei.settings import Settings
 from kuaimei.system.folders import swept_folder
 from kuaimei.voices.context import speaker_encoder
@@ -40,7 +41,6 @@ from kuaimei.voices.enrolment.pipeline import Examiner
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.styles.prediction import nearest_stock, stock_embeddings
 from kuaimei.voices.types import Step
-from kuaimei.wiring import sources
 
 __all__ = ["ENCODERS", "Plan", "judge_all"]
 

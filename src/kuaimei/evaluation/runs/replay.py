@@ -20,9 +20,9 @@ from kuaimei.dialogue.events import (
     TurnTimed,
     TurnTiming,
 )
+from kuaimei.runtime import House, open_house
 from kuaimei.settings import Settings
 from kuaimei.store.ids import new_id
-from kuaimei.wiring import House, open_house
 
 __all__ = ["Rehearsal", "TurnReport", "feed", "rehearse", "speak"]
 

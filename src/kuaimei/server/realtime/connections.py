@@ -10,7 +10,7 @@ from typing import Any
 
 from kuaimei.dialogue.events import Observer
 from kuaimei.errors import Conflict, KuaimeiError, NotFound, QueueFull, StoreError
-from kuaimei.people.entrance import Entrance
+from kuaimei.people.authentication import Entrance
 from kuaimei.server.admission import Admission, Claim, Place
 from kuaimei.server.allowed_voices import UsableVoices
 from kuaimei.server.metrics import Metrics

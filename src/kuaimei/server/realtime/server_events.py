@@ -30,7 +30,7 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.dialogue.reply_options import Manner
 from kuaimei.engines.llm.context_window import estimate_tokens
-from kuaimei.rendering.announcements import Ready
+from kuaimei.rendering.broadcast import Ready
 from kuaimei.server.realtime.config import SessionConfig
 from kuaimei.server.realtime.items import Items, user_audio_item
 from kuaimei.server.realtime.playback import EventPlayback, Playback

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.people.callers import Caller
+from kuaimei.people.caller import Caller
 from kuaimei.server.realtime.playback import Playback
 from kuaimei.server.realtime.send_queue import Outbox
 

@@ -10,7 +10,7 @@ from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import NotAllowed
 from kuaimei.http.errors import ApiError
 from kuaimei.http.refusals import Refusals
-from kuaimei.people.callers import Caller
+from kuaimei.people.caller import Caller
 from kuaimei.server.services import Archive, House
 
 __all__ = [

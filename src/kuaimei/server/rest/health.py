@@ -18,7 +18,7 @@ router = APIRouter()
 
 _STORE_S = 3.0
 _NEEDED = frozenset({"jobs", "keeping"})
-"""Background tasks (of `kuaimei.wiring`) without which a server is not what it promises to be."""
+"""Background tasks (of `kuaimei.runtime`) without which a server is not what it promises to be."""
 
 
 @router.get("/healthz")

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from kuaimei.errors import StoreError
 from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
 from kuaimei.http.errors import ApiError
-from kuaimei.people.callers import Caller
+from kuaimei.people.caller import Caller
 from kuaimei.people.names import NAME_LIMIT
 from kuaimei.server.account_deletion import Leaving
 from kuaimei.server.rest.dependencies import InHouse, Kept, Me

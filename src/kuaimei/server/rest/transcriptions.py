@@ -23,7 +23,7 @@ from kuaimei.server.rest import sse
 from kuaimei.server.rest.dependencies import REQUEST_TIMEOUT_S, InHouse, ticket
 from kuaimei.server.rest.subtitles import Segment, srt, verbose, vtt
 from kuaimei.server.services import House
-from kuaimei.text.joining import join_pieces
+from kuaimei.text.join import join_pieces
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["PATH", "router"]

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any, Final
 
-from kuaimei.analysis.history import LEAST_EARLIER, compare
+from kuaimei.analysis.baseline import LEAST_EARLIER, compare
 from kuaimei.analysis.job import Scored
 from kuaimei.analysis.types import SCORES, Relative, Score
 from kuaimei.store.analyses import Analysis

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from kuaimei.text.errors import units
+from kuaimei.text.error_rate import units
 from kuaimei.text.script import to_simplified
 from kuaimei.voices.enrolment.checks.messages import judged
 from kuaimei.voices.types import Check, Verdict

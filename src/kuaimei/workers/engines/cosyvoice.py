@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kuaimei.errors import EngineError
 from kuaimei.settings import Settings
-from kuaimei.workers.reading import simplified
+from kuaimei.workers.text_preparation import simplified
 from kuaimei.workers.threaded import opened_in_a_thread
 from kuaimei.workers.types import Card, Licence, Options, Speaker, Speech
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.models.source import without_secrets
 from kuaimei.settings import Settings
-from kuaimei.workers.reading import simplified
+from kuaimei.workers.text_preparation import simplified
 from kuaimei.workers.threaded import opened_in_a_thread
 from kuaimei.workers.types import Card, Licence, Options, Speaker, Speech
 

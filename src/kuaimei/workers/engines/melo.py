@@ -22,7 +22,7 @@ from kuaimei.errors import SettingsError
 from kuaimei.settings import Settings
 from kuaimei.system.files import anonymous_file, path_of
 from kuaimei.workers.engines._device import device_of
-from kuaimei.workers.reading import sentences, simplified
+from kuaimei.workers.text_preparation import sentences, simplified
 from kuaimei.workers.threaded import opened_in_a_thread
 from kuaimei.workers.types import Card, Licence, Options, Speaker, Speech
 

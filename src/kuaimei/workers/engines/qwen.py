@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kuaimei.errors import EngineError
 from kuaimei.settings import Settings
 from kuaimei.workers.engines._device import device_of
-from kuaimei.workers.reading import language_of, sentences, simplified
+from kuaimei.workers.text_preparation import language_of, sentences, simplified
 from kuaimei.workers.threaded import opened_in_a_thread
 from kuaimei.workers.types import Card, Licence, Options, Reference, Speaker, Speech
 

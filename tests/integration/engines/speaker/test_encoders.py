@@ -7,7 +7,7 @@ import pytest
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.engines.speaker import open_encoder
 from kuaimei.models.catalog import load_catalog
-from kuaimei.models.shelf import Shelf
+from kuaimei.models.model_store import Shelf
 from kuaimei.settings import Settings
 
 pytestmark = pytest.mark.models

@@ -21,7 +21,7 @@ from kuaimei.engines.tts.kokoro.hq import KokoroHq, open_hq
 from kuaimei.engines.tts.kokoro.runtime import Utterance
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import WeightsError
-from kuaimei.models.onnxfile import read_onnx
+from kuaimei.models.onnx_reader import read_onnx
 from kuaimei.models.source import Source
 from kuaimei.settings import Settings
 

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from kuaimei.rendering.announcements import Ready
-from kuaimei.rendering.residency import Residency
-from kuaimei.rendering.tier import HqTier
+from kuaimei.rendering.broadcast import Ready
+from kuaimei.rendering.hq_tier import HqTier
+from kuaimei.rendering.model_cache import Residency
 from kuaimei.store.rows import Audio, Boundary, Rendering
 from kuaimei.store.utterance_record import Tier
 from tests.integration.server.serving import MemoryArchive, Served, TestHouse, serving

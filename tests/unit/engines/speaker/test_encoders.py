@@ -12,8 +12,8 @@ from kuaimei.audio.resample import resample
 from kuaimei.engines.onnx_sessions import open_session
 from kuaimei.engines.speaker import SpeakerEncoder, open_encoder
 from kuaimei.errors import AudioError, WeightsError
-from kuaimei.models.onnxgraph import Graph
-from kuaimei.models.speaker import convert_speaker
+from kuaimei.models.convert.speaker_onnx import convert_speaker
+from kuaimei.models.onnx_writer import Graph
 from tests.unit.engines.speaker import random_encoders
 from tests.unit.models.tiny_checkpoint import write_zipped
 

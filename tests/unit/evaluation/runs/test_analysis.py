@@ -12,7 +12,7 @@ import kuaimei.cli.bench as command
 from kuaimei.analysis.head import FEATURES
 from kuaimei.analysis.reliability import FeatureFigures, Figures
 from kuaimei.cli.bench import app
-from kuaimei.cli.stepping import _lines
+from kuaimei.cli.progress import _lines
 from kuaimei.evaluation.runs.analysis import Plan
 from kuaimei.evaluation.runs.analysis_report import Agreement, Report, SeriesReport, tables
 from kuaimei.settings import Settings

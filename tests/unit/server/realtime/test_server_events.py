@@ -25,7 +25,7 @@ from kuaimei.dialogue.events import (
     TurnTimed,
     TurnTiming,
 )
-from kuaimei.rendering.announcements import Ready
+from kuaimei.rendering.broadcast import Ready
 from kuaimei.server.realtime.config import SessionConfig
 from kuaimei.server.realtime.send_queue import Outbox
 from kuaimei.server.realtime.server_events import Gateway

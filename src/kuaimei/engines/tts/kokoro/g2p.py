@@ -9,7 +9,7 @@ from typing import Final
 from kuaimei.engines.tts.kokoro.g2p_en import English
 from kuaimei.engines.tts.kokoro.g2p_zh import HAN, load_mandarin
 from kuaimei.text.lexicon import load_lexicon
-from kuaimei.text.reading import read_aloud
+from kuaimei.text.normalization import read_aloud
 from kuaimei.text.script import to_simplified
 
 __all__ = ["Phonemes", "load_phonemes"]

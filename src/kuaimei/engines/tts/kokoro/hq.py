@@ -25,7 +25,7 @@ from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import WeightsError
-from kuaimei.models.onnxfile import read_onnx
+from kuaimei.models.onnx_reader import read_onnx
 from kuaimei.models.source import Source
 from kuaimei.text.clauses import ClauseCutter, ClauseSizes, speech_length
 

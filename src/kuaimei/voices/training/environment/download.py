@@ -10,7 +10,7 @@ from typing import Final
 import httpx
 
 from kuaimei.models.download import Remote, download, file_sha256
-from kuaimei.models.failures import Missing, Unreachable
+from kuaimei.models.errors import Missing, Unreachable
 from kuaimei.models.pypi import Offer, PipSettings, PythonIndex
 from kuaimei.voices.training.environment.requirements import Build, Package, Recipe, packages
 

@@ -14,8 +14,8 @@ from typing import Final, Protocol
 
 from kuaimei.errors import WeightsError
 from kuaimei.models.download import fsync_folder
-from kuaimei.models.failures import DiskFull, ensure_room, mb
-from kuaimei.models.origins import open_client
+from kuaimei.models.download_sources import open_client
+from kuaimei.models.errors import DiskFull, ensure_room, mb
 from kuaimei.models.pypi import pip_settings
 from kuaimei.voices.training.environment.download import Fetcher, Wanted
 from kuaimei.voices.training.environment.errors import BeingMade, NotMade

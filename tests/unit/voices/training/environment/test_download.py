@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from kuaimei.errors import WeightsError
-from kuaimei.models.failures import Missing, Unreachable, WrongHash
+from kuaimei.models.errors import Missing, Unreachable, WrongHash
 from kuaimei.models.pypi import PipSettings
 from kuaimei.voices.training.environment.download import Fetcher, Wanted
 from kuaimei.voices.training.environment.requirements import Build, Recipe

@@ -1,0 +1,157 @@
+"""The server of ``kuaimei serve``: it imports everything, so it is imported while the database starts."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from fastapi import FastAPI
+
+from kuaimei.cli import console
+from kuaimei.cli.startup_watchdog import StartWatch
+from kuaimei.http.bind import address_of, listen
+from kuaimei.http.refusals import Refusals
+from kuaimei.models.errors import mb
+from kuaimei.models.source import Source
+from kuaimei.people.authentication import Entrance
+from kuaimei.people.machine_key import read_machine_key
+from kuaimei.runtime import expected_parts, making_learnable, open_house
+from kuaimei.server import Doorway, create_app, make_server
+from kuaimei.server.https.serve import Https, open_https, with_own_names
+from kuaimei.server.services import House
+from kuaimei.settings import Settings
+from kuaimei.store.postgres.startup import DatabaseStart
+from kuaimei.system.folders import remove_own_folders
+from kuaimei.voices.training.environment.state import EnvironmentState
+
+__all__ = ["run"]
+
+_LOADING_S: Final = 1.0
+"""Patience with what is being loaded when the server is to stop."""
+
+
+async def run(settings: Settings, database: DatabaseStart, watch: StartWatch) -> None:
+    """Listen at once, showing the page while the models are loaded; end with a signal or a failure."""
+    settings = with_own_names(settings)
+    entrance, refusals = await asyncio.to_thread(Entrance.of_machine, settings), Refusals()
+    async with contextlib.AsyncExitStack() as stack:
+        listening = stack.enter_context(listen(settings.server))
+        secure: Https | None = None
+        if settings.server.https:
+            secure = await stack.enter_async_context(open_https(settings, listening))
+        parts = expected_parts(settings)
+        watch.expect(parts)
+        door = Doorway(settings, expecting=parts, entrance=entrance, refusals=refusals)
+        server = make_server(door, settings.server, secure.context if secure else None)
+        address = secure.addresses[0] if secure else address_of(listening)
+        if secure is not None:
+            console.note(secure.told())
+        serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+        is_open = asyncio.Event()
+        application = partial(create_app, entrance=entrance, refusals=refusals)
+        living = asyncio.ensure_future(
+            _live(settings, database, watch, door, application, serving, address, is_open, secure)
+        )
+
+        def stop() -> None:
+            server.force_exit = server.should_exit  # asked twice, it does not wait for anybody
+            server.should_exit = True
+
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop)
+        await asyncio.wait({serving, living}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        if not is_open.is_set() and living.cancel():
+            # What is being loaded cannot be interrupted, and may keep the event loop waiting, too.
+            threading.Thread(target=_leave_soon, args=(database,), daemon=True).start()
+        await serving
+        with contextlib.suppress(asyncio.CancelledError):
+            await living
+
+
+async def _live(
+    settings: Settings,
+    database: DatabaseStart,
+    watch: StartWatch,
+    door: Doorway,
+    application: Callable[[House], FastAPI],
+    serving: "asyncio.Future[None]",
+    address: str,
+    is_open: asyncio.Event,
+    secure: Https | None,
+) -> None:
+    """Open the house behind ``door``, tell what is in it, and keep it open while it is served."""
+
+    def ready(name: str) -> None:
+        door.progress(name)
+        watch.ready(name)
+
+    opening = open_house(settings, progress=ready, database=database, when_kept=partial(_leave, database))
+    async with opening as house, door.opened(application(house)):
+        watch.close()
+        is_open.set()
+        if secure is not None:
+            house.tasks.include(secure.tasks)
+        for source in house.loaded:
+            console.note(_loaded(source))
+        kept = house.store.describe() if house.store is not None else "nothing said is kept"
+        console.note(f"  store     {kept}")
+        console.note(f"Ready after {watch.elapsed_s:.1f} s. Open {_way_in(settings, address)}")
+        if house.voices is None:
+            await asyncio.shield(serving)
+            return
+        house.voices.room.environment.changed.append(_EnvironmentLog().note)
+        async with making_learnable(house.voices, house.tasks):
+            await asyncio.shield(serving)
+
+
+class _EnvironmentLog:
+    """Notes when making the environment for learning voices begins, fails and ends."""
+
+    def __init__(self) -> None:
+        self._noted = ""
+
+    def note(self, state: EnvironmentState) -> None:
+        beginning = state.state == "making" and state.size is not None
+        if state.state == self._noted or not (beginning or state.state in ("unavailable", "ready")):
+            return
+        self._noted = state.state
+        if beginning and state.size:
+            console.note(f"  learning  its environment is being made: {mb(state.size)} will be downloaded")
+        elif beginning:
+            console.note("  learning  its environment is being made; all of it has been downloaded")
+        else:
+            console.note(f"  learning  {state.detail}")
+
+
+def _way_in(settings: Settings, address: str) -> str:
+    """The address to open; with the machine's own key where that lets in, in the part that no log sees."""
+    if settings.server.open or settings.server.api_key.get_secret_value():
+        return address
+    return f"{address}/#key={read_machine_key(settings.home)}"
+
+
+def _leave(database: DatabaseStart) -> None:
+    """End the process at once: all that was said is kept, and the system takes back the memory sooner."""
+    database.close()
+    remove_own_folders()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _leave_soon(database: DatabaseStart) -> None:
+    time.sleep(_LOADING_S)
+    _leave(database)
+
+
+def _loaded(source: Source) -> str:
+    where = source.where or (str(source.path) if source.path else "built in")
+    licence = f"  ({source.licence})" if source.licence else ""
+    return f"  {source.role:9} {source.name}{licence}  {where}"

