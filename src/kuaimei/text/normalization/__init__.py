@@ -7,13 +7,13 @@ from kuaimei.text.characters import is_han, is_unspeakable
 from kuaimei.text.lexicon import Lexicon
 from kuaimei.text.normalization.dates import DATES
 from kuaimei.text.normalization.english import is_english, read_english
-from kuaimei.text.normalization.latin import LETTERS, MODELS
-from kuaimei.text.normalization.maths import NUMBERS, RATIOS, SUMS
+from kuaimei.text.normalization.formulas import NUMBERS, RATIOS, SUMS
+from kuaimei.text.normalization.latin_words import LETTERS, MODELS
 from kuaimei.text.normalization.money import MONEY
-from kuaimei.text.normalization.phones import PHONES
+from kuaimei.text.normalization.phone_numbers import PHONES
 from kuaimei.text.normalization.rules import Rule, apply, rule
 from kuaimei.text.normalization.units import UNITS
-from kuaimei.text.normalization.web import WEB
+from kuaimei.text.normalization.urls import WEB
 
 __all__ = ["read_aloud"]
 
