@@ -1,1 +1,1 @@
-"""TODO."""
+"""HTTP below the routers, shared by server and workers: errors, limits, keys, origins, sockets."""

@@ -17,7 +17,7 @@ from kuaimei.evaluation.report import COLUMNS, Finding, Naturalness, Speed, in_a
 from kuaimei.evaluation.synthesize import Spoken, speak_all, time_speech
 from kuaimei.evaluation.test_sentences import FIFTY, HELD_OUT, LONG
 from kuaimei.voices.training.prompts import JUDGED, PRACTISED
-from tests.unit.judging.ears import PitchEncoder, Rating
+from tests.unit.evaluation.ears import PitchEncoder, Rating
 
 RATE = 24_000
 

@@ -11,7 +11,7 @@ import pytest
 
 from kuaimei.training.progress_events import Reports
 
-SOURCE = Path(__file__).resolve().parents[4] / "src"
+SOURCE = Path(__file__).resolve().parents[3] / "src"
 
 
 def run(*arguments: str) -> tuple[int, list[dict[str, object]]]:

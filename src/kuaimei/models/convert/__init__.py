@@ -1,1 +1,1 @@
-"""TODO."""
+"""Conversions of downloaded weights into the formats that run here."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""JSON views of analyses and renderings, as clients see them."""

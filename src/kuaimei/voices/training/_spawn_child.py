@@ -1,6 +1,6 @@
 """Becomes another program, which dies with the process that started this one. Run as a script.
 
-Usage: ``_tether.py PARENT PROGRAM ARGUMENTS…``; PARENT is the id of the process to die with.
+Usage: ``_spawn_child.py PARENT PROGRAM ARGUMENTS…``; PARENT is the id of the process to die with.
 """
 
 import contextlib

@@ -20,8 +20,8 @@ __all__ = ["Learned", "LearnerDied", "LearningFailed", "Progress", "run_learner"
 
 _log = logging.getLogger(__name__)
 
-_TETHER: Final = Path(__file__).with_name("_tether.py")
-_PACKAGE: Final = Path(__file__).parents[2]
+_SPAWN_CHILD: Final = Path(__file__).with_name("_spawn_child.py")
+_PACKAGE: Final = Path(__file__).parents[3]
 """Folder that holds the package: all that the other environment has of it."""
 _SAVING_S: Final = 1.5
 """For a checkpoint, before it is killed; what is lost then are the few iterations since the last one."""
@@ -101,7 +101,7 @@ async def run_learner(
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
-            str(_TETHER),
+            str(_SPAWN_CHILD),
             str(os.getpid()),
             str(python),
             "-m",

@@ -22,7 +22,7 @@ from kuaimei.store.postgres.sockets import socket_folder
 from tests.integration.store.conftest import copy, embedded
 from tests.integration.store.talking import hear, sound
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def value(server: EmbeddedPostgres, query: str) -> object:

@@ -24,8 +24,8 @@ from kuaimei.voices.training.environment.requirements import RECIPE, Build, Reci
 
 __all__ = ["Reporter", "bring_packages", "make_environment"]
 
-_TETHER: Final = Path(__file__).parents[1] / "_tether.py"
-_SOURCES: Final = Path(__file__).parents[3]
+_SPAWN_CHILD: Final = Path(__file__).parents[1] / "_spawn_child.py"
+_SOURCES: Final = Path(__file__).parents[4]
 """Folder that holds the package: the trial imports from it what learns."""
 _NAME: Final = re.compile(r"[0-9a-f]{12}")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -169,7 +169,7 @@ def _run(command: Sequence[str], log: int, look: Callable[[], None] = lambda: No
     """Status of a command, which dies with this process."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     process = subprocess.Popen(  # noqa: S603 - the commands are this module's own
-        [sys.executable, "-I", str(_TETHER), str(os.getpid()), *command],
+        [sys.executable, "-I", str(_SPAWN_CHILD), str(os.getpid()), *command],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

@@ -20,8 +20,8 @@ __all__ = ["Making", "Outcome", "run_making"]
 
 _log = logging.getLogger(__name__)
 
-_TETHER: Final = Path(__file__).parents[1] / "_tether.py"
-_SOURCES: Final = Path(__file__).parents[3]
+_SPAWN_CHILD: Final = Path(__file__).parents[1] / "_spawn_child.py"
+_SOURCES: Final = Path(__file__).parents[4]
 _LINE: Final = 1 << 16
 _KEPT: Final = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH"),
@@ -81,7 +81,7 @@ async def run_making(
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",
-        str(_TETHER),
+        str(_SPAWN_CHILD),
         str(os.getpid()),
         sys.executable,
         "-m",

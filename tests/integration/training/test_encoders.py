@@ -10,7 +10,7 @@ from kuaimei.audio.pcm import Pcm, to_float
 from kuaimei.audio.resample import resample
 from kuaimei.engines.speaker import open_encoder
 from kuaimei.settings import Settings
-from tests.integration.learning.torch_program import need_torch, run_with_torch
+from tests.integration.training.torch_program import need_torch, run_with_torch
 
 pytestmark = pytest.mark.models
 

@@ -1,6 +1,6 @@
 """The quick operations compute what the usual ones do, and so do their gradients; where there is torch."""
 
-from tests.integration.learning.torch_program import run_with_torch
+from tests.integration.training.torch_program import run_with_torch
 
 PROGRAM = """
 import torch

@@ -1,6 +1,6 @@
 """What the encoders hear of an utterance while a voice is learned; where there is torch."""
 
-from tests.integration.learning.torch_program import run_with_torch
+from tests.integration.training.torch_program import run_with_torch
 
 PROGRAM = """
 import torch

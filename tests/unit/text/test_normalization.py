@@ -7,7 +7,7 @@ from kuaimei.text.normalization import read_aloud
 
 GOLDEN = [
     (line.split("\t")[0], line.split("\t")[1])
-    for line in Path(__file__).with_name("reading_golden.tsv").read_text(encoding="utf-8").splitlines()
+    for line in Path(__file__).with_name("normalization_golden.tsv").read_text(encoding="utf-8").splitlines()
     if line and not line.startswith("# ")
 ]
 

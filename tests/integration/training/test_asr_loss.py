@@ -15,7 +15,7 @@ from kuaimei.engines.asr.whisper_decoder import load_whisper
 from kuaimei.settings import Settings
 from kuaimei.text.error_rate import units
 from kuaimei.voices.training.asr_loss import LISTENER, listener
-from tests.integration.learning.torch_program import need_torch, run_with_torch
+from tests.integration.training.torch_program import need_torch, run_with_torch
 
 pytestmark = pytest.mark.models
 

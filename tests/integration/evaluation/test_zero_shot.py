@@ -18,7 +18,7 @@ from kuaimei.evaluation.runs.zero_shot import Lending
 from kuaimei.voices.enrolment.pipeline import Examiner
 from tests.fakes import FakeRecognizer, FakeSynthesizer
 from tests.integration.voices.living import TEXT, LoudVad, audio
-from tests.unit.judging.ears import PitchEncoder, Rating
+from tests.unit.evaluation.ears import PitchEncoder, Rating
 
 
 @dataclass
