@@ -28,12 +28,12 @@ from kuaimei.audio.pcm import Pcm, from_float
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.engines.speaker import JUDGE, LOSSES, SpeakerEncoder, open_encoder
 from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices
-from kuaimei.engines.tts.kokoro.difference import load_difference
 from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.tts.kokoro.hq import HqNetwork
 from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
 from kuaimei.engines.types import Language
 from kuaimei.models.onnx_reader import read_onnx
+from kuaimei.models.weight_delta import load_difference
 from kuaimei.settings import Settings
 from kuaimei.voices.enrolment.pitch_range import pitch_of
 from kuaimei.voices.serialization import style_bytes

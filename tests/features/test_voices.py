@@ -24,9 +24,9 @@ from kuaimei.voices.training import job
 from kuaimei.voices.types import Voice
 from tests.features.real_house import RealHouse
 from tests.features.world import Http, World
-from tests.integration.voices.enrolment.test_real import MORE, TEXT, at_home
 from tests.integration.server.serving import TestHouse, quick_engines, serving
 from tests.integration.store.talking import sound, take_turn
+from tests.integration.voices.enrolment.test_real import MORE, TEXT, at_home
 from tests.integration.voices.living import Living, audio, half_made, kept, living, speech
 from tests.unit.voices.signals import chords, echoing, hiss
 

@@ -1,4 +1,4 @@
-"""Nothing imports upwards: the rooms of the house and what each may use (see CONTRIBUTING.md)."""
+"""Nothing imports upwards: the packages and what each may use (see CONTRIBUTING.md)."""
 
 import ast
 from collections.abc import Iterator
@@ -6,50 +6,52 @@ from pathlib import Path
 
 import kuaimei
 
-HOUSE = Path(kuaimei.__file__).parent
-GROUND = {"audio", "system", "text"}
-FIRST = {*GROUND, "engines", "models"}
-SECOND = {*FIRST, "dialogue", "store"}
-THIRD = {*SECOND, "people", "voices", "rendering", "analysis", "judging"}
+SOURCE = Path(kuaimei.__file__).parent
+FOUNDATION = {"audio", "system", "text"}
+ENGINES = {*FOUNDATION, "engines", "models"}
+CONVERSATION = {*ENGINES, "dialogue", "store"}
+FEATURES = {*CONVERSATION, "people", "voices", "rendering", "analysis"}
 
 MAY_USE: dict[str, set[str]] = {
     "system": set(),
     "audio": {"system"},
     "text": set(),
     "models": {"system"},
-    "engines": {*GROUND, "models"},
-    "dialogue": {*GROUND, "engines"},
-    "store": {*GROUND, "engines", "dialogue"},
-    "people": {*SECOND, "rendering", "voices"},
-    "rendering": SECOND,
-    "voices": {*SECOND, "rendering"},
-    "analysis": SECOND,
-    "judging": FIRST,
-    "server": THIRD,
-    "workers": {*THIRD, "server"},
-    "cli": {*THIRD, "server", "workers", "wiring"},
+    "engines": {*FOUNDATION, "models"},
+    "training": ENGINES,
+    "dialogue": {*FOUNDATION, "engines"},
+    "store": {*FOUNDATION, "engines", "dialogue"},
+    "people": CONVERSATION,
+    "voices": CONVERSATION,
+    "rendering": CONVERSATION,
+    "analysis": CONVERSATION,
+    "http": {*FOUNDATION, "people"},
+    "workers": {*ENGINES, "http", "rendering"},
+    "server": {*FEATURES, "http"},
+    "evaluation": {*FEATURES, "runtime"},
+    "cli": {*FEATURES, "http", "server", "workers", "evaluation", "runtime"},
 }
 FOR_ALL = {"errors", "settings", "__version__"}
 
 
-def test_every_room_is_on_a_floor() -> None:
-    rooms = {folder.name for folder in HOUSE.iterdir() if (folder / "__init__.py").is_file()}
-    assert rooms == MAY_USE.keys()
+def test_every_package_has_its_layer() -> None:
+    packages = {folder.name for folder in SOURCE.iterdir() if (folder / "__init__.py").is_file()}
+    assert packages == MAY_USE.keys()
 
 
 def test_nothing_imports_upwards() -> None:
     upwards = [
-        f"{file.relative_to(HOUSE)}: {used}"
-        for room, below in MAY_USE.items()
-        for file in sorted((HOUSE / room).rglob("*.py"))
+        f"{file.relative_to(SOURCE)}: {used}"
+        for package, below in MAY_USE.items()
+        for file in sorted((SOURCE / package).rglob("*.py"))
         for used in _used(file)
-        if used not in {room, *below, *FOR_ALL}
+        if used not in {package, *below, *FOR_ALL}
     ]
     assert not upwards
 
 
 def _used(file: Path) -> Iterator[str]:
-    """Rooms that ``file`` imports from."""
+    """Packages that ``file`` imports from."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -59,6 +61,6 @@ def _used(file: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module]
         for name in names:
-            package, _, rest = name.partition(".")
-            if package == "kuaimei" and rest:
+            root, _, rest = name.partition(".")
+            if root == "kuaimei" and rest:
                 yield rest.partition(".")[0]

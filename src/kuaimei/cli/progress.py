@@ -9,17 +9,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from kuaimei.cli import console
+from kuaimei.evaluation.progress import ReportProgress
 
-__all__ = ["Told", "steps"]
+__all__ = ["steps"]
 
 _LINE_EVERY_S: Final = 5.0
 
-Told = Callable[[str, int, int], None]
-"""What is being done, how many steps of it are, and of how many."""
-
 
 @contextmanager
-def steps() -> Iterator[Told]:
+def steps() -> Iterator[ReportProgress]:
     """What is told how far it is."""
     err = Console(stderr=True)
     if not err.is_terminal:
@@ -37,7 +35,7 @@ def steps() -> Iterator[Told]:
         yield told
 
 
-def _lines(note: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Told:
+def _lines(note: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> ReportProgress:
     last = clock()
 
     def told(what: str, done: int, total: int) -> None:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
 from kuaimei.audio.resample import resample
 from kuaimei.engines.onnx_sessions import Session, open_session
+from kuaimei.engines.speaker.features import slaney_filters
 from kuaimei.errors import AudioError
-from kuaimei.evaluation.mel import mel_filters
 
 __all__ = ["Dnsmos", "Opinion", "load_dnsmos"]
 
@@ -62,7 +62,7 @@ class Dnsmos:
     def __init__(self, p835: Session, p808: Session) -> None:
         self._p835 = p835
         self._p808 = p808
-        self._filters = mel_filters(ASR_RATE, _FFT, _MELS)
+        self._filters = slaney_filters(ASR_RATE, _FFT, _MELS)
 
     def rate(self, pcm: Pcm, rate: int) -> Opinion:
         """What listeners would say of ``pcm``; blocks for some 20 ms a window.

@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.audio.pitch import PitchSummary
 from kuaimei.errors import AudioError
-from kuaimei.evaluation.confidence_interval import wilson
 from kuaimei.evaluation.pitch import compare_pitch, semitones
 from kuaimei.evaluation.similarity import cosine, embed_all, likeness
 from kuaimei.evaluation.split_reference import LEAST_HALF_S, halves
+from kuaimei.store.statistics import wilson
 
 RATE = 16_000
 

@@ -17,7 +17,6 @@ from kuaimei.analysis.reliability import concordance, load_pingouin
 from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
-from kuaimei.cli.progress import Told
 from kuaimei.engines.prosody import EXTRACTOR, METERS, open_meter
 from kuaimei.engines.prosody.extraction import measure
 from kuaimei.engines.prosody.types import Features
@@ -26,6 +25,7 @@ from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.vad import open_vad
 from kuaimei.errors import SettingsError
 from kuaimei.evaluation.analysis_reliability import AS_IT_IS, Clip, Followed, Heard, figures, follow, takes
+from kuaimei.evaluation.progress import ReportProgress
 from kuaimei.evaluation.references import Reference, find_references
 from kuaimei.evaluation.runs.analysis_report import Agreement, Report, SeriesReport
 from kuaimei.evaluation.speech_transforms import SERIES, STEPS, open_praat
@@ -108,7 +108,9 @@ class Ear:
         return measured.features
 
 
-async def examine(settings: Settings, plan: Plan, note: Callable[[str], None], progress: Told) -> Report:
+async def examine(
+    settings: Settings, plan: Plan, note: Callable[[str], None], progress: ReportProgress
+) -> Report:
     """Everything the bench tells.
 
     Raises:
@@ -173,7 +175,7 @@ async def _hear(ear: Ear, clip: Clip, seed: int) -> Heard:
     return Heard(clip, await asyncio.to_thread(every))
 
 
-async def _compare(ears: Sequence[Ear], heard: Sequence[Heard], progress: Told) -> list[Agreement]:
+async def _compare(ears: Sequence[Ear], heard: Sequence[Heard], progress: ReportProgress) -> list[Agreement]:
     """The other meters on the same clips as they are."""
     first = [one.features[AS_IT_IS] for one in heard]
     found = []
@@ -201,7 +203,7 @@ async def _compare(ears: Sequence[Ear], heard: Sequence[Heard], progress: Told) 
 
 
 async def _follow(
-    ear: Ear, clips: Sequence[Clip], head: Head, note: Callable[[str], None], progress: Told
+    ear: Ear, clips: Sequence[Clip], head: Head, note: Callable[[str], None], progress: ReportProgress
 ) -> list[Followed]:
     if not clips:
         return []
@@ -221,7 +223,7 @@ async def _follow(
     return found
 
 
-async def _made(settings: Settings, count: int, progress: Told) -> list[Clip]:
+async def _made(settings: Settings, count: int, progress: ReportProgress) -> list[Clip]:
     clips = []
     async with open_one(settings, "tts", open_synthesizer) as synthesizer:
         for line in lines(count):

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from kuaimei.evaluation.confidence_interval import wilson
 from kuaimei.http.client_disconnect import attended
 from kuaimei.http.errors import ApiError
 from kuaimei.server.allowed_voices import UsableVoices
@@ -15,6 +14,7 @@ from kuaimei.server.listening_test import Listening, Side
 from kuaimei.server.rest.csv_tables import sheet_response
 from kuaimei.server.rest.dependencies import InHouse, Kept, Owner
 from kuaimei.store.listening_tests import Choice, Kind, Tally, Trial
+from kuaimei.store.statistics import wilson
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["router"]

@@ -15,7 +15,6 @@ from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices
 from kuaimei.engines.tts.kokoro.clause_synthesis import Voicing
-from kuaimei.engines.tts.kokoro.difference import Change, Difference, save_difference
 from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.tts.kokoro.hq import KokoroHq, open_hq
 from kuaimei.engines.tts.kokoro.runtime import Utterance
@@ -23,6 +22,7 @@ from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import WeightsError
 from kuaimei.models.onnx_reader import read_onnx
 from kuaimei.models.source import Source
+from kuaimei.models.weight_delta import Change, Difference, save_difference
 from kuaimei.settings import Settings
 
 pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]

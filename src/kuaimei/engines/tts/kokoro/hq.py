@@ -20,13 +20,13 @@ from kuaimei.engines.registry import Workshop
 from kuaimei.engines.scheduling import Lane
 from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices
 from kuaimei.engines.tts.kokoro.clause_synthesis import Stopped, Styles, Voicing
-from kuaimei.engines.tts.kokoro.difference import load_difference
 from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import WeightsError
 from kuaimei.models.onnx_reader import read_onnx
 from kuaimei.models.source import Source
+from kuaimei.models.weight_delta import load_difference
 from kuaimei.text.clauses import ClauseCutter, ClauseSizes, speech_length
 
 __all__ = ["MEMORY_MB", "HqNetwork", "HqRuntime", "KokoroHq", "open_hq", "sentences"]
