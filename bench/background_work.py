@@ -2,7 +2,7 @@
 
     python -m bench.background_work FOLDER --work analysis|learning [--turns 12] [--rounds 2] [--json]
 
-Rounds with the work and without it alternate, in houses that are otherwise alike: both keep what is said.
+Rounds with the work and without it alternate, in servers that are otherwise alike: both keep what is said.
 Milliseconds from the last voiced frame to the first sound of the answer.
 """
 
@@ -14,14 +14,14 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from bench.enrolling import OWNER, enrolled
-from bench.private_home import private_home
+from bench.enrolment import OWNER, enrolled
+from bench.temp_home import private_home
 from bench.turn_latency import figures
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.evaluation.runs.replay import speak
-from kuaimei.runtime import open_house
+from kuaimei.runtime import open_runtime
 from kuaimei.settings import AnalysisSettings, RenderingSettings, Settings
 from kuaimei.voices.types import Voice
 
@@ -80,13 +80,13 @@ async def _round(clips: Sequence[tuple[Path, Pcm]], work: Work | None) -> list[f
             analysis=AnalysisSettings(enabled=work == "analysis"),
             rendering=RenderingSettings(hq="none"),
         )
-        async with open_house(settings) as house:
+        async with open_runtime(settings) as runtime:
             if work == "learning":
-                await enrolled(house, clips[0][0], _is_learned)
-            reports = await speak(house, clips)
+                await enrolled(runtime, clips[0][0], _is_learned)
+            reports = await speak(runtime, clips)
             if work == "learning":
-                assert house.voices is not None
-                (voice,) = await house.voices.voices(OWNER)
+                assert runtime.voices is not None
+                (voice,) = await runtime.voices.voices(OWNER)
                 note(f"learning meanwhile: {voice.learning.step} {voice.learning.progress:.0%}")
     return [round(turn.first_audio_ms, 1) for turn in reports if turn.first_audio_ms is not None]
 

@@ -19,15 +19,15 @@ from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
 
+from bench.audio_capture import SCRIPT, correlation, kept, kept_audio, kept_turns, recorded
 from bench.browser import arguments, find_chromium, preferring, start_talking
 from bench.server_process import server_process
-from bench.taps import SCRIPT, correlation, kept, kept_audio, kept_turns, recorded
 from kuaimei.audio.pcm import EMPTY, Pcm, to_bytes
-from kuaimei.audio.streams import whole
+from kuaimei.audio.streams import collect_pcm
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.types import TTSReq
-from kuaimei.runtime import open_one
+from kuaimei.runtime import open_engine
 from kuaimei.settings import Settings
 from kuaimei.text.error_rate import error_rate
 
@@ -48,7 +48,7 @@ _PLACES = (
 )
 _SENTENCES = ("我想去看{}。", "請介紹一下{}。", "{}什麼時候最好玩？")
 _PATIENCE_MS = 240_000
-_MOUTH = Path(__file__).with_name("mouth.js").read_text(encoding="utf-8")
+_MOUTH = Path(__file__).with_name("fake_microphone.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +132,12 @@ async def run(people: int) -> list[Said]:
 
 
 async def _spoken(sentences: Sequence[Sequence[str]]) -> tuple[list[list[Pcm]], int]:
-    async with open_one(Settings(), "tts", open_synthesizer) as synthesizer:
+    async with open_engine(Settings(), "tts", open_synthesizer) as synthesizer:
         mandarin = [voice for voice in synthesizer.voices if voice.startswith("z")]
 
         async def say(text: str, person: int) -> Pcm:
             req = TTSReq(text=text, voice_id=mandarin[person % len(mandarin)])
-            return await whole(synthesizer.stream(req))
+            return await collect_pcm(synthesizer.stream(req))
 
         theirs = [[await say(text, person) for text in texts] for person, texts in enumerate(sentences)]
         return theirs, synthesizer.sample_rate

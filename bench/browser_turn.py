@@ -22,16 +22,16 @@ from pathlib import Path
 import numpy as np
 from playwright.async_api import Browser, async_playwright
 
+from bench.audio_capture import RATE, SCRIPT, Recorded, correlation, kept_reply, kept_turns, recorded
 from bench.browser import arguments, find_chromium, microphone_file, preferring, start_talking
 from bench.server_process import server_process
-from bench.taps import RATE, SCRIPT, Recorded, correlation, kept_reply, kept_turns, recorded
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.audio.resample import resample
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.engines.protocols import VoiceActivityDetector
 from kuaimei.engines.vad import open_vad
-from kuaimei.runtime import open_one
+from kuaimei.runtime import open_engine
 from kuaimei.settings import Settings
 
 _LOUD = 100
@@ -86,7 +86,7 @@ async def run(paths: Sequence[Path], turns: int) -> list[Turn]:
         sys.exit("no .wav there")
     talked = _talk(paths, turns)
     done = []
-    async with open_one(Settings(), "vad", open_vad) as vad:
+    async with open_engine(Settings(), "vad", open_vad) as vad:
         with server_process() as address:
             for path in paths:
                 pcm = await decode(path, ASR_RATE)

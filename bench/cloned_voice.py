@@ -9,15 +9,15 @@ import statistics
 import time
 from pathlib import Path
 
-from bench.enrolling import enrolled
-from bench.private_home import private_home
-from kuaimei.audio.streams import whole
+from bench.enrolment import enrolled
+from bench.temp_home import private_home
+from kuaimei.audio.streams import collect_pcm
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
-from kuaimei.runtime import open_house
+from kuaimei.runtime import open_runtime
 from kuaimei.settings import RenderingSettings, Settings, VoiceSettings
-from kuaimei.text.clauses import ClauseCutter
+from kuaimei.text.clauses import ClauseSegmenter
 
 TEXT = "今天下午的會議改到三點半，地點在二樓的大會議室，請大家帶著上週的報告，也記得先把資料看過一遍，謝謝。"
 
@@ -41,18 +41,18 @@ def main() -> None:
 
 async def run(recording: Path, said: str, times: int) -> dict[str, float]:
     """Seconds; medians over ``times``."""
-    cutter = ClauseCutter()
+    cutter = ClauseSegmenter()
     clause = next(clause for token in TEXT if (clause := "".join(cutter.push(token))))
     with private_home() as home:
         settings = Settings(
             home=home, voices=VoiceSettings(learn="none"), rendering=RenderingSettings(hq="none")
         )
-        async with open_house(settings) as house:
+        async with open_runtime(settings) as runtime:
             started = time.perf_counter()
-            voice = (await enrolled(house, recording, lambda voice: voice.state == "ready", said)).id
+            voice = (await enrolled(runtime, recording, lambda voice: voice.state == "ready", said)).id
             ready_s = time.perf_counter() - started
             note(f"ready after {ready_s:.1f} s")
-            synthesizer = house.engines.synthesizer
+            synthesizer = runtime.engines.synthesizer
             wholes, firsts, audio_s = [], [], 0.0
             for _ in range(times):
                 took_s, audio_s = await _spoken(synthesizer, TEXT, voice)
@@ -74,7 +74,7 @@ async def _spoken(synthesizer: Synthesizer, text: str, voice: str) -> tuple[floa
     """Seconds it took, and of audio."""
     started = time.perf_counter()
     ticket = Ticket(session="bench", priority=Priority.LIVE)
-    pcm = await whole(synthesizer.stream(TTSReq(text=text, voice_id=voice, ticket=ticket)))
+    pcm = await collect_pcm(synthesizer.stream(TTSReq(text=text, voice_id=voice, ticket=ticket)))
     return time.perf_counter() - started, len(pcm) / synthesizer.sample_rate
 
 

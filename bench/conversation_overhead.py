@@ -17,7 +17,7 @@ import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.dialogue.conversation import Conversation
-from kuaimei.dialogue.events import Event, ReplyAudio, TurnTimed
+from kuaimei.dialogue.events import Event, ReplyAudio, TurnMetrics
 from kuaimei.settings import DialogueSettings
 from tests.fakes import (
     FakeCaptioner,
@@ -47,7 +47,7 @@ class _Watch:
     def __call__(self, event: Event) -> None:
         if isinstance(event, ReplyAudio):
             self.first_audio.set()
-        elif isinstance(event, TurnTimed):
+        elif isinstance(event, TurnMetrics):
             self.turns += 1
             self.timed.set()
 
@@ -72,7 +72,7 @@ async def _turns(count: int) -> dict[str, float]:
         conversation = _conversation(str(number), watch)
         cpu_before = time.process_time()
         for start in range(0, len(_SPOKEN), _PACKET):
-            conversation.hear(_SPOKEN[start : start + _PACKET])
+            conversation.push_audio(_SPOKEN[start : start + _PACKET])
         await asyncio.sleep(0)
         committed_at = time.perf_counter()
         conversation.commit()
@@ -101,7 +101,7 @@ async def _sessions(count: int, seconds: float) -> dict[str, float]:
             at = loop.time() + 0.02 * number / count
             while (at := at + 0.02) < over:
                 await asyncio.sleep(at - loop.time())
-                conversation.hear(_SPOKEN_AND_SILENCE[position : position + _PACKET])
+                conversation.push_audio(_SPOKEN_AND_SILENCE[position : position + _PACKET])
                 position = (position + _PACKET) % len(_SPOKEN_AND_SILENCE)
 
     cpu_before, before = time.process_time(), time.perf_counter()

@@ -33,10 +33,10 @@ from kuaimei.people.authentication import Entrance
 from kuaimei.people.keys import digest, new_key, prefix_of
 from kuaimei.settings import AnalysisSettings, RenderingSettings, ServerSettings, Settings
 from tests.fakes import FakeCaptioner, FakeLanguageModel, FakeRecognizer, fake_engines, said, silence
-from tests.integration.server.serving import eventually
-from tests.integration.server.talking import b64, wire
-from tests.integration.server.whole import Apart, apart
-from tests.integration.voices.living import Bank
+from tests.integration.server.app_server import eventually
+from tests.integration.server.realtime_client import b64, wire
+from tests.integration.server.whole_server import Apart, apart
+from tests.integration.voices.running_library import FakeVoiceBank
 
 __all__ = ["Result", "fuzz", "main"]
 
@@ -187,7 +187,7 @@ def fuzz(
             [b64(wire(said("一二三"))), b64(wire(silence(400))), b64(wire(said("好"), silence(900))), "AAAA"],
             findings,
             lambda: findings.total < count and time.monotonic() < deadline,
-            lambda: served.whole.store._keeper.unsaved > _BEHIND,
+            lambda: served.whole.store._ingest.unsaved > _BEHIND,
         )
         served.pulse.reset()
         asyncio.run(_clients(target, seed))
@@ -233,7 +233,7 @@ def _engines() -> Engines:
 
     model = FakeLanguageModel(reply=echo, first_token_s=0.0, token_s=0.0, token=8)
     recognizer = FakeRecognizer(text="你好嗎", delay_s=0.0)
-    synthesizer = Bank(delay_s=0.0, character_ms=20.0)
+    synthesizer = FakeVoiceBank(delay_s=0.0, character_ms=20.0)
     for engine, names in (
         (model, ("requests", "warmed")),
         (recognizer, ("requests", "finished")),
@@ -278,7 +278,7 @@ def _settled(served: Apart) -> int:
     """Utterances that are not kept, once nothing more has become of them for a minute."""
 
     async def settle() -> int:
-        await served.whole.store.settle(60.0)
+        await served.whole.store.flush(60.0)
         return (await served.whole.store.statistics()).unsaved
 
     unsaved, before = served.run(settle()), sys.maxsize

@@ -167,7 +167,7 @@ async def _look(home: Path, journal: Path, result: Result) -> None:
         elif kind == "deleted":
             deleted.add(tuple(words))
     async with open_store(settings_of(home)) as store:
-        await store.settle(60.0)
+        await store.flush(60.0)
         await store.maintenance.finish_deletions()
         gone = await _gone(store, deleting, deleted, result)
         result.deleted = len(deleted)

@@ -26,23 +26,23 @@ from numpy.typing import NDArray
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import Pcm, from_float
 from kuaimei.cli.console import note, print_json, print_table
-from kuaimei.engines.speaker import JUDGE, LOSSES, SpeakerEncoder, open_encoder
+from kuaimei.engines.speaker import EVAL_ENCODER, TRAINING_ENCODERS, SpeakerEncoder, open_encoder
 from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices
 from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.tts.kokoro.hq import HqNetwork
-from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
+from kuaimei.engines.tts.kokoro.runtime import RATE, SynthesisInput
 from kuaimei.engines.types import Language
 from kuaimei.models.onnx_reader import read_onnx
 from kuaimei.models.weight_delta import load_difference
 from kuaimei.settings import Settings
-from kuaimei.voices.enrolment.pitch_range import pitch_of
+from kuaimei.voices.enrolment.pitch_range import estimate_pitch
 from kuaimei.voices.serialization import style_bytes
-from kuaimei.voices.styles.initial import start_of_learning
+from kuaimei.voices.styles.initial import initial_style
 from kuaimei.voices.styles.prediction import Prediction, predict_style
-from kuaimei.voices.training.asr_loss import LISTENER
+from kuaimei.voices.training.asr_loss import ASR_LOSS_MODEL
 from kuaimei.voices.training.environment.paths import interpreter
-from kuaimei.voices.training.prompts import JUDGED
-from kuaimei.voices.training.spec import lay_out, order
+from kuaimei.voices.training.prompts import EVAL_PROMPTS
+from kuaimei.voices.training.spec import build_job_spec, write_job_folder
 from kuaimei.voices.types import Step
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -58,7 +58,7 @@ class Bench:
         self.kokoro = self.weights / "kokoro"
         self.alphabet, self.voices = load_alphabet(self.kokoro), load_voices(self.kokoro)
         self.phonemes = load_phonemes(None)
-        self.judge: SpeakerEncoder = open_encoder(self.weights / JUDGE)
+        self.judge: SpeakerEncoder = open_encoder(self.weights / EVAL_ENCODER)
 
     def tokens(self, text: str) -> list[int]:
         """Kokoro's numbers of a text."""
@@ -66,10 +66,10 @@ class Bench:
 
     def begin(self, pcm: Pcm, language: Language) -> tuple[Prediction, NDArray[np.float32]]:
         """The voice as it is predicted, and the style that it is learned from."""
-        ge2e, campplus = (open_encoder(self.weights / name).embed(pcm, RATE) for name in LOSSES)
-        pitch = pitch_of(pcm, RATE)
+        ge2e, campplus = (open_encoder(self.weights / name).embed(pcm, RATE) for name in TRAINING_ENCODERS)
+        pitch = estimate_pitch(pcm, RATE)
         prediction = predict_style(ge2e, pitch, self.voices.stock, campplus)
-        return prediction, start_of_learning(self.voices.stock, ge2e, pitch, language, campplus)
+        return prediction, initial_style(self.voices.stock, ge2e, pitch, language, campplus)
 
     def similarity(self, lines: Sequence[str], wanted: Pcm, style: Path | str, decoder: Path | None) -> float:
         """Mean cosine of ``lines`` in a style (a file, or a stock voice's name) with ``wanted``."""
@@ -86,7 +86,7 @@ class Bench:
         for line in lines:
             tokens = self.tokens(line)
             row = voices.style(name, len(tokens))
-            said = network.render(Utterance(np.array([0, *tokens, 0], np.int64), row, 1.0))
+            said = network.render(SynthesisInput(np.array([0, *tokens, 0], np.int64), row, 1.0))
             cosines.append(float(self.judge.embed(from_float(said), RATE) @ heard))
         network.close()
         return statistics.fmean(cosines)
@@ -120,7 +120,7 @@ def measure(
 ) -> list[dict[str, Any]]:
     """One row for the nearest stock voice, one for the prediction, one for each step."""
     language: Language = "zh" if any(ord(char) > 0x2E80 for char in said) else "en"
-    lines = JUDGED[language]
+    lines = EVAL_PROMPTS[language]
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="kuaimei-learning-") as name:
         folder = Path(name)
@@ -133,17 +133,17 @@ def measure(
         judged(f"stock {prediction.nearest}", prediction.nearest)
         judged("predicted", folder / "predicted.npy")
         for step in steps:
-            job = order(
+            job = build_job_spec(
                 step,
                 language,
                 said,
                 bench.tokens,
                 weights=bench.kokoro / "fp32.onnx",
-                encoders={name: bench.weights / name / "model.onnx" for name in LOSSES},
-                hears=bench.weights / LISTENER,
+                encoders={name: bench.weights / name / "model.onnx" for name in TRAINING_ENCODERS},
+                hears=bench.weights / ASR_LOSS_MODEL,
                 settings=bench.settings.voices,
             )
-            lay_out(folder, job, reference, style_bytes(style))
+            write_job_folder(folder, job, reference, style_bytes(style))
             event = learn(folder, step)
             learned = folder / event["style"]
             style = np.load(learned)

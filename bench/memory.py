@@ -24,7 +24,7 @@ from typing import Any, Final
 from bench.memory_figures import slope
 from bench.memory_first_audio import compare
 from bench.memory_parts import PARTS, SPEECH
-from bench.private_home import private_home
+from bench.temp_home import private_home
 from kuaimei.cli.console import note, print_json
 
 __all__ = ["grown", "parts"]

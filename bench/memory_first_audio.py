@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.memory_material import first_clause
 from kuaimei.audio.pcm import Pcm
 from kuaimei.cli.console import note
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices
 from kuaimei.engines.tts.kokoro.engine import Kokoro
 from kuaimei.engines.tts.kokoro.g2p import load_phonemes
@@ -54,8 +54,8 @@ async def _compare(count: int) -> Mapping[str, Any]:
         def engine(kept: int) -> Kokoro:
             cores, compiled = settings.engines.cores, Path(cache) / str(kept)
             runtime = OpenVino(folder / "fp32.onnx", cores, "bf16", compiled, kept_kernels=kept)
-            lane = Lane("cores", cores)
-            return Kokoro(runtime, load_alphabet(folder), load_voices(folder), phonemes, lane)
+            scheduler = Scheduler("cores", cores)
+            return Kokoro(runtime, load_alphabet(folder), load_voices(folder), phonemes, scheduler)
 
         engines = {"bounded": engine(KERNELS_KEPT), "unbounded": engine(_UNBOUNDED)}
         for one in engines.values():

@@ -27,15 +27,15 @@ from kuaimei.engines.asr import open_captioner, open_recognizer
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.prosody import open_meter
 from kuaimei.engines.protocols import Captioner, LanguageModel, Recognizer, Synthesizer
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.speaker import JUDGE, LOSSES, open_encoder
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
+from kuaimei.engines.speaker import EVAL_ENCODER, TRAINING_ENCODERS, open_encoder
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.engines.turn import open_turn_detector
 from kuaimei.engines.types import LLMReq, Message, Priority, STTReq, Ticket, TTSReq
 from kuaimei.engines.vad import open_vad
-from kuaimei.runtime import open_house, sources
+from kuaimei.runtime import open_runtime, sources
 from kuaimei.settings import Settings
 from kuaimei.system.memory import release_freed
 
@@ -82,13 +82,13 @@ def _detect(engines: Engines, pcm: Pcm) -> None:
         detector.probability(pcm[start : start + size])
 
 
-def _workshop(settings: Settings) -> Workshop:
-    return Workshop(settings, Lane("cores", settings.engines.cores))
+def _engine_context(settings: Settings) -> EngineContext:
+    return EngineContext(settings, Scheduler("cores", settings.engines.cores))
 
 
 @asynccontextmanager
 async def _tts(settings: Settings, speech: Speech) -> AsyncIterator[Use]:
-    async with open_synthesizer(_workshop(settings), sources(settings)["tts"]) as synthesizer:
+    async with open_synthesizer(_engine_context(settings), sources(settings)["tts"]) as synthesizer:
         yield lambda number: _say(synthesizer, short_text(number))
 
 
@@ -101,31 +101,31 @@ async def _reading(settings: Settings, speech: Speech) -> AsyncIterator[Use]:
 
 @asynccontextmanager
 async def _asr(settings: Settings, speech: Speech) -> AsyncIterator[Use]:
-    async with open_recognizer(_workshop(settings), sources(settings)["asr"]) as recognizer:
+    async with open_recognizer(_engine_context(settings), sources(settings)["asr"]) as recognizer:
         yield lambda number: _recognize(recognizer, speech(number))
 
 
 @asynccontextmanager
 async def _captions(settings: Settings, speech: Speech) -> AsyncIterator[Use]:
-    async with open_captioner(_workshop(settings), sources(settings)["captions"]) as captioner:
+    async with open_captioner(_engine_context(settings), sources(settings)["captions"]) as captioner:
         yield lambda number: _caption(captioner, speech(number), number)
 
 
 @asynccontextmanager
 async def _llm(settings: Settings, speech: Speech) -> AsyncIterator[Use]:
-    async with open_language_model(_workshop(settings), sources(settings)["llm"]) as model:
+    async with open_language_model(_engine_context(settings), sources(settings)["llm"]) as model:
         yield lambda number: _reply(model, short_text(number), [])
 
 
 @asynccontextmanager
 async def _turn(settings: Settings, speech: Speech) -> AsyncIterator[Use]:
-    async with open_turn_detector(_workshop(settings), sources(settings)["turn"]) as detector:
+    async with open_turn_detector(_engine_context(settings), sources(settings)["turn"]) as detector:
         yield lambda number: detector.completeness(speech(number))
 
 
 @asynccontextmanager
 async def _vad(settings: Settings, speech: Speech) -> AsyncIterator[Use]:
-    async with open_vad(_workshop(settings), sources(settings)["vad"]) as make:
+    async with open_vad(_engine_context(settings), sources(settings)["vad"]) as make:
 
         async def use(number: int) -> None:
             detector, pcm = make(), speech(number)
@@ -139,7 +139,8 @@ async def _vad(settings: Settings, speech: Speech) -> AsyncIterator[Use]:
 @asynccontextmanager
 async def _encoders(settings: Settings, speech: Speech) -> AsyncIterator[Use]:
     encoders = [
-        await asyncio.to_thread(open_encoder, settings.weights_dir / name) for name in (*LOSSES, JUDGE)
+        await asyncio.to_thread(open_encoder, settings.weights_dir / name)
+        for name in (*TRAINING_ENCODERS, EVAL_ENCODER)
     ]
     meter = open_meter(settings.analysis.meter)
 
@@ -155,8 +156,8 @@ async def _encoders(settings: Settings, speech: Speech) -> AsyncIterator[Use]:
 @asynccontextmanager
 async def _all(settings: Settings, speech: Speech) -> AsyncIterator[Use]:
     """The server's engines and store; a use is a turn of one of three people, as fast as it can be."""
-    async with open_house(settings) as house:
-        engines = house.engines
+    async with open_runtime(settings) as runtime:
+        engines = runtime.engines
         histories: list[list[Message]] = [[] for _ in range(_PEOPLE)]
 
         async def use(number: int) -> None:
@@ -212,7 +213,7 @@ async def _measure(opener: Opener, speech: Speech, uses: int, every: int) -> dic
 
 async def _make_speech(path: Path) -> None:
     settings = Settings()
-    async with open_synthesizer(_workshop(settings), sources(settings)["tts"]) as synthesizer:
+    async with open_synthesizer(_engine_context(settings), sources(settings)["tts"]) as synthesizer:
         said = [await _say(synthesizer, short_text(number)) for number in range(SPOKEN)]
         np.save(path, np.concatenate([resample(pcm, synthesizer.sample_rate, ASR_RATE) for pcm in said]))
 

@@ -26,31 +26,31 @@ from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE, Pcm, from_float
 from kuaimei.dialogue.events import (
     ClauseReady,
+    FinalTranscript,
     ReplyAudio,
     ReplyFinished,
     ReplyStarted,
     ReplyText,
-    SpeechHeard,
+    SpeechAudio,
     SpeechStarted,
-    TranscriptFinal,
     TurnEnded,
     UserText,
 )
-from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.engines.scheduling import Lane
+from kuaimei.dialogue.idle_monitor import IdleMonitor
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import STTChunk, STTReq, TTSReq
 from kuaimei.errors import KuaimeiError, NotFound
 from kuaimei.rendering.broadcast import Announcements
-from kuaimei.rendering.model_cache import Residency
-from kuaimei.rendering.renderer import Counts, HqEngine, Renderer
+from kuaimei.rendering.model_cache import ModelCache
+from kuaimei.rendering.renderer import HqEngine, Renderer, RenderingCounts
 from kuaimei.settings import Settings, VoiceSettings
-from kuaimei.store import Recorder, Store, Transcript, Utterance, open_store
+from kuaimei.store import Recorder, Store, StoredTranscript, UtteranceRow, open_store
 from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.store.jobs import Job
 from kuaimei.store.renderings import HQ_JOB
 from kuaimei.system.supervision import Supervisor
-from kuaimei.voices.context import Workroom, speaker_encoder
-from kuaimei.voices.enrolment.pipeline import Examiner
+from kuaimei.voices.context import VoiceContext, speaker_encoder
+from kuaimei.voices.enrolment.pipeline import ReferenceExaminer
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.training.environment.background_install import LearningEnvironment
@@ -159,7 +159,7 @@ class _Bank:
         yield sound_of("hum", len(req.text), "tts", 1200 * len(req.text))
 
 
-class _Room(Workroom):
+class _Room(VoiceContext):
     """As if the encoders were installed."""
 
     def losses(self) -> dict[str, Path]:
@@ -203,7 +203,7 @@ async def open_life(home: Path) -> AsyncIterator[_Opened]:
     """Store and voices, with all that goes on by itself."""
     await asyncio.to_thread(_install_learner, home)
     settings = settings_of(home)
-    cores, quiet = Lane("cores", 2), Quiet(settle_s=0.01)
+    cores, idle_monitor = Scheduler("cores", 2), IdleMonitor(settle_s=0.01)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         store = await enter(open_store(settings))
@@ -211,30 +211,30 @@ async def open_life(home: Path) -> AsyncIterator[_Opened]:
         room = _Room(
             settings=settings,
             store=store,
-            examiner=Examiner(_LoudVad, _Recognizer(), encoder, cores),
+            examiner=ReferenceExaminer(_LoudVad, _Recognizer(), encoder, cores),
             synthesizer=_Bank(),
-            quiet=quiet,
+            idle_monitor=idle_monitor,
             cores=cores,
-            environment=LearningEnvironment(settings, quiet),
+            environment=LearningEnvironment(settings, idle_monitor),
             weights=home / "fp32.onnx",
         )
         library = await enter(open_library(room))
-        analysis = await enter(open_analysis(settings, store, _LoudVad, cores, quiet))
-        residency = await enter(Residency(1000.0))
-        given = store.renderings, _engine_for, residency, quiet, Announcements(), Counts()
+        analysis = await enter(open_analysis(settings, store, _LoudVad, cores, idle_monitor))
+        model_cache = await enter(ModelCache(1000.0))
+        given = store.renderings, _engine_for, model_cache, idle_monitor, Announcements(), RenderingCounts()
         jobs: dict[str, Job] = {HQ_JOB: Renderer(*given), ANALYSE_JOB: analysis.analyst, **library.jobs}
         tasks = await enter(Supervisor())
         tasks.start("jobs", partial(store.run_jobs, jobs, transcribe=_transcribe, apart=tuple(jobs)))
         tasks.start("keeping", store.maintenance.run)
-        tasks.start("voices", library.upkeep.tend)
-        tasks.start("analysis", analysis.upkeep)
+        tasks.start("voices", library.maintenance.run)
+        tasks.start("analysis", analysis.run)
         yield _Opened(store, library, tasks)
 
 
-async def _transcribe(utterance: Utterance, pieces: AsyncIterator[Pcm]) -> Transcript:
+async def _transcribe(utterance: UtteranceRow, pieces: AsyncIterator[Pcm]) -> StoredTranscript:
     async for _ in pieces:
         await asyncio.sleep(0)
-    return Transcript(_SAID, "zh")
+    return StoredTranscript(_SAID, "zh")
 
 
 async def _engine_for(voice: str) -> HqEngine:
@@ -304,11 +304,11 @@ class _Life:
             recorder(SpeechStarted(turn, loop.time(), 0.0))
             pcm = sound_of(session, turn, "user", self._chance.randint(20, 60) * FRAME)
             for start in range(0, len(pcm), FRAME):
-                recorder(SpeechHeard(turn, loop.time(), pcm[start : start + FRAME]))
+                recorder(SpeechAudio(turn, loop.time(), pcm[start : start + FRAME]))
                 await self._promise("user", session, turn, start + FRAME)
             recorder(TurnEnded(turn, loop.time(), loop.time(), len(pcm) / 16.0, "silence"))
             if self._chance.random() < 0.7:  # else a job has to find out
-                recorder(TranscriptFinal(turn, loop.time(), _SAID, "zh"))
+                recorder(FinalTranscript(turn, loop.time(), _SAID, "zh"))
         reply = f"reply_{turn}"
         recorder(ReplyStarted(turn, loop.time(), reply))
         recorder(ReplyText(turn, loop.time(), reply, _ANSWERED))
@@ -333,7 +333,7 @@ class _Life:
             pause = np.zeros(RATE // 2, np.int16)
             data = await asyncio.to_thread(encode, np.concatenate([pause, buzz, pause]), RATE, "flac")
             try:
-                voice = await self._opened.library.enrol(
+                voice = await self._opened.library.add(
                     data, name=f"voice {count}", consent=_CONSENT, owner=_OWNER, strict=False
                 )
             except KuaimeiError as error:
@@ -376,7 +376,7 @@ class _Life:
 async def live(home: Path, journal: Journal, number: int, seed: int) -> None:
     """Until somebody kills this process."""
     async with open_life(home) as opened:
-        await opened.store.settle(_CLOSED_LATER_S)
+        await opened.store.flush(_CLOSED_LATER_S)
         statistics = await opened.store.statistics()
         journal.note("started", number, statistics.unsaved, statistics.broken)
         print("ready", flush=True)

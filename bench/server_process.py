@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from bench.private_home import private_home
+from bench.temp_home import private_home
 
 __all__ = ["server_process"]
 

@@ -30,11 +30,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from bench.server_process import server_process
 from kuaimei.audio.pcm import Pcm, to_bytes
 from kuaimei.audio.resample import resample
-from kuaimei.audio.streams import whole
+from kuaimei.audio.streams import collect_pcm
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.types import TTSReq
-from kuaimei.runtime import open_one
+from kuaimei.runtime import open_engine
 from kuaimei.settings import Settings
 
 _RATE = 24_000
@@ -218,11 +218,11 @@ def slope_of(samples: Sequence[Sample], *, by_models: bool = False) -> Slope:
 
 async def _spoken(sentences: Sequence[str]) -> list[Pcm]:
     clips = []
-    async with open_one(Settings(), "tts", open_synthesizer) as synthesizer:
+    async with open_engine(Settings(), "tts", open_synthesizer) as synthesizer:
         voices = [voice for voice in synthesizer.voices if voice.startswith("z")]
         for number, sentence in enumerate(sentences):
             request = TTSReq(text=sentence, voice_id=voices[number % len(voices)])
-            pcm = await whole(synthesizer.stream(request))
+            pcm = await collect_pcm(synthesizer.stream(request))
             clips.append(resample(pcm, synthesizer.sample_rate, _RATE))
     return clips
 

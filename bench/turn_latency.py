@@ -1,4 +1,4 @@
-"""How long a listener waits: this house beside a plain streaming pipeline of the same engines, in one run.
+"""How long a listener waits: this server beside a plain streaming pipeline of the same engines, in one run.
 
     python -m bench.turn_latency FOLDER_OF_RECORDINGS [--turns 20] [--json]
 
@@ -19,12 +19,12 @@ from bench.plain_pipeline import PlainTurn, plain_turn
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.cli.console import note, print_json, print_table
-from kuaimei.engines.asr.hallucination_filter import Draft
+from kuaimei.engines.asr.hallucination_filter import Hypothesis
 from kuaimei.engines.asr.whisper import WhisperRecognizer
 from kuaimei.engines.asr.whisper_decoder import FULL_WINDOW_S, WhisperDecoder, WhisperInput, load_whisper
 from kuaimei.engines.types import Language, Message
-from kuaimei.evaluation.runs.replay import Rehearsal, TurnReport, feed
-from kuaimei.runtime import open_house
+from kuaimei.evaluation.runs.replay import TurnCollector, TurnReport, feed
+from kuaimei.runtime import open_runtime
 from kuaimei.settings import Settings
 from kuaimei.text.error_rate import error_rate
 from kuaimei.text.join import join_pieces
@@ -44,7 +44,7 @@ class Padded(WhisperDecoder):
 
     def decode(
         self, heard: WhisperInput, prompt: str = "", *, beams: int = 1, temperature: float = 0.0
-    ) -> Draft:
+    ) -> Hypothesis:
         """As the model it wraps."""
         return self._decoder.decode(heard, prompt, beams=beams, temperature=temperature)
 
@@ -90,14 +90,14 @@ async def run(folder: Path, turns: int, *, with_plain: bool) -> tuple[list[TurnR
     clips = {path: await decode(path, ASR_RATE) for path in paths}
     settings = Settings()
     plain: list[PlainTurn] = []
-    async with open_house(settings, keep=False, progress=lambda name: note(f"ready: {name}")) as house:
-        rehearsal = Rehearsal()
-        asr = next(source for source in house.loaded if source.role == "asr")
+    async with open_runtime(settings, keep=False, progress=lambda name: note(f"ready: {name}")) as runtime:
+        rehearsal = TurnCollector()
+        asr = next(source for source in runtime.loaded if source.role == "asr")
         assert asr.path is not None, "the yardstick needs Whisper on this machine"
         decoder = await asyncio.to_thread(load_whisper, asr.path, settings.engines.cores)
-        padded = WhisperRecognizer(Padded(decoder), house.lanes[0])
+        padded = WhisperRecognizer(Padded(decoder), runtime.schedulers[0])
         history = [Message(role="system", content=settings.dialogue.system_prompt)]
-        async with house.converse("bench", [rehearsal]) as conversation:
+        async with runtime.open_conversation("bench", [rehearsal]) as conversation:
             for path in islice(cycle(paths), turns):
                 rehearsal.begin(path.name)
                 await feed(conversation, rehearsal, clips[path])
@@ -108,10 +108,10 @@ async def run(folder: Path, turns: int, *, with_plain: bool) -> tuple[list[TurnR
                         await plain_turn(
                             clips[path],
                             history,
-                            vad=house.engines.vad,
+                            vad=runtime.engines.vad,
                             recognizer=padded,
-                            language_model=house.engines.language_model,
-                            synthesizer=house.engines.synthesizer,
+                            language_model=runtime.engines.language_model,
+                            synthesizer=runtime.engines.synthesizer,
                             max_tokens=settings.dialogue.max_reply_tokens,
                         )
                     )

@@ -33,8 +33,8 @@ from kuaimei.engines.prosody import EXTRACTOR, open_meter
 from kuaimei.engines.prosody.extraction import measure
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.vad import open_vad
-from kuaimei.evaluation.synthetic_speech import Line, lines, speak
-from kuaimei.runtime import open_one
+from kuaimei.evaluation.synthetic_speech import SyntheticUtterance, lines, speak
+from kuaimei.runtime import open_engine
 from kuaimei.settings import Settings
 from scripts.head_weights import ABSOLUTE, LITERATURE, WEIGHTS
 
@@ -48,12 +48,12 @@ MADE = (
 )
 
 
-async def hear(cache: Path, todo: Sequence[Line]) -> list[dict[str, float | None]]:
+async def hear(cache: Path, todo: Sequence[SyntheticUtterance]) -> list[dict[str, float | None]]:
     """The features of each line; spoken and measured once."""
     settings = Settings()
     await _speak_all(settings, cache, todo)
     meter, found = open_meter("own"), []
-    async with open_one(settings, "vad", open_vad) as vad:
+    async with open_engine(settings, "vad", open_vad) as vad:
         for line in todo:
             path = cache / f"{line.name}.{meter.name}-{EXTRACTOR}.json"
             if not path.is_file():
@@ -70,11 +70,11 @@ async def hear(cache: Path, todo: Sequence[Line]) -> list[dict[str, float | None
     return found
 
 
-async def _speak_all(settings: Settings, cache: Path, todo: Sequence[Line]) -> None:
+async def _speak_all(settings: Settings, cache: Path, todo: Sequence[SyntheticUtterance]) -> None:
     missing = [line for line in todo if not (cache / f"{line.name}.npy").is_file()]
     if not missing:
         return
-    async with open_one(settings, "tts", open_synthesizer) as synthesizer:
+    async with open_engine(settings, "tts", open_synthesizer) as synthesizer:
         for line in missing:
             pcm: Pcm = resample(await speak(synthesizer, line), synthesizer.sample_rate, ASR_RATE)
             half = cache / f"{line.name}.half.npy"

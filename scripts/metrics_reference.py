@@ -10,11 +10,11 @@ from typing import Any, cast
 
 from prometheus_client.metrics_core import Metric
 
-from kuaimei.analysis.job import Counts as AnalysisCounts
-from kuaimei.engines.scheduling import Lane
+from kuaimei.analysis.job import AnalysisCounts as AnalysisCounts
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.http.refusals import Refusals
 from kuaimei.rendering.model_cache import Counters
-from kuaimei.rendering.renderer import Counts
+from kuaimei.rendering.renderer import RenderingCounts
 from kuaimei.server.metrics import Metrics
 from scripts.generated import ROOT, table, write_or_check
 
@@ -73,11 +73,13 @@ def _group(name: str) -> str:
 
 def _families() -> list[list[str]]:
     """Name of each and what is said of it, as a server shows them that has everything."""
-    tier = SimpleNamespace(counts=Counts(), residency=SimpleNamespace(counters=Counters(), taken_mb=0.0))
+    tier = SimpleNamespace(
+        counts=RenderingCounts(), model_cache=SimpleNamespace(counters=Counters(), used_mb=0.0)
+    )
     room = SimpleNamespace(counts=AnalysisCounts())
     tasks = cast(Any, SimpleNamespace(failures={"jobs": 0}))
-    metrics = Metrics((Lane("cores", 1),), cast(Any, tier), cast(Any, room), Refusals(), tasks)
-    metrics.unanalysed(0)
+    metrics = Metrics((Scheduler("cores", 1),), cast(Any, tier), cast(Any, room), Refusals(), tasks)
+    metrics.analysis_backlog(0)
     return [
         [
             f"`{family.name}_total`" if family.type == "counter" else f"`{family.name}`",

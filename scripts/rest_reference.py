@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from kuaimei.runtime import House
+from kuaimei.runtime import Runtime
 from kuaimei.server.app import create_app
 from kuaimei.server.realtime import websocket
 from kuaimei.server.static_page import Page
@@ -80,8 +80,8 @@ def _described() -> dict[str, Any]:
     """By the application itself, with nothing behind it: nothing is asked of it."""
     with tempfile.TemporaryDirectory() as home:
         engines = cast(Any, SimpleNamespace(synthesizer=None))
-        house = House(Settings(home=Path(home)), engines, None, (), ())
-        return create_app(house, Page(Path(home))).openapi()
+        runtime = Runtime(Settings(home=Path(home)), engines, None, (), ())
+        return create_app(runtime, Page(Path(home))).openapi()
 
 
 def _fields(path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from kuaimei.audio.silence import trim_silence
 from kuaimei.engines.speaker import SpeakerEncoder
 from kuaimei.engines.tts.kokoro.assets import load_alphabet
 from kuaimei.engines.tts.kokoro.g2p import load_phonemes
-from kuaimei.engines.tts.kokoro.runtime import RATE, OnnxRuntime, Utterance
+from kuaimei.engines.tts.kokoro.runtime import RATE, OnnxRuntime, SynthesisInput
 from kuaimei.voices.styles.prediction import inputs
 
 SENTENCES = ("今天下午我們一起去公園散步。", "這個問題我已經想過了，你說呢？")
@@ -149,7 +149,7 @@ class Speaker:
 
     def say(self, style: Floats, sentence: str) -> Pcm:
         """``sentence`` in ``style``, at 24 kHz."""
-        utterance = Utterance(self._tokens[sentence], style.astype(np.float32)[np.newaxis], 1.0)
+        utterance = SynthesisInput(self._tokens[sentence], style.astype(np.float32)[np.newaxis], 1.0)
         return trim_silence(from_float(np.clip(self._runtime.render(utterance, alone=True), -1.0, 1.0)), RATE)
 
     def clip(self, recipe: Recipe) -> Pcm:

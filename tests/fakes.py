@@ -14,11 +14,12 @@ import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.dialogue.engines import Engines
-from kuaimei.dialogue.events import Event, SpeechHeard
+from kuaimei.dialogue.events import Event, SpeechAudio
 from kuaimei.engines.types import Language, LLMReq, STTChunk, STTReq, TTSReq
 
 __all__ = [
     "CHARACTER_MS",
+    "EventLog",
     "FakeCaptionStream",
     "FakeCaptioner",
     "FakeLanguageModel",
@@ -26,9 +27,8 @@ __all__ = [
     "FakeSynthesizer",
     "FakeTurnDetector",
     "FakeVad",
-    "Letters",
-    "Listening",
-    "Log",
+    "LetterSignal",
+    "LoudspeakerSim",
     "fake_engines",
     "noise",
     "play",
@@ -63,7 +63,7 @@ def noise(ms: float) -> Pcm:
     return np.full(int(ms) * ASR_RATE // 1000, _NOISE, dtype=np.int16)
 
 
-class Letters:
+class LetterSignal:
     """Reads what was `said`; holds one letter at a time, so that it may listen for hours.
 
     Attributes:
@@ -170,7 +170,7 @@ class FakeRecognizer:
             raise self.failure
         text = self.text(pcm) if callable(self.text) else self.text
         if text is None:
-            text = Letters().hear(pcm)
+            text = LetterSignal().hear(pcm)
         self.finished.append(text)
         return STTChunk(
             text=text,
@@ -181,11 +181,11 @@ class FakeRecognizer:
 
 
 class FakeCaptionStream:
-    """Reads `Letters` as they come."""
+    """Reads `LetterSignal` as they come."""
 
     def __init__(self, captioner: "FakeCaptioner") -> None:
         self._captioner = captioner
-        self._letters = Letters()
+        self._letters = LetterSignal()
         self._last = ""
         self.closed = False
 
@@ -335,7 +335,7 @@ def fake_engines(**replaced: Any) -> Engines:
 E = TypeVar("E")
 
 
-class Log:
+class EventLog:
     """An observer that remembers.
 
     Attributes:
@@ -357,7 +357,7 @@ class Log:
         (event,) = self.of(kind)
         return event
 
-    def names(self, *, turn: int | None = None, skip: Sequence[type[Any]] = (SpeechHeard,)) -> list[str]:
+    def names(self, *, turn: int | None = None, skip: Sequence[type[Any]] = (SpeechAudio,)) -> list[str]:
         """Names of the events, of one turn or all; the same one many times in a row counts once."""
         names: list[str] = []
         for event in self.events:
@@ -367,8 +367,8 @@ class Log:
         return names
 
     def lines(self, start: float) -> list[str]:
-        """One line for each event but `SpeechHeard`, times in seconds since ``start``: for snapshots."""
-        return [_line(event, start) for event in self.events if not isinstance(event, SpeechHeard)]
+        """One line for each event but `SpeechAudio`, times in seconds since ``start``: for snapshots."""
+        return [_line(event, start) for event in self.events if not isinstance(event, SpeechAudio)]
 
 
 def _line(event: Any, start: float) -> str:
@@ -397,17 +397,17 @@ def _number(name: str, value: float | None) -> str:
     return f"{name}={value:.2f}" if name.endswith("_s") else f"{name}={value:.0f}"
 
 
-class Listening(Protocol):
+class LoudspeakerSim(Protocol):
     """What can be spoken to."""
 
-    def hear(self, pcm: Pcm) -> None: ...
+    def push_audio(self, pcm: Pcm) -> None: ...
 
 
-async def play(conversation: Listening, *sounds: Pcm, packet_ms: int = 20) -> None:
+async def play(conversation: LoudspeakerSim, *sounds: Pcm, packet_ms: int = 20) -> None:
     """Say ``sounds`` into ``conversation`` in real time, a packet each ``packet_ms``."""
     pcm = np.concatenate(sounds)
     size = packet_ms * ASR_RATE // 1000
     for start in range(0, len(pcm), size):
         packet = pcm[start : start + size]
         await asyncio.sleep(len(packet) / ASR_RATE)
-        conversation.hear(packet)
+        conversation.push_audio(packet)

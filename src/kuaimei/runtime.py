@@ -1,4 +1,4 @@
-"""Where everything meets: settings in, a house with its engines and its store out."""
+"""Where everything meets: settings in, a server with its engines and its store out."""
 
 import asyncio
 import logging
@@ -9,30 +9,30 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kuaimei.analysis.service import AnalysisRoom, open_analysis
+from kuaimei.analysis.service import AnalysisService, open_analysis
 from kuaimei.audio.pcm import Pcm
-from kuaimei.audio.streams import whole
+from kuaimei.audio.streams import collect_pcm
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Observer
-from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.dialogue.reply_options import Manner
+from kuaimei.dialogue.idle_monitor import IdleMonitor
+from kuaimei.dialogue.reply_options import ReplyOptions
 from kuaimei.engines.asr import open_captioner, open_recognizer
 from kuaimei.engines.import_lock import import_libraries
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.protocols import Recognizer, Synthesizer, VoiceActivityDetector
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.turn import open_turn_detector
 from kuaimei.engines.types import LLMReq, Message, TTSReq
 from kuaimei.engines.vad import open_vad
 from kuaimei.errors import KuaimeiError
 from kuaimei.models.resolve import resolve, roles
-from kuaimei.models.source import Role, Source
-from kuaimei.rendering.engine_selection import HqEngines
+from kuaimei.models.source import EngineSource, Role
+from kuaimei.rendering.engine_selection import HqEngineSelector
 from kuaimei.rendering.hq_tier import HqTier
-from kuaimei.rendering.model_cache import Residency
+from kuaimei.rendering.model_cache import ModelCache
 from kuaimei.rendering.renderer import Renderer
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store, transcribe_with
@@ -44,28 +44,28 @@ from kuaimei.store.utterance_record import LOCAL
 from kuaimei.system.privacy import close_to_others, make_home
 from kuaimei.system.supervision import Supervisor
 from kuaimei.text import clauses
-from kuaimei.voices.context import TICKET, Speak, Workroom, speaker_encoder
-from kuaimei.voices.enrolment.pipeline import Examiner
+from kuaimei.voices.context import BACKGROUND_TICKET, Speak, VoiceContext, speaker_encoder
+from kuaimei.voices.enrolment.pipeline import ReferenceExaminer
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.training.environment.background_install import LearningEnvironment
 
 __all__ = [
-    "House",
-    "Progress",
+    "Runtime",
+    "StartupProgress",
+    "build_voice_context",
     "expected_parts",
     "making_learnable",
-    "open_house",
-    "open_one",
-    "open_voices",
+    "open_engine",
+    "open_runtime",
+    "open_voice_library",
     "sources",
-    "voice_room",
 ]
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Progress = Callable[[str], None]
+StartupProgress = Callable[[str], None]
 """Told in one line what has become ready."""
 
 _NONE = "none"
@@ -74,7 +74,7 @@ _OPTIONAL: tuple[Role, ...] = ("turn", "captions")
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Runtime:
     """Everything a server or a command needs, open and warm.
 
     Attributes:
@@ -91,21 +91,21 @@ class House:
     settings: Settings
     engines: Engines
     store: Store | None
-    loaded: tuple[Source, ...]
-    lanes: tuple[Lane, ...]
-    quiet: Quiet = field(default_factory=Quiet)
+    loaded: tuple[EngineSource, ...]
+    schedulers: tuple[Scheduler, ...]
+    idle_monitor: IdleMonitor = field(default_factory=IdleMonitor)
     hq: HqTier | None = None
     voices: VoiceLibrary | None = None
-    analysis: AnalysisRoom | None = None
+    analysis: AnalysisService | None = None
     tasks: Supervisor = field(default_factory=Supervisor)
 
     @asynccontextmanager
-    async def converse(
+    async def open_conversation(
         self,
         session: str,
         observers: Sequence[Observer] = (),
         *,
-        manner: Manner | None = None,
+        reply_options: ReplyOptions | None = None,
         earlier: Sequence[Message] = (),
         first_turn: int = 1,
         owner: str = LOCAL,
@@ -119,7 +119,7 @@ class House:
             Conflict: If the session is open in another server on the same database.
         """
         async with AsyncExitStack() as stack:
-            watch = self.quiet.watch(session)
+            watch = self.idle_monitor.watch(session)
             stack.callback(watch.close)
             watching: list[Observer] = [watch, *observers]
             if self.store is not None:
@@ -139,7 +139,7 @@ class House:
                     self.settings.dialogue,
                     session,
                     watching,
-                    manner=manner or Manner(voice=self.settings.voice),
+                    reply_options=reply_options or ReplyOptions(voice=self.settings.voice),
                     earlier=earlier,
                     first_turn=first_turn,
                 )
@@ -150,13 +150,13 @@ class House:
 
 
 def expected_parts(settings: Settings) -> tuple[str, ...]:
-    """What `open_house` tells the readiness of."""
+    """What `open_runtime` tells the readiness of."""
     chosen = roles(settings)
     optional = tuple(role for role in _OPTIONAL if chosen[role] != _NONE)
     return (*(("store",) if settings.store.keep else ()), "vad", *optional, "asr", "llm", "tts")
 
 
-def sources(settings: Settings) -> dict[Role, Source]:
+def sources(settings: Settings) -> dict[Role, EngineSource]:
     """What plays each role; roles set to ``none`` are left out.
 
     Raises:
@@ -170,25 +170,25 @@ def sources(settings: Settings) -> dict[Role, Source]:
     }
 
 
-def _second(settings: Settings) -> Source | None:
+def _hq_source(settings: Settings) -> EngineSource | None:
     """What renders replies a second time."""
     value = settings.rendering.hq or settings.tts
     return None if value == _NONE else resolve("tts", value, settings.weights_dir)
 
 
-def _workshop(settings: Settings) -> Workshop:
-    return Workshop(settings=settings, cores=Lane("cores", settings.engines.cores))
+def _engine_context(settings: Settings) -> EngineContext:
+    return EngineContext(settings=settings, cores=Scheduler("cores", settings.engines.cores))
 
 
 @asynccontextmanager
-async def open_house(
+async def open_runtime(
     settings: Settings,
     *,
-    progress: Progress = lambda line: None,
+    progress: StartupProgress = lambda line: None,
     keep: bool | None = None,
     database: DatabaseStart | None = None,
     when_kept: Callable[[], None] = lambda: None,
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Runtime]:
     """Open every engine and the store, side by side, and close them in good order.
 
     Nothing is computed before the embedded database is up: engines that compute take all the cores, and their
@@ -204,10 +204,10 @@ async def open_house(
     Raises:
         KuaimeiError: With one sentence on what is wrong and what to do.
     """
-    workshop = _workshop(settings)
+    engine_context = _engine_context(settings)
     found = sources(settings)
-    second = _second(settings)
-    quiet, hq, voices, analysis, tasks = Quiet(), None, None, None, Supervisor()
+    second = _hq_source(settings)
+    idle_monitor, hq, voices, analysis, tasks = IdleMonitor(), None, None, None, Supervisor()
     async with AsyncExitStack() as lasting, AsyncExitStack() as stack:
         # What is kept is closed before the engines: they take seconds to give back what they hold.
         stack.push(lambda kind, *_: when_kept() if kind is None else None)
@@ -235,19 +235,21 @@ async def open_house(
                 start = opening.create_task
                 opening_store = open_store(settings, database.server) if keeping else None
                 store = start(maybe(opened("store", opening_store) if opening_store else None))
-                llm = start(opened("llm", open_language_model(workshop, found["llm"])))
-                tts = start(opened("tts", open_synthesizer(workshop, found["tts"])))
-                asr = start(opened("asr", open_recognizer(workshop, found["asr"])))
-                vad = start(opened("vad", open_vad(workshop, found["vad"])))
-                detector = start(maybe(opened("turn", open_turn_detector(workshop, turn)) if turn else None))
-                captioner = start(
-                    maybe(opened("captions", open_captioner(workshop, captions)) if captions else None)
+                llm = start(opened("llm", open_language_model(engine_context, found["llm"])))
+                tts = start(opened("tts", open_synthesizer(engine_context, found["tts"])))
+                asr = start(opened("asr", open_recognizer(engine_context, found["asr"])))
+                vad = start(opened("vad", open_vad(engine_context, found["vad"])))
+                detector = start(
+                    maybe(opened("turn", open_turn_detector(engine_context, turn)) if turn else None)
                 )
-                start(asyncio.to_thread(clauses.warm))
+                captioner = start(
+                    maybe(opened("captions", open_captioner(engine_context, captions)) if captions else None)
+                )
+                start(asyncio.to_thread(clauses.preload))
                 if keeping:
                     start(asyncio.to_thread(_close_to_others, settings.home))
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            raise _first_error(group) from None
         engines = Engines(
             vad=vad.result(),
             recognizer=asr.result(),
@@ -256,7 +258,7 @@ async def open_house(
             captioner=captioner.result(),
             turn_detector=detector.result(),
         )
-        own = [getattr(engine, "lane", None) for engine in (asr.result(), llm.result(), tts.result())]
+        own = [getattr(engine, "scheduler", None) for engine in (asr.result(), llm.result(), tts.result())]
         # The system prompt takes seconds to read: nobody has to wait for that, a live request goes first.
         prompt = Message(role="system", content=settings.dialogue.system_prompt)
         reading = asyncio.ensure_future(llm.result().warm(LLMReq(messages=(prompt,))))
@@ -271,28 +273,30 @@ async def open_house(
             others: dict[str, Job] = {}
             engines_for = None
             if second is not None:
-                memory = Residency(settings.rendering.memory_mb, settings.rendering.idle_s)
+                memory = ModelCache(settings.rendering.memory_mb, settings.rendering.idle_s)
                 hq = HqTier(await stack.enter_async_context(memory))
-                engines_for = HqEngines(workshop, second, kept.voices)
+                engines_for = HqEngineSelector(engine_context, second, kept.voices)
                 others[HQ_JOB] = Renderer(
-                    kept.renderings, engines_for, hq.residency, quiet, hq.announcements, hq.counts
+                    kept.renderings, engines_for, hq.model_cache, idle_monitor, hq.announcements, hq.counts
                 )
-            room = voice_room(
-                workshop,
+            context = build_voice_context(
+                engine_context,
                 found["tts"],
                 kept,
-                quiet,
+                idle_monitor,
                 vad=vad.result(),
                 recognizer=asr.result(),
                 synthesizer=tts.result(),
-                speak_hq=None if hq is None or engines_for is None else partial(_say_hq, hq, engines_for),
+                speak_hq=None
+                if hq is None or engines_for is None
+                else partial(_synthesize_hq, hq, engines_for),
             )
             if engines_for is not None:
-                room.changed.append(engines_for.changed)
-            voices = await stack.enter_async_context(open_library(room))
+                context.changed.append(engines_for.changed)
+            voices = await stack.enter_async_context(open_library(context))
             others.update(voices.jobs)
             if settings.analysis.enabled:
-                analysing = open_analysis(settings, kept, vad.result(), workshop.cores, quiet)
+                analysing = open_analysis(settings, kept, vad.result(), engine_context.cores, idle_monitor)
                 analysis = await stack.enter_async_context(analysing)
                 others[ANALYSE_JOB] = analysis.analyst
             # Entered last: what goes on by itself ends before whatever it uses.
@@ -301,16 +305,19 @@ async def open_house(
             tasks.start("jobs", jobs)
             tasks.start("keeping", kept.maintenance.run)
             tasks.start("disk", kept.maintenance.watch_disk)
-            tasks.start("voices", voices.upkeep.tend)
+            tasks.start("voices", voices.maintenance.run)
             if analysis is not None:
-                tasks.start("analysis", analysis.upkeep)
-        yield House(
+                tasks.start("analysis", analysis.run)
+        yield Runtime(
             settings=settings,
             engines=engines,
             store=kept,
             loaded=tuple(found.values()),
-            lanes=(workshop.cores, *(lane for lane in own if isinstance(lane, Lane))),
-            quiet=quiet,
+            schedulers=(
+                engine_context.cores,
+                *(scheduler for scheduler in own if isinstance(scheduler, Scheduler)),
+            ),
+            idle_monitor=idle_monitor,
             hq=hq,
             voices=voices,
             analysis=analysis,
@@ -319,47 +326,49 @@ async def open_house(
 
 
 @asynccontextmanager
-async def open_one(
-    settings: Settings, role: Role, opener: Callable[[Workshop, Source], AbstractAsyncContextManager[T]]
+async def open_engine(
+    settings: Settings,
+    role: Role,
+    opener: Callable[[EngineContext, EngineSource], AbstractAsyncContextManager[T]],
 ) -> AsyncIterator[T]:
     """A single engine, for a command that needs no more."""
-    async with opener(_workshop(settings), sources(settings)[role]) as engine:
+    async with opener(_engine_context(settings), sources(settings)[role]) as engine:
         yield engine
 
 
-def voice_room(
-    workshop: Workshop,
-    source: Source,
+def build_voice_context(
+    engine_context: EngineContext,
+    source: EngineSource,
     store: Store,
-    quiet: Quiet,
+    idle_monitor: IdleMonitor,
     *,
     vad: Callable[[], VoiceActivityDetector],
     recognizer: Recognizer,
     synthesizer: Synthesizer,
     speak_hq: Speak | None = None,
-) -> Workroom:
-    """What enrolling and learning voices use of a house.
+) -> VoiceContext:
+    """What enrolling and learning voices use of a server.
 
     Args:
         source: Of the synthesiser's weights.
     """
-    settings = workshop.settings
+    settings = engine_context.settings
     encoder = partial(speaker_encoder, settings)
-    return Workroom(
+    return VoiceContext(
         settings=settings,
         store=store,
-        examiner=Examiner(vad, recognizer, encoder, workshop.cores),
+        examiner=ReferenceExaminer(vad, recognizer, encoder, engine_context.cores),
         synthesizer=synthesizer,
-        quiet=quiet,
-        cores=workshop.cores,
-        environment=LearningEnvironment(settings, quiet),
+        idle_monitor=idle_monitor,
+        cores=engine_context.cores,
+        environment=LearningEnvironment(settings, idle_monitor),
         weights=None if source.path is None else source.path / "fp32.onnx",
         speak_hq=speak_hq,
     )
 
 
 @asynccontextmanager
-async def open_voices(settings: Settings, *, learning: bool = False) -> AsyncIterator[VoiceLibrary]:
+async def open_voice_library(settings: Settings, *, learning: bool = False) -> AsyncIterator[VoiceLibrary]:
     """The cloned voices with what is needed to add and learn them, for a command; their jobs are done.
 
     Args:
@@ -368,29 +377,29 @@ async def open_voices(settings: Settings, *, learning: bool = False) -> AsyncIte
     Raises:
         KuaimeiError: With one sentence on what is wrong and what to do.
     """
-    workshop, found = _workshop(settings), sources(settings)
+    engine_context, found = _engine_context(settings), sources(settings)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         await asyncio.to_thread(make_home, settings.home)
         await asyncio.to_thread(_close_to_others, settings.home)
         store = await enter(open_store(settings))
-        vad = await enter(open_vad(workshop, found["vad"]))
-        recognizer = await enter(open_recognizer(workshop, found["asr"]))
-        synthesizer = await enter(open_synthesizer(workshop, found["tts"]))
-        room = voice_room(
-            workshop,
+        vad = await enter(open_vad(engine_context, found["vad"]))
+        recognizer = await enter(open_recognizer(engine_context, found["asr"]))
+        synthesizer = await enter(open_synthesizer(engine_context, found["tts"]))
+        context = build_voice_context(
+            engine_context,
             found["tts"],
             store,
-            Quiet(),
+            IdleMonitor(),
             vad=vad,
             recognizer=recognizer,
             synthesizer=synthesizer,
         )
-        library = VoiceLibrary(room)
-        await library.upkeep.follow()
+        library = VoiceLibrary(context)
+        await library.maintenance.sync_registrations()
         transcriber = transcribe_with(recognizer)
         tasks = await enter(Supervisor())
-        jobs = partial(store.run_jobs, library.jobs, transcribe=transcriber, apart=library.apart)
+        jobs = partial(store.run_jobs, library.jobs, transcribe=transcriber, apart=library.dedicated_jobs)
         tasks.start("jobs", jobs)
         if learning:
             await enter(making_learnable(library, tasks, after_s=0.0))
@@ -405,25 +414,25 @@ async def making_learnable(library: VoiceLibrary, tasks: Supervisor, **timing: f
         tasks: Told of what fails.
         timing: Of `LearningEnvironment.keep`.
     """
-    room = library.room
+    context = library.context
     async with Supervisor() as supervisor:
         tasks.include(supervisor)
-        keep = partial(room.environment.keep, library.upkeep.take_up, useless=room.lack, **timing)
+        keep = partial(context.environment.keep, library.maintenance.take_up, useless=context.lack, **timing)
         supervisor.start("environment for learning voices", keep)
         yield
 
 
-async def _say_hq(
-    hq: HqTier, engines: HqEngines, voice: str, texts: Sequence[str]
+async def _synthesize_hq(
+    hq: HqTier, engines: HqEngineSelector, voice: str, texts: Sequence[str]
 ) -> Sequence[tuple[Pcm, int]]:
     """``texts`` as the second tier says them in ``voice``, behind everyone who is talking."""
     engine = await engines(voice)
     said = []
-    async with hq.residency.use(engine.key, engine.memory_mb, engine.open) as synthesizer:
+    async with hq.model_cache.use(engine.key, engine.memory_mb, engine.open) as synthesizer:
         name = engine.prepare(synthesizer)
         for text in texts:
-            request = TTSReq(text=text, voice_id=name, mode="hq", ticket=TICKET)
-            said.append((await whole(synthesizer.stream(request)), synthesizer.sample_rate))
+            request = TTSReq(text=text, voice_id=name, mode="hq", ticket=BACKGROUND_TICKET)
+            said.append((await collect_pcm(synthesizer.stream(request)), synthesizer.sample_rate))
     return said
 
 
@@ -438,7 +447,7 @@ async def _stop(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """What to tell: a deliberate error if there is one, else the first of whatever happened."""
     leaves: list[BaseException] = []
 

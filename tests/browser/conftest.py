@@ -11,7 +11,7 @@ from playwright.async_api import Browser, async_playwright, expect
 import hatch_build
 from bench.browser import arguments, find_chromium
 from kuaimei.server.static_page import FOLDER
-from tests.browser.room import ROOT, speech_file
+from tests.browser.chat_page import ROOT, speech_file
 
 OpenBrowser: TypeAlias = Callable[..., AbstractAsyncContextManager[Browser]]
 

@@ -6,14 +6,14 @@ from typing import Any, cast
 
 from playwright.async_api import expect
 
-from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.engines.scheduling import Lane
-from kuaimei.runtime import House
+from kuaimei.dialogue.idle_monitor import IdleMonitor
+from kuaimei.engines.scheduling import Scheduler
+from kuaimei.runtime import Runtime
 from kuaimei.settings import AnalysisSettings, ServerSettings, Settings
 from kuaimei.store import open_store
+from tests.browser.chat_page import QUESTION, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.browser.room import QUESTION, axe_findings, room_engines, visiting
-from tests.integration.server.serving import serving
+from tests.integration.server.app_server import serving
 from tests.integration.store.analysing import analysing
 from tests.integration.store.conftest import cluster, made, settings
 
@@ -26,12 +26,17 @@ async def test_what_is_said_is_analysed_and_shown_by_itself(
     given = settings.model_copy(
         update={"analysis": AnalysisSettings(), "server": ServerSettings(port=0, open=True), "voice": ""}
     )
-    quiet = Quiet()
+    idle_monitor = IdleMonitor()
     async with (
         open_store(given) as store,
-        analysing(store, given, quiet) as room,
+        analysing(store, given, idle_monitor) as room,
         serving(
-            cast(Any, House(given, room_engines(), store, (), (Lane("cores", 1),), quiet, analysis=room))
+            cast(
+                Any,
+                Runtime(
+                    given, room_engines(), store, (), (Scheduler("cores", 1),), idle_monitor, analysis=room
+                ),
+            )
         ) as served,
         open_browser(1.0, 2.4, 600.0) as browser,
         visiting(browser, served.url, prefer={"transport": "websocket"}, expected=["404"]) as visitor,

@@ -9,19 +9,19 @@ from typing import cast
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from kuaimei.analysis.job import Counts, Scored
-from kuaimei.analysis.service import AnalysisRoom
-from kuaimei.store.broadcast import Announcements
+from kuaimei.analysis.job import AnalysisCounts, Scored
+from kuaimei.analysis.service import AnalysisService
+from kuaimei.store.broadcast import Broadcast
 from kuaimei.store.rows import Summary
 from tests.browser.analysing import CLIP, CONTOURS, FEATURES, Analysing, analysis, bare, course, scores
+from tests.browser.chat_page import QUESTION, Visitor, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.browser.room import QUESTION, Visitor, axe_findings, room_engines, visiting
-from tests.integration.server.serving import MemoryArchive, TestHouse, serving
+from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, serving
 
 _SAID = ("utt_sess_rain_0", "utt_sess_rain_1", "utt_sess_rain_2")
 
 
-def _house() -> TestHouse:
+def _runtime() -> InMemoryRuntime:
     archive = MemoryArchive()
     archive.put("sess_rain", QUESTION, "會，下午有陣雨。", "嗯", sound=CLIP)
     first, second, third = archive.said["sess_rain"]
@@ -30,7 +30,7 @@ def _house() -> TestHouse:
         second,
         replace(third, analysis=Summary("unscored", "too_short", None, None, None)),
     ]
-    return TestHouse(engines=room_engines(), store=archive)
+    return InMemoryRuntime(engines=room_engines(), store=archive)
 
 
 async def _open(visitor: Visitor, line: Locator) -> Locator:
@@ -42,7 +42,7 @@ async def _open(visitor: Visitor, line: Locator) -> Locator:
 async def test_scores_with_what_they_consist_of(open_browser: OpenBrowser) -> None:
     fake = Analysing(analyses={_SAID[0]: analysis(_SAID[0])})
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url) as visitor,
     ):
@@ -88,7 +88,7 @@ async def test_scores_with_what_they_consist_of(open_browser: OpenBrowser) -> No
 async def test_pauses_and_pitch_are_seen_where_they_are_heard(open_browser: OpenBrowser) -> None:
     fake = Analysing(analyses={_SAID[0]: analysis(_SAID[0])})
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url, locale="en-US") as visitor,
     ):
@@ -132,7 +132,7 @@ async def test_what_has_no_scores_says_why_and_what_comes_late_comes(
 ) -> None:
     fake = Analysing(analyses={_SAID[2]: bare(_SAID[2], "unscored", "too_short")})
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url) as visitor,
     ):
@@ -154,10 +154,10 @@ async def test_what_has_no_scores_says_why_and_what_comes_late_comes(
 
 async def test_what_becomes_known_is_seen_at_once(open_browser: OpenBrowser) -> None:
     fake = Analysing()
-    news: Announcements[Scored] = Announcements()
-    room = cast(AnalysisRoom, SimpleNamespace(announcements=news, counts=Counts()))
+    news: Broadcast[Scored] = Broadcast()
+    room = cast(AnalysisService, SimpleNamespace(announcements=news, counts=AnalysisCounts()))
     async with (
-        serving(_house(), analysis=room) as served,
+        serving(_runtime(), analysis=room) as served,
         open_browser() as browser,
         visiting(browser, served.url) as visitor,
     ):
@@ -172,13 +172,13 @@ async def test_what_becomes_known_is_seen_at_once(open_browser: OpenBrowser) -> 
         await expect(reply.locator("[data-analysis]")).to_have_count(0)
         fake.analyses[_SAID[1]] = analysis(_SAID[1])
         known = Summary("scored", None, 0.31, 0.42, 0.53)
-        news.tell(Scored("sess_rain", 1, _SAID[1], "assistant", True, known))
+        news.publish(Scored("sess_rain", 1, _SAID[1], "assistant", True, known))
         name = "怎麼說的：自信 31，穩定 42，親和 53"
         await expect(reply.get_by_role("button", name=name)).to_be_visible()
         await expect(panel).to_have_attribute("data-panel", "scored")
         # Made anew, with other weights, while one looks.
         fake.analyses[_SAID[1]] = analysis(_SAID[1], scores=scores(0.9, usual=0.58))
-        news.tell(Scored("sess_rain", 1, _SAID[1], "assistant", True, known))
+        news.publish(Scored("sess_rain", 1, _SAID[1], "assistant", True, known))
         meter = panel.get_by_role("meter", name="自信")
         await expect(meter).to_have_attribute("aria-valuenow", "90")
         visitor.at_ease()
@@ -187,7 +187,7 @@ async def test_what_becomes_known_is_seen_at_once(open_browser: OpenBrowser) -> 
 async def test_a_whole_conversation(open_browser: OpenBrowser, tmp_path: Path) -> None:
     fake = Analysing()
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url) as visitor,
     ):
@@ -236,7 +236,7 @@ async def test_a_whole_conversation(open_browser: OpenBrowser, tmp_path: Path) -
 
 async def test_who_speaks_is_told_only_where_that_is_wished(open_browser: OpenBrowser) -> None:
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url, prefer={"transport": "websocket"}) as visitor,
     ):
@@ -272,7 +272,7 @@ async def _marks(page: Page) -> list[str | None]:
 async def test_a_round_of_rating_by_keys(open_browser: OpenBrowser, tmp_path: Path) -> None:
     fake = Analysing(to_rate={"utt_rate_1": "明天會下雨嗎？", "utt_rate_2": "帶傘嗎？", "utt_rate_3": "好"})
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url, expected=["404"]) as visitor,
     ):
@@ -324,7 +324,7 @@ async def test_a_round_of_rating_by_keys(open_browser: OpenBrowser, tmp_path: Pa
 async def test_a_round_of_rating_by_pointer_in_english(open_browser: OpenBrowser) -> None:
     fake = Analysing(to_rate={"utt_rate_1": "Will it rain?"})
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url, locale="en-US", expected=["404"]) as visitor,
     ):

@@ -8,24 +8,25 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from kuaimei.http.bind import listen
-from kuaimei.server import create_app, make_server
+from kuaimei.http.bind import bind_socket
+from kuaimei.server.app import create_app
 from kuaimei.server.https.hostnames import names_of
 from kuaimei.server.https.serve import Https, open_https, with_own_names
+from kuaimei.server.serve import make_server
+from tests.browser.chat_page import ANSWER, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
 from tests.browser.person import Person
-from tests.browser.room import ANSWER, axe_findings, room_engines, visiting
-from tests.integration.server.serving import KEY, MemoryArchive, TestHouse, eventually, make_settings
+from tests.integration.server.app_server import KEY, InMemoryRuntime, MemoryArchive, eventually, make_settings
 
 
 @asynccontextmanager
 async def _serving(home: Path) -> AsyncIterator[Https]:
     """A server that other machines reach over HTTPS."""
     settings = with_own_names(make_settings(home=home, key=KEY, https=True, host="0.0.0.0"))
-    house = TestHouse(settings=settings, engines=room_engines(), store=MemoryArchive())
-    with listen(settings.server) as listening:
+    runtime = InMemoryRuntime(settings=settings, engines=room_engines(), store=MemoryArchive())
+    with bind_socket(settings.server) as listening:
         async with open_https(settings, listening) as secure:
-            server = make_server(create_app(house), settings.server, secure.context)
+            server = make_server(create_app(runtime), settings.server, secure.context)
             running = asyncio.ensure_future(server.serve(sockets=[listening.dup()]))
             await eventually(lambda: server.started or running.done())
             try:

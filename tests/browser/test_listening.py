@@ -4,15 +4,15 @@ from pathlib import Path
 
 from playwright.async_api import expect
 
+from tests.browser.chat_page import axe_findings, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.browser.room import axe_findings, visiting
-from tests.integration.http.test_bind import house
-from tests.integration.server.serving import serving
+from tests.integration.http.test_bind import runtime
+from tests.integration.server.app_server import serving
 
 
 async def test_two_renderings_are_compared_blind(open_browser: OpenBrowser, tmp_path: Path) -> None:
     async with (
-        serving(house(tmp_path)) as served,
+        serving(runtime(tmp_path)) as served,
         open_browser() as browser,
         visiting(browser, served.url) as visitor,
     ):
@@ -59,11 +59,11 @@ async def test_two_renderings_are_compared_blind(open_browser: OpenBrowser, tmp_
         visitor.at_ease()
 
 
-async def test_voices_are_compared_and_a_house_without_replies_says_so(
+async def test_voices_are_compared_and_a_server_without_replies_says_so(
     open_browser: OpenBrowser, tmp_path: Path
 ) -> None:
     async with (
-        serving(house(tmp_path, rendered=False)) as served,
+        serving(runtime(tmp_path, rendered=False)) as served,
         open_browser() as browser,
         visiting(browser, served.url, locale="en-US", expected=["404"]) as visitor,
     ):

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from tests.browser.chat_page import ANSWER, Visitor, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
 from tests.browser.person import Person
-from tests.browser.room import ANSWER, Visitor, axe_findings, room_engines, visiting
-from tests.integration.server.serving import MemoryArchive, TestHouse, serving
+from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, serving
 
 _HUNG_UP = "/hangup"
 _COUNT_MICROPHONES = """
@@ -25,15 +25,15 @@ navigator.mediaDevices.getUserMedia = (wanted) => { window.asked += 1; return gi
 @asynccontextmanager
 async def _visitor(
     open_browser: OpenBrowser, person: Person, *speech: float, **options: Any
-) -> AsyncIterator[tuple[TestHouse, Visitor, Page]]:
-    house = TestHouse(engines=room_engines(), store=MemoryArchive())
+) -> AsyncIterator[tuple[InMemoryRuntime, Visitor, Page]]:
+    runtime = InMemoryRuntime(engines=room_engines(), store=MemoryArchive())
     options = {"expected": [_HUNG_UP], "scripts": [_COUNT_MICROPHONES], **options}
     async with (
-        serving(house) as served,
+        serving(runtime) as served,
         open_browser(*speech) as browser,
         visiting(browser, served.url, person=person, **options) as visitor,
     ):
-        yield house, visitor, visitor.page
+        yield runtime, visitor, visitor.page
 
 
 def _unasked(**keeping: Any) -> Person:
@@ -50,7 +50,7 @@ def _answered(person: Person) -> None:
 
 async def test_nothing_is_recorded_before_a_yes(open_browser: OpenBrowser) -> None:
     person = _unasked()
-    async with _visitor(open_browser, person, 4.0, 1.5, 600.0) as (house, visitor, page):
+    async with _visitor(open_browser, person, 4.0, 1.5, 600.0) as (runtime, visitor, page):
         await visitor.arrive()
         await visitor.talk.click()
         asking = page.get_by_role("dialog")
@@ -63,14 +63,14 @@ async def test_nothing_is_recorded_before_a_yes(open_browser: OpenBrowser) -> No
         await expect(page.get_by_role("dialog")).to_have_count(0)
         await expect(visitor.talk).to_have_attribute("data-mood", "idle")
         assert await page.evaluate("window.asked") == 0
-        assert house.conversations == {}
+        assert runtime.conversations == {}
 
         await visitor.write("這句先不要送")
         await expect(asking).to_be_visible()
         await page.keyboard.press("Escape")
         await expect(visitor.lines("user")).to_have_count(0)
         await expect(page.get_by_label("打字輸入")).to_have_value("這句先不要送")
-        assert house.conversations == {}
+        assert runtime.conversations == {}
 
         await page.get_by_label("打字輸入").press("Enter")
         _answered(person)
@@ -100,7 +100,7 @@ async def test_the_microphone_begins_with_the_yes(open_browser: OpenBrowser) -> 
 async def test_who_holds_the_space_bar_does_not_agree_by_letting_go(open_browser: OpenBrowser) -> None:
     person = _unasked()
     prefer = {"mode": "push-to-talk"}
-    async with _visitor(open_browser, person, prefer=prefer) as (house, visitor, page):
+    async with _visitor(open_browser, person, prefer=prefer) as (runtime, visitor, page):
         await visitor.arrive()
         await page.keyboard.down("Space")
         await expect(page.get_by_role("dialog")).to_be_visible()
@@ -108,7 +108,7 @@ async def test_who_holds_the_space_bar_does_not_agree_by_letting_go(open_browser
         await page.keyboard.up("Space")
         await expect(page.get_by_role("dialog")).to_be_visible()
         assert "POST /api/me/notice" not in [what for what, _ in person.asked]
-        assert house.conversations == {}
+        assert runtime.conversations == {}
         await page.keyboard.press("Escape")
         await expect(visitor.talk).to_have_attribute("data-mood", "idle")
         visitor.at_ease()
@@ -116,7 +116,7 @@ async def test_who_holds_the_space_bar_does_not_agree_by_letting_go(open_browser
 
 async def test_a_yes_that_does_not_arrive_is_no_yes(open_browser: OpenBrowser) -> None:
     person = _unasked()
-    async with _visitor(open_browser, person, expected=["500"]) as (house, visitor, page):
+    async with _visitor(open_browser, person, expected=["500"]) as (runtime, visitor, page):
         await visitor.arrive()
 
         async def fail(route: Route) -> None:
@@ -126,7 +126,7 @@ async def test_a_yes_that_does_not_arrive_is_no_yes(open_browser: OpenBrowser) -
         await visitor.write("你好")
         await page.get_by_role("button", name="同意並開始").click()
         await expect(page.get_by_role("alert")).to_contain_text("沒有送到伺服器")
-        assert house.conversations == {}
+        assert runtime.conversations == {}
         await visitor.context.unroute("**/api/me/notice", fail)
         _answered(person)
         await page.get_by_role("button", name="同意並開始").click()

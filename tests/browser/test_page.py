@@ -6,15 +6,15 @@ from pathlib import Path
 from playwright.async_api import expect
 
 import hatch_build
+from tests.browser.chat_page import ROOT, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.browser.room import ROOT, axe_findings, room_engines, visiting
-from tests.integration.server.serving import MemoryArchive, TestHouse, serving
+from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, serving
 
 _JAVASCRIPT_LIMIT = 400 * 1024
 
 
-def _house() -> TestHouse:
-    return TestHouse(engines=room_engines(), store=MemoryArchive())
+def _runtime() -> InMemoryRuntime:
+    return InMemoryRuntime(engines=room_engines(), store=MemoryArchive())
 
 
 def test_the_parts_of_the_page_pass_their_own_tests(built_page: Path) -> None:
@@ -33,7 +33,7 @@ def test_the_javascript_is_small_and_nothing_in_it_is_inline(built_page: Path) -
 
 async def test_the_policy_is_strict_and_kept(open_browser: OpenBrowser) -> None:
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url) as visitor,
     ):
@@ -53,7 +53,7 @@ async def test_the_policy_is_strict_and_kept(open_browser: OpenBrowser) -> None:
 
 async def test_the_language_is_the_browsers_until_another_is_chosen(open_browser: OpenBrowser) -> None:
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url, locale="en-US") as visitor,
     ):
@@ -70,7 +70,7 @@ async def test_the_language_is_the_browsers_until_another_is_chosen(open_browser
 
 async def test_the_dark_is_remembered_from_the_first_paint(open_browser: OpenBrowser) -> None:
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url) as visitor,
     ):
@@ -86,7 +86,7 @@ async def test_the_dark_is_remembered_from_the_first_paint(open_browser: OpenBro
 
 async def test_everything_can_be_reached_with_the_keyboard(open_browser: OpenBrowser) -> None:
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url) as visitor,
     ):
@@ -114,7 +114,7 @@ async def test_everything_can_be_reached_with_the_keyboard(open_browser: OpenBro
 
 async def test_nothing_serious_for_who_cannot_see(open_browser: OpenBrowser) -> None:
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url, reduced_motion="reduce") as visitor,
     ):

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from playwright.async_api import async_playwright, expect
 
+from bench.audio_capture import SCRIPT, correlation, kept_reply, recorded
 from bench.browser import arguments, microphone_file
 from bench.server_process import server_process
-from bench.taps import SCRIPT, correlation, kept_reply, recorded
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.settings import Settings
+from tests.browser.chat_page import visiting
 from tests.browser.conftest import OpenBrowser
-from tests.browser.room import visiting
 from tests.integration.conftest import Spoken, kokoro_source, settings, spoken
 
 __all__ = ["kokoro_source", "settings", "spoken"]

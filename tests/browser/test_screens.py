@@ -16,12 +16,12 @@ from playwright.async_api import expect
 from kuaimei.audio.encode import encode
 from kuaimei.store.rows import Rendering, Summary
 from tests.browser.analysing import CLIP, Analysing, analysis, course
+from tests.browser.chat_page import ANSWER, QUESTION, Visitor, axe_findings, room_engines, visiting
 from tests.browser.cloning import Cloning, cloned_voice
 from tests.browser.conftest import OpenBrowser
 from tests.browser.person import Person
-from tests.browser.room import ANSWER, QUESTION, Visitor, axe_findings, room_engines, visiting
 from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said
-from tests.integration.server.serving import KEY, MemoryArchive, TestHouse, make_settings, serving
+from tests.integration.server.app_server import KEY, InMemoryRuntime, MemoryArchive, make_settings, serving
 
 _KEPT = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 _LIMIT = 150 * 1024
@@ -98,7 +98,7 @@ async def _at(
     )
     given = {"locale": "en-US" if english else "zh-TW", **options}
     async with (
-        serving(TestHouse(settings=make_settings(key=key), engines=engines, store=archive)) as served,
+        serving(InMemoryRuntime(settings=make_settings(key=key), engines=engines, store=archive)) as served,
         open_browser(*speech) as browser,
         visiting(browser, served.url, **given) as visitor,
     ):
@@ -292,7 +292,7 @@ async def test_how_it_was_spoken(
     )
     given = {"locale": "en-US" if english else "zh-TW", "color_scheme": scheme, **device}
     async with (
-        serving(TestHouse(engines=room_engines(), store=archive)) as served,
+        serving(InMemoryRuntime(engines=room_engines(), store=archive)) as served,
         open_browser() as browser,
         visiting(browser, served.url, **given) as visitor,
     ):

@@ -7,18 +7,18 @@ from pathlib import Path
 from playwright.async_api import Download, Page, Route, expect
 
 from kuaimei.audio.encode import encode
+from tests.browser.chat_page import room_engines, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.browser.room import room_engines, visiting
 from tests.fakes import said
-from tests.integration.server.serving import MemoryArchive, TestHouse, serving
+from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, serving
 
 
-def _house() -> TestHouse:
+def _runtime() -> InMemoryRuntime:
     archive = MemoryArchive()
     sound = encode(said("這是一段錄音"), 16_000, "flac")
     archive.put("sess_trip", "想去花蓮玩", "好啊，三天兩夜怎麼樣？", sound=sound)
     archive.put("sess_cake", "蛋糕怎麼做", "先把蛋打散。", sound=sound)
-    return TestHouse(engines=room_engines(), store=archive)
+    return InMemoryRuntime(engines=room_engines(), store=archive)
 
 
 async def _choose(page: Page, title: str, option: str) -> None:
@@ -36,8 +36,12 @@ async def _take(page: Page, title: str, option: str, folder: Path) -> Path:
 
 
 async def test_found_renamed_and_deleted(open_browser: OpenBrowser) -> None:
-    house = _house()
-    async with serving(house) as served, open_browser() as browser, visiting(browser, served.url) as visitor:
+    runtime = _runtime()
+    async with (
+        serving(runtime) as served,
+        open_browser() as browser,
+        visiting(browser, served.url) as visitor,
+    ):
         page = visitor.page
         await visitor.arrive()
         await expect(page.get_by_text("想去花蓮玩")).to_be_visible()
@@ -53,13 +57,13 @@ async def test_found_renamed_and_deleted(open_browser: OpenBrowser) -> None:
         await expect(page.get_by_role("dialog")).to_contain_text("無法復原")
         await page.get_by_role("dialog").get_by_role("button", name="刪除").click()
         await expect(page.get_by_text("想去花蓮玩")).to_have_count(0)
-        assert house.store is not None
-        assert {session.title for session in house.store.kept.values()} == {"蛋糕食譜"}
+        assert runtime.store is not None
+        assert {session.title for session in runtime.store.kept.values()} == {"蛋糕食譜"}
         visitor.at_ease()
 
 
 async def test_a_deletion_that_still_goes_on_is_shown_as_done(open_browser: OpenBrowser) -> None:
-    house = _house()
+    runtime = _runtime()
     going = {"object": "kuaimei.deletion", "state": "deleting"}
 
     async def delete(route: Route) -> None:
@@ -68,7 +72,11 @@ async def test_a_deletion_that_still_goes_on_is_shown_as_done(open_browser: Open
         else:
             await route.fallback()
 
-    async with serving(house) as served, open_browser() as browser, visiting(browser, served.url) as visitor:
+    async with (
+        serving(runtime) as served,
+        open_browser() as browser,
+        visiting(browser, served.url) as visitor,
+    ):
         page = visitor.page
         await visitor.context.route("**/api/sessions/sess_trip", delete)
         await visitor.arrive()
@@ -84,8 +92,12 @@ async def test_a_deletion_that_still_goes_on_is_shown_as_done(open_browser: Open
 
 
 async def test_heard_again_and_gone_on_with(open_browser: OpenBrowser) -> None:
-    house = _house()
-    async with serving(house) as served, open_browser() as browser, visiting(browser, served.url) as visitor:
+    runtime = _runtime()
+    async with (
+        serving(runtime) as served,
+        open_browser() as browser,
+        visiting(browser, served.url) as visitor,
+    ):
         page = visitor.page
         await visitor.arrive()
         await page.get_by_role("button", name="想去花蓮玩").first.click()
@@ -97,7 +109,7 @@ async def test_heard_again_and_gone_on_with(open_browser: OpenBrowser) -> None:
         await expect(replay.get_by_label("重播")).to_be_visible()  # it has ended
         await visitor.write("那就星期五出發")
         await expect(visitor.lines("assistant")).to_have_count(2)
-        assert set(house.conversations) == {"sess_trip"}
+        assert set(runtime.conversations) == {"sess_trip"}
         await page.reload()  # the address says which conversation it is
         await expect(visitor.lines("user").first).to_contain_text("想去花蓮玩")
         await page.get_by_role("button", name="新對話").click()
@@ -107,7 +119,7 @@ async def test_heard_again_and_gone_on_with(open_browser: OpenBrowser) -> None:
 
 async def test_taken_along(open_browser: OpenBrowser, tmp_path: Path) -> None:
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url) as visitor,
     ):
@@ -130,8 +142,12 @@ async def test_taken_along(open_browser: OpenBrowser, tmp_path: Path) -> None:
 
 
 async def test_a_voice_is_heard_chosen_and_used(open_browser: OpenBrowser) -> None:
-    house = _house()
-    async with serving(house) as served, open_browser() as browser, visiting(browser, served.url) as visitor:
+    runtime = _runtime()
+    async with (
+        serving(runtime) as served,
+        open_browser() as browser,
+        visiting(browser, served.url) as visitor,
+    ):
         page = visitor.page
         await visitor.arrive()
         await page.get_by_label("聲音", exact=True).click()
@@ -144,14 +160,18 @@ async def test_a_voice_is_heard_chosen_and_used(open_browser: OpenBrowser) -> No
         await visitor.write("你好")
         # Until it has been spoken the latest request is still that of the sample.
         await expect(visitor.lines("assistant")).to_have_attribute("data-status", "done")
-        request = house.engines.synthesizer.requests[-1]  # type: ignore[attr-defined]
+        request = runtime.engines.synthesizer.requests[-1]  # type: ignore[attr-defined]
         assert (request.voice_id, request.speed) == ("zm_two", 1.1)
         visitor.at_ease()
 
 
 async def test_where_nothing_is_kept_that_is_said(open_browser: OpenBrowser) -> None:
-    house = TestHouse(engines=room_engines())
-    async with serving(house) as served, open_browser() as browser, visiting(browser, served.url) as visitor:
+    runtime = InMemoryRuntime(engines=room_engines())
+    async with (
+        serving(runtime) as served,
+        open_browser() as browser,
+        visiting(browser, served.url) as visitor,
+    ):
         await visitor.arrive()
         await expect(visitor.page.get_by_text("沒有開啟保存")).to_be_visible()
         await visitor.write("你好")

@@ -9,10 +9,17 @@ from typing import Any
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
+from tests.browser.chat_page import ANSWER, Visitor, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
 from tests.browser.person import Person
-from tests.browser.room import ANSWER, Visitor, axe_findings, room_engines, visiting
-from tests.integration.server.serving import KEY, MemoryArchive, Served, TestHouse, make_settings, serving
+from tests.integration.server.app_server import (
+    KEY,
+    InMemoryRuntime,
+    MemoryArchive,
+    Served,
+    make_settings,
+    serving,
+)
 
 _UNAUTHORISED = ["401 (Unauthorized)"]
 _HUNG_UP = "/hangup"  # a call that the server has seen end is no longer there to be hung up
@@ -31,8 +38,8 @@ navigator.mediaDevices.getUserMedia = async (wanted) => {
 """
 
 
-def _house(key: str = KEY) -> TestHouse:
-    return TestHouse(settings=make_settings(key=key), engines=room_engines(), store=MemoryArchive())
+def _runtime(key: str = KEY) -> InMemoryRuntime:
+    return InMemoryRuntime(settings=make_settings(key=key), engines=room_engines(), store=MemoryArchive())
 
 
 @asynccontextmanager
@@ -40,7 +47,7 @@ async def _visitor(
     open_browser: OpenBrowser, **options: Any
 ) -> AsyncIterator[tuple[Served, Visitor, Page, BrowserContext]]:
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url, **{"expected": _UNAUTHORISED, **options}) as visitor,
     ):
@@ -227,7 +234,7 @@ async def test_signing_out_forgets_everything_in_all_tabs(open_browser: OpenBrow
         assert await page.evaluate(_LIVE) == 0
         assert page.url == f"{visitor.origin}/"
         async with asyncio.timeout(30):
-            while len(served.house.ended) < 1:  # noqa: ASYNC110 - what is waited for tells nobody
+            while len(served.runtime.ended) < 1:  # noqa: ASYNC110 - what is waited for tells nobody
                 await asyncio.sleep(0.01)
         assert ("POST /api/me/sign-out", KEY) in visitor.person.asked
         await page.reload()
@@ -304,7 +311,7 @@ async def test_where_no_key_is_needed_the_browser_can_be_cleared_all_the_same(
 ) -> None:
     person = Person(me={"via": "open", "name": "local"})
     async with (
-        serving(_house(key="")) as served,
+        serving(_runtime(key="")) as served,
         open_browser() as browser,
         visiting(
             browser, served.url, person=person, prefer={"rater": "小美"}, expected=[_HUNG_UP]

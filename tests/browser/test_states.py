@@ -6,11 +6,19 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from kuaimei.server import create_app, make_server
-from kuaimei.server.startup_app import Doorway
+from kuaimei.server.app import create_app
+from kuaimei.server.serve import make_server
+from kuaimei.server.startup_app import StartupApp
+from tests.browser.chat_page import ANSWER, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.browser.room import ANSWER, axe_findings, room_engines, visiting
-from tests.integration.server.serving import KEY, MemoryArchive, TestHouse, eventually, make_settings, serving
+from tests.integration.server.app_server import (
+    KEY,
+    InMemoryRuntime,
+    MemoryArchive,
+    eventually,
+    make_settings,
+    serving,
+)
 
 FAILURES = [
     ("NotFoundError", "no-microphone", "找不到麥克風"),
@@ -19,8 +27,8 @@ FAILURES = [
 ]
 
 
-def _house(**server: Any) -> TestHouse:
-    return TestHouse(settings=make_settings(**server), engines=room_engines(), store=MemoryArchive())
+def _runtime(**server: Any) -> InMemoryRuntime:
+    return InMemoryRuntime(settings=make_settings(**server), engines=room_engines(), store=MemoryArchive())
 
 
 @pytest.mark.parametrize(("error", "kind", "title"), FAILURES)
@@ -31,7 +39,7 @@ async def test_a_microphone_that_is_not_given(
         f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{error}'); }};"
     )
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url, scripts=[fails]) as visitor,
     ):
@@ -49,7 +57,7 @@ async def test_a_microphone_that_is_not_given(
 
 async def test_permission_denied(open_browser: OpenBrowser) -> None:
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser(allow=False) as browser,  # nobody answers the browser's question: it counts as no
         visiting(browser, served.url) as visitor,
     ):
@@ -61,7 +69,7 @@ async def test_permission_denied(open_browser: OpenBrowser) -> None:
 
 async def test_a_page_over_plain_http_from_another_machine(open_browser: OpenBrowser) -> None:
     async with (
-        serving(_house(key=KEY, allowed_hosts=("kuaimei.test",))) as served,
+        serving(_runtime(key=KEY, allowed_hosts=("kuaimei.test",))) as served,
         open_browser(extra=("--host-resolver-rules=MAP kuaimei.test 127.0.0.1",)) as browser,
         visiting(
             browser,
@@ -79,9 +87,9 @@ async def test_a_page_over_plain_http_from_another_machine(open_browser: OpenBro
 
 
 async def test_models_are_still_loading(open_browser: OpenBrowser) -> None:
-    house = _house()
-    door = Doorway(house.settings, expecting=("asr", "llm", "tts", "vad"))
-    server = make_server(door, house.settings.server)
+    runtime = _runtime()
+    door = StartupApp(runtime.settings, expecting=("asr", "llm", "tts", "vad"))
+    server = make_server(door, runtime.settings.server)
     running = asyncio.ensure_future(server.serve())
     await eventually(lambda: server.started or running.done())
     origin = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
@@ -93,7 +101,7 @@ async def test_models_are_still_loading(open_browser: OpenBrowser) -> None:
             door.progress("vad")
             await expect(visitor.notice("loading")).to_contain_text("50%")
             await visitor.write("你好")  # it waits, and is said when somebody can hear it
-            async with door.opened(create_app(house)):
+            async with door.opened(create_app(runtime)):
                 await expect(visitor.lines("assistant")).to_contain_text(ANSWER, timeout=15_000)
                 await expect(visitor.notice("loading")).to_have_count(0)
                 visitor.at_ease()
@@ -104,7 +112,7 @@ async def test_models_are_still_loading(open_browser: OpenBrowser) -> None:
 
 async def test_the_queue_is_visible_and_moves(open_browser: OpenBrowser) -> None:
     async with (
-        serving(_house(max_sessions=1)) as served,
+        serving(_runtime(max_sessions=1)) as served,
         open_browser() as browser,
         visiting(browser, served.url) as second,
     ):
@@ -116,7 +124,7 @@ async def test_the_queue_is_visible_and_moves(open_browser: OpenBrowser) -> None
             await second.write("輪到我了嗎")
             await expect(second.notice("waiting")).to_contain_text("第 1 位")
             await expect(second.status).to_contain_text("排隊中")
-            await first.leave(served.house)
+            await first.leave(served.runtime)
             first.at_ease()
         await expect(second.lines("assistant")).to_contain_text(ANSWER, timeout=20_000)
         await expect(second.notice("waiting")).to_have_count(0)
@@ -126,7 +134,7 @@ async def test_the_queue_is_visible_and_moves(open_browser: OpenBrowser) -> None
 async def test_no_place_left_even_to_wait(open_browser: OpenBrowser) -> None:
     refused = ["503 (Service Unavailable)"]
     async with (
-        serving(_house(max_sessions=1, max_waiting=0)) as served,
+        serving(_runtime(max_sessions=1, max_waiting=0)) as served,
         open_browser() as browser,
         visiting(browser, served.url, expected=refused) as second,
     ):
@@ -137,7 +145,7 @@ async def test_no_place_left_even_to_wait(open_browser: OpenBrowser) -> None:
             await second.arrive()
             await second.write("還有位子嗎")
             await expect(second.notice("full")).to_contain_text("位子都滿了", timeout=15_000)
-            await first.leave(served.house)
+            await first.leave(served.runtime)
         await expect(second.lines("assistant")).to_contain_text(ANSWER, timeout=20_000)
         await expect(second.notice("full")).to_have_count(0)
         second.at_ease()
@@ -147,10 +155,10 @@ async def test_no_place_left_even_to_wait(open_browser: OpenBrowser) -> None:
 async def test_the_server_restarts_and_the_conversation_goes_on(
     open_browser: OpenBrowser, transport: str
 ) -> None:
-    house = _house()
+    runtime = _runtime()
     gone = ["ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "WebSocket connection"]
     async with open_browser() as browser:
-        async with serving(house) as served:
+        async with serving(runtime) as served:
             port, origin = served.port, served.url
             visit = visiting(browser, origin, prefer={"transport": transport}, expected=gone)
             visitor = await visit.__aenter__()
@@ -162,15 +170,15 @@ async def test_the_server_restarts_and_the_conversation_goes_on(
             await expect(visitor.notice("offline")).to_contain_text("連不上伺服器", timeout=15_000)
             await expect(visitor.lines("user")).to_contain_text("第一句")
             assert await axe_findings(visitor.page) == []
-            server = house.settings.server.model_copy(update={"port": port})
-            house.settings = house.settings.model_copy(update={"server": server})
-            async with serving(house):
+            server = runtime.settings.server.model_copy(update={"port": port})
+            runtime.settings = runtime.settings.model_copy(update={"server": server})
+            async with serving(runtime):
                 await expect(visitor.status).to_contain_text("已連線", timeout=30_000)
                 await expect(visitor.notice("offline")).to_have_count(0)
                 await visitor.write("第二句")
                 await expect(visitor.lines("assistant")).to_have_count(2)
                 await expect(visitor.lines("assistant").last).to_contain_text(ANSWER)
-                assert len(house.conversations) == 1, "it went on as another session"
+                assert len(runtime.conversations) == 1, "it went on as another session"
                 visitor.at_ease()
         finally:
             await visit.__aexit__(None, None, None)
@@ -178,7 +186,7 @@ async def test_the_server_restarts_and_the_conversation_goes_on(
 
 async def test_a_session_that_is_open_elsewhere(open_browser: OpenBrowser) -> None:
     async with (
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         open_browser() as browser,
         visiting(browser, served.url) as first,
         visiting(browser, served.url, expected=["409 (Conflict)"]) as second,
@@ -186,9 +194,9 @@ async def test_a_session_that_is_open_elsewhere(open_browser: OpenBrowser) -> No
         await first.arrive()
         await first.write("你好")
         await expect(first.lines("assistant")).to_contain_text(ANSWER)
-        assert served.house.store is not None
-        session = next(iter(served.house.conversations))
-        served.house.store.put(session, "你好", ANSWER)
+        assert served.runtime.store is not None
+        session = next(iter(served.runtime.conversations))
+        served.runtime.store.put(session, "你好", ANSWER)
         await second.arrive(f"/#/s/{session}")
         await expect(second.lines("user")).to_contain_text("你好")
         await second.write("我也在")

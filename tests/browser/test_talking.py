@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
+from tests.browser.chat_page import ANSWER, QUESTION, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.browser.room import ANSWER, QUESTION, room_engines, visiting
 from tests.fakes import FakeLanguageModel, FakeSynthesizer
-from tests.integration.server.serving import MemoryArchive, TestHouse, serving
+from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, serving
 
 TRANSPORTS = [("auto", "WebRTC"), ("websocket", "WebSocket")]
 
@@ -47,9 +47,9 @@ WATCH_LEVELS = """
 
 @pytest.mark.parametrize(("transport", "name"), TRANSPORTS)
 async def test_someone_speaks_and_is_answered(open_browser: OpenBrowser, transport: str, name: str) -> None:
-    house = TestHouse(engines=room_engines(), store=MemoryArchive())
+    runtime = InMemoryRuntime(engines=room_engines(), store=MemoryArchive())
     async with (
-        serving(house) as served,
+        serving(runtime) as served,
         open_browser(1.5, 1.6, 600.0) as browser,
         visiting(browser, served.url, prefer={"transport": transport}, scripts=[WATCH_LEVELS]) as visitor,
     ):
@@ -85,7 +85,7 @@ async def test_speech_over_the_reply_silences_it(
         synthesizer=FakeSynthesizer(delay_s=0.02, character_ms=300.0),
     )
     async with (
-        serving(TestHouse(engines=engines)) as served,
+        serving(InMemoryRuntime(engines=engines)) as served,
         open_browser(1.0, 1.4, 4.0, 2.0, 600.0) as browser,
         visiting(browser, served.url, prefer={"transport": transport}, scripts=[WATCH_LEVELS]) as visitor,
     ):
@@ -125,7 +125,7 @@ async def test_typing_stopping_and_saying_it_differently(open_browser: OpenBrows
         )
     )
     async with (
-        serving(TestHouse(engines=engines, store=MemoryArchive())) as served,
+        serving(InMemoryRuntime(engines=engines, store=MemoryArchive())) as served,
         open_browser() as browser,
         visiting(browser, served.url) as visitor,
     ):
@@ -148,7 +148,7 @@ async def test_typing_stopping_and_saying_it_differently(open_browser: OpenBrows
 
 async def test_push_to_talk_with_the_space_bar(open_browser: OpenBrowser) -> None:
     async with (
-        serving(TestHouse(engines=room_engines())) as served,
+        serving(InMemoryRuntime(engines=room_engines())) as served,
         open_browser(1.0, 60.0) as browser,
         visiting(browser, served.url, prefer={"mode": "push-to-talk", "transport": "websocket"}) as visitor,
     ):
@@ -167,7 +167,7 @@ async def test_push_to_talk_with_the_space_bar(open_browser: OpenBrowser) -> Non
 async def test_where_webrtc_does_not_come_about_the_websocket_takes_over(open_browser: OpenBrowser) -> None:
     refuse = "RTCPeerConnection.prototype.setRemoteDescription = async () => { throw new Error('blocked') };"
     async with (
-        serving(TestHouse(engines=room_engines())) as served,
+        serving(InMemoryRuntime(engines=room_engines())) as served,
         open_browser() as browser,
         visiting(browser, served.url, scripts=[refuse]) as visitor,
     ):
@@ -183,7 +183,7 @@ async def test_five_talk_at_once_and_each_gets_their_own_answer(open_browser: Op
         reply=lambda req: f"答{req.messages[-1].content}。", first_token_s=0.05, token_s=0.02
     )
     async with (
-        serving(TestHouse(engines=room_engines(language_model=model))) as served,
+        serving(InMemoryRuntime(engines=room_engines(language_model=model))) as served,
         open_browser() as browser,
     ):
 

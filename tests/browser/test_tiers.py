@@ -10,25 +10,25 @@ from kuaimei.audio.encode import encode
 from kuaimei.dialogue.events import ClauseReady
 from kuaimei.rendering.broadcast import Ready
 from kuaimei.rendering.hq_tier import HqTier
-from kuaimei.rendering.model_cache import Residency
+from kuaimei.rendering.model_cache import ModelCache
 from kuaimei.store.rows import Boundary, Rendering
+from tests.browser.chat_page import ANSWER, Visitor, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.browser.room import ANSWER, Visitor, axe_findings, room_engines, visiting
 from tests.browser.test_talking import TRANSPORTS, WATCH_LEVELS
 from tests.fakes import FakeLanguageModel, FakeSynthesizer, said
-from tests.integration.server.serving import MemoryArchive, TestHouse, eventually, serving
+from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, eventually, serving
 
 _SLOWER = 1.25
 """The beautiful rendering takes its time."""
 _CHARACTER_MS = 160.0
 
 
-def _house(reply: str = ANSWER) -> TestHouse:
+def _runtime(reply: str = ANSWER) -> InMemoryRuntime:
     engines = room_engines(
         language_model=FakeLanguageModel(reply=reply, first_token_s=0.0, token_s=0.0),
         synthesizer=FakeSynthesizer(delay_s=0.02, character_ms=_CHARACTER_MS),
     )
-    return TestHouse(engines=engines, store=MemoryArchive(), hq=HqTier(Residency(1000.0)))
+    return InMemoryRuntime(engines=engines, store=MemoryArchive(), hq=HqTier(ModelCache(1000.0)))
 
 
 def _rendering(clauses: tuple[Boundary, ...] = (), state: Any = "ready", data: bytes = b"-") -> Rendering:
@@ -46,9 +46,9 @@ def _sound(characters: int) -> bytes:
 class _Desk:
     """Where the beautiful rendering of what is being said comes from."""
 
-    def __init__(self, house: TestHouse, sound: bytes) -> None:
+    def __init__(self, runtime: InMemoryRuntime, sound: bytes) -> None:
         self.asked = 0
-        self._house = house
+        self._runtime = runtime
         self._sound = sound
 
     async def install(self, visitor: Visitor) -> None:
@@ -59,7 +59,7 @@ class _Desk:
         await route.fulfill(body=self._sound, content_type="audio/flac")
 
     def clauses(self) -> list[ClauseReady]:
-        return [e for events in self._house.events.values() for e in events if isinstance(e, ClauseReady)]
+        return [e for events in self._runtime.events.values() for e in events if isinstance(e, ClauseReady)]
 
     async def announce(self) -> None:
         """Once it is known where three clauses of the fast one begin."""
@@ -69,20 +69,20 @@ class _Desk:
             Boundary(clause.index, clause.start_ms * _SLOWER, clause.start_ms * _SLOWER + 500.0)
             for clause in known
         ]
-        (session,) = self._house.conversations
-        hq = self._house.hq
+        (session,) = self._runtime.conversations
+        hq = self._runtime.hq
         assert hq is not None
-        hq.announcements.tell(Ready(session, known[0].turn, "utt_live", _rendering(tuple(spans))))
+        hq.announcements.publish(Ready(session, known[0].turn, "utt_live", _rendering(tuple(spans))))
 
 
 @pytest.mark.parametrize(("transport", "name"), TRANSPORTS)
 async def test_it_takes_over_between_two_clauses(
     open_browser: OpenBrowser, transport: str, name: str
 ) -> None:
-    house = _house()
-    desk = _Desk(house, _sound(len(ANSWER)))
+    runtime = _runtime()
+    desk = _Desk(runtime, _sound(len(ANSWER)))
     async with (
-        serving(house) as served,
+        serving(runtime) as served,
         open_browser() as browser,
         visiting(browser, served.url, prefer={"transport": transport}, scripts=[WATCH_LEVELS]) as visitor,
     ):
@@ -121,11 +121,11 @@ async def test_speech_over_it_silences_it_and_the_server_learns_what_was_heard(
     open_browser: OpenBrowser,
 ) -> None:
     reply = ANSWER * 3
-    house = _house(reply)
-    desk = _Desk(house, _sound(len(reply)))
-    model: Any = house.engines.language_model
+    runtime = _runtime(reply)
+    desk = _Desk(runtime, _sound(len(reply)))
+    model: Any = runtime.engines.language_model
     async with (
-        serving(house) as served,
+        serving(runtime) as served,
         open_browser(1.0, 1.4, 7.0, 2.0, 600.0) as browser,
         visiting(browser, served.url, scripts=[WATCH_LEVELS]) as visitor,
     ):
@@ -162,15 +162,19 @@ _SILENT_AFTER = """() => {
 async def test_both_can_be_heard_again_and_it_takes_over_only_where_that_is_wished(
     open_browser: OpenBrowser,
 ) -> None:
-    house = _house()
-    archive = house.store
+    runtime = _runtime()
+    archive = runtime.store
     assert archive is not None
     sound = encode(said("你好"), 16_000, "flac")
     archive.put("sess_rain", "會下雨嗎", ANSWER, sound=sound)
     asked, answered = archive.said["sess_rain"]
     archive.said["sess_rain"] = [asked, replace(answered, hq=_rendering(state="rendering"))]
-    desk = _Desk(house, sound)
-    async with serving(house) as served, open_browser() as browser, visiting(browser, served.url) as visitor:
+    desk = _Desk(runtime, sound)
+    async with (
+        serving(runtime) as served,
+        open_browser() as browser,
+        visiting(browser, served.url) as visitor,
+    ):
         page = visitor.page
         await desk.install(visitor)
         await visitor.arrive("/#/s/sess_rain")

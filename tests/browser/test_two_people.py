@@ -13,10 +13,10 @@ import pytest
 from playwright.async_api import Page, expect
 
 from kuaimei.settings import Settings
+from tests.browser.chat_page import Visitor, axe_findings, visiting
 from tests.browser.conftest import OpenBrowser
 from tests.browser.person import Person
-from tests.browser.room import Visitor, axe_findings, visiting
-from tests.integration.server.serving import eventually
+from tests.integration.server.app_server import eventually
 
 _two: Any = pytest.importorskip("tests.integration.people.two", reason="this server knows one person only")
 _stored: Any = pytest.importorskip("tests.integration.people.conftest")
@@ -48,29 +48,29 @@ def _read(archive: Path) -> tuple[bytes, list[str]]:
         return b"".join(opened.read(name) for name in opened.namelist()), opened.namelist()
 
 
-async def _nothing_left(house: Any, somebody: Any) -> None:
+async def _nothing_left(runtime: Any, somebody: Any) -> None:
     """Wait until nothing of somebody is kept."""
     async with asyncio.timeout(120):
-        while await house.store.people.sessions_of(somebody.person.id):  # noqa: ASYNC110 - nobody tells of it
+        while await runtime.store.people.sessions_of(somebody.person.id):  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.1)
 
 
 async def test_each_is_asked_once_and_sees_only_what_is_theirs(
     open_browser: OpenBrowser, settings: Settings
 ) -> None:
-    async with _two.two(settings) as house, open_browser() as browser:
-        await house.own(house.ben, "班的祕密")
-        origin = house.served.url
+    async with _two.two(settings) as runtime, open_browser() as browser:
+        await runtime.own(runtime.ben, "班的祕密")
+        origin = runtime.served.url
         async with visiting(browser, origin, person=_nobody_asked(), expected=_EXPECTED) as anna:
-            page = await _come_in(anna, house.anna.key)
+            page = await _come_in(anna, runtime.anna.key)
             await anna.write("只有怡君知道的事")
             await expect(page.get_by_role("dialog")).to_contain_text("你說的話會被錄下來")
             assert await axe_findings(page) == []
-            assert await house.store.people.sessions_of(house.anna.person.id) == []
+            assert await runtime.store.people.sessions_of(runtime.anna.person.id) == []
             await page.get_by_role("button", name="同意並開始").click()
             await expect(anna.lines("assistant")).to_have_attribute("data-status", "done", timeout=30_000)
-            assert (await house.anna.http.get("/api/me")).json()["notice"]["accepted"] is True
-            assert (await house.ben.http.get("/api/me")).json()["notice"]["accepted"] is False
+            assert (await runtime.anna.http.get("/api/me")).json()["notice"]["accepted"] is True
+            assert (await runtime.ben.http.get("/api/me")).json()["notice"]["accepted"] is False
             await expect(page.get_by_text("班的祕密")).to_have_count(0)
             await page.reload()
             await expect(anna.lines("assistant")).to_have_count(1)
@@ -86,14 +86,14 @@ async def test_each_is_asked_once_and_sees_only_what_is_theirs(
 async def test_a_voice_that_is_shared_is_there_for_the_other(
     open_browser: OpenBrowser, settings: Settings
 ) -> None:
-    async with _two.two(settings) as house, open_browser() as browser:
-        await house.own(house.anna, "怡君")
-        origin, voice = house.served.url, f"[data-voice={house.anna.ids['voice']}]"
+    async with _two.two(settings) as runtime, open_browser() as browser:
+        await runtime.own(runtime.anna, "怡君")
+        origin, voice = runtime.served.url, f"[data-voice={runtime.anna.ids['voice']}]"
         async with (
             visiting(browser, origin, person=_nobody_asked(), expected=_EXPECTED) as anna,
             visiting(browser, origin, person=_nobody_asked(), expected=_EXPECTED) as ben,
         ):
-            at_annas, at_bens = await _come_in(anna, house.anna.key), await _come_in(ben, house.ben.key)
+            at_annas, at_bens = await _come_in(anna, runtime.anna.key), await _come_in(ben, runtime.ben.key)
             await at_bens.get_by_label("聲音", exact=True).click()
             await expect(at_bens.get_by_role("radio", name="One")).to_be_visible()
             await expect(at_bens.locator(voice)).to_have_count(0)
@@ -113,12 +113,12 @@ async def test_a_voice_that_is_shared_is_there_for_the_other(
 async def test_everything_is_taken_along_and_then_deleted(
     open_browser: OpenBrowser, settings: Settings
 ) -> None:
-    async with _two.two(settings) as house, open_browser() as browser:
-        await house.own(house.anna)
-        await house.own(house.ben, "班的祕密")
-        origin = house.served.url
+    async with _two.two(settings) as runtime, open_browser() as browser:
+        await runtime.own(runtime.anna)
+        await runtime.own(runtime.ben, "班的祕密")
+        origin = runtime.served.url
         async with visiting(browser, origin, person=_nobody_asked(), expected=_EXPECTED) as anna:
-            page = await _come_in(anna, house.anna.key)
+            page = await _come_in(anna, runtime.anna.key)
             await expect(page.get_by_text(_two.SECRET).first).to_be_visible()
             await page.get_by_label("設定", exact=True).click()
             async with page.expect_download() as downloading:
@@ -135,11 +135,11 @@ async def test_everything_is_taken_along_and_then_deleted(
             await expect(page.locator("[data-forgotten]")).to_be_visible(timeout=60_000)
             if await page.locator("[data-forgotten=done]").count():
                 await expect(page.locator("[data-forgotten]")).to_contain_text("1 段對話、1 個聲音")
-            await _nothing_left(house, house.anna)
+            await _nothing_left(runtime, runtime.anna)
             await page.locator("[data-forgotten]").get_by_role("button", name="關閉").click()
             await expect(anna.talk).to_be_visible()
             await expect(page.get_by_text(_two.SECRET)).to_have_count(0)
-            assert len(await house.store.people.sessions_of(house.ben.person.id)) == 1
+            assert len(await runtime.store.people.sessions_of(runtime.ben.person.id)) == 1
             anna.at_ease()
 
 
@@ -148,21 +148,21 @@ async def test_a_key_that_is_revoked_ends_it_for_one_and_not_for_the_other(
     open_browser: OpenBrowser, settings: Settings, transport: str
 ) -> None:
     prefer = {"transport": transport}
-    async with _two.two(settings) as house, open_browser() as browser:
-        origin = house.served.url
+    async with _two.two(settings) as runtime, open_browser() as browser:
+        origin = runtime.served.url
         async with (
             visiting(browser, origin, prefer=prefer, expected=_EXPECTED) as anna,
             visiting(browser, origin, prefer=prefer, expected=_EXPECTED) as ben,
         ):
-            for visitor, somebody in ((anna, house.anna), (ben, house.ben)):
+            for visitor, somebody in ((anna, runtime.anna), (ben, runtime.ben)):
                 await _come_in(visitor, somebody.key)
                 await visitor.write("你好")
                 await expect(visitor.lines("assistant")).to_have_count(1)
-            await house.store.keys.revoke(house.anna.key_id)
+            await runtime.store.keys.revoke(runtime.anna.key_id)
             await expect(anna.page.locator("[data-why=revoked]")).to_be_visible()
             await expect(anna.page.get_by_text("你好")).to_have_count(0)
             assert await anna.page.evaluate("localStorage.length + sessionStorage.length") == 0
-            await anna.page.get_by_label("金鑰", exact=True).fill(house.anna.key)
+            await anna.page.get_by_label("金鑰", exact=True).fill(runtime.anna.key)
             await anna.page.keyboard.press("Enter")
             await expect(anna.page.get_by_role("alert")).to_contain_text("不認得這把金鑰")
             await ben.write("我還在")
@@ -173,17 +173,17 @@ async def test_a_key_that_is_revoked_ends_it_for_one_and_not_for_the_other(
 
 async def test_signing_out_and_in_again(open_browser: OpenBrowser, settings: Settings) -> None:
     async with (
-        _two.two(settings) as house,
+        _two.two(settings) as runtime,
         open_browser() as browser,
-        visiting(browser, house.served.url, person=_nobody_asked(), expected=_EXPECTED) as anna,
+        visiting(browser, runtime.served.url, person=_nobody_asked(), expected=_EXPECTED) as anna,
     ):
-        page = await _come_in(anna, house.anna.key)
+        page = await _come_in(anna, runtime.anna.key)
         await page.get_by_label("設定", exact=True).click()
         await page.get_by_role("button", name="登出").click()
         await expect(page.locator("[data-why=left]")).to_be_visible()
-        await eventually(lambda: ("POST /api/me/sign-out", house.anna.key) in anna.person.asked)
+        await eventually(lambda: ("POST /api/me/sign-out", runtime.anna.key) in anna.person.asked)
         # The key still lets in, and what the server has the browser clear does not take it away again.
-        await page.get_by_label("金鑰", exact=True).fill(house.anna.key)
+        await page.get_by_label("金鑰", exact=True).fill(runtime.anna.key)
         await page.keyboard.press("Enter")
         await expect(anna.talk).to_be_visible()
         await page.reload()

@@ -11,12 +11,12 @@ from typing import Any
 from playwright.async_api import Browser, FilePayload, Page, expect
 
 from kuaimei.audio.encode import encode
+from tests.browser.chat_page import Visitor, axe_findings, room_engines, visiting
 from tests.browser.cloning import REFUSING, Cloning, cloned_voice
 from tests.browser.conftest import OpenBrowser
 from tests.browser.person import Person
-from tests.browser.room import Visitor, axe_findings, room_engines, visiting
 from tests.fakes import FakeSynthesizer, said
-from tests.integration.server.serving import MemoryArchive, TestHouse, eventually, serving
+from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, eventually, serving
 
 _FILE: FilePayload = {"name": "mum.mp3", "mimeType": "audio/mpeg", "buffer": b"ID3" + bytes(2000)}
 _DROP = """() => {
@@ -45,9 +45,9 @@ class _EveryVoiceAtHand(FakeSynthesizer):
         raise NotImplementedError
 
 
-def _house() -> TestHouse:
+def _runtime() -> InMemoryRuntime:
     synthesizer = _EveryVoiceAtHand(delay_s=0.05, voices=("zf_one", "zm_two", *_CLONED))
-    return TestHouse(engines=room_engines(synthesizer=synthesizer), store=MemoryArchive())
+    return InMemoryRuntime(engines=room_engines(synthesizer=synthesizer), store=MemoryArchive())
 
 
 def _cloning(*voices: dict[str, Any]) -> Cloning:
@@ -56,10 +56,10 @@ def _cloning(*voices: dict[str, Any]) -> Cloning:
 
 @asynccontextmanager
 async def _at_the_voices(
-    browser: Browser, cloning: Cloning, house: TestHouse | None = None, **options: Any
+    browser: Browser, cloning: Cloning, runtime: InMemoryRuntime | None = None, **options: Any
 ) -> AsyncIterator[tuple[Visitor, Page]]:
     """Somebody who has opened the list of voices."""
-    async with serving(house or _house()) as served, visiting(browser, served.url, **options) as visitor:
+    async with serving(runtime or _runtime()) as served, visiting(browser, served.url, **options) as visitor:
         await cloning.install(visitor.context)
         await visitor.arrive()
         await visitor.page.get_by_label("聲音", exact=True).click()
@@ -74,8 +74,8 @@ async def _fill(page: Page, name: str = "媽媽") -> None:
 
 
 async def test_a_recording_with_consent_becomes_a_voice_that_answers(open_browser: OpenBrowser) -> None:
-    cloning, house = _cloning(), _house()
-    async with open_browser() as browser, _at_the_voices(browser, cloning, house) as (visitor, page):
+    cloning, runtime = _cloning(), _runtime()
+    async with open_browser() as browser, _at_the_voices(browser, cloning, runtime) as (visitor, page):
         await expect(page.get_by_text("給快美一小段錄音")).to_be_visible()
         await page.get_by_role("button", name="新增聲音").click()
         send = page.get_by_role("button", name="開始學習")
@@ -107,7 +107,7 @@ async def test_a_recording_with_consent_becomes_a_voice_that_answers(open_browse
         await expect(page.get_by_role("dialog")).to_have_count(0)
         await visitor.write("你好")
         await expect(visitor.lines("assistant")).to_have_attribute("data-status", "done", timeout=20_000)
-        assert house.engines.synthesizer.requests[-1].voice_id == "voice_new"  # type: ignore[attr-defined]
+        assert runtime.engines.synthesizer.requests[-1].voice_id == "voice_new"  # type: ignore[attr-defined]
         visitor.at_ease()
 
 
@@ -234,7 +234,7 @@ async def test_all_of_it_can_be_done_without_a_mouse(open_browser: OpenBrowser, 
     cloning = _cloning()
     async with (
         open_browser() as browser,
-        serving(_house()) as served,
+        serving(_runtime()) as served,
         visiting(browser, served.url, locale="en-US") as visitor,
     ):
         await cloning.install(visitor.context)
@@ -314,8 +314,8 @@ async def test_a_voice_waits_for_what_it_is_learned_in(open_browser: OpenBrowser
 async def test_replies_in_a_deleted_voice_no_longer_offer_their_sound(open_browser: OpenBrowser) -> None:
     cloning = _cloning(cloned_voice(learning={"step": "decoder", "state": "done"}))
     cloning.slow_to_delete = True
-    house, archive = _house(), MemoryArchive()
-    house.store = archive
+    runtime, archive = _runtime(), MemoryArchive()
+    runtime.store = archive
     archive.put("sess_a", "你好", "嗨。", "再說一次", "嗨嗨。", sound=encode(said("嗨"), 16_000, "flac"))
     first, reply, second, other = archive.said["sess_a"]
     archive.said["sess_a"] = [
@@ -325,7 +325,7 @@ async def test_replies_in_a_deleted_voice_no_longer_offer_their_sound(open_brows
         replace(other, voice="zf_one"),
     ]
     async with (
-        serving(house) as served,
+        serving(runtime) as served,
         open_browser() as browser,
         visiting(browser, served.url, expected=["404"]) as visitor,
     ):

@@ -11,8 +11,8 @@ import pytest
 
 from kuaimei.settings import AnalysisSettings, RenderingSettings, ServerSettings, Settings, StoreSettings
 from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
-from tests.features.planned import pytest_bdd_apply_tag, pytest_terminal_summary
-from tests.features.real_house import RealHouse, opened
+from tests.features.planned_tags import pytest_bdd_apply_tag, pytest_terminal_summary
+from tests.features.real_runtime import RealRuntime, opened
 from tests.features.world import World
 from tests.integration.cli.conftest import environment, home, kuaimei
 from tests.integration.store.conftest import cluster, folder, made
@@ -72,7 +72,7 @@ def settings(cluster: EmbeddedPostgres, tmp_path: Any) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def house(loop: asyncio.AbstractEventLoop, cluster: EmbeddedPostgres) -> Iterator[RealHouse]:
+def runtime(loop: asyncio.AbstractEventLoop, cluster: EmbeddedPostgres) -> Iterator[RealRuntime]:
     """The whole application with real (light) models, served; opened when the first scenario asks."""
     world = World(loop)
     try:

@@ -6,9 +6,17 @@ import numpy as np
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.conversation import Conversation
-from kuaimei.dialogue.events import ReplyAudio, ReplyHeld, ReplyInterrupted, TranscriptFinal
+from kuaimei.dialogue.events import FinalTranscript, ReplyAudio, ReplyInterrupted, ReplyPaused
 from kuaimei.settings import DialogueSettings
-from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, Log, fake_engines, play, silence
+from tests.fakes import (
+    EventLog,
+    FakeLanguageModel,
+    FakeRecognizer,
+    FakeSynthesizer,
+    fake_engines,
+    play,
+    silence,
+)
 from tests.virtual_time import run_virtually
 
 __all__ = ["REPLY", "SpokenTo"]
@@ -24,7 +32,7 @@ class SpokenTo:
     """
 
     def __init__(self) -> None:
-        self.log = Log()
+        self.log = EventLog()
         self.model = FakeLanguageModel(REPLY, first_token_s=0.05, token_s=0.01)
         self.voice = FakeSynthesizer()
         self.silent_after_s = 0.0
@@ -45,30 +53,30 @@ class SpokenTo:
         )
         settings = DialogueSettings(unready_silence_ms=0)
         async with Conversation(engines, settings, "s", [self.log]) as conversation:
-            conversation.type("天氣")
+            conversation.send_text("天氣")
             await play(conversation, silence(at_s * 1000.0))
             spoke_at = asyncio.get_running_loop().time()
             if typed is not None:
-                conversation.type(typed)
+                conversation.send_text(typed)
             else:
                 await play(conversation, *sounds, silence(1500))
-            await conversation.idle()
+            await conversation.wait_idle()
         self.silent_after_s = self._last_sound(spoke_at) - spoke_at
 
     def _last_sound(self, spoke_at: float) -> float:
-        stops = [e.at for e in self.log.events if isinstance(e, ReplyHeld | ReplyInterrupted)]
+        stops = [e.at for e in self.log.events if isinstance(e, ReplyPaused | ReplyInterrupted)]
         return min((at for at in stops if at >= spoke_at), default=float("inf"))
 
     @property
     def transcripts(self) -> list[str]:
         """Of what was said over the reply."""
-        return [event.text for event in self.log.of(TranscriptFinal)]
+        return [event.text for event in self.log.of(FinalTranscript)]
 
     def heard_all(self) -> bool:
         """A client that stops where it is told to, and goes on, has heard the whole reply."""
         heard = np.zeros(0, dtype=np.int16)
         for event in self.log.events:
-            if isinstance(event, ReplyHeld):
+            if isinstance(event, ReplyPaused):
                 heard = heard[: round(event.heard_ms * 24)]
             elif isinstance(event, ReplyAudio):
                 assert round(event.start_ms * 24) == len(heard)

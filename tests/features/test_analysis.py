@@ -14,16 +14,16 @@ from pytest_bdd import given, parsers, scenarios, then, when
 from kuaimei.analysis.head import Head, shipped_head
 from kuaimei.analysis.head_store import keep_head, load_head, undo_head
 from kuaimei.analysis.job import Scored
-from kuaimei.analysis.service import AnalysisRoom
+from kuaimei.analysis.service import AnalysisService
 from kuaimei.analysis.types import SCORES
-from kuaimei.dialogue.events import SpeechDropped, SpeechHeard, SpeechStarted, UserText
-from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.engines.scheduling import Lane
-from kuaimei.runtime import House
+from kuaimei.dialogue.events import SpeechAudio, SpeechRejected, SpeechStarted, UserText
+from kuaimei.dialogue.idle_monitor import IdleMonitor
+from kuaimei.engines.scheduling import Scheduler
+from kuaimei.runtime import Runtime
 from kuaimei.settings import AnalysisSettings, Settings
-from kuaimei.store import Recorder, Store, Utterance, open_store
+from kuaimei.store import Recorder, Store, UtteranceRow, open_store
 from tests.features.world import World
-from tests.integration.server.serving import Served, TestHouse, quick_engines, serving
+from tests.integration.server.app_server import InMemoryRuntime, Served, quick_engines, serving
 from tests.integration.store.analysing import SAID, analysing, voice
 from tests.integration.store.talking import eventually, frames, hear, now, take_turn
 from tests.integration.store.test_analyses import complete, lacking
@@ -41,28 +41,30 @@ def settings(settings: Settings) -> Settings:
 
 
 @asynccontextmanager
-async def _house(settings: Settings, quiet: Quiet) -> AsyncIterator[tuple[Served, Store, AnalysisRoom]]:
+async def _runtime(
+    settings: Settings, idle_monitor: IdleMonitor
+) -> AsyncIterator[tuple[Served, Store, AnalysisService]]:
     """The real store, the real analysis and its page's server."""
     server = settings.server.model_copy(update={"port": 0})
     settings = settings.model_copy(update={"server": server})
-    async with open_store(settings) as store, analysing(store, settings, quiet) as room:
-        engines, lanes = quick_engines(), (Lane("cores", 2),)
-        house = House(settings, engines, store, (), lanes, quiet, analysis=room)
-        async with serving(cast(TestHouse, house)) as served:
+    async with open_store(settings) as store, analysing(store, settings, idle_monitor) as room:
+        engines, schedulers = quick_engines(), (Scheduler("cores", 2),)
+        runtime = Runtime(settings, engines, store, (), schedulers, idle_monitor, analysis=room)
+        async with serving(cast(InMemoryRuntime, runtime)) as served:
             yield served, store, room
 
 
 def _open(world: World, settings: Settings) -> None:
     note = world.note
-    note.quiet = Quiet(settle_s=0.0)
-    note.served, note.store, note.room = world.enter(_house(settings, note.quiet))
+    note.idle_monitor = IdleMonitor(settle_s=0.0)
+    note.served, note.store, note.room = world.enter(_runtime(settings, note.idle_monitor))
     note.http, note.told = world.http(note.served), []
     world.enter(_listening(note.room, note.told))
 
 
 @asynccontextmanager
-async def _listening(room: AnalysisRoom, told: list[Scored]) -> AsyncIterator[None]:
-    with room.announcements.listening(SESSION, told.append):
+async def _listening(room: AnalysisService, told: list[Scored]) -> AsyncIterator[None]:
+    with room.announcements.subscribe(SESSION, told.append):
         yield
 
 
@@ -75,11 +77,11 @@ async def _record(store: Store, count: int) -> None:
     for turn in range(1, count + 1):
         _said(recorder, turn)
     await recorder.close()
-    assert await store.settle()
+    assert await store.flush()
 
 
-async def _utterances(store: Store) -> Sequence[Utterance]:
-    assert await store.settle()
+async def _utterances(store: Store) -> Sequence[UtteranceRow]:
+    assert await store.flush()
     return [one for one in await store.utterances(SESSION) if one.speaker == "user"]
 
 
@@ -132,7 +134,7 @@ def _(world: World, settings: Settings) -> None:
     _open(world, settings)
 
     async def begin() -> None:
-        world.note.watch = world.note.quiet.watch("sess_b")
+        world.note.watch = world.note.idle_monitor.watch("sess_b")
         world.note.watch(SpeechStarted(1, now(), 0.0))
 
     world.run(begin())
@@ -195,8 +197,8 @@ def _typed(recorder: Recorder) -> None:
 def _cough(recorder: Recorder) -> None:
     recorder(SpeechStarted(1, now(), 0.0))
     for frame in frames(voice(0.3)):
-        recorder(SpeechHeard(1, now(), frame))
-    recorder(SpeechDropped(1, now(), ""))
+        recorder(SpeechAudio(1, now(), frame))
+    recorder(SpeechRejected(1, now(), ""))
 
 
 def _short(recorder: Recorder) -> None:

@@ -6,15 +6,15 @@ from pytest_bdd import given, parsers, scenarios, then, when
 
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import ReplyAudio, ReplyFinished, ReplyInterrupted, ReplyText
-from kuaimei.engines.llm.context_window import trim
+from kuaimei.engines.llm.context_window import fit_context
 from kuaimei.engines.types import Message
 from kuaimei.settings import DialogueSettings
-from kuaimei.text.clauses import cut
+from kuaimei.text.clauses import split_clauses
 from tests.fakes import (
+    EventLog,
     FakeLanguageModel,
     FakeRecognizer,
     FakeSynthesizer,
-    Log,
     fake_engines,
     play,
     said,
@@ -22,8 +22,8 @@ from tests.fakes import (
 )
 from tests.features.spoken import REPLY, SpokenTo
 from tests.features.world import World
-from tests.integration.server.serving import quick_engines
-from tests.integration.server.talking import Talk, b64, wire
+from tests.integration.server.app_server import quick_engines
+from tests.integration.server.realtime_client import Talk, b64, wire
 from tests.virtual_time import run_virtually
 
 scenarios("answering.feature")
@@ -39,14 +39,14 @@ def _(world: World, words: str) -> None:
 
 @when(parsers.parse("她再說「{words}」"))
 def _(world: World, words: str) -> None:
-    log, model = Log(), FakeLanguageModel(first_token_s=0.05, token_s=0.01)
+    log, model = EventLog(), FakeLanguageModel(first_token_s=0.05, token_s=0.01)
 
     async def happen() -> None:
         engines = fake_engines(language_model=model)
         async with Conversation(engines, DialogueSettings(unready_silence_ms=0), "s", [log]) as conversation:
             for text in (world.note.first, words):
                 await play(conversation, said(text), silence(1500))
-                await conversation.idle()
+                await conversation.wait_idle()
 
     run_virtually(happen())
     world.note.model, world.note.log = model, log
@@ -71,7 +71,7 @@ def _(world: World) -> None:
 
 @when("整理成放得下的長度")
 def _(world: World) -> None:
-    world.note.kept = trim(world.note.messages, 300)
+    world.note.kept = fit_context(world.note.messages, 300)
 
 
 @then("系統提示和最新的問題都在")
@@ -122,7 +122,7 @@ def _(talk: Talk, reply: str) -> None:
 
 @then(parsers.parse("唸出來的字也是「{reply}」"))
 def _(world: World, reply: str) -> None:
-    voice = world.note.served.house.engines.synthesizer
+    voice = world.note.served.runtime.engines.synthesizer
     assert "".join(request.text for request in voice.requests) == reply
 
 
@@ -143,13 +143,13 @@ def _(world: World) -> None:
 
 @when("小美打字問它一句話，計時")
 def _(world: World) -> None:
-    log = Log()
+    log = EventLog()
 
     async def happen() -> None:
         engines = fake_engines(language_model=world.note.model)
         async with Conversation(engines, DialogueSettings(), "s", [log]) as conversation:
-            conversation.type("天氣如何")
-            await conversation.idle()
+            conversation.send_text("天氣如何")
+            await conversation.wait_idle()
 
     run_virtually(happen())
     world.note.log = log
@@ -169,7 +169,7 @@ def _(world: World, text: str) -> None:
 
 @when("切成子句")
 def _(world: World) -> None:
-    world.note.clauses = cut(world.note.text)
+    world.note.clauses = split_clauses(world.note.text)
     assert len(world.note.clauses) > 1
 
 
@@ -239,5 +239,5 @@ def _(world: World, talk: Talk) -> None:
 
 @then(parsers.parse("下一次語言模型看到的上一個回答是「{words}」"))
 def _(world: World, words: str) -> None:
-    model = world.note.served.house.engines.language_model
+    model = world.note.served.runtime.engines.language_model
     assert [m.content for m in model.requests[-1].messages if m.role == "assistant"] == [words]

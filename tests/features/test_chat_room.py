@@ -16,14 +16,22 @@ from websockets.exceptions import ConnectionClosed
 
 from kuaimei.dialogue.events import ReplyInterrupted, ReplyStarted
 from kuaimei.errors import EngineError
-from kuaimei.server import Doorway, create_app, make_server
+from kuaimei.server.app import create_app
+from kuaimei.server.serve import make_server
+from kuaimei.server.startup_app import StartupApp
 from kuaimei.settings import Settings
 from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, noise, said, silence
-from tests.features.real_house import RealHouse, level
+from tests.features.real_runtime import RealRuntime, level
 from tests.features.spoken import SpokenTo
 from tests.features.world import World
-from tests.integration.server.serving import Served, TestHouse, eventually, make_settings, quick_engines
-from tests.integration.server.talking import Talk, audio_of, b64, talking, wire
+from tests.integration.server.app_server import (
+    InMemoryRuntime,
+    Served,
+    eventually,
+    make_settings,
+    quick_engines,
+)
+from tests.integration.server.realtime_client import Talk, audio_of, b64, talking, wire
 
 scenarios("chat_room.feature")
 
@@ -32,8 +40,8 @@ scenarios("chat_room.feature")
 
 
 @given(parsers.parse("小美對真正的系統說了「{words}」"))
-def _(world: World, house: RealHouse, words: str) -> None:
-    world.note.turn = house.spoken(words)
+def _(world: World, runtime: RealRuntime, words: str) -> None:
+    world.note.turn = runtime.spoken(words)
 
 
 @then(parsers.parse("她的逐字稿裡有「{words}」"))
@@ -82,7 +90,7 @@ def _(world: World, talk: Talk) -> None:
 
 @then("她收到的聲音與合成器說的完全相同")
 def _(world: World, talk: Talk) -> None:
-    voice = world.note.served.house.engines.synthesizer
+    voice = world.note.served.runtime.engines.synthesizer
     spoken = [voice.audio(request.text) for request in voice.requests]
     assert np.array_equal(audio_of(talk.events), np.concatenate(spoken))
 
@@ -91,8 +99,8 @@ def _(world: World, talk: Talk) -> None:
 
 
 @given("小美連上真正的系統", target_fixture="talk")
-def _(world: World, house: RealHouse) -> Talk:
-    return world.talk(house.served)
+def _(world: World, runtime: RealRuntime) -> Talk:
+    return world.talk(runtime.served)
 
 
 @when(parsers.parse("她打字「{words}」並且只要文字回答"))
@@ -233,7 +241,7 @@ def _(world: World, settings: Settings, words: str) -> None:
         async with talking(served) as talk:
             await talk.ask()
             await talk.until("kuaimei.turn.timing")
-        assert await store.settle()
+        assert await store.flush()
         session: str = talk.events[0]["session"]["id"]
         return session
 
@@ -252,7 +260,7 @@ def _(world: World, words: str) -> None:
 
 @then(parsers.parse("語言模型看得到「{words}」"))
 def _(world: World, words: str) -> None:
-    model = world.note.served.house.engines.language_model
+    model = world.note.served.runtime.engines.language_model
     assert any(words in message.content for message in model.requests[-1].messages)
 
 
@@ -376,7 +384,7 @@ def _(world: World, settings: Settings, words: str) -> None:
             await talk.send("conversation.item.create", item=item)
             await talk.until("conversation.item.done")
             session: str = talk.events[0]["session"]["id"]
-        assert await store.settle()
+        assert await store.flush()
         return session
 
     world.run(once("今天天氣如何"))
@@ -518,13 +526,13 @@ def _(world: World, talk: Talk) -> None:
 
 
 @asynccontextmanager
-async def _loading(house: TestHouse) -> AsyncIterator[tuple[Doorway, Served]]:
-    door = Doorway(house.settings, expecting=("asr", "tts"))
-    server = make_server(door, house.settings.server)
+async def _loading(runtime: InMemoryRuntime) -> AsyncIterator[tuple[StartupApp, Served]]:
+    door = StartupApp(runtime.settings, expecting=("asr", "tts"))
+    server = make_server(door, runtime.settings.server)
     running = asyncio.ensure_future(server.serve())
     await eventually(lambda: server.started)
     try:
-        yield door, Served(house, server.servers[0].sockets[0].getsockname()[1])
+        yield door, Served(runtime, server.servers[0].sockets[0].getsockname()[1])
     finally:
         server.should_exit = True
         await running
@@ -532,8 +540,8 @@ async def _loading(house: TestHouse) -> AsyncIterator[tuple[Doorway, Served]]:
 
 @given("系統正在載入辨識與合成")
 def _(world: World, tmp_path: Path) -> None:
-    world.note.house = TestHouse(settings=make_settings(home=tmp_path))
-    world.note.door, world.note.served = world.enter(_loading(world.note.house))
+    world.note.runtime = InMemoryRuntime(settings=make_settings(home=tmp_path))
+    world.note.door, world.note.served = world.enter(_loading(world.note.runtime))
     world.note.http = world.http(world.note.served)
 
 
@@ -563,7 +571,7 @@ def _(world: World) -> None:
 
 @when("全部載入完成")
 def _(world: World) -> None:
-    world.enter(world.note.door.opened(create_app(world.note.house)))
+    world.enter(world.note.door.opened(create_app(world.note.runtime)))
 
 
 @then("小美可以說話並得到回答")

@@ -12,21 +12,21 @@ from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import (
     CaptionUpdated,
+    FinalTranscript,
     ReplyAudio,
     ReplyFinished,
     SpeculationDropped,
     SpeechStarted,
-    TranscriptFinal,
     TurnEnded,
-    TurnTimed,
+    TurnMetrics,
 )
 from kuaimei.settings import DialogueSettings
 from kuaimei.text.script import to_traditional
-from tests.fakes import FakeLanguageModel, FakeRecognizer, Log, fake_engines, play, said, silence
-from tests.features.real_house import RealHouse
+from tests.fakes import EventLog, FakeLanguageModel, FakeRecognizer, fake_engines, play, said, silence
+from tests.features.real_runtime import RealRuntime
 from tests.features.world import World
-from tests.integration.server.serving import quick_engines
-from tests.integration.server.talking import Talk
+from tests.integration.server.app_server import quick_engines
+from tests.integration.server.realtime_client import Talk
 from tests.virtual_time import run_virtually
 
 scenarios("hearing.feature")
@@ -35,7 +35,7 @@ LONG = "今天天氣很好適合出門走走散步吃飯" * 2
 
 
 def listened(
-    log: Log, model: FakeLanguageModel, *steps: Callable[[Conversation], Coroutine[Any, Any, None]]
+    log: EventLog, model: FakeLanguageModel, *steps: Callable[[Conversation], Coroutine[Any, Any, None]]
 ) -> None:
     """A conversation on virtual time, with these things happening in it one after the other."""
 
@@ -45,7 +45,7 @@ def listened(
         async with Conversation(engines, settings, "s", [log]) as conversation:
             for step in steps:
                 await step(conversation)
-            await conversation.idle()
+            await conversation.wait_idle()
 
     run_virtually(happen())
 
@@ -60,7 +60,7 @@ def _(world: World) -> None:
 
 @when("她說完")
 def _(world: World) -> None:
-    world.note.log = Log()
+    world.note.log = EventLog()
     listened(world.note.log, FakeLanguageModel(), lambda c: play(c, silence(300), said(LONG), silence(1500)))
 
 
@@ -77,8 +77,8 @@ def _(world: World) -> None:
 
 
 @given(parsers.parse("小美對真正的系統說了「{words}」"))
-def _(world: World, house: RealHouse, words: str) -> None:
-    world.note.turn = house.spoken(words)
+def _(world: World, runtime: RealRuntime, words: str) -> None:
+    world.note.turn = runtime.spoken(words)
 
 
 @given("小美連上系統", target_fixture="talk")
@@ -107,15 +107,15 @@ def _(world: World) -> None:
 
 
 @given(parsers.parse("有一段錄音，用「{voice}」說「{words}」"))
-def _(world: World, house: RealHouse, voice: str, words: str) -> None:
-    world.note.http = house.http
-    world.note.file = ("said.wav", house.sound(words, voice))
+def _(world: World, runtime: RealRuntime, voice: str, words: str) -> None:
+    world.note.http = runtime.http
+    world.note.file = ("said.wav", runtime.sound(words, voice))
 
 
 @given(parsers.parse("有一個 MP3 錄音檔，內容是「{words}」"))
-def _(world: World, house: RealHouse, words: str) -> None:
-    world.note.http = house.http
-    world.note.file = ("said.mp3", house.sound(words, fmt="mp3"))
+def _(world: World, runtime: RealRuntime, words: str) -> None:
+    world.note.http = runtime.http
+    world.note.file = ("said.mp3", runtime.sound(words, fmt="mp3"))
 
 
 @given("小美連上系統的檔案辨識")
@@ -216,7 +216,7 @@ def _(talk: Talk, reply: str) -> None:
 
 @then("辨識收到這兩個詞")
 def _(world: World) -> None:
-    recognizer = world.note.served.house.engines.recognizer
+    recognizer = world.note.served.runtime.engines.recognizer
     assert {request.hotwords for request, _ in recognizer.requests} == {("快美", "陳怡君")}
 
 
@@ -225,7 +225,7 @@ def _(world: World) -> None:
 
 @given(parsers.parse("小美說「{words}」"))
 def _(world: World, words: str) -> None:
-    world.note.first, world.note.log = words, Log()
+    world.note.first, world.note.log = words, EventLog()
     world.note.model = FakeLanguageModel(first_token_s=0.05, token_s=0.01)
 
 
@@ -245,7 +245,7 @@ def _(world: World) -> None:
 
 @then(parsers.parse("系統只聽到一句「{words}」"))
 def _(world: World, words: str) -> None:
-    assert world.note.log.one(TranscriptFinal).text == words
+    assert world.note.log.one(FinalTranscript).text == words
 
 
 @then("只回答一次")
@@ -255,14 +255,14 @@ def _(world: World) -> None:
 
 @then("系統聽到兩句")
 def _(world: World) -> None:
-    assert [e.text for e in world.note.log.of(TranscriptFinal)] == ["今天天氣", "明天天氣"]
+    assert [e.text for e in world.note.log.of(FinalTranscript)] == ["今天天氣", "明天天氣"]
 
 
 @then("判斷她說完的那一刻，回答的聲音已經準備好")
 def _(world: World) -> None:
     ended = world.note.log.one(TurnEnded)
     assert world.note.log.of(ReplyAudio)[0].at == ended.at
-    timing = world.note.log.one(TurnTimed).timing
+    timing = world.note.log.one(TurnMetrics).timing
     assert timing.first_audio_ms == timing.endpoint_ms
 
 
@@ -272,6 +272,6 @@ def _(world: World) -> None:
     assert log.of(SpeculationDropped)
     assert model.requests[0].messages[-1].content == world.note.first  # it was thought about
     (ended,) = log.of(TurnEnded)
-    seen = [e for e in log.events[: log.events.index(ended)] if isinstance(e, TranscriptFinal | ReplyAudio)]
+    seen = [e for e in log.events[: log.events.index(ended)] if isinstance(e, FinalTranscript | ReplyAudio)]
     assert not seen
     assert model.opened == model.closed

@@ -20,16 +20,16 @@ from pytest_bdd import given, parsers, scenarios, then, when
 from sqlalchemy import func, select
 
 from kuaimei.settings import RenderingSettings, Settings
-from kuaimei.store import Store, Transcript, Utterance, open_store, tables
-from tests.features.real_house import RealHouse
+from kuaimei.store import Store, StoredTranscript, UtteranceRow, open_store, tables
+from tests.features.real_runtime import RealRuntime
 from tests.features.world import World
-from tests.integration.server.talking import talking
+from tests.integration.server.realtime_client import talking
 from tests.integration.store.deleting import WORDS, Life
+from tests.integration.store.killed_process import HEARD
 from tests.integration.store.searching import database_hits, file_hits
 from tests.integration.store.talking import FRAME, eventually, hear, recording, run_jobs, sound
 from tests.integration.store.test_recovery import on_disk, reached, victim
 from tests.integration.store.test_retention import Time, said
-from tests.integration.store.victim import HEARD
 
 scenarios("keeping.feature")
 
@@ -38,8 +38,8 @@ scenarios("keeping.feature")
 
 
 @given(parsers.parse("小美對真正的系統說了「{words}」"))
-def _(world: World, house: RealHouse, words: str) -> None:
-    world.note.turn, world.note.http = house.spoken(words), house.http
+def _(world: World, runtime: RealRuntime, words: str) -> None:
+    world.note.turn, world.note.http = runtime.spoken(words), runtime.http
 
 
 @then("那段對話裡有她的一句和回答的一句")
@@ -84,7 +84,7 @@ def _(world: World, settings: Settings) -> None:
             await talk.ask()
             await talk.until("response.done")
             await talk.until("kuaimei.turn.timing")
-        assert await store.settle()
+        assert await store.flush()
         session: str = talk.events[0]["session"]["id"]
         return session
 
@@ -141,7 +141,7 @@ def _(world: World) -> None:
 
 @then("已經到達的每一秒都聽得到，一個取樣都不差")
 def _(world: World) -> None:
-    async def found() -> tuple[Utterance, Any]:
+    async def found() -> tuple[UtteranceRow, Any]:
         (session,) = await world.note.store.sessions()
         (kept,) = await world.note.store.utterances(session.id)
         pcm, _ = await recording(world.note.store, kept.id)
@@ -158,10 +158,10 @@ def _(world: World) -> None:
 
 
 async def _transcribed(store: Store) -> list[str | None]:
-    async def transcribe(utterance: Utterance, pieces: AsyncIterator[Any]) -> Transcript:
+    async def transcribe(utterance: UtteranceRow, pieces: AsyncIterator[Any]) -> StoredTranscript:
         async for _ in pieces:
             pass
-        return Transcript("補上的字", "zh")
+        return StoredTranscript("補上的字", "zh")
 
     await run_jobs(store, transcribe)
     (session,) = await store.sessions()
@@ -358,7 +358,7 @@ def _(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None
 def _(world: World, settings: Settings) -> None:
     async def listed() -> list[tuple[str | None, bool]]:
         store: Store = world.note.store
-        assert await store.settle()
+        assert await store.flush()
         (session,) = await store.sessions()
         return [(one.transcript, one.sha256 is None) for one in await store.utterances(session.id)]
 

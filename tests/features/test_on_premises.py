@@ -24,22 +24,23 @@ from pydantic import ValidationError
 from pytest_bdd import given, parsers, scenarios, then, when
 from websockets.asyncio.client import connect
 
-from kuaimei.http.bind import listen
+from kuaimei.http.bind import bind_socket
 from kuaimei.people.authentication import Entrance
 from kuaimei.people.keys import is_key
-from kuaimei.server import create_app, make_server
+from kuaimei.server.app import create_app
 from kuaimei.server.https.authority import open_authority
 from kuaimei.server.https.hostnames import Names
 from kuaimei.server.https.serve import Https, open_https, with_own_names
+from kuaimei.server.serve import make_server
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.postgres.postmaster import find_postmaster
-from tests.features.real_house import RealHouse
+from tests.features.real_runtime import RealRuntime
 from tests.features.world import World
 from tests.integration.cli.test_run_server import Server
 from tests.integration.cli.test_run_server import serving as started
-from tests.integration.server.serving import KEY, TestHouse, eventually, make_settings, serving
-from tests.integration.server.talking import Talk, b64, question
+from tests.integration.server.app_server import KEY, InMemoryRuntime, eventually, make_settings, serving
+from tests.integration.server.realtime_client import Talk, b64, question
 
 scenarios("on_premises.feature")
 
@@ -53,8 +54,8 @@ SMALL = "smart-turn"
 
 
 @given(parsers.parse("小美對真正的系統說了「{words}」"))
-def _(world: World, house: RealHouse, words: str) -> None:
-    world.note.turn = house.spoken(words)
+def _(world: World, runtime: RealRuntime, words: str) -> None:
+    world.note.turn = runtime.spoken(words)
 
 
 @then("這段期間程序只連過本機")
@@ -171,8 +172,8 @@ def _(world: World) -> None:
 @given("系統監聽所有位址，沒有設定金鑰")
 def _(world: World, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, server=ServerSettings(host="0.0.0.0", port=0))
-    house = TestHouse(settings=settings)
-    served = world.enter(serving(house, entrance=Entrance.of_machine(settings)))
+    runtime = InMemoryRuntime(settings=settings)
+    served = world.enter(serving(runtime, entrance=Entrance.of_machine(settings)))
     world.note.http = world.http(served)
     shown = {"Authorization": f"Bearer {(tmp_path / 'key').read_text().strip()}"}
     world.note.keyed = world.http(served, headers=shown)
@@ -232,7 +233,7 @@ def _(world: World) -> None:
 
 @then("沒有一個回應含有金鑰或資料夾的路徑")
 def _(world: World) -> None:
-    home = str(world.note.served.house.settings.home)
+    home = str(world.note.served.runtime.settings.home)
     for text in world.note.texts:
         assert KEY not in text
         assert home not in text
@@ -262,8 +263,8 @@ def _(world: World, reason: str) -> None:
 
 
 @given("一個沒有改過的 OpenAI 用戶端連上真正的系統")
-def _(world: World, house: RealHouse) -> None:
-    world.note.client = world.enter(AsyncOpenAI(base_url=f"{house.served.url}/v1", api_key="none"))
+def _(world: World, runtime: RealRuntime) -> None:
+    world.note.client = world.enter(AsyncOpenAI(base_url=f"{runtime.served.url}/v1", api_key="none"))
 
 
 @then("它列得出載入的模型")
@@ -421,9 +422,11 @@ def _(world: World, talk: Talk) -> None:
 async def _secure(settings: Settings) -> AsyncIterator[tuple[Https, int]]:
     """As ``kuaimei serve --https`` does it; and where it listens."""
     settings = with_own_names(settings)
-    with listen(settings.server) as listening:
+    with bind_socket(settings.server) as listening:
         async with open_https(settings, listening) as secure:
-            server = make_server(create_app(TestHouse(settings=settings)), settings.server, secure.context)
+            server = make_server(
+                create_app(InMemoryRuntime(settings=settings)), settings.server, secure.context
+            )
             running = asyncio.ensure_future(server.serve(sockets=[listening.dup()]))
             await eventually(lambda: server.started or running.done())
             try:

@@ -20,8 +20,8 @@ from kuaimei.store.postgres.postmaster import find_postmaster
 from kuaimei.system.supervision import Supervisor
 from tests.fakes import FakeLanguageModel, silence
 from tests.features.world import World
-from tests.integration.server.serving import MemoryArchive, eventually, quick_engines
-from tests.integration.server.talking import Talk, b64, wire
+from tests.integration.server.app_server import MemoryArchive, eventually, quick_engines
+from tests.integration.server.realtime_client import Talk, b64, wire
 
 scenarios("operations.feature")
 
@@ -36,7 +36,7 @@ def _(world: World) -> None:
 
 @given(parsers.parse("背景工作「{task}」一再失敗"))
 def _(world: World, task: str, request: pytest.FixtureRequest) -> None:
-    tasks: Supervisor = world.note.served.house.tasks
+    tasks: Supervisor = world.note.served.runtime.tasks
 
     async def fail() -> None:
         raise RuntimeError("broken")

@@ -25,8 +25,8 @@ from tests.integration.people.commands import run_command
 from tests.integration.people.conftest import own_temporary_folder
 from tests.integration.people.test_me import dumped, everywhere
 from tests.integration.people.two import SECRET, Somebody, Two, two
-from tests.integration.server.talking import Talk
-from tests.integration.server.whole import Whole, whole
+from tests.integration.server.realtime_client import Talk
+from tests.integration.server.whole_server import Whole, whole
 from tests.integration.store.searching import database_hits
 
 __all__ = ["own_temporary_folder"]

@@ -42,7 +42,7 @@ INI = """[pytest]
 addopts = --strict-markers --import-mode=importlib
 asyncio_default_fixture_loop_scope = function
 """
-HOOKS = "from tests.features.planned import pytest_bdd_apply_tag, pytest_terminal_summary\n"
+HOOKS = "from tests.features.planned_tags import pytest_bdd_apply_tag, pytest_terminal_summary\n"
 
 
 def test_planned_scenarios(tmp_path: Path) -> None:

@@ -14,24 +14,24 @@ import soundfile  # type: ignore[import-untyped]
 from pytest_bdd import given, parsers, scenarios, then, when
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.events import SpeechDropped, SpeechStarted
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.events import SpeechRejected, SpeechStarted
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.engines.tts.openai import OpenAISynthesizer
 from kuaimei.errors import EngineError
 from kuaimei.rendering.broadcast import Ready
 from kuaimei.rendering.hq_tier import HqTier
-from kuaimei.rendering.model_cache import Residency
+from kuaimei.rendering.model_cache import ModelCache
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store
 from kuaimei.store.rows import Boundary, Rendering
 from kuaimei.text.lexicon import load_lexicon
-from kuaimei.text.normalization import read_aloud
-from kuaimei.workers.engines import CARDS
-from kuaimei.workers.reference_store import References
+from kuaimei.text.normalization import normalize_text
+from kuaimei.workers.engines import ENGINES
+from kuaimei.workers.reference_store import ReferenceStore
 from tests.fakes import FakeSynthesizer
-from tests.features.real_house import RealHouse
+from tests.features.real_runtime import RealRuntime
 from tests.features.world import World
-from tests.integration.server.serving import MemoryArchive, TestHouse, quick_engines, serving
+from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, quick_engines, serving
 from tests.integration.store.rendering import Slow, rendering, synthesizer
 from tests.integration.store.talking import eventually, now
 from tests.integration.store.test_recovery import reached, victim
@@ -63,8 +63,8 @@ def _(world: World) -> None:
 
 
 @when("要求說成一個完整的聲音檔")
-def _(world: World, house: RealHouse) -> None:
-    world.note.data = house.sound(world.note.text)
+def _(world: World, runtime: RealRuntime) -> None:
+    world.note.data = runtime.sound(world.note.text)
 
 
 @then("得到一個完整的聲音檔，長度合理")
@@ -118,14 +118,14 @@ def _(world: World) -> None:
 
 
 @given(parsers.parse("小美對真正的系統說了「{words}」"))
-def _(world: World, house: RealHouse, words: str) -> None:
-    world.note.turn, world.note.http = house.spoken(words), house.http
+def _(world: World, runtime: RealRuntime, words: str) -> None:
+    world.note.turn, world.note.http = runtime.spoken(words), runtime.http
 
 
 @given("沒有人說話之後過了一會兒")
 @when("沒有人說話之後過了一會兒")
-def _(world: World, house: RealHouse) -> None:
-    world.note.ready = house.rendered(world.note.turn)
+def _(world: World, runtime: RealRuntime) -> None:
+    world.note.ready = runtime.rendered(world.note.turn)
 
 
 @then("她被通知那個回答有了美的版本")
@@ -188,8 +188,8 @@ def _(world: World) -> None:
 
 @given("小美和阿明各自在對話")
 def _(world: World) -> None:
-    hq = HqTier(Residency(1000.0))
-    served = world.enter(serving(TestHouse(store=MemoryArchive(), hq=hq)))
+    hq = HqTier(ModelCache(1000.0))
+    served = world.enter(serving(InMemoryRuntime(store=MemoryArchive(), hq=hq)))
     world.note.hq, world.note.mei, world.note.ming = hq, world.talk(served), world.talk(served)
     world.run(world.note.mei.ask())
     world.run(world.note.mei.until("response.done"))
@@ -222,10 +222,10 @@ def _(world: World) -> None:
 
 @given("有人正在說話，另一段對話的回答等著做美的版本")
 def _(world: World, settings: Settings) -> None:
-    world.note.speaker, world.note.quiet = synthesizer(), Quiet(settle_s=0.01)
+    world.note.speaker, world.note.idle_monitor = synthesizer(), IdleMonitor(settle_s=0.01)
 
     async def begin(store: Store) -> str:
-        world.note.watch = world.note.quiet.watch("sess_b")
+        world.note.watch = world.note.idle_monitor.watch("sess_b")
         world.note.watch(SpeechStarted(1, now(), 0.0))
         return await reply_once(store)
 
@@ -237,7 +237,7 @@ def _(world: World, settings: Settings) -> None:
 
     store = world.note.store = world.enter(open_store(settings))
     world.note.utterance = world.run(begin(store))
-    world.enter(rendering(store, world.note.speaker, quiet=world.note.quiet))
+    world.enter(rendering(store, world.note.speaker, idle_monitor=world.note.idle_monitor))
     world.run(taken_up(store))
 
 
@@ -249,7 +249,7 @@ def _(world: World) -> None:
 @when("說話的人停了")
 def _(world: World) -> None:
     async def stop() -> None:
-        world.note.watch(SpeechDropped(1, now(), ""))
+        world.note.watch(SpeechRejected(1, now(), ""))
 
     world.run(stop())
 
@@ -294,7 +294,7 @@ def _(world: World, tmp_path: Path, written: str, reading: str) -> None:
 
 @when(parsers.parse("要唸「{text}」"))
 def _(world: World, text: str) -> None:
-    world.note.read = read_aloud(text, world.note.__dict__.get("lexicon"))
+    world.note.read = normalize_text(text, world.note.__dict__.get("lexicon"))
 
 
 @then(parsers.parse("唸成「{reading}」"))
@@ -308,7 +308,7 @@ def _(world: World, reading: str) -> None:
 @given("另一臺機器上有一個合成引擎的服務")
 def _(world: World, tmp_path: Path) -> None:
     world.note.tone = Tone()
-    client = worker.served(References(tmp_path), world.note.tone, tmp_path)
+    client = worker.served(ReferenceStore(tmp_path), world.note.tone, tmp_path)
     found: OpenAISynthesizer = world.enter(client)
     world.note.client = found
 
@@ -348,7 +348,7 @@ def _(world: World, kuaimei: Run) -> None:
 
 @then("它不啟動，並說出授權與怎麼表示接受")
 def _(world: World) -> None:
-    assert CARDS["xtts"].licence.weights in world.note.told
+    assert ENGINES["xtts"].licence.weights in world.note.told
     assert "--accept-licence" in world.note.told
 
 
@@ -357,7 +357,7 @@ def _(world: World) -> None:
 
 @given("記憶體預算放得下兩個模型")
 def _(world: World) -> None:
-    world.note.residency = world.enter(Residency(250.0))
+    world.note.model_cache = world.enter(ModelCache(250.0))
     world.note.open = []
 
 
@@ -370,7 +370,7 @@ def _model(world: World, name: str) -> Any:
         finally:
             world.note.open.remove(name)
 
-    return world.note.residency.use(name, 100.0, opened)
+    return world.note.model_cache.use(name, 100.0, opened)
 
 
 @when("依序用了甲、乙、甲、丙")

@@ -22,12 +22,12 @@ from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.training import job
 from kuaimei.voices.types import Voice
-from tests.features.real_house import RealHouse
+from tests.features.real_runtime import RealRuntime
 from tests.features.world import Http, World
-from tests.integration.server.serving import TestHouse, quick_engines, serving
+from tests.integration.server.app_server import InMemoryRuntime, quick_engines, serving
 from tests.integration.store.talking import sound, take_turn
 from tests.integration.voices.enrolment.test_real import MORE, TEXT, at_home
-from tests.integration.voices.living import Living, audio, half_made, kept, living, speech
+from tests.integration.voices.running_library import RunningLibrary, audio, half_made, kept, living, speech
 from tests.unit.voices.signals import chords, echoing, hiss
 
 scenarios("voices.feature")
@@ -38,23 +38,25 @@ FIELDS = {"name": "媽媽", "consent_speaker": "王美美", "consent_statement":
 @pytest.fixture(autouse=True)
 def told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """News of learning is written when it comes: nobody has to wait a second for it."""
-    monkeypatch.setattr(job, "_TELL_S", 0.02)
+    monkeypatch.setattr(job, "_UPDATE_INTERVAL_S", 0.02)
 
 
 @asynccontextmanager
-async def _served(settings: Settings, **voices: Any) -> AsyncIterator[tuple[Living, Any]]:
-    async with living(settings, **voices) as house:
-        engines = quick_engines(synthesizer=house.bank)
-        test_house = TestHouse(settings=house.library.room.settings, engines=engines, voices=house.library)
-        async with serving(test_house) as served:
-            yield house, served
+async def _served(settings: Settings, **voices: Any) -> AsyncIterator[tuple[RunningLibrary, Any]]:
+    async with living(settings, **voices) as runtime:
+        engines = quick_engines(synthesizer=runtime.bank)
+        test_server = InMemoryRuntime(
+            settings=runtime.library.context.settings, engines=engines, voices=runtime.library
+        )
+        async with serving(test_server) as served:
+            yield runtime, served
 
 
-def _open(world: World, settings: Settings, **voices: Any) -> Living:
+def _open(world: World, settings: Settings, **voices: Any) -> RunningLibrary:
     """The library behind a server; what is learned is learned by a process that does as it is told."""
-    house, served = world.enter(_served(settings, **voices))
-    world.note.house, world.note.home, world.note.http = house, settings.home, world.http(served)
-    return house
+    runtime, served = world.enter(_served(settings, **voices))
+    world.note.runtime, world.note.home, world.note.http = runtime, settings.home, world.http(served)
+    return runtime
 
 
 def _upload(http: Http, data: bytes, file: str = "mum.flac", **changed: str | None) -> Any:
@@ -67,9 +69,9 @@ def _upload(http: Http, data: bytes, file: str = "mum.flac", **changed: str | No
 
 
 @given("一段約 8 秒的清楚錄音")
-def _(world: World, house: RealHouse) -> None:
-    world.note.http, world.note.home = house.http, house.house.settings.home
-    world.note.data = encode(at_home(house.pcm(TEXT), house.pcm(MORE)), RATE, "flac")
+def _(world: World, runtime: RealRuntime) -> None:
+    world.note.http, world.note.home = runtime.http, runtime.runtime.settings.home
+    world.note.data = encode(at_home(runtime.pcm(TEXT), runtime.pcm(MORE)), RATE, "flac")
 
 
 @when("小美上傳它，寫明是誰、同意什麼")
@@ -119,17 +121,17 @@ def _(world: World) -> None:
 
 @given(parsers.parse("小美上傳了一個聲音，同意的人是「{name}」"))
 def _(world: World, settings: Settings, name: str) -> None:
-    house = _open(world, settings, learn="none")
+    runtime = _open(world, settings, learn="none")
     answer = _upload(world.note.http, audio(2.0, 2.5, 3.0), consent_speaker=name)
     assert answer.status_code == 201
     world.note.voice = answer.json()["id"]
-    world.run(house.until(world.note.voice, lambda voice: voice.state == "ready"))
+    world.run(runtime.until(world.note.voice, lambda voice: voice.state == "ready"))
 
 
 @given(parsers.parse("系統用那個聲音回答過「{words}」"))
 def _(world: World, words: str) -> None:
     async def answered() -> str:
-        store = world.note.house.store
+        store = world.note.runtime.store
         recorder = store.recorder("sess_spoken", voice=world.note.voice)
         take_turn(recorder, 1, "你好", sound(8000), words, sound(8000))
         await recorder.close()
@@ -143,7 +145,7 @@ def _(world: World, words: str) -> None:
 
 @then(parsers.parse("「{words}」這句話還在"))
 def _(world: World, words: str) -> None:
-    kept_reply = world.run(world.note.house.store.utterance(world.note.reply))
+    kept_reply = world.run(world.note.runtime.store.utterance(world.note.reply))
     assert kept_reply.transcript == words
 
 
@@ -151,7 +153,7 @@ def _(world: World, words: str) -> None:
 def _(world: World) -> None:
     for tier in ("fast", "hq"):
         with pytest.raises(NotFound):
-            world.run(world.note.house.store.open_audio(world.note.reply, tier=tier))
+            world.run(world.note.runtime.store.open_audio(world.note.reply, tier=tier))
 
 
 @when("她查看那個聲音")
@@ -189,8 +191,8 @@ def _(world: World, field: str) -> None:
 
 @then("什麼都沒有留下")
 def _(world: World) -> None:
-    assert world.note.house.files() == []
-    assert world.run(world.note.house.store._jobs.counts()) == {}
+    assert world.note.runtime.files() == []
+    assert world.run(world.note.runtime.store._jobs.counts()) == {}
 
 
 # What cannot be used: heard by the real models, and made of sounds.
@@ -205,9 +207,9 @@ DAMAGE: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
 
 
 @given(parsers.parse("一段清楚的說話，{damage}"))
-def _(world: World, house: RealHouse, damage: str) -> None:
-    good = to_float(at_home(house.pcm(TEXT), house.pcm(MORE))).astype(np.float64)
-    world.note.http = house.http
+def _(world: World, runtime: RealRuntime, damage: str) -> None:
+    good = to_float(at_home(runtime.pcm(TEXT), runtime.pcm(MORE))).astype(np.float64)
+    world.note.http = runtime.http
     world.note.data = encode(from_float(DAMAGE[damage](good)), RATE, "flac")
 
 
@@ -297,17 +299,17 @@ def _(world: World) -> None:
 
 @given("一個正在背景學習的聲音")
 def _(world: World, settings: Settings) -> None:
-    house = _open(world, settings, learn="style")
-    house.order(style=[["progress", 0.2], ["progress", 0.4], ["hang", 0]])
+    runtime = _open(world, settings, learn="style")
+    runtime.order(style=[["progress", 0.2], ["progress", 0.4], ["hang", 0]])
 
     async def begin() -> Voice:
-        voice = await house.add()
-        return await house.until(
+        voice = await runtime.add()
+        return await runtime.until(
             voice.id, lambda one: one.learning.state == "running" and one.learning.progress > 0.3
         )
 
     world.note.voice = world.run(begin()).id
-    (run,) = house.runs
+    (run,) = runtime.runs
     world.note.pid = run["pid"]
 
 
@@ -322,12 +324,12 @@ def _(world: World) -> None:
 
 @given(parsers.parse("一個聲音學習之後的相似度是 {similarity:g}"))
 def _(world: World, settings: Settings, similarity: float) -> None:
-    house = _open(world, settings, learn="style")
-    house.order(style=[["done", similarity]])
+    runtime = _open(world, settings, learn="style")
+    runtime.order(style=[["done", similarity]])
 
     async def learned() -> Voice:
-        voice = await house.add()
-        return await house.until(voice.id, lambda one: one.learning.state == "done")
+        voice = await runtime.add()
+        return await runtime.until(voice.id, lambda one: one.learning.state == "done")
 
     world.note.learned = world.run(learned())
 
@@ -340,7 +342,7 @@ def _(world: World, label: str) -> None:
 @when("有人開始說話")
 def _(world: World) -> None:
     async def speak() -> None:
-        world.note.watch = world.note.house.quiet.watch("sess")
+        world.note.watch = world.note.runtime.idle_monitor.watch("sess")
         world.note.watch(SpeechStarted(1, 0.0, 0.0))
 
     world.run(speak())
@@ -348,7 +350,7 @@ def _(world: World) -> None:
 
 @then("學習顯示暫停")
 def _(world: World) -> None:
-    world.run(world.note.house.until(world.note.voice, lambda one: one.learning.state == "paused"))
+    world.run(world.note.runtime.until(world.note.voice, lambda one: one.learning.state == "paused"))
 
 
 @when("說完了")
@@ -361,32 +363,32 @@ def _(world: World) -> None:
 
 @then("學習繼續")
 def _(world: World) -> None:
-    world.run(world.note.house.until(world.note.voice, lambda one: one.learning.state == "running"))
-    assert world.note.house.runs[-1]["pid"] == world.note.pid
+    world.run(world.note.runtime.until(world.note.voice, lambda one: one.learning.state == "running"))
+    assert world.note.runtime.runs[-1]["pid"] == world.note.pid
 
 
 @when("小美取消學習，再要求繼續")
 def _(world: World) -> None:
     http, path = world.note.http, f"/api/voices/{world.note.voice}/learn"
     assert http.post(f"{path}/cancel").json()["learning"]["state"] == "cancelled"
-    world.note.house.order(style=[["progress", 0.2], ["progress", 0.4], ["done", 0.7]])
+    world.note.runtime.order(style=[["progress", 0.2], ["progress", 0.4], ["done", 0.7]])
     assert http.post(path).status_code == 200
 
 
 @then("學習從停下的地方接著做完")
 def _(world: World) -> None:
-    world.run(world.note.house.until(world.note.voice, lambda one: one.learning.state == "done"))
-    assert [run["from"] for run in world.note.house.runs] == [0, 2]
+    world.run(world.note.runtime.until(world.note.voice, lambda one: one.learning.state == "done"))
+    assert [run["from"] for run in world.note.runtime.runs] == [0, 2]
 
 
 @given("一個聲音的學習程序一直死掉")
 def _(world: World, settings: Settings) -> None:
-    house = _open(world, settings, learn="style")
-    house.order(style=[["die", int(signal.SIGKILL)]] * 5)
+    runtime = _open(world, settings, learn="style")
+    runtime.order(style=[["die", int(signal.SIGKILL)]] * 5)
 
     async def failed() -> Voice:
-        voice = await house.add()
-        return await house.until(voice.id, lambda one: one.learning.state == "failed")
+        voice = await runtime.add()
+        return await runtime.until(voice.id, lambda one: one.learning.state == "failed")
 
     world.note.failed = world.run(failed())
 
@@ -419,7 +421,7 @@ def _(world: World, name: str, transcript: str) -> None:
 @when("另一個人想看、想改、想刪那個聲音")
 def _(world: World) -> None:
     async def attempts() -> int:
-        library, voice, refused = world.note.house.library, world.note.voice, 0
+        library, voice, refused = world.note.runtime.library, world.note.voice, 0
         for attempt in (
             library.voice(voice, "other"),
             library.change(voice, "other", name="x"),
@@ -446,7 +448,7 @@ def _(world: World) -> None:
 async def _making(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Event]:
     """The environment is half made until the event is set."""
     begun, finish = half_made(monkeypatch)
-    async with making_learnable(world.note.house.library, Supervisor(), after_s=0.0):
+    async with making_learnable(world.note.runtime.library, Supervisor(), after_s=0.0):
         await begun.wait()
         yield finish
 

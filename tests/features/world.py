@@ -9,20 +9,20 @@ from typing import Any, TypeVar, cast
 import httpx
 
 from kuaimei.dialogue.engines import Engines
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.protocols import LanguageModel
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
-from kuaimei.models.source import Source
-from kuaimei.runtime import House
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
+from kuaimei.models.source import EngineSource
+from kuaimei.runtime import Runtime
 from kuaimei.server.static_page import Page
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
 from tests.fakes import FakeLanguageModel
-from tests.features.notes import Notes
-from tests.integration.server.serving import Served, TestHouse, make_settings, quick_engines, serving
-from tests.integration.server.talking import Talk, talking
+from tests.features.context import Notes
+from tests.integration.server.app_server import InMemoryRuntime, Served, make_settings, quick_engines, serving
+from tests.integration.server.realtime_client import Talk, talking
 
 __all__ = ["World"]
 
@@ -62,10 +62,10 @@ class World:
         **server: Any,
     ) -> Served:
         """The server with engines that cost nothing; ``server`` are its settings."""
-        house = TestHouse(
+        runtime = InMemoryRuntime(
             settings=settings or make_settings(**server), engines=engines or quick_engines(), store=store
         )
-        return self.enter(serving(house, None if page is None else Page(page)))
+        return self.enter(serving(runtime, None if page is None else Page(page)))
 
     def model_by_url(self, reply: str, *, leaves: bool = False) -> LanguageModel:
         """The real client of a language model that another server offers; that one writes ``reply``.
@@ -76,8 +76,10 @@ class World:
         model = FakeLanguageModel(reply=reply, first_token_s=0.0, token_s=0.0)
         away = World(self._loop)
         brain = (away if leaves else self).serve(quick_engines(language_model=model))
-        source = Source("llm", "brain", "openai", url=f"{brain.url}/v1")
-        client = self.enter(open_language_model(Workshop(make_settings(), Lane("cores", 2)), source))
+        source = EngineSource("llm", "brain", "openai", url=f"{brain.url}/v1")
+        client = self.enter(
+            open_language_model(EngineContext(make_settings(), Scheduler("cores", 2)), source)
+        )
         away.close()
         return client
 
@@ -132,6 +134,6 @@ async def _keeping(settings: Settings, engines: Engines) -> AsyncIterator[tuple[
     server = settings.server.model_copy(update={"port": 0})
     settings = settings.model_copy(update={"server": server})
     async with open_store(settings) as store:
-        house = House(settings, engines, store, (), (Lane("cores", 2),), Quiet(settle_s=0.01))
-        async with serving(cast(TestHouse, house)) as served:
+        runtime = Runtime(settings, engines, store, (), (Scheduler("cores", 2),), IdleMonitor(settle_s=0.01))
+        async with serving(cast(InMemoryRuntime, runtime)) as served:
             yield served, store

@@ -11,11 +11,11 @@ import pytest
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
 from kuaimei.audio.resample import resample
 from kuaimei.engines.protocols import Synthesizer
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.types import TTSReq
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import Settings
 
 Spoken = Callable[..., Pcm]
@@ -28,16 +28,16 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def kokoro_source(settings: Settings) -> Source:
+def kokoro_source(settings: Settings) -> EngineSource:
     """Kokoro's weights; without them the test fails and says what to do."""
     folder = settings.weights_dir / "kokoro"
     if not (folder / "tokenizer.json").is_file():
         pytest.fail(f"there are no weights in {folder}: run make setup", pytrace=False)
-    return Source("tts", "kokoro", "kokoro", folder)
+    return EngineSource("tts", "kokoro", "kokoro", folder)
 
 
 @pytest.fixture(scope="session")
-def spoken(settings: Settings, kokoro_source: Source) -> Iterator[Spoken]:
+def spoken(settings: Settings, kokoro_source: EngineSource) -> Iterator[Spoken]:
     """``spoken(text, voice=None)``: that text said by the real Kokoro, 16 kHz; each text is made once."""
     made: dict[tuple[str, str], Pcm] = {}
     stack = AsyncExitStack()
@@ -45,8 +45,10 @@ def spoken(settings: Settings, kokoro_source: Source) -> Iterator[Spoken]:
 
     async def say(text: str, voice: str) -> Pcm:
         if not opened:
-            workshop = Workshop(settings, Lane("cores of speech for tests", settings.engines.cores))
-            opened.append(await stack.enter_async_context(open_synthesizer(workshop, kokoro_source)))
+            engine_context = EngineContext(
+                settings, Scheduler("cores of speech for tests", settings.engines.cores)
+            )
+            opened.append(await stack.enter_async_context(open_synthesizer(engine_context, kokoro_source)))
         (synthesizer,) = opened
         parts = [pcm async for pcm in synthesizer.stream(TTSReq(text=text, voice_id=voice))]
         return resample(np.concatenate([EMPTY, *parts]), synthesizer.sample_rate, ASR_RATE)

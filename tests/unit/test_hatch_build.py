@@ -22,7 +22,7 @@ def checkout(tmp_path: Path) -> Path:
     _write(tmp_path / "web/package-lock.json", 100)
     _write(tmp_path / "web/src/main.tsx", 150)
     _write(tmp_path / "web/node_modules/.package-lock.json", 100)
-    _write(tmp_path / "src/kuaimei/server/static_page/index.html", 200)
+    _write(tmp_path / "src/kuaimei/server/page/index.html", 200)
     return tmp_path
 
 
@@ -40,7 +40,7 @@ def test_a_page_is_fresh_until_a_source_is_newer(checkout: Path) -> None:
 
 
 def test_a_page_that_is_not_there_is_not_fresh(checkout: Path) -> None:
-    (checkout / "src/kuaimei/server/static_page/index.html").unlink()
+    (checkout / "src/kuaimei/server/page/index.html").unlink()
     assert not _fresh(checkout)
 
 

@@ -64,3 +64,14 @@ def _used(file: Path) -> Iterator[str]:
             root, _, rest = name.partition(".")
             if root == "kuaimei" and rest:
                 yield rest.partition(".")[0]
+
+
+def test_packages_share_no_class_name() -> None:
+    """A class has one meaning: two packages with public classes of one name send a reader to the wrong one."""
+    found: dict[str, set[str]] = {}
+    for file in SOURCE.rglob("*.py"):
+        place = file.relative_to(SOURCE).parts[0]
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, set()).add(place)
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}

@@ -10,7 +10,7 @@ import pytest
 from kuaimei import runtime
 from kuaimei.engines.types import LLMReq
 from kuaimei.errors import EngineError
-from kuaimei.models.source import Role, Source
+from kuaimei.models.source import EngineSource, Role
 from kuaimei.settings import Settings, StoreSettings
 from kuaimei.store.postgres.startup import DatabaseStart
 
@@ -55,8 +55,10 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for name in OPENERS:
         monkeypatch.setattr(runtime, f"open_{name}", opener(name))
-    monkeypatch.setattr(runtime, "sources", lambda _: {role: Source(role, role, role) for role in ROLES})
-    monkeypatch.setattr(runtime, "_second", lambda _: None)
+    monkeypatch.setattr(
+        runtime, "sources", lambda _: {role: EngineSource(role, role, role) for role in ROLES}
+    )
+    monkeypatch.setattr(runtime, "_hq_source", lambda _: None)
     monkeypatch.setattr(runtime, "import_libraries", lambda _: told.append("libraries imported"))
     return told
 
@@ -68,7 +70,7 @@ async def test_no_engine_is_opened_before_the_database_is_up(
     monkeypatch.setattr(runtime, "import_libraries", lambda _: imported.set())
     database = SlowDatabase()
     settings = Settings(store=StoreSettings(keep=False))
-    opening = asyncio.ensure_future(_enter(runtime.open_house(settings, database=database)))
+    opening = asyncio.ensure_future(_enter(runtime.open_runtime(settings, database=database)))
     await database.asked.wait()
     assert await asyncio.to_thread(imported.wait, 60)  # which is what the time is used for
     assert not told
@@ -80,7 +82,7 @@ async def test_no_engine_is_opened_before_the_database_is_up(
 
 async def test_it_is_told_when_only_engines_are_left_to_close(told: list[str]) -> None:
     settings = Settings(store=StoreSettings(keep=False))
-    opening = runtime.open_house(settings, when_kept=lambda: told.append("all is kept"))
+    opening = runtime.open_runtime(settings, when_kept=lambda: told.append("all is kept"))
     async with opening:
         told.append("open")
     at = told.index("all is kept")
@@ -91,7 +93,7 @@ async def test_it_is_told_when_only_engines_are_left_to_close(told: list[str]) -
 async def test_after_a_failure_all_is_closed_in_order(told: list[str]) -> None:
     settings = Settings(store=StoreSettings(keep=False))
     with pytest.raises(EngineError):
-        async with runtime.open_house(settings, when_kept=lambda: told.append("all is kept")):
+        async with runtime.open_runtime(settings, when_kept=lambda: told.append("all is kept")):
             raise EngineError("broken")
     assert "all is kept" not in told
 

@@ -17,11 +17,11 @@ from kuaimei.analysis.scoring import contributing, standardise
 from kuaimei.analysis.types import SCORES, Score
 from kuaimei.errors import SettingsError
 
-__all__ = ["ENOUGH", "LEAST", "Calibration", "Sample", "calibrate", "load_sklearn"]
+__all__ = ["MIN_LABELS", "RECOMMENDED_LABELS", "Calibration", "Sample", "calibrate", "load_sklearn"]
 
-LEAST: Final = 30
+MIN_LABELS: Final = 30
 """Of fewer labels nothing is fitted."""
-ENOUGH: Final = 100
+RECOMMENDED_LABELS: Final = 100
 """Fewer are used, and it is said."""
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -102,11 +102,11 @@ def calibrate(
     """
     load_sklearn()
     labels = {score: sum(score in sample.ratings for sample in samples) for score in SCORES}
-    if max(labels.values()) < LEAST:
+    if max(labels.values()) < MIN_LABELS:
         counts = ", ".join(f"{score} {count}" for score, count in labels.items())
         raise SettingsError(
-            f"there are too few labels ({counts}): {LEAST} utterances are the least for a score, "
-            f"{ENOUGH} to 300 are good; rate more at /label"
+            f"there are too few labels ({counts}): {MIN_LABELS} utterances are the least for a score, "
+            f"{RECOMMENDED_LABELS} to 300 are good; rate more at /label"
         )
     names = [name for name in base.norms if name in usable]
     weights, bias = dict(base.weights), dict(base.bias)
@@ -114,7 +114,7 @@ def calibrate(
     metrics: dict[Score, Quality] = {}
     for score in SCORES:
         rated = [sample for sample in samples if score in sample.ratings]
-        if len(rated) < LEAST:
+        if len(rated) < MIN_LABELS:
             continue
         ratings = np.array([sample.ratings[score] for sample in rated])
         if float(np.ptp(ratings)) == 0.0:

@@ -11,14 +11,14 @@ from typing import Final
 from kuaimei.analysis.head import Head, read_head, shipped_head
 from kuaimei.errors import NotFound, SettingsError
 
-__all__ = ["Kept", "keep_head", "kept_heads", "load_head", "new_version", "undo_head"]
+__all__ = ["HeadVersion", "keep_head", "kept_heads", "load_head", "new_version", "undo_head"]
 
 _IN_USE: Final = ".json"
 _UNDONE: Final = ".undone"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class HeadVersion:
     """A head on disk.
 
     Attributes:
@@ -90,7 +90,7 @@ def undo_head(home: Path) -> tuple[str, Head]:
     return newest.stem, load_head(home)
 
 
-def kept_heads(home: Path) -> Sequence[Kept]:
+def kept_heads(home: Path) -> Sequence[HeadVersion]:
     """All that were ever calibrated here, the newest first.
 
     Raises:
@@ -100,7 +100,7 @@ def kept_heads(home: Path) -> Sequence[Kept]:
     newest = _newest(home)
     paths = [path for path in folder.glob("*") if path.suffix in (_IN_USE, _UNDONE)]
     return [
-        Kept(path, _read(path), in_use=path == newest, undone=path.suffix == _UNDONE)
+        HeadVersion(path, _read(path), in_use=path == newest, undone=path.suffix == _UNDONE)
         for path in sorted(paths, reverse=True)
     ]
 

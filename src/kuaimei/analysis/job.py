@@ -12,26 +12,33 @@ from functools import partial
 from typing import Final, Protocol
 
 from kuaimei.analysis.head import Head
-from kuaimei.analysis.preemptible import Calm, PatientDetector, PatientMeter, Steps, background_thread, timed
-from kuaimei.analysis.results import in_short, judged, without
+from kuaimei.analysis.preemptible import (
+    IdleSignal,
+    PreemptibleExtractor,
+    PreemptibleTask,
+    PreemptibleVad,
+    background_thread,
+    timed,
+)
+from kuaimei.analysis.results import make_result, not_analysable, summary
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.prosody import EXTRACTOR
 from kuaimei.engines.prosody.extraction import measure
-from kuaimei.engines.prosody.types import Features, Measured
-from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.prosody.types import ExtractionResult, Features
+from kuaimei.engines.protocols import VoiceActivityDetector, VoiceQualityExtractor
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Priority, Ticket, as_language
 from kuaimei.errors import AudioError, EngineError, KuaimeiError, NotFound, SettingsError, StoreError
 from kuaimei.store import flac
-from kuaimei.store.analyses import Assignment, Findings
-from kuaimei.store.broadcast import Announcements
-from kuaimei.store.due_analyses import Basis
+from kuaimei.store.analyses import AnalysisResult, AnalysisTask
+from kuaimei.store.broadcast import Broadcast
+from kuaimei.store.due_analyses import AnalysisVersion
 from kuaimei.store.rows import Audio, Summary
-from kuaimei.store.utterance_record import Speaker
+from kuaimei.store.utterance_record import Role
 from kuaimei.system.failures import kind_of, trace_of
 from kuaimei.system.files import anonymous_file, path_of
 
-__all__ = ["Analyst", "Assignments", "Counts", "Instruments", "Recordings", "Scored"]
+__all__ = ["AnalysisCounts", "AnalysisJob", "Assignments", "Extractors", "Recordings", "Scored"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,32 +48,32 @@ _BEGUN: Final = 6
 """… and one that was begun so often: the process may have died of it each time."""
 _LONGEST_MS: Final = 600_000.0
 """Of a recording: a longer one takes hundreds of megabytes at a time, and has no one manner of speaking."""
-_OUTRANKED_S: Final = 1.0
+_PREEMPT_POLL_S: Final = 1.0
 """After this long it is asked again whether what was said is recognised by now."""
 
 
 class Assignments(Protocol):
-    """What is to be analysed (`kuaimei.store.analyses.Analyses`, whose words apply)."""
+    """What is to be analysed (`kuaimei.store.analyses.AnalysisRepository`, whose words apply)."""
 
-    async def begin(self, utterance: str, basis: Basis) -> Assignment | None:
+    async def claim(self, utterance: str, basis: AnalysisVersion) -> AnalysisTask | None:
         """Take up the work; None: nothing is to be done."""
         ...
 
-    async def keep(self, assignment: Assignment, findings: Findings) -> bool:
+    async def save(self, assignment: AnalysisTask, findings: AnalysisResult) -> bool:
         """Keep what came of it; False: the utterance is gone."""
         ...
 
-    async def release(self, assignment: Assignment) -> None:
+    async def release(self, assignment: AnalysisTask) -> None:
         """The attempt does not count."""
         ...
 
-    async def outranked(self) -> bool:
+    async def has_pending_transcription(self) -> bool:
         """Something that was said waits to be recognised."""
         ...
 
 
 class Recordings(Protocol):
-    """Where the sound is (`kuaimei.store.reader.Archive`, whose words apply)."""
+    """Where the sound is (`kuaimei.store.reader.ConversationReader`, whose words apply)."""
 
     async def open_audio(self, utterance: str) -> Audio:
         """The recording as FLAC; `NotFound` if there is none."""
@@ -74,7 +81,7 @@ class Recordings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Instruments:
+class Extractors:
     """What measures and what scores.
 
     Attributes:
@@ -84,7 +91,7 @@ class Instruments:
     """
 
     vad: Callable[[], VoiceActivityDetector]
-    meter: VoiceMeter
+    meter: VoiceQualityExtractor
     head: Callable[[], Head]
 
     @property
@@ -92,13 +99,13 @@ class Instruments:
         """Version of what measures."""
         return f"{self.meter.name}-{EXTRACTOR}"
 
-    def basis(self) -> Basis:
+    def basis(self) -> AnalysisVersion:
         """Versions of what analyses now.
 
         Raises:
             SettingsError: If the weights in use cannot be read.
         """
-        return Basis(self.extractor, self.head().version)
+        return AnalysisVersion(self.extractor, self.head().version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +120,13 @@ class Scored:
     session: str
     turn: int
     utterance: str
-    speaker: Speaker
+    speaker: Role
     understood: bool
     summary: Summary
 
 
 @dataclass(slots=True)
-class Counts:
+class AnalysisCounts:
     """What happened since the process began.
 
     Attributes:
@@ -137,7 +144,7 @@ class Counts:
     waited_s: float = 0.0
 
 
-class Analyst:
+class AnalysisJob:
     """Does the job for one utterance at a time: call it with its id.
 
     Args:
@@ -153,14 +160,14 @@ class Analyst:
         self,
         assignments: Assignments,
         recordings: Recordings,
-        instruments: Instruments,
-        cores: Lane,
-        calm: Calm,
+        instruments: Extractors,
+        cores: Scheduler,
+        calm: IdleSignal,
         *,
         words_come: bool = True,
     ) -> None:
-        self.counts = Counts()
-        self.announcements: Announcements[Scored] = Announcements()
+        self.counts = AnalysisCounts()
+        self.announcements: Broadcast[Scored] = Broadcast()
         self.instruments = instruments
         self._assignments = assignments
         self._recordings = recordings
@@ -175,56 +182,60 @@ class Analyst:
         Raises:
             KuaimeiError: If it is to be tried again.
         """
-        await self._quiet()
+        await self._idle_monitor()
         head = await asyncio.to_thread(self.instruments.head)
-        basis = Basis(self.instruments.extractor, head.version)
-        assignment = await self._assignments.begin(utterance, basis)
+        basis = AnalysisVersion(self.instruments.extractor, head.version)
+        assignment = await self._assignments.claim(utterance, basis)
         if assignment is None:
             return
         try:
-            findings = await self._examine(assignment, head)
+            findings = await self._analyse(assignment, head)
         except asyncio.CancelledError:
             with suppress(KuaimeiError):
                 await self._assignments.release(assignment)
             raise  # begun again at the next start, unless it was deleted
         except Exception as error:
             findings = await self._failed(assignment, error)
-        if await self._assignments.keep(assignment, findings):
+        if await self._assignments.save(assignment, findings):
             self.counts.outcomes[findings.reason or "scored"] += 1
-            self.announcements.tell(_scored(assignment, findings))
+            self.announcements.publish(_scored(assignment, findings))
 
     def close(self) -> None:
         """Nothing is computed any more; what is being computed stops at its next step."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _examine(self, assignment: Assignment, head: Head) -> Findings:
+    async def _analyse(self, assignment: AnalysisTask, head: Head) -> AnalysisResult:
         if assignment.attempts > _BEGUN:
-            raise _GivenUp(f"it was begun {_BEGUN} times and never finished")
+            raise _Unrecoverable(f"it was begun {_BEGUN} times and never finished")
         if assignment.duration_ms is None:
-            return without("no_audio")
+            return not_analysable("no_audio")
         if assignment.duration_ms > _LONGEST_MS:
-            return without("too_long")
+            return not_analysable("too_long")
         said = assignment.transcript
         if assignment.speaker == "user" and said is not None and not said.strip():
-            return without("not_speech")
+            return not_analysable("not_speech")
         if assignment.features is not None:
-            return judged(Features(**assignment.features), None, head)
+            return make_result(Features(**assignment.features), None, head)
         pcm, rate = await self._sound(assignment.utterance)
         measured, took_s = await self._measured(assignment, pcm, rate)
         self.counts.audio_s += len(pcm) / rate
         self.counts.computing_s += took_s
-        return judged(measured.features, measured.contours, head, took_s)
+        return make_result(measured.features, measured.contours, head, took_s)
 
-    async def _measured(self, assignment: Assignment, pcm: Pcm, rate: int) -> tuple[Measured, float]:
+    async def _measured(
+        self, assignment: AnalysisTask, pcm: Pcm, rate: int
+    ) -> tuple[ExtractionResult, float]:
         """And the seconds of one core that took."""
-        steps: Steps[tuple[Measured, float]] = Steps(self._cores, self._calm, self._thread)
+        steps: PreemptibleTask[tuple[ExtractionResult, float]] = PreemptibleTask(
+            self._cores, self._calm, self._thread
+        )
         instruments = self.instruments
         measuring = partial(
             measure,
             pcm,
             rate,
-            vad=PatientDetector(instruments.vad(), steps.breathe),
-            meter=PatientMeter(instruments.meter, steps.breathe),
+            vad=PreemptibleVad(instruments.vad(), steps.yield_point),
+            meter=PreemptibleExtractor(instruments.meter, steps.yield_point),
             # Of a reply that was cut off nobody knows which of its words are in the recording.
             transcript=None if assignment.interrupted else assignment.transcript,
             language=as_language(assignment.language),
@@ -249,16 +260,16 @@ class Analyst:
         except NotFound as error:
             raise AudioError(str(error)) from error
 
-    async def _quiet(self) -> None:
+    async def _idle_monitor(self) -> None:
         """Until nobody needs the machine, and nothing that was said waits to be recognised."""
         started = time.monotonic()
         await self._calm.wait()
-        while self._words_come and await self._assignments.outranked():
-            await asyncio.sleep(_OUTRANKED_S)
+        while self._words_come and await self._assignments.has_pending_transcription():
+            await asyncio.sleep(_PREEMPT_POLL_S)
             await self._calm.wait()
         self.counts.waited_s += time.monotonic() - started
 
-    async def _failed(self, assignment: Assignment, error: Exception) -> Findings:
+    async def _failed(self, assignment: AnalysisTask, error: Exception) -> AnalysisResult:
         """What to say of it if it is given up; raises if it is to be tried again."""
         if isinstance(error, EngineError | StoreError | SettingsError | OSError | MemoryError):
             self.counts.retried += 1
@@ -270,21 +281,21 @@ class Analyst:
             self.counts.retried += 1
             raise error if isinstance(error, KuaimeiError) else AudioError(kind_of(error)) from None
         _log.warning("the utterance %s cannot be analysed: %s", assignment.utterance, kind_of(error))
-        return without("unreadable")
+        return not_analysable("unreadable")
 
 
-class _GivenUp(KuaimeiError):
+class _Unrecoverable(KuaimeiError):
     """There is no sense in trying again."""
 
     kind = "given_up"
 
 
-def _scored(assignment: Assignment, findings: Findings) -> Scored:
+def _scored(assignment: AnalysisTask, findings: AnalysisResult) -> Scored:
     return Scored(
         session=assignment.session,
         turn=assignment.turn,
         utterance=assignment.utterance,
         speaker=assignment.speaker,
         understood=assignment.is_turn and assignment.transcript is not None,
-        summary=in_short(findings),
+        summary=summary(findings),
     )

@@ -1,4 +1,4 @@
-"""Long computing on the cores of a house in which somebody may begin to talk at any moment.
+"""Long computing on the cores of a server in which somebody may begin to talk at any moment.
 
 A recording of ten minutes takes many seconds to measure, and a thread cannot be stopped from outside. So
 it asks, between two short steps, whether it may go on; where a conversation needs the machine it gives its
@@ -18,12 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.prosody.types import FRAME_MS, Voice
-from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.prosody.types import FRAME_MS, VoiceQuality
+from kuaimei.engines.protocols import VoiceActivityDetector, VoiceQualityExtractor
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Ticket
 
-__all__ = ["Calm", "PatientDetector", "PatientMeter", "Steps", "Stopped", "background_thread", "timed"]
+__all__ = [
+    "Cancelled",
+    "IdleSignal",
+    "PreemptibleExtractor",
+    "PreemptibleTask",
+    "PreemptibleVad",
+    "background_thread",
+    "timed",
+]
 
 T = TypeVar("T")
 
@@ -36,8 +44,8 @@ _SMOOTH_FRAMES: Final = 7
 """… of so many frames: between two glottal pulses it is quiet, too."""
 
 
-class Calm(Protocol):
-    """Says when nobody needs the machine (`kuaimei.dialogue.idle_monitor.Quiet`, whose words apply)."""
+class IdleSignal(Protocol):
+    """Says when nobody needs the machine (`kuaimei.dialogue.idle_monitor.IdleMonitor`, whose words apply)."""
 
     async def wait(self) -> None:
         """Until nobody does."""
@@ -48,11 +56,11 @@ class Calm(Protocol):
         ...
 
 
-class Stopped(Exception):
+class Cancelled(Exception):
     """Nobody wants the result any more."""
 
 
-class Steps(Generic[T]):
+class PreemptibleTask(Generic[T]):
     """One computation in a thread that holds a core only while nobody else needs it.
 
     Args:
@@ -61,8 +69,8 @@ class Steps(Generic[T]):
         thread: Where it is computed.
     """
 
-    def __init__(self, lane: Lane, calm: Calm, thread: ThreadPoolExecutor) -> None:
-        self._lane = lane
+    def __init__(self, scheduler: Scheduler, calm: IdleSignal, thread: ThreadPoolExecutor) -> None:
+        self._scheduler = scheduler
         self._calm = calm
         self._thread = thread
         self._may = threading.Event()
@@ -70,7 +78,7 @@ class Steps(Generic[T]):
         self._paused = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
-    def breathe(self) -> None:
+    def yield_point(self) -> None:
         """Between two steps, in the thread: returns when it may go on.
 
         Raises:
@@ -80,7 +88,7 @@ class Steps(Generic[T]):
             self._loop.call_soon_threadsafe(self._paused.set)
             self._may.wait()
         if self._stopped:
-            raise Stopped
+            raise Cancelled
 
     async def run(self, ticket: Ticket, function: Callable[[], T]) -> T:
         """Compute ``function``, which calls `breathe`, holding one unit of the lane whenever it computes.
@@ -94,7 +102,7 @@ class Steps(Generic[T]):
         try:
             while work is None or not work.done():
                 await self._calm.wait()
-                async with self._lane.slot(ticket, give_way=self._may.clear):
+                async with self._scheduler.acquire(ticket, give_way=self._may.clear):
                     self._paused.clear()
                     self._may.set()
                     if work is None:
@@ -118,12 +126,12 @@ class Steps(Generic[T]):
             paused.cancel()
 
 
-class PatientDetector:
+class PreemptibleVad:
     """A detector of speech that waits between two frames when it should.
 
     Args:
         detector: Does the work.
-        breathe: See `Steps.breathe`.
+        breathe: See `PreemptibleTask.breathe`.
     """
 
     def __init__(self, detector: VoiceActivityDetector, breathe: Callable[[], None]) -> None:
@@ -141,7 +149,7 @@ class PatientDetector:
         self._detector.reset()
 
 
-class PatientMeter:
+class PreemptibleExtractor:
     """A meter that takes what is long in blocks, and waits before each when it should.
 
     Blocks are cut where it is quietest. F0 is as of the whole; jitter, shimmer and harmonicity are means over
@@ -149,15 +157,15 @@ class PatientMeter:
 
     Args:
         meter: Does the work.
-        breathe: See `Steps.breathe`.
+        breathe: See `PreemptibleTask.breathe`.
     """
 
-    def __init__(self, meter: VoiceMeter, breathe: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, meter: VoiceQualityExtractor, breathe: Callable[[], None] = lambda: None) -> None:
         self._meter = meter
         self._breathe = breathe
         self.name = meter.name
 
-    def voice(self, samples: NDArray[np.float32], rate: int) -> Voice:
+    def voice(self, samples: NDArray[np.float32], rate: int) -> VoiceQuality:
         """As the meter."""
         found = []
         for block in _blocks(samples, rate):
@@ -165,7 +173,7 @@ class PatientMeter:
             found.append(self._meter.voice(block, rate))
         if len(found) == 1:
             return found[0]
-        return Voice(
+        return VoiceQuality(
             np.concatenate([one.f0_hz for one in found]),
             jitter=_mean([(one.f0_hz, one.jitter) for one in found]),
             shimmer=_mean([(one.f0_hz, one.shimmer) for one in found]),

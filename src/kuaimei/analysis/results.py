@@ -7,13 +7,15 @@ from kuaimei.analysis.head import Head
 from kuaimei.analysis.scoring import score
 from kuaimei.analysis.types import SCORES, Explained, Reason
 from kuaimei.engines.prosody.types import FRAME_MS, Contours, Features
-from kuaimei.store.analyses import Findings
+from kuaimei.store.analyses import AnalysisResult
 from kuaimei.store.rows import Summary
 
-__all__ = ["in_short", "judged", "without"]
+__all__ = ["make_result", "not_analysable", "summary"]
 
 
-def judged(features: Features, contours: Contours | None, head: Head, took_s: float = 0.0) -> Findings:
+def make_result(
+    features: Features, contours: Contours | None, head: Head, took_s: float = 0.0
+) -> AnalysisResult:
     """Scores of what was measured, or the reason why there are none.
 
     Args:
@@ -24,7 +26,7 @@ def judged(features: Features, contours: Contours | None, head: Head, took_s: fl
     """
     verdict = score(features, head)
     explained = verdict if isinstance(verdict, Explained) else None
-    return Findings(
+    return AnalysisResult(
         reason=None if isinstance(verdict, Explained) else verdict,
         features={name: value for name, value in asdict(features).items() if value is not None},
         scores=None if explained is None else _scores(explained),
@@ -33,12 +35,12 @@ def judged(features: Features, contours: Contours | None, head: Head, took_s: fl
     )
 
 
-def without(reason: Reason) -> Findings:
+def not_analysable(reason: Reason) -> AnalysisResult:
     """Nothing was measured."""
-    return Findings(reason=reason, features={}, scores=None, contours=None, took_ms=0.0)
+    return AnalysisResult(reason=reason, features={}, scores=None, contours=None, took_ms=0.0)
 
 
-def in_short(findings: Findings) -> Summary:
+def summary(findings: AnalysisResult) -> Summary:
     """The outcome and the three numbers."""
     values = {name: None if findings.scores is None else findings.scores[name]["value"] for name in SCORES}
     if findings.reason is None:

@@ -10,18 +10,18 @@ from kuaimei.analysis.types import SCORES, Contribution, Explained, ProsodyScore
 from kuaimei.engines.prosody.types import Features
 
 __all__ = [
-    "FURTHEST_Z",
     "LEAST_SNR_DB",
     "LEAST_SPEECH_S",
     "LEAST_SYLLABLES",
+    "MAX_ABS_Z",
     "contributing",
-    "hindrance",
+    "raw_scores",
+    "rejection_reason",
     "score",
     "standardise",
-    "weigh",
 ]
 
-FURTHEST_Z: Final = 3.0
+MAX_ABS_Z: Final = 3.0
 """Beyond three standard deviations a measurement says that something is odd, not how odd."""
 LEAST_SPEECH_S: Final = 1.0
 """Of less speech, ratios and spreads are accidents."""
@@ -33,7 +33,7 @@ _LEAST_VOICED: Final = 0.1
 """A whisper has less; pitch cannot be told then."""
 
 
-def hindrance(features: Features) -> Reason | None:
+def rejection_reason(features: Features) -> Reason | None:
     """Why nothing can be said of an utterance; None: something can."""
     if not features.speech_s > 0.0:
         return "not_speech"
@@ -51,11 +51,11 @@ def hindrance(features: Features) -> Reason | None:
 
 def score(features: Features, head: Head) -> Explained | Reason:
     """The scores of an utterance, or the reason why it has none."""
-    reason = hindrance(features)
-    return weigh(features, head) if reason is None else reason
+    reason = rejection_reason(features)
+    return raw_scores(features, head) if reason is None else reason
 
 
-def weigh(features: Features, head: Head) -> Explained:
+def raw_scores(features: Features, head: Head) -> Explained:
     """The scores, whether they mean anything or not.
 
     A score is the logistic function of its bias and the amounts its features add (`Head`). A feature that
@@ -97,7 +97,7 @@ def contributing(measured: Mapping[str, float], score: Score, head: Head) -> lis
 def standardise(feature: str, value: float, head: Head) -> float:
     """Standard deviations from the mean of the norm, at most three."""
     norm = head.norms[feature]
-    return min(max((value - norm.mean) / norm.sd, -FURTHEST_Z), FURTHEST_Z)
+    return min(max((value - norm.mean) / norm.sd, -MAX_ABS_Z), MAX_ABS_Z)
 
 
 def _contribution(feature: str, value: float, head: Head, weight: float) -> Contribution:

@@ -5,7 +5,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["SCORES", "Contribution", "Explained", "ProsodyScore", "Reason", "Relative", "Score"]
+__all__ = ["SCORES", "Contribution", "Explained", "ProsodyScore", "Reason", "RelativeScore", "Score"]
 
 Score: TypeAlias = Literal["confidence", "stability", "affability"]
 
@@ -61,7 +61,7 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
-class Relative:
+class RelativeScore:
     """One score beside those of the same person before.
 
     Attributes:

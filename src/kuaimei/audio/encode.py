@@ -14,7 +14,7 @@ from av.container import OutputContainer
 
 from kuaimei.audio.pcm import Pcm, to_bytes
 from kuaimei.audio.resample import StreamResampler
-from kuaimei.audio.sink import Sink
+from kuaimei.audio.sink import BufferSink
 from kuaimei.errors import AudioError
 
 __all__ = ["CONTENT_TYPES", "StreamEncoder", "encode"]
@@ -102,7 +102,7 @@ class StreamEncoder:
         if fmt == "wav":
             self._encoder = _Wav(rate, samples)
         elif fmt == "pcm":
-            self._encoder = _Bare()
+            self._encoder = _RawEncoder()
         elif fmt in _CODED:
             self._encoder = _AvStream(_CODED[fmt], rate)
         else:
@@ -133,7 +133,7 @@ def encode(pcm: Pcm, rate: int, fmt: str) -> bytes:
     return encoder.push(pcm) + encoder.finish()
 
 
-class _Bare:
+class _RawEncoder:
     def push(self, pcm: Pcm) -> bytes:
         return to_bytes(pcm)
 
@@ -173,7 +173,7 @@ class _Wav:
 
 class _AvStream:
     def __init__(self, coded: _Coded, rate: int) -> None:
-        self._sink = Sink()
+        self._sink = BufferSink()
         # Every packet is flushed: first bytes early, and what was written survives a crash.
         options = {"flush_packets": "1", **coded.stream_options}
         self._av = _Av(coded, rate, self._sink, options)
@@ -191,7 +191,11 @@ class _Av:
     """A file written through FFmpeg."""
 
     def __init__(
-        self, coded: _Coded, rate: int, file: Sink | io.BytesIO, options: Mapping[str, str] | None = None
+        self,
+        coded: _Coded,
+        rate: int,
+        file: BufferSink | io.BytesIO,
+        options: Mapping[str, str] | None = None,
     ) -> None:
         self._rate = coded.rate(rate)
         self._resampler = StreamResampler(rate, self._rate)

@@ -5,10 +5,10 @@ import numpy as np
 from kuaimei.audio.pcm import Pcm, from_float, to_float
 from kuaimei.audio.silence import frame_levels
 
-__all__ = ["SPEECH_DBFS", "level", "signal_to_noise_db", "speech_level"]
+__all__ = ["SPEECH_DBFS", "rms_dbfs", "signal_to_noise_db", "speech_level"]
 
 SPEECH_DBFS = -20.0
-"""RMS of the voiced part of speech that `level` aims at; about -20 LUFS for a speaking voice."""
+"""RMS of the voiced part of speech that `rms_dbfs` aims at; about -20 LUFS for a speaking voice."""
 
 _BEST_SNR_DB = 90.0
 """What 16 bits can hold."""
@@ -40,7 +40,7 @@ def speech_level(pcm: Pcm, rate: int) -> float | None:
     return float(10.0 * np.log10(power.mean()))
 
 
-def level(
+def rms_dbfs(
     pcm: Pcm,
     rate: int,
     *,

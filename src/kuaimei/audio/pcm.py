@@ -1,4 +1,4 @@
-"""The one form of sound inside the house: mono 16-bit PCM."""
+"""The one form of sound inside the server: mono 16-bit PCM."""
 
 from typing import TypeAlias
 

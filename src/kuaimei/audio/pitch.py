@@ -23,7 +23,7 @@ _BLOCK: Final = 2_048
 _CANDIDATES: Final = 5
 _UNVOICED_COST: Final = 0.35
 """Takes in regular voices only: of those that creak, the pitch is hardly heard."""
-_QUIET_DB: Final = -35.0
+_SILENCE_DB: Final = -35.0
 """Frames so far below the loudest are no voice, whatever hums in them."""
 _SWITCH_COST: Final = 0.18
 """Of beginning or ending to be voiced, so that a single frame does neither."""
@@ -97,7 +97,7 @@ def track_pitch(
         part = slice(start, start + _BLOCK)
         level_db[part] = 10.0 * np.log10(np.maximum(np.square(view[part]).mean(axis=1), 1e-12))
         periods[part], costs[part] = _dips(_differences(view[part], longest), shortest)
-    costs[(level_db < level_db.max() + _QUIET_DB) | (level_db < -65.0)] = np.inf
+    costs[(level_db < level_db.max() + _SILENCE_DB) | (level_db < -65.0)] = np.inf
     chosen = _cheapest(periods, costs, unvoiced_cost)
     track = np.zeros(frames, np.float32)
     voiced = chosen >= 0

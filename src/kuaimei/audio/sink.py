@@ -1,9 +1,9 @@
 """A file for writers that only write, as to a network connection."""
 
-__all__ = ["Sink"]
+__all__ = ["BufferSink"]
 
 
-class Sink:
+class BufferSink:
     """A file that can only be written; what was written is taken away piece by piece."""
 
     def __init__(self) -> None:

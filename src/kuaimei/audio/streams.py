@@ -8,7 +8,7 @@ import numpy as np
 
 from kuaimei.audio.pcm import EMPTY, Pcm
 
-__all__ = ["closing", "whole"]
+__all__ = ["closing", "collect_pcm"]
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ async def closing(stream: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
             await aclose()
 
 
-async def whole(stream: AsyncIterator[Pcm]) -> Pcm:
+async def collect_pcm(stream: AsyncIterator[Pcm]) -> Pcm:
     """All of ``stream`` as one piece, for whoever does not play it while it is made; `EMPTY` of nothing."""
     async with closing(stream) as pieces:
         return np.concatenate([EMPTY, *[pcm async for pcm in pieces]])

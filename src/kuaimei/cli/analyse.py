@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from kuaimei.analysis.head_store import load_head
-from kuaimei.analysis.preemptible import PatientMeter, timed
-from kuaimei.analysis.results import judged
+from kuaimei.analysis.preemptible import PreemptibleExtractor, timed
+from kuaimei.analysis.results import make_result
 from kuaimei.analysis.types import SCORES
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
@@ -24,9 +24,9 @@ from kuaimei.engines.prosody.extraction import measure
 from kuaimei.engines.protocols import Recognizer, VoiceActivityDetector
 from kuaimei.engines.types import Language, Priority, STTReq, Ticket
 from kuaimei.engines.vad import open_vad
-from kuaimei.engines.vad.segments import pieces_of
+from kuaimei.engines.vad.segments import speech_segments
 from kuaimei.errors import AudioError, SettingsError
-from kuaimei.runtime import open_one
+from kuaimei.runtime import open_engine
 from kuaimei.server.views.analysis import reason_in_words
 from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.text.join import join_pieces
@@ -97,11 +97,11 @@ def analyse(
 
 async def _analyse(settings: Settings, files: Sequence[Path], words: _Words) -> list[dict[str, Any]]:
     async with AsyncExitStack() as stack:
-        vad = await stack.enter_async_context(open_one(settings, "vad", open_vad))
+        vad = await stack.enter_async_context(open_engine(settings, "vad", open_vad))
         recognizer: Recognizer | None = None
         if words.text is None:
-            recognizer = await stack.enter_async_context(open_one(settings, "asr", open_recognizer))
-        voice = PatientMeter(open_meter(settings.analysis.meter))  # the same blocks as in the server
+            recognizer = await stack.enter_async_context(open_engine(settings, "asr", open_recognizer))
+        voice = PreemptibleExtractor(open_meter(settings.analysis.meter))  # the same blocks as in the server
         head = load_head(settings.home)
         found = []
         for file in files:
@@ -117,7 +117,7 @@ async def _analyse(settings: Settings, files: Sequence[Path], words: _Words) -> 
                 language=said.language,
             )
             measured, took_s = await asyncio.to_thread(timed, measuring)
-            findings = judged(measured.features, measured.contours, head, took_s)
+            findings = make_result(measured.features, measured.contours, head, took_s)
             found.append(
                 {
                     "file": str(file),
@@ -140,7 +140,7 @@ async def _analyse(settings: Settings, files: Sequence[Path], words: _Words) -> 
 async def _heard(pcm: Pcm, vad: VoiceActivityDetector, recognizer: Recognizer, settings: Settings) -> _Words:
     texts: list[str] = []
     spoken: Language | None = None
-    for piece in await pieces_of(pcm, vad):
+    for piece in await speech_segments(pcm, vad):
         request = STTReq(language=spoken, hotwords=settings.dialogue.hotwords, ticket=_SPEAKER)
         chunk = await recognizer.transcribe(pcm[piece.start : piece.end], request)
         texts.append(chunk.text)

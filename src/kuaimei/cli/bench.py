@@ -13,7 +13,7 @@ from kuaimei.cli.models import pull_named
 from kuaimei.cli.progress import steps
 from kuaimei.errors import EngineError, KuaimeiError, SettingsError
 from kuaimei.evaluation.references import find_references
-from kuaimei.evaluation.report import COLUMNS, Finding, Tier, in_a_line, table_row
+from kuaimei.evaluation.report import COLUMNS, Tier, VoiceReport, one_line_summary, table_row
 from kuaimei.evaluation.runs.analysis import Plan as ReliabilityPlan
 from kuaimei.evaluation.runs.analysis import examine
 from kuaimei.evaluation.runs.analysis_report import tables
@@ -113,20 +113,20 @@ def analysis(
         console.print_table(columns, rows, title=title)
 
 
-async def _clone(settings: Settings, plan: Plan) -> tuple[list[Finding], list[str]]:
+async def _clone(settings: Settings, plan: Plan) -> tuple[list[VoiceReport], list[str]]:
     failures: list[str] = []
 
     def failed(name: str, error: KuaimeiError) -> None:
         console.note(f"{name}: {error}")
         failures.append(f"{name} was not judged wholly: {error}")
 
-    found: list[Finding] = []
+    found: list[VoiceReport] = []
     if (task := asyncio.current_task()) is not None:
         # Told to end it leaves no database running and no voice behind, as with Ctrl-C.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with aclosing(judge_all(settings, plan, console.note, failed)) as findings:
         async for finding in findings:
-            console.note(in_a_line(finding))  # it takes long: whoever breaks it off has seen something
+            console.note(one_line_summary(finding))  # it takes long: whoever breaks it off has seen something
             found.append(finding)
     return found, failures
 

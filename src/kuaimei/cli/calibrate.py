@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from kuaimei.analysis.calibration import ENOUGH, Calibration, load_sklearn
+from kuaimei.analysis.calibration import RECOMMENDED_LABELS, Calibration, load_sklearn
 from kuaimei.analysis.calibration import calibrate as fit
 from kuaimei.analysis.head import Head, shipped_head
 from kuaimei.analysis.head_store import keep_head, kept_heads, load_head, new_version, undo_head
@@ -64,8 +64,10 @@ def _calibrate(settings: Settings, labels: Path, *, dry_run: bool, force: bool, 
         version=new_version(settings.home),
     )
     for score, one in found.head.metrics.items():
-        if one.labels < ENOUGH:
-            console.note(f"{score}: {one.labels} labels are few; from {ENOUGH} on weights can be trusted")
+        if one.labels < RECOMMENDED_LABELS:
+            console.note(
+                f"{score}: {one.labels} labels are few; from {RECOMMENDED_LABELS} on weights can be trusted"
+            )
         if score not in found.worse and one.mae > one.shipped_mae:
             console.note(f"{score}: on these labels the shipped weights err less than the fitted ones")
     for score in found.left:

@@ -13,7 +13,7 @@ from kuaimei.cli import console
 from kuaimei.engines.asr import open_recognizer
 from kuaimei.engines.types import Priority, STTReq, Ticket, as_language
 from kuaimei.errors import SettingsError
-from kuaimei.runtime import open_one
+from kuaimei.runtime import open_engine
 from kuaimei.settings import Settings
 
 __all__ = ["hear"]
@@ -39,7 +39,7 @@ def hear(
 
 async def _hear(settings: Settings, file: Path, language: str) -> dict[str, object]:
     pcm = await decode(file, ASR_RATE)
-    async with open_one(settings, "asr", open_recognizer) as recognizer:
+    async with open_engine(settings, "asr", open_recognizer) as recognizer:
         started = time.perf_counter()
         req = STTReq(
             language=as_language(language),

@@ -8,7 +8,7 @@ from pathlib import Path
 from kuaimei.analysis.calibration import Sample
 from kuaimei.analysis.head import FEATURES
 from kuaimei.analysis.labels import Label
-from kuaimei.analysis.scoring import hindrance
+from kuaimei.analysis.scoring import rejection_reason
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.cli import console
@@ -19,7 +19,7 @@ from kuaimei.engines.prosody.types import Features
 from kuaimei.engines.types import STTReq
 from kuaimei.engines.vad import open_vad
 from kuaimei.errors import NotFound
-from kuaimei.runtime import open_one
+from kuaimei.runtime import open_engine
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
 
@@ -43,7 +43,7 @@ async def gather(settings: Settings, labels: Sequence[Label]) -> list[Sample]:
             console.note(f"{missing} utterances are not kept or not analysed; run: kuaimei analyse --all")
     if files := [one for one in labels if one.file is not None]:
         found += await _measured(settings, files, console.note)
-    usable = [(label, features) for label, features in found if hindrance(features) is None]
+    usable = [(label, features) for label, features in found if rejection_reason(features) is None]
     if left := len(found) - len(usable):
         console.note(f"{left} utterances are too short, too noisy or without voice: they are left out")
     return [
@@ -84,7 +84,7 @@ async def _measured(
     meter = open_meter(settings.analysis.meter)
     found = []
     words = await _words(settings, [label.file for label in labels if label.file is not None], note)
-    async with open_one(settings, "vad", open_vad) as vad:
+    async with open_engine(settings, "vad", open_vad) as vad:
         for label in labels:
             if label.file is None:
                 continue
@@ -108,7 +108,7 @@ async def _words(settings: Settings, files: Sequence[Path], note: Callable[[str]
     silent = [file for file in files if file not in found]
     if silent:
         note(f"{len(silent)} recordings have no NAME.txt beside them: what is said in them is recognised")
-        async with open_one(settings, "asr", open_recognizer) as recognizer:
+        async with open_engine(settings, "asr", open_recognizer) as recognizer:
             for file in silent:
                 chunk = await recognizer.transcribe(await decode(file, ASR_RATE), STTReq())
                 found[file] = chunk.text

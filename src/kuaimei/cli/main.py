@@ -73,23 +73,23 @@ def main() -> None:
         for detail in error.errors():
             where = ".".join(str(part) for part in detail["loc"]) or "settings"
             print(f"kuaimei: {where}: {detail['msg'].removeprefix('Value error, ')}", file=sys.stderr)
-        _leave(2)
+        _exit(2)
     except KeyboardInterrupt:
-        _leave(130)
+        _exit(130)
 
 
 def _fail(message: str) -> None:
     print(f"kuaimei: {message}", file=sys.stderr)
-    _leave(1)
+    _exit(1)
 
 
-def _leave(status: int) -> None:
+def _exit(status: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status) if _threads_linger() else sys.exit(status)
+    os._exit(status) if _has_lingering_threads() else sys.exit(status)
 
 
-def _threads_linger() -> bool:
+def _has_lingering_threads() -> bool:
     """A step that was computing when the command failed must not keep the terminal waiting."""
     import threading
 

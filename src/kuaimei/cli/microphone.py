@@ -11,16 +11,16 @@ from kuaimei.audio.pcm import ASR_RATE, Pcm, from_bytes
 from kuaimei.cli import console
 from kuaimei.dialogue.events import (
     Event,
+    FinalTranscript,
     ReplyAudio,
-    ReplyHeld,
     ReplyInterrupted,
+    ReplyPaused,
     ReplyText,
-    TranscriptFinal,
     TurnFailed,
-    TurnTimed,
+    TurnMetrics,
 )
 from kuaimei.errors import AudioError
-from kuaimei.runtime import open_house
+from kuaimei.runtime import open_runtime
 from kuaimei.settings import Settings
 from kuaimei.store.ids import new_id
 
@@ -84,29 +84,29 @@ async def converse(settings: Settings, *, keep: bool) -> None:
         match event:
             case ReplyAudio(pcm=pcm):
                 speaker.play(pcm)
-            case ReplyHeld() | ReplyInterrupted():
+            case ReplyPaused() | ReplyInterrupted():
                 speaker.silence()
-            case TranscriptFinal(text=text):
+            case FinalTranscript(text=text):
                 console.note(f"你 {text}")
             case ReplyText(text=text):
                 print(text, end="", flush=True, file=sys.stderr)
             case TurnFailed(message=message):
                 console.note(f"\n{message}")
-            case TurnTimed(timing=timing):
+            case TurnMetrics(timing=timing):
                 first = timing.first_audio_ms
                 console.note("" if first is None else f"  ({first:.0f} ms)")
             case _:
                 pass
 
     async with (
-        open_house(settings, keep=keep, progress=lambda name: console.note(f"ready: {name}")) as house,
-        house.converse(new_id("sess"), [watch]) as conversation,
+        open_runtime(settings, keep=keep, progress=lambda name: console.note(f"ready: {name}")) as runtime,
+        runtime.open_conversation(new_id("sess"), [watch]) as conversation,
     ):
 
         def heard(indata: Any, frames: int, time: object, status: object) -> None:
-            loop.call_soon_threadsafe(conversation.hear, from_bytes(bytes(indata)).copy())
+            loop.call_soon_threadsafe(conversation.push_audio, from_bytes(bytes(indata)).copy())
 
-        rate = house.engines.synthesizer.sample_rate
+        rate = runtime.engines.synthesizer.sample_rate
         try:
             microphone = sounddevice.RawInputStream(
                 samplerate=ASR_RATE, blocksize=_BLOCK, channels=1, dtype="int16", callback=heard

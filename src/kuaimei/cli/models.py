@@ -11,9 +11,9 @@ from kuaimei.cli import console
 from kuaimei.cli.pull_progress import LineProgress, bars
 from kuaimei.errors import WeightsError
 from kuaimei.models.catalog import Entry, load_catalog, source_order
-from kuaimei.models.download_sources import Origins
+from kuaimei.models.download_sources import SourceResolver
 from kuaimei.models.errors import mb
-from kuaimei.models.model_store import Shelf
+from kuaimei.models.model_store import ModelStore
 from kuaimei.models.pull import Puller
 from kuaimei.models.resolve import plan
 from kuaimei.settings import Settings
@@ -35,7 +35,7 @@ def pull_missing(settings: Settings) -> list[Entry]:
     Raises:
         WeightsError: If one could not be had.
     """
-    shelf = Shelf(settings.weights_dir)
+    shelf = ModelStore(settings.weights_dir)
     missing = [entry for entry in plan(settings) if shelf.problem(entry)]
     return _pull(settings, missing, complete=False) if missing else []
 
@@ -46,7 +46,7 @@ def pull_named(settings: Settings, names: Iterable[str]) -> list[Entry]:
     Raises:
         WeightsError: If one could not be had.
     """
-    shelf = Shelf(settings.weights_dir)
+    shelf = ModelStore(settings.weights_dir)
     missing = [entry for entry in map(load_catalog().entry, names) if shelf.problem(entry)]
     return _pull(settings, missing, complete=False) if missing else []
 
@@ -55,7 +55,7 @@ def pull_named(settings: Settings, names: Iterable[str]) -> list[Entry]:
 def list_models(as_json: _Json = False) -> None:
     """Show every model of the catalogue, and which are installed."""
     settings = console.settings_from()
-    shelf = Shelf(settings.weights_dir)
+    shelf = ModelStore(settings.weights_dir)
     rows = [_row(entry, shelf, settings) for entry in load_catalog().entries.values()]
     if as_json:
         console.print_json({"folder": str(shelf.root), "models": rows})
@@ -81,7 +81,7 @@ def list_models(as_json: _Json = False) -> None:
 def pull(names: _Names = None, again: _Again = False, as_json: _Json = False) -> None:
     """Fetch models, check and convert them; what is there already is left alone."""
     settings = console.settings_from()
-    shelf = Shelf(settings.weights_dir)
+    shelf = ModelStore(settings.weights_dir)
     entries = _entries(settings, names)
     came = _pull(settings, entries, complete=True, again=again)
     if as_json:
@@ -95,14 +95,14 @@ def pull(names: _Names = None, again: _Again = False, as_json: _Json = False) ->
 def verify(names: _Names = None, as_json: _Json = False) -> None:
     """Read every file again and compare its sha256; status 1 if one is damaged."""
     settings = console.settings_from()
-    shelf = Shelf(settings.weights_dir)
+    shelf = ModelStore(settings.weights_dir)
     entries = list(load_catalog().entries.values())
     entries = _entries(settings, names) if names else [e for e in entries if shelf.folder(e.name).is_dir()]
     if not entries:
         raise WeightsError("there are no weights to verify: run `kuaimei models pull`")
     damage: dict[str, list[str]] = {}
     for entry in entries:
-        damage[entry.name] = shelf.damage(entry)
+        damage[entry.name] = shelf.verify(entry)
         if not as_json:
             console.note(f"{entry.name}: {'; '.join(damage[entry.name]) or 'as it should be'}")
     if as_json:
@@ -115,9 +115,9 @@ def verify(names: _Names = None, as_json: _Json = False) -> None:
 
 def _pull(settings: Settings, entries: list[Entry], *, complete: bool, again: bool = False) -> list[Entry]:
     catalog = load_catalog()
-    origins = Origins(catalog, source_order(settings.models_sources))
+    origins = SourceResolver(catalog, source_order(settings.models_sources))
     with bars() if sys.stderr.isatty() else nullcontext(LineProgress(console.note)) as progress:
-        puller = Puller(Shelf(settings.weights_dir), catalog, origins, progress)
+        puller = Puller(ModelStore(settings.weights_dir), catalog, origins, progress)
         return puller.pull(entries, complete=complete, again=again)
 
 
@@ -126,7 +126,7 @@ def _entries(settings: Settings, names: list[str] | None) -> list[Entry]:
     return [catalog.entry(name) for name in dict.fromkeys(names)] if names else plan(settings)
 
 
-def _row(entry: Entry, shelf: Shelf, settings: Settings) -> dict[str, Any]:
+def _row(entry: Entry, shelf: ModelStore, settings: Settings) -> dict[str, Any]:
     """One model; the size is what it takes on the disk, or would take coming its first way."""
     problem = shelf.problem(entry)
     manifest = shelf.manifest(entry.name)
@@ -143,6 +143,6 @@ def _row(entry: Entry, shelf: Shelf, settings: Settings) -> dict[str, Any]:
         "used": entry in plan(settings),
         "installed": not problem,
         "state": problem or "installed",
-        "lacking": [] if problem else shelf.lacking(entry),
+        "lacking": [] if problem else shelf.missing_optional(entry),
         "sources": sorted(kinds if problem or not came else came),
     }

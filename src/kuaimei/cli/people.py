@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from kuaimei.cli import console
-from kuaimei.cli.people_store import find_person, told, with_store
+from kuaimei.cli.people_store import find_person, row_as_dict, with_store
 from kuaimei.cli.personal_data import export, forget_person
 from kuaimei.errors import Conflict
 from kuaimei.people.keys import digest, new_key, prefix_of
@@ -98,7 +98,7 @@ def keys(name: Named, as_json: AsJson = False) -> None:
 
     found = with_store(work)
     if as_json:
-        console.print_json({"keys": [told(key) for key in found]})
+        console.print_json({"keys": [row_as_dict(key) for key in found]})
         return
     console.print_list(
         ["id", "prefix", "label", "since", "last used", "revoked"],
@@ -133,7 +133,7 @@ def revoke(
 
     revoked = with_store(work)
     if as_json:
-        console.print_json(told(revoked))
+        console.print_json(row_as_dict(revoked))
     else:
         console.note(f"revoked: {revoked.id} ({revoked.prefix}…)")
 
@@ -154,7 +154,7 @@ def change_role(
 
     changed = with_store(work)
     if as_json:
-        console.print_json(told(changed))
+        console.print_json(row_as_dict(changed))
     else:
         console.note(f"{changed.name} is {changed.role} now")
 
@@ -184,8 +184,8 @@ def _hand_over(given: tuple[Person, Key, str], as_json: bool) -> None:
     person, kept, made = given
     address = f"{_address(console.settings_from())}/#key={made}"
     if as_json:
-        key = {**told(kept), "text": made}
-        console.print_json({"person": told(person), "key": key, "address": address})
+        key = {**row_as_dict(kept), "text": made}
+        console.print_json({"person": row_as_dict(person), "key": key, "address": address})
         return
     console.note(f"{person.name} ({person.role}) comes in by this key, which is shown this once:")
     typer.echo(made)
@@ -211,7 +211,7 @@ def _address(settings: Settings) -> str:
 
 def _about(person: Person, counts: list[int]) -> dict[str, Any]:
     sessions, voices, valid = counts
-    return {**told(person), "keys": valid, "sessions": sessions, "voices": voices}
+    return {**row_as_dict(person), "keys": valid, "sessions": sessions, "voices": voices}
 
 
 def _state(one: dict[str, Any]) -> str:

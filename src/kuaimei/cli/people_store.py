@@ -15,7 +15,7 @@ from kuaimei.store.keys import Key
 from kuaimei.store.people import Person
 from kuaimei.store.utterance_record import LOCAL
 
-__all__ = ["find_person", "told", "with_store"]
+__all__ = ["find_person", "row_as_dict", "with_store"]
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ async def find_person(store: Store, named: str) -> Person:
     return await store.people.named(check_name(named))
 
 
-def told(row: Person | Key) -> dict[str, Any]:
+def row_as_dict(row: Person | Key) -> dict[str, Any]:
     """The row as JSON has it: times in ISO 8601."""
     return {
         name: value.isoformat() if isinstance(value, datetime) else value

@@ -33,7 +33,7 @@ class BarProgress:
         self._totals: dict[str, int] = {}
         self._lock = Lock()
 
-    def expect(self, name: str, total: int) -> None:
+    def set_total(self, name: str, total: int) -> None:
         """See `kuaimei.models.progress.Progress`."""
         with self._lock:
             self._totals[name] = total
@@ -74,7 +74,7 @@ class LineProgress:
         self._said: dict[str, str] = {}
         self._lock = Lock()
 
-    def expect(self, name: str, total: int) -> None:
+    def set_total(self, name: str, total: int) -> None:
         """See `kuaimei.models.progress.Progress`."""
         with self._lock:
             self._totals[name] = total

@@ -6,11 +6,11 @@ from typing import Any, Final
 from kuaimei.analysis.service import open_analysis
 from kuaimei.cli import console
 from kuaimei.cli.progress import steps
-from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.engines.scheduling import Lane
+from kuaimei.dialogue.idle_monitor import IdleMonitor
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.vad import open_vad
 from kuaimei.errors import KuaimeiError
-from kuaimei.runtime import open_one
+from kuaimei.runtime import open_engine
 from kuaimei.settings import Settings
 from kuaimei.store import open_store
 
@@ -34,14 +34,14 @@ async def reanalyse(settings: Settings, *, again: bool) -> dict[str, Any]:
     """
     started = time.monotonic()
     failed: dict[str, str] = {}
-    cores = Lane("cores", settings.engines.cores)
+    cores = Scheduler("cores", settings.engines.cores)
     async with (
         open_store(settings) as store,
-        open_one(settings, "vad", open_vad) as vad,
-        open_analysis(settings, store, vad, cores, Quiet(), jobs=False) as room,
+        open_engine(settings, "vad", open_vad) as vad,
+        open_analysis(settings, store, vad, cores, IdleMonitor(), jobs=False) as room,
     ):
         if again:
-            await room.again()
+            await room.reanalyse()
         basis = room.analyst.instruments.basis()
         total = (await room.progress()).waiting
         done = 0

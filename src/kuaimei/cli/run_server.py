@@ -15,16 +15,18 @@ from fastapi import FastAPI
 
 from kuaimei.cli import console
 from kuaimei.cli.startup_watchdog import StartWatch
-from kuaimei.http.bind import address_of, listen
+from kuaimei.http.bind import address_of, bind_socket
 from kuaimei.http.refusals import Refusals
 from kuaimei.models.errors import mb
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.people.authentication import Entrance
 from kuaimei.people.machine_key import read_machine_key
-from kuaimei.runtime import expected_parts, making_learnable, open_house
-from kuaimei.server import Doorway, create_app, make_server
+from kuaimei.runtime import expected_parts, making_learnable, open_runtime
+from kuaimei.server.app import create_app
 from kuaimei.server.https.serve import Https, open_https, with_own_names
-from kuaimei.server.services import House
+from kuaimei.server.serve import make_server
+from kuaimei.server.services import AppRuntime
+from kuaimei.server.startup_app import StartupApp
 from kuaimei.settings import Settings
 from kuaimei.store.postgres.startup import DatabaseStart
 from kuaimei.system.folders import remove_own_folders
@@ -41,17 +43,17 @@ async def run(settings: Settings, database: DatabaseStart, watch: StartWatch) ->
     settings = with_own_names(settings)
     entrance, refusals = await asyncio.to_thread(Entrance.of_machine, settings), Refusals()
     async with contextlib.AsyncExitStack() as stack:
-        listening = stack.enter_context(listen(settings.server))
+        listening = stack.enter_context(bind_socket(settings.server))
         secure: Https | None = None
         if settings.server.https:
             secure = await stack.enter_async_context(open_https(settings, listening))
         parts = expected_parts(settings)
         watch.expect(parts)
-        door = Doorway(settings, expecting=parts, entrance=entrance, refusals=refusals)
+        door = StartupApp(settings, expecting=parts, entrance=entrance, refusals=refusals)
         server = make_server(door, settings.server, secure.context if secure else None)
         address = secure.addresses[0] if secure else address_of(listening)
         if secure is not None:
-            console.note(secure.told())
+            console.note(secure.announcement())
         serving = asyncio.ensure_future(server.serve(sockets=[listening]))
         is_open = asyncio.Event()
         application = partial(create_app, entrance=entrance, refusals=refusals)
@@ -79,35 +81,35 @@ async def _live(
     settings: Settings,
     database: DatabaseStart,
     watch: StartWatch,
-    door: Doorway,
-    application: Callable[[House], FastAPI],
+    door: StartupApp,
+    application: Callable[[AppRuntime], FastAPI],
     serving: "asyncio.Future[None]",
     address: str,
     is_open: asyncio.Event,
     secure: Https | None,
 ) -> None:
-    """Open the house behind ``door``, tell what is in it, and keep it open while it is served."""
+    """Open the server behind ``door``, tell what is in it, and keep it open while it is served."""
 
     def ready(name: str) -> None:
         door.progress(name)
         watch.ready(name)
 
-    opening = open_house(settings, progress=ready, database=database, when_kept=partial(_leave, database))
-    async with opening as house, door.opened(application(house)):
+    opening = open_runtime(settings, progress=ready, database=database, when_kept=partial(_leave, database))
+    async with opening as runtime, door.opened(application(runtime)):
         watch.close()
         is_open.set()
         if secure is not None:
-            house.tasks.include(secure.tasks)
-        for source in house.loaded:
+            runtime.tasks.include(secure.tasks)
+        for source in runtime.loaded:
             console.note(_loaded(source))
-        kept = house.store.describe() if house.store is not None else "nothing said is kept"
+        kept = runtime.store.describe() if runtime.store is not None else "nothing said is kept"
         console.note(f"  store     {kept}")
         console.note(f"Ready after {watch.elapsed_s:.1f} s. Open {_way_in(settings, address)}")
-        if house.voices is None:
+        if runtime.voices is None:
             await asyncio.shield(serving)
             return
-        house.voices.room.environment.changed.append(_EnvironmentLog().note)
-        async with making_learnable(house.voices, house.tasks):
+        runtime.voices.context.environment.changed.append(_EnvironmentLog().note)
+        async with making_learnable(runtime.voices, runtime.tasks):
             await asyncio.shield(serving)
 
 
@@ -151,7 +153,7 @@ def _leave_soon(database: DatabaseStart) -> None:
     _leave(database)
 
 
-def _loaded(source: Source) -> str:
+def _loaded(source: EngineSource) -> str:
     where = source.where or (str(source.path) if source.path else "built in")
     licence = f"  ({source.licence})" if source.licence else ""
     return f"  {source.role:9} {source.name}{licence}  {where}"

@@ -15,7 +15,7 @@ from kuaimei.cli import console
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import AudioError
-from kuaimei.runtime import open_one
+from kuaimei.runtime import open_engine
 from kuaimei.settings import Settings
 
 __all__ = ["say"]
@@ -47,7 +47,7 @@ def say(
 async def _say(
     settings: Settings, text: str, speed: float, output: Path | None, fmt: str
 ) -> dict[str, float | int | None]:
-    async with open_one(settings, "tts", open_synthesizer) as synthesizer:
+    async with open_engine(settings, "tts", open_synthesizer) as synthesizer:
         started = time.perf_counter()
         first_audio_ms = None
         pieces = [EMPTY]

@@ -9,12 +9,12 @@ import typer
 
 from kuaimei.cli import console
 from kuaimei.cli.models import pull_missing, pull_named
-from kuaimei.engines.speaker import JUDGE, LOSSES
+from kuaimei.engines.speaker import EVAL_ENCODER, TRAINING_ENCODERS
 from kuaimei.errors import WeightsError
 from kuaimei.models.errors import mb
 from kuaimei.runtime import sources
 from kuaimei.settings import Settings
-from kuaimei.voices.training.asr_loss import LISTENER
+from kuaimei.voices.training.asr_loss import ASR_LOSS_MODEL
 from kuaimei.voices.training.environment.install import bring_packages, make_environment
 from kuaimei.voices.training.environment.paths import interpreter
 from kuaimei.voices.training.environment.requirements import build_for
@@ -70,7 +70,7 @@ def prepare(settings: Settings, *, before_computing: Callable[[], None] = lambda
 def _pull_for_voices(settings: Settings) -> None:
     """What voices are learned through and judged by; without it all else works."""
     try:
-        pull_named(settings, (*LOSSES, JUDGE, LISTENER))
+        pull_named(settings, (*TRAINING_ENCODERS, EVAL_ENCODER, ASR_LOSS_MODEL))
     except WeightsError as error:
         console.note(f"Voices cannot be cloned yet: {error}")
 
@@ -107,10 +107,10 @@ class _Lines:
 
 
 def _measure(settings: Settings, before_computing: Callable[[], None]) -> None:
-    from kuaimei.engines.tts.kokoro.runtime_selection import candidates, measure, remembered
+    from kuaimei.engines.tts.kokoro.runtime_selection import cached_choice, candidates, measure
 
     voice = sources(settings)["tts"]
-    if voice.engine != "kokoro" or voice.path is None or remembered(settings, voice.path):
+    if voice.engine != "kokoro" or voice.path is None or cached_choice(settings, voice.path):
         return
     if len(candidates(settings, voice.path)) > 1:
         before_computing()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kuaimei.cli import console
-from kuaimei.evaluation.runs.replay import TurnReport, rehearse
+from kuaimei.evaluation.runs.replay import TurnReport, replay
 
 __all__ = ["talk"]
 
@@ -45,7 +45,7 @@ def talk(
                 f"{turn.file}\n  你 {turn.transcript}\n  快 {turn.reply}\n  first audio after {first}"
             )
 
-    turns = asyncio.run(rehearse(settings, files, out=out, keep=keep, told=told, progress=console.note))
+    turns = asyncio.run(replay(settings, files, out=out, keep=keep, told=told, progress=console.note))
     result = {"turns": [turn.public() for turn in turns]}
     if out is not None:
         (out / "turns.json").write_text(json.dumps(result, ensure_ascii=False, indent=2), encoding="utf-8")

@@ -12,15 +12,15 @@ import typer
 from kuaimei.audio.encode import CONTENT_TYPES, encode
 from kuaimei.cli import console
 from kuaimei.errors import AudioError, Conflict, NotFound
-from kuaimei.runtime import open_voices
+from kuaimei.runtime import open_voice_library
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
 from kuaimei.voices.enrolment.consent import STATEMENTS
 from kuaimei.voices.enrolment.pipeline import ReferenceRefused
 from kuaimei.voices.library import VoiceLibrary
-from kuaimei.voices.state import LEARNING, to_voice
-from kuaimei.voices.training.prompts import JUDGED
-from kuaimei.voices.training.similarity import spoken
+from kuaimei.voices.state import TRAINING_STATES, voice_from_row
+from kuaimei.voices.training.prompts import EVAL_PROMPTS
+from kuaimei.voices.training.similarity import synthesize_prompts
 from kuaimei.voices.types import Check, Consent, Voice
 
 __all__ = ["app"]
@@ -64,16 +64,16 @@ def add(
     given = Consent(speaker=speaker or name, statement=STATEMENTS[language or "zh"], at=datetime.now(UTC))
 
     async def work() -> Voice:
-        async with open_voices(console.settings_from(), learning=learn) as library:
+        async with open_voice_library(console.settings_from(), learning=learn) as library:
             try:
-                voice = await library.enrol(
+                voice = await library.add(
                     file, name=name, consent=given, owner=_OWNER, transcript=transcript, language=language
                 )
             except ReferenceRefused as error:
                 _note_checks(error.checks)
                 raise
             _note_checks(voice.checks)
-            return await _followed(library, voice, learned=learn)
+            return await _watch_training(library, voice, learned=learn)
 
     _tell([asyncio.run(work())], as_json)
 
@@ -104,12 +104,12 @@ def hear(
         raise AudioError(f"{output}: no such format; there are {', '.join(sorted(CONTENT_TYPES))}")
 
     async def work() -> dict[str, Any]:
-        async with open_voices(console.settings_from()) as library:
+        async with open_voice_library(console.settings_from()) as library:
             found = _one(list(await library.voices(_OWNER)), voice)
             if found.state != "ready":
                 raise Conflict(f"{found.name} is {found.state}: {found.error or 'it cannot be heard yet'}")
-            words = text or JUDGED[found.language or "zh"][0]
-            pcm, rate = await spoken(library.room, found.id, words)
+            words = text or EVAL_PROMPTS[found.language or "zh"][0]
+            pcm, rate = await synthesize_prompts(library.context, found.id, words)
             output.write_bytes(await asyncio.to_thread(encode, pcm, rate, fmt))
             return {"voice": found.id, "audio_s": round(len(pcm) / rate, 3), "file": str(output)}
 
@@ -125,9 +125,9 @@ def learn(voice: Named, step: Step = None, as_json: AsJson = False) -> None:
     """Learn the voice further, and wait for it; Ctrl+C leaves it to the server, to go on with later."""
 
     async def work() -> Voice:
-        async with open_voices(console.settings_from(), learning=True) as library:
+        async with open_voice_library(console.settings_from(), learning=True) as library:
             found = _one(list(await library.voices(_OWNER)), voice)
-            return await _followed(library, await library.learn(found.id, _OWNER, step), learned=True)
+            return await _watch_training(library, await library.train(found.id, _OWNER, step), learned=True)
 
     _tell([asyncio.run(work())], as_json)
 
@@ -182,7 +182,7 @@ async def _all(store: Store, settings: Settings) -> list[Voice]:
 
 
 def _voice(row: Any, settings: Settings) -> Voice:
-    return to_voice(row, settings.voices.cloned_similarity)
+    return voice_from_row(row, settings.voices.cloned_similarity)
 
 
 def _one(voices: list[Voice], named: str) -> Voice:
@@ -194,11 +194,11 @@ def _one(voices: list[Voice], named: str) -> Voice:
     return found[0]
 
 
-async def _followed(library: VoiceLibrary, voice: Voice, *, learned: bool) -> Voice:
+async def _watch_training(library: VoiceLibrary, voice: Voice, *, learned: bool) -> Voice:
     """The voice once it speaks, or is learned; tells on the way how far it is."""
     told = ""
     while voice.state == "preparing" or (
-        learned and voice.state == "ready" and voice.learning.state in LEARNING
+        learned and voice.state == "ready" and voice.learning.state in TRAINING_STATES
     ):
         line = f"{voice.state} {voice.stage}".strip()
         if voice.state == "ready":

@@ -1,4 +1,4 @@
-"""``kuaimei worker``: one speech engine, for houses on this box or others."""
+"""``kuaimei worker``: one speech engine, for servers on this box or others."""
 
 import asyncio
 import math
@@ -10,17 +10,17 @@ import typer
 from kuaimei import __version__
 from kuaimei.cli import console
 from kuaimei.errors import KuaimeiError, SettingsError
-from kuaimei.http.bind import PatientServer, address_of, listen
+from kuaimei.http.bind import ManagedServer, address_of, bind_socket
 from kuaimei.http.connection_limits import connection_registry
 from kuaimei.http.uvicorn_http import HttpConfig
 from kuaimei.settings import ServerSettings, Settings, is_loopback
 from kuaimei.system.folders import private_folder
 from kuaimei.system.memory import map_large_blocks
 from kuaimei.workers.app import create_worker
-from kuaimei.workers.engines import CARDS, card
-from kuaimei.workers.reference_store import References
-from kuaimei.workers.types import Card, Options
-from kuaimei.workers.worker import Worker
+from kuaimei.workers.engines import ENGINES, card
+from kuaimei.workers.reference_store import ReferenceStore
+from kuaimei.workers.types import EngineSpec, Options
+from kuaimei.workers.worker import ModelHost
 
 __all__ = ["worker"]
 
@@ -45,7 +45,7 @@ def worker(
     if not engine:
         rows: list[list[object]] = [
             [one.name, one.package, one.licence.weights, "yes" if one.licence.commercial else "no"]
-            for one in CARDS.values()
+            for one in ENGINES.values()
         ]
         console.print_table(["engine", "package", "licence of the weights", "commercial use"], rows)
         return
@@ -62,14 +62,14 @@ def worker(
     asyncio.run(_serve(found, options, idle_s or math.inf, load))
 
 
-async def _serve(found: Card, options: Options, idle_s: float, load: bool) -> None:
+async def _serve(found: EngineSpec, options: Options, idle_s: float, load: bool) -> None:
     """Listen at once, telling how far loading is; end with a signal or a failure to load."""
     server, licence = options.settings.server, found.licence
-    with listen(server) as listening, private_folder() as folder:
+    with bind_socket(server) as listening, private_folder() as folder:
         console.note(f"快美 kuaimei {__version__}: {found.name}")
         console.note(f"  weights   {licence.weights}, from {licence.source}; code: {licence.code}")
-        serving_worker = Worker(found, options, idle_s)
-        app = create_worker(serving_worker, References(folder), server)
+        serving_worker = ModelHost(found, options, idle_s)
+        app = create_worker(serving_worker, ReferenceStore(folder), server)
         config = HttpConfig(
             app,
             connection_registry(server),
@@ -80,7 +80,7 @@ async def _serve(found: Card, options: Options, idle_s: float, load: bool) -> No
             ws="none",
             timeout_graceful_shutdown=_SHUTDOWN_S,
         )
-        running = PatientServer(config)
+        running = ManagedServer(config)
 
         def stop() -> None:
             running.force_exit = running.should_exit  # asked twice, it does not wait for anybody
@@ -103,6 +103,6 @@ async def _serve(found: Card, options: Options, idle_s: float, load: bool) -> No
             raise error
 
 
-async def _load(serving: Worker, load: bool) -> None:
+async def _load(serving: ModelHost, load: bool) -> None:
     if load:
         await serving.load("fast")

@@ -6,21 +6,21 @@ from functools import partial
 from typing import Literal, TypeAlias
 
 from kuaimei.dialogue.engines import Engines
-from kuaimei.dialogue.event_bus import Journal
+from kuaimei.dialogue.event_bus import EventBus
 from kuaimei.dialogue.events import Event, ReplyAudio, ReplyStarted
-from kuaimei.dialogue.history import History
-from kuaimei.dialogue.reply_options import Manner
-from kuaimei.dialogue.task_set import Tasks
+from kuaimei.dialogue.history import ChatHistory
+from kuaimei.dialogue.reply_options import ReplyOptions
+from kuaimei.dialogue.task_set import TaskSet
 from kuaimei.dialogue.turn import Turn
 from kuaimei.dialogue.utterance import Transcript, Utterance
 from kuaimei.settings import DialogueSettings
 
-__all__ = ["Floor", "State"]
+__all__ = ["ActiveTurns", "State"]
 
 State: TypeAlias = Literal["listening", "thinking", "speaking"]
 
 
-class Floor:
+class ActiveTurns:
     """The turns that are certain and not over yet; nearly always none or one.
 
     More than one only while earlier ones are still being understood though their reply was called off,
@@ -38,9 +38,9 @@ class Floor:
         engines: Engines,
         settings: DialogueSettings,
         session: str,
-        history: History,
-        tasks: Tasks,
-        journal: Journal,
+        history: ChatHistory,
+        tasks: TaskSet,
+        event_bus: EventBus,
         changed: Callable[[], None],
     ) -> None:
         self._engines = engines
@@ -48,7 +48,7 @@ class Floor:
         self._session = session
         self._history = history
         self._tasks = tasks
-        self._journal = journal
+        self._event_bus = event_bus
         self._changed = changed
         self._turns: list[Turn] = []
         self._heard_last: Turn | None = None  # of those that are over
@@ -64,18 +64,18 @@ class Floor:
         return any(turn.wants_reply for turn in self._turns)
 
     @property
-    def held(self) -> bool:
+    def is_paused(self) -> bool:
         """The reply keeps silent while it is found out whether it is being interrupted."""
-        return any(turn.speaker.held for turn in self._turns)
+        return any(turn.speech_output.is_paused for turn in self._turns)
 
     @property
     def state(self) -> State:
-        """What the house is doing."""
-        if any(turn.wants_reply and turn.replying and _audible(turn) for turn in self._turns):
+        """What the server is doing."""
+        if any(turn.wants_reply and turn.replying and _is_audible(turn) for turn in self._turns):
             return "speaking"
         return "thinking" if self._turns else "listening"
 
-    def understanding(self) -> Turn | None:
+    def pending_turn(self) -> Turn | None:
         """The latest turn, if it is still being understood and is not to be answered yet."""
         latest = self._turns[-1] if self._turns else None
         return latest if latest is not None and not latest.wants_reply else None
@@ -83,7 +83,7 @@ class Floor:
     def begin(
         self,
         number: int,
-        manner: Manner,
+        reply_options: ReplyOptions,
         t0: float,
         *,
         utterance: Utterance | None = None,
@@ -95,7 +95,7 @@ class Floor:
             number,
             self._engines,
             self.settings,
-            manner,
+            reply_options,
             self._history,
             self._session,
             self._tasks,
@@ -107,28 +107,28 @@ class Floor:
             approve=approve,
         )
 
-    def take(self, turn: Turn, t0: float) -> None:
+    def commit(self, turn: Turn, t0: float) -> None:
         """``turn`` is certain; one that still waits to be answered is answered together with it."""
         for earlier in self._turns:
             if not earlier.answering:
                 earlier.interrupt("barge_in")
         self._turns.append(turn)
-        self._journal.turn = turn.number
+        self._event_bus.turn = turn.number
         turn.task.add_done_callback(partial(self._leave, turn))
         self._changed()
         turn.commit(t0)
         self._changed()
 
-    def hold(self) -> None:
+    def pause_reply(self) -> None:
         """Somebody speaks: silence at once."""
         for turn in self._turns:
             if turn.wants_reply:
-                turn.speaker.hold()
+                turn.speech_output.pause()
 
-    def resume(self) -> None:
+    def resume_reply(self) -> None:
         """It was nothing: go on."""
         for turn in self._turns:
-            turn.speaker.resume()
+            turn.speech_output.resume()
 
     def interrupt(self, reason: Literal["barge_in", "cancelled", "closed"]) -> None:
         """The replies are over."""
@@ -140,12 +140,12 @@ class Floor:
                 turn.cancel()
         self._changed()
 
-    def played(self, heard_ms: float) -> None:
+    def report_playback(self, heard_ms: float) -> None:
         """The client reports how much of the current or last reply was played."""
-        turn = next((t for t in self._turns if t.speaker.begun), self._heard_last)
+        turn = next((t for t in self._turns if t.speech_output.has_started), self._heard_last)
         if turn is not None:
-            turn.speaker.played(heard_ms)
-            if turn.speaker.over:
+            turn.speech_output.report_playback(heard_ms)
+            if turn.speech_output.is_stopped:
                 turn.keep()
 
     def _leave(self, turn: Turn, task: asyncio.Task[None]) -> None:
@@ -155,14 +155,14 @@ class Floor:
 
     def _remove(self, turn: Turn) -> None:
         self._turns.remove(turn)
-        if turn.speaker.begun:
+        if turn.speech_output.has_started:
             self._heard_last = turn
 
     def _emit(self, event: Event) -> None:
         if isinstance(event, ReplyStarted | ReplyAudio):
             self._changed()
-        self._journal.emit(event)
+        self._event_bus.emit(event)
 
 
-def _audible(turn: Turn) -> bool:
-    return turn.speaker.begun or not turn.speaks
+def _is_audible(turn: Turn) -> bool:
+    return turn.speech_output.has_started or not turn.has_audio

@@ -13,11 +13,11 @@ _EN = (
     "i see|got it|wow"
 )
 _ONLY = re.compile(rf"(?:(?:{_ZH}|{_EN})(?:[\s,，。.!！?？、~～…]+|(?=[^a-z])|$))+", re.IGNORECASE)
-_LONGEST = 12
-_EDGES = " \t\n,，。.!！?？、~～…"
+_MAX_CHARS = 12
+_STRIP_CHARS = " \t\n,，。.!！?？、~～…"
 
 
 def is_backchannel(text: str) -> bool:
     """True if ``text`` (what was understood) is nothing but backchannels; nothing at all counts too."""
-    text = text.strip(_EDGES)
-    return not text or (len(text) <= _LONGEST and _ONLY.fullmatch(text) is not None)
+    text = text.strip(_STRIP_CHARS)
+    return not text or (len(text) <= _MAX_CHARS and _ONLY.fullmatch(text) is not None)

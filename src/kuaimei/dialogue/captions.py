@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm
-from kuaimei.dialogue.task_set import Tasks
+from kuaimei.dialogue.task_set import TaskSet
 from kuaimei.engines.protocols import Captioner, CaptionStream
 from kuaimei.settings import DialogueSettings
 from kuaimei.system.failures import trace_of
@@ -35,7 +35,7 @@ class Captions:
         self,
         captioner: Captioner | None,
         settings: DialogueSettings,
-        tasks: Tasks,
+        tasks: TaskSet,
         updated: Callable[[str], None],
     ) -> None:
         self._captioner = captioner
@@ -71,7 +71,7 @@ class Captions:
         if self._samples >= interval and not self._resting and self._pushing is None:
             self._pushing = self._tasks.start(self._push(self._stream))
 
-    def rest(self) -> None:
+    def pause(self) -> None:
         """Leave the cores to the recogniser: the speaker has paused."""
         self._resting = True
         self._before_rest = len(self._pending)
@@ -106,7 +106,7 @@ class Captions:
         pushing, self._pushing = self._pushing, None
         stream, self._stream = self._stream, None
         if stream is not None:
-            task = self._tasks.start(_let_go(stream, pushing))
+            task = self._tasks.start(_close_quietly(stream, pushing))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
@@ -131,7 +131,7 @@ class Captions:
                 self._updated(text)
 
 
-async def _let_go(stream: CaptionStream, pushing: asyncio.Task[None] | None) -> None:
+async def _close_quietly(stream: CaptionStream, pushing: asyncio.Task[None] | None) -> None:
     """Close ``stream``, but not under the hands of whoever is still using it."""
     if pushing is not None:
         pushing.cancel()

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.active_turns import Floor, State
+from kuaimei.dialogue.active_turns import ActiveTurns, State
 from kuaimei.dialogue.engines import Engines
-from kuaimei.dialogue.event_bus import Journal
-from kuaimei.dialogue.events import Event, Observer, PieceRecognised, SpeechStarted, StateChanged, UserText
-from kuaimei.dialogue.history import History
-from kuaimei.dialogue.reply_options import Manner
-from kuaimei.dialogue.task_set import Tasks
-from kuaimei.dialogue.turn_taking import Attention
+from kuaimei.dialogue.event_bus import EventBus
+from kuaimei.dialogue.events import Event, Observer, SegmentTranscribed, SpeechStarted, StateChanged, UserText
+from kuaimei.dialogue.history import ChatHistory
+from kuaimei.dialogue.reply_options import ReplyOptions
+from kuaimei.dialogue.task_set import TaskSet
+from kuaimei.dialogue.turn_taking import TurnTaking
 from kuaimei.engines.types import LLMReq, Message, Priority, Ticket
 from kuaimei.settings import DialogueSettings
 
@@ -41,33 +41,33 @@ class Conversation:
         session: str,
         observers: Sequence[Observer] = (),
         *,
-        manner: Manner = Manner(),  # noqa: B008 (frozen)
+        reply_options: ReplyOptions = ReplyOptions(),  # noqa: B008 (frozen)
         earlier: Sequence[Message] = (),
         first_turn: int = 1,
     ) -> None:
-        self.manner = manner
+        self.reply_options = reply_options
         self._language_model = engines.language_model
         self._settings = settings
         self._session = session
-        self._history = History(earlier)
-        self._tasks = Tasks()
-        self._journal = Journal([self._follow, *observers], first_turn)
+        self._history = ChatHistory(earlier)
+        self._tasks = TaskSet()
+        self._event_bus = EventBus([self._on_event, *observers], first_turn)
         self._state: State = "listening"
         self._rest = asyncio.Event()
         self._rest.set()
         self._warmed: tuple[Message, ...] = ()
         self._closed = False
-        self._floor = Floor(
-            engines, settings, session, self._history, self._tasks, self._journal, self._changed
+        self._active_turns = ActiveTurns(
+            engines, settings, session, self._history, self._tasks, self._event_bus, self._changed
         )
-        self._attention = Attention(
+        self._turn_taking = TurnTaking(
             engines,
             settings,
             session,
             self._tasks,
-            self._journal,
-            self._floor,
-            lambda: self.manner,
+            self._event_bus,
+            self._active_turns,
+            lambda: self.reply_options,
             self._changed,
         )
 
@@ -87,7 +87,7 @@ class Conversation:
     @property
     def turn(self) -> int:
         """Number of the latest turn that is certain."""
-        return self._journal.turn
+        return self._event_bus.turn
 
     @property
     def settings(self) -> DialogueSettings:
@@ -96,60 +96,62 @@ class Conversation:
 
     @settings.setter
     def settings(self, value: DialogueSettings) -> None:
-        self._settings = self._floor.settings = self._attention.settings = value
-        self._attention.listener.settings = value
+        self._settings = self._active_turns.settings = self._turn_taking.settings = value
+        self._turn_taking.detector.settings = value
 
     @property
     def endpointing(self) -> bool:
         """False: only `commit` ends an utterance, and all audio belongs to it."""
-        return self._attention.listener.endpointing
+        return self._turn_taking.detector.endpointing
 
     @endpointing.setter
     def endpointing(self, value: bool) -> None:
-        self._attention.listener.endpointing = value
+        self._turn_taking.detector.endpointing = value
         self._changed()
 
     def observe(self, observer: Observer) -> None:
         """Tell ``observer`` of every event from now on; it must return at once."""
-        self._journal.observe(observer)
+        self._event_bus.observe(observer)
 
-    def hear(self, pcm: Pcm) -> None:
+    def push_audio(self, pcm: Pcm) -> None:
         """More audio (16 kHz, any length), not to be changed afterwards; ignored once closed."""
         if not self._closed:
-            self._attention.listener.push(pcm)
+            self._turn_taking.detector.push(pcm)
 
     def commit(self) -> bool:
         """The user's turn ends now; False if nothing was being said."""
-        return self._attention.commit()
+        return self._turn_taking.commit()
 
     def clear(self) -> None:
         """Forget what is being said."""
-        self._attention.clear()
+        self._turn_taking.clear()
 
-    def type(self, text: str, *, reply: bool = True) -> int:
+    def send_text(self, text: str, *, reply: bool = True) -> int:
         """A typed turn, answered at once unless ``reply`` is False; its number.
 
         Raises:
             RuntimeError: If the conversation is closed.
         """
         now = _now()
-        number = self._journal.turn = self._journal.number()
-        self._journal.emit(UserText(number, now, text))
+        number = self._event_bus.turn = self._event_bus.allocate_turn_number()
+        self._event_bus.emit(UserText(number, now, text))
         if reply:
-            self._attention.unanswered = None
-            self._floor.interrupt("barge_in")
-            self._floor.take(self._floor.begin(number, self.manner, now, said=text), now)
+            self._turn_taking.unanswered = None
+            self._active_turns.interrupt("barge_in")
+            self._active_turns.commit(
+                self._active_turns.begin(number, self.reply_options, now, said=text), now
+            )
         else:
-            self._attention.unanswered = (number, now)
+            self._turn_taking.unanswered = (number, now)
             self._history.add("user", text, label=f"user_{number}")
-        self._attention.guess_again()
+        self._turn_taking.restart_speculation()
         return number
 
-    def add(self, message: Message, *, label: str = "") -> None:
+    def add_message(self, message: Message, *, label: str = "") -> None:
         """Put a message into the history, nothing else."""
         self._history.add(message.role, message.content, label=label)
 
-    def forget(self, label: str) -> bool:
+    def remove_message(self, label: str) -> bool:
         """Take one message out of the history; a reply under way goes on, and the next knows nothing of it.
 
         Args:
@@ -161,7 +163,7 @@ class Conversation:
         """
         return self._history.remove(label)
 
-    def respond(self, manner: Manner | None = None) -> int:
+    def generate_reply(self, reply_options: ReplyOptions | None = None) -> int:
         """Answer the history as it stands, once what was said is understood.
 
         Returns:
@@ -170,30 +172,30 @@ class Conversation:
         Raises:
             RuntimeError: If the conversation is closed.
         """
-        manner = manner or self.manner
-        unanswered, self._attention.unanswered = self._attention.unanswered, None
-        latest = self._floor.understanding()
-        if latest is not None and latest.ask(manner):
+        reply_options = reply_options or self.reply_options
+        unanswered, self._turn_taking.unanswered = self._turn_taking.unanswered, None
+        latest = self._active_turns.pending_turn()
+        if latest is not None and latest.ask(reply_options):
             return latest.number
-        number, t0 = unanswered or (self._journal.number(), _now())
-        self._floor.interrupt("barge_in")
-        self._floor.take(self._floor.begin(number, manner, t0), t0)
-        self._attention.guess_again()
+        number, t0 = unanswered or (self._event_bus.allocate_turn_number(), _now())
+        self._active_turns.interrupt("barge_in")
+        self._active_turns.commit(self._active_turns.begin(number, reply_options, t0), t0)
+        self._turn_taking.restart_speculation()
         return number
 
-    def cancel(self) -> None:
+    def cancel_reply(self) -> None:
         """Stop the reply now; what the user says meanwhile goes on being heard."""
-        self._floor.interrupt("cancelled")
+        self._active_turns.interrupt("cancelled")
 
-    def played(self, heard_ms: float) -> None:
+    def report_playback(self, heard_ms: float) -> None:
         """The client says how much of the current or last reply was really played.
 
         While the reply goes on this sets the account right; once it is held, interrupted or over it is
         the last word, and the history is corrected.
         """
-        self._floor.played(heard_ms)
+        self._active_turns.report_playback(heard_ms)
 
-    async def idle(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until nothing is being heard, thought or spoken."""
         while not self._rest.is_set():  # it may be over again by the time the waiter wakes
             await self._rest.wait()
@@ -202,23 +204,23 @@ class Conversation:
         """End in good order, whatever is going on; idempotent."""
         if not self._closed:
             self._closed = True
-            self._journal.close()
-            await self._attention.close()
-            self._floor.interrupt("closed")
+            self._event_bus.close()
+            await self._turn_taking.close()
+            self._active_turns.interrupt("closed")
         await self._tasks.close()
 
-    def _follow(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         """Let the model read what is known already while the user is still speaking."""
-        if self._floor.busy:
+        if self._active_turns.busy:
             return
         if isinstance(event, SpeechStarted):
             self._warm()
-        elif isinstance(event, PieceRecognised):
+        elif isinstance(event, SegmentTranscribed):
             self._warm(event.text)
 
     def _warm(self, said: str = "") -> None:
         """Have the history, and what the user ``said`` so far, read into the model's prompt cache."""
-        prompt = self.manner.instructions or self._settings.system_prompt
+        prompt = self.reply_options.instructions or self._settings.system_prompt
         messages = self._history.request(prompt, self._settings.history_tokens, said)
         if messages != self._warmed:
             self._warmed = messages
@@ -227,12 +229,12 @@ class Conversation:
 
     def _changed(self) -> None:
         """Something began or ended: the state follows."""
-        state, attention = self._floor.state, self._attention
-        attention.listener.over_reply = state == "speaking" and attention.may_interrupt
+        state, turn_taking = self._active_turns.state, self._turn_taking
+        turn_taking.detector.over_reply = state == "speaking" and turn_taking.may_interrupt
         if state != self._state:
             self._state = state
-            self._journal.emit(StateChanged(self._journal.turn, _now(), state))
-        if self._floor.busy or (attention.hearing and attention.listener.endpointing):
+            self._event_bus.emit(StateChanged(self._event_bus.turn, _now(), state))
+        if self._active_turns.busy or (turn_taking.has_pending_speech and turn_taking.detector.endpointing):
             self._rest.clear()
         else:
             self._rest.set()

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from kuaimei.dialogue.events import Event, Observer
 from kuaimei.system.failures import trace_of
 
-__all__ = ["Journal"]
+__all__ = ["EventBus"]
 
 _log = logging.getLogger(__name__)
 
 
-class Journal:
+class EventBus:
     """One stream of events, and the numbers on them.
 
     Args:
@@ -39,7 +39,7 @@ class Journal:
             except Exception as error:
                 _log.error("an observer failed on %s:\n%s", type(event).__name__, trace_of(error))
 
-    def number(self) -> int:
+    def allocate_turn_number(self) -> int:
         """The number of a new turn.
 
         Raises:
@@ -50,7 +50,7 @@ class Journal:
         self._numbered += 1
         return self._numbered
 
-    def take_back(self, number: int) -> None:
+    def release_turn_number(self, number: int) -> None:
         """What got ``number`` turned out to be no turn; the next may have it, if none came since."""
         if self._numbered == number:
             self._numbered -= 1

@@ -16,26 +16,26 @@ __all__ = [
     "CaptionUpdated",
     "ClauseReady",
     "Event",
+    "FinalTranscript",
     "Observer",
-    "PieceRecognised",
     "ReplyAudio",
     "ReplyFinished",
-    "ReplyHeld",
     "ReplyInterrupted",
+    "ReplyPaused",
     "ReplyResumed",
     "ReplyStarted",
     "ReplyText",
+    "SegmentTranscribed",
     "SpeculationDropped",
     "SpeculationStarted",
-    "SpeechDropped",
-    "SpeechHeard",
+    "SpeechAudio",
+    "SpeechRejected",
     "SpeechStarted",
     "StateChanged",
-    "TranscriptFinal",
     "TurnEnded",
     "TurnFailed",
-    "TurnTimed",
-    "TurnTiming",
+    "TurnLatencies",
+    "TurnMetrics",
     "UserText",
 ]
 
@@ -43,68 +43,68 @@ Stage = Literal["listening", "recognition", "thinking", "synthesis"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class _TurnEvent:
     turn: int
     at: float
 
 
 @dataclass(frozen=True, slots=True)
-class StateChanged(_Step):
+class StateChanged(_TurnEvent):
     """The conversation is now listening, thinking or speaking."""
 
     state: Literal["listening", "thinking", "speaking"]
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStarted(_Step):
+class SpeechStarted(_TurnEvent):
     """Somebody began to speak; ``audio_ms`` is where in all the audio received."""
 
     audio_ms: float
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechHeard(_Step):
+class SpeechAudio(_TurnEvent):
     """Audio that belongs to the user's utterance (16 kHz), in order and without gaps.
 
-    Begins with the pre-roll, directly after `SpeechStarted`; ends with `TurnEnded` or `SpeechDropped`.
+    Begins with the pre-roll, directly after `SpeechStarted`; ends with `TurnEnded` or `SpeechRejected`.
     """
 
     pcm: Pcm = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechDropped(_Step):
+class SpeechRejected(_TurnEvent):
     """What was heard is no turn: a cough, a click, or a backchannel over the reply; ``text`` if known."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class CaptionUpdated(_Step):
+class CaptionUpdated(_TurnEvent):
     """Partial caption of the whole utterance so far."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class PieceRecognised(_Step):
+class SegmentTranscribed(_TurnEvent):
     """A part of the utterance is understood while it goes on; ``text`` is all that is known of it by now."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class SpeculationStarted(_Step):
+class SpeculationStarted(_TurnEvent):
     """The turn is guessed to be over: recognition (and what follows) starts before it is certain."""
 
 
 @dataclass(frozen=True, slots=True)
-class SpeculationDropped(_Step):
+class SpeculationDropped(_TurnEvent):
     """The speaker went on; what was begun on the guess is thrown away."""
 
 
 @dataclass(frozen=True, slots=True)
-class TurnEnded(_Step):
+class TurnEnded(_TurnEvent):
     """The user's turn is over.
 
     Attributes:
@@ -119,14 +119,14 @@ class TurnEnded(_Step):
 
 
 @dataclass(frozen=True, slots=True)
-class UserText(_Step):
+class UserText(_TurnEvent):
     """The user typed instead of speaking."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptFinal(_Step):
+class FinalTranscript(_TurnEvent):
     """What was understood of the utterance."""
 
     text: str
@@ -134,8 +134,8 @@ class TranscriptFinal(_Step):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyStarted(_Step):
-    """The turn's reply begins to come out; nothing of it left the house before this event.
+class ReplyStarted(_TurnEvent):
+    """The turn's reply begins to come out; nothing of it left the server before this event.
 
     Attributes:
         reply: Id of the reply, on every event of it.
@@ -149,7 +149,7 @@ class ReplyStarted(_Step):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyText(_Step):
+class ReplyText(_TurnEvent):
     """New text of the reply, as it is to be shown."""
 
     reply: str
@@ -157,7 +157,7 @@ class ReplyText(_Step):
 
 
 @dataclass(frozen=True, slots=True)
-class ClauseReady(_Step):
+class ClauseReady(_TurnEvent):
     """A clause has been synthesised; its audio follows, beginning at ``start_ms`` of the reply."""
 
     reply: str
@@ -168,7 +168,7 @@ class ClauseReady(_Step):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyAudio(_Step):
+class ReplyAudio(_TurnEvent):
     """Audio of the reply at the synthesiser's rate; ``start_ms`` is its place in the reply.
 
     After `ReplyResumed` pieces come again from where the listener stopped hearing.
@@ -181,7 +181,7 @@ class ReplyAudio(_Step):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyHeld(_Step):
+class ReplyPaused(_TurnEvent):
     """Speech over the reply: silence at once; whether it is an interruption is not yet known."""
 
     reply: str
@@ -189,7 +189,7 @@ class ReplyHeld(_Step):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyResumed(_Step):
+class ReplyResumed(_TurnEvent):
     """It was a backchannel or a cough; the reply goes on from ``heard_ms``."""
 
     reply: str
@@ -197,7 +197,7 @@ class ReplyResumed(_Step):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyInterrupted(_Step):
+class ReplyInterrupted(_TurnEvent):
     """The reply is over before its end; also where nothing of it had come out yet (no `ReplyStarted`).
 
     May follow `ReplyFinished`, whose audio is still playing.
@@ -214,7 +214,7 @@ class ReplyInterrupted(_Step):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyFinished(_Step):
+class ReplyFinished(_TurnEvent):
     """The whole reply has been handed over (it may still be playing)."""
 
     reply: str
@@ -223,7 +223,7 @@ class ReplyFinished(_Step):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnFailed(_Step):
+class TurnFailed(_TurnEvent):
     """A stage failed; ``apology`` is what the user is told, spoken where that is possible."""
 
     stage: Stage
@@ -233,7 +233,7 @@ class TurnFailed(_Step):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnTiming:
+class TurnLatencies:
     """Milliseconds from the last voiced frame of the user; None for what did not happen."""
 
     endpoint_ms: float | None = None
@@ -250,34 +250,34 @@ class TurnTiming:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnTimed(_Step):
+class TurnMetrics(_TurnEvent):
     """The turn is complete, with the timings of all its stages."""
 
-    timing: TurnTiming
+    timing: TurnLatencies
 
 
 Event: TypeAlias = (
     StateChanged
     | SpeechStarted
-    | SpeechHeard
-    | SpeechDropped
+    | SpeechAudio
+    | SpeechRejected
     | CaptionUpdated
-    | PieceRecognised
+    | SegmentTranscribed
     | SpeculationStarted
     | SpeculationDropped
     | TurnEnded
     | UserText
-    | TranscriptFinal
+    | FinalTranscript
     | ReplyStarted
     | ReplyText
     | ClauseReady
     | ReplyAudio
-    | ReplyHeld
+    | ReplyPaused
     | ReplyResumed
     | ReplyInterrupted
     | ReplyFinished
     | TurnFailed
-    | TurnTimed
+    | TurnMetrics
 )
 
 Observer: TypeAlias = Callable[[Event], None]

@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from kuaimei.engines.llm.context_window import cost, estimate_tokens, trim
+from kuaimei.engines.llm.context_window import cost, estimate_tokens, fit_context
 from kuaimei.engines.types import Message
 
-__all__ = ["Entry", "History"]
+__all__ = ["ChatHistory", "HistoryEntry"]
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 
 _LEAST_SHARE = 4
 """Of the budget, what was said gets at least this part, however long the system prompt."""
 _LINE_BREAK_TOKENS = 1
-_MOST = 400
+_MAX_ENTRIES = 400
 """Entries kept of an endless session; a prompt holds far fewer."""
-_FORGOTTEN = 100
+_TRIM_BATCH = 100
 """Of these the oldest, all at once: where the first entry changes with every turn, so does the place where
 the trimmed prompt begins, and the model's cache of it is lost."""
 _MOST_CHARACTERS = 256 * 1024
@@ -24,7 +24,7 @@ _MOST_CHARACTERS = 256 * 1024
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class HistoryEntry:
     """What one side said once; its place is fixed when it begins, its words when they are known.
 
     Attributes:
@@ -45,20 +45,20 @@ class Entry:
         return self._tokens
 
 
-class History:
+class ChatHistory:
     """The messages of a session, as the language model is to see them."""
 
     def __init__(self, earlier: Sequence[Message] = ()) -> None:
-        entries = [Entry(m.role, m.content, f"earlier_{n}") for n, m in enumerate(earlier)]
-        self._entries = entries[-_MOST:]
+        entries = [HistoryEntry(m.role, m.content, f"earlier_{n}") for n, m in enumerate(earlier)]
+        self._entries = entries[-_MAX_ENTRIES:]
         self._forget_characters()
 
-    def add(self, role: Role, content: str = "", *, label: str = "") -> Entry:
+    def add(self, role: Role, content: str = "", *, label: str = "") -> HistoryEntry:
         """Append an entry; its content may be filled in or corrected later."""
-        entry = Entry(role, content, label)
+        entry = HistoryEntry(role, content, label)
         self._entries.append(entry)
-        if len(self._entries) > _MOST:
-            del self._entries[:_FORGOTTEN]
+        if len(self._entries) > _MAX_ENTRIES:
+            del self._entries[:_TRIM_BATCH]
         self._forget_characters()
         return entry
 
@@ -86,12 +86,12 @@ class History:
         joined = self._joined(said)
         available = max(budget_tokens - cost(prompt), budget_tokens // _LEAST_SHARE, 1)
         lengths = [tokens for _, tokens in joined]
-        return (prompt, *trim([message for message, _ in joined], available, lengths))
+        return (prompt, *fit_context([message for message, _ in joined], available, lengths))
 
     def _joined(self, said: str) -> list[tuple[Message, int]]:
         """The messages, each with its estimated length in tokens."""
         runs: list[tuple[Role, list[str], int]] = []
-        for entry in (*self._entries, Entry("user", said)):
+        for entry in (*self._entries, HistoryEntry("user", said)):
             content = entry.content.strip()
             if not content:
                 continue

@@ -16,7 +16,7 @@ from typing import Final
 from kuaimei.dialogue.events import (
     Event,
     ReplyFinished,
-    SpeechDropped,
+    SpeechRejected,
     SpeechStarted,
     StateChanged,
     TurnEnded,
@@ -24,12 +24,12 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.system.failures import trace_of
 
-__all__ = ["Quiet", "Watch"]
+__all__ = ["ConversationWatch", "IdleMonitor"]
 
 _log = logging.getLogger(__name__)
 
 _SETTLE_S: Final = 0.6
-"""After the last of it: between two steps of one conversation the house is still for an instant, and
+"""After the last of it: between two steps of one conversation the server is still for an instant, and
 whoever coughed goes on speaking."""
 _LONGEST_S: Final = 600.0
 """So long may one conversation need the machine without a rest; a microphone that was left open would keep
@@ -37,7 +37,7 @@ everything else from being done for ever. What it did not need counts double as 
 _REST: Final = 2.0
 
 
-class Quiet:
+class IdleMonitor:
     """Watches all conversations; used on the event loop only.
 
     Args:
@@ -57,13 +57,13 @@ class Quiet:
         """Somebody talks or is being answered, or did until an instant ago."""
         return not self._still.is_set()
 
-    def watch(self, session: str) -> "Watch":
+    def watch(self, session: str) -> "ConversationWatch":
         """An observer of one conversation; close it with the conversation.
 
         Args:
             session: Of the conversation, for the eyes of whoever debugs.
         """
-        return Watch(session, self._need)
+        return ConversationWatch(session, self._need)
 
     def subscribe(self, callback: Callable[[bool], None]) -> Callable[[], None]:
         """Call ``callback`` with `busy` now, and whenever it changes; it must return at once.
@@ -98,9 +98,9 @@ class Quiet:
             self._needing.discard(who)
             if not self._needing:
                 loop = asyncio.get_running_loop()
-                self._settling = loop.call_later(self._settle_s, self._settled)
+                self._settling = loop.call_later(self._settle_s, self._on_settled)
 
-    def _settled(self) -> None:
+    def _on_settled(self) -> None:
         self._settling = None
         self._still.set()
         self._tell()
@@ -113,7 +113,7 @@ class Quiet:
                 _log.error("whoever waits for quiet failed on the news:\n%s", trace_of(error))
 
 
-class Watch:
+class ConversationWatch:
     """An observer of one conversation.
 
     Args:
@@ -139,7 +139,7 @@ class Watch:
         match event:
             case SpeechStarted():
                 self._talking = True
-            case SpeechDropped():
+            case SpeechRejected():
                 self._talking = False
             case TurnEnded(turn=turn):
                 self._talking, self._answering, self._turn = False, True, turn

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from kuaimei.dialogue.events import TurnTiming
+from kuaimei.dialogue.events import TurnLatencies
 
-__all__ = ["Mark", "Stopwatch"]
+__all__ = ["Mark", "TurnLatency"]
 
 Mark: TypeAlias = Literal[
     "endpoint", "transcript", "first_token", "first_clause", "first_audio", "last_audio"
 ]
 
 
-class Stopwatch:
+class TurnLatency:
     """Collects loop times of one turn; the first time of a mark counts, of ``last_audio`` the latest.
 
     Attributes:
@@ -33,14 +33,14 @@ class Stopwatch:
 
     def timing(
         self, *, speech_s: float, recognition_s: float, tokens: int, writing_s: float, reply_audio_s: float
-    ) -> TurnTiming:
+    ) -> TurnLatencies:
         """All marks in milliseconds since ``t0``, and what was counted elsewhere."""
 
         def since_t0(mark: Mark) -> float | None:
             at = self._marks.get(mark)
             return None if at is None else (at - self.t0) * 1000.0
 
-        return TurnTiming(
+        return TurnLatencies(
             endpoint_ms=since_t0("endpoint"),
             transcript_ms=since_t0("transcript"),
             first_token_ms=since_t0("first_token"),

@@ -5,20 +5,20 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from kuaimei.audio.streams import closing
-from kuaimei.dialogue.timeouts import patience
+from kuaimei.dialogue.timeouts import timeout_excluding_queue
 from kuaimei.engines.protocols import LanguageModel
 from kuaimei.engines.types import LLMReq, Ticket
 from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.settings import DialogueSettings
-from kuaimei.text.clauses import ClauseCutter
+from kuaimei.text.clauses import ClauseSegmenter
 
-__all__ = ["Thinker"]
+__all__ = ["ReplyGenerator"]
 
-_AHEAD = 8
+_MAX_PREFETCH = 8
 """Clauses a model that does not share the cores may be ahead of the synthesiser."""
 
 
-class Thinker:
+class ReplyGenerator:
     """Writes one reply.
 
     Args:
@@ -55,13 +55,13 @@ class Thinker:
         Raises:
             EngineError: If the model failed; `EngineUnavailable` if it kept silent for too long.
         """
-        clauses = self._by_turns(req) if self._model.shares_cores else self._ahead(req)
+        clauses = self._interleaved(req) if self._model.shares_cores else self._prefetch(req)
         async with aclosing(clauses):
             async for clause in clauses:
                 yield clause
 
-    async def _by_turns(self, req: LLMReq) -> AsyncGenerator[str, None]:
-        cutter = ClauseCutter()
+    async def _interleaved(self, req: LLMReq) -> AsyncGenerator[str, None]:
+        cutter = ClauseSegmenter()
         finished = False
         try:
             while not finished and self.tokens < req.max_tokens:
@@ -85,11 +85,11 @@ class Thinker:
         for clause in cutter.flush():
             yield clause
 
-    async def _ahead(self, req: LLMReq) -> AsyncGenerator[str, None]:
-        ready: asyncio.Queue[str | Exception | None] = asyncio.Queue(maxsize=_AHEAD)
+    async def _prefetch(self, req: LLMReq) -> AsyncGenerator[str, None]:
+        ready: asyncio.Queue[str | Exception | None] = asyncio.Queue(maxsize=_MAX_PREFETCH)
 
         async def write() -> None:
-            cutter = ClauseCutter()
+            cutter = ClauseSegmenter()
             try:
                 async with aclosing(self._tokens(req)) as tokens:
                     async for token in tokens:
@@ -122,7 +122,7 @@ class Thinker:
             while True:
                 started_at = loop.time()
                 try:
-                    async with patience(limit_s, ticket.wait):
+                    async with timeout_excluding_queue(limit_s, ticket.wait):
                         token = await anext(stream)
                 except StopAsyncIteration:
                     return

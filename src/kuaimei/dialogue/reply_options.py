@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Manner"]
+__all__ = ["ReplyOptions"]
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ReplyOptions:
     """How this session wants to be answered; a client may change it between turns.
 
     Attributes:

@@ -9,24 +9,24 @@ import numpy as np
 
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.audio.streams import closing
-from kuaimei.dialogue.events import ClauseReady, Event, ReplyAudio, ReplyHeld, ReplyResumed
-from kuaimei.dialogue.timeouts import patience
+from kuaimei.dialogue.events import ClauseReady, Event, ReplyAudio, ReplyPaused, ReplyResumed
+from kuaimei.dialogue.timeouts import timeout_excluding_queue
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineUnavailable
 from kuaimei.settings import DialogueSettings
 
-__all__ = ["Speaker"]
+__all__ = ["SpeechOutput"]
 
 
-_SOON_S = 1e-3
+_MIN_SLEEP_S = 1e-3
 """Time to wait that is not worth waiting."""
 _CHARACTER_S = 0.2
 """Spoken length of a character, where a clause is not complete yet."""
 
 
 @dataclass(slots=True)
-class _Spoken:
+class _ClauseSpan:
     """A clause and its place in the reply, in samples; ``end`` is a guess until it is complete."""
 
     text: str
@@ -34,12 +34,12 @@ class _Spoken:
     end: int
 
 
-class Speaker:
+class SpeechOutput:
     """Speaks one reply.
 
     Audio is handed over as soon as it exists, faster than it is played; what has been heard follows
     from when it was handed over, or from what the client reports. Until `release` (the turn is
-    certain) and between `hold` and `resume` nothing leaves.
+    certain) and between `pause` and `resume` nothing leaves.
 
     Args:
         emit: Takes events; called on the event loop.
@@ -65,7 +65,7 @@ class Speaker:
         self._made = 0
         self._sent = 0
         self._left = 0  # the furthest that was ever handed over
-        self._clauses: list[_Spoken] = []
+        self._clauses: list[_ClauseSpan] = []
         self._plays_until = -math.inf
         self._released = False
         self._held = False
@@ -79,17 +79,17 @@ class Speaker:
         return self._ms(self._made)
 
     @property
-    def held(self) -> bool:
-        """Between `hold` and `resume`."""
+    def is_paused(self) -> bool:
+        """Between `pause` and `resume`."""
         return self._held
 
     @property
-    def over(self) -> bool:
+    def is_stopped(self) -> bool:
         """`stop` was called."""
         return self._over
 
     @property
-    def begun(self) -> bool:
+    def has_started(self) -> bool:
         """Something has been handed over."""
         return self._begun
 
@@ -109,10 +109,10 @@ class Speaker:
                 text += clause.text
             elif heard > clause.start:
                 share = (heard - clause.start) / max(1, clause.end - clause.start)
-                return text + _words_within(clause.text, share)
+                return text + _text_within(clause.text, share)
         return text
 
-    async def say(self, req: TTSReq, *, aside: bool = False) -> None:
+    async def synthesize_clause(self, req: TTSReq, *, aside: bool = False) -> None:
         """Synthesise one clause and hand it over, or keep it until it may be.
 
         Args:
@@ -123,16 +123,16 @@ class Speaker:
             EngineError: If synthesis failed; `EngineUnavailable` if it took too long.
         """
         asked_at = self._now()
-        await self._room()
+        await self._wait_for_lead()
         started_at = self._now()
         if (deadline := req.ticket.deadline) is not None:  # the listener's time is not the synthesiser's
             ticket = req.ticket.model_copy(update={"deadline": deadline + started_at - asked_at})
             req = req.model_copy(update={"ticket": ticket})
         limit_s = self._settings.synthesis_timeout_s
-        clause: _Spoken | None = None
+        clause: _ClauseSpan | None = None
         try:
             async with (
-                patience(limit_s, req.ticket.wait),
+                timeout_excluding_queue(limit_s, req.ticket.wait),
                 closing(self._synthesizer.stream(req)) as stream,
             ):
                 async for pcm in stream:
@@ -145,10 +145,10 @@ class Speaker:
         if clause is not None:
             clause.end = self._made
 
-    def _clause_begins(self, text: str, started_at: float, *, aside: bool) -> _Spoken:
+    def _clause_begins(self, text: str, started_at: float, *, aside: bool) -> _ClauseSpan:
         now, index, start_ms = self._now(), len(self._clauses), self._ms(self._made)
         guess = self._made + int(len(text) * _CHARACTER_S * self._rate)
-        clause = _Spoken("" if aside else text, self._made, guess)
+        clause = _ClauseSpan("" if aside else text, self._made, guess)
         self._clauses.append(clause)
         synthesis_ms = (now - started_at) * 1000.0
         self._emit(ClauseReady(self._turn, now, self._reply, index, text, start_ms, synthesis_ms))
@@ -159,34 +159,34 @@ class Speaker:
         self._released = True
         self._hand_over()
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Silence at once; nothing more leaves."""
         if self._held or self._over:
             return
         self._held = True
-        if self.begun:
-            self._freeze()
-            self._emit(ReplyHeld(self._turn, self._now(), self._reply, self.heard_ms))
+        if self.has_started:
+            self._freeze_heard()
+            self._emit(ReplyPaused(self._turn, self._now(), self._reply, self.heard_ms))
 
     def resume(self) -> None:
         """Go on from where the listener stopped hearing."""
         if not self._held:
             return
         self._held = False
-        if self.begun:
+        if self.has_started:
             self._emit(ReplyResumed(self._turn, self._now(), self._reply, self.heard_ms))
         self._hand_over()
 
     def stop(self) -> None:
         """The reply is over, played to its end or not: what has been heard by now stays so."""
         if not self._over:
-            self._freeze()
+            self._freeze_heard()
             self._over = True
             self._held = False
             self._pcm.clear()  # a session may rest for hours after its last reply
             self._changed.set()
 
-    def played(self, heard_ms: float) -> None:
+    def report_playback(self, heard_ms: float) -> None:
         """The client reports that ``heard_ms`` of the reply have been played by now.
 
         While the reply is being played that sets the account right; once it is held or over it is the
@@ -199,7 +199,7 @@ class Speaker:
             self._plays_until = self._now() + max(0, self._sent - heard) / self._rate
         self._changed.set()
 
-    def _freeze(self) -> None:
+    def _freeze_heard(self) -> None:
         """What has been heard by now is all that counts as sent: the rest was thrown away by the client."""
         self._sent = min(self._sent, round(self.heard_ms * self._rate / 1000.0))
         self._plays_until = -math.inf
@@ -209,23 +209,23 @@ class Speaker:
         while not self._over:
             self._changed.clear()
             left_s = self._plays_until - self._now()
-            if self._released and not self._held and self._sent >= self._made and left_s <= _SOON_S:
+            if self._released and not self._held and self._sent >= self._made and left_s <= _MIN_SLEEP_S:
                 return
-            timeout = left_s if left_s > _SOON_S else None
+            timeout = left_s if left_s > _MIN_SLEEP_S else None
             try:
                 async with asyncio.timeout(timeout):
                     await self._changed.wait()
             except TimeoutError:
                 continue
 
-    async def _room(self) -> None:
+    async def _wait_for_lead(self) -> None:
         """Wait while the audio is far enough ahead of the listener."""
         lead_s = self._settings.speech_lead_ms / 1000.0
         while True:
             self._changed.clear()
             waiting = (self._made - self._sent) / self._rate
             ahead = waiting + max(0.0, self._plays_until - self._now())
-            if ahead <= lead_s + _SOON_S:
+            if ahead <= lead_s + _MIN_SLEEP_S:
                 return
             timeout = None if waiting > lead_s else ahead - lead_s
             try:
@@ -270,7 +270,7 @@ class Speaker:
         return asyncio.get_running_loop().time()
 
 
-def _words_within(text: str, share: float) -> str:
+def _text_within(text: str, share: float) -> str:
     """The beginning of ``text`` spoken in ``share`` of its time; latin words are not cut in two."""
     cut = int(len(text) * share + 1e-6)
     while (

@@ -7,14 +7,14 @@ from typing import Any, TypeVar
 
 from kuaimei.system.failures import trace_of
 
-__all__ = ["Tasks"]
+__all__ = ["TaskSet"]
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-class Tasks:
+class TaskSet:
     """Keeps every task of a conversation alive until it ends, and ends them all with it."""
 
     def __init__(self) -> None:

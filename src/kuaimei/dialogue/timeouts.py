@@ -5,23 +5,23 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from kuaimei.engines.types import Wait
+from kuaimei.engines.types import QueueTimer
 
-__all__ = ["patience"]
+__all__ = ["timeout_excluding_queue"]
 
-_LOOK_S: Final = 0.25
+_MIN_CHECK_INTERVAL_S: Final = 0.25
 """At least so long between two looks at whether the time is up."""
 
 
 @asynccontextmanager
-async def patience(seconds: float, wait: Wait | None = None) -> AsyncGenerator[None]:
+async def timeout_excluding_queue(seconds: float, wait: QueueTimer | None = None) -> AsyncGenerator[None]:
     """Let the block take ``seconds``, and as long beyond that as ``wait`` has grown meanwhile.
 
     Raises:
         TimeoutError: If it took longer.
     """
     loop = asyncio.get_running_loop()
-    wait = wait or Wait()
+    wait = wait or QueueTimer()
     begun = loop.time() - wait.so_far_s(loop.time())
     looking: asyncio.TimerHandle
     async with asyncio.timeout(None) as limit:
@@ -31,7 +31,7 @@ async def patience(seconds: float, wait: Wait | None = None) -> AsyncGenerator[N
             now = loop.time()
             left_s = seconds - (now - wait.so_far_s(now) - begun)
             if left_s > 0:
-                looking = loop.call_later(max(left_s, _LOOK_S), look)
+                looking = loop.call_later(max(left_s, _MIN_CHECK_INTERVAL_S), look)
             else:
                 limit.reschedule(now)
 

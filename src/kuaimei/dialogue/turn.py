@@ -11,31 +11,31 @@ from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.error_phrases import apology
 from kuaimei.dialogue.events import (
     Event,
+    FinalTranscript,
     ReplyAudio,
     ReplyFinished,
     ReplyInterrupted,
     ReplyStarted,
     ReplyText,
     Stage,
-    TranscriptFinal,
     TurnFailed,
-    TurnTimed,
+    TurnMetrics,
 )
-from kuaimei.dialogue.history import Entry, History
-from kuaimei.dialogue.latency import Stopwatch
-from kuaimei.dialogue.reply_generator import Thinker
-from kuaimei.dialogue.reply_options import Manner
-from kuaimei.dialogue.speech_output import Speaker
-from kuaimei.dialogue.task_set import Tasks
+from kuaimei.dialogue.history import ChatHistory, HistoryEntry
+from kuaimei.dialogue.latency import TurnLatency
+from kuaimei.dialogue.reply_generator import ReplyGenerator
+from kuaimei.dialogue.reply_options import ReplyOptions
+from kuaimei.dialogue.speech_output import SpeechOutput
+from kuaimei.dialogue.task_set import TaskSet
 from kuaimei.dialogue.utterance import Transcript, Utterance
-from kuaimei.engines.types import Claim, Language, LLMReq, Message, Priority, Ticket, TTSReq, Wait
+from kuaimei.engines.types import CommitFlag, Language, LLMReq, Message, Priority, QueueTimer, Ticket, TTSReq
 from kuaimei.errors import EngineError, KuaimeiError
 from kuaimei.settings import DialogueSettings
 from kuaimei.system.failures import kind_of, trace_of
 from kuaimei.text.clauses import speech_length
 from kuaimei.text.wellformed import to_well_formed
 
-__all__ = ["Manner", "Turn"]
+__all__ = ["ReplyOptions", "Turn"]
 
 _log = logging.getLogger(__name__)
 
@@ -65,10 +65,10 @@ class Turn:
         number: int,
         engines: Engines,
         settings: DialogueSettings,
-        manner: Manner,
-        history: History,
+        reply_options: ReplyOptions,
+        history: ChatHistory,
         session: str,
-        tasks: Tasks,
+        tasks: TaskSet,
         emit: Callable[[Event], None],
         *,
         utterance: Utterance | None = None,
@@ -83,8 +83,8 @@ class Turn:
         self.user_text = said
         self.answering = False
         self._settings = settings
-        self._manner = manner
-        self._wants_reply = manner.reply or utterance is None
+        self._reply_options = reply_options
+        self._wants_reply = reply_options.reply or utterance is None
         self._history = history
         self._session = session
         self._outside = emit
@@ -92,25 +92,25 @@ class Turn:
         self._approve = approve
         self._kept_back: list[Event] = []
         self._certain = asyncio.Event()
-        self._claim = Claim()
-        self._wait = Wait()
-        self._user_entry: Entry | None = None
-        self._reply_entry: Entry | None = None
+        self._claim = CommitFlag()
+        self._wait = QueueTimer()
+        self._user_entry: HistoryEntry | None = None
+        self._reply_entry: HistoryEntry | None = None
         self._reply_started = False
         self._finished = False
         self._timed = False
         self._language: Language | None = None
-        self._stopwatch = Stopwatch(self._now, t0)
+        self._stopwatch = TurnLatency(self._now, t0)
         self._transcript: Transcript | None = None
         self._shown = ""
         self._answer_shown = ""
         self._synthesizer = engines.synthesizer
-        self.speaker = self._new_speaker()
-        self._thinker = Thinker(engines.language_model, settings, self._ticket, self._on_text)
+        self.speech_output = self._new_speaker()
+        self._reply_generator = ReplyGenerator(engines.language_model, settings, self._ticket, self._on_text)
         self.task = tasks.start(self._run())
 
     @property
-    def certain(self) -> bool:
+    def is_committed(self) -> bool:
         """`commit` was called."""
         return self._certain.is_set()
 
@@ -120,9 +120,9 @@ class Turn:
         return self._wants_reply
 
     @property
-    def speaks(self) -> bool:
+    def has_audio(self) -> bool:
         """The reply is spoken, not only written."""
-        return self._manner.speak
+        return self._reply_options.speak
 
     @property
     def understood(self) -> bool:
@@ -136,17 +136,17 @@ class Turn:
             return True
         if not self._wants_reply:
             return self.understood
-        return self.speaker.audio_ms > 0 if self._manner.speak else bool(self._shown)
+        return self.speech_output.audio_ms > 0 if self._reply_options.speak else bool(self._shown)
 
     @property
     def replying(self) -> bool:
-        """Something of the reply has left the house."""
-        return self._reply_started and self.certain
+        """Something of the reply has left the server."""
+        return self._reply_started and self.is_committed
 
     @property
     def heard_text(self) -> str:
         """The words of the reply that reached the user: heard, or read where it was not spoken."""
-        return self.speaker.heard_text if self._manner.speak else self._answer_shown
+        return self.speech_output.heard_text if self._reply_options.speak else self._answer_shown
 
     def commit(self, t0: float) -> None:
         """The turn is certain; ``t0`` is the time of the user's last voiced frame."""
@@ -161,27 +161,27 @@ class Turn:
         events, self._kept_back = self._kept_back, []
         for event in events:
             self._outside(event)
-        self.speaker.release()
+        self.speech_output.release()
 
-    def ask(self, manner: Manner) -> bool:
+    def ask(self, reply_options: ReplyOptions) -> bool:
         """Answer this turn after all; False if it is too late for that or there are no words to answer."""
         if self.task.done() or self._wants_reply or self.user_text == "":
             return False
-        self._manner = manner
+        self._reply_options = reply_options
         self._wants_reply = True
-        if self.speaker.over:  # its reply had been called off already
-            self.speaker = self._new_speaker()
-            self.speaker.release()
+        if self.speech_output.is_stopped:  # its reply had been called off already
+            self.speech_output = self._new_speaker()
+            self.speech_output.release()
         return True
 
     def interrupt(self, reason: Literal["barge_in", "cancelled", "closed"]) -> None:
         """The reply is over; of a turn not yet answered only that, its words are still to be understood."""
-        self.speaker.stop()
+        self.speech_output.stop()
         self.keep()
         if self._wants_reply:
             self._emit(
                 ReplyInterrupted(
-                    self.number, self._now(), self.reply, self.speaker.heard_ms, self.heard_text, reason
+                    self.number, self._now(), self.reply, self.speech_output.heard_ms, self.heard_text, reason
                 )
             )
         self._wants_reply = False
@@ -191,42 +191,42 @@ class Turn:
 
     def cancel(self) -> None:
         """Stop every stage at once; nothing more is emitted."""
-        self._outside = _nobody
+        self._outside = _no_tokens
         self.task.cancel()
 
     def keep(self) -> None:
         """Put what was heard of the reply into the history."""
         if self._reply_entry is not None:
-            whole = self._finished and self.speaker.heard_ms >= self.speaker.audio_ms - 1.0
+            whole = self._finished and self.speech_output.heard_ms >= self.speech_output.audio_ms - 1.0
             self._reply_entry.content = self._answer_shown if whole else self.heard_text
 
-    def _new_speaker(self) -> Speaker:
-        return Speaker(self._synthesizer, self._settings, self._emit, self.number, self.reply)
+    def _new_speaker(self) -> SpeechOutput:
+        return SpeechOutput(self._synthesizer, self._settings, self._emit, self.number, self.reply)
 
     async def _run(self) -> None:
         try:
-            if await self._understand():
-                await self._others_over()
+            if await self._transcribe():
+                await self._wait_for_predecessors()
                 if not self._wants_reply:
                     await self._certain.wait()  # until then it may yet be asked for
                 if self._wants_reply:
                     self.answering = True
                     await self._answer()
-            elif not self.understood and not self.certain:
+            elif not self.understood and not self.is_committed:
                 return  # it was no turn
         except Exception as error:  # a turn that fails must not take the conversation with it
-            await self._fail("thinking", _told(error))
+            await self._fail("thinking", _describe_error(error))
         await self._certain.wait()
         self._time()
-        await self.speaker.played_out()
-        self.speaker.stop()
+        await self.speech_output.played_out()
+        self.speech_output.stop()
         self.keep()
 
-    async def _others_over(self) -> None:
+    async def _wait_for_predecessors(self) -> None:
         for earlier in self._after:
             await asyncio.wait([earlier])
 
-    async def _understand(self) -> bool:
+    async def _transcribe(self) -> bool:
         """False: there is nothing to answer."""
         if self.utterance is None:
             return True
@@ -235,7 +235,7 @@ class Turn:
         try:
             transcript = await self.utterance.transcript()
         except Exception as failure:
-            error = _told(failure)
+            error = _describe_error(failure)
         if self._approve is not None and not await self._approve(transcript):
             return False
         self._stopwatch.mark("transcript")
@@ -246,14 +246,14 @@ class Turn:
             await self._fail("recognition" if error else "listening", error)
             return False
         self._language = transcript.language
-        self._emit(TranscriptFinal(self.number, self._now(), transcript.text, transcript.language))
+        self._emit(FinalTranscript(self.number, self._now(), transcript.text, transcript.language))
         if self._user_entry is not None:
             self._user_entry.content = transcript.text
         return True
 
     async def _answer(self) -> None:
         said = "" if self._user_entry is not None else self.user_text or ""
-        prompt = self._manner.instructions or self._settings.system_prompt
+        prompt = self._reply_options.instructions or self._settings.system_prompt
         messages = self._history.request(prompt, self._settings.history_tokens, said)
         req = LLMReq(
             messages=_in_english(messages) if self._language == "en" else messages,
@@ -261,17 +261,17 @@ class Turn:
         )
         empty = True
         try:
-            async with aclosing(self._thinker.clauses(req)) as clauses:
+            async with aclosing(self._reply_generator.clauses(req)) as clauses:
                 async for clause in clauses:
                     if not speech_length(clause):
                         continue  # a stray mark, seen but not spoken
                     empty = False
                     self._stopwatch.mark("first_clause")
-                    if self._manner.speak and not await self._say(clause):
-                        self._manner = replace(self._manner, speak=False)  # go on in writing
+                    if self._reply_options.speak and not await self._say(clause):
+                        self._reply_options = replace(self._reply_options, speak=False)  # go on in writing
                     await self._certain.wait()  # nothing beyond the first clause on a mere guess
         except Exception as failure:
-            await self._fail("thinking", _told(failure))
+            await self._fail("thinking", _describe_error(failure))
             return
         if empty:
             await self._fail("thinking", None)
@@ -281,14 +281,14 @@ class Turn:
     async def _say(self, clause: str, *, aside: bool = False) -> bool:
         req = TTSReq(
             text=clause,
-            voice_id=self._voice(),
-            speed=self._manner.speed,
+            voice_id=self._voice_for_language(),
+            speed=self._reply_options.speed,
             ticket=self._ticket(),
         )
         try:
-            await self.speaker.say(req, aside=aside)
+            await self.speech_output.synthesize_clause(req, aside=aside)
         except Exception as failure:
-            error = _told(failure)
+            error = _describe_error(failure)
             text = apology("synthesis", self._language)
             self._emit(TurnFailed(self.number, self._now(), "synthesis", error.kind, _line(error), text))
             return False
@@ -302,37 +302,47 @@ class Turn:
         self._emit(TurnFailed(self.number, self._now(), stage, kind, message, text))
         if not self._wants_reply:
             return
-        await self._others_over()
-        self._show(text)
-        if self._manner.speak:
+        await self._wait_for_predecessors()
+        self._update_caption(text)
+        if self._reply_options.speak:
             await self._say(text, aside=True)
         await self._finish()
 
     async def _finish(self) -> None:
         await self._certain.wait()
         self._finished = True
-        self._emit(ReplyFinished(self.number, self._now(), self.reply, self._shown, self.speaker.audio_ms))
+        self._emit(
+            ReplyFinished(self.number, self._now(), self.reply, self._shown, self.speech_output.audio_ms)
+        )
 
     def _on_text(self, text: str) -> None:
         self._stopwatch.mark("first_token")
         self._answer_shown += text
-        self._show(text)
+        self._update_caption(text)
 
-    def _show(self, text: str) -> None:
+    def _update_caption(self, text: str) -> None:
         if not self._reply_started:
             self._reply_started = True
-            self._emit(ReplyStarted(self.number, self._now(), self.reply, self._voice(), self._manner.speed))
+            self._emit(
+                ReplyStarted(
+                    self.number,
+                    self._now(),
+                    self.reply,
+                    self._voice_for_language(),
+                    self._reply_options.speed,
+                )
+            )
         self._shown += text
         self._emit(ReplyText(self.number, self._now(), self.reply, text))
 
-    def _voice(self) -> str:
+    def _voice_for_language(self) -> str:
         """In which the reply is spoken: the synthesiser's default by its name, for a default may change.
 
         So it is where a voice was deleted during the session: an answer in another voice is better than none.
         """
-        if not self._manner.speak:
+        if not self._reply_options.speak:
             return ""
-        voices, wanted = self._synthesizer.voices, self._manner.voice
+        voices, wanted = self._synthesizer.voices, self._reply_options.voice
         return wanted if wanted in voices else next(iter(voices), "")
 
     def _time(self) -> None:
@@ -342,14 +352,14 @@ class Turn:
         timing = self._stopwatch.timing(
             speech_s=self._transcript.speech_s if self._transcript else 0.0,
             recognition_s=self._transcript.recognition_s if self._transcript else 0.0,
-            tokens=self._thinker.tokens,
-            writing_s=self._thinker.writing_s,
-            reply_audio_s=self.speaker.audio_ms / 1000.0,
+            tokens=self._reply_generator.tokens,
+            writing_s=self._reply_generator.writing_s,
+            reply_audio_s=self.speech_output.audio_ms / 1000.0,
         )
-        self._emit(TurnTimed(self.number, self._now(), timing))
+        self._emit(TurnMetrics(self.number, self._now(), timing))
 
     def _emit(self, event: Event) -> None:
-        if not self.certain:
+        if not self.is_committed:
             self._kept_back.append(event)
             return
         if isinstance(event, ReplyAudio):
@@ -358,7 +368,7 @@ class Turn:
         self._outside(event)
 
     def _ticket(self) -> Ticket:
-        priority = Priority.LIVE if self.certain else Priority.SPECULATIVE
+        priority = Priority.LIVE if self.is_committed else Priority.SPECULATIVE
         return Ticket(
             session=self._session,
             priority=priority,
@@ -378,7 +388,7 @@ def _in_english(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     return (*earlier, latest.model_copy(update={"content": f"{latest.content}\n(Please reply in English.)"}))
 
 
-def _told(failure: Exception) -> KuaimeiError:
+def _describe_error(failure: Exception) -> KuaimeiError:
     """``failure`` as something that can be told; what nobody foresaw goes to the log as well."""
     if isinstance(failure, KuaimeiError):
         return failure
@@ -391,5 +401,5 @@ def _line(error: KuaimeiError) -> str:
     return to_well_formed(str(error))[:_MESSAGE_LIMIT]
 
 
-def _nobody(event: Event) -> None:
+def _no_tokens(event: Event) -> None:
     """Events of a cancelled turn go nowhere."""

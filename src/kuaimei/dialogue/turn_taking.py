@@ -5,35 +5,35 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.active_turns import Floor
+from kuaimei.dialogue.active_turns import ActiveTurns
 from kuaimei.dialogue.backchannel import is_backchannel
 from kuaimei.dialogue.engines import Engines
-from kuaimei.dialogue.event_bus import Journal
+from kuaimei.dialogue.event_bus import EventBus
 from kuaimei.dialogue.events import (
     CaptionUpdated,
-    PieceRecognised,
+    SegmentTranscribed,
     SpeculationDropped,
     SpeculationStarted,
-    SpeechDropped,
-    SpeechHeard,
+    SpeechAudio,
+    SpeechRejected,
     SpeechStarted,
     TurnEnded,
 )
-from kuaimei.dialogue.reply_options import Manner
-from kuaimei.dialogue.task_set import Tasks
+from kuaimei.dialogue.reply_options import ReplyOptions
+from kuaimei.dialogue.task_set import TaskSet
 from kuaimei.dialogue.turn import Turn
 from kuaimei.dialogue.utterance import Transcript, Utterance
-from kuaimei.dialogue.utterance_detector import EndReason, Listener
+from kuaimei.dialogue.utterance_detector import EndReason, UtteranceDetector
 from kuaimei.settings import DialogueSettings
 
-__all__ = ["Attention"]
+__all__ = ["TurnTaking"]
 
-_TELLING = 2
+_MIN_CAPTION_CHARS = 2
 """Characters of a caption that count as words over the reply; a single one may be a misheard cough."""
 
 
 @dataclass(slots=True, eq=False)
-class _Heard:
+class _PendingTurn:
     """What is being heard, or has been heard and is not yet known to be a turn.
 
     Attributes:
@@ -49,7 +49,7 @@ class _Heard:
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Attention:
+class TurnTaking:
     """Follows the listener and decides.
 
     Speech over a reply holds it at once. It is an interruption if it lasts, if a caption has words in
@@ -70,87 +70,87 @@ class Attention:
         engines: Engines,
         settings: DialogueSettings,
         session: str,
-        tasks: Tasks,
-        journal: Journal,
-        floor: Floor,
-        manner: Callable[[], Manner],
+        tasks: TaskSet,
+        event_bus: EventBus,
+        active_turns: ActiveTurns,
+        reply_options: Callable[[], ReplyOptions],
         changed: Callable[[], None],
     ) -> None:
         self.settings = settings
-        self._journal = journal
-        self._floor = floor
-        self._manner = manner
+        self._event_bus = event_bus
+        self._active_turns = active_turns
+        self._reply_options = reply_options
         self._changed = changed
-        self._heard: _Heard | None = None
-        self.listener = Listener(engines, settings, session, tasks, self)
+        self._heard: _PendingTurn | None = None
+        self.detector = UtteranceDetector(engines, settings, session, tasks, self)
         self.unanswered: tuple[int, float] | None = None
 
     @property
-    def hearing(self) -> bool:
+    def has_pending_speech(self) -> bool:
         """Something is being heard, or not yet decided on."""
         return self._heard is not None
 
     @property
     def may_interrupt(self) -> bool:
         """Speech over the reply stops it."""
-        return self._manner().interrupt and self.listener.endpointing
+        return self._reply_options().interrupt and self.detector.endpointing
 
     def commit(self) -> bool:
         """What is being said is a turn and ends now; False if nothing is."""
         heard = self._heard
         if heard is not None and heard.end is not None:
-            self._settle(heard)
+            self._accept_turn(heard)
             return True
-        return self.listener.commit()
+        return self.detector.commit()
 
     def clear(self) -> None:
         """Forget what is being said."""
         if self._heard is not None:
-            self._drop(self._heard, "")
-        self.listener.clear()
+            self._reject_turn(self._heard, "")
+        self.detector.clear()
 
-    def guess_again(self) -> None:
+    def restart_speculation(self) -> None:
         """Something was typed or asked: what may be over is answered after that, and knows of it."""
         heard = self._heard
         if heard is not None and heard.turn is not None:
             heard.turn.cancel()
-            heard.turn = self._guess(heard)
+            heard.turn = self._start_speculation(heard)
 
     async def close(self) -> None:
         """What is being said ends here, unanswered."""
         heard = self._heard
         if heard is not None and heard.end is not None:
             self.speech_ended(heard.utterance, heard.end[0], "closed")
-        await self.listener.close()
+        await self.detector.close()
 
     # What the listener tells
 
     def speech_started(self, utterance: Utterance, audio_ms: float) -> None:
         """Silence at once if a reply is being spoken; whether it is an interruption shows later."""
         if self._heard is not None:
-            self._settle(self._heard)  # who speaks again did not merely cough
-        self._heard = _Heard(utterance, self._journal.number())
-        self._journal.emit(SpeechStarted(self._heard.number, _now(), audio_ms))
+            self._accept_turn(self._heard)  # who speaks again did not merely cough
+        self._heard = _PendingTurn(utterance, self._event_bus.allocate_turn_number())
+        self._event_bus.emit(SpeechStarted(self._heard.number, _now(), audio_ms))
         if self.may_interrupt:
-            self._floor.hold()
+            self._active_turns.pause_reply()
         self._changed()
 
     def speech_heard(self, pcm: Pcm) -> None:
         """Audio of the utterance."""
         if self._heard is not None:
-            self._journal.emit(SpeechHeard(self._heard.number, _now(), pcm))
+            self._event_bus.emit(SpeechAudio(self._heard.number, _now(), pcm))
 
     def speech_continues(self, voiced_ms: float) -> None:
         """So much is no backchannel any more."""
-        if voiced_ms >= self.settings.barge_in_confirm_ms and self._floor.held:
-            self._floor.interrupt("barge_in")
+        if voiced_ms >= self.settings.barge_in_confirm_ms and self._active_turns.is_paused:
+            self._active_turns.interrupt("barge_in")
 
     def speech_paused(self, utterance: Utterance) -> None:
         """The turn begins, on the guess that it is over."""
         heard = self._heard
         if heard is not None:
-            self._journal.emit(SpeculationStarted(heard.number, _now()))
-            heard.turn = self._guess(heard)
+            self._event_bus.emit(SpeculationStarted(heard.number, _now()))
+            heard.turn = self._start_speculation(heard)
 
     def answer_ready(self, utterance: Utterance) -> bool:
         """The guess has led to something that can be heard at once."""
@@ -163,7 +163,7 @@ class Attention:
         if heard is not None and heard.turn is not None:
             heard.turn.cancel()
             heard.turn = None
-            self._journal.emit(SpeculationDropped(heard.number, _now()))
+            self._event_bus.emit(SpeculationDropped(heard.number, _now()))
 
     def speech_ended(self, utterance: Utterance, audio_ms: float, reason: EndReason) -> None:
         """It is a turn, unless that depends on what was said."""
@@ -173,96 +173,98 @@ class Attention:
         heard.end = (audio_ms, reason)
         if reason == "closed":
             self._abandon(heard)
-            self._journal.emit(TurnEnded(heard.number, _now(), utterance.last_voiced_at, audio_ms, reason))
+            self._event_bus.emit(TurnEnded(heard.number, _now(), utterance.last_voiced_at, audio_ms, reason))
             return
-        heard.turn = heard.turn or self._guess(heard)
+        heard.turn = heard.turn or self._start_speculation(heard)
         heard.over.set()
         certain = reason in {"committed", "limit"}
-        doubtful = not certain and (self._brief(heard) or self._floor.answering)
+        doubtful = not certain and (self._is_brief(heard) or self._active_turns.answering)
         if heard.turn.understood or not doubtful:
-            self._settle(heard)
+            self._accept_turn(heard)
 
-    def speech_too_short(self, utterance: Utterance) -> None:
+    def speech_discarded(self, utterance: Utterance) -> None:
         """A click."""
         if self._heard is not None:
-            self._drop(self._heard, "")
+            self._reject_turn(self._heard, "")
 
-    def piece_recognised(self, utterance: Utterance) -> None:
+    def segment_transcribed(self, utterance: Utterance) -> None:
         """What is known of it by now, while it goes on."""
         heard = self._heard
         if heard is not None and heard.utterance is utterance and heard.end is None and utterance.known_text:
-            self._journal.emit(PieceRecognised(heard.number, _now(), utterance.known_text))
+            self._event_bus.emit(SegmentTranscribed(heard.number, _now(), utterance.known_text))
 
     def caption_updated(self, text: str) -> None:
         """Words over the reply interrupt it."""
         if self._heard is None:
             return
-        self._journal.emit(CaptionUpdated(self._heard.number, _now(), text))
-        if self._floor.held and len(text) >= _TELLING and not is_backchannel(text):
-            self._floor.interrupt("barge_in")
+        self._event_bus.emit(CaptionUpdated(self._heard.number, _now(), text))
+        if self._active_turns.is_paused and len(text) >= _MIN_CAPTION_CHARS and not is_backchannel(text):
+            self._active_turns.interrupt("barge_in")
 
     # Whether it is a turn
 
-    def _guess(self, heard: _Heard) -> Turn:
+    def _start_speculation(self, heard: _PendingTurn) -> Turn:
         async def approve(transcript: Transcript | None) -> bool:
-            return await self._judge(heard, transcript)
+            return await self._classify_overlap(heard, transcript)
 
         utterance = heard.utterance
         t0 = utterance.last_voiced_at
-        return self._floor.begin(heard.number, self._manner(), t0, utterance=utterance, approve=approve)
+        return self._active_turns.begin(
+            heard.number, self._reply_options(), t0, utterance=utterance, approve=approve
+        )
 
-    def _brief(self, heard: _Heard) -> bool:
+    def _is_brief(self, heard: _PendingTurn) -> bool:
         return heard.utterance.voiced_ms < self.settings.barge_in_confirm_ms
 
-    async def _judge(self, heard: _Heard, transcript: Transcript | None) -> bool:
+    async def _classify_overlap(self, heard: _PendingTurn, transcript: Transcript | None) -> bool:
         """Whether ``transcript`` (None: recognition failed) makes a turn of what was heard."""
         text = transcript.text if transcript is not None else ""
         # Of what could not be recognised only the length is known: a few words are no backchannel.
-        backchannel = self._brief(heard) if transcript is None else is_backchannel(text)
-        if self._floor.answering and self._heard is heard and backchannel:
+        backchannel = self._is_brief(heard) if transcript is None else is_backchannel(text)
+        if self._active_turns.answering and self._heard is heard and backchannel:
             quiet_at = heard.utterance.last_voiced_at + self.settings.false_alarm_silence_ms / 1000.0
             await asyncio.sleep(max(0.0, quiet_at - _now()))
-            if self._floor.answering and self._heard is heard:
-                self._drop(heard, text)
+            if self._active_turns.answering and self._heard is heard:
+                self._reject_turn(heard, text)
                 return False
-        if transcript is not None and not text and self._brief(heard):
+        if transcript is not None and not text and self._is_brief(heard):
             await heard.over.wait()
             if self._heard is heard:  # a noise without words
-                self._drop(heard, text)
+                self._reject_turn(heard, text)
                 return False
         if self._heard is heard:
             if self.may_interrupt:
-                self._floor.interrupt("barge_in")
+                self._active_turns.interrupt("barge_in")
             if heard.end is not None:
-                self._settle(heard)
+                self._accept_turn(heard)
         return True
 
-    def _settle(self, heard: _Heard) -> None:
+    def _accept_turn(self, heard: _PendingTurn) -> None:
         """What was heard is a turn, and it is over."""
         if heard.end is None or heard.turn is None:
             return
         self._heard = None
         audio_ms, reason = heard.end
         t0 = heard.utterance.last_voiced_at
-        if self._manner().interrupt or reason == "committed":
-            self._floor.interrupt("barge_in")
+        if self._reply_options().interrupt or reason == "committed":
+            self._active_turns.interrupt("barge_in")
         else:
-            self._floor.resume()  # it may have been held while it could be interrupted
+            self._active_turns.resume_reply()  # it may have been held while it could be interrupted
         self.unanswered = None if heard.turn.wants_reply else (heard.number, t0)
-        self._journal.emit(TurnEnded(heard.number, _now(), t0, audio_ms, reason))
-        self._floor.take(heard.turn, t0)
+        self._event_bus.emit(TurnEnded(heard.number, _now(), t0, audio_ms, reason))
+        self._active_turns.commit(heard.turn, t0)
 
-    def _drop(self, heard: _Heard, text: str) -> None:
+    def _reject_turn(self, heard: _PendingTurn, text: str) -> None:
         """What was heard is no turn; a reply that was held for it goes on."""
         if heard.end is None:
-            self.listener.drop()
+            self.detector.drop()
         self._abandon(heard)
-        self._journal.emit(SpeechDropped(heard.number, _now(), text))
-        self._journal.take_back(heard.number)
-        self._floor.resume()
+        self._event_bus.emit(SpeechRejected(heard.number, _now(), text))
+        self._event_bus.release_turn_number(heard.number)
+        self._active_turns.resume_reply()
         self._changed()
 
-    def _abandon(self, heard: _Heard) -> None:
+    def _abandon(self, heard: _PendingTurn) -> None:
         self._heard = None
         heard.utterance.abandon()
         if heard.turn is not None and heard.turn.task is not asyncio.current_task():

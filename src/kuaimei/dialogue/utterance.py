@@ -8,22 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
-from kuaimei.dialogue.task_set import Tasks
-from kuaimei.dialogue.timeouts import patience
+from kuaimei.dialogue.task_set import TaskSet
+from kuaimei.dialogue.timeouts import timeout_excluding_queue
 from kuaimei.engines.protocols import Recognizer
-from kuaimei.engines.types import Claim, Language, Priority, STTChunk, STTReq, Ticket, Wait
+from kuaimei.engines.types import CommitFlag, Language, Priority, QueueTimer, STTChunk, STTReq, Ticket
 from kuaimei.errors import EngineUnavailable
 from kuaimei.settings import DialogueSettings
 from kuaimei.text.join import join_pieces
 
 __all__ = ["Transcript", "Utterance"]
 
-_TURN_WINDOW = 8 * ASR_RATE
+_TURN_DETECTOR_SAMPLES = 8 * ASR_RATE
 """What a turn detector hears at most."""
 _CUT_SEARCH_MS = 4000
 """A piece without a pause is cut at the quietest moment of its last so many milliseconds."""
 
-_UNHURRIED = 4.0
+_IN_PROGRESS_TIMEOUT_FACTOR = 4.0
 """So many times longer than its end may pieces of an utterance take that still goes on."""
 
 
@@ -43,7 +43,7 @@ class Transcript:
 
 
 @dataclass(slots=True)
-class _Tail:
+class _SpeculativeSegment:
     """A recognition begun on the guess that the utterance is over."""
 
     task: asyncio.Task[STTChunk]
@@ -71,7 +71,7 @@ class Utterance:
         recognizer: Recognizer,
         settings: DialogueSettings,
         session: str,
-        tasks: Tasks,
+        tasks: TaskSet,
         started_at: float,
         piece_recognised: Callable[[], None] = lambda: None,
     ) -> None:
@@ -86,9 +86,9 @@ class Utterance:
         self._recent: deque[Pcm] = deque()
         self._recent_samples = 0
         self._pieces: list[asyncio.Task[STTChunk]] = []
-        self._tail: _Tail | None = None
-        self._claim = Claim()
-        self._wait = Wait()
+        self._tail: _SpeculativeSegment | None = None
+        self._claim = CommitFlag()
+        self._wait = QueueTimer()
         self._recognition_s = self._recognised_s = 0.0
         self.length_ms = 0.0
         self.started_at = started_at
@@ -96,7 +96,7 @@ class Utterance:
         self.voiced_ms = 0.0
 
     @property
-    def piece_ms(self) -> float:
+    def segment_ms(self) -> float:
         """Length of the piece not yet closed."""
         return self._samples * 1000.0 / ASR_RATE
 
@@ -107,7 +107,7 @@ class Utterance:
             return None
         return join_pieces([piece.result().text for piece in self._pieces])
 
-    def hear(self, frame: Pcm, *, voiced: bool, at: float) -> None:
+    def append_audio(self, frame: Pcm, *, voiced: bool, at: float) -> None:
         """One more frame (16 kHz), which ended at loop time ``at``."""
         self._frames.append(frame)
         self._voiced.append(voiced)
@@ -118,9 +118,9 @@ class Utterance:
         self.length_ms += len(frame) * 1000.0 / ASR_RATE
         self._recent.append(frame)
         self._recent_samples += len(frame)
-        while self._recent_samples - len(self._recent[0]) >= _TURN_WINDOW:
+        while self._recent_samples - len(self._recent[0]) >= _TURN_DETECTOR_SAMPLES:
             self._recent_samples -= len(self._recent.popleft())
-        if self._tail is None and self.piece_ms >= self._settings.piece_max_ms:
+        if self._tail is None and self.segment_ms >= self._settings.piece_max_ms:
             self._cut_at_quietest()
 
     def recent(self) -> Pcm:
@@ -130,7 +130,7 @@ class Utterance:
     def speculate(self) -> None:
         """Start recognising the last piece as if the utterance ended here."""
         if self._tail is None and (any(self._voiced) or not self._pieces):
-            self._tail = _Tail(self._recognise(self._frames, Priority.LIVE), len(self._frames))
+            self._tail = _SpeculativeSegment(self._transcribe(self._frames, Priority.LIVE), len(self._frames))
 
     def resume(self) -> bool:
         """The speaker went on: the piece is closed if it was long enough, else its recognition dropped.
@@ -141,7 +141,7 @@ class Utterance:
             True if a piece was closed.
         """
         tail, self._tail = self._tail, None
-        self._claim = Claim()  # nobody waits for what comes now
+        self._claim = CommitFlag()  # nobody waits for what comes now
         if tail is None:
             return False
         length_ms = sum(map(len, self._frames[: tail.frames])) * 1000.0 / ASR_RATE
@@ -166,7 +166,7 @@ class Utterance:
         self._claim.certain = True
         tasks = [*self._pieces, *([self._tail.task] if self._tail else [])]
         try:
-            async with patience(self._settings.recognition_timeout_s, self._wait):
+            async with timeout_excluding_queue(self._settings.recognition_timeout_s, self._wait):
                 chunks = [await asyncio.shield(task) for task in tasks]
         except TimeoutError:
             self.abandon()
@@ -185,7 +185,7 @@ class Utterance:
             task.cancel()
 
     def _cut_at_quietest(self) -> None:
-        search_ms = min(_CUT_SEARCH_MS, self.piece_ms / 2)
+        search_ms = min(_CUT_SEARCH_MS, self.segment_ms / 2)
         first = len(self._frames)
         span = 0.0
         while span < search_ms:
@@ -197,16 +197,16 @@ class Utterance:
     def _close_at(self, cut: int) -> None:
         """Close the piece of ``cut`` frames: nobody waits for it yet, and silence is not recognised."""
         if any(self._voiced[:cut]):
-            self._close(self._recognise(self._frames[:cut], Priority.SPECULATIVE), cut)
+            self._close(self._transcribe(self._frames[:cut], Priority.SPECULATIVE), cut)
         else:
             self._forget(cut)
 
     def _close(self, task: asyncio.Task[STTChunk], frames: int) -> None:
         self._pieces.append(task)
-        task.add_done_callback(self._tell)
+        task.add_done_callback(self._on_segment_done)
         self._forget(frames)
 
-    def _tell(self, task: asyncio.Task[STTChunk]) -> None:
+    def _on_segment_done(self, task: asyncio.Task[STTChunk]) -> None:
         if _succeeded(task):
             self._piece_recognised()
 
@@ -214,12 +214,12 @@ class Utterance:
         del self._frames[:frames], self._voiced[:frames]
         self._samples = sum(map(len, self._frames))
 
-    def _recognise(self, frames: list[Pcm], priority: Priority) -> asyncio.Task[STTChunk]:
+    def _transcribe(self, frames: list[Pcm], priority: Priority) -> asyncio.Task[STTChunk]:
         pcm = np.concatenate(frames) if frames else EMPTY
         language = self._settings.language
         patience_s = self._settings.recognition_timeout_s
         if priority is not Priority.LIVE:
-            patience_s *= _UNHURRIED
+            patience_s *= _IN_PROGRESS_TIMEOUT_FACTOR
         deadline = asyncio.get_running_loop().time() + self._settings.queue_timeout_s
         req = STTReq(
             language=None if language == "auto" else language,
@@ -237,7 +237,7 @@ class Utterance:
     async def _within(self, patience_s: float, pcm: Pcm, req: STTReq) -> STTChunk:
         started_at = asyncio.get_running_loop().time()
         try:
-            async with patience(patience_s, self._wait):
+            async with timeout_excluding_queue(patience_s, self._wait):
                 chunk = await self._recognizer.transcribe(pcm, req)
         except TimeoutError:
             raise _too_slow(patience_s) from None

@@ -11,14 +11,14 @@ from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
 from kuaimei.dialogue.captions import Captions
 from kuaimei.dialogue.endpointing import Endpointer
 from kuaimei.dialogue.engines import Engines
-from kuaimei.dialogue.task_set import Tasks
+from kuaimei.dialogue.task_set import TaskSet
 from kuaimei.dialogue.utterance import Utterance
 from kuaimei.engines.protocols import TurnDetector
 from kuaimei.errors import QueueFull
 from kuaimei.settings import DialogueSettings
 from kuaimei.system.failures import trace_of
 
-__all__ = ["EndReason", "Listener", "ListenerDelegate"]
+__all__ = ["EndReason", "UtteranceCallbacks", "UtteranceDetector"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,15 +30,15 @@ _TURN_CHECK_MS = 96
 """Silence after which the turn detector is asked, so that it has answered before recognition starts."""
 _ONSET_MS = 96
 """Voiced sound with which an utterance begins while nobody is speaking."""
-_GOES_ON_MS = 64
+_RESUME_MS = 64
 """Voiced sound with which a speaker goes on after a pause; less is a click."""
-_MUTED = 16
+_MUTED_PEAK = 16
 """Samples no larger than this are those of a microphone that is switched off, Opus's rounding included."""
 _SPLIT = ((14_000.0, 64.0), (7_000.0, 120.0))
 """(length, pause) in ms: a piece this long is closed at a pause this short: little is left at the end."""
 
 
-class ListenerDelegate(Protocol):
+class UtteranceCallbacks(Protocol):
     """Whom the listener tells; all calls are made on the event loop and return at once."""
 
     def speech_started(self, utterance: Utterance, audio_ms: float) -> None:
@@ -47,7 +47,7 @@ class ListenerDelegate(Protocol):
     def speech_heard(self, pcm: Pcm) -> None:
         """Audio of the utterance, pre-roll first, without gaps."""
 
-    def piece_recognised(self, utterance: Utterance) -> None:
+    def segment_transcribed(self, utterance: Utterance) -> None:
         """More of the utterance is understood, perhaps while it goes on."""
 
     def speech_continues(self, voiced_ms: float) -> None:
@@ -66,14 +66,14 @@ class ListenerDelegate(Protocol):
     def speech_ended(self, utterance: Utterance, audio_ms: float, reason: EndReason) -> None:
         """The turn is over."""
 
-    def speech_too_short(self, utterance: Utterance) -> None:
+    def speech_discarded(self, utterance: Utterance) -> None:
         """It was a click, not an utterance."""
 
     def caption_updated(self, text: str) -> None:
         """Partial caption of the utterance so far."""
 
 
-class Listener:
+class UtteranceDetector:
     """Follows one stream of audio.
 
     Attributes:
@@ -87,8 +87,8 @@ class Listener:
         engines: Engines,
         settings: DialogueSettings,
         session: str,
-        tasks: Tasks,
-        delegate: ListenerDelegate,
+        tasks: TaskSet,
+        delegate: UtteranceCallbacks,
     ) -> None:
         self._tasks = tasks
         self._settings = self._next = settings
@@ -121,7 +121,7 @@ class Listener:
     def settings(self, value: DialogueSettings) -> None:
         self._next = value
         if self._utterance is None:
-            self._adopt()
+            self._apply_settings()
 
     @property
     def audio_ms(self) -> float:
@@ -134,7 +134,7 @@ class Listener:
         return self._captions.text
 
     @property
-    def hearing(self) -> bool:
+    def in_speech(self) -> bool:
         """Somebody is in the middle of an utterance."""
         return self._utterance is not None
 
@@ -148,7 +148,7 @@ class Listener:
             # A frame's own time, not its packet's: latencies count from the last voiced frame.
             at = now - (len(samples) - start - size) / ASR_RATE
             self._received += size
-            self._hear(samples[start : start + size], at)
+            self._process_frame(samples[start : start + size], at)
         self._rest = samples[whole:].copy()
 
     def commit(self) -> bool:
@@ -156,7 +156,7 @@ class Listener:
         if self._utterance is None:
             return False
         if len(self._rest):
-            self._utterance.hear(self._rest, voiced=False, at=asyncio.get_running_loop().time())
+            self._utterance.append_audio(self._rest, voiced=False, at=asyncio.get_running_loop().time())
             self._delegate.speech_heard(self._rest)
             self._received += len(self._rest)
             self._rest = EMPTY
@@ -183,24 +183,24 @@ class Listener:
             self._end(self._utterance, "closed")
         await self._captions.close()
 
-    def _hear(self, frame: Pcm, at: float) -> None:
+    def _process_frame(self, frame: Pcm, at: float) -> None:
         voiced = self._ears.push(self._vad.probability(frame))
         utterance = self._utterance
         if utterance is None:
             self._preroll.append((frame, voiced))
             onset_ms = self._settings.barge_in_ms if self.over_reply else _ONSET_MS
-            if self._ears.onset_ms >= onset_ms or (not self.endpointing and _audible(frame)):
+            if self._ears.onset_ms >= onset_ms or (not self.endpointing and _is_audible(frame)):
                 self._begin(at)
             return
-        utterance.hear(frame, voiced=voiced, at=at)
+        utterance.append_audio(frame, voiced=voiced, at=at)
         self._delegate.speech_heard(frame)
         self._captions.hear(frame)
         if utterance.length_ms >= self._settings.max_utterance_s * 1000.0:
             self._end(utterance, "limit")
         elif voiced:
-            self._voiced(utterance)
+            self._on_voiced_frame(utterance)
         else:
-            self._silent(utterance)
+            self._on_silent_frame(utterance)
 
     def _begin(self, at: float) -> None:
         self._ears.begin()
@@ -210,7 +210,7 @@ class Listener:
             self._session,
             self._tasks,
             at,
-            lambda: self._delegate.piece_recognised(utterance),
+            lambda: self._delegate.segment_transcribed(utterance),
         )
         self._utterance = utterance
         self._end_silence_ms = float(self._settings.end_silence_ms)
@@ -219,34 +219,34 @@ class Listener:
         self._delegate.speech_started(utterance, max(0.0, self.audio_ms - lead_ms))
         self._captions.begin()
         for frame, voiced in self._preroll:
-            utterance.hear(frame, voiced=voiced, at=at)
+            utterance.append_audio(frame, voiced=voiced, at=at)
             self._delegate.speech_heard(frame)
             self._captions.hear(frame)
         self._preroll.clear()
 
-    def _voiced(self, utterance: Utterance) -> None:
-        if self._paused and self._ears.run_ms >= _GOES_ON_MS:
-            self._go_on(utterance)
+    def _on_voiced_frame(self, utterance: Utterance) -> None:
+        if self._paused and self._ears.run_ms >= _RESUME_MS:
+            self._resume_utterance(utterance)
         if not self._paused:
             self._end_silence_ms = float(self._settings.end_silence_ms)
             self._end_reason = "silence"
         self._delegate.speech_continues(self._ears.voiced_ms)
 
-    def _go_on(self, utterance: Utterance) -> None:
+    def _resume_utterance(self, utterance: Utterance) -> None:
         self._paused = False
         closed = utterance.resume()
         self._captions.resume(utterance.known_text if closed else None)
         self._delegate.speech_resumed(utterance)
 
-    def _silent(self, utterance: Utterance) -> None:
+    def _on_silent_frame(self, utterance: Utterance) -> None:
         silence = self._ears.silence_ms
         if not self._paused and any(
-            utterance.piece_ms - silence >= length and silence >= pause for length, pause in _SPLIT
+            utterance.segment_ms - silence >= length and silence >= pause for length, pause in _SPLIT
         ):
             utterance.split()
         if not self.endpointing:
             if self._paused:  # since before: no silence is the end of it any more
-                self._go_on(utterance)
+                self._resume_utterance(utterance)
             return
         before = silence - self._ears.frame_ms
         if before < _TURN_CHECK_MS <= silence:
@@ -254,14 +254,14 @@ class Listener:
         short = self._ears.voiced_ms < self._settings.min_speech_ms
         if not self._paused and silence >= self._settings.speculate_silence_ms and not short:
             self._paused = True
-            self._captions.rest()
+            self._captions.pause()
             utterance.speculate()
             self._delegate.speech_paused(utterance)
         if short:
             patience = self._settings.false_alarm_silence_ms if self.over_reply else self._end_silence_ms
             if silence >= patience:
                 self._reset()
-                self._delegate.speech_too_short(utterance)
+                self._delegate.speech_discarded(utterance)
         elif silence >= self._end_silence_ms and (
             # While nothing could be heard anyway the speaker may go on: ending later costs no time.
             silence >= self._settings.unready_silence_ms or self._delegate.answer_ready(utterance)
@@ -280,10 +280,10 @@ class Listener:
         if self._turn_check is not None:
             self._turn_check.cancel()
             self._turn_check = None
-        self._adopt()
+        self._apply_settings()
         return utterance
 
-    def _adopt(self) -> None:
+    def _apply_settings(self) -> None:
         """Between two utterances the settings may change."""
         if self._settings is not self._next:
             self._settings = self._next
@@ -298,9 +298,9 @@ class Listener:
         if self._turn_detector is not None:
             if self._turn_check is not None:
                 self._turn_check.cancel()
-            self._turn_check = self._tasks.start(self._ask(self._turn_detector, utterance))
+            self._turn_check = self._tasks.start(self._run_turn_detector(self._turn_detector, utterance))
 
-    async def _ask(self, turn_detector: TurnDetector, utterance: Utterance) -> None:
+    async def _run_turn_detector(self, turn_detector: TurnDetector, utterance: Utterance) -> None:
         try:
             completeness = await turn_detector.completeness(utterance.recent())
         except QueueFull:
@@ -317,5 +317,5 @@ class Listener:
             self._end_silence_ms, self._end_reason = float(settings.end_silence_incomplete_ms), "incomplete"
 
 
-def _audible(frame: Pcm) -> bool:
-    return int(frame.max()) > _MUTED or int(frame.min()) < -_MUTED
+def _is_audible(frame: Pcm) -> bool:
+    return int(frame.max()) > _MUTED_PEAK or int(frame.min()) < -_MUTED_PEAK

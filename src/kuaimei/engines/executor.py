@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Ticket
 
-__all__ = ["compute"]
+__all__ = ["run_on_cores"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-async def compute(
-    lane: Lane,
+async def run_on_cores(
+    scheduler: Scheduler,
     ticket: Ticket,
     units: int,
     function: Callable[[*Ts], T],
@@ -35,7 +35,7 @@ async def compute(
 
     async def run() -> T:
         nonlocal begun
-        async with lane.slot(ticket, units, give_way=give_way):
+        async with scheduler.acquire(ticket, units, give_way=give_way):
             begun = True
             return await asyncio.get_running_loop().run_in_executor(None, function, *args)
 
@@ -44,13 +44,13 @@ async def compute(
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         if begun:
-            task.add_done_callback(_retrieve)
+            task.add_done_callback(_consume_exception)
         else:
             task.cancel()
         raise
 
 
-def _retrieve(task: "asyncio.Task[T]") -> None:
+def _consume_exception(task: "asyncio.Task[T]") -> None:
     """Nobody waits for the result any more, nor for its failure."""
     if not task.cancelled():
         task.exception()

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from kuaimei.engines.import_lock import importing
 from kuaimei.errors import WeightsError
 
-__all__ = ["Run", "Session", "StoppableSession", "open_session"]
+__all__ = ["CancellableRun", "OnnxSession", "StoppableSession", "open_session"]
 
 
-class Session(Protocol):
+class OnnxSession(Protocol):
     """What is used of ``onnxruntime.InferenceSession``; safe to call from several threads."""
 
     def run(self, output_names: list[str] | None, input_feed: dict[str, Any]) -> list[Any]:
@@ -21,7 +21,7 @@ class Session(Protocol):
         ...
 
 
-class StoppableSession(Session, Protocol):
+class StoppableSession(OnnxSession, Protocol):
     """… of which a run can be ended from another thread, between two operations of the network."""
 
     def run(
@@ -31,7 +31,7 @@ class StoppableSession(Session, Protocol):
         ...
 
 
-class Run:
+class CancellableRun:
     """One run of a session, to be stopped from another thread.
 
     Attributes:

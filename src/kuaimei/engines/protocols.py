@@ -10,19 +10,19 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.types import Language, LLMReq, STTChunk, STTReq, TTSReq
 
 if TYPE_CHECKING:  # the meters' own package imports this module
-    from kuaimei.engines.prosody.types import Voice
+    from kuaimei.engines.prosody.types import VoiceQuality
 
 __all__ = [
     "CaptionStream",
     "Captioner",
     "LanguageModel",
     "Recognizer",
-    "ReferenceBank",
+    "StyleVoiceBank",
     "Synthesizer",
     "TurnDetector",
     "VoiceActivityDetector",
-    "VoiceBank",
-    "VoiceMeter",
+    "VoiceQualityExtractor",
+    "ZeroShotCloner",
 ]
 
 
@@ -132,7 +132,7 @@ class Synthesizer(Protocol):
 
 
 @runtime_checkable
-class VoiceBank(Protocol):
+class StyleVoiceBank(Protocol):
     """A synthesiser that learns voices at run time.
 
     They speak from the next request on; ``voices`` names them after the stock ones.
@@ -169,7 +169,7 @@ class VoiceBank(Protocol):
 
 
 @runtime_checkable
-class ReferenceBank(Protocol):
+class ZeroShotCloner(Protocol):
     """A synthesiser that speaks in the voice of a recording, without learning anything first.
 
     They speak from the next request on; ``voices`` names them after the engine's own.
@@ -193,13 +193,13 @@ class ReferenceBank(Protocol):
         ...
 
 
-class VoiceMeter(Protocol):
+class VoiceQualityExtractor(Protocol):
     """Measures pitch and the quality of a voice; blocking, and safe to call from several threads."""
 
     name: str
     """As in the settings: ``own``, ``praat`` …"""
 
-    def voice(self, samples: NDArray[np.float32], rate: int) -> "Voice":
+    def voice(self, samples: NDArray[np.float32], rate: int) -> "VoiceQuality":
         """What the vocal folds do in ``samples``.
 
         Args:

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TypeAlias, TypeVar
 
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.errors import SettingsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import Settings
 
-__all__ = ["Factory", "Workshop", "choose"]
+__all__ = ["EngineContext", "Factory", "find_factory"]
 
 E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class EngineContext:
     """What a factory may use.
 
     Attributes:
@@ -26,15 +26,15 @@ class Workshop:
     """
 
     settings: Settings
-    cores: Lane
+    cores: Scheduler
 
 
-Factory: TypeAlias = Callable[[Workshop, Source], AbstractAsyncContextManager[E]]
+Factory: TypeAlias = Callable[[EngineContext, EngineSource], AbstractAsyncContextManager[E]]
 """Opens an engine, warmed and ready; leaving the context lets go of it."""
 
 
-def choose(kind: str, table: Mapping[str, Factory[E]], source: Source) -> Factory[E]:
-    """The factory for ``source``: of the house's own ``table``, or an entry point ``kuaimei.engines.KIND``.
+def find_factory(kind: str, table: Mapping[str, Factory[E]], source: EngineSource) -> Factory[E]:
+    """The factory for ``source``: of the server's own ``table``, or an entry point ``kuaimei.engines.KIND``.
 
     Raises:
         SettingsError: If nothing goes by that name.

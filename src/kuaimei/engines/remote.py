@@ -14,13 +14,13 @@ from openai import (
     not_given,
 )
 
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.errors import EngineError, EngineUnavailable, SettingsError
 from kuaimei.models.source import without_secrets
 from kuaimei.settings import EngineSettings
 from kuaimei.text.wellformed import to_well_formed
 
-__all__ = ["far_client", "far_lane", "first_model", "translated"]
+__all__ = ["far_client", "far_lane", "first_model", "map_openai_errors"]
 
 _OVERLOADED: Final = frozenset({408, 429, 502, 503, 504})
 _QUOTED: Final = 200
@@ -51,7 +51,7 @@ def far_client(settings: EngineSettings, url: str, timeout: Timeout | NotGiven =
     return client
 
 
-def far_lane(role: str, url: str, capacity: int) -> Lane:
+def far_lane(role: str, url: str, capacity: int) -> Scheduler:
     """Where requests to a far engine wait; a quarter of them is for those who are talking.
 
     Args:
@@ -59,7 +59,7 @@ def far_lane(role: str, url: str, capacity: int) -> Lane:
         url: Of its server.
         capacity: Requests at once.
     """
-    return Lane(f"{role} at {without_secrets(url)}", capacity, reserved=-(-capacity // 4))
+    return Scheduler(f"{role} at {without_secrets(url)}", capacity, reserved=-(-capacity // 4))
 
 
 async def first_model(client: AsyncOpenAI, who: str, setting: str) -> str:
@@ -78,13 +78,13 @@ async def first_model(client: AsyncOpenAI, who: str, setting: str) -> str:
     try:
         models = await client.models.list()
     except (OpenAIError, ValueError) as error:
-        raise translated(error, who, url) from error
+        raise map_openai_errors(error, who, url) from error
     if not models.data:
         raise SettingsError(f"{without_secrets(url)} lists no model; set {setting}")
     return models.data[0].id
 
 
-def translated(error: Exception, who: str, url: str) -> EngineError:
+def map_openai_errors(error: Exception, who: str, url: str) -> EngineError:
     """A failure of the client as one sentence; `EngineUnavailable` where trying again may help.
 
     What the server itself says is foreign text that goes to clients, logs and the database: one short line.

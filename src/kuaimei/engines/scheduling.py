@@ -1,6 +1,6 @@
 """Who may compute now: a bounded, fair, deadline-aware queue for each engine.
 
-A `Lane` lends ``capacity`` units (threads, or concurrent requests) to the requests that ask for
+A `Scheduler` lends ``capacity`` units (threads, or concurrent requests) to the requests that ask for
 them. All engines that compute on this machine's cores share one lane, because two of them running
 at once on the same cores take many times as long as one after the other; an engine on a GPU or on
 another machine has a lane of its own.
@@ -21,7 +21,7 @@ from itertools import count
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import QueueFull
 
-__all__ = ["Lane"]
+__all__ = ["Scheduler"]
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +32,7 @@ class _Waiting:
     granted: asyncio.Future[None] = field(repr=False)
 
 
-class Lane:
+class Scheduler:
     """Lends ``capacity`` units fairly; see the module's text for the order.
 
     Args:
@@ -66,7 +66,7 @@ class Lane:
         return self.capacity - self._free
 
     @asynccontextmanager
-    async def slot(
+    async def acquire(
         self, ticket: Ticket, units: int = 1, *, give_way: Callable[[], None] | None = None
     ) -> AsyncIterator[None]:
         """Hold ``units`` (capped at the capacity) for the length of the block.
@@ -94,7 +94,7 @@ class Lane:
 
     async def _acquire(self, ticket: Ticket, units: int) -> None:
         if len(self._waiting) >= self.limit:
-            self._make_place(ticket)
+            self._evict_waiter(ticket)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(ticket, units, next(self._arrivals), loop.create_future())
         self._waiting.append(waiting)
@@ -102,7 +102,7 @@ class Lane:
         try:
             if waiting.granted.done():
                 return
-            self._press(ticket)
+            self._request_preemption(ticket)
             if ticket.wait is not None:
                 ticket.wait.begin(loop.time())
             try:
@@ -118,14 +118,14 @@ class Lane:
             self._withdraw(waiting)
             raise
 
-    def _press(self, ticket: Ticket) -> None:
+    def _request_preemption(self, ticket: Ticket) -> None:
         """Ask the less important ones that can to give way."""
         for holding, (theirs, give_way) in tuple(self._yielding.items()):
             if theirs.rank > ticket.rank:
                 del self._yielding[holding]
                 give_way()
 
-    def _make_place(self, ticket: Ticket) -> None:
+    def _evict_waiter(self, ticket: Ticket) -> None:
         refusal = QueueFull(f"{self.name}: {self.limit} requests are waiting already; try again later")
         last = max(self._waiting, key=lambda w: (w.ticket.rank, w.arrival), default=None)
         if last is None or last.ticket.rank <= ticket.rank:

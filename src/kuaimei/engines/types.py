@@ -7,16 +7,16 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 __all__ = [
-    "Claim",
+    "CommitFlag",
     "LLMReq",
     "Language",
     "Message",
     "Priority",
+    "QueueTimer",
     "STTChunk",
     "STTReq",
     "TTSReq",
     "Ticket",
-    "Wait",
     "as_language",
 ]
 
@@ -44,7 +44,7 @@ class Priority(IntEnum):
 
 
 @dataclass(slots=True, eq=False)
-class Claim:
+class CommitFlag:
     """Shared by the speculative requests of one turn, so that those in a queue already move up with it.
 
     Attributes:
@@ -55,7 +55,7 @@ class Claim:
 
 
 @dataclass(slots=True, eq=False)
-class Wait:
+class QueueTimer:
     """How long requests stood in queues, told by the queues: patience with an engine does not count it.
 
     Where several share one, it is the time in which any of them waited.
@@ -97,8 +97,8 @@ class Ticket(_Frozen):
     session: str = ""
     priority: Priority = Priority.BACKGROUND
     deadline: float | None = None
-    claim: SkipValidation[Claim | None] = Field(default=None, exclude=True, repr=False)
-    wait: SkipValidation[Wait | None] = Field(default=None, exclude=True, repr=False)
+    claim: SkipValidation[CommitFlag | None] = Field(default=None, exclude=True, repr=False)
+    wait: SkipValidation[QueueTimer | None] = Field(default=None, exclude=True, repr=False)
 
     @property
     def rank(self) -> Priority:

@@ -19,7 +19,7 @@ from kuaimei.analysis.reliability import (
     icc,
     quantiles,
 )
-from kuaimei.analysis.scoring import weigh
+from kuaimei.analysis.scoring import raw_scores
 from kuaimei.analysis.types import SCORES
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.audio.resample import resample
@@ -27,7 +27,17 @@ from kuaimei.engines.prosody.types import Features
 from kuaimei.evaluation.degradations import add_noise, amplify
 from kuaimei.evaluation.speech_transforms import Series
 
-__all__ = ["AS_IT_IS", "MP3", "NOISES_DB", "Clip", "Followed", "Heard", "figures", "follow", "takes"]
+__all__ = [
+    "AS_IT_IS",
+    "MP3",
+    "NOISES_DB",
+    "Clip",
+    "Measurement",
+    "SeriesResult",
+    "degraded_takes",
+    "figures",
+    "follow",
+]
 
 NOISES_DB: Final = (20, 15, 12, 10, 7)
 """The first is the condition of features; the others tell when scores end to mean something."""
@@ -64,7 +74,7 @@ class Clip:
 
 
 @dataclass(slots=True)
-class Heard:
+class Measurement:
     """What was measured of a clip, by take.
 
     Attributes:
@@ -76,7 +86,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class SeriesResult:
     """How a score followed a way of speaking.
 
     Attributes:
@@ -105,7 +115,7 @@ class Followed:
         return np.diff(row) * (1.0 if self.series.rises else -1.0)
 
 
-def takes(clip: Clip, mp3: tuple[Pcm, int], seed: int) -> Iterator[tuple[str, Pcm, int]]:
+def degraded_takes(clip: Clip, mp3: tuple[Pcm, int], seed: int) -> Iterator[tuple[str, Pcm, int]]:
     """Label, samples and rate of each take of ``clip``.
 
     Args:
@@ -123,7 +133,7 @@ def takes(clip: Clip, mp3: tuple[Pcm, int], seed: int) -> Iterator[tuple[str, Pc
     yield MP3, *mp3
 
 
-def figures(heard: Sequence[Heard], head: Head, *, extractor: str, speech: str) -> Figures:
+def figures(heard: Sequence[Measurement], head: Head, *, extractor: str, speech: str) -> Figures:
     """Reliability of features and scores; see `Figures`."""
     tables = {label: _table(heard, label) for label in heard[0].features}
     again = _again(heard)
@@ -170,7 +180,7 @@ def follow(
     steps: int,
     measured: Callable[[Clip, Pcm, int], Features],
     head: Head,
-) -> Followed:
+) -> SeriesResult:
     """The score of a series, of each clip at each step.
 
     Args:
@@ -183,12 +193,12 @@ def follow(
         row = []
         for step in range(steps + 1):
             features = measured(clip, series.shape(plain, ASR_RATE, step), ASR_RATE)
-            row.append(float(getattr(weigh(features, head).score, series.score)))
+            row.append(float(getattr(raw_scores(features, head).score, series.score)))
         rows.append(tuple(row))
-    return Followed(series, tuple(rows))
+    return SeriesResult(series, tuple(rows))
 
 
-def _table(heard: Sequence[Heard], label: str) -> NDArray[np.float64]:
+def _table(heard: Sequence[Measurement], label: str) -> NDArray[np.float64]:
     """A row for each clip, a column for each feature; NaN where it could not be told."""
     return np.array(
         [
@@ -199,7 +209,7 @@ def _table(heard: Sequence[Heard], label: str) -> NDArray[np.float64]:
     )
 
 
-def _again(heard: Sequence[Heard]) -> NDArray[np.float64]:
+def _again(heard: Sequence[Measurement]) -> NDArray[np.float64]:
     """Shape ``(speakers, recordings, features)``: of each speaker as many as of the one with the fewest."""
     table = _table(heard, AS_IT_IS)
     rows: dict[str, list[int]] = {}
@@ -212,8 +222,8 @@ def _again(heard: Sequence[Heard]) -> NDArray[np.float64]:
     return np.stack([table[found[:fewest]] for found in several])
 
 
-def _scores(heard: Sequence[Heard], label: str, head: Head) -> NDArray[np.float64]:
-    found = [weigh(one.features[label], head).score for one in heard]
+def _scores(heard: Sequence[Measurement], label: str, head: Head) -> NDArray[np.float64]:
+    found = [raw_scores(one.features[label], head).score for one in heard]
     return np.array([[getattr(one, score) for score in SCORES] for one in found], np.float64)
 
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
 from kuaimei.audio.resample import resample
-from kuaimei.engines.onnx_sessions import Session, open_session
+from kuaimei.engines.onnx_sessions import OnnxSession, open_session
 from kuaimei.engines.speaker.features import slaney_filters
 from kuaimei.errors import AudioError
 
-__all__ = ["Dnsmos", "Opinion", "load_dnsmos"]
+__all__ = ["Dnsmos", "DnsmosScores", "load_dnsmos"]
 
 _WINDOW: Final = int(9.01 * ASR_RATE)
 _STEP: Final = ASR_RATE
@@ -35,7 +35,7 @@ _OVERALL: Final = (-0.06766283, 1.11546468, 0.04602535)
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class DnsmosScores:
     """Mean opinion scores from 1 (bad) to 5 (excellent).
 
     Attributes:
@@ -59,12 +59,12 @@ class Dnsmos:
         p808: ``input_1`` (1, frames, 120) to one score.
     """
 
-    def __init__(self, p835: Session, p808: Session) -> None:
+    def __init__(self, p835: OnnxSession, p808: OnnxSession) -> None:
         self._p835 = p835
         self._p808 = p808
         self._filters = slaney_filters(ASR_RATE, _FFT, _MELS)
 
-    def rate(self, pcm: Pcm, rate: int) -> Opinion:
+    def rate(self, pcm: Pcm, rate: int) -> DnsmosScores:
         """What listeners would say of ``pcm``; blocks for some 20 ms a window.
 
         Raises:
@@ -76,7 +76,7 @@ class Dnsmos:
             [self._window(window) for window in _windows(to_float(resample(pcm, rate, ASR_RATE)))]
         )
         signal, background, overall, p808 = scores.mean(axis=0)
-        return Opinion(float(overall), float(signal), float(background), float(p808))
+        return DnsmosScores(float(overall), float(signal), float(background), float(p808))
 
     def _window(self, samples: NDArray[np.float32]) -> tuple[float, float, float, float]:
         signal, background, overall = self._p835.run(None, {"input_1": samples[np.newaxis]})[0][0]

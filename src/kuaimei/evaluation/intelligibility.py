@@ -6,13 +6,13 @@ from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.audio.resample import resample
 from kuaimei.engines.protocols import Recognizer
 from kuaimei.engines.types import Language, Priority, STTReq, Ticket
-from kuaimei.evaluation.synthesize import Spoken
+from kuaimei.evaluation.synthesize import SynthesizedSet
 from kuaimei.text.error_rate import error_rate, units
 
-__all__ = ["count_units", "heard", "misheard"]
+__all__ = ["count_units", "error_rate_of", "transcribe"]
 
 
-async def heard(recognizer: Recognizer, spoken: Spoken, language: Language) -> list[str]:
+async def transcribe(recognizer: Recognizer, spoken: SynthesizedSet, language: Language) -> list[str]:
     """What the recogniser writes for each clip, told the language but nothing of the text."""
     texts = []
     for clip in spoken.clips:
@@ -22,7 +22,7 @@ async def heard(recognizer: Recognizer, spoken: Spoken, language: Language) -> l
     return texts
 
 
-def misheard(texts: Sequence[str], written: Sequence[str], language: Language) -> float:
+def error_rate_of(texts: Sequence[str], written: Sequence[str], language: Language) -> float:
     """Character (zh) or word (en) error rate over all clips; script and punctuation aside."""
     return error_rate(list(zip(texts, written, strict=True)), language)
 

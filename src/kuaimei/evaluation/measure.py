@@ -5,18 +5,18 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.evaluation.panel import Panel, Subject
-from kuaimei.evaluation.report import Finding, Stage, Tier
-from kuaimei.evaluation.synthesize import Speaker, speak_all, time_speech
+from kuaimei.evaluation.panel import SpeakerEvaluator, Subject
+from kuaimei.evaluation.report import Stage, Tier, VoiceReport
+from kuaimei.evaluation.synthesize import SynthesisBackend, speak_all, time_speech
 from kuaimei.evaluation.test_sentences import FIFTY, HELD_OUT, LONG
 
 __all__ = ["measure"]
 
 
 async def measure(
-    panel: Panel,
+    panel: SpeakerEvaluator,
     subject: Subject,
-    speaker: Speaker,
+    speaker: SynthesisBackend,
     voice: str,
     *,
     engine: str,
@@ -24,7 +24,7 @@ async def measure(
     step: Stage,
     long: bool,
     learned_s: float = 0.0,
-) -> tuple[Finding, Mapping[str, NDArray[np.float32]]]:
+) -> tuple[VoiceReport, Mapping[str, NDArray[np.float32]]]:
     """Everything about ``voice``, and the embeddings of the sentences in it by encoder.
 
     Args:

@@ -14,13 +14,13 @@ from kuaimei.engines.protocols import Recognizer
 from kuaimei.engines.speaker import SpeakerEncoder
 from kuaimei.engines.types import Language
 from kuaimei.evaluation.dnsmos import Dnsmos
-from kuaimei.evaluation.intelligibility import count_units, heard, misheard
+from kuaimei.evaluation.intelligibility import count_units, error_rate_of, transcribe
 from kuaimei.evaluation.pitch import compare_pitch
-from kuaimei.evaluation.report import Finding, Naturalness, Pitch, Similarity, Speed, Stage, Tier
+from kuaimei.evaluation.report import Naturalness, PitchReport, Similarity, Speed, Stage, Tier, VoiceReport
 from kuaimei.evaluation.similarity import embed_all, likeness
-from kuaimei.evaluation.synthesize import Spoken
+from kuaimei.evaluation.synthesize import SynthesizedSet
 
-__all__ = ["Panel", "Subject"]
+__all__ = ["SpeakerEvaluator", "Subject"]
 
 _JUDGE: Final = "eres2net"
 """In no loss, so that no voice was fitted to it."""
@@ -48,7 +48,7 @@ class Subject:
     stock_errors: Mapping[Tier, float]
 
 
-class Panel:
+class SpeakerEvaluator:
     """Judges renderings; the same ears for all of them.
 
     Args:
@@ -69,7 +69,7 @@ class Panel:
         """The encoder whose figure counts."""
         return _JUDGE if _JUDGE in self._encoders else next(iter(self._encoders))
 
-    async def meet(self, name: str, language: Language, seen: Pcm, unseen: Pcm, rate: int) -> Subject:
+    async def add_subject(self, name: str, language: Language, seen: Pcm, unseen: Pcm, rate: int) -> Subject:
         """A speaker, of whom nothing has been rendered yet."""
 
         def listen() -> Subject:
@@ -85,7 +85,7 @@ class Panel:
 
         return await asyncio.to_thread(listen)
 
-    async def embeddings(self, spoken: Spoken) -> dict[str, NDArray[np.float32]]:
+    async def embeddings(self, spoken: SynthesizedSet) -> dict[str, NDArray[np.float32]]:
         """Of every clip, by encoder; shape ``(n, d)``."""
 
         def listen() -> dict[str, NDArray[np.float32]]:
@@ -98,17 +98,17 @@ class Panel:
     async def judge_voice(
         self,
         subject: Subject,
-        spoken: Spoken,
+        spoken: SynthesizedSet,
         embedded: Mapping[str, NDArray[np.float32]],
         *,
-        long: Spoken | None = None,
+        long: SynthesizedSet | None = None,
         engine: str,
         tier: Tier,
         step: Stage,
         speaks_as: str,
         speed: Speed,
         learned_s: float = 0.0,
-    ) -> Finding:
+    ) -> VoiceReport:
         """Everything about one rendering.
 
         Args:
@@ -132,12 +132,12 @@ class Panel:
         written: list[str] = []
         for part in (spoken, long) if long is not None else (spoken,):
             texts += part.texts
-            written += await heard(self._recognizer, part, subject.language)
-        errors = misheard(texts, written, subject.language)
+            written += await transcribe(self._recognizer, part, subject.language)
+        errors = error_rate_of(texts, written, subject.language)
         stock_errors = subject.stock_errors.get(tier)
         over = None if step == "stock" or stock_errors is None else 100.0 * (errors - stock_errors)
-        opinions, pitch = await asyncio.to_thread(self._hear, spoken, subject)
-        return Finding(
+        opinions, pitch = await asyncio.to_thread(self._transcribe, spoken, subject)
+        return VoiceReport(
             voice=subject.name,
             language=subject.language,
             engine=engine,
@@ -156,12 +156,12 @@ class Panel:
             learned_s=round(learned_s, 1),
         )
 
-    def _hear(self, spoken: Spoken, subject: Subject) -> tuple[Naturalness, Pitch | None]:
+    def _transcribe(self, spoken: SynthesizedSet, subject: Subject) -> tuple[Naturalness, PitchReport | None]:
         opinions = Naturalness.of([self._dnsmos.rate(clip, spoken.rate) for clip in spoken.clips])
         summary = _summary(spoken.clips, spoken.rate)
         if summary is None or subject.pitch is None:
             return opinions, None
-        return opinions, Pitch.of(summary, subject.pitch, compare_pitch(summary, subject.pitch))
+        return opinions, PitchReport.of(summary, subject.pitch, compare_pitch(summary, subject.pitch))
 
 
 def _summary(clips: Sequence[Pcm], rate: int) -> PitchSummary | None:

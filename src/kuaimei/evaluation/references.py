@@ -7,7 +7,7 @@ from typing import Final
 
 from kuaimei.errors import AudioError
 
-__all__ = ["Reference", "find_references"]
+__all__ = ["EvaluationReference", "find_references"]
 
 _SUFFIXES: Final = frozenset(
     {".wav", ".flac", ".mp3", ".m4a", ".mp4", ".ogg", ".oga", ".opus", ".webm", ".aac", ".aiff"}
@@ -15,7 +15,7 @@ _SUFFIXES: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class EvaluationReference:
     """One speaker.
 
     Attributes:
@@ -28,7 +28,7 @@ class Reference:
     transcript: str
 
 
-def find_references(folder: Path) -> Sequence[Reference]:
+def find_references(folder: Path) -> Sequence[EvaluationReference]:
     """The recordings in ``folder``, by name; ``NAME.txt`` beside one is its transcript.
 
     Raises:
@@ -40,7 +40,7 @@ def find_references(folder: Path) -> Sequence[Reference]:
     names = [path.stem for path in paths]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise AudioError(f"two recordings in {folder} are called {twice}: rename one")
-    return [Reference(path.stem, path, _transcript(path)) for path in paths]
+    return [EvaluationReference(path.stem, path, _transcript(path)) for path in paths]
 
 
 def _transcript(path: Path) -> str:

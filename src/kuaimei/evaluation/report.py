@@ -7,20 +7,20 @@ from pydantic import BaseModel, ConfigDict
 
 from kuaimei.audio.pitch import PitchSummary
 from kuaimei.engines.types import Language
-from kuaimei.evaluation.dnsmos import Opinion
+from kuaimei.evaluation.dnsmos import DnsmosScores
 from kuaimei.evaluation.pitch import PitchDifference
 from kuaimei.evaluation.similarity import Likeness
 
 __all__ = [
     "COLUMNS",
-    "Finding",
     "Naturalness",
-    "Pitch",
+    "PitchReport",
     "Similarity",
     "Speed",
     "Stage",
     "Tier",
-    "in_a_line",
+    "VoiceReport",
+    "one_line_summary",
     "table_row",
 ]
 
@@ -58,7 +58,7 @@ class Similarity(_Frozen):
 
 
 class Naturalness(_Frozen):
-    """See `kuaimei.evaluation.dnsmos.Opinion`; DNSMOS from 1 to 5."""
+    """See `kuaimei.evaluation.dnsmos.DnsmosScores`; DNSMOS from 1 to 5."""
 
     overall: float
     signal: float
@@ -66,7 +66,7 @@ class Naturalness(_Frozen):
     p808: float
 
     @classmethod
-    def of(cls, opinions: Sequence[Opinion]) -> "Naturalness":
+    def of(cls, opinions: Sequence[DnsmosScores]) -> "Naturalness":
         """Their means."""
         count = len(opinions)
         return cls(
@@ -77,7 +77,7 @@ class Naturalness(_Frozen):
         )
 
 
-class Pitch(_Frozen):
+class PitchReport(_Frozen):
     """Of the rendering, and how far it is from the reference (`kuaimei.evaluation.pitch.PitchDifference`)."""
 
     mean_hz: float
@@ -89,7 +89,7 @@ class Pitch(_Frozen):
     liveliness: float
 
     @classmethod
-    def of(cls, spoken: PitchSummary, reference: PitchSummary, difference: PitchDifference) -> "Pitch":
+    def of(cls, spoken: PitchSummary, reference: PitchSummary, difference: PitchDifference) -> "PitchReport":
         """Rounded for readers."""
         return cls(
             mean_hz=round(spoken.mean_hz, 1),
@@ -116,7 +116,7 @@ class Speed(_Frozen):
     audio_s: float
 
 
-class Finding(_Frozen):
+class VoiceReport(_Frozen):
     """Everything about one voice in one tier after one step.
 
     Attributes:
@@ -144,7 +144,7 @@ class Finding(_Frozen):
     error_rate: float
     error_over_stock: float | None
     dnsmos: Naturalness
-    pitch: Pitch | None
+    pitch: PitchReport | None
     speed: Speed
     learned_s: float
 
@@ -157,7 +157,7 @@ COLUMNS = [
 """Of the table for people; likeness, floor and ceiling by the judge, the other encoders beside it."""
 
 
-def table_row(finding: Finding) -> list[object]:
+def table_row(finding: VoiceReport) -> list[object]:
     """One line of the table."""
     judged = finding.similarity[finding.judge]
     others: Mapping[str, Any] = {k: v for k, v in finding.similarity.items() if k != finding.judge}
@@ -182,7 +182,7 @@ def table_row(finding: Finding) -> list[object]:
     ]
 
 
-def in_a_line(finding: Finding) -> str:
+def one_line_summary(finding: VoiceReport) -> str:
     """The most important of it."""
     judged = finding.similarity[finding.judge]
     return (

@@ -17,7 +17,7 @@ from kuaimei.analysis.types import Score
 from kuaimei.audio.pcm import Pcm, from_float, to_float
 from kuaimei.errors import SettingsError
 
-__all__ = ["SERIES", "STEPS", "Series", "hesitate", "open_praat", "tremble", "vary"]
+__all__ = ["SERIES", "STEPS", "Series", "add_pauses", "add_tremor", "open_praat", "widen_intonation"]
 
 STEPS: Final = 5
 """From the least to the most, beside the clip itself."""
@@ -77,7 +77,7 @@ def open_praat() -> ModuleType:
     return parselmouth  # type: ignore[no-any-return, unused-ignore]
 
 
-def hesitate(pcm: Pcm, rate: int, step: int) -> Pcm:
+def add_pauses(pcm: Pcm, rate: int, step: int) -> Pcm:
     """Slower by 12 %, flatter by 17 % and with one more and longer pause for each step."""
     spoken = _resynthesised(
         pcm, rate, lambda f0, _: f0.mean() + (f0 - f0.mean()) * (1.0 - _FLATTER * step), 1.0 + _SLOWER * step
@@ -85,7 +85,7 @@ def hesitate(pcm: Pcm, rate: int, step: int) -> Pcm:
     return from_float(_broken(spoken, rate, step))
 
 
-def tremble(pcm: Pcm, rate: int, step: int) -> Pcm:
+def add_tremor(pcm: Pcm, rate: int, step: int) -> Pcm:
     """With 0.24 semitones more of a vibration of the pitch at 8 Hz for each step."""
     depth = _TREMBLE_ST * step
     return from_float(
@@ -93,7 +93,7 @@ def tremble(pcm: Pcm, rate: int, step: int) -> Pcm:
     )
 
 
-def vary(pcm: Pcm, rate: int, step: int) -> Pcm:
+def widen_intonation(pcm: Pcm, rate: int, step: int) -> Pcm:
     """With a melody 16 % wider, and louder and softer by 12 % more, for each step."""
     wider = 1.0 + _LIVELIER * step
     spoken = _resynthesised(pcm, rate, lambda f0, _: f0.mean() + (f0 - f0.mean()) * wider)
@@ -103,9 +103,9 @@ def vary(pcm: Pcm, rate: int, step: int) -> Pcm:
 SERIES: Final[Mapping[str, Series]] = {
     one.name: one
     for one in (
-        Series("hesitant", "confidence", False, hesitate),
-        Series("trembling", "stability", False, tremble),
-        Series("lively", "affability", True, vary),
+        Series("hesitant", "confidence", False, add_pauses),
+        Series("trembling", "stability", False, add_tremor),
+        Series("lively", "affability", True, widen_intonation),
     )
 }
 

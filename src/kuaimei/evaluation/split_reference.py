@@ -8,7 +8,7 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.silence import frame_levels, sound_bounds
 from kuaimei.errors import AudioError
 
-__all__ = ["LEAST_HALF_S", "halves"]
+__all__ = ["LEAST_HALF_S", "split_in_halves"]
 
 LEAST_HALF_S: Final = 1.2
 """Shorter speech says nothing about a speaker: GE2E's own window is 1.6 s."""
@@ -21,7 +21,7 @@ _NEAR_MIDDLE: Final = 0.3
 """The cut lies in the middle part of the speech, this far from its centre at most (of its length)."""
 
 
-def halves(pcm: Pcm, rate: int) -> tuple[Pcm, Pcm, float]:
+def split_in_halves(pcm: Pcm, rate: int) -> tuple[Pcm, Pcm, float]:
     """``pcm`` cut in the longest pause near its middle, else where it is quietest there.
 
     Of pauses about as long the one nearest to the middle is taken.

@@ -15,7 +15,7 @@ from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineError
 from kuaimei.evaluation.report import Speed, Tier
 
-__all__ = ["Speaker", "Spoken", "speak_all", "time_speech"]
+__all__ = ["SynthesisBackend", "SynthesizedSet", "speak_all", "time_speech"]
 
 Clock: TypeAlias = Callable[[], float]
 
@@ -23,7 +23,7 @@ _TIMES: Final = 3
 _AT_ONCE: Final = 2
 
 
-class Speaker(Protocol):
+class SynthesisBackend(Protocol):
     """What is asked of an engine: see `kuaimei.engines.protocols.Synthesizer`."""
 
     sample_rate: int
@@ -34,7 +34,7 @@ class Speaker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SynthesizedSet:
     """Sentences and how they sound.
 
     Attributes:
@@ -47,7 +47,9 @@ class Spoken:
     rate: int
 
 
-async def speak_all(speaker: Speaker, texts: Sequence[str], voice: str, tier: Tier) -> Spoken:
+async def speak_all(
+    speaker: SynthesisBackend, texts: Sequence[str], voice: str, tier: Tier
+) -> SynthesizedSet:
     """Speak ``texts`` in ``voice``, two at once: the beautiful tier has one core for each.
 
     Raises:
@@ -67,11 +69,11 @@ async def speak_all(speaker: Speaker, texts: Sequence[str], voice: str, tier: Ti
             spoken = [group.create_task(speak(text)) for text in texts]
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
-    return Spoken(tuple(texts), tuple(task.result() for task in spoken), speaker.sample_rate)
+    return SynthesizedSet(tuple(texts), tuple(task.result() for task in spoken), speaker.sample_rate)
 
 
 async def time_speech(
-    speaker: Speaker, text: str, voice: str, tier: Tier, *, clock: Clock = time.perf_counter
+    speaker: SynthesisBackend, text: str, voice: str, tier: Tier, *, clock: Clock = time.perf_counter
 ) -> Speed:
     """How long ``text`` takes; medians of three times, after the models were used once."""
     await _speak(speaker, text, voice, tier, clock)
@@ -89,7 +91,9 @@ async def time_speech(
     )
 
 
-async def _speak(speaker: Speaker, text: str, voice: str, tier: Tier, clock: Clock) -> tuple[Pcm, float]:
+async def _speak(
+    speaker: SynthesisBackend, text: str, voice: str, tier: Tier, clock: Clock
+) -> tuple[Pcm, float]:
     """The clip, and when the first of it was there in seconds."""
     req = TTSReq(
         text=text, voice_id=voice, mode=tier, ticket=Ticket(session="judging", priority=Priority.LIVE)

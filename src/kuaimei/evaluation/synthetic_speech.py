@@ -8,12 +8,12 @@ import numpy as np
 
 from kuaimei.audio.pcm import Pcm, from_float, to_float
 from kuaimei.audio.silence import silence
-from kuaimei.audio.streams import whole
+from kuaimei.audio.streams import collect_pcm
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Language, TTSReq
 from kuaimei.evaluation.degradations import add_noise
 
-__all__ = ["Line", "in_a_room", "lines", "speak"]
+__all__ = ["SyntheticUtterance", "add_room_noise", "lines", "speak"]
 
 _VOICES: Final[Mapping[Language, tuple[str, ...]]] = {
     "zh": (
@@ -73,7 +73,7 @@ _TEXTS: Final[Mapping[Language, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SyntheticUtterance:
     """What to say and how.
 
     Attributes:
@@ -89,9 +89,9 @@ class Line:
     speed: float
 
 
-def lines(count: int) -> Sequence[Line]:
+def lines(count: int) -> Sequence[SyntheticUtterance]:
     """The first ``count`` of them, the same every time: languages by turns, then voices, texts and paces."""
-    made: list[Line] = []
+    made: list[SyntheticUtterance] = []
     for number in range(count):
         language: Language = "en" if number % 2 else "zh"
         at = number // 2
@@ -99,7 +99,7 @@ def lines(count: int) -> Sequence[Line]:
         # Later rounds shift the texts, so that a voice says another one.
         text = (at + at // len(texts)) % len(texts)
         made.append(
-            Line(
+            SyntheticUtterance(
                 name=f"made{number:03d}",
                 language=language,
                 text=texts[text],
@@ -110,7 +110,7 @@ def lines(count: int) -> Sequence[Line]:
     return made
 
 
-async def speak(synthesizer: Synthesizer, line: Line) -> Pcm:
+async def speak(synthesizer: Synthesizer, line: SyntheticUtterance) -> Pcm:
     """The line spoken, at the rate of the synthesiser, as if recorded in a quiet room.
 
     A recording begins before and ends after the speech; the silence of a machine would tell nothing of noise.
@@ -119,10 +119,10 @@ async def speak(synthesizer: Synthesizer, line: Line) -> Pcm:
         EngineError: If it cannot.
     """
     req = TTSReq(text=line.text, voice_id=line.voice, speed=line.speed)
-    return in_a_room(await whole(synthesizer.stream(req)), synthesizer.sample_rate)
+    return add_room_noise(await collect_pcm(synthesizer.stream(req)), synthesizer.sample_rate)
 
 
-def in_a_room(pcm: Pcm, rate: int) -> Pcm:
+def add_room_noise(pcm: Pcm, rate: int) -> Pcm:
     """``pcm`` (at ``rate`` Hz) as a microphone would have it: without DC, with half a second around it."""
     samples = to_float(pcm)
     pause = silence(_MARGIN_MS, rate)

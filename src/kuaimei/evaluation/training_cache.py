@@ -14,7 +14,7 @@ from kuaimei.audio.pcm import Pcm, to_bytes
 from kuaimei.engines.types import Language
 from kuaimei.errors import SettingsError
 
-__all__ = ["Learned", "LearnedFolder"]
+__all__ = ["CachedTraining", "TrainingCache"]
 
 _STYLE: Final = "style.npy"
 _DECODER: Final = "decoder.npz"
@@ -22,7 +22,7 @@ _FACTS: Final = "learned.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class CachedTraining:
     """The result of one step.
 
     Attributes:
@@ -37,7 +37,7 @@ class Learned:
     took_s: float
 
 
-class LearnedFolder:
+class TrainingCache:
     """Results by voice and step.
 
     Args:
@@ -52,7 +52,7 @@ class LearnedFolder:
         digest = sha256(to_bytes(pcm) + transcript.encode()).hexdigest()[:12]
         return f"{name}-{digest}"
 
-    def find(self, key: str, step: str) -> Learned | None:
+    def find(self, key: str, step: str) -> CachedTraining | None:
         """The result of that step; None: there is none.
 
         Raises:
@@ -70,7 +70,7 @@ class LearnedFolder:
             decoder = folder / _DECODER if facts["decoder"] else None
             if style.shape != (256,) or (decoder is not None and not decoder.is_file()):
                 raise ValueError("a file is missing or of another shape")
-            return Learned(
+            return CachedTraining(
                 style, decoder, "en" if facts["language"] == "en" else "zh", float(str(facts["took_s"]))
             )
         except (OSError, ValueError, KeyError) as error:
@@ -85,7 +85,7 @@ class LearnedFolder:
         *,
         language: Language,
         took_s: float,
-    ) -> Learned:
+    ) -> CachedTraining:
         """Keep a result, in the place of an earlier one."""
         folder = self._root / key / step
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,4 +97,4 @@ class LearnedFolder:
         part = folder / f"{_FACTS}.part"
         part.write_text(json.dumps(facts), encoding="utf-8")
         part.replace(folder / _FACTS)  # the last: then all is there
-        return Learned(style, None if decoder is None else folder / _DECODER, language, took_s)
+        return CachedTraining(style, None if decoder is None else folder / _DECODER, language, took_s)

@@ -9,10 +9,10 @@ import uvicorn
 from kuaimei.errors import SettingsError
 from kuaimei.settings import ServerSettings
 
-__all__ = ["PatientServer", "address_of", "listen"]
+__all__ = ["ManagedServer", "address_of", "bind_socket"]
 
 
-class PatientServer(uvicorn.Server):
+class ManagedServer(uvicorn.Server):
     """Signals are the command's business: what is behind the server has to be closed as well."""
 
     @contextmanager
@@ -21,7 +21,7 @@ class PatientServer(uvicorn.Server):
         yield
 
 
-def listen(server: ServerSettings) -> socket.socket:
+def bind_socket(server: ServerSettings) -> socket.socket:
     """A socket on which connections may queue already.
 
     Raises:

@@ -23,7 +23,7 @@ _LEAST: Final = 16
 _QUIET_S: Final = 10.0
 
 
-class Connection(Protocol):
+class TrackedConnection(Protocol):
     """What can be closed."""
 
     def drop(self) -> None:
@@ -42,15 +42,15 @@ class ConnectionRegistry:
     def __init__(self, most: int, most_per_address: int) -> None:
         self._most = most
         self._most_per_address = most_per_address
-        self._addresses: dict[Connection, str] = {}
+        self._addresses: dict[TrackedConnection, str] = {}
         self._by_address: Counter[str] = Counter()
-        self._silent: dict[Connection, None] = {}  # in the order in which they came
+        self._silent: dict[TrackedConnection, None] = {}  # in the order in which they came
         self._rarely = Rarely(_QUIET_S)
 
     def __len__(self) -> int:
         return len(self._addresses)
 
-    def enter(self, connection: Connection, address: str) -> bool:
+    def enter(self, connection: TrackedConnection, address: str) -> bool:
         """``connection`` is there, and has not asked for anything yet; False: it is not let in.
 
         Args:
@@ -74,16 +74,16 @@ class ConnectionRegistry:
         self._silent[connection] = None
         return True
 
-    def asked(self, connection: Connection) -> None:
+    def asked(self, connection: TrackedConnection) -> None:
         """It has asked for something: it does not make way any more."""
         self._silent.pop(connection, None)
 
-    def answered(self, connection: Connection) -> None:
+    def answered(self, connection: TrackedConnection) -> None:
         """It has its answer: it makes way again, after those that have waited longer."""
         if connection in self._addresses:
             self._silent[connection] = None
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: TrackedConnection) -> None:
         """It is gone; idempotent."""
         address = self._addresses.pop(connection, None)
         self._silent.pop(connection, None)

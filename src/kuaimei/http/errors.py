@@ -68,7 +68,7 @@ def error_body(
 
 
 def with_status(error: KuaimeiError) -> ApiError:
-    """How a deliberate error of the house is told over HTTP."""
+    """How a deliberate error of the server is told over HTTP."""
     if isinstance(error, ApiError):
         return error
     status, headers = 500, {}

@@ -12,7 +12,7 @@ from kuaimei.errors import QueueFull
 from kuaimei.http.errors import error_body
 from kuaimei.http.json_limits import MOST_MARKS, marks_in
 
-__all__ = ["BodyLimit", "Gate", "UploadGate"]
+__all__ = ["BodyLimit", "ConcurrencyLimiter", "UploadGate"]
 
 _JSON_LIMIT = 2 * 1024 * 1024
 """Bytes of a body that is not a file."""
@@ -43,7 +43,7 @@ class BodyLimit:
         if announced.isdigit() and int(announced) > limit:
             await _drain(receive)
             # The body may not have been read to its end, so the connection cannot be used again.
-            body = error_body(_told(limit), 413, code="content_too_large")
+            body = error_body(_too_large_message(limit), 413, code="content_too_large")
             await JSONResponse(body, 413, {"Connection": "close"})(scope, receive, send)
             return
         received = marks = 0
@@ -58,7 +58,7 @@ class BodyLimit:
             if received > limit or marks > MOST_MARKS:
                 if message.get("more_body", False):
                     await _drain(receive)
-                raise HTTPException(413, _told(limit) if received > limit else _TOO_MANY)
+                raise HTTPException(413, _too_large_message(limit) if received > limit else _TOO_MANY)
             return message
 
         await self._app(scope, counted, send)
@@ -72,11 +72,11 @@ async def _drain(receive: Receive) -> None:
                 pass
 
 
-def _told(limit: int) -> str:
+def _too_large_message(limit: int) -> str:
     return f"the request is larger than the {limit / 1024**2:g} MiB allowed here"
 
 
-class Gate:
+class ConcurrencyLimiter:
     """Requests that hold much memory at once: a few run, some wait, further ones are refused.
 
     Args:
@@ -119,7 +119,9 @@ class UploadGate:
         until_read: A place is only held until all of the body was read: behind it there is another order.
     """
 
-    def __init__(self, app: ASGIApp, gates: Mapping[str, Gate], *, until_read: bool = False) -> None:
+    def __init__(
+        self, app: ASGIApp, gates: Mapping[str, ConcurrencyLimiter], *, until_read: bool = False
+    ) -> None:
         self._app = app
         self._gates = gates
         self._until_read = until_read

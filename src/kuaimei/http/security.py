@@ -26,12 +26,12 @@ from kuaimei.people.keys import is_key
 from kuaimei.people.names import NameRefused
 from kuaimei.settings import ServerSettings
 
-__all__ = ["Guard", "key_of"]
+__all__ = ["AuthMiddleware", "key_of"]
 
 _KEY_PROTOCOL = "openai-insecure-api-key."
 _OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
 """Told without a key: that it runs, and nothing else."""
-_GONE_S = 0.5
+_DISCONNECT_WAIT_S = 0.5
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain"})
 
 _Networks: TypeAlias = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
@@ -57,7 +57,7 @@ class _Refusal:
     retry_after_s: int | None = None
 
 
-class Guard:
+class AuthMiddleware:
     """Refuses whoever may not come in; ASGI middleware for HTTP and WebSocket alike.
 
     Sets ``scope["state"]`` of whoever is let through: ``caller`` (`kuaimei.people.caller.Caller`) and
@@ -123,7 +123,7 @@ class Guard:
     def _foreign(self, scope: Scope, headers: Headers) -> _Refusal | None:
         """Why the request is none of this server's, by where it says that it comes from."""
         host = headers.get("host", "")
-        if not self._knows(host):
+        if not self._is_allowed_host(host):
             told = (
                 f"the host name {host[:80]!r} is not one of this server's: "
                 "add it to KUAIMEI_SERVER__ALLOWED_HOSTS"
@@ -201,7 +201,7 @@ class Guard:
             address = address.ipv4_mapped
         return any(address in network for network in self._proxies)
 
-    def _knows(self, host: str) -> bool:
+    def _is_allowed_host(self, host: str) -> bool:
         name = name_of(f"//{host}")
         return name in self._names or is_address(name)  # rebinding needs a name
 
@@ -261,6 +261,6 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: _Refusal)
     if prefix:
         # uvicorn takes an application that returns before the connection is gone for a broken one.
         with suppress(TimeoutError):
-            async with asyncio.timeout(_GONE_S):
+            async with asyncio.timeout(_DISCONNECT_WAIT_S):
                 while True:
                     await receive()

@@ -8,12 +8,12 @@ from typing import IO
 
 from kuaimei.models.errors import Missing
 
-__all__ = ["take_out"]
+__all__ = ["extract_members"]
 
 _CHUNK = 1 << 20
 
 
-def take_out(package: Path, members: Mapping[str, Callable[[bytes], None]]) -> None:
+def extract_members(package: Path, members: Mapping[str, Callable[[bytes], None]]) -> None:
     """Read each member of ``package`` (``.whl``, ``.zip``, ``.tar.gz``, ``.tgz``) into its function.
 
     Nothing is written by a name of the package's own, and members are streamed, never held whole.
@@ -27,7 +27,7 @@ def take_out(package: Path, members: Mapping[str, Callable[[bytes], None]]) -> N
             with zipfile.ZipFile(package) as archive:
                 for name in missing & set(archive.namelist()):
                     with archive.open(name) as source:
-                        _pour(source, members[name])
+                        _copy_stream(source, members[name])
                     missing.discard(name)
         else:
             with tarfile.open(package, "r|gz") as archive_stream:
@@ -35,7 +35,7 @@ def take_out(package: Path, members: Mapping[str, Callable[[bytes], None]]) -> N
                     if member.name in missing and member.isfile():
                         content = archive_stream.extractfile(member)
                         if content is not None:
-                            _pour(content, members[member.name])
+                            _copy_stream(content, members[member.name])
                             missing.discard(member.name)
                     if not missing:
                         break
@@ -45,6 +45,6 @@ def take_out(package: Path, members: Mapping[str, Callable[[bytes], None]]) -> N
         raise Missing(f"{package.name} does not hold {sorted(missing)[0]}")
 
 
-def _pour(source: IO[bytes], into: Callable[[bytes], None]) -> None:
+def _copy_stream(source: IO[bytes], into: Callable[[bytes], None]) -> None:
     while chunk := source.read(_CHUNK):
         into(chunk)

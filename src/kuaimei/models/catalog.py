@@ -19,9 +19,9 @@ __all__ = [
     "Catalog",
     "Entry",
     "Kind",
-    "Piece",
-    "Place",
-    "Way",
+    "SourceRef",
+    "SourceSpec",
+    "Variant",
     "WeightFile",
     "load_catalog",
     "source_order",
@@ -45,7 +45,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Piece(_Frozen):
+class SourceRef(_Frozen):
     """A file, or one part of one, at a source.
 
     Attributes:
@@ -60,7 +60,7 @@ class Piece(_Frozen):
     member: str
 
     @classmethod
-    def parse(cls, text: str) -> "Piece":
+    def parse(cls, text: str) -> "SourceRef":
         """``kind:…`` as in the catalogue; ValueError if it is not of that form."""
         kind, _, rest = text.partition(":")
         match = _PIECE[kind].fullmatch(rest) if kind in _PIECE else None
@@ -76,16 +76,16 @@ class Piece(_Frozen):
         return f"npm:{self.name}@{self.version}" if self.kind == "npm" else ""
 
 
-class Place(_Frozen):
+class SourceSpec(_Frozen):
     """One source of a file: its pieces, in the order in which they are joined."""
 
     text: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[SourceRef, ...]
 
     @classmethod
-    def parse(cls, text: str, path: str) -> "Place":
+    def parse(cls, text: str, path: str) -> "SourceSpec":
         """As in the catalogue, for the file ``path``."""
-        pieces = tuple(Piece.parse(one) for part in text.split(" + ") for one in _count(part.strip()))
+        pieces = tuple(SourceRef.parse(one) for part in text.split(" + ") for one in _count(part.strip()))
         return cls(
             text=text.replace("{path}", path),
             pieces=tuple(p.model_copy(update={"member": p.member.replace("{path}", path)}) for p in pieces),
@@ -117,7 +117,7 @@ class WeightFile(_Frozen):
     path: str
     size: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    places: tuple[Place, ...]
+    places: tuple[SourceSpec, ...]
     optional: bool = False
 
     @model_validator(mode="after")
@@ -128,7 +128,7 @@ class WeightFile(_Frozen):
         return self
 
 
-class Way(_Frozen):
+class Variant(_Frozen):
     """One way for a model to come.
 
     Attributes:
@@ -154,7 +154,7 @@ class Entry(_Frozen):
     licence: str
     languages: tuple[str, ...]
     memory_mb: int
-    ways: tuple[Way, ...] = Field(min_length=1)
+    ways: tuple[Variant, ...] = Field(min_length=1)
 
 
 class Catalog(_Frozen):
@@ -162,7 +162,7 @@ class Catalog(_Frozen):
 
     entries: dict[str, Entry]
     archives: dict[str, Archive]
-    npm_registry_from: Piece | None = None
+    npm_registry_from: SourceRef | None = None
 
     @classmethod
     def parse(cls, document: dict[str, Any]) -> "Catalog":
@@ -177,7 +177,7 @@ class Catalog(_Frozen):
             catalog = cls(
                 entries={entry.name: entry for entry in entries},
                 archives=document.get("archives", {}),
-                npm_registry_from=Piece.parse(hint) if hint else None,
+                npm_registry_from=SourceRef.parse(hint) if hint else None,
             )
         except (KeyError, TypeError, ValidationError, ValueError) as error:
             raise WeightsError(f"the catalogue of weights is not valid: {error}") from error
@@ -197,7 +197,7 @@ class Catalog(_Frozen):
             raise WeightsError(f"the catalogue has no model called {name!r}; it has: {known}")
         return self.entries[name]
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self) -> Iterator[SourceRef]:
         """Every piece of every file."""
         for entry in self.entries.values():
             for way in entry.ways:
@@ -231,14 +231,14 @@ def _entry(model: dict[str, Any]) -> Entry:
     return Entry(**fields, ways=tuple(_way(way) for way in model["way"]))
 
 
-def _way(way: dict[str, Any]) -> Way:
+def _way(way: dict[str, Any]) -> Variant:
     common = way.get("from", [])
-    return Way(convert=way.get("convert", ""), files=tuple(_file(file, common) for file in way["files"]))
+    return Variant(convert=way.get("convert", ""), files=tuple(_file(file, common) for file in way["files"]))
 
 
 def _file(file: dict[str, Any], common: Sequence[str]) -> WeightFile:
     fields = {key: value for key, value in file.items() if key != "from"}
-    places = tuple(Place.parse(text, file["path"]) for text in file.get("from", common))
+    places = tuple(SourceSpec.parse(text, file["path"]) for text in file.get("from", common))
     return WeightFile(**fields, places=places)
 
 

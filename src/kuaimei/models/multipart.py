@@ -5,29 +5,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kuaimei.models.catalog import Place, WeightFile
+from kuaimei.models.catalog import SourceSpec, WeightFile
 from kuaimei.models.errors import WrongHash, full_disk
 
-__all__ = ["Assembly"]
+__all__ = ["MultipartFile"]
 
 _CHUNK = 1 << 20
 
 
-class Assembly:
+class MultipartFile:
     """Puts ``file`` together in ``folder``.
 
     Every piece is kept in a file of its own until all are there: an interrupted pull fetches again
     only the packages whose pieces are missing.
     """
 
-    def __init__(self, folder: Path, file: WeightFile, place: Place) -> None:
+    def __init__(self, folder: Path, file: WeightFile, place: SourceSpec) -> None:
         self.file = file
         self.place = place
         self._target = folder / file.path
         origin = hashlib.sha256(f"{place.text} {file.sha256}".encode()).hexdigest()[:12]
         self._stem = folder / ".pieces" / f"{file.path.replace('/', '~')}.{origin}"
 
-    def wanted(self) -> list[int]:
+    def missing_parts(self) -> list[int]:
         """Numbers of the pieces that are still missing."""
         return [n for n in range(len(self.place.pieces)) if not self._piece(n).is_file()]
 

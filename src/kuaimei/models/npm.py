@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from kuaimei.models.catalog import Archive
-from kuaimei.models.download import Remote
+from kuaimei.models.download import RemoteFile
 from kuaimei.models.errors import Missing, Unreachable
 from kuaimei.system.processes import bare_environment
 
@@ -42,7 +42,7 @@ class NpmRegistry:
         self._settings: dict[str, str] = {}
         self._lock = Lock()
 
-    def locate(self, name: str, version: str, archive: Archive) -> Remote:
+    def locate(self, name: str, version: str, archive: Archive) -> RemoteFile:
         """Where ``archive`` of ``name`` can be downloaded.
 
         Raises:
@@ -70,7 +70,7 @@ class NpmRegistry:
             url = str(answer.json().get("dist", {}).get("tarball", url))
         elif answer.status_code not in (404, 405):  # some mirrors serve packages but no description of one
             raise Missing(f"{title} is not offered (it answers {answer.status_code})")
-        return Remote(title, url, archive.size, archive.sha256, self._authorization(url))
+        return RemoteFile(title, url, archive.size, archive.sha256, self._authorization(url))
 
     def _find(self) -> str:
         if _environment("registry"):

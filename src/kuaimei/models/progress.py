@@ -8,7 +8,7 @@ __all__ = ["Progress", "Silent"]
 class Progress(Protocol):
     """Told how a pull goes on, from several threads."""
 
-    def expect(self, name: str, total: int) -> None:
+    def set_total(self, name: str, total: int) -> None:
         """So many bytes, in all, will have come for the model ``name``."""
         ...
 
@@ -24,7 +24,7 @@ class Progress(Protocol):
 class Silent:
     """Progress that nobody watches."""
 
-    def expect(self, name: str, total: int) -> None:
+    def set_total(self, name: str, total: int) -> None:
         """Not shown."""
 
     def advance(self, name: str, size: int) -> None:

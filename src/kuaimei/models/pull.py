@@ -11,24 +11,24 @@ from threading import Event, Lock
 from typing import TypeVar
 
 from kuaimei.errors import WeightsError
-from kuaimei.models.archives import take_out
-from kuaimei.models.catalog import Catalog, Entry, Piece, Place, Way, WeightFile
+from kuaimei.models.archives import extract_members
+from kuaimei.models.catalog import Catalog, Entry, SourceRef, SourceSpec, Variant, WeightFile
 from kuaimei.models.convert.speaker_onnx import convert_speaker
 from kuaimei.models.convert.whisper_onnx import convert_whisper
-from kuaimei.models.download import Remote, download, file_sha256
-from kuaimei.models.download_sources import Origins
+from kuaimei.models.download import RemoteFile, download, file_sha256
+from kuaimei.models.download_sources import SourceResolver
 from kuaimei.models.errors import (
     DiskFull,
     Missing,
-    Stopped,
+    PullStopped,
     Unreachable,
     WrongHash,
-    all_of,
+    combine,
     ensure_room,
     worst,
 )
-from kuaimei.models.model_store import Shelf, way_digest
-from kuaimei.models.multipart import Assembly
+from kuaimei.models.model_store import ModelStore, way_digest
+from kuaimei.models.multipart import MultipartFile
 from kuaimei.models.progress import Progress, Silent
 
 __all__ = ["Puller"]
@@ -51,7 +51,7 @@ class Puller:
     """
 
     def __init__(
-        self, shelf: Shelf, catalog: Catalog, origins: Origins, progress: Progress | None = None
+        self, shelf: ModelStore, catalog: Catalog, origins: SourceResolver, progress: Progress | None = None
     ) -> None:
         self._shelf = shelf
         self._catalog = catalog
@@ -81,13 +81,16 @@ class Puller:
                 for entry in entries
                 if again
                 or self._shelf.problem(entry)
-                or (complete and (self._shelf.lacking(entry) or self._shelf.manifest(entry.name) is None))
+                or (
+                    complete
+                    and (self._shelf.missing_optional(entry) or self._shelf.manifest(entry.name) is None)
+                )
             ]
             if not todo:
                 return []
             self._origins.scratch = self._shelf.staging("packages")
             self._origins.scratch.mkdir(parents=True, exist_ok=True)
-            ensure_room(self._shelf.root, self._room(todo))
+            ensure_room(self._shelf.root, self._bytes_needed(todo))
             try:
                 with (
                     ThreadPoolExecutor(_PARALLEL, thread_name_prefix="download") as downloads,
@@ -96,21 +99,21 @@ class Puller:
                     failures = self._run(models, downloads, todo)
             finally:
                 _remove_if_empty(self._origins.scratch)
-                self._shelf.tidy()
+                self._shelf.remove_empty_staging()
             if failures:
-                raise all_of(failures)
+                raise combine(failures)
             return todo
 
     def _run(
         self, models: ThreadPoolExecutor, downloads: ThreadPoolExecutor, todo: Sequence[Entry]
     ) -> dict[str, WeightsError]:
-        futures = {entry.name: models.submit(self._bring, downloads, entry) for entry in todo}
+        futures = {entry.name: models.submit(self._install, downloads, entry) for entry in todo}
         failures: dict[str, WeightsError] = {}
         try:
             for name, future in futures.items():
                 try:
                     future.result()
-                except Stopped:
+                except PullStopped:
                     pass
                 except WeightsError as error:
                     failures[name] = error
@@ -121,13 +124,13 @@ class Puller:
             raise
         return failures
 
-    def _room(self, todo: Sequence[Entry]) -> int:
+    def _bytes_needed(self, todo: Sequence[Entry]) -> int:
         """The files, what is made of them, and the packages they are taken out of."""
         files = sum(max(way.size * (2 if way.convert else 1) for way in entry.ways) for entry in todo)
         packages = max((archive.size for archive in self._catalog.archives.values()), default=0)
         return files + _PARALLEL * packages
 
-    def _bring(self, downloads: ThreadPoolExecutor, entry: Entry) -> None:
+    def _install(self, downloads: ThreadPoolExecutor, entry: Entry) -> None:
         staging = self._shelf.staging(entry.name)
         problems: list[WeightsError] = []
         for way in entry.ways:
@@ -139,7 +142,7 @@ class Puller:
                 problems.append(error)
                 continue
             self._progress.say(entry.name, "checking")
-            self._shelf.place(entry, way, made, {} if way.convert else sources)
+            self._shelf.install(entry, way, made, {} if way.convert else sources)
             shutil.rmtree(staging, ignore_errors=True)
             self._progress.say(entry.name, "ready")
             return
@@ -147,11 +150,13 @@ class Puller:
         reasons = "; ".join(dict.fromkeys(str(problem) for problem in problems))
         raise worst(problems)(reasons)
 
-    def _collect(self, downloads: ThreadPoolExecutor, entry: Entry, way: Way, folder: Path) -> dict[str, str]:
+    def _collect(
+        self, downloads: ThreadPoolExecutor, entry: Entry, way: Variant, folder: Path
+    ) -> dict[str, str]:
         """All files of ``way`` in ``folder``, each from the first source that has it; their sources."""
         self._progress.say(entry.name, "fetching")
         sources: dict[str, str] = {}
-        waiting: dict[WeightFile, list[Place]] = {}
+        waiting: dict[WeightFile, list[SourceSpec]] = {}
         for file in way.files:
             if (folder / file.path).is_file() or (not way.convert and self._adopt(entry, file, folder)):
                 kept = self._shelf.manifest(entry.name)
@@ -159,14 +164,14 @@ class Puller:
                 sources[file.path] = known.source if known else "kept"
                 continue
             try:
-                waiting[file] = self._origins.order(file.places)
+                waiting[file] = self._origins.usable(file.places)
             except Unreachable:
                 if not file.optional:
                     raise
                 self._progress.say(entry.name, f"goes without {file.path}")
         while waiting:
             chosen = {file: places.pop(0) for file, places in waiting.items()}
-            problems = self._round(downloads, entry, chosen, folder)
+            problems = self._download_pass(downloads, entry, chosen, folder)
             for file, place in chosen.items():
                 problem = problems.get(file)
                 if problem is None:
@@ -182,29 +187,31 @@ class Puller:
             half.unlink()
         return sources
 
-    def _round(
+    def _download_pass(
         self,
         downloads: ThreadPoolExecutor,
         entry: Entry,
-        chosen: dict[WeightFile, Place],
+        chosen: dict[WeightFile, SourceSpec],
         folder: Path,
     ) -> dict[WeightFile, WeightsError]:
         """Try each file at its chosen place; what went wrong, where something did."""
         problems: dict[WeightFile, WeightsError] = {}
         plain = {f: place.pieces[0] for f, place in chosen.items() if not place.pieces[0].archive}
-        assemblies = [Assembly(folder, f, place) for f, place in chosen.items() if place.pieces[0].archive]
+        assemblies = [
+            MultipartFile(folder, f, place) for f, place in chosen.items() if place.pieces[0].archive
+        ]
 
-        wanted: dict[str, list[tuple[Assembly, int]]] = {}
+        wanted: dict[str, list[tuple[MultipartFile, int]]] = {}
         for assembly in assemblies:
-            for number in assembly.wanted():
+            for number in assembly.missing_parts():
                 wanted.setdefault(assembly.place.pieces[number].archive, []).append((assembly, number))
         self._expect(entry, sum(f.size for f in plain) + sum(self._catalog.archives[k].size for k in wanted))
 
-        def fetch_plain(item: tuple[WeightFile, Piece]) -> None:
+        def fetch_plain(item: tuple[WeightFile, SourceRef]) -> None:
             file, piece = item
             self._fetch(entry, self._origins.locate(piece, file), folder / file.path)
 
-        for (file, _), future in self._ahead(downloads, fetch_plain, plain.items()):
+        for (file, _), future in self._prefetch(downloads, fetch_plain, plain.items()):
             try:
                 future.result()
             except (Missing, Unreachable, WrongHash) as error:
@@ -220,7 +227,7 @@ class Puller:
 
         # The other packages of a file that cannot become whole any more are not worth their time.
         worth = (key for key in wanted if any(assembly.file not in problems for assembly, _ in wanted[key]))
-        for key, future_path in self._ahead(downloads, fetch_package, worth):
+        for key, future_path in self._prefetch(downloads, fetch_package, worth):
             try:
                 package = future_path.result()
                 self._take_out(package, wanted[key])
@@ -236,7 +243,7 @@ class Puller:
         _remove_if_empty(self._shelf.staging("packages") / entry.name)
         return problems
 
-    def _take_out(self, package: Path, wanted: Sequence[tuple[Assembly, int]]) -> None:
+    def _take_out(self, package: Path, wanted: Sequence[tuple[MultipartFile, int]]) -> None:
         """Each wanted member of ``package`` into its assembly; a member that several want, into all."""
         remaining = list(wanted)
         while remaining:
@@ -250,11 +257,11 @@ class Puller:
                     member: stack.enter_context(assembly.receive(number))
                     for member, (assembly, number) in batch.items()
                 }
-                take_out(package, sinks)
+                extract_members(package, sinks)
 
-    def _fetch(self, entry: Entry, remote: Remote, into: Path) -> None:
+    def _fetch(self, entry: Entry, remote: RemoteFile, into: Path) -> None:
         if self._stop.is_set():
-            raise Stopped("stopped")
+            raise PullStopped("stopped")
 
         def advance(size: int) -> None:
             with self._counting:
@@ -264,9 +271,9 @@ class Puller:
         download(self._origins.client, remote, into, advance=advance, stop=self._stop)
 
     def _expect(self, entry: Entry, cost: int) -> None:
-        self._progress.expect(entry.name, self._done.get(entry.name, 0) + cost)
+        self._progress.set_total(entry.name, self._done.get(entry.name, 0) + cost)
 
-    def _ahead(
+    def _prefetch(
         self, downloads: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T]
     ) -> Iterator[tuple[T, "Future[R]"]]:
         """``work`` on each item in threads, a few ahead of whoever takes the results, in order."""
@@ -291,7 +298,7 @@ class Puller:
             shutil.copyfile(there, into)
         return True
 
-    def _convert(self, entry: Entry, way: Way, folder: Path, made: Path) -> Path:
+    def _convert(self, entry: Entry, way: Variant, folder: Path, made: Path) -> Path:
         if not way.convert:
             return folder
         shutil.rmtree(made, ignore_errors=True)

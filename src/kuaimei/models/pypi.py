@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from kuaimei.models.catalog import Archive
-from kuaimei.models.download import Remote
+from kuaimei.models.download import RemoteFile
 from kuaimei.models.errors import Missing, Unreachable
 from kuaimei.system.processes import bare_environment
 
@@ -116,7 +116,7 @@ class PythonIndex:
         self._problem = ""  # an index that nothing can be heard of is not asked again in this run
         self._lock = Lock()
 
-    def locate(self, name: str, version: str, archive: Archive) -> Remote:
+    def locate(self, name: str, version: str, archive: Archive) -> RemoteFile:
         """Where ``archive`` of ``name`` can be downloaded.
 
         Raises:
@@ -130,8 +130,8 @@ class PythonIndex:
             link = package.link
             if link.filename == archive.file:
                 url = link.normalized.partition("#")[0]
-                return Remote(title, url, archive.size, archive.sha256, self._authorization(url))
-        self._ask_why(name, title)
+                return RemoteFile(title, url, archive.size, archive.sha256, self._authorization(url))
+        self._describe_failure(name, title)
         raise Missing(f"{title} is not offered by the index")
 
     def offers(self, name: str, version: str) -> list[Offer]:
@@ -143,7 +143,7 @@ class PythonIndex:
         with self._lock:
             packages = list(self._find(f"{name}=={version}"))
         if not packages:
-            self._ask_why(name, f"package {name} {version} of the Python index")
+            self._describe_failure(name, f"package {name} {version} of the Python index")
         found = []
         for package in packages:
             link = package.link
@@ -185,7 +185,7 @@ class PythonIndex:
             )
         return self._finder
 
-    def _ask_why(self, name: str, title: str) -> None:
+    def _describe_failure(self, name: str, title: str) -> None:
         """The finder passes over indexes that answer with an error: see whether that was the reason."""
         for source in self._finder.sources:
             url = source["url"]

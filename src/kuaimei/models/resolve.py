@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from kuaimei.errors import WeightsError
 from kuaimei.models.catalog import Entry, load_catalog
-from kuaimei.models.model_store import Shelf
-from kuaimei.models.source import Role, Source, without_secrets
+from kuaimei.models.model_store import ModelStore
+from kuaimei.models.source import EngineSource, Role, without_secrets
 
 if TYPE_CHECKING:
     from kuaimei.settings import Settings
@@ -49,7 +49,7 @@ def plan(settings: "Settings") -> list[Entry]:
     ]
 
 
-def resolve(role: Role, value: str, weights_dir: Path) -> Source:
+def resolve(role: Role, value: str, weights_dir: Path) -> EngineSource:
     """What ``value``, the setting of ``role``, means.
 
     The weights are looked at (are all files there, of the right size?), not read: that is what
@@ -65,18 +65,18 @@ def resolve(role: Role, value: str, weights_dir: Path) -> Source:
     """
     value = value.strip()
     if value.startswith(("http://", "https://")):
-        return _far(role, value)
+        return _remote_source(role, value)
     if value in _BUILT_IN.get(role, {}):
-        return Source(role, value, value, licence=_BUILT_IN[role][value])
+        return EngineSource(role, value, value, licence=_BUILT_IN[role][value])
     catalog = load_catalog()
     entry = catalog.entries.get(value)
     if entry is not None and entry.role == role:
-        return _pulled(entry, Shelf(weights_dir))
+        return _installed_source(entry, ModelStore(weights_dir))
     path = Path(value).expanduser()
     if value and path.exists():
         return _found(role, value, path.absolute())
     if value and entry_points(group=f"kuaimei.engines.{role}", name=value):
-        return Source(role, value, value)
+        return EngineSource(role, value, value)
     if "/" in value or "\\" in value or path.suffix in (".gguf", ".onnx"):
         raise WeightsError(f"{_setting(role)} is {value!r}, but there is no such file or folder")
     known = [*_BUILT_IN.get(role, {}), *(e.name for e in catalog.entries.values() if e.role == role)]
@@ -84,30 +84,32 @@ def resolve(role: Role, value: str, weights_dir: Path) -> Source:
     raise WeightsError(f"{_setting(role)} is {value!r}, which is none of {', '.join(known)}{others}")
 
 
-def _far(role: Role, url: str) -> Source:
+def _remote_source(role: Role, url: str) -> EngineSource:
     if role not in _REMOTE:
         raise WeightsError(f"{_setting(role)} cannot be a URL: this role runs on this machine only")
     if not urlsplit(url).hostname:
         raise WeightsError(f"{_setting(role)} is {without_secrets(url)!r}, which names no host")
-    return Source(role, without_secrets(url), "openai", url=url)
+    return EngineSource(role, without_secrets(url), "openai", url=url)
 
 
-def _pulled(entry: Entry, shelf: Shelf) -> Source:
+def _installed_source(entry: Entry, shelf: ModelStore) -> EngineSource:
     problem = shelf.problem(entry)
     if problem:
         raise WeightsError(
             f"the weights of {entry.name} cannot be used ({problem}): run `kuaimei models pull {entry.name}`"
         )
-    return Source(entry.role, entry.name, entry.engine, path=shelf.folder(entry.name), licence=entry.licence)
+    return EngineSource(
+        entry.role, entry.name, entry.engine, path=shelf.folder(entry.name), licence=entry.licence
+    )
 
 
-def _found(role: Role, value: str, path: Path) -> Source:
+def _found(role: Role, value: str, path: Path) -> EngineSource:
     engine, what, fits = _FORMS[role]
     if not fits(path):
         raise WeightsError(f"{_setting(role)} is {value!r}, which is not {what}")
     if role == "llm" and path.is_dir():
         path = next(iter(sorted(path.glob("*.gguf"))))
-    return Source(role, value, engine, path=path)
+    return EngineSource(role, value, engine, path=path)
 
 
 def _holds(path: Path, names: Iterable[str]) -> bool:

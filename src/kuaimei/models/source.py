@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
-__all__ = ["Role", "Source", "without_secrets"]
+__all__ = ["EngineSource", "Role", "without_secrets"]
 
 Role: TypeAlias = Literal["vad", "turn", "captions", "asr", "llm", "tts", "judge", "speaker"]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class EngineSource:
     """Where an engine comes from.
 
     Attributes:

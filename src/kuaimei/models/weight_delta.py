@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kuaimei.errors import WeightsError
 
-__all__ = ["Change", "Difference", "load_difference", "save_difference"]
+__all__ = ["LowRankFactor", "WeightDelta", "load_difference", "save_difference"]
 
 _FORMAT: Final = 1
 _LARGEST: Final = 64 << 20
@@ -23,7 +23,7 @@ _LARGEST: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LowRankFactor:
     """What is added to one weight.
 
     Attributes:
@@ -36,14 +36,14 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class WeightDelta:
     """What is added to the stock weights.
 
     Attributes:
         changes: By ONNX initialiser of Kokoro's fp32 network.
     """
 
-    changes: Mapping[str, Change]
+    changes: Mapping[str, LowRankFactor]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ class Difference:
         return changed
 
 
-def save_difference(file: IO[bytes], difference: Difference) -> None:
+def save_difference(file: IO[bytes], difference: WeightDelta) -> None:
     """Write it as ``.npz``."""
     arrays: dict[str, NDArray[Any]] = {
         "format": np.array(_FORMAT),
@@ -80,7 +80,7 @@ def save_difference(file: IO[bytes], difference: Difference) -> None:
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type] # its stub takes the names for options
 
 
-def load_difference(path: Path) -> Difference:
+def load_difference(path: Path) -> WeightDelta:
     """Read what `save_difference` wrote.
 
     Raises:
@@ -99,13 +99,13 @@ def load_difference(path: Path) -> Difference:
             }
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path.name} is not a learned decoder ({error}); learn the voice anew") from error
-    return Difference(changes)
+    return WeightDelta(changes)
 
 
-def _change(left: NDArray[Any], right: NDArray[Any]) -> Change:
+def _change(left: NDArray[Any], right: NDArray[Any]) -> LowRankFactor:
     left, right = left.astype(np.float32), right.astype(np.float32)
     if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0]:
         raise ValueError("its matrices do not fit")
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         raise ValueError("its numbers are not finite")
-    return Change(left, right)
+    return LowRankFactor(left, right)

@@ -14,9 +14,9 @@ import numpy as np
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.silence import frame_levels, sound_bounds
-from kuaimei.text.clauses import ClauseCutter, ClauseSizes, speech_length
+from kuaimei.text.clauses import ClauseSegmenter, ClauseSizes, speech_length
 
-__all__ = ["Sentence", "Spoken", "boundaries", "clause_starts", "sentences"]
+__all__ = ["RenderedSentence", "Sentence", "boundaries", "clause_starts", "sentences"]
 
 _BREATH: Final = ClauseSizes(sentence=12, pause=48, word_min=48, word_max=60, limit=64, quoted=48)
 """A sentence of twelve characters stands alone, shorter ones go with what follows; what has no end is cut
@@ -41,7 +41,7 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class RenderedSentence:
     """A sentence and its audio, which begins at sample ``at`` of the rendering."""
 
     sentence: Sentence
@@ -51,7 +51,7 @@ class Spoken:
 
 def sentences(text: str) -> list[Sentence]:
     """``text`` in pieces to be spoken in one breath each; none if there is nothing to say in it."""
-    cutter = ClauseCutter(first=_BREATH, following=_BREATH)
+    cutter = ClauseSegmenter(first=_BREATH, following=_BREATH)
     found: list[Sentence] = []
     at = 0
     for piece in (*cutter.push(text), *cutter.flush()):
@@ -88,7 +88,7 @@ def clause_starts(text: str, clauses: Sequence[str]) -> list[int]:
     return starts
 
 
-def boundaries(spoken: Sequence[Spoken], starts: Sequence[int], rate: int) -> list[int]:
+def boundaries(spoken: Sequence[RenderedSentence], starts: Sequence[int], rate: int) -> list[int]:
     """Where in the rendering each clause begins, in samples, never before the one that precedes it.
 
     Args:
@@ -108,8 +108,8 @@ def boundaries(spoken: Sequence[Spoken], starts: Sequence[int], rate: int) -> li
 
 
 def _by_sentence(
-    spoken: Sequence[Spoken], starts: Sequence[int]
-) -> Iterator[tuple[Spoken | None, list[int]]]:
+    spoken: Sequence[RenderedSentence], starts: Sequence[int]
+) -> Iterator[tuple[RenderedSentence | None, list[int]]]:
     """Each sentence with the clauses that begin in it; before the first one: None."""
     if not spoken:
         yield None, list(starts)
@@ -123,7 +123,7 @@ def _by_sentence(
         yield one, [start for start in starts if low <= start < high]
 
 
-def _inside(spoken: Spoken, starts: Sequence[int], rate: int) -> list[int]:
+def _inside(spoken: RenderedSentence, starts: Sequence[int], rate: int) -> list[int]:
     """Places of clauses that begin in the middle of a sentence: the pause nearest to where they should."""
     bounds = sound_bounds(spoken.pcm, rate)
     if bounds is None or not starts:

@@ -28,4 +28,4 @@ class Ready:
 Listener: TypeAlias = Callable[[Ready], None]
 """Called on the event loop; returns at once."""
 
-Announcements: TypeAlias = broadcast.Announcements[Ready]
+Announcements: TypeAlias = broadcast.Broadcast[Ready]

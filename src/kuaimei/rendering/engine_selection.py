@@ -15,31 +15,31 @@ from weakref import ref
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.engines.protocols import ReferenceBank, Synthesizer
-from kuaimei.engines.registry import Workshop
+from kuaimei.engines.protocols import Synthesizer, ZeroShotCloner
+from kuaimei.engines.registry import EngineContext
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.tts.kokoro.hq import MEMORY_MB, KokoroHq, open_hq
 from kuaimei.errors import EngineError, NotFound, StoreError, WeightsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.rendering.renderer import HqEngine
 from kuaimei.store.voices import DECODER, REFERENCE, STYLE
 from kuaimei.system.files import anonymous_file, path_of
 
-__all__ = ["HqEngines", "KeptVoice", "KeptVoices"]
+__all__ = ["ClonedVoiceRecord", "ClonedVoiceSource", "HqEngineSelector"]
 
 _log = logging.getLogger(__name__)
 
 _CLONED: Final = "voice_"
 _REVISION: Final = 1
-"""Of how this house renders; a higher one makes other renderings of the same weights."""
-_FAR_MB: Final = 1.0
+"""Of how this server renders; a higher one makes other renderings of the same weights."""
+_REMOTE_MEMORY_MB: Final = 1.0
 _UNKNOWN_MB: Final = 800.0
 """Of an engine that somebody else added and that does not say."""
 
 _Teach: TypeAlias = Callable[[Synthesizer], None]
 
 
-class KeptVoice(Protocol):
+class ClonedVoiceRecord(Protocol):
     """A cloned voice."""
 
     @property
@@ -48,10 +48,10 @@ class KeptVoice(Protocol):
         ...
 
 
-class KeptVoices(Protocol):
-    """The cloned voices (`kuaimei.store.voices.VoiceShelf`, whose words apply)."""
+class ClonedVoiceSource(Protocol):
+    """The cloned voices (`kuaimei.store.voices.VoiceRepository`, whose words apply)."""
 
-    async def get(self, voice: str) -> KeptVoice:
+    async def get(self, voice: str) -> ClonedVoiceRecord:
         """One of them; `NotFound` if there is none."""
         ...
 
@@ -61,14 +61,14 @@ class KeptVoices(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Taught:
+class _WithVoices:
     """A synthesiser, as long as it is loaded, and the versions of the voices it was taught."""
 
     synthesizer: ref[Synthesizer]
     voices: dict[str, str]
 
 
-class HqEngines:
+class HqEngineSelector:
     """Chooses an engine for a voice: call it with the voice's id.
 
     Args:
@@ -77,12 +77,12 @@ class HqEngines:
         kept: Cloned voices, with their recordings and what they learned.
     """
 
-    def __init__(self, workshop: Workshop, source: Source, kept: KeptVoices) -> None:
-        self._workshop = workshop
+    def __init__(self, engine_context: EngineContext, source: EngineSource, kept: ClonedVoiceSource) -> None:
+        self._engine_context = engine_context
         self._source = source
         self._kept = kept
-        self._substitute = workshop.settings.rendering.hq_voice
-        self._taught: list[_Taught] = []
+        self._substitute = engine_context.settings.rendering.hq_voice
+        self._taught: list[_WithVoices] = []
         self._looking: set[asyncio.Task[None]] = set()
 
     async def __call__(self, voice: str) -> HqEngine:
@@ -104,8 +104,8 @@ class HqEngines:
         return HqEngine(
             key=f"hq {source.name}",
             version=self._version(source.name, version),
-            memory_mb=_FAR_MB if source.url else _UNKNOWN_MB,
-            open=partial(open_synthesizer, self._workshop, source),
+            memory_mb=_REMOTE_MEMORY_MB if source.url else _UNKNOWN_MB,
+            open=partial(open_synthesizer, self._engine_context, source),
             prepare=partial(self._prepare, voice, version, teach),
         )
 
@@ -152,19 +152,21 @@ class HqEngines:
     @asynccontextmanager
     async def _open_kokoro(self, decoder: bytes | None) -> AsyncIterator[KokoroHq]:
         if decoder is None:
-            async with open_hq(self._workshop, self._source) as engine:
+            async with open_hq(self._engine_context, self._source) as engine:
                 yield engine
             return
         async with AsyncExitStack() as stack:
             with anonymous_file() as file:
                 await asyncio.to_thread(file.write, decoder)
                 await asyncio.to_thread(file.flush)
-                engine = await stack.enter_async_context(open_hq(self._workshop, self._source, path_of(file)))
+                engine = await stack.enter_async_context(
+                    open_hq(self._engine_context, self._source, path_of(file))
+                )
             yield engine  # the decoder is read: nothing of a voice is left lying about
 
     def _prepare(self, voice: str, version: str, teach: _Teach | None, synthesizer: Synthesizer) -> str:
         """Have ``synthesizer`` know the voice; the name by which it does, or that of a substitute."""
-        known = self._knows(synthesizer)
+        known = self._loaded_versions(synthesizer)
         if teach is None:
             _forget(synthesizer, known, voice)  # should it be gone
         elif known.get(voice) != version:
@@ -178,13 +180,13 @@ class HqEngines:
             f"{', '.join(synthesizer.voices[:12])}"
         )
 
-    def _knows(self, synthesizer: Synthesizer) -> dict[str, str]:
+    def _loaded_versions(self, synthesizer: Synthesizer) -> dict[str, str]:
         """What ``synthesizer`` was taught: version by voice."""
         self._taught = [taught for taught in self._taught if taught.synthesizer() is not None]
         for taught in self._taught:
             if taught.synthesizer() is synthesizer:
                 return taught.voices
-        self._taught.append(_Taught(ref(synthesizer), {}))
+        self._taught.append(_WithVoices(ref(synthesizer), {}))
         return self._taught[-1].voices
 
     def _version(self, *parts: str) -> str:
@@ -202,7 +204,7 @@ class HqEngines:
 
 
 def _forget(synthesizer: Synthesizer, known: dict[str, str], voice: str) -> None:
-    if known.pop(voice, None) is not None and isinstance(synthesizer, KokoroHq | ReferenceBank):
+    if known.pop(voice, None) is not None and isinstance(synthesizer, KokoroHq | ZeroShotCloner):
         synthesizer.drop_voice(voice)
 
 
@@ -232,5 +234,5 @@ def _put_style(voice: str, style: NDArray[np.float32], synthesizer: Synthesizer)
 
 
 def _put_reference(voice: str, audio: bytes, transcript: str, synthesizer: Synthesizer) -> None:
-    if isinstance(synthesizer, ReferenceBank):
+    if isinstance(synthesizer, ZeroShotCloner):
         synthesizer.put_reference(voice, audio, transcript)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from kuaimei.rendering.broadcast import Announcements
-from kuaimei.rendering.model_cache import Residency
-from kuaimei.rendering.renderer import Counts
+from kuaimei.rendering.model_cache import ModelCache
+from kuaimei.rendering.renderer import RenderingCounts
 
 __all__ = ["HqTier"]
 
@@ -19,6 +19,6 @@ class HqTier:
         counts: Of what was rendered.
     """
 
-    residency: Residency
+    model_cache: ModelCache
     announcements: Announcements = field(default_factory=Announcements)
-    counts: Counts = field(default_factory=Counts)
+    counts: RenderingCounts = field(default_factory=RenderingCounts)

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 from kuaimei.errors import EngineUnavailable, SettingsError
 from kuaimei.system.failures import trace_of
 
-__all__ = ["Counters", "Opener", "Residency"]
+__all__ = ["Counters", "ModelCache", "Opener"]
 
 _log = logging.getLogger(__name__)
 
@@ -54,9 +54,9 @@ class _Resident:
     key: str
     memory_mb: float
     ready: asyncio.Future[None]
-    leave: asyncio.Event
+    unload_task: asyncio.Event
     keeper: asyncio.Task[None] | None = None
-    thing: Any = None
+    value: Any = None
     users: int = 0
     used: int = 0
     idle: asyncio.TimerHandle | None = None
@@ -70,7 +70,7 @@ class _Waiting:
     granted: asyncio.Future[_Resident] = field(repr=False)
 
 
-class Residency:
+class ModelCache:
     """Models under a budget of memory; used on one event loop.
 
     Whoever asks first is served first, even if a later one would fit sooner or finds its model loaded
@@ -112,7 +112,7 @@ class Residency:
         return {resident.key: resident.memory_mb for resident in self._residents.values()}
 
     @property
-    def taken_mb(self) -> float:
+    def used_mb(self) -> float:
         """Memory counted, with that of models on their way out."""
         return self._taken_mb
 
@@ -121,7 +121,7 @@ class Residency:
         """Those who wait for room."""
         return sum(not waiting.granted.done() for waiting in self._waiting)
 
-    async def __aenter__(self) -> "Residency":
+    async def __aenter__(self) -> "ModelCache":
         return self
 
     async def __aexit__(
@@ -140,7 +140,7 @@ class Residency:
 
         Raises:
             SettingsError: If it is larger than the whole budget.
-            EngineUnavailable: If the house is being closed.
+            EngineUnavailable: If the server is being closed.
             Exception: Whatever ``opener`` raises; the next to ask tries again.
         """
         if memory_mb > self.budget_mb:
@@ -152,7 +152,7 @@ class Residency:
         try:
             # Shielded: loading is not for the first who asked alone.
             await asyncio.shield(resident.ready)
-            thing: T = resident.thing
+            thing: T = resident.value
             yield thing
         finally:
             self._release(resident)
@@ -203,7 +203,7 @@ class Residency:
                 resident = self._residents.get(first.key)
                 if resident is not None:
                     self._hits += 1
-                elif self._make_room(first.memory_mb):
+                elif self._evict_for(first.memory_mb):
                     resident = self._load(first)
                 else:
                     return
@@ -215,7 +215,7 @@ class Residency:
                 first.granted.set_result(resident)
             self._waiting.popleft()
 
-    def _make_room(self, memory_mb: float) -> bool:
+    def _evict_for(self, memory_mb: float) -> bool:
         """Whether there is room for so much now; if not, put out who is not in use, if that will do."""
         missing = self._taken_mb + memory_mb - self.budget_mb
         if missing <= 0:
@@ -261,12 +261,12 @@ class Residency:
             if not isinstance(error, Exception):
                 raise
         finally:
-            resident.thing = None
+            resident.value = None
             if self._residents.get(resident.key) is resident:
                 del self._residents[resident.key]
                 self._leaving.add(resident)
             try:
-                await asyncio.to_thread(_give_back)
+                await asyncio.to_thread(_release_memory)
             finally:
                 self._leaving.discard(resident)
                 self._taken_mb -= resident.memory_mb
@@ -274,14 +274,14 @@ class Residency:
 
     async def _hold(self, resident: _Resident, opener: Opener[Any]) -> None:
         started = self._now()
-        async with opener() as resident.thing:
+        async with opener() as resident.value:
             took = self._now() - started
             self._loads += 1
             self._load_s += took
             _log.info("%s loaded in %.1f s (%.0f MB)", resident.key, took, resident.memory_mb)
             resident.ready.set_result(None)
             self._rest(resident)
-            await resident.leave.wait()
+            await resident.unload_task.wait()
 
     def _release(self, resident: _Resident) -> None:
         resident.users -= 1
@@ -305,17 +305,17 @@ class Residency:
             resident.idle = None
         del self._residents[resident.key]
         self._leaving.add(resident)
-        resident.leave.set()
+        resident.unload_task.set()
 
     def _now(self) -> float:
         return self._clock() if self._clock is not None else asyncio.get_running_loop().time()
 
 
 def _closing() -> EngineUnavailable:
-    return EngineUnavailable("no more models are loaded: the house is being closed")
+    return EngineUnavailable("no more models are loaded: the server is stopping")
 
 
-def _give_back() -> None:
+def _release_memory() -> None:
     """Have freed memory given back to the machine, which the allocator does not do by itself."""
     with suppress(AttributeError, OSError):  # only glibc has it
         ctypes.CDLL(None).malloc_trim(0)

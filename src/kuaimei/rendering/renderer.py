@@ -13,29 +13,29 @@ import numpy as np
 
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.audio.silence import silence, sound_bounds
-from kuaimei.audio.streams import whole
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.audio.streams import collect_pcm
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineUnavailable, KuaimeiError, QueueFull, StoreError
-from kuaimei.rendering.alignment import Sentence, Spoken, boundaries, clause_starts, sentences
+from kuaimei.rendering.alignment import RenderedSentence, Sentence, boundaries, clause_starts, sentences
 from kuaimei.rendering.broadcast import Announcements, Ready
-from kuaimei.rendering.model_cache import Residency
-from kuaimei.store.renderings import Order
+from kuaimei.rendering.model_cache import ModelCache
+from kuaimei.store.renderings import RenderingTask
 from kuaimei.store.rows import Boundary, Rendering
 from kuaimei.system.failures import kind_of, trace_of
 
-__all__ = ["Counts", "EngineFor", "HqEngine", "Orders", "Renderer"]
+__all__ = ["EngineFor", "HqEngine", "Renderer", "RenderingCounts", "RenderingQueue"]
 
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 6
 """One that was begun so often, be it that the process died each time, is given up."""
-_OUTRANKED_S: Final = 1.0
+_PREEMPT_POLL_S: Final = 1.0
 """After this long it is asked again whether what was said is recognised by now."""
 _SENTENCE_PAUSE_MS: Final = 220.0
 """At least so much silence between two sentences, where the engine leaves none itself."""
-_PATIENCE_S: Final = 180.0
+_SYNTHESIS_TIMEOUT_S: Final = 180.0
 """With one sentence, when the machine is quiet."""
 
 
@@ -62,10 +62,10 @@ EngineFor: TypeAlias = Callable[[str], Awaitable[HqEngine]]
 """The engine for a voice; raises `kuaimei.errors.KuaimeiError` if there is none."""
 
 
-class Orders(Protocol):
-    """What is to be rendered (`kuaimei.store.renderings.Renderings`, whose words apply)."""
+class RenderingQueue(Protocol):
+    """What is to be rendered (`kuaimei.store.renderings.RenderingRepository`, whose words apply)."""
 
-    async def begin(self, utterance: str) -> Order | None:
+    async def begin(self, utterance: str) -> RenderingTask | None:
         """Take up the work; None: nothing is to be done any more."""
         ...
 
@@ -73,27 +73,34 @@ class Orders(Protocol):
         """False: its reply was deleted, or it was called off."""
         ...
 
-    async def outranked(self) -> bool:
+    async def has_pending_transcription(self) -> bool:
         """Something that was said waits to be recognised."""
         ...
 
-    async def keep(
-        self, order: Order, pcm: Pcm, rate: int, *, engine: str, clauses: Sequence[Boundary], took_s: float
+    async def save(
+        self,
+        order: RenderingTask,
+        pcm: Pcm,
+        rate: int,
+        *,
+        engine: str,
+        clauses: Sequence[Boundary],
+        took_s: float,
     ) -> Rendering | None:
         """Keep the rendering; None if nobody wants it any more."""
         ...
 
-    async def settle(self, order: Order) -> None:
+    async def mark_ready(self, order: RenderingTask) -> None:
         """What is there is what would be made."""
         ...
 
-    async def fail(self, order: Order, why: str, *, final: bool) -> None:
+    async def fail(self, order: RenderingTask, why: str, *, final: bool) -> None:
         """It did not succeed."""
         ...
 
 
 @dataclass(slots=True)
-class Counts:
+class RenderingCounts:
     """What happened since the process began.
 
     Attributes:
@@ -132,18 +139,18 @@ class Renderer:
 
     def __init__(
         self,
-        orders: Orders,
+        orders: RenderingQueue,
         engine_for: EngineFor,
-        residency: Residency,
-        quiet: Quiet,
+        model_cache: ModelCache,
+        idle_monitor: IdleMonitor,
         announcements: Announcements,
-        counts: Counts,
+        counts: RenderingCounts,
     ) -> None:
         self._counts = counts
         self._orders = orders
         self._engine_for = engine_for
-        self._residency = residency
-        self._quiet = quiet
+        self._model_cache = model_cache
+        self._idle_monitor = idle_monitor
         self._announcements = announcements
 
     async def __call__(self, utterance: str) -> None:
@@ -152,44 +159,44 @@ class Renderer:
         Raises:
             KuaimeiError: If it is to be tried again.
         """
-        await self._calm()
+        await self._wait_idle()
         order = await self._orders.begin(utterance)
         if order is None:
             return
         try:
             if order.attempts > _ATTEMPTS:
-                raise _GivenUp(f"the rendering was begun {_ATTEMPTS} times and never finished")
+                raise _Unrecoverable(f"the rendering was begun {_ATTEMPTS} times and never finished")
             await self._render(order)
         except asyncio.CancelledError:
             raise  # begun again at the next start, unless it was called off
         except Exception as error:
             await self._failed(order, error)
 
-    async def _render(self, order: Order) -> None:
+    async def _render(self, order: RenderingTask) -> None:
         engine = await self._engine_for(order.voice)
         if order.engine == engine.version:
-            await self._orders.settle(order)
+            await self._orders.mark_ready(order)
             return
         text = order.text
-        async with self._residency.use(engine.key, engine.memory_mb, engine.open) as synthesizer:
+        async with self._model_cache.use(engine.key, engine.memory_mb, engine.open) as synthesizer:
             voice, rate = engine.prepare(synthesizer), synthesizer.sample_rate
-            spoken: list[Spoken] = []
+            spoken: list[RenderedSentence] = []
             at, took_s = 0, 0.0
             for sentence in sentences(text):
-                await self._calm()
+                await self._wait_idle()
                 if not await self._orders.wanted(order.utterance):
                     self._counts.dropped += 1
                     return
                 started = time.monotonic()
-                pcm = await self._speak(synthesizer, sentence, order, voice)
+                pcm = await self._synthesize(synthesizer, sentence, order, voice)
                 took_s += time.monotonic() - started
-                spoken.append(Spoken(sentence, pcm, at))
+                spoken.append(RenderedSentence(sentence, pcm, at))
                 at += len(pcm)
         pcm = np.concatenate([EMPTY, *(one.pcm for one in spoken)])
         if not len(pcm):
-            raise _GivenUp("the reply has nothing to say")
+            raise _Unrecoverable("the reply has nothing to say")
         clauses = _clauses(order, spoken, len(pcm), rate)
-        kept = await self._orders.keep(
+        kept = await self._orders.save(
             order, pcm, rate, engine=engine.version, clauses=clauses, took_s=took_s
         )
         if kept is None:
@@ -198,9 +205,11 @@ class Renderer:
         self._counts.ready += 1
         self._counts.audio_s += len(pcm) / rate
         self._counts.render_s += took_s
-        self._announcements.tell(Ready(order.session, order.turn, order.utterance, kept))
+        self._announcements.publish(Ready(order.session, order.turn, order.utterance, kept))
 
-    async def _speak(self, synthesizer: Synthesizer, sentence: Sentence, order: Order, voice: str) -> Pcm:
+    async def _synthesize(
+        self, synthesizer: Synthesizer, sentence: Sentence, order: RenderingTask, voice: str
+    ) -> Pcm:
         req = TTSReq(
             text=sentence.text.strip(),
             voice_id=voice,
@@ -209,22 +218,24 @@ class Renderer:
             ticket=Ticket(session=order.session, priority=Priority.BACKGROUND),
         )
         try:
-            async with asyncio.timeout(_PATIENCE_S):
-                pcm = await whole(synthesizer.stream(req))
+            async with asyncio.timeout(_SYNTHESIS_TIMEOUT_S):
+                pcm = await collect_pcm(synthesizer.stream(req))
         except TimeoutError:
-            raise EngineUnavailable(f"a sentence was not rendered within {_PATIENCE_S:g} s") from None
+            raise EngineUnavailable(
+                f"a sentence was not rendered within {_SYNTHESIS_TIMEOUT_S:g} s"
+            ) from None
         return _with_pause(pcm, synthesizer.sample_rate)
 
-    async def _calm(self) -> None:
+    async def _wait_idle(self) -> None:
         """Until nobody needs the machine, and nothing that was said waits to be recognised."""
         started = time.monotonic()
-        await self._quiet.wait()
-        while await self._orders.outranked():
-            await asyncio.sleep(_OUTRANKED_S)
-            await self._quiet.wait()
+        await self._idle_monitor.wait()
+        while await self._orders.has_pending_transcription():
+            await asyncio.sleep(_PREEMPT_POLL_S)
+            await self._idle_monitor.wait()
         self._counts.waited_s += time.monotonic() - started
 
-    async def _failed(self, order: Order, error: Exception) -> None:
+    async def _failed(self, order: RenderingTask, error: Exception) -> None:
         passing = isinstance(error, EngineUnavailable | QueueFull | StoreError | OSError | MemoryError)
         known = isinstance(error, KuaimeiError | OSError)
         again = (passing or not known) and order.attempts < _ATTEMPTS
@@ -241,7 +252,7 @@ class Renderer:
             raise error if isinstance(error, KuaimeiError) else EngineUnavailable(why) from error
 
 
-class _GivenUp(KuaimeiError):
+class _Unrecoverable(KuaimeiError):
     """There is no sense in trying again."""
 
     kind = "given_up"
@@ -255,7 +266,9 @@ def _with_pause(pcm: Pcm, rate: int) -> Pcm:
     return np.concatenate([pcm, silence(missing_ms, rate)])
 
 
-def _clauses(order: Order, spoken: Sequence[Spoken], samples: int, rate: int) -> list[Boundary]:
+def _clauses(
+    order: RenderingTask, spoken: Sequence[RenderedSentence], samples: int, rate: int
+) -> list[Boundary]:
     places = [*boundaries(spoken, clause_starts(order.text, order.clauses), rate), samples]
     places[0] = 0
     ms = [round(place * 1000.0 / rate, 1) for place in places]

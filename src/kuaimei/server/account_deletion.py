@@ -5,7 +5,7 @@ from typing import Final
 
 from kuaimei.errors import StoreError
 from kuaimei.people.erasure import Forgotten, forget, forget_marked
-from kuaimei.server.services import House
+from kuaimei.server.services import AppRuntime
 
 __all__ = ["Leaving"]
 
@@ -16,11 +16,11 @@ class Leaving:
     """Deletes what belongs to people.
 
     Args:
-        house: Where it is kept.
+        server: Where it is kept.
     """
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, runtime: AppRuntime) -> None:
+        self._runtime = runtime
         self._alone = asyncio.Lock()
         self._under_way: dict[str, asyncio.Task[Forgotten]] = {}
 
@@ -40,10 +40,10 @@ class Leaving:
     async def tend(self) -> None:
         """Go on with what was begun and not brought to its end; runs until cancelled."""
         while True:
-            store = self._house.store
+            store = self._runtime.store
             if store is not None:
                 async with self._alone:
-                    await forget_marked(store, erase_voice=self._erase, home=self._house.settings.home)
+                    await forget_marked(store, erase_voice=self._erase, home=self._runtime.settings.home)
             await asyncio.sleep(_TEND_S)
 
     async def close(self) -> None:
@@ -54,17 +54,17 @@ class Leaving:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _forget(self, person: str) -> Forgotten:
-        store = self._house.store
+        store = self._runtime.store
         if store is None:
             return Forgotten(0, 0, ())
         async with self._alone:
-            home = self._house.settings.home
+            home = self._runtime.settings.home
             return await forget(store, person, "things", erase_voice=self._erase, home=home)
 
     async def _erase(self, voice: str) -> None:
-        if self._house.voices is None:
+        if self._runtime.voices is None:
             raise StoreError(f"the voice {voice} cannot be deleted here: no voices are open")
-        await self._house.voices.upkeep.erase(voice)
+        await self._runtime.voices.maintenance.delete(voice)
 
     def _ended(self, person: str, task: "asyncio.Task[Forgotten]") -> None:
         if self._under_way.get(person) is task:

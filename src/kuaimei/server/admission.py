@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 from kuaimei.errors import QueueFull
 
-__all__ = ["Admission", "Claim", "Place"]
+__all__ = ["Admission", "QueueSlot", "SessionLease"]
 
 
-class Place:
+class QueueSlot:
     """One session's place.
 
     Attributes:
@@ -21,23 +21,23 @@ class Place:
         self._moved = asyncio.Event()
 
     @property
-    def inside(self) -> bool:
+    def admitted(self) -> bool:
         """It may talk."""
         return self.number == 0
 
-    async def moved(self) -> None:
+    async def wait_moved(self) -> None:
         """Wait until the number is another one."""
         await self._moved.wait()
         self._moved.clear()
 
-    def move(self, number: int) -> None:
+    def set_position(self, number: int) -> None:
         """The queue has moved on."""
         if number != self.number:
             self.number = number
             self._moved.set()
 
 
-class Claim:
+class SessionLease:
     """That a session belongs to one connection.
 
     Attributes:
@@ -71,9 +71,9 @@ class Admission:
         self.capacity = capacity
         self.limit = waiting
         self.count = 0
-        self._queue: list[Place] = []
+        self._queue: list[QueueSlot] = []
         self._changed = changed
-        self._claims: dict[str, Claim] = {}
+        self._claims: dict[str, SessionLease] = {}
 
     @property
     def waiting(self) -> int:
@@ -81,7 +81,7 @@ class Admission:
         return len(self._queue)
 
     @contextmanager
-    def arrive(self, *, first: bool = False) -> Iterator[Place]:
+    def enqueue(self, *, first: bool = False) -> Iterator[QueueSlot]:
         """A place for the length of the block, inside if one is free, else in the queue.
 
         Args:
@@ -94,22 +94,22 @@ class Admission:
         limit = self.limit + (self.capacity if first else 0)
         if len(self._queue) >= limit and self.count >= self.capacity:
             raise QueueFull(f"all {self.capacity} places are taken; try again later")
-        place = Place(len(self._queue) + 1)
+        place = QueueSlot(len(self._queue) + 1)
         self._queue.insert(0 if first else len(self._queue), place)
         self._advance()
         try:
             yield place
         finally:
-            if place.inside:
+            if place.admitted:
                 self.count -= 1
             else:
                 self._queue.remove(place)
             self._advance()
 
     @contextmanager
-    def claim(self, session: str) -> Iterator[Claim]:
+    def claim(self, session: str) -> Iterator[SessionLease]:
         """The session belongs to whoever asks, for the length of the block; whoever has it must have left."""
-        claim = self._claims[session] = Claim()
+        claim = self._claims[session] = SessionLease()
         try:
             yield claim
         finally:
@@ -117,14 +117,14 @@ class Admission:
             if self._claims.get(session) is claim:
                 del self._claims[session]
 
-    def holder(self, session: str) -> Claim | None:
+    def lease_owner(self, session: str) -> SessionLease | None:
         """Of whom the session is now."""
         return self._claims.get(session)
 
     def _advance(self) -> None:
         while self._queue and self.count < self.capacity:
             self.count += 1
-            self._queue.pop(0).move(0)
+            self._queue.pop(0).set_position(0)
         for number, place in enumerate(self._queue, 1):
-            place.move(number)
+            place.set_position(number)
         self._changed(self.count, len(self._queue))

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Final, overload
 
-from kuaimei.engines.protocols import VoiceBank
-from kuaimei.server.services import House
+from kuaimei.engines.protocols import StyleVoiceBank
+from kuaimei.server.services import AppRuntime
 
 __all__ = ["UsableVoices", "stock_voices"]
 
@@ -12,10 +12,10 @@ _CLONED: Final = "voice_"
 """So begin the ids of cloned voices."""
 
 
-def stock_voices(house: House) -> Sequence[str]:
+def stock_voices(runtime: AppRuntime) -> Sequence[str]:
     """Those that the synthesiser came with."""
-    synthesizer = house.engines.synthesizer
-    if isinstance(synthesizer, VoiceBank):
+    synthesizer = runtime.engines.synthesizer
+    if isinstance(synthesizer, StyleVoiceBank):
         return tuple(synthesizer.stock)
     return tuple(voice for voice in synthesizer.voices if not voice.startswith(_CLONED))
 
@@ -24,24 +24,24 @@ class UsableVoices(Sequence[str]):
     """Ids of the voices at hand now, the engine's own first; one that is cloned or shared meanwhile is in it.
 
     Args:
-        house: Whose synthesiser speaks.
+        server: Whose synthesiser speaks.
         person: Who wants to speak in them.
     """
 
-    def __init__(self, house: House, person: str) -> None:
-        self._house = house
+    def __init__(self, runtime: AppRuntime, person: str) -> None:
+        self._runtime = runtime
         self._person = person
 
     @property
     def default(self) -> str:
         """What speaks where nobody chose: the configured one if it may be used, else the engine's first."""
-        configured = self._house.settings.voice
+        configured = self._runtime.settings.voice
         return configured if configured in self else self[0]
 
     def __contains__(self, voice: object) -> bool:
-        if not isinstance(voice, str) or voice not in self._house.engines.synthesizer.voices:
+        if not isinstance(voice, str) or voice not in self._runtime.engines.synthesizer.voices:
             return False
-        return self._usable(voice, stock_voices(self._house))
+        return self._usable(voice, stock_voices(self._runtime))
 
     def __len__(self) -> int:
         return len(self._now())
@@ -59,11 +59,11 @@ class UsableVoices(Sequence[str]):
         return self._now()[index]
 
     def _now(self) -> Sequence[str]:
-        stock = stock_voices(self._house)
-        voices = self._house.engines.synthesizer.voices
+        stock = stock_voices(self._runtime)
+        voices = self._runtime.engines.synthesizer.voices
         return [voice for voice in voices if self._usable(voice, stock)]
 
     def _usable(self, voice: str, stock: Sequence[str]) -> bool:
         """What nobody knows anything of is nobody's to use."""
-        library = self._house.voices
+        library = self._runtime.voices
         return voice in stock or (library is not None and library.may_use(voice, self._person))

@@ -7,9 +7,9 @@ from fastapi import FastAPI
 
 from kuaimei import __version__
 from kuaimei.http.errors import install_error_handlers
-from kuaimei.http.limits import BodyLimit, Gate, UploadGate
+from kuaimei.http.limits import BodyLimit, ConcurrencyLimiter, UploadGate
 from kuaimei.http.refusals import Refusals
-from kuaimei.http.security import Guard
+from kuaimei.http.security import AuthMiddleware
 from kuaimei.http.security_headers import SafeHeaders
 from kuaimei.http.url_check import PlainAddress
 from kuaimei.people.authentication import Entrance
@@ -19,7 +19,7 @@ from kuaimei.server.admission import Admission
 from kuaimei.server.metrics import Metrics
 from kuaimei.server.readiness import Readiness
 from kuaimei.server.realtime import websocket
-from kuaimei.server.realtime.connections import Reception
+from kuaimei.server.realtime.connections import ConnectionManager
 from kuaimei.server.rest import (
     analysis,
     chat,
@@ -35,9 +35,9 @@ from kuaimei.server.rest import (
     transcriptions,
     voices,
 )
-from kuaimei.server.services import House
+from kuaimei.server.services import AppRuntime
 from kuaimei.server.static_page import Page
-from kuaimei.server.voice_previews import Samples
+from kuaimei.server.voice_previews import VoicePreviews
 from kuaimei.server.webrtc import calls
 from kuaimei.system.memory import release_regularly
 from kuaimei.system.supervision import Supervisor
@@ -50,22 +50,22 @@ _UPLOADS_WAITING = 32
 
 
 def create_app(
-    house: House,
+    runtime: AppRuntime,
     page: Page | None = None,
     *,
     entrance: Entrance | None = None,
     refusals: Refusals | None = None,
 ) -> FastAPI:
-    """Everything over HTTP, WebSocket and WebRTC, for an open ``house``.
+    """Everything over HTTP, WebSocket and WebRTC, for an open ``server``.
 
     Args:
-        house: Open and warm.
+        server: Open and warm.
         page: The chat room; None: as it was built.
         entrance: Knows who may come in; None: without the machine's own key, by the settings and by what the
-            house keeps of people.
+            server keeps of people.
         refusals: Counts and tells of whom was refused; None: of its own.
     """
-    entrance = entrance or Entrance(house.settings.server)
+    entrance = entrance or Entrance(runtime.settings.server)
     refusals = refusals or Refusals()
     # The interactive documentation would fetch its scripts from elsewhere: nothing here does.
     app = FastAPI(
@@ -76,23 +76,23 @@ def create_app(
         openapi_url="/api/openapi.json",
         lifespan=_lifespan,
     )
-    server = house.settings.server
-    metrics = Metrics(house.lanes, house.hq, house.analysis, refusals, house.tasks)
-    app.state.house = house
+    server = runtime.settings.server
+    metrics = Metrics(runtime.schedulers, runtime.hq, runtime.analysis, refusals, runtime.tasks)
+    app.state.runtime = runtime
     app.state.metrics = metrics
     app.state.admission = Admission(server.max_sessions, server.max_waiting, metrics.sessions)
     app.state.entrance = entrance
     app.state.refusals = refusals
-    app.state.reception = Reception(house, app.state.admission, metrics, entrance)
-    app.state.calls = calls.Calls(app.state.reception, server)
+    app.state.reception = ConnectionManager(runtime, app.state.admission, metrics, entrance)
+    app.state.calls = calls.CallRegistry(app.state.reception, server)
     app.state.page = page = page or Page()
-    app.state.readiness = Readiness(house.store)
-    app.state.samples = _samples(house)
-    app.state.leaving = Leaving(house)
-    app.state.decoding = Gate("transcriptions", running=2, waiting=16)
-    app.state.enrolling = Gate("new voices", running=1, waiting=8)
-    if house.voices is not None:
-        house.voices.room.changed.append(app.state.samples.forget)
+    app.state.readiness = Readiness(runtime.store)
+    app.state.samples = _voice_previews(runtime)
+    app.state.leaving = Leaving(runtime)
+    app.state.decoding = ConcurrencyLimiter("transcriptions", running=2, waiting=16)
+    app.state.enrolling = ConcurrencyLimiter("new voices", running=1, waiting=8)
+    if runtime.voices is not None:
+        runtime.voices.context.changed.append(app.state.samples.forget)
     rooms = (
         websocket,
         calls,
@@ -118,15 +118,18 @@ def create_app(
     install_error_handlers(app)
     files_mb = {
         transcriptions.PATH: server.max_body_mb,
-        voices.PATH: house.settings.voices.max_upload_mb,
+        voices.PATH: runtime.settings.voices.max_upload_mb,
     }
     app.add_middleware(BodyLimit, files={path: mb * 1024 * 1024 for path, mb in files_mb.items()})
     app.add_middleware(PlainAddress)
     app.add_middleware(
-        UploadGate, gates={path: Gate("uploads", _UPLOADS, _UPLOADS_WAITING) for path in files_mb}
+        UploadGate,
+        gates={path: ConcurrencyLimiter("uploads", _UPLOADS, _UPLOADS_WAITING) for path in files_mb},
     )
     # Nothing is read from strangers.
-    app.add_middleware(Guard, settings=server, open_paths=page.paths, entrance=entrance, refusals=refusals)
+    app.add_middleware(
+        AuthMiddleware, settings=server, open_paths=page.paths, entrance=entrance, refusals=refusals
+    )
     # The outermost: refusals are answers too.
     app.add_middleware(SafeHeaders)
     return app
@@ -135,10 +138,10 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """People come and go while it runs; WebSockets end with the server by themselves, calls do not."""
-    store = app.state.house.store
+    store = app.state.runtime.store
     people, keys = (None, None) if store is None else (store.people, store.keys)
     async with Supervisor() as supervisor:
-        app.state.house.tasks.include(supervisor)
+        app.state.runtime.tasks.include(supervisor)
         async with app.state.entrance.following(people, keys, supervisor):
             supervisor.start("forgetting", app.state.leaving.tend)
             supervisor.start("memory", release_regularly)
@@ -147,6 +150,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.leaving.close()
 
 
-def _samples(house: House) -> Samples:
-    engine = next((source.name for source in house.loaded if source.role == "tts"), "")
-    return Samples(house.engines.synthesizer, engine, house.settings.home / "cache" / "voices")
+def _voice_previews(runtime: AppRuntime) -> VoicePreviews:
+    engine = next((source.name for source in runtime.loaded if source.role == "tts"), "")
+    return VoicePreviews(runtime.engines.synthesizer, engine, runtime.settings.home / "cache" / "voices")

@@ -8,12 +8,14 @@ from typing import Any
 
 from kuaimei.settings import IceServer
 
-__all__ = ["for_clients"]
+__all__ = ["client_ice_servers"]
 
 _LIFETIME_S = 12 * 3600
 
 
-def for_clients(servers: Sequence[IceServer], user: str, now: float | None = None) -> list[dict[str, Any]]:
+def client_ice_servers(
+    servers: Sequence[IceServer], user: str, now: float | None = None
+) -> list[dict[str, Any]]:
     """As ``RTCPeerConnection`` takes them.
 
     A TURN server that shares a secret with this one gets credentials that expire (TURN REST API,

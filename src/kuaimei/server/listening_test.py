@@ -7,15 +7,15 @@ from typing import Final, Literal, TypeAlias
 
 from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
-from kuaimei.audio.loudness import level
+from kuaimei.audio.loudness import rms_dbfs
 from kuaimei.audio.streams import closing
 from kuaimei.errors import NotFound
 from kuaimei.http.errors import ApiError
-from kuaimei.server.services import Archive
-from kuaimei.server.voice_previews import Samples, sentence_of
+from kuaimei.server.services import ConversationStore
+from kuaimei.server.voice_previews import VoicePreviews, preview_sentence
 from kuaimei.store.listening_tests import Kind, Trial
 
-__all__ = ["Listening", "Side"]
+__all__ = ["ListeningTest", "Side"]
 
 Side: TypeAlias = Literal["a", "b"]
 
@@ -24,7 +24,7 @@ _RATE: Final = 24_000
 _CLONED: Final = "voice_"
 
 
-class Listening:
+class ListeningTest:
     """Makes trials and their clips.
 
     Args:
@@ -36,9 +36,9 @@ class Listening:
 
     def __init__(
         self,
-        store: Archive,
+        store: ConversationStore,
         voices: Sequence[str],
-        samples: Samples,
+        samples: VoicePreviews,
         chance: random.Random | None = None,
     ) -> None:
         self._store = store
@@ -66,7 +66,9 @@ class Listening:
                     owner, "tiers", "hq", "fast", swapped=swapped, utterance=reply
                 )
             if kind == "tiers":
-                raise _nothing("no reply has been rendered a second time yet: talk first, and wait for 美")
+                raise _nothing_to_compare_error(
+                    "no reply has been rendered a second time yet: talk first, and wait for 美"
+                )
         first, second = self._pair(voice)
         return await self._store.preferences.begin(owner, "voices", first, second, swapped=swapped)
 
@@ -77,7 +79,7 @@ class Listening:
             NotFound: If the reply is gone.
         """
         if trial.utterance_id is None:
-            return sentence_of(trial.first)
+            return preview_sentence(trial.first)
         return (await self._store.utterance(trial.utterance_id)).transcript or ""
 
     async def clip(self, trial: Trial, side: Side) -> bytes:
@@ -96,7 +98,7 @@ class Listening:
         else:
             raise NotFound("a voice of this comparison is gone; ask for the next")
         pcm = await decode(data, _RATE)
-        return await asyncio.to_thread(lambda: encode(level(pcm, _RATE), _RATE, "flac"))
+        return await asyncio.to_thread(lambda: encode(rms_dbfs(pcm, _RATE), _RATE, "flac"))
 
     def _pair(self, voice: str | None) -> tuple[str, str]:
         voices = self._voices
@@ -105,13 +107,15 @@ class Listening:
         cloned = [name for name in voices if name.startswith(_CLONED)]
         # The clones are what there are questions about; of the others only what says the same.
         first = voice or self._chance.choice(cloned or list(voices[:1]) or [""])
-        others = [name for name in voices if name != first and sentence_of(name) == sentence_of(first)]
+        others = [
+            name for name in voices if name != first and preview_sentence(name) == preview_sentence(first)
+        ]
         if not others:
-            raise _nothing("there are no two voices that speak the same language: add one")
+            raise _nothing_to_compare_error("there are no two voices that speak the same language: add one")
         return first, self._chance.choice(others)
 
 
-def _nothing(message: str) -> ApiError:
+def _nothing_to_compare_error(message: str) -> ApiError:
     return ApiError(message, status=404, code="nothing_to_compare")
 
 

@@ -1,4 +1,4 @@
-"""What can be measured of the house, for Prometheus."""
+"""What can be measured of the server, for Prometheus."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from kuaimei.analysis.service import AnalysisRoom
+from kuaimei.analysis.service import AnalysisService
 from kuaimei.analysis.types import Reason
 from kuaimei.dialogue.events import (
     ClauseReady,
@@ -20,12 +20,12 @@ from kuaimei.dialogue.events import (
     ReplyResumed,
     SpeculationDropped,
     SpeculationStarted,
-    SpeechDropped,
+    SpeechRejected,
     TurnFailed,
-    TurnTimed,
-    TurnTiming,
+    TurnLatencies,
+    TurnMetrics,
 )
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.http.refusals import Refusals
 from kuaimei.rendering.hq_tier import HqTier
 from kuaimei.store.rows import Statistics
@@ -39,29 +39,29 @@ _OUTCOMES = ("scored", *get_args(Reason))
 _RATES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0, 128.0)
 
 
-class _Lanes(Collector):
+class _QueueCollector(Collector):
     """Reads the queues when asked, not when they change."""
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
-        self._lanes = lanes
+    def __init__(self, schedulers: Sequence[Scheduler]) -> None:
+        self._schedulers = schedulers
 
     def collect(self) -> Iterator[Metric]:
         depth = GaugeMetricFamily("kuaimei_queue_depth", "Requests that wait for an engine", labels=["lane"])
         busy = GaugeMetricFamily("kuaimei_queue_busy", "Units of an engine's lane lent now", labels=["lane"])
-        for lane in self._lanes:
-            depth.add_metric([lane.name], lane.depth)
-            busy.add_metric([lane.name], lane.busy)
+        for scheduler in self._schedulers:
+            depth.add_metric([scheduler.name], scheduler.depth)
+            busy.add_metric([scheduler.name], scheduler.busy)
         return iter((depth, busy))
 
 
-class _Second(Collector):
+class _HqCollector(Collector):
     """The second tier, and the models loaded on demand; read when asked, too."""
 
     def __init__(self, tier: HqTier) -> None:
         self._tier = tier
 
     def collect(self) -> Iterator[Metric]:
-        counts, models = self._tier.counts, self._tier.residency.counters
+        counts, models = self._tier.counts, self._tier.model_cache.counters
         replies = CounterMetricFamily(
             "kuaimei_hq_replies", "Replies rendered a second time, by what came of it", labels=["outcome"]
         )
@@ -71,7 +71,7 @@ class _Second(Collector):
         for name, text, value in (
             ("hq_audio_seconds", "Audio of second renderings", counts.audio_s),
             ("hq_render_seconds", "Time spent on rendering them, queueing included", counts.render_s),
-            ("hq_waited_seconds", "Time they waited for the house to be quiet", counts.waited_s),
+            ("hq_waited_seconds", "Time they waited until nobody was talking", counts.waited_s),
             ("models_loaded", "Models loaded on demand", models.loads),
             ("models_hits", "Uses of a model that was loaded already", models.hits),
             ("models_evicted", "Models put out for others", models.evictions),
@@ -82,14 +82,14 @@ class _Second(Collector):
             yield CounterMetricFamily(f"kuaimei_{name}", text, value=value)
         memory = "Memory counted for models loaded on demand"
         yield GaugeMetricFamily(
-            "kuaimei_models_memory_bytes", memory, value=self._tier.residency.taken_mb * 1024 * 1024
+            "kuaimei_models_memory_bytes", memory, value=self._tier.model_cache.used_mb * 1024 * 1024
         )
 
 
 class _Analysis(Collector):
     """How people spoke; read when asked. How much waits, whoever reads the metrics has asked before."""
 
-    def __init__(self, room: AnalysisRoom) -> None:
+    def __init__(self, room: AnalysisService) -> None:
         self._room = room
         self.waiting: int | None = None
 
@@ -107,7 +107,7 @@ class _Analysis(Collector):
         for name, text, value in (
             ("audio_seconds", "Audio that was measured", counts.audio_s),
             ("computing_seconds", "Time of one core spent on that", counts.computing_s),
-            ("waited_seconds", "Time it waited for the house to be quiet", counts.waited_s),
+            ("waited_seconds", "Time it waited until nobody was talking", counts.waited_s),
         ):
             yield CounterMetricFamily(f"kuaimei_analysis_{name}", text, value=value)
         if self.waiting is not None:
@@ -215,9 +215,9 @@ class Metrics:
 
     def __init__(
         self,
-        lanes: Sequence[Lane] = (),
+        schedulers: Sequence[Scheduler] = (),
         hq: HqTier | None = None,
-        analysis: AnalysisRoom | None = None,
+        analysis: AnalysisService | None = None,
         refusals: Refusals | None = None,
         tasks: Supervisor | None = None,
     ) -> None:
@@ -225,9 +225,9 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        registry.register(_Lanes(lanes))
+        registry.register(_QueueCollector(schedulers))
         if hq is not None:
-            registry.register(_Second(hq))
+            registry.register(_HqCollector(hq))
         if refusals is not None:
             registry.register(_Refused(refusals))
         if tasks is not None:
@@ -279,7 +279,7 @@ class Metrics:
     def __call__(self, event: Event) -> None:
         """Take note of one step of any conversation."""
         match event:
-            case TurnTimed(timing=timing):
+            case TurnMetrics(timing=timing):
                 self._timed(timing)
             case ClauseReady(synthesis_ms=synthesis_ms):
                 self._synthesis.observe(synthesis_ms / 1000.0)
@@ -287,7 +287,7 @@ class Metrics:
                 self._barge_ins.inc()
             case ReplyResumed():
                 self._false_alarms.inc()
-            case SpeechDropped():
+            case SpeechRejected():
                 self._dropped.inc()
             case SpeculationStarted():
                 self._speculations.labels("started").inc()
@@ -307,7 +307,7 @@ class Metrics:
         self._sessions.set(count)
         self._waiting.set(waiting)
 
-    def unanalysed(self, waiting: int | None) -> None:
+    def analysis_backlog(self, waiting: int | None) -> None:
         """So many utterances are still to be analysed; None: that cannot be told."""
         if self._analysis is not None:
             self._analysis.waiting = waiting
@@ -316,7 +316,7 @@ class Metrics:
         """A connection was turned away."""
         self._refused.inc()
 
-    def _timed(self, timing: TurnTiming) -> None:
+    def _timed(self, timing: TurnLatencies) -> None:
         self._turns.inc()
         marks = (
             (self._latencies.endpoint, timing.endpoint_ms),

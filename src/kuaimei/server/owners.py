@@ -9,11 +9,11 @@ from kuaimei.store.keys import Key
 from kuaimei.store.people import Forgetting, Person
 from kuaimei.store.voices import VoiceRow
 
-__all__ = ["ClonedVoices", "Keys", "People"]
+__all__ = ["ClonedVoices", "KeyStore", "PeopleStore"]
 
 
-class People(PeopleRegister, Protocol):
-    """To whom what is kept belongs (`kuaimei.store.people.People`, whose words apply)."""
+class PeopleStore(PeopleRegister, Protocol):
+    """To whom what is kept belongs (`kuaimei.store.people.PeopleStore`, whose words apply)."""
 
     async def get(self, person: str) -> Person:
         """One of them; `NotFound` if there is none."""
@@ -37,7 +37,7 @@ class People(PeopleRegister, Protocol):
 
 
 class ClonedVoices(Protocol):
-    """Cloned voices as they are kept (`kuaimei.store.voices.VoiceShelf`, whose words apply)."""
+    """Cloned voices as they are kept (`kuaimei.store.voices.VoiceRepository`, whose words apply)."""
 
     async def all(self, owner: str | None = None, *, shared: bool = False) -> Sequence[VoiceRow]:
         """The newest first."""
@@ -48,8 +48,8 @@ class ClonedVoices(Protocol):
         ...
 
 
-class Keys(KeyRegister, Protocol):
-    """By which people come in (`kuaimei.store.keys.Keys`, whose words apply)."""
+class KeyStore(KeyRegister, Protocol):
+    """By which people come in (`kuaimei.store.keys.KeyStore`, whose words apply)."""
 
     async def all(self, person: str | None = None) -> Sequence[Key]:
         """The person's."""

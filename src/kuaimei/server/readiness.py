@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from kuaimei.errors import KuaimeiError
-from kuaimei.server.services import Archive
+from kuaimei.server.services import ConversationStore
 from kuaimei.store.rows import Health
 
 __all__ = ["Readiness"]
@@ -20,7 +20,7 @@ class Readiness:
         store: None: nothing is kept, so nothing can be in the way.
     """
 
-    def __init__(self, store: Archive | None) -> None:
+    def __init__(self, store: ConversationStore | None) -> None:
         self._store = store
         self._found: asyncio.Task[Health | None] | None = None
         self._until = 0.0
@@ -37,7 +37,7 @@ class Readiness:
             return {"engines": "ok", "store": "unavailable"}
         return {"engines": "ok", "store": "ok" if health.ok else "unavailable", "disk": health.disk}
 
-    async def _ask(self, store: Archive) -> Health | None:
+    async def _ask(self, store: ConversationStore) -> Health | None:
         try:
             async with asyncio.timeout(_STORE_S):
                 return await store.health()

@@ -5,12 +5,12 @@ import ssl
 import uvicorn
 from starlette.types import ASGIApp
 
-from kuaimei.http.bind import PatientServer
+from kuaimei.http.bind import ManagedServer
 from kuaimei.http.connection_limits import connection_registry
 from kuaimei.http.uvicorn_http import HttpConfig
 from kuaimei.http.uvicorn_websocket import CountedWebSocket
 from kuaimei.server.realtime.loops import FRAME_LIMIT
-from kuaimei.server.startup_app import Doorway
+from kuaimei.server.startup_app import StartupApp
 from kuaimei.settings import ServerSettings
 
 __all__ = ["make_server"]
@@ -36,7 +36,7 @@ def make_server(app: ASGIApp, settings: ServerSettings, tls: ssl.SSLContext | No
         log_level="warning",
         access_log=False,
         # Whoever opens the door opens and closes what is behind it.
-        lifespan="off" if isinstance(app, Doorway) else "auto",
+        lifespan="off" if isinstance(app, StartupApp) else "auto",
         server_header=False,
         # Who is at the other end decides whose word is believed: no header may change that.
         proxy_headers=False,
@@ -51,4 +51,4 @@ def make_server(app: ASGIApp, settings: ServerSettings, tls: ssl.SSLContext | No
         timeout_graceful_shutdown=_SHUTDOWN_S,
         ssl_context_factory=None if tls is None else lambda _config, _default: tls,
     )
-    return PatientServer(config)
+    return ManagedServer(config)

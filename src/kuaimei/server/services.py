@@ -1,47 +1,47 @@
-"""What the server needs of the house it opens to the world; the wiring provides it."""
+"""What the server needs of the server it opens to the world; the wiring provides it."""
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
-from kuaimei.analysis.service import AnalysisRoom
+from kuaimei.analysis.service import AnalysisService
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Observer
-from kuaimei.dialogue.reply_options import Manner
-from kuaimei.engines.scheduling import Lane
+from kuaimei.dialogue.reply_options import ReplyOptions
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Message
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.rendering.hq_tier import HqTier
-from kuaimei.server.owners import ClonedVoices, Keys, People
+from kuaimei.server.owners import ClonedVoices, KeyStore, PeopleStore
 from kuaimei.settings import Settings
 from kuaimei.store import ratings
 from kuaimei.store.analyses import Analysis
 from kuaimei.store.deletions import Deletion, DeletionKind
 from kuaimei.store.erasure_check import Leftover
 from kuaimei.store.listening_tests import Choice, Kind, Tally, Trial
-from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
-from kuaimei.store.score_history import NEWEST, Group, Moment, Point
+from kuaimei.store.rows import Audio, Health, SessionRow, Statistics, TurnRow, UtteranceRow
+from kuaimei.store.score_history import NEWEST, Cohort, ScoreCursor, ScorePoint
 from kuaimei.store.utterance_record import LOCAL, Tier
 from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.library import VoiceLibrary
 
 __all__ = [
     "Analyses",
-    "Archive",
+    "AppRuntime",
     "ClonedVoices",
-    "House",
-    "Keys",
-    "Peers",
-    "People",
-    "Preferences",
-    "Ratings",
+    "ConversationStore",
+    "KeyStore",
+    "ListeningTestStore",
+    "PeopleStore",
+    "RatingStore",
+    "ScoreHistoryReader",
 ]
 
 
-class Preferences(Protocol):
-    """What listeners preferred (`kuaimei.store.listening_tests.Preferences`, whose words apply)."""
+class ListeningTestStore(Protocol):
+    """What listeners preferred (`kuaimei.store.listening_tests.ListeningTests`, whose words apply)."""
 
     async def comparable_reply(self, owner: str) -> str | None:
         """A reply of which both tiers are there whole."""
@@ -75,7 +75,7 @@ class Preferences(Protocol):
 
 
 class Analyses(Protocol):
-    """How people spoke (`kuaimei.store.analyses.Analyses`, whose words apply)."""
+    """How people spoke (`kuaimei.store.analyses.AnalysisRepository`, whose words apply)."""
 
     async def get(self, utterance: str) -> Analysis:
         """Of one utterance; `NotFound` if it is not analysed (yet)."""
@@ -86,28 +86,28 @@ class Analyses(Protocol):
         ...
 
 
-class Peers(Protocol):
-    """Earlier scores (`kuaimei.store.score_history.Peers`, whose words apply)."""
+class ScoreHistoryReader(Protocol):
+    """Earlier scores (`kuaimei.store.score_history.ScoreHistory`, whose words apply)."""
 
     async def newest(
-        self, group: Group, *, before: Moment | None = None, limit: int = NEWEST
-    ) -> Sequence[Point]:
+        self, group: Cohort, *, before: ScoreCursor | None = None, limit: int = NEWEST
+    ) -> Sequence[ScorePoint]:
         """The newest of a group, in the order in which they were said."""
         ...
 
 
-class Ratings(Protocol):
-    """How listeners rated what people said (`kuaimei.store.ratings.Ratings`, whose words apply)."""
+class RatingStore(Protocol):
+    """How listeners rated what people said (`kuaimei.store.ratings.RatingStore`, whose words apply)."""
 
     async def next(self, owner: str, rater: str, *, skipped: Sequence[str] = ()) -> str | None:
         """An utterance that the rater has not rated; None: all are."""
         ...
 
-    async def rate(self, utterance: str, owner: str, rater: str, marks: ratings.Marks) -> None:
+    async def rate(self, utterance: str, owner: str, rater: str, marks: ratings.RatingScores) -> None:
         """Note what the rater says; `NotFound` if the utterance is gone."""
         ...
 
-    async def tally(self, owner: str, rater: str) -> ratings.Tally:
+    async def tally(self, owner: str, rater: str) -> ratings.RatingProgress:
         """How far the rater is."""
         ...
 
@@ -120,11 +120,11 @@ class Ratings(Protocol):
         ...
 
 
-class Archive(Protocol):
+class ConversationStore(Protocol):
     """What is kept of earlier conversations (`kuaimei.store.Store`, whose words apply)."""
 
     @property
-    def preferences(self) -> Preferences:
+    def preferences(self) -> ListeningTestStore:
         """What listeners preferred."""
         ...
 
@@ -134,12 +134,12 @@ class Archive(Protocol):
         ...
 
     @property
-    def peers(self) -> Peers:
+    def peers(self) -> ScoreHistoryReader:
         """The earlier scores of the same person or voice."""
         ...
 
     @property
-    def ratings(self) -> Ratings:
+    def ratings(self) -> RatingStore:
         """How listeners rated it."""
         ...
 
@@ -149,12 +149,12 @@ class Archive(Protocol):
         ...
 
     @property
-    def people(self) -> People:
+    def people(self) -> PeopleStore:
         """To whom it belongs."""
         ...
 
     @property
-    def keys(self) -> Keys:
+    def keys(self) -> KeyStore:
         """By which they come in."""
         ...
 
@@ -174,29 +174,29 @@ class Archive(Protocol):
 
     async def sessions(
         self, limit: int = 50, *, before: str | None = None, search: str = "", owner: str | None = None
-    ) -> Sequence[Session]:
+    ) -> Sequence[SessionRow]:
         """The newest first."""
         ...
 
-    async def session(self, session: str) -> Session:
+    async def session(self, session: str) -> SessionRow:
         """One of them; `NotFound` if there is none."""
         ...
 
     async def utterances(
-        self, session: str, limit: int | None = None, *, after: Utterance | None = None
-    ) -> Sequence[Utterance]:
+        self, session: str, limit: int | None = None, *, after: UtteranceRow | None = None
+    ) -> Sequence[UtteranceRow]:
         """What was said in a session, in order."""
         ...
 
-    async def latest(self, session: str, limit: int) -> Sequence[Utterance]:
+    async def latest(self, session: str, limit: int) -> Sequence[UtteranceRow]:
         """The last that were said in a session, in order."""
         ...
 
-    async def utterance(self, utterance: str) -> Utterance:
+    async def utterance(self, utterance: str) -> UtteranceRow:
         """One of them; `NotFound` if there is none."""
         ...
 
-    async def turns(self, session: str, limit: int | None = None, *, after: int = -1) -> Sequence[Turn]:
+    async def turns(self, session: str, limit: int | None = None, *, after: int = -1) -> Sequence[TurnRow]:
         """Timings and failures, in order."""
         ...
 
@@ -218,7 +218,7 @@ class Archive(Protocol):
         """Give it a title; `NotFound` if there is none."""
         ...
 
-    async def render_again(self, utterance: str) -> None:
+    async def retry_rendering(self, utterance: str) -> None:
         """Have a reply rendered a second time by what renders now; `NotFound` if it is none."""
         ...
 
@@ -261,7 +261,7 @@ class Archive(Protocol):
         ...
 
 
-class House(Protocol):
+class AppRuntime(Protocol):
     """Settings, engines, archive, and the way to begin a conversation."""
 
     @property
@@ -275,7 +275,7 @@ class House(Protocol):
         ...
 
     @property
-    def store(self) -> Archive | None:
+    def store(self) -> ConversationStore | None:
         """None if nothing is kept."""
         ...
 
@@ -290,7 +290,7 @@ class House(Protocol):
         ...
 
     @property
-    def analysis(self) -> AnalysisRoom | None:
+    def analysis(self) -> AnalysisService | None:
         """What analyses how people speak; None: nothing does."""
         ...
 
@@ -300,21 +300,21 @@ class House(Protocol):
         ...
 
     @property
-    def loaded(self) -> Sequence[Source]:
+    def loaded(self) -> Sequence[EngineSource]:
         """What plays each role."""
         ...
 
     @property
-    def lanes(self) -> Sequence[Lane]:
+    def schedulers(self) -> Sequence[Scheduler]:
         """The engines' queues."""
         ...
 
-    def converse(
+    def open_conversation(
         self,
         session: str,
         observers: Sequence[Observer] = (),
         *,
-        manner: Manner | None = None,
+        reply_options: ReplyOptions | None = None,
         earlier: Sequence[Message] = (),
         first_turn: int = 1,
         owner: str = LOCAL,

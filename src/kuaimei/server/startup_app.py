@@ -1,4 +1,4 @@
-"""The door while the house behind it is still being opened: the page, and how far it is."""
+"""The door while the server behind it is still being opened: the page, and how far it is."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,31 +13,31 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kuaimei import __version__
 from kuaimei.http.errors import error_body
 from kuaimei.http.refusals import Refusals
-from kuaimei.http.security import Guard
+from kuaimei.http.security import AuthMiddleware
 from kuaimei.http.security_headers import SafeHeaders
 from kuaimei.people.authentication import Entrance
 from kuaimei.server.gc_freeze import freeze_heap
 from kuaimei.server.static_page import Page
 from kuaimei.settings import Settings
 
-__all__ = ["Doorway"]
+__all__ = ["StartupApp"]
 
-_TOLD = "the models are still being loaded; try again in a moment"
+_LOADING_MESSAGE = "the models are still being loaded; try again in a moment"
 
 
-class Doorway:
-    """An application that can be served before there is a house.
+class StartupApp:
+    """An application that can be served before there is a server.
 
     Until `opened` it shows the page, ``/healthz`` and ``/api/status`` (``loading`` with its progress);
     everything else is 503. Then it is the application it was opened to::
 
         door = Doorway(settings, expecting=roles)
         serving = asyncio.create_task(make_server(door, settings.server).serve())
-        async with open_house(settings, progress=door.progress) as house, door.opened(create_app(house)):
+        async with open_runtime(settings, progress=door.progress) as server, door.opened(create_app(server)):
             await serving
 
     Args:
-        settings: Of the house to come; who may come in is the same before and after.
+        settings: Of the server to come; who may come in is the same before and after.
         expecting: What will become ready, by the names that `progress` is told.
         entrance: Knows who may come in; None: only the configured key lets in.
         refusals: Counts and tells of whom was refused; None: of its own.
@@ -66,7 +66,7 @@ class Doorway:
             """What is told to whoever may come in."""
             await (self._refuse if scope["type"] == "websocket" else loading)(scope, receive, send)
 
-        guard = Guard(
+        guard = AuthMiddleware(
             behind,
             settings.server,
             self._page.paths,
@@ -102,7 +102,7 @@ class Doorway:
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        await send({"type": "websocket.close", "code": 1013, "reason": _TOLD})
+        await send({"type": "websocket.close", "code": 1013, "reason": _LOADING_MESSAGE})
 
     async def _healthz(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -125,5 +125,5 @@ class Doorway:
 
     async def _rest(self, request: Request) -> Response:
         if request.method in {"GET", "HEAD"} and request.url.path in self._page.paths:
-            return self._page.answer(request)
-        return JSONResponse(error_body(_TOLD, 503, code="loading"), 503, {"Retry-After": "2"})
+            return self._page.response(request)
+        return JSONResponse(error_body(_LOADING_MESSAGE, 503, code="loading"), 503, {"Retry-After": "2"})

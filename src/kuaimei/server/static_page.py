@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 
 from kuaimei import __version__
 from kuaimei.server.model_names import model_id
-from kuaimei.server.rest.dependencies import InHouse, Owner
+from kuaimei.server.rest.dependencies import Owner, RuntimeDep
 
 __all__ = ["FOLDER", "Page", "file", "router"]
 
@@ -28,7 +28,7 @@ _ADDRESSES = ("/", "/listen", "/label")
 """Of one and the same file: its script sees at which it is."""
 _HASHED = "assets/"
 """Files whose names change with their contents."""
-_STRICT = (
+_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; media-src 'self' blob:; worker-src 'self'; manifest-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -49,7 +49,7 @@ _TYPES = {
     ".webmanifest": "application/manifest+json",
     ".wasm": "application/wasm",
 }
-_SMALL = 1024
+_MIN_COMPRESS_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,13 @@ class Page:
     def __init__(self, folder: Path | None = None) -> None:
         folder = folder or FOLDER
         self._files = {path: _read(path, file) for path, file in _found(folder)}
-        self._policy = _STRICT
+        self._policy = _CSP
         policy = folder / _POLICY
         if policy.is_file():
             self._policy = " ".join(policy.read_text(encoding="utf-8").split())
 
     @property
-    def built(self) -> bool:
+    def exists(self) -> bool:
         """There is one."""
         return "/" in self._files
 
@@ -88,7 +88,7 @@ class Page:
         """Of all its files; the page itself is at ``/``."""
         return frozenset(self._files)
 
-    def answer(self, request: Request) -> Response:
+    def response(self, request: Request) -> Response:
         """The file at the path of ``request``, one of `paths`."""
         file = self._files[request.url.path]
         headers = {**_HEADERS, "Content-Security-Policy": self._policy, "ETag": file.etag}
@@ -116,7 +116,7 @@ def _found(folder: Path) -> Iterator[tuple[str, Path]]:
 def _read(path: str, file: Path) -> _File:
     data = file.read_bytes()
     media_type = _TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-    packed = gzip.compress(data, 6, mtime=0) if len(data) > _SMALL else None
+    packed = gzip.compress(data, 6, mtime=0) if len(data) > _MIN_COMPRESS_BYTES else None
     if packed is not None and len(packed) > 0.9 * len(data):
         packed = None
     hashed = path.startswith(f"/{_HASHED}")
@@ -125,15 +125,15 @@ def _read(path: str, file: Path) -> _File:
 
 
 @router.get("/", response_class=HTMLResponse)
-async def root(request: Request, house: InHouse, owner: Owner) -> Response:
+async def root(request: Request, runtime: RuntimeDep, owner: Owner) -> Response:
     """The page; where there is none that it runs, and to whoever may know also what is loaded."""
     page: Page = request.app.state.page
-    if page.built:
-        return page.answer(request)
+    if page.exists:
+        return page.response(request)
     base = str(request.base_url).rstrip("/")
     rows = "".join(
         f"<tr><td>{s.role}<td>{html.escape(model_id(s))}<td>{html.escape(s.licence or '–')}"
-        for s in house.loaded
+        for s in runtime.loaded
         if owner
     )
     table = f"<table><tr><th>role</th><th>model</th><th>licence</th></tr>{rows}</table>" if rows else ""
@@ -154,4 +154,4 @@ Sessions: <code>{address}/api/sessions</code><br>Metrics: <code>{address}/metric
 async def file(request: Request) -> Response:
     """A file of the page; one route for each, so that every other path is answered as it was."""
     page: Page = request.app.state.page
-    return page.answer(request)
+    return page.response(request)

@@ -8,14 +8,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from kuaimei.audio.encode import encode
-from kuaimei.audio.streams import whole
+from kuaimei.audio.streams import collect_pcm
 from kuaimei.engines.protocols import Synthesizer
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineUnavailable
-from kuaimei.http.limits import Gate
+from kuaimei.http.limits import ConcurrencyLimiter
 from kuaimei.system import durability
 
-__all__ = ["Samples", "language_of", "sentence_of"]
+__all__ = ["VoicePreviews", "language_of", "preview_sentence"]
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _SENTENCES = {
     "zh": "你好，我是快美。今天想聊些什麼呢？",
     "en": "Hello, I am Kuaimei. What would you like to talk about today?",
 }
-_KEPT = 200
+_MAX_CACHED = 200
 """Samples on disk; the oldest go first."""
 _TIMEOUT_S = 120.0
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -42,12 +42,12 @@ def language_of(voice: str) -> str:
     return ""
 
 
-def sentence_of(voice: str, language: str = "") -> str:
+def preview_sentence(voice: str, language: str = "") -> str:
     """What the sample of ``voice`` says; ``language`` where its name does not tell."""
     return _SENTENCES.get(language or language_of(voice)) or _SENTENCES["zh"]
 
 
-class Samples:
+class VoicePreviews:
     """Makes each sample once and keeps it as a file.
 
     Args:
@@ -60,7 +60,7 @@ class Samples:
         self._synthesizer = synthesizer
         self._engine = engine
         self._folder = folder
-        self._gate = Gate("samples of voices", running=1, waiting=64)
+        self._gate = ConcurrencyLimiter("samples of voices", running=1, waiting=64)
         self._making: dict[str, asyncio.Task[bytes]] = {}
 
     async def sample(self, voice: str, language: str = "") -> bytes:
@@ -73,7 +73,7 @@ class Samples:
         Raises:
             EngineError: If it cannot be spoken; `QueueFull` if too many are being made.
         """
-        text = sentence_of(voice, language)
+        text = preview_sentence(voice, language)
         path = self._path(voice, text)
         if (data := await asyncio.to_thread(_read, path)) is not None:
             return data
@@ -81,7 +81,7 @@ class Samples:
         if making is None:
             making = asyncio.ensure_future(self._make(voice, text, path))
             self._making[voice] = making
-            making.add_done_callback(partial(self._made, voice))
+            making.add_done_callback(partial(self._synthesize, voice))
         return await asyncio.shield(making)
 
     def forget(self, voice: str) -> None:
@@ -93,7 +93,7 @@ class Samples:
             except OSError as error:  # of a voice that is gone, whoever deletes it tries again
                 _log.warning("the old sample of %s cannot be deleted: %s", voice, error.strerror)
 
-    def _made(self, voice: str, task: "asyncio.Task[bytes]") -> None:
+    def _synthesize(self, voice: str, task: "asyncio.Task[bytes]") -> None:
         if self._making.get(voice) is task:
             del self._making[voice]
 
@@ -109,7 +109,7 @@ class Samples:
             try:
                 async with asyncio.timeout(_TIMEOUT_S):
                     req = TTSReq(text=text, voice_id=voice, ticket=ticket)
-                    pcm = await whole(self._synthesizer.stream(req))
+                    pcm = await collect_pcm(self._synthesizer.stream(req))
             except TimeoutError:
                 raise EngineUnavailable(f"the voice {voice} was not ready within {_TIMEOUT_S:g} s") from None
         rate = self._synthesizer.sample_rate
@@ -135,5 +135,5 @@ def _read(path: Path) -> bytes | None:
 def _keep(path: Path, data: bytes) -> None:
     durability.write_file(path, data)
     files = sorted(path.parent.glob("*.mp3"), key=lambda file: file.stat().st_mtime)
-    for old in files[:-_KEPT]:
+    for old in files[:-_MAX_CACHED]:
         old.unlink(missing_ok=True)

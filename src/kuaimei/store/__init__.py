@@ -7,23 +7,23 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from kuaimei.store.open_store import open_store
     from kuaimei.store.recorder import Recorder
-    from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
+    from kuaimei.store.rows import Audio, Health, SessionRow, Statistics, TurnRow, UtteranceRow
     from kuaimei.store.store import Store
-    from kuaimei.store.transcription_handler import Transcriber, Transcript, transcribe_with
+    from kuaimei.store.store_startup import open_store
+    from kuaimei.store.transcription_handler import StoredTranscript, Transcriber, transcribe_with
 
 __all__ = [
     "Audio",
     "Health",
     "Recorder",
-    "Session",
+    "SessionRow",
     "Statistics",
     "Store",
+    "StoredTranscript",
     "Transcriber",
-    "Transcript",
-    "Turn",
-    "Utterance",
+    "TurnRow",
+    "UtteranceRow",
     "open_store",
     "transcribe_with",
 ]
@@ -32,15 +32,15 @@ _MODULES: Final = {
     "Audio": "rows",
     "Health": "rows",
     "Recorder": "recorder",
-    "Session": "rows",
+    "SessionRow": "rows",
     "Statistics": "rows",
     "Store": "store",
-    "Transcriber": "transcription",
-    "Transcript": "transcription",
-    "Turn": "rows",
-    "Utterance": "rows",
-    "open_store": "opening",
-    "transcribe_with": "transcription",
+    "Transcriber": "transcription_handler",
+    "StoredTranscript": "transcription_handler",
+    "TurnRow": "rows",
+    "UtteranceRow": "rows",
+    "open_store": "store_startup",
+    "transcribe_with": "transcription_handler",
 }
 
 

@@ -3,7 +3,7 @@
 A row for each utterance, made by the durable job (`kuaimei.analysis.job`). It names what it was made with:
 the version of what measured, that of what scored, and the words that were known. If any of these is another
 one now, the analysis is due again; so whatever was queued and lost, be it that the process was killed, is
-found by `Analyses.due`.
+found by `AnalysisRepository.due`.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ from kuaimei.errors import NotFound
 from kuaimei.store import due_analyses
 from kuaimei.store.database import Database
 from kuaimei.store.deadlock_retry import again_after_deadlock
-from kuaimei.store.due_analyses import Basis
-from kuaimei.store.jobs import Jobs, recency
+from kuaimei.store.due_analyses import AnalysisVersion
+from kuaimei.store.jobs import JobQueue, newest_first_priority
 from kuaimei.store.renderings import digest_of
 from kuaimei.store.rows import Outcome, Summary
 from kuaimei.store.tables import analyses, sessions, utterances
-from kuaimei.store.utterance_record import Speaker
+from kuaimei.store.utterance_record import Role
 
 __all__ = [
     "ANALYSE_JOB",
-    "Analyses",
     "Analysis",
-    "Assignment",
-    "Findings",
-    "Progress",
+    "AnalysisProgress",
+    "AnalysisRepository",
+    "AnalysisResult",
+    "AnalysisTask",
     "summary_columns",
     "summary_of",
 ]
@@ -46,7 +46,7 @@ _PREFIX: Final = "analysis_"
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
+class AnalysisTask:
     """An utterance that is to be analysed.
 
     Attributes:
@@ -61,7 +61,7 @@ class Assignment:
     utterance: str
     session: str
     turn: int
-    speaker: Speaker
+    speaker: Role
     is_turn: bool
     duration_ms: float | None
     transcript: str | None
@@ -69,11 +69,11 @@ class Assignment:
     interrupted: bool
     attempts: int
     features: dict[str, float] | None
-    basis: Basis
+    basis: AnalysisVersion
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class AnalysisResult:
     """What came of an analysis.
 
     Attributes:
@@ -93,7 +93,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """How one utterance was spoken; see `Findings`.
+    """How one utterance was spoken; see `AnalysisResult`.
 
     Attributes:
         analysed_at: UTC.
@@ -112,7 +112,7 @@ class Analysis:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class AnalysisProgress:
     """Of all that was said and is kept.
 
     Attributes:
@@ -123,14 +123,14 @@ class Progress:
     waiting: int
 
 
-class Analyses:
+class AnalysisRepository:
     """Asked for, made, kept.
 
     Args:
         enabled: False: nothing is asked for.
     """
 
-    def __init__(self, database: Database, jobs: Jobs, *, enabled: bool = True) -> None:
+    def __init__(self, database: Database, jobs: JobQueue, *, enabled: bool = True) -> None:
         self._database = database
         self._jobs = jobs
         self._enabled = enabled
@@ -146,9 +146,11 @@ class Analyses:
             StoreError: If the database is away.
         """
         if self._enabled:
-            await self._jobs.defer(ANALYSE_JOB, utterance, priority=recency(at.timestamp()))
+            await self._jobs.defer(ANALYSE_JOB, utterance, priority=newest_first_priority(at.timestamp()))
 
-    async def due(self, basis: Basis, limit: int, *, unasked: bool = True) -> Sequence[tuple[str, datetime]]:
+    async def due(
+        self, basis: AnalysisVersion, limit: int, *, unasked: bool = True
+    ) -> Sequence[tuple[str, datetime]]:
         """Utterances to be analysed, with the time they were said, the newest first.
 
         Args:
@@ -163,7 +165,7 @@ class Analyses:
             found = await connection.execute(due_analyses.newest(basis, limit, unasked=unasked))
             return [(row.id, row.started_at) for row in found]
 
-    async def progress(self, basis: Basis, owner: str | None = None) -> Progress:
+    async def progress(self, basis: AnalysisVersion, owner: str | None = None) -> AnalysisProgress:
         """How many there are, and how many are still to be analysed.
 
         Args:
@@ -175,10 +177,10 @@ class Analyses:
         """
         async with self._database.begin() as connection:
             row = (await connection.execute(due_analyses.progress(basis, owner))).one()
-        return Progress(row.utterances, row.waiting)
+        return AnalysisProgress(row.utterances, row.waiting)
 
     @again_after_deadlock
-    async def again(self, owner: str | None = None) -> int:
+    async def invalidate_all(self, owner: str | None = None) -> int:
         """Let everything be due again; what is there can be seen until the new one is made.
 
         Args:
@@ -202,7 +204,7 @@ class Analyses:
             return await connection.scalar(select(func.count()).select_from(mine.subquery())) or 0
 
     @again_after_deadlock
-    async def begin(self, utterance: str, basis: Basis) -> Assignment | None:
+    async def claim(self, utterance: str, basis: AnalysisVersion) -> AnalysisTask | None:
         """Take up the work; None: it is done, or the utterance is gone.
 
         Raises:
@@ -229,7 +231,7 @@ class Analyses:
                 attempts = await connection.scalar(count_on.returning(table.c.attempts))
         except IntegrityError:
             return None
-        return Assignment(
+        return AnalysisTask(
             utterance=utterance,
             session=row.session_id,
             turn=row.turn,
@@ -245,7 +247,7 @@ class Analyses:
         )
 
     @again_after_deadlock
-    async def keep(self, assignment: Assignment, findings: Findings) -> bool:
+    async def save(self, assignment: AnalysisTask, findings: AnalysisResult) -> bool:
         """Keep what came of it, in the place of what was there; False: the utterance is gone.
 
         Raises:
@@ -278,7 +280,7 @@ class Analyses:
         return True
 
     @again_after_deadlock
-    async def release(self, assignment: Assignment) -> None:
+    async def release(self, assignment: AnalysisTask) -> None:
         """It was not the utterance's fault that nothing came of it: the attempt does not count.
 
         Raises:
@@ -292,13 +294,13 @@ class Analyses:
                 .values(attempts=table.c.attempts - 1)
             )
 
-    async def outranked(self) -> bool:
+    async def has_pending_transcription(self) -> bool:
         """Something that was said waits to be recognised: that goes first.
 
         Raises:
             StoreError: If the database is away.
         """
-        return await self._jobs.pressing("transcribe")
+        return await self._jobs.has_ready_job("transcribe")
 
     async def get(self, utterance: str) -> Analysis:
         """Of one utterance.

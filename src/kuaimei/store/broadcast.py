@@ -7,12 +7,12 @@ from typing import Generic, Protocol, TypeVar
 
 from kuaimei.system.failures import trace_of
 
-__all__ = ["Announcements", "OfSession"]
+__all__ = ["Broadcast", "SessionScoped"]
 
 _log = logging.getLogger(__name__)
 
 
-class OfSession(Protocol):
+class SessionScoped(Protocol):
     """Something that is known now."""
 
     @property
@@ -21,10 +21,10 @@ class OfSession(Protocol):
         ...
 
 
-T = TypeVar("T", bound=OfSession)
+T = TypeVar("T", bound=SessionScoped)
 
 
-class Announcements(Generic[T]):
+class Broadcast(Generic[T]):
     """Tells those who are there; whoever comes later finds it in the store.
 
     Listeners are called on the event loop and return at once.
@@ -34,7 +34,7 @@ class Announcements(Generic[T]):
         self._listeners: dict[str, list[Callable[[T], None]]] = {}
 
     @contextmanager
-    def listening(self, session: str, listener: Callable[[T], None]) -> Iterator[None]:
+    def subscribe(self, session: str, listener: Callable[[T], None]) -> Iterator[None]:
         """Tell ``listener`` of what becomes known of ``session`` during the block."""
         self._listeners.setdefault(session, []).append(listener)
         try:
@@ -44,7 +44,7 @@ class Announcements(Generic[T]):
             if not self._listeners[session]:
                 del self._listeners[session]
 
-    def tell(self, known: T) -> None:
+    def publish(self, known: T) -> None:
         """Whoever listens to its session."""
         for listener in tuple(self._listeners.get(known.session, ())):
             try:

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import Notify
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-__all__ = ["CONNECT_TIMEOUT_S", "Connection", "patient", "with_deadlines"]
+__all__ = ["CONNECT_TIMEOUT_S", "DatabaseConnection", "patient", "with_deadlines"]
 
 CONNECT_TIMEOUT_S: Final = 5
 _CLIENT_MARGIN_S: Final = 5.0
@@ -62,7 +62,7 @@ def with_deadlines(conninfo: str, timeout_s: float) -> str:
     return make_conninfo(conninfo, **bounds)
 
 
-class Connection(psycopg.AsyncConnection[Any]):
+class DatabaseConnection(psycopg.AsyncConnection[Any]):
     """Hangs up when an answer does not come.
 
     Attributes:
@@ -102,7 +102,7 @@ class Connection(psycopg.AsyncConnection[Any]):
             line.shutdown(socket.SHUT_RDWR)
 
 
-def patient(timeout_s: float) -> type[Connection]:
+def patient(timeout_s: float) -> type[DatabaseConnection]:
     """A class of connections that wait a little longer than the server's own ``timeout_s``; 0: for ever."""
     patience_s = timeout_s + _CLIENT_MARGIN_S if timeout_s else 0.0
-    return type("Connection", (Connection,), {"patience_s": patience_s})
+    return type("Connection", (DatabaseConnection,), {"patience_s": patience_s})

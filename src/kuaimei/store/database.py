@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from kuaimei.errors import StoreError, Unstorable
-from kuaimei.store.connection import CONNECT_TIMEOUT_S, Connection, patient, with_deadlines
+from kuaimei.store.connection import CONNECT_TIMEOUT_S, DatabaseConnection, patient, with_deadlines
 from kuaimei.store.deadlock_retry import DEADLOCKS, Deadlock
 from kuaimei.store.migrations import HEAD
 from kuaimei.store.postgres.embedded_server import DATABASE_DIR, EmbeddedPostgres
@@ -65,7 +65,7 @@ class Database:
     def _pool(conninfo: str, timeout_s: float, size: int) -> AsyncEngine:
         bounded, kind = with_deadlines(conninfo, timeout_s), patient(timeout_s)
 
-        async def connect() -> Connection:
+        async def connect() -> DatabaseConnection:
             return await kind.connect(bounded)
 
         return create_async_engine(
@@ -84,7 +84,7 @@ class Database:
         """The server is our own."""
         return self._embedded is not None
 
-    async def connect(self, timeout_s: float = 0.0) -> Connection:
+    async def connect(self, timeout_s: float = 0.0) -> DatabaseConnection:
         """A connection of one's own, outside the pools.
 
         Args:

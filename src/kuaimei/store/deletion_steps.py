@@ -14,17 +14,17 @@ from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
 from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.deletions import Deletion, DeletionKind, Step
-from kuaimei.store.ingest import Keeper
-from kuaimei.store.jobs import Jobs
-from kuaimei.store.renderings import UNDER_WAY, Renderings
+from kuaimei.store.ingest import UtteranceIngest
+from kuaimei.store.jobs import JobQueue
+from kuaimei.store.renderings import UNDER_WAY, RenderingRepository
 from kuaimei.store.spool import SpoolWriter
 from kuaimei.store.tables import analyses, erased_voices, renderings, sessions, utterances, voices
-from kuaimei.store.utterance_record import Record
+from kuaimei.store.utterance_record import UtteranceRecord
 from kuaimei.store.utterance_writer import blob_key
 from kuaimei.store.voice_paths import learning_folder, sample_folder, sample_voice, voice_folder
 from kuaimei.system import durability
 
-__all__ = ["Eraser", "erase_spoken"]
+__all__ = ["Eraser", "erase_cloned_audio"]
 
 _SOUNDING = or_(
     utterances.c.bytes.is_not(None),
@@ -53,9 +53,9 @@ class Eraser:
         self,
         database: Database,
         blobs: Blobs,
-        jobs: Jobs,
-        tiers: Renderings,
-        keeper: Keeper,
+        jobs: JobQueue,
+        tiers: RenderingRepository,
+        ingest: UtteranceIngest,
         writer: SpoolWriter,
         home: Path,
         spools: Path,
@@ -64,7 +64,7 @@ class Eraser:
         self._blobs = blobs
         self._jobs = jobs
         self._tiers = tiers
-        self._keeper = keeper
+        self._ingest = ingest
         self._writer = writer
         self._home = home
         self._spools = spools
@@ -86,14 +86,14 @@ class Eraser:
         """What is on its way into the database, or lies aside because it could not get there."""
         await self.forget(lambda record: _belongs(record, deletion), deletion.utterances)
 
-    async def forget(self, matches: Callable[[Record], bool], ids: Collection[str] = ()) -> None:
+    async def forget(self, matches: Callable[[UtteranceRecord], bool], ids: Collection[str] = ()) -> None:
         """Nothing in flight or spooled of records that match, or of the utterances with these ids.
 
         Raises:
             StoreError: If a file cannot be deleted.
         """
         known = set(ids)
-        self.settled = await self._keeper.forget(lambda record: matches(record) or record.id in known)
+        self.settled = await self._ingest.forget(lambda record: matches(record) or record.id in known)
         await self._writer.barrier()
         try:
             await asyncio.to_thread(quarantine.forget, self._spools, matches, known)
@@ -129,7 +129,7 @@ class Eraser:
 
     async def erase_spoken(self) -> int:
         """See `erase_spoken`."""
-        return await erase_spoken(self._database, self._blobs, self._tiers)
+        return await erase_cloned_audio(self._database, self._blobs, self._tiers)
 
     @again_after_deadlock
     async def delete_rows(self, deletion: Deletion) -> None:
@@ -188,7 +188,7 @@ class Eraser:
 
 
 @again_after_deadlock
-async def erase_spoken(database: Database, blobs: Blobs, tiers: Renderings) -> int:
+async def erase_cloned_audio(database: Database, blobs: Blobs, tiers: RenderingRepository) -> int:
     """Delete the sound of what was said in erased voices, in both tiers, and what was measured of it.
 
     What is being said meanwhile is found the next time.
@@ -219,7 +219,7 @@ async def erase_spoken(database: Database, blobs: Blobs, tiers: Renderings) -> i
     return len(found)
 
 
-def _belongs(record: Record, deletion: Deletion) -> bool:
+def _belongs(record: UtteranceRecord, deletion: Deletion) -> bool:
     if deletion.kind == "session":
         return record.session == deletion.subject
     return record.id == deletion.subject

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kuaimei.errors import KuaimeiError
 from kuaimei.store.database import Database
 from kuaimei.store.deadlock_retry import again_after_deadlock
-from kuaimei.store.ids import check_id
+from kuaimei.store.ids import validate_id
 from kuaimei.store.tables import deletions, erased_voices, sessions, utterances, voices
 from kuaimei.store.utterance_record import LOCAL
 from kuaimei.store.utterance_writer import SESSION_LOCK
@@ -134,7 +134,7 @@ class Deletions:
         Raises:
             StoreError: If ``subject`` cannot be an id, or the database is away: nothing is deleted then.
         """
-        check_id(subject)
+        validate_id(subject)
         async with self._database.begin() as connection:
             find = {"session": self._session, "utterance": self._utterance, "voice": self._voice}[kind]
             owner, parts, existed = await find(connection, subject)

@@ -9,7 +9,7 @@ from sqlalchemy import table as called
 
 from kuaimei.store.tables import analyses, sessions, utterances
 
-__all__ = ["WITH_ANALYSIS", "Basis", "newest", "progress"]
+__all__ = ["WITH_ANALYSIS", "AnalysisVersion", "newest", "progress"]
 
 WITH_ANALYSIS = utterances.outerjoin(analyses, analyses.c.utterance_id == utterances.c.id)
 """Every utterance, with its analysis if there is one."""
@@ -19,7 +19,7 @@ _JOBS = called(
 
 
 @dataclass(frozen=True, slots=True)
-class Basis:
+class AnalysisVersion:
     """What an analysis is made with.
 
     Attributes:
@@ -31,7 +31,7 @@ class Basis:
     head: str
 
 
-def newest(basis: Basis, limit: int, *, unasked: bool) -> Select[Any]:
+def newest(basis: AnalysisVersion, limit: int, *, unasked: bool) -> Select[Any]:
     """Ids and times of what is to be analysed, the newest first."""
     table = utterances
     query = select(table.c.id, table.c.started_at).select_from(WITH_ANALYSIS).where(_due(basis))
@@ -42,7 +42,7 @@ def newest(basis: Basis, limit: int, *, unasked: bool) -> Select[Any]:
     return query.order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit)
 
 
-def progress(basis: Basis, owner: str | None) -> Select[Any]:
+def progress(basis: AnalysisVersion, owner: str | None) -> Select[Any]:
     """How many utterances there are, and how many are to be analysed."""
     finished = utterances.c.state != "recording"
     counts: list[Any] = [
@@ -55,7 +55,7 @@ def progress(basis: Basis, owner: str | None) -> Select[Any]:
     return query.where(true() if owner is None else sessions.c.owner == owner)
 
 
-def _due(basis: Basis) -> ColumnElement[bool]:
+def _due(basis: AnalysisVersion) -> ColumnElement[bool]:
     """Finished, and not analysed with what is given now."""
     table = analyses
     digest = func.encode(func.sha256(func.convert_to(utterances.c.transcript, "UTF8")), "hex")

@@ -13,7 +13,7 @@ import soundfile  # type: ignore[import-untyped]
 from kuaimei.audio.pcm import Pcm
 from kuaimei.errors import AudioError
 
-__all__ = ["Flac", "encode", "pieces", "read", "write"]
+__all__ = ["Flac", "encode", "read", "read_in_chunks", "write"]
 
 _BLOCK = 65_536
 _SEARCH_S = 5.0
@@ -111,7 +111,7 @@ def _known(path: Path, samples: int, rate: int) -> Flac:
     return Flac(path, samples * 1000.0 / rate, digest.hexdigest(), path.stat().st_size)
 
 
-def pieces(path: Path, longest_s: float) -> Iterator[Pcm]:
+def read_in_chunks(path: Path, longest_s: float) -> Iterator[Pcm]:
     """The audio in ``path`` in pieces of at most ``longest_s``, cut where it is quietest. Blocks."""
     with soundfile.SoundFile(path) as file:
         rate = int(file.samplerate)

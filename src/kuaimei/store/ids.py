@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from kuaimei.errors import Unstorable
 
-__all__ = ["check_id", "made_at", "new_id"]
+__all__ = ["made_at", "new_id", "validate_id"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no letter that is taken for a digit."""
@@ -47,7 +47,7 @@ def made_at(text: str) -> datetime | None:
         return None
 
 
-def check_id(text: str) -> str:
+def validate_id(text: str) -> str:
     """``text`` itself if it may be an id: ids of others become names of files and blobs.
 
     Raises:

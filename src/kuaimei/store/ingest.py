@@ -1,7 +1,7 @@
 """Brings what conversations leave behind into the database and the blobs, whatever it takes.
 
-Nothing here is waited for by a conversation. Each utterance has an `Item`; whenever something about
-it changes, `Keeper.keep` is told, and a task of its own writes the row, compresses and puts away the
+Nothing here is waited for by a conversation. Each utterance has an `PendingUtterance`; whenever something about
+it changes, `UtteranceIngest.enqueue` is told, and a task of its own writes the row, compresses and puts away the
 audio once that is complete, and deletes the spool only when both are safe. What fails is tried again,
 ever less often, for as long as the process lives, and by the next one from the spool after that.
 """
@@ -26,15 +26,15 @@ from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
 from kuaimei.store.quarantine import Broken
 from kuaimei.store.spool import Spool, SpoolWriter
-from kuaimei.store.utterance_record import Record
+from kuaimei.store.utterance_record import UtteranceRecord
 from kuaimei.store.utterance_writer import blob_key, empty_row, insert_rows, update_row
 from kuaimei.system.failures import kind_of, trace_of
 
-__all__ = ["Item", "Keeper"]
+__all__ = ["PendingUtterance", "UtteranceIngest"]
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE: Final = 3
+_MAX_CONCURRENCY: Final = 3
 _FIRST_DELAY_S: Final = 0.25
 _LONGEST_DELAY_S: Final = 10.0
 _HEAL_S: Final = 1.0
@@ -48,7 +48,7 @@ _UNFORESEEN_MAX: Final = 10
 
 
 @dataclass(slots=True, eq=False)
-class Item:
+class PendingUtterance:
     """One utterance on its way.
 
     Attributes:
@@ -63,7 +63,7 @@ class Item:
         unforeseen: So often it failed in a way nobody foresaw.
     """
 
-    record: Record
+    record: UtteranceRecord
     spool: Spool
     run: str
     client: dict[str, Any] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Item:
         return self.safe or self.audio is not None
 
 
-class Keeper:
+class UtteranceIngest:
     """See the module.
 
     Args:
@@ -104,8 +104,8 @@ class Keeper:
         blobs: Blobs,
         writer: SpoolWriter,
         ask_transcript: Callable[[str], Awaitable[None]],
-        ask_hq: Callable[[Record], Awaitable[None]],
-        ask_analysis: Callable[[Record], Awaitable[None]],
+        ask_hq: Callable[[UtteranceRecord], Awaitable[None]],
+        ask_analysis: Callable[[UtteranceRecord], Awaitable[None]],
         broken: Broken,
     ) -> None:
         self.failures = 0
@@ -116,8 +116,8 @@ class Keeper:
         self._ask_hq = ask_hq
         self._ask_analysis = ask_analysis
         self._broken = broken
-        self._items: set[Item] = set()
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._items: set[PendingUtterance] = set()
+        self._gate = asyncio.Semaphore(_MAX_CONCURRENCY)
         self._healing = asyncio.Lock()
         self._healed_at = -_HEAL_S
         self._troubled = False
@@ -128,7 +128,7 @@ class Keeper:
         """Utterances of which something is not yet in the database."""
         return len(self._items)
 
-    def keep(self, item: Item) -> None:
+    def enqueue(self, item: PendingUtterance) -> None:
         """Something about ``item`` changed. Returns at once; on the event loop only."""
         if item.gone:
             return
@@ -137,7 +137,7 @@ class Keeper:
             self._items.add(item)
             item.task = asyncio.ensure_future(self._work(item))
 
-    async def settle(self, timeout_s: float, items: "set[Item] | None" = None) -> bool:
+    async def flush(self, timeout_s: float, items: "set[PendingUtterance] | None" = None) -> bool:
         """Wait until everything (or ``items``) is kept; False if that took too long."""
         tasks = [item.task for item in self._items if item.task and (items is None or item in items)]
         if not tasks:
@@ -145,7 +145,7 @@ class Keeper:
         _, pending = await asyncio.wait(tasks, timeout=timeout_s)
         return not pending
 
-    async def forget(self, matches: Callable[[Record], bool]) -> bool:
+    async def forget(self, matches: Callable[[UtteranceRecord], bool]) -> bool:
         """Never write again of records that match; their spools go.
 
         Returns:
@@ -167,7 +167,7 @@ class Keeper:
         self._items.difference_update(items)
         return not hanging
 
-    def discard(self, item: Item) -> None:
+    def discard(self, item: PendingUtterance) -> None:
         """Nothing more of ``item``."""
         item.gone = True
         self._writer.post(item.spool.remove)
@@ -185,7 +185,7 @@ class Keeper:
         await self._writer.barrier()
         await asyncio.to_thread(self._compressing.shutdown)
 
-    async def _work(self, item: Item) -> None:
+    async def _work(self, item: PendingUtterance) -> None:
         delay = _FIRST_DELAY_S
         try:
             while item.dirty and not item.gone:
@@ -198,7 +198,7 @@ class Keeper:
                     self.failures += 1
                     if self._never(item, error) and await self._set_aside(item, error):
                         break
-                    self._trouble(error)
+                    self._log_failure(error)
                     self._save(item)
                     if item.record.ended and len(self._items) > _ITEMS_MAX:
                         self._writer.post(item.spool.close)
@@ -210,14 +210,14 @@ class Keeper:
                     delay = min(2 * delay, _LONGEST_DELAY_S)
                 else:
                     delay = _FIRST_DELAY_S
-                    self._relief()
+                    self._log_recovered()
         except asyncio.CancelledError:
             item.task = None
             raise
         item.task = None
         self._items.discard(item)
 
-    async def _persist(self, item: Item) -> None:
+    async def _persist(self, item: PendingUtterance) -> None:
         record = item.record
         found, trouble = True, None
         try:
@@ -225,7 +225,7 @@ class Keeper:
                 found = await self._insert(item)
             if found and record.ended and not item.put_away:
                 try:
-                    await self._put_away(item)
+                    await self._store_audio(item)
                 except (StoreError, OSError) as error:
                     trouble = error  # the words at least are brought to safety
             found = found and await update_row(self._database, record, item.audio, put_away=item.put_away)
@@ -242,7 +242,7 @@ class Keeper:
             await self._ask(item)
             self._writer.post(item.spool.remove)
 
-    async def _ask(self, item: Item) -> None:
+    async def _ask(self, item: PendingUtterance) -> None:
         """Have done what is to be done with an utterance that is safe."""
         record = item.record
         if item.wants_transcript and record.speaker == "user" and item.recorded:
@@ -257,7 +257,7 @@ class Keeper:
             await self._unless_never(record, self._ask_analysis(record))
             item.asked_about = words
 
-    async def _unless_never(self, record: Record, asking: Awaitable[None]) -> None:
+    async def _unless_never(self, record: UtteranceRecord, asking: Awaitable[None]) -> None:
         """What is asked for can never be done: then it is not, and what was said is safe all the same."""
         try:
             await asking
@@ -267,7 +267,7 @@ class Keeper:
             self.failures += 1
             _log.error("of utterance %s is kept what was said, and no more: %s", record.id, error)
 
-    async def _insert(self, item: Item) -> bool:
+    async def _insert(self, item: PendingUtterance) -> bool:
         # Its record is on disk first: a row is only made for what can be recovered.
         await self._writer.barrier()
         if not await insert_rows(self._database, item.record, item.run, item.client):
@@ -277,7 +277,7 @@ class Keeper:
             self._save(item)
         return True
 
-    async def _put_away(self, item: Item) -> None:
+    async def _store_audio(self, item: PendingUtterance) -> None:
         record = item.record
         self._writer.post(item.spool.close)
         await self._writer.barrier()
@@ -292,14 +292,14 @@ class Keeper:
             record.state = "stored"
         item.put_away = True
 
-    def _never(self, item: Item, error: Exception) -> bool:
+    def _never(self, item: PendingUtterance, error: Exception) -> bool:
         """Whether there is no sense in trying again."""
         if isinstance(error, StoreError | OSError):
             return isinstance(error, Unstorable)
         item.unforeseen += 1
         return isinstance(error, ValueError | TypeError) or item.unforeseen >= _UNFORESEEN_MAX
 
-    async def _set_aside(self, item: Item, error: Exception) -> bool:
+    async def _set_aside(self, item: PendingUtterance, error: Exception) -> bool:
         """Put ``item`` where it is in nobody's way, with its sound; False: that is not possible now.
 
         As long as it is being said it is not put anywhere: its sound is still coming.
@@ -325,7 +325,7 @@ class Keeper:
         item.gone = True
         return True
 
-    def _save(self, item: Item) -> None:
+    def _save(self, item: PendingUtterance) -> None:
         if not item.gone:
             self._writer.post(partial(item.spool.save, item.record.model_dump_json().encode()))
 
@@ -339,14 +339,14 @@ class Keeper:
             with suppress(StoreError):
                 await self._database.heal()
 
-    def _trouble(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         if not self._troubled:
             self._troubled = True
             known = isinstance(error, StoreError | OSError)
             why = kind_of(error) if known else f"it fails in a way it should not:\n{trace_of(error)}"
             _log.error("what was said waits in its spool: %s", why)
 
-    def _relief(self) -> None:
+    def _log_recovered(self) -> None:
         if self._troubled:
             self._troubled = False
             _log.warning("what was said is being kept again")

@@ -21,19 +21,19 @@ from sqlalchemy import TextClause, text
 from kuaimei.errors import KuaimeiError, StoreError
 from kuaimei.store.database import Database
 from kuaimei.store.deadlock_retry import again_after_deadlock
-from kuaimei.store.ids import check_id
+from kuaimei.store.ids import validate_id
 from kuaimei.system.failures import kind_of, trace_of
 
 if TYPE_CHECKING:
     from procrastinate import App
     from procrastinate.retry import BaseRetryStrategy
 
-__all__ = ["Job", "Jobs", "recency"]
+__all__ = ["Job", "JobQueue", "newest_first_priority"]
 
 _log = logging.getLogger(__name__)
 
 _LOCK = 0x6B75_6169_6D65_6902
-_WATCH_S = 5.0
+_WATCH_INTERVAL_S = 5.0
 _WATCH_TIMEOUT_S = 10.0
 """Sooner than a server lets go of the lock of a client that is gone: see `kuaimei.store.connection`."""
 _LOCK_POLL_S = 1.0
@@ -55,7 +55,7 @@ Job: TypeAlias = Callable[[str], Awaitable[None]]
 """Does the work for the subject whose id it is given."""
 
 
-def recency(at_s: float) -> int:
+def newest_first_priority(at_s: float) -> int:
     """A priority by which the latest goes first.
 
     Args:
@@ -64,7 +64,7 @@ def recency(at_s: float) -> int:
     return int(at_s) - _EPOCH_S
 
 
-class Jobs:
+class JobQueue:
     """The queue.
 
     Loading procrastinate takes a third of a second; that is spent when there is a first job, or a worker.
@@ -91,7 +91,7 @@ class Jobs:
         from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
         for one in (name, subject):
-            check_id(one)
+            validate_id(one)
         app = await self._opened()
         deferrer = app.configure_task(
             name, queue=name, queueing_lock=_lock(name, subject), priority=priority, allow_unknown=True
@@ -132,14 +132,14 @@ class Jobs:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CANCEL_WAIT_S):
                 # What was told to end stays behind as a row that failed: the next round sweeps it away.
-                while locks := await self._told(query):
+                while locks := await self._fetch_names(query):
                     running = [task for lock in locks if (task := self._running.get(lock)) is not None]
                     if running:
                         await asyncio.wait(running)
                     else:
                         await asyncio.sleep(_CANCEL_POLL_S)
 
-    async def _told(self, query: TextClause) -> list[str]:
+    async def _fetch_names(self, query: TextClause) -> list[str]:
         async with self._database.begin() as connection:
             return list(await connection.scalars(query))
 
@@ -156,9 +156,9 @@ class Jobs:
         delay = _FIRST_DELAY_S
         while True:
             try:
-                async with self._alone() as holder:
+                async with self._exclusive_worker() as holder:
                     delay = _FIRST_DELAY_S
-                    await self._take_up()
+                    await self._requeue_orphans()
                     await self._work(jobs, apart, holder)
             except (StoreError, psycopg.Error, ProcrastinateException, OSError) as error:
                 _log.warning("jobs wait for the database: %s", error)
@@ -180,7 +180,7 @@ class Jobs:
             )
             return {row.status: row.number for row in found}
 
-    async def pressing(self, name: str) -> bool:
+    async def has_ready_job(self, name: str) -> bool:
         """A job of that name is being done, or could be now.
 
         Raises:
@@ -200,7 +200,7 @@ class Jobs:
             self._app = None
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[psycopg.AsyncConnection]:
+    async def _exclusive_worker(self) -> AsyncIterator[psycopg.AsyncConnection]:
         # Asked for again and again, not waited for: so a server that is silent is told from a lock held.
         holder = await self._database.connect(_WATCH_TIMEOUT_S)
         try:
@@ -212,7 +212,7 @@ class Jobs:
             await holder.close()
 
     @again_after_deadlock
-    async def _take_up(self) -> None:
+    async def _requeue_orphans(self) -> None:
         """Begin again what a dead worker was doing."""
         async with self._database.begin() as connection:
             # Cancelled, or queued again meanwhile: then the newer one does it.
@@ -336,5 +336,5 @@ async def _locked(holder: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
 async def _watch(holder: psycopg.AsyncConnection) -> None:
     """Ends with an error when the lock's connection is lost: then somebody else may hold it."""
     while True:
-        await asyncio.sleep(_WATCH_S)
+        await asyncio.sleep(_WATCH_INTERVAL_S)
         await holder.execute("select 1")

@@ -19,7 +19,7 @@ from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.ids import new_id
 from kuaimei.store.tables import preferences, renderings, sessions, utterances
 
-__all__ = ["Choice", "Kind", "Preferences", "Tally", "Trial"]
+__all__ = ["Choice", "Kind", "ListeningTests", "Tally", "Trial"]
 
 Kind: TypeAlias = Literal["tiers", "voices"]
 """tiers: one reply, rendered beautifully and fast; voices: one sentence in two voices."""
@@ -88,7 +88,7 @@ class Tally:
         return self.first_preferred + self.second_preferred + self.same
 
 
-class Preferences:
+class ListeningTests:
     """Trials and judgements of each owner."""
 
     def __init__(self, database: Database) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from kuaimei.store.utterance_record import Record
+from kuaimei.store.utterance_record import UtteranceRecord
 from kuaimei.system import durability
 
 __all__ = ["NAMELESS_DAYS", "Broken", "forget"]
@@ -75,7 +75,7 @@ class Broken:
         return len(gone)
 
 
-def forget(spools: Path, matches: Callable[[Record], bool], ids: Collection[str] = ()) -> None:
+def forget(spools: Path, matches: Callable[[UtteranceRecord], bool], ids: Collection[str] = ()) -> None:
     """Delete what is spooled, by whatever process, or lies aside, of records that match. Blocks.
 
     Args:
@@ -113,8 +113,8 @@ def _stem(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _record(path: Path) -> Record | None:
+def _record(path: Path) -> UtteranceRecord | None:
     try:
-        return Record.model_validate_json(path.read_bytes())
+        return UtteranceRecord.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None

@@ -21,13 +21,13 @@ from sqlalchemy import (
 from kuaimei.store.analyses import summary_columns
 from kuaimei.store.ids import made_at
 from kuaimei.store.renderings import UNDER_WAY, rendering_columns
-from kuaimei.store.rows import Utterance
+from kuaimei.store.rows import UtteranceRow
 from kuaimei.store.tables import analyses as analyses_table
 from kuaimei.store.tables import renderings as renderings_table
 from kuaimei.store.tables import sessions as sessions_table
 from kuaimei.store.tables import turns as turns_table
 from kuaimei.store.tables import utterances as utterances_table
-from kuaimei.store.utterance_record import Record
+from kuaimei.store.utterance_record import UtteranceRecord
 
 __all__ = [
     "Matches",
@@ -45,7 +45,7 @@ __all__ = [
     "utterances",
 ]
 
-Matches: TypeAlias = Callable[[Record], bool]
+Matches: TypeAlias = Callable[[UtteranceRecord], bool]
 
 _UTTERANCE = [
     *(column for column in utterances_table.c if column.name not in {"blob_key", "run"}),
@@ -57,7 +57,7 @@ _WITH_ALL = utterances_table.outerjoin(
 ).outerjoin(analyses_table, analyses_table.c.utterance_id == utterances_table.c.id)
 
 
-def utterances(session: str, limit: int, after: Utterance | None = None) -> Select[Any]:
+def utterances(session: str, limit: int, after: UtteranceRow | None = None) -> Select[Any]:
     """A page of a session, in the order they were said.
 
     Args:

@@ -14,13 +14,13 @@ from kuaimei.store.database import Database
 from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.tables import analyses, ratings, sessions, utterances
 
-__all__ = ["Marks", "Rating", "Ratings", "Tally"]
+__all__ = ["Rating", "RatingProgress", "RatingScores", "Ratings"]
 
 _WHOLE: Final = ("confidence", "stability", "affability")
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class RatingScores:
     """1 to 5 each; None: the rater could not tell."""
 
     confidence: int | None
@@ -38,12 +38,12 @@ class Rating:
 
     utterance: str
     rater: str
-    marks: Marks
+    marks: RatingScores
     rated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class RatingProgress:
     """How far a rater is.
 
     Attributes:
@@ -85,7 +85,7 @@ class Ratings:
             return found
 
     @again_after_deadlock
-    async def rate(self, utterance: str, owner: str, rater: str, marks: Marks) -> None:
+    async def rate(self, utterance: str, owner: str, rater: str, marks: RatingScores) -> None:
         """Note what the rater says, in the place of what the same one said before.
 
         Raises:
@@ -103,7 +103,7 @@ class Ratings:
         except IntegrityError:
             raise NotFound(f"no utterance {utterance} is kept") from None
 
-    async def tally(self, owner: str, rater: str) -> Tally:
+    async def tally(self, owner: str, rater: str) -> RatingProgress:
         """How far the rater is.
 
         Raises:
@@ -114,7 +114,7 @@ class Ratings:
         async with self._database.begin() as connection:
             total = await connection.scalar(one) or 0
             rated = await connection.scalar(one.where(_rated(owner, rater))) or 0
-            return Tally(rated, total, await connection.scalar(every) or 0)
+            return RatingProgress(rated, total, await connection.scalar(every) or 0)
 
     async def all(self, owner: str) -> Sequence[Rating]:
         """Every rating, in the order in which the utterances were said.
@@ -133,7 +133,7 @@ class Ratings:
             Rating(
                 row.utterance_id,
                 row.rater,
-                Marks(row.confidence, row.stability, row.affability),
+                RatingScores(row.confidence, row.stability, row.affability),
                 row.rated_at,
             )
             async for row in self._database.every(query)

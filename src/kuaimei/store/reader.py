@@ -10,18 +10,18 @@ from kuaimei.store.analyses import summary_of
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
 from kuaimei.store.renderings import rendering_of
-from kuaimei.store.rows import Audio, Session, Turn, Utterance
+from kuaimei.store.rows import Audio, SessionRow, TurnRow, UtteranceRow
 from kuaimei.store.utterance_record import Tier
 from kuaimei.store.utterance_writer import blob_key
 
-__all__ = ["Archive"]
+__all__ = ["ConversationReader"]
 
 _PAGE: Final = 201
 """Rows that are made into objects in one go: some milliseconds of the event loop. A page as it is usually
 listed, and the row that tells that there are more, are one query."""
 
 
-class Archive:
+class ConversationReader:
     """Reads only."""
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
@@ -30,7 +30,7 @@ class Archive:
 
     async def sessions(
         self, limit: int = 50, *, before: str | None = None, search: str = "", owner: str | None = None
-    ) -> Sequence[Session]:
+    ) -> Sequence[SessionRow]:
         """The newest first.
 
         Args:
@@ -45,9 +45,9 @@ class Archive:
         async with self._database.browse() as connection:
             query = queries.sessions(max(1, min(limit, 501)), before, search, owner)
             found = await connection.execute(query)
-            return [Session(**row._mapping) for row in found]
+            return [SessionRow(**row._mapping) for row in found]
 
-    async def session(self, session: str) -> Session:
+    async def session(self, session: str) -> SessionRow:
         """One of them.
 
         Raises:
@@ -58,11 +58,11 @@ class Archive:
             row = (await connection.execute(queries.session(session))).first()
         if row is None:
             raise NotFound(f"no session {session} is kept")
-        return Session(**row._mapping)
+        return SessionRow(**row._mapping)
 
     async def utterances(
-        self, session: str, limit: int | None = None, *, after: Utterance | None = None
-    ) -> Sequence[Utterance]:
+        self, session: str, limit: int | None = None, *, after: UtteranceRow | None = None
+    ) -> Sequence[UtteranceRow]:
         """What was said in a session, both sides, in order; empty if there is no such session.
 
         Args:
@@ -73,7 +73,7 @@ class Archive:
         Raises:
             StoreError: If the database is away.
         """
-        found: list[Utterance] = []
+        found: list[UtteranceRow] = []
         while limit is None or len(found) < limit:
             size = _PAGE if limit is None else min(_PAGE, limit - len(found))
             async with self._database.begin() as connection:
@@ -84,13 +84,13 @@ class Archive:
             after = found[-1]
         return found
 
-    async def latest(self, session: str, limit: int) -> Sequence[Utterance]:
+    async def latest(self, session: str, limit: int) -> Sequence[UtteranceRow]:
         """The last that were said in a session, at most ``limit``, in order.
 
         Raises:
             StoreError: If the database is away.
         """
-        found: list[Utterance] = []
+        found: list[UtteranceRow] = []
         while len(found) < limit:
             size = min(_PAGE, limit - len(found))
             async with self._database.begin() as connection:
@@ -101,7 +101,7 @@ class Archive:
         found.reverse()
         return found
 
-    async def utterance(self, utterance: str) -> Utterance:
+    async def utterance(self, utterance: str) -> UtteranceRow:
         """One of them.
 
         Raises:
@@ -114,7 +114,7 @@ class Archive:
             raise NotFound(f"no utterance {utterance} is kept")
         return _utterance(row._mapping)
 
-    async def turns(self, session: str, limit: int | None = None, *, after: int = -1) -> Sequence[Turn]:
+    async def turns(self, session: str, limit: int | None = None, *, after: int = -1) -> Sequence[TurnRow]:
         """Timings and failures of a session's turns, in order.
 
         Args:
@@ -125,12 +125,12 @@ class Archive:
         Raises:
             StoreError: If the database is away.
         """
-        found: list[Turn] = []
+        found: list[TurnRow] = []
         while limit is None or len(found) < limit:
             size = _PAGE if limit is None else min(_PAGE, limit - len(found))
             async with self._database.browse() as connection:
                 rows = (await connection.execute(queries.turns(session, size, after))).all()
-            found += [Turn(**row._mapping) for row in rows]
+            found += [TurnRow(**row._mapping) for row in rows]
             if len(rows) < size:
                 break
             after = found[-1].turn
@@ -178,6 +178,6 @@ class Archive:
         return Audio("audio/flac", size, start, stop, sha256, chunks)
 
 
-def _utterance(row: Any) -> Utterance:
+def _utterance(row: Any) -> UtteranceRow:
     own = {name: value for name, value in row.items() if not name.startswith(("hq_", "analysis_"))}
-    return Utterance(**own, hq=rendering_of(row), analysis=summary_of(row))
+    return UtteranceRow(**own, hq=rendering_of(row), analysis=summary_of(row))

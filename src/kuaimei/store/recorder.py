@@ -12,30 +12,30 @@ from kuaimei.audio.pcm import ASR_RATE, Pcm, to_bytes
 from kuaimei.dialogue.events import (
     ClauseReady,
     Event,
+    FinalTranscript,
     ReplyAudio,
     ReplyFinished,
     ReplyInterrupted,
     ReplyStarted,
     ReplyText,
-    SpeechDropped,
-    SpeechHeard,
+    SpeechAudio,
+    SpeechRejected,
     SpeechStarted,
-    TranscriptFinal,
     TurnEnded,
     TurnFailed,
-    TurnTimed,
+    TurnMetrics,
     UserText,
 )
-from kuaimei.store.ingest import Item, Keeper
-from kuaimei.store.spool import Run, SpoolWriter
-from kuaimei.store.utterance_record import LOCAL, Record, Speaker
+from kuaimei.store.ingest import PendingUtterance, UtteranceIngest
+from kuaimei.store.spool import SpoolRun, SpoolWriter
+from kuaimei.store.utterance_record import LOCAL, Role, UtteranceRecord
 from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["Recorder"]
 
 _log = logging.getLogger(__name__)
 
-_REMEMBERED = 8
+_MAX_OPEN_UTTERANCES = 8
 """Utterances of either side that may still be told something: a transcript, how much was heard."""
 _CLOSE_TIMEOUT_S = 10.0
 _SPOOLED_MAX_S = 1800
@@ -61,9 +61,9 @@ class Recorder:
     def __init__(
         self,
         session: str,
-        run: Run,
+        run: SpoolRun,
         writer: SpoolWriter,
-        keeper: Keeper,
+        ingest: UtteranceIngest,
         *,
         owner: str = LOCAL,
         client: dict[str, Any] | None = None,
@@ -79,14 +79,14 @@ class Recorder:
         self._client = client or {}
         self._run = run
         self._writer = writer
-        self._keeper = keeper
+        self._ingest = ingest
         self._room = room
         self._closed = closed
         self._stopped = False
-        self._speech: Item | None = None
+        self._speech: PendingUtterance | None = None
         self._heard_bytes = 0
-        self._users: dict[int, Item] = {}  # turn -> the user's side of it
-        self._replies: dict[str, Item] = {}  # reply id -> reply
+        self._users: dict[int, PendingUtterance] = {}  # turn -> the user's side of it
+        self._replies: dict[str, PendingUtterance] = {}  # reply id -> reply
         self._halves: dict[str, str] = {}  # reply id -> what its text ended with
         self._apologised: set[int] = set()  # turns whose reply ends in an apology
 
@@ -95,7 +95,7 @@ class Recorder:
         if self._stopped:
             return
         match event:
-            case SpeechHeard():
+            case SpeechAudio():
                 self._hear(event.pcm)
             case ReplyAudio():
                 self._speak(event)
@@ -107,13 +107,13 @@ class Recorder:
                 self._remember(self._users, event.turn, self._speech)
             case TurnEnded():
                 self._end_speech(event.turn)
-            case SpeechDropped():
+            case SpeechRejected():
                 self._drop(event.text)
             case UserText():
                 typed = self._begin("user", event.turn, event.at, transcript=event.text)
                 self._remember(self._users, event.turn, typed)
                 self._end(typed)
-            case TranscriptFinal():
+            case FinalTranscript():
                 self._understand(event)
             case ReplyStarted():
                 known = {"voice": event.voice or self.voice, "speed": event.speed, "engine": self.engine}
@@ -127,10 +127,10 @@ class Recorder:
                 self._interrupt(event)
             case TurnFailed():
                 self._fail(event)
-            case TurnTimed():
+            case TurnMetrics():
                 if (item := self._of_turn(event.turn)) is not None:
                     item.record.timings = asdict(event.timing)
-                    self._note(item)
+                    self._save_item(item)
             case _:
                 pass
 
@@ -145,9 +145,9 @@ class Recorder:
             for item in self._users.values():
                 if item.record.transcript is None and item.record.is_turn:
                     item.wants_transcript = True
-                    self._note(item)
+                    self._save_item(item)
             self._stopped = True
-            if not await self._keeper.settle(_CLOSE_TIMEOUT_S, items):
+            if not await self._ingest.flush(_CLOSE_TIMEOUT_S, items):
                 _log.warning(
                     "session %s ended before all of it was kept; it waits in its spool", self.session
                 )
@@ -157,26 +157,26 @@ class Recorder:
         """Its session was deleted: note nothing more, and forget what is under way."""
         self._stopped = True
         for item in (*self._users.values(), *self._replies.values()):
-            self._keeper.discard(item)
+            self._ingest.discard(item)
 
-    def _begin(self, speaker: Speaker, turn: int, at: float, **known: Any) -> Item:
+    def _begin(self, speaker: Role, turn: int, at: float, **known: Any) -> PendingUtterance:
         started = datetime.now(UTC) - timedelta(seconds=asyncio.get_running_loop().time() - at)
         about = {"session": self.session, "owner": self.owner, "turn": turn, "speaker": speaker}
-        record = Record(**about, started_at=started, **known)
-        item = Item(record, self._run.spool(record.id), self._run.id, self._client)
-        self._note(item)
+        record = UtteranceRecord(**about, started_at=started, **known)
+        item = PendingUtterance(record, self._run.spool(record.id), self._run.id, self._client)
+        self._save_item(item)
         return item
 
-    def _end(self, item: Item) -> None:
+    def _end(self, item: PendingUtterance) -> None:
         item.record.ended = True
-        self._note(item)
+        self._save_item(item)
 
-    def _note(self, item: Item) -> None:
+    def _save_item(self, item: PendingUtterance) -> None:
         """Something about it changed. Beside its spool first: who recovers it knows no less than the row."""
         self._save(item)
-        self._keeper.keep(item)
+        self._ingest.enqueue(item)
 
-    def _save(self, item: Item) -> None:
+    def _save(self, item: PendingUtterance) -> None:
         if not item.gone:
             self._writer.post(partial(item.spool.save, item.record.model_dump_json().encode()))
 
@@ -188,7 +188,7 @@ class Recorder:
             self._spool(item, self._heard_bytes, data)
             self._heard_bytes += len(data)
 
-    def _go_on(self, item: Item) -> None:
+    def _go_on(self, item: PendingUtterance) -> None:
         """Speech that does not end goes on in another record, without words: those are of the first."""
         record = item.record
         self._end(item)
@@ -196,7 +196,7 @@ class Recorder:
         self._speech = self._begin("user", record.turn, asyncio.get_running_loop().time(), **more)
         self._heard_bytes = 0
 
-    def _spool(self, item: Item, offset: int, data: bytes) -> None:
+    def _spool(self, item: PendingUtterance, offset: int, data: bytes) -> None:
         """Have sound written, unless the disk is nearly full."""
         if self._room():
             self._writer.post(partial(item.spool.write, offset, data), len(data))
@@ -225,11 +225,11 @@ class Recorder:
                 del self._users[item.record.turn]
             self._end(item)
 
-    def _understand(self, event: TranscriptFinal) -> None:
+    def _understand(self, event: FinalTranscript) -> None:
         if (item := self._users.get(event.turn)) is not None:
             item.record.transcript = event.text
             item.record.language = event.language
-            self._note(item)
+            self._save_item(item)
 
     def _write(self, event: ReplyText) -> None:
         if (item := self._replies.get(event.reply)) is not None:
@@ -253,10 +253,10 @@ class Recorder:
         else:
             self._writer.lose(len(data))
 
-    def _clause(self, item: Item, event: ClauseReady) -> None:
+    def _clause(self, item: PendingUtterance, event: ClauseReady) -> None:
         if not item.record.ended:
             item.record.clauses.append(to_well_formed(event.text))
-            self._note(item)  # so that a crash keeps the words so far
+            self._save_item(item)  # so that a crash keeps the words so far
 
     def _finish(self, event: ReplyFinished) -> None:
         self._halves.pop(event.reply, None)
@@ -287,15 +287,15 @@ class Recorder:
         if (item := self._of_turn(event.turn)) is not None:
             message = to_well_formed(event.message)[:_MESSAGE_MAX]
             item.record.failures.append({"stage": event.stage, "kind": event.kind, "message": message})
-            self._note(item)
+            self._save_item(item)
 
-    def _of_turn(self, turn: int) -> Item | None:
+    def _of_turn(self, turn: int) -> PendingUtterance | None:
         replies = (item for item in reversed(self._replies.values()) if item.record.turn == turn)
         return self._users.get(turn) or next(replies, None)
 
-    def _remember(self, known: dict[Any, Item], key: object, item: Item) -> None:
+    def _remember(self, known: dict[Any, PendingUtterance], key: object, item: PendingUtterance) -> None:
         known[key] = item
-        while len(known) > _REMEMBERED:
+        while len(known) > _MAX_OPEN_UTTERANCES:
             oldest = known.pop(next(iter(known)))
             if not oldest.record.ended and oldest is not self._speech:
                 self._end(oldest)

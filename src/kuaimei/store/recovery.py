@@ -9,23 +9,23 @@ from sqlalchemy import select, update
 from kuaimei.store import tables
 from kuaimei.store.database import Database
 from kuaimei.store.deadlock_retry import again_after_deadlock
-from kuaimei.store.ingest import Item, Keeper
+from kuaimei.store.ingest import PendingUtterance, UtteranceIngest
 from kuaimei.store.quarantine import NAMELESS_DAYS, Broken
-from kuaimei.store.spool import Run
-from kuaimei.store.utterance_record import Record
+from kuaimei.store.spool import SpoolRun
+from kuaimei.store.utterance_record import UtteranceRecord
 
-__all__ = ["recover"]
+__all__ = ["recover_spools"]
 
 _log = logging.getLogger(__name__)
 
 
-async def recover(
-    run: Run,
+async def recover_spools(
+    run: SpoolRun,
     database: Database,
-    keeper: Keeper,
+    ingest: UtteranceIngest,
     ask_transcript: Callable[[str], Awaitable[None]],
     broken: Broken,
-) -> set[Item]:
+) -> set[PendingUtterance]:
     """Take up everything in the dead ``run``: spools, rows without a spool, speech never recognised.
 
     Returns:
@@ -39,7 +39,7 @@ async def recover(
     table = tables.utterances
     async with database.begin() as connection:
         rows = {row.id: row for row in await connection.execute(select(table).where(table.c.run == run.id))}
-    for name in run.nameless():
+    for name in run.orphans():
         if (row := rows.get(name)) is None:
             # Nobody can say whose it is: it is in no list, so that it must not be kept for ever either.
             if await asyncio.to_thread(broken.take, run.folder, name):
@@ -52,7 +52,7 @@ async def recover(
             run.spool(name).remove()  # its process ended before it could
             continue
         records.append(
-            Record(
+            UtteranceRecord(
                 id=row.id,
                 session=row.session_id,
                 turn=row.turn,
@@ -63,9 +63,9 @@ async def recover(
             )
         )
         known.add(name)
-    items: set[Item] = set()
+    items: set[PendingUtterance] = set()
     for record in records:
-        item = Item(record, run.spool(record.id), run.id)
+        item = PendingUtterance(record, run.spool(record.id), run.id)
         row = rows.get(record.id)
         item.safe = item.put_away = row is not None and row.blob_key is not None
         if record.state == "recording":
@@ -76,7 +76,7 @@ async def recover(
         transcript = record.transcript if row is None or row.transcript is None else row.transcript
         item.wants_transcript = record.speaker == "user" and transcript is None
         items.add(item)
-        keeper.keep(item)
+        ingest.enqueue(item)
     await _finish_rows(run, database, known, ask_transcript)
     if items:
         _log.info("recovering %d utterances of a process that ended early", len(items))
@@ -85,7 +85,7 @@ async def recover(
 
 @again_after_deadlock
 async def _finish_rows(
-    run: Run, database: Database, spooled: set[str], ask_transcript: Callable[[str], Awaitable[None]]
+    run: SpoolRun, database: Database, spooled: set[str], ask_transcript: Callable[[str], Awaitable[None]]
 ) -> None:
     """Rows of the run whose spool is gone: nothing had arrived, or only the words are missing."""
     table = tables.utterances

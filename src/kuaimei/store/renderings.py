@@ -21,13 +21,21 @@ from kuaimei.store import flac
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
 from kuaimei.store.deadlock_retry import again_after_deadlock
-from kuaimei.store.jobs import Jobs, recency
+from kuaimei.store.jobs import JobQueue, newest_first_priority
 from kuaimei.store.rows import Boundary, Rendering
 from kuaimei.store.tables import renderings, utterances
 from kuaimei.store.utterance_writer import blob_key
 from kuaimei.text.wellformed import to_well_formed
 
-__all__ = ["HQ_JOB", "UNDER_WAY", "Order", "Renderings", "digest_of", "rendering_columns", "rendering_of"]
+__all__ = [
+    "HQ_JOB",
+    "UNDER_WAY",
+    "RenderingRepository",
+    "RenderingTask",
+    "digest_of",
+    "rendering_columns",
+    "rendering_of",
+]
 
 HQ_JOB: Final = "hq"
 """Name of the durable job; its subject is the utterance."""
@@ -51,7 +59,7 @@ _FILE: Final = ("duration_ms", "sample_rate", "bytes", "sha256", "clauses", "too
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RenderingTask:
     """What is to be rendered.
 
     Attributes:
@@ -72,7 +80,7 @@ class Order:
     engine: str
 
 
-class Renderings:
+class RenderingRepository:
     """Asked for, made, kept.
 
     Args:
@@ -81,7 +89,7 @@ class Renderings:
     """
 
     def __init__(
-        self, database: Database, blobs: Blobs, jobs: Jobs, folder: Path, *, enabled: bool = True
+        self, database: Database, blobs: Blobs, jobs: JobQueue, folder: Path, *, enabled: bool = True
     ) -> None:
         self._database = database
         self._blobs = blobs
@@ -144,7 +152,7 @@ class Renderings:
             state = await connection.scalar(select(table.c.state).where(table.c.utterance_id == utterance))
         if state in UNDER_WAY:
             # The latest first: that one may still be heard, and whoever is there looks at it.
-            await self._jobs.defer(HQ_JOB, utterance, priority=recency(time.time()))
+            await self._jobs.defer(HQ_JOB, utterance, priority=newest_first_priority(time.time()))
 
     async def again(self, utterance: str, *, voice: str, text: str) -> None:
         """Have a reply rendered by what renders now; one whose rendering failed or was never asked for, too.
@@ -192,7 +200,7 @@ class Renderings:
             )
 
     @again_after_deadlock
-    async def begin(self, utterance: str) -> Order | None:
+    async def begin(self, utterance: str) -> RenderingTask | None:
         """Take up the work; None: nothing is to be done any more.
 
         Raises:
@@ -222,7 +230,7 @@ class Renderings:
         if row is None:
             return None
         said = row.transcript or ""
-        return Order(
+        return RenderingTask(
             utterance=utterance,
             session=row.session_id,
             turn=row.turn,
@@ -246,16 +254,23 @@ class Renderings:
             state = await connection.scalar(select(table.c.state).where(table.c.utterance_id == utterance))
         return state == "rendering"
 
-    async def outranked(self) -> bool:
+    async def has_pending_transcription(self) -> bool:
         """Something that was said waits to be recognised: that goes first.
 
         Raises:
             StoreError: If the database is away.
         """
-        return await self._jobs.pressing("transcribe")
+        return await self._jobs.has_ready_job("transcribe")
 
-    async def keep(
-        self, order: Order, pcm: Pcm, rate: int, *, engine: str, clauses: Sequence[Boundary], took_s: float
+    async def save(
+        self,
+        order: RenderingTask,
+        pcm: Pcm,
+        rate: int,
+        *,
+        engine: str,
+        clauses: Sequence[Boundary],
+        took_s: float,
     ) -> Rendering | None:
         """The rendering is done: keep it, in the place of an earlier one.
 
@@ -311,7 +326,7 @@ class Renderings:
             row = kept.first()
         return None if row is None else rendering_of(row._mapping)
 
-    async def settle(self, order: Order) -> None:
+    async def mark_ready(self, order: RenderingTask) -> None:
         """What is there is what would be made: it is ready.
 
         Raises:
@@ -319,7 +334,7 @@ class Renderings:
         """
         await self._end(order.utterance, state="ready", error=None)
 
-    async def fail(self, order: Order, why: str, *, final: bool) -> None:
+    async def fail(self, order: RenderingTask, why: str, *, final: bool) -> None:
         """It did not succeed.
 
         Args:

@@ -7,18 +7,18 @@ from typing import Any, Literal, TypeAlias
 
 from kuaimei.errors import NotFound
 from kuaimei.store.disk_space import Level
-from kuaimei.store.utterance_record import LOCAL, Speaker, State, Tier
+from kuaimei.store.utterance_record import LOCAL, Role, Tier, UtteranceState
 
 __all__ = [
     "Audio",
     "Boundary",
     "Health",
     "Rendering",
-    "Session",
+    "SessionRow",
     "Statistics",
     "Summary",
-    "Turn",
-    "Utterance",
+    "TurnRow",
+    "UtteranceRow",
 ]
 
 
@@ -28,7 +28,7 @@ Outcome: TypeAlias = Literal["scored", "unscored"]
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class SessionRow:
     """One conversation.
 
     Attributes:
@@ -103,7 +103,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class UtteranceRow:
     """One utterance of either side; see `kuaimei.store.tables` for what is null when.
 
     Attributes:
@@ -119,12 +119,12 @@ class Utterance:
     id: str
     session_id: str
     turn: int
-    speaker: Speaker
+    speaker: Role
     is_turn: bool
     started_at: datetime
     duration_ms: float | None
     sample_rate: int | None
-    state: State
+    state: UtteranceState
     sha256: str | None
     bytes: int | None
     transcript: str | None
@@ -159,7 +159,7 @@ class Utterance:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TurnRow:
     """What a turn took, and what failed in it."""
 
     turn: int

@@ -14,9 +14,9 @@ from sqlalchemy import Float, Select, or_, select, tuple_
 
 from kuaimei.store.database import Database
 from kuaimei.store.tables import analyses, sessions, utterances
-from kuaimei.store.utterance_record import Speaker
+from kuaimei.store.utterance_record import Role
 
-__all__ = ["NEWEST", "Group", "Moment", "Peers", "Point"]
+__all__ = ["NEWEST", "Cohort", "ScoreCursor", "ScoreHistory", "ScorePoint"]
 
 NEWEST: Final = 200
 """More of them say nothing more."""
@@ -24,7 +24,7 @@ _SCORES: Final = ("confidence", "stability", "affability")
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Cohort:
     """Utterances that are compared with each other.
 
     Attributes:
@@ -36,12 +36,12 @@ class Group:
     owner: str
     session: str
     person: str
-    speaker: Speaker
+    speaker: Role
     voice: str
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class ScoreCursor:
     """When an utterance was said; the id tells those of the same instant apart."""
 
     at: datetime
@@ -49,22 +49,22 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class ScorePoint:
     """The scores of one utterance."""
 
-    moment: Moment
+    moment: ScoreCursor
     scores: Mapping[str, float]
 
 
-class Peers:
+class ScoreHistory:
     """Finds them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def newest(
-        self, group: Group, *, before: Moment | None = None, limit: int = NEWEST
-    ) -> Sequence[Point]:
+        self, group: Cohort, *, before: ScoreCursor | None = None, limit: int = NEWEST
+    ) -> Sequence[ScorePoint]:
         """The newest scores of a group, in the order in which they were said.
 
         Args:
@@ -78,12 +78,12 @@ class Peers:
         async with self._database.begin() as connection:
             found = (await connection.execute(_newest(group, before, limit))).all()
         return [
-            Point(Moment(row.started_at, row.id), {name: row._mapping[name] for name in _SCORES})
+            ScorePoint(ScoreCursor(row.started_at, row.id), {name: row._mapping[name] for name in _SCORES})
             for row in reversed(found)
         ]
 
 
-def _newest(group: Group, before: Moment | None, limit: int) -> Select[Any]:
+def _newest(group: Cohort, before: ScoreCursor | None, limit: int) -> Select[Any]:
     said = utterances.c
     which = (
         select(said.id, said.started_at)

@@ -14,7 +14,7 @@ from typing import Final
 import psycopg
 
 from kuaimei.errors import Conflict
-from kuaimei.store.connection import Connection
+from kuaimei.store.connection import DatabaseConnection
 from kuaimei.store.database import Database
 
 __all__ = ["Claims"]
@@ -32,7 +32,7 @@ class Claims:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._holder: Connection | None = None
+        self._holder: DatabaseConnection | None = None
         self._held: Counter[str] = Counter()
         self._asking = asyncio.Lock()
 

@@ -1,7 +1,7 @@
 """Audio on disk as it arrives, before anything else is known of it.
 
 One folder per process (a *run*) under ``spool``, held by a kernel lock that a SIGKILL releases; in it,
-per utterance, ``ID.pcm`` (s16le, written in place) and ``ID.json`` (its `Record`). One thread writes
+per utterance, ``ID.pcm`` (s16le, written in place) and ``ID.json`` (its `UtteranceRecord`). One thread writes
 for all conversations, so that a disk that stalls never stalls the event loop.
 
 What is promised: audio is handed to the kernel within some 10 ms of its arrival. From then on a killed
@@ -24,14 +24,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kuaimei.store.ids import new_id
-from kuaimei.store.utterance_record import Record
+from kuaimei.store.utterance_record import UtteranceRecord
 from kuaimei.system.failures import trace_of
 
-__all__ = ["Run", "Spool", "SpoolWriter"]
+__all__ = ["Spool", "SpoolRun", "SpoolWriter"]
 
 _log = logging.getLogger(__name__)
 
-_LINGER_S = 0.01
+_BATCH_DELAY_S = 0.01
 """Writes are gathered for this long: a hundred conversations wake the thread as seldom as one."""
 _PENDING_MAX = 64_000_000
 """Bytes that may wait for a disk that stalls; what comes beyond is lost, counted and told."""
@@ -106,7 +106,7 @@ class SpoolWriter:
     def _run(self) -> None:
         while not (self._ended and not self._work):
             self._wake.wait()
-            self._hurry.wait(_LINGER_S)
+            self._hurry.wait(_BATCH_DELAY_S)
             self._hurry.clear()
             self._wake.clear()
             while self._work:
@@ -120,7 +120,7 @@ class SpoolWriter:
                     self._failed(size)
                     _log.error("an operation of the spool failed:\n%s", trace_of(error))
                 else:
-                    self._relief(size)
+                    self._log_recovered(size)
                 with self._counting:
                     self._pending -= size
             if self._ended:
@@ -137,7 +137,7 @@ class SpoolWriter:
             self._troubled = True
             _log.error("what is being said cannot be written to disk and is lost for now: %s", why)
 
-    def _relief(self, size: int) -> None:
+    def _log_recovered(self, size: int) -> None:
         if size and self._troubled:
             self._troubled = False
             _log.warning("the spool can be written again; %d bytes of audio are lost", self.lost_bytes)
@@ -197,7 +197,7 @@ class Spool:
             return 0
 
 
-class Run:
+class SpoolRun:
     """The spools of one process: ours until we end in whatever way, or a dead one's, held while it is saved.
 
     Attributes:
@@ -210,7 +210,7 @@ class Run:
         self._lock = lock
 
     @classmethod
-    def begin(cls, root: Path) -> "Run":
+    def begin(cls, root: Path) -> "SpoolRun":
         """A run of our own."""
         root.mkdir(parents=True, exist_ok=True)
         folder = root / new_id("run")
@@ -223,9 +223,9 @@ class Run:
         return cls(folder, lock)
 
     @classmethod
-    def dead(cls, root: Path) -> list["Run"]:
+    def claim_abandoned(cls, root: Path) -> list["SpoolRun"]:
         """Runs whose process is gone, now held by us; whoever looks at the same time gets others."""
-        found: list[Run] = []
+        found: list[SpoolRun] = []
         for folder in sorted(root.glob("run_*")):
             try:
                 lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -260,14 +260,14 @@ class Run:
         """Files for one utterance; nothing is made before something is written."""
         return Spool(self.folder, utterance)
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[UtteranceRecord]:
         """What this run knows of its utterances."""
         for path in sorted(self.folder.glob("*.json")):
-            # Why one cannot be read is not told: there is in it what was said. See `nameless`.
+            # Why one cannot be read is not told: there is in it what was said. See `orphans`.
             with suppress(FileNotFoundError, ValidationError):
-                yield Record.model_validate_json(path.read_bytes())
+                yield UtteranceRecord.model_validate_json(path.read_bytes())
 
-    def nameless(self) -> list[str]:
+    def orphans(self) -> list[str]:
         """Utterances without a readable record: the disk was full, or lost power, when it was written."""
         known = {record.id for record in self.records()}
         found = {path.stem for pattern in ("*.pcm", "*.json") for path in self.folder.glob(pattern)}

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from kuaimei.errors import Conflict, NotFound, StoreError
 from kuaimei.store import queries, tables
-from kuaimei.store.analyses import Analyses
+from kuaimei.store.analyses import AnalysisRepository
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
 from kuaimei.store.deadlock_retry import again_after_deadlock
@@ -22,27 +22,27 @@ from kuaimei.store.deletion_steps import Eraser
 from kuaimei.store.deletions import Deletion, DeletionKind, Deletions
 from kuaimei.store.disk_space import Space
 from kuaimei.store.erasure_check import Leftover, find_leftovers, find_names, find_sentences, renew_statistics
-from kuaimei.store.ids import check_id, new_id
-from kuaimei.store.ingest import Item, Keeper
-from kuaimei.store.jobs import Job, Jobs
+from kuaimei.store.ids import new_id, validate_id
+from kuaimei.store.ingest import PendingUtterance, UtteranceIngest
+from kuaimei.store.jobs import Job, JobQueue
 from kuaimei.store.keys import Keys
-from kuaimei.store.listening_tests import Preferences
+from kuaimei.store.listening_tests import ListeningTests
 from kuaimei.store.maintenance import Maintenance
 from kuaimei.store.people import People
 from kuaimei.store.quarantine import Broken
 from kuaimei.store.ratings import Ratings
-from kuaimei.store.reader import Archive
+from kuaimei.store.reader import ConversationReader
 from kuaimei.store.recorder import Recorder
-from kuaimei.store.recovery import recover
-from kuaimei.store.renderings import Renderings
+from kuaimei.store.recovery import recover_spools
+from kuaimei.store.renderings import RenderingRepository
 from kuaimei.store.rows import Health, Statistics
-from kuaimei.store.score_history import Peers
+from kuaimei.store.score_history import ScoreHistory
 from kuaimei.store.session_locks import Claims
-from kuaimei.store.spool import Run, SpoolWriter
+from kuaimei.store.spool import SpoolRun, SpoolWriter
 from kuaimei.store.transcription_handler import Transcriber
 from kuaimei.store.transcription_job import recognise
-from kuaimei.store.utterance_record import LOCAL, Record
-from kuaimei.store.voices import VoiceShelf
+from kuaimei.store.utterance_record import LOCAL, UtteranceRecord
+from kuaimei.store.voices import VoiceRepository
 
 __all__ = ["Store"]
 
@@ -53,8 +53,8 @@ _RECOVERY_WAIT_S: Final = 20.0
 _CLOSE_WAIT_S: Final = 10.0
 
 
-class Store(Archive):
-    """Open by `kuaimei.store.open_store.open_store`; all methods may be called by any task of its event loop.
+class Store(ConversationReader):
+    """Open by `kuaimei.store.store_startup.open_store`; all methods may be called by any task of its event loop.
 
     Attributes:
         renderings: The second tier of replies.
@@ -76,11 +76,11 @@ class Store(Archive):
         blobs: Blobs,
         home: Path,
         space: Space,
-        run: Run,
+        run: SpoolRun,
         writer: SpoolWriter,
-        jobs: Jobs,
-        renderings: Renderings,
-        analyses: Analyses,
+        jobs: JobQueue,
+        renderings: RenderingRepository,
+        analyses: AnalysisRepository,
         *,
         retention_days: float = 0.0,
     ) -> None:
@@ -92,23 +92,23 @@ class Store(Archive):
         self._writer = writer
         self._jobs = jobs
         self.renderings = renderings
-        self.preferences = Preferences(database)
+        self.preferences = ListeningTests(database)
         self.analyses = analyses
-        self.peers = Peers(database)
+        self.peers = ScoreHistory(database)
         self.ratings = Ratings(database)
         self.people = People(database)
         self.keys = Keys(database)
         self._broken = Broken(self._spools)
-        self._keeper = Keeper(
+        self._ingest = UtteranceIngest(
             *(database, blobs, writer, self._ask_transcript, self._ask_hq, self._ask_analysis, self._broken)
         )
-        self._eraser = Eraser(database, blobs, jobs, renderings, self._keeper, writer, home, self._spools)
+        self._eraser = Eraser(database, blobs, jobs, renderings, self._ingest, writer, home, self._spools)
         self.deletions = Deletions(database, self._eraser.steps, alone=self._alone)
         given = database, self.deletions, self._eraser, self._broken, space, self.delete_session
         self.maintenance = Maintenance(*given, retention_days)
         self._recorders: set[Recorder] = set()
         self._recovering: set[asyncio.Task[None]] = set()
-        self.voices = VoiceShelf(database, blobs)
+        self.voices = VoiceRepository(database, blobs)
 
     def describe(self) -> str:
         """Where things are kept, in one line."""
@@ -145,9 +145,9 @@ class Store(Archive):
             utterances=totals.utterances,
             speech_s=totals.speech_s,
             bytes=totals.bytes,
-            unsaved=self._keeper.unsaved,
+            unsaved=self._ingest.unsaved,
             lost_bytes=self._writer.lost_bytes,
-            failures=self._keeper.failures + self._writer.failures,
+            failures=self._ingest.failures + self._writer.failures,
             broken=await asyncio.to_thread(lambda: self._broken.count),
             deleting=await self.deletions.count(),
             disk_free_bytes=self.space.free_bytes,
@@ -178,7 +178,7 @@ class Store(Archive):
             Conflict: If it is just being deleted.
             StoreError: If ``session`` cannot be an id, or the database is away.
         """
-        check_id(session)
+        validate_id(session)
         if await self.deletions.lingers("session", session) or await self.deletion("session", session):
             raise Conflict(f"the session {session} is being deleted; begin another one")
         made = insert(tables.sessions).values(id=session, owner=owner, client=client or {})
@@ -210,10 +210,10 @@ class Store(Archive):
             StoreError: If ``session`` cannot be an id.
         """
         recorder = Recorder(
-            check_id(session),
+            validate_id(session),
             self._run,
             self._writer,
-            self._keeper,
+            self._ingest,
             owner=owner,
             client=client,
             voice=voice,
@@ -224,9 +224,9 @@ class Store(Archive):
         self._recorders.add(recorder)
         return recorder
 
-    async def settle(self, timeout_s: float = _CLOSE_WAIT_S) -> bool:
+    async def flush(self, timeout_s: float = _CLOSE_WAIT_S) -> bool:
         """Wait until everything said so far is kept; False if that took too long."""
-        return await self._keeper.settle(timeout_s)
+        return await self._ingest.flush(timeout_s)
 
     @again_after_deadlock
     async def rename_session(self, session: str, title: str) -> None:
@@ -247,7 +247,7 @@ class Store(Archive):
             if named.first() is None:
                 raise NotFound(f"no session {session} is kept")
 
-    async def render_again(self, utterance: str) -> None:
+    async def retry_rendering(self, utterance: str) -> None:
         """Have a reply rendered a second time by what renders now, unless that is under way.
 
         Raises:
@@ -275,7 +275,7 @@ class Store(Archive):
             NotFound: If there is none of that id.
             StoreError: If the database is away: nothing is deleted then.
         """
-        check_id(session)
+        validate_id(session)
         for recorder in [recorder for recorder in self._recorders if recorder.session == session]:
             recorder.stop()
         return await self._delete("session", session, lambda record: record.session == session)
@@ -287,7 +287,7 @@ class Store(Archive):
             NotFound: If there is none of that id.
             StoreError: If the database is away: nothing is deleted then.
         """
-        check_id(utterance)
+        validate_id(utterance)
         return await self._delete("utterance", utterance, lambda record: record.id == utterance)
 
     async def delete_voice(self, voice: str) -> bool:
@@ -299,7 +299,7 @@ class Store(Archive):
             NotFound: If there is none of that id.
             StoreError: If the database is away: nothing is deleted then.
         """
-        check_id(voice)
+        validate_id(voice)
         return await self._delete("voice", voice, lambda record: False)
 
     async def deletion(self, kind: DeletionKind, subject: str) -> Deletion | None:
@@ -371,9 +371,9 @@ class Store(Archive):
         return await self._eraser.erase_spoken()
 
     async def _delete(self, kind: DeletionKind, subject: str, matches: "queries.Matches") -> bool:
-        spooled: list[Record] = []
+        spooled: list[UtteranceRecord] = []
 
-        def note(record: Record) -> bool:
+        def note(record: UtteranceRecord) -> bool:
             if matched := matches(record):
                 spooled.append(record)
             return matched
@@ -393,7 +393,7 @@ class Store(Archive):
 
     async def _alone(self) -> bool:
         """No other process keeps what is said here, and nothing that was given up is on its way."""
-        return self._eraser.settled and await asyncio.to_thread(Run.alone, self._spools, self._run.id)
+        return self._eraser.settled and await asyncio.to_thread(SpoolRun.alone, self._spools, self._run.id)
 
     # Jobs.
 
@@ -416,7 +416,7 @@ class Store(Archive):
         await self._jobs.run({**own, **(jobs or {})}, apart=apart)
 
     async def defer(self, name: str, subject: str, *, priority: int = 0) -> None:
-        """Have job ``name`` done for ``subject`` by `run_jobs`, see `kuaimei.store.jobs.Jobs.defer`.
+        """Have job ``name`` done for ``subject`` by `run_jobs`, see `kuaimei.store.jobs.JobQueue.defer`.
 
         Raises:
             StoreError: If the database is away.
@@ -439,13 +439,13 @@ class Store(Archive):
             return
         await self.analyses.ask(utterance, found.started_at)
 
-    async def _ask_analysis(self, record: Record) -> None:
+    async def _ask_analysis(self, record: UtteranceRecord) -> None:
         await self.analyses.ask(record.id, record.started_at)
 
     async def _ask_transcript(self, utterance: str) -> None:
         await self._jobs.defer(_TRANSCRIBE, utterance)
 
-    async def _ask_hq(self, record: Record) -> None:
+    async def _ask_hq(self, record: UtteranceRecord) -> None:
         if not record.wants_hq:
             await self.renderings.cancel(record.id)
         elif (text := record.transcript or "").strip():
@@ -454,12 +454,12 @@ class Store(Archive):
             )
 
     async def _recover(self) -> None:
-        """Save what dead processes left; what takes long goes on while the house is open."""
+        """Save what dead processes left; what takes long goes on while the server is open."""
         waiting: list[asyncio.Task[None]] = []
-        for dead in await asyncio.to_thread(Run.dead, self._spools):
-            given = dead, self._database, self._keeper, self._ask_transcript, self._broken
+        for dead in await asyncio.to_thread(SpoolRun.claim_abandoned, self._spools):
+            given = dead, self._database, self._ingest, self._ask_transcript, self._broken
             try:
-                items = await recover(*given)
+                items = await recover_spools(*given)
             except StoreError:
                 await asyncio.to_thread(dead.close)
                 raise
@@ -469,9 +469,9 @@ class Store(Archive):
         if waiting:
             await asyncio.wait(waiting, timeout=_RECOVERY_WAIT_S)
 
-    async def _close_when_kept(self, dead: Run, items: set[Item]) -> None:
+    async def _close_when_kept(self, dead: SpoolRun, items: set[PendingUtterance]) -> None:
         try:
-            while items and not await self._keeper.settle(60.0, items):
+            while items and not await self._ingest.flush(60.0, items):
                 _log.warning("%d recovered utterances still wait to be kept", len(items))
             await self._writer.barrier()
         finally:
@@ -480,9 +480,9 @@ class Store(Archive):
     async def _close(self) -> None:
         await self.deletions.close()
         await asyncio.gather(*(recorder.close() for recorder in [*self._recorders]))
-        if not await self._keeper.settle(_CLOSE_WAIT_S):
-            _log.warning("%d utterances wait in their spool for the next start", self._keeper.unsaved)
-        await self._keeper.close()
+        if not await self._ingest.flush(_CLOSE_WAIT_S):
+            _log.warning("%d utterances wait in their spool for the next start", self._ingest.unsaved)
+        await self._ingest.close()
         for task in self._recovering:
             task.cancel()
         await asyncio.gather(*self._recovering, return_exceptions=True)

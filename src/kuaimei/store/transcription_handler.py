@@ -7,23 +7,23 @@ from typing import TypeAlias
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.protocols import Recognizer
 from kuaimei.engines.types import Language, Priority, STTReq, Ticket
-from kuaimei.store.rows import Utterance
+from kuaimei.store.rows import UtteranceRow
 from kuaimei.text.join import join_pieces
 
-__all__ = ["Transcriber", "Transcript", "transcribe_with"]
+__all__ = ["StoredTranscript", "Transcriber", "transcribe_with"]
 
 _PROMPT_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
+class StoredTranscript:
     """What was said."""
 
     text: str
     language: Language | None = None
 
 
-Transcriber: TypeAlias = Callable[[Utterance, AsyncIterator[Pcm]], Awaitable[Transcript]]
+Transcriber: TypeAlias = Callable[[UtteranceRow, AsyncIterator[Pcm]], Awaitable[StoredTranscript]]
 """Recognises an utterance that comes in pieces (16 kHz) cut at pauses, each short enough for one request."""
 
 
@@ -32,7 +32,7 @@ def transcribe_with(
 ) -> Transcriber:
     """A transcriber that asks ``recognizer`` piece by piece, behind everyone who is talking."""
 
-    async def transcribe(utterance: Utterance, pieces: AsyncIterator[Pcm]) -> Transcript:
+    async def transcribe(utterance: UtteranceRow, pieces: AsyncIterator[Pcm]) -> StoredTranscript:
         said = ""
         spoken = language
         ticket = Ticket(session=utterance.session_id, priority=Priority.BACKGROUND)
@@ -43,6 +43,6 @@ def transcribe_with(
             chunk = await recognizer.transcribe(piece, request)
             said = join_pieces((said, chunk.text))
             spoken = spoken or chunk.language
-        return Transcript(said, spoken)
+        return StoredTranscript(said, spoken)
 
     return transcribe

@@ -11,8 +11,8 @@ from kuaimei.errors import NotFound
 from kuaimei.store import flac, tables
 from kuaimei.store.database import Database
 from kuaimei.store.deadlock_retry import again_after_deadlock
-from kuaimei.store.reader import Archive
-from kuaimei.store.transcription_handler import Transcriber, Transcript
+from kuaimei.store.reader import ConversationReader
+from kuaimei.store.transcription_handler import StoredTranscript, Transcriber
 from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["recognise"]
@@ -21,7 +21,7 @@ _PIECE_S = 20.0
 
 
 async def recognise(
-    archive: Archive, database: Database, folder: Path, transcriber: Transcriber, utterance: str
+    archive: ConversationReader, database: Database, folder: Path, transcriber: Transcriber, utterance: str
 ) -> None:
     """Recognise ``utterance``, unless that is done or it is gone.
 
@@ -57,7 +57,7 @@ async def recognise(
 
 
 @again_after_deadlock
-async def _keep(database: Database, utterance: str, transcript: Transcript) -> None:
+async def _keep(database: Database, utterance: str, transcript: StoredTranscript) -> None:
     table = tables.utterances
     async with database.begin() as connection:
         await connection.execute(
@@ -68,6 +68,6 @@ async def _keep(database: Database, utterance: str, transcript: Transcript) -> N
 
 
 async def _pieces(path: Path) -> AsyncIterator[Pcm]:
-    pieces = flac.pieces(path, _PIECE_S)
+    pieces = flac.read_in_chunks(path, _PIECE_S)
     while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         yield piece

@@ -8,17 +8,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from kuaimei.store.ids import new_id
 from kuaimei.text.wellformed import to_well_formed
 
-__all__ = ["LOCAL", "Record", "Speaker", "State", "Text", "Tier"]
+__all__ = ["LOCAL", "Role", "Text", "Tier", "UtteranceRecord", "UtteranceState"]
 
 LOCAL: Final = "local"
 """Id of the person that the machine's own key is, to whom everything belongs that names nobody else."""
 
-Speaker: TypeAlias = Literal["user", "assistant"]
+Role: TypeAlias = Literal["user", "assistant"]
 
 Tier: TypeAlias = Literal["fast", "hq"]
 """Of a reply: as it was spoken, or as it was rendered afterwards."""
 
-State: TypeAlias = Literal["recording", "stored", "recovered", "empty"]
+UtteranceState: TypeAlias = Literal["recording", "stored", "recovered", "empty"]
 """recording: still coming in; stored: audio complete; recovered: saved from a process that died;
 empty: there is no audio (typed, or nothing arrived, or its voice was deleted)."""
 
@@ -27,7 +27,7 @@ Text: TypeAlias = Annotated[str, AfterValidator(to_well_formed)]
 """Whatever an engine or a client said, as the database and a file can hold it."""
 
 
-class Record(BaseModel):
+class UtteranceRecord(BaseModel):
     """One utterance, of either side; written beside its spool so that the database may be away.
 
     Attributes:
@@ -51,7 +51,7 @@ class Record(BaseModel):
     session: str
     owner: str = LOCAL
     turn: int
-    speaker: Speaker
+    speaker: Role
     started_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     is_turn: bool = True
     sample_rate: int | None = None
@@ -65,7 +65,7 @@ class Record(BaseModel):
     speed: float = 1.0
     clauses: list[Text] = Field(default_factory=list)
     wants_hq: bool = False
-    state: State = "recording"
+    state: UtteranceState = "recording"
     timings: dict[str, Any] | None = None
     failures: list[dict[str, Text]] = Field(default_factory=list)
     inserted: bool = False

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from kuaimei.store import flac, tables
 from kuaimei.store.database import Database
 from kuaimei.store.deadlock_retry import again_after_deadlock
-from kuaimei.store.utterance_record import Record, Tier
+from kuaimei.store.utterance_record import Tier, UtteranceRecord
 
 __all__ = ["SESSION_LOCK", "blob_key", "empty_row", "insert_rows", "update_row"]
 
@@ -24,7 +24,7 @@ def blob_key(session: str, utterance: str, tier: Tier = "fast") -> str:
 
 
 @again_after_deadlock
-async def insert_rows(database: Database, record: Record, run: str, client: dict[str, Any]) -> bool:
+async def insert_rows(database: Database, record: UtteranceRecord, run: str, client: dict[str, Any]) -> bool:
     """Make the row of an utterance, and that of its session if need be; False: it is being deleted.
 
     Args:
@@ -69,7 +69,9 @@ async def insert_rows(database: Database, record: Record, run: str, client: dict
 
 
 @again_after_deadlock
-async def update_row(database: Database, record: Record, audio: flac.Flac | None, *, put_away: bool) -> bool:
+async def update_row(
+    database: Database, record: UtteranceRecord, audio: flac.Flac | None, *, put_away: bool
+) -> bool:
     """Bring the row up to what is known; False: it is no more.
 
     Args:

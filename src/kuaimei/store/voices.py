@@ -13,11 +13,11 @@ from kuaimei.errors import NotFound
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
 from kuaimei.store.deadlock_retry import again_after_deadlock
-from kuaimei.store.ids import check_id
+from kuaimei.store.ids import validate_id
 from kuaimei.store.tables import voices as table
 from kuaimei.store.voice_paths import voice_folder
 
-__all__ = ["DECODER", "JUDGE", "REFERENCE", "STYLE", "VoiceRow", "VoiceShelf"]
+__all__ = ["DECODER", "JUDGE", "REFERENCE", "STYLE", "VoiceRepository", "VoiceRow"]
 
 REFERENCE: Final = "reference.flac"
 JUDGE: Final = "judge.flac"
@@ -51,7 +51,7 @@ class VoiceRow:
     shared: bool = False
 
 
-class VoiceShelf:
+class VoiceRepository:
     """Keeps voices: a row each, and files under ``voices/ID/``."""
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
@@ -65,7 +65,7 @@ class VoiceShelf:
         Raises:
             StoreError: If ``voice`` cannot be an id, or the database is away.
         """
-        query = insert(table).values(id=check_id(voice), **columns).returning(*table.c)
+        query = insert(table).values(id=validate_id(voice), **columns).returning(*table.c)
         async with self._database.begin() as connection:
             return VoiceRow(**(await connection.execute(query)).one()._mapping)
 
@@ -151,7 +151,7 @@ class VoiceShelf:
 
 
 def _key(voice: str, name: str) -> str:
-    return f"{voice_folder(check_id(voice))}/{name}"
+    return f"{voice_folder(validate_id(voice))}/{name}"
 
 
 def _found(row: T | None, voice: str) -> T:

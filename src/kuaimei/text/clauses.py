@@ -7,10 +7,18 @@ sound well. Whatever is cut, the clauses together are exactly the text that was 
 from dataclasses import dataclass
 from typing import Final
 
-from kuaimei.text.segments import Atom, Kind, scan
-from kuaimei.text.word_boundaries import boundaries, warm
+from kuaimei.text.segments import Kind, TextSegment, scan
+from kuaimei.text.word_boundaries import boundaries, preload
 
-__all__ = ["FIRST", "FOLLOWING", "ClauseCutter", "ClauseSizes", "cut", "speech_length", "warm"]
+__all__ = [
+    "FIRST",
+    "FOLLOWING",
+    "ClauseSegmenter",
+    "ClauseSizes",
+    "preload",
+    "speech_length",
+    "split_clauses",
+]
 
 _CHUNK: Final = 32
 """Characters taken at a time, so that the work stays proportional to the length of a text."""
@@ -52,16 +60,16 @@ def speech_length(text: str) -> float:
     return sum(atom.weight for atom in scan(text))
 
 
-def cut(text: str, first: ClauseSizes = FOLLOWING) -> list[str]:
+def split_clauses(text: str, first: ClauseSizes = FOLLOWING) -> list[str]:
     """All clauses of a text that is already complete; a short leftover joins the clause before it."""
-    cutter = ClauseCutter(first=first)
+    cutter = ClauseSegmenter(first=first)
     clauses = [*cutter.push(text), *cutter.flush()]
     if len(clauses) > 1 and speech_length(clauses[-1]) < FOLLOWING.sentence:
         clauses[-2:] = ["".join(clauses[-2:])]
     return clauses
 
 
-class ClauseCutter:
+class ClauseSegmenter:
     """Clauses of one reply, as its tokens arrive; not for use from several threads.
 
     ``"".join`` of all that `push` and `flush` return equals all that was pushed. A clause has
@@ -143,7 +151,7 @@ def _end(text: str, sizes: ClauseSizes, inside: list[str], *, final: bool) -> in
     return earlier or _word_boundary(text, atoms, sizes)
 
 
-def _track(atom: Atom, closing: list[str]) -> None:
+def _track(atom: TextSegment, closing: list[str]) -> None:
     """Keep account of the open quotes and brackets."""
     if atom.kind is Kind.OPEN:
         closing.append(atom.closes)
@@ -151,7 +159,7 @@ def _track(atom: Atom, closing: list[str]) -> None:
         del closing[closing.index(atom.text) :]
 
 
-def _pauses(atoms: list[Atom], index: int) -> bool:
+def _pauses(atoms: list[TextSegment], index: int) -> bool:
     """Whether the voice rests after this atom: at punctuation, or at the end of a quoted sentence."""
     atom = atoms[index]
     if atom.kind is Kind.CLOSE:
@@ -159,12 +167,12 @@ def _pauses(atoms: list[Atom], index: int) -> bool:
     return atom.kind in (Kind.STRONG, Kind.WEAK)
 
 
-def _may_repeat(atom: Atom) -> bool:
+def _may_repeat(atom: TextSegment) -> bool:
     """Marks that like to come in rows: their clause waits for one more character."""
     return atom.text in "!?！？…—~～\n" or atom.kind is Kind.SPACE
 
 
-def _word_boundary(text: str, atoms: list[Atom], sizes: ClauseSizes) -> int:
+def _word_boundary(text: str, atoms: list[TextSegment], sizes: ClauseSizes) -> int:
     """The best place to cut where no punctuation helps; 0 if there is none yet."""
     best, best_score = 0, float("-inf")
     lengths: dict[int, float] = {}

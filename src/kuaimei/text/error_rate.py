@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from kuaimei.text.script import to_simplified
 
-__all__ = ["edits", "error_rate", "units"]
+__all__ = ["edit_distance", "error_rate", "units"]
 
 T = TypeVar("T")
 
@@ -23,12 +23,12 @@ def error_rate(pairs: Sequence[tuple[str, str]], language: str) -> float:
     errors = total = 0
     for reference, hypothesis in pairs:
         said, heard = units(reference, language), units(hypothesis, language)
-        errors += edits(said, heard)
+        errors += edit_distance(said, heard)
         total += len(said)
     return errors / max(1, total)
 
 
-def edits(a: Sequence[T], b: Sequence[T]) -> int:
+def edit_distance(a: Sequence[T], b: Sequence[T]) -> int:
     """Least number of insertions, deletions and substitutions from ``a`` to ``b`` (Levenshtein, 1966)."""
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):

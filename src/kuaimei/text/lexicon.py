@@ -12,7 +12,7 @@ from typing import Any, Final
 from kuaimei.errors import SettingsError
 from kuaimei.text.script import to_simplified
 
-__all__ = ["Lexicon", "load_lexicon", "phrases_for_pypinyin", "shipped_lexicon", "teach_pypinyin"]
+__all__ = ["Lexicon", "load_lexicon", "phrases_for_pypinyin", "register_with_pypinyin", "shipped_lexicon"]
 
 _SYLLABLE: Final = re.compile(r"[a-zü]+[1-5]")
 _CHANGE: Final = re.compile(r"([a-zü]+[1-5]) > ([a-zü]+[1-5])")
@@ -112,7 +112,7 @@ def phrases_for_pypinyin(lexicon: Lexicon) -> dict[str, list[list[str]]]:
     return phrases
 
 
-def teach_pypinyin(lexicon: Lexicon) -> None:
+def register_with_pypinyin(lexicon: Lexicon) -> None:
     """Give pypinyin the lexicon's ``characters`` for words that it does not know (for the whole process)."""
     from pypinyin import load_single_dict
     from pypinyin.constants import PINYIN_DICT

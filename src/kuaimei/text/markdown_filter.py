@@ -7,7 +7,7 @@ from kuaimei.text.characters import is_han, is_punctuation, is_unspeakable, is_w
 from kuaimei.text.numbers import cardinal
 from kuaimei.text.script import TraditionalStream
 
-__all__ = ["SpokenStream", "spoken"]
+__all__ = ["MarkdownFilter", "strip_markdown"]
 
 _CHUNK: Final = 64
 """Characters taken at a time, so that the work stays proportional to the length of a text."""
@@ -47,13 +47,13 @@ _OPENERS: Final = "（(「『“《"
 _FULL_WIDTH: Final = {",": "，", "?": "？", "!": "！", ":": "：", ";": "；"}
 
 
-def spoken(text: str) -> str:
-    """`SpokenStream` over a whole text."""
-    stream = SpokenStream()
+def strip_markdown(text: str) -> str:
+    """`MarkdownFilter` over a whole text."""
+    stream = MarkdownFilter()
     return stream.push(text) + stream.flush()
 
 
-class SpokenStream:
+class MarkdownFilter:
     """Cleans a reply while it is being written.
 
     Markdown signs, code blocks, tags, thinking, list bullets and emoji go, list numbers become

@@ -3,7 +3,7 @@
 OpenCC converts by longest match from the left, but its Python binding does not say where its
 matches end. `phrases.txt.xz` lists its keys (three groups parted by empty lines: the phrases that
 segment the text, the Taiwan phrases, the Taiwan variants); a unit test compares it with the
-dictionaries of the installed OpenCC. `kept.txt` holds the house's exceptions.
+dictionaries of the installed OpenCC. `kept.txt` holds the server's exceptions.
 """
 
 import lzma

@@ -10,7 +10,7 @@ import opencc
 
 from kuaimei.text.opencc_phrases import Phrasebook, phrasebook
 
-__all__ = ["TraditionalStream", "simplified_characters", "to_simplified", "to_traditional", "warm"]
+__all__ = ["TraditionalStream", "preload", "simplified_characters", "to_simplified", "to_traditional"]
 
 _CHUNK: Final = 64
 """Characters taken at a time, so that the work stays proportional to the length of a text."""
@@ -23,7 +23,7 @@ def _converter(name: str) -> opencc.OpenCC:
     return opencc.OpenCC(name)
 
 
-def warm() -> None:
+def preload() -> None:
     """Load the dictionaries (about 0.3 s); call it in a thread before the first turn."""
     _converter("tw2s")
     _converter("s2t")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-__all__ = ["Atom", "Kind", "scan"]
+__all__ = ["Kind", "TextSegment", "scan"]
 
 
 class Kind(Enum):
@@ -29,7 +29,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Atom:
+class TextSegment:
     """A piece of text.
 
     Attributes:
@@ -70,14 +70,14 @@ _ABBREVIATIONS: Final = frozenset(
 )
 
 
-def scan(text: str, *, final: bool = True) -> list[Atom]:
+def scan(text: str, *, final: bool = True) -> list[TextSegment]:
     """``text`` as atoms, in order and without gaps.
 
     Args:
         text: Any text.
         final: False if more will follow: then what touches the end and may grow is `Kind.UNDECIDED`.
     """
-    atoms: list[Atom] = []
+    atoms: list[TextSegment] = []
     at = 0
     while at < len(text):
         atom = _next(text, at, atoms, final=final)
@@ -86,31 +86,31 @@ def scan(text: str, *, final: bool = True) -> list[Atom]:
     return atoms
 
 
-def _next(text: str, at: int, before: list[Atom], *, final: bool) -> Atom:
+def _next(text: str, at: int, before: list[TextSegment], *, final: bool) -> TextSegment:
     char = text[at]
     if (char.isascii() or char.isalnum() or char in "€£¥−") and (match := _WORD.match(text, at)):
         end = match.end()
         if not final and _open_ended(text, end):
-            return Atom(text[at:], len(text), Kind.UNDECIDED, 1.0)
-        return Atom(match.group(), end, Kind.WORD, _weight(match.group()))
+            return TextSegment(text[at:], len(text), Kind.UNDECIDED, 1.0)
+        return TextSegment(match.group(), end, Kind.WORD, _weight(match.group()))
     end = at + 1
     if char == ".":
         return _full_stop(text, at, before, final=final)
     if char in ",:" and end == len(text) and not final and at and text[at - 1].isdigit():
-        return Atom(char, end, Kind.UNDECIDED)
+        return TextSegment(char, end, Kind.UNDECIDED)
     if char in _STRONG:
-        return Atom(char, end, Kind.STRONG)
+        return TextSegment(char, end, Kind.STRONG)
     if char in _WEAK:
-        return Atom(char, end, Kind.WEAK)
+        return TextSegment(char, end, Kind.WEAK)
     if char in _PAIRS:
-        return Atom(char, end, Kind.OPEN)
+        return TextSegment(char, end, Kind.OPEN)
     if char in _CLOSERS:
-        return Atom(char, end, Kind.CLOSE)
+        return TextSegment(char, end, Kind.CLOSE)
     if char.isspace():
-        return Atom(char, end, Kind.SPACE)
+        return TextSegment(char, end, Kind.SPACE)
     if char.isalnum():
-        return Atom(char, end, Kind.HAN, 1.0)
-    return Atom(char, end, Kind.SILENT)
+        return TextSegment(char, end, Kind.HAN, 1.0)
+    return TextSegment(char, end, Kind.SILENT)
 
 
 def _open_ended(text: str, end: int) -> bool:
@@ -119,15 +119,15 @@ def _open_ended(text: str, end: int) -> bool:
     return rest is not None and rest.end() == len(text)
 
 
-def _full_stop(text: str, at: int, before: list[Atom], *, final: bool) -> Atom:
+def _full_stop(text: str, at: int, before: list[TextSegment], *, final: bool) -> TextSegment:
     """A period ends a sentence unless it belongs to an abbreviation or more of a number is to come."""
     if at + 1 == len(text) and not final:
-        return Atom(".", at + 1, Kind.UNDECIDED)
+        return TextSegment(".", at + 1, Kind.UNDECIDED)
     previous = before[-1].text.lower() if before else ""
     follows = text[at + 1 : at + 2]
     if previous in _ABBREVIATIONS or (follows.isascii() and follows.isalnum()):
-        return Atom(".", at + 1, Kind.SILENT)
-    return Atom(".", at + 1, Kind.STRONG)
+        return TextSegment(".", at + 1, Kind.SILENT)
+    return TextSegment(".", at + 1, Kind.STRONG)
 
 
 def _weight(word: str) -> float:

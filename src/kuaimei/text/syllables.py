@@ -4,7 +4,7 @@ import re
 from typing import Final, Literal
 
 from kuaimei.text.characters import is_han
-from kuaimei.text.normalization import read_aloud
+from kuaimei.text.normalization import normalize_text
 
 __all__ = ["count_syllables", "word_syllables"]
 
@@ -26,7 +26,7 @@ _SILENT: Final = tuple(
         r"|waste|white|wide|wave|side|time|name|note|code|face|shape|type|stone|smoke)(?=[^aeiourlsdn])",
     )
 )
-_APART: Final = tuple(
+_HIATUS: Final = tuple(
     re.compile(pattern)
     for pattern in (
         r"(?<![ctsgxaeouq])(?<!ll)i(?=[aou]|et|enc|ent)|(?<=^sc)i",  # media, quiet, but special, nation
@@ -65,7 +65,7 @@ _KNOWN: Final = {
 def count_syllables(text: str, language: str | None = None) -> int:
     """Syllables of ``text`` as it is said.
 
-    A Chinese character is one; what is no character is read first (`read_aloud`: 「3.5 公里」 is 三點五公里),
+    A Chinese character is one; what is no character is read first (`normalize_text`: 「3.5 公里」 is 三點五公里),
     and what English is left counts by `word_syllables`; letters said by their names count one each, W three.
 
     Args:
@@ -73,7 +73,7 @@ def count_syllables(text: str, language: str | None = None) -> int:
         language: ``zh`` or ``en``, of its numbers; None or another: as the text itself is.
     """
     numbers: Literal["zh", "en"] | None = "en" if language == "en" else "zh" if language == "zh" else None
-    spoken = read_aloud(text, language=numbers)
+    spoken = normalize_text(text, language=numbers)
     characters = sum(map(is_han, spoken))
     return characters + sum(map(word_syllables, _WORD.findall(spoken.lower())))
 
@@ -87,5 +87,5 @@ def word_syllables(word: str) -> int:
     if word in _KNOWN:
         return _KNOWN[word]
     silent = {match.end() for pattern in _SILENT if (match := pattern.search(word))}
-    apart = sum(len(pattern.findall(word)) for pattern in _APART)
+    apart = sum(len(pattern.findall(word)) for pattern in _HIATUS)
     return max(1, len(_VOWELS.findall(word)) - len(silent) + apart)

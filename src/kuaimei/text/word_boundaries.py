@@ -9,9 +9,9 @@ from typing import Any, Final
 from kuaimei.text import script
 from kuaimei.text.characters import listed
 from kuaimei.text.script import simplified_characters
-from kuaimei.text.segments import Atom, Kind
+from kuaimei.text.segments import Kind, TextSegment
 
-__all__ = ["boundaries", "warm"]
+__all__ = ["boundaries", "preload"]
 
 _CLINGS_BACK: Final = listed("""
     的 地 得 了 着 过 吗 呢 吧 啊 呀 嘛 们 里 上 下 中 内 外 后 前 个 只 件 次 年 月 日 号 点 分 秒 块 元 人
@@ -47,13 +47,13 @@ def _jieba() -> Any:
     return jieba
 
 
-def warm() -> None:
+def preload() -> None:
     """Load all dictionaries of words and scripts (1 to 2 s); call it in a thread before the first turn."""
-    script.warm()
+    script.preload()
     _jieba()
 
 
-def boundaries(text: str, atoms: list[Atom]) -> Iterator[tuple[int, float]]:
+def boundaries(text: str, atoms: list[TextSegment]) -> Iterator[tuple[int, float]]:
     """Places between two words of ``text``, each with how natural a pause would be there.
 
     Args:
@@ -69,7 +69,7 @@ def boundaries(text: str, atoms: list[Atom]) -> Iterator[tuple[int, float]]:
         yield end, _naturalness(word, following)
 
 
-def _words(text: str, atoms: list[Atom]) -> Iterator[tuple[str, int]]:
+def _words(text: str, atoms: list[TextSegment]) -> Iterator[tuple[str, int]]:
     """Words (Simplified, with the punctuation and spaces after them) and where they end."""
     pending: tuple[str, int] | None = None
     for kind, group in groupby(atoms, lambda atom: atom.kind):

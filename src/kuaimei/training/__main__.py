@@ -13,7 +13,7 @@ from types import FrameType
 
 from kuaimei.errors import KuaimeiError
 from kuaimei.training.job import read_job
-from kuaimei.training.progress_events import Reports
+from kuaimei.training.progress_events import ProgressReporter
 
 _USAGE = 64
 
@@ -30,13 +30,13 @@ def main(arguments: list[str]) -> int:
         stopped = True
 
     signal.signal(signal.SIGTERM, stop)
-    reports = Reports(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    reports = ProgressReporter(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)  # whatever a library prints is no report
     try:
         job = read_job(Path(arguments[0]))
-        from kuaimei.training.runner import do_job  # torch: seconds, and an error where it is missing
+        from kuaimei.training.runner import run_job  # torch: seconds, and an error where it is missing
 
-        do_job(job, reports, lambda: stopped)
+        run_job(job, reports, lambda: stopped)
     except KuaimeiError as error:
         reports.failed(str(error))
         return 1

@@ -19,7 +19,7 @@ from kuaimei.engines.speaker.features import slaney_filters
 from kuaimei.errors import WeightsError
 from kuaimei.models.ctranslate2_reader import read_ct2
 
-__all__ = ["Listener", "Listening", "load_listener"]
+__all__ = ["AsrLoss", "WhisperScorer", "load_listener"]
 
 _RATE: Final = 24_000
 _WINDOW, _HOP = 600, 240
@@ -33,7 +33,7 @@ _HEAD: Final = 64
 _SIDES: Final = ("encoder", "decoder")
 
 
-class Listener:
+class WhisperScorer:
     """The network, frozen.
 
     Args:
@@ -125,7 +125,7 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
+class AsrLoss:
     """A listener who knows what should be said.
 
     Attributes:
@@ -133,12 +133,12 @@ class Listening:
         lines: Tokens of each line, up to the end.
     """
 
-    listener: Listener
+    listener: WhisperScorer
     before: Sequence[int]
     lines: Sequence[Sequence[int]]
 
     def __call__(self, samples: torch.Tensor, line: int) -> torch.Tensor:
-        """How badly the words of that line are understood; see `Listener`."""
+        """How badly the words of that line are understood; see `WhisperScorer`."""
         return self.listener(samples, self.before, self.lines[line])
 
 
@@ -146,7 +146,7 @@ def _count(weights: Mapping[str, Any], name: str) -> int:
     return next(at for at in itertools.count() if name.format(at) not in weights)
 
 
-def load_listener(path: Path, device: torch.device) -> Listener:
+def load_listener(path: Path, device: torch.device) -> WhisperScorer:
     """Whisper from its ``model.bin``.
 
     Raises:
@@ -155,4 +155,4 @@ def load_listener(path: Path, device: torch.device) -> Listener:
     weights = read_ct2(path)
     if "decoder/projection/weight" not in weights or "encoder/conv2/weight" not in weights:
         raise WeightsError(f"{path} is not Whisper; run: kuaimei models verify")
-    return Listener(weights, device)
+    return WhisperScorer(weights, device)

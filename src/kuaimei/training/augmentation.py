@@ -40,13 +40,13 @@ def augmented(samples: torch.Tensor, rate: int, number: int) -> torch.Tensor:
     count = len(samples)
     size = min(count, max(int(_SHORTEST_S * rate), int(count * random.uniform(_LEAST, 1.0))))
     first = int(random.integers(0, count - size + 1))
-    coloured = _coloured(samples[first : first + size], rate, random)
+    coloured = _random_eq(samples[first : first + size], rate, random)
     noise = torch.from_numpy(random.standard_normal(size).astype(np.float32)).to(samples.device)
     level = coloured.detach().square().mean().sqrt() * 10.0 ** (-random.uniform(*_NOISE_DB) / 20.0)
     return coloured + level * noise
 
 
-def _coloured(samples: torch.Tensor, rate: int, random: np.random.Generator) -> torch.Tensor:
+def _random_eq(samples: torch.Tensor, rate: int, random: np.random.Generator) -> torch.Tensor:
     """Through a smooth random equaliser without delay."""
     size = 1 << (len(samples) - 1).bit_length()
     octaves = np.log2(np.maximum(np.fft.rfftfreq(size, 1.0 / rate), _LOWEST_HZ))

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kuaimei.models.weight_delta import Difference
-from kuaimei.training.asr_loss import Listening
-from kuaimei.training.kokoro import FRAME, RATE, Kokoro, Prosody, Text
-from kuaimei.training.lora import LowRank
-from kuaimei.training.losses import Likenesses
+from kuaimei.models.weight_delta import WeightDelta
+from kuaimei.training.asr_loss import AsrLoss
+from kuaimei.training.kokoro import FRAME, RATE, EncodedText, Prosody, TorchKokoro
+from kuaimei.training.lora import LoraAdapter
+from kuaimei.training.losses import SimilarityCriterion
 from kuaimei.training.spectral_features import MelBank, mel_bank
 from kuaimei.training.style import schedule
-from kuaimei.training.targets import Teacher
+from kuaimei.training.targets import AlignedTarget
 
-__all__ = ["DECODER_WEIGHTS", "DecoderLearner", "DecoderWeights"]
+__all__ = ["DECODER_WEIGHTS", "DecoderTrainer", "DecoderWeights"]
 
 _RESOLUTIONS: Final = ((512, 128, 50), (1024, 256, 80), (2048, 512, 120))
 """Window and hop in samples, and bands."""
@@ -79,8 +79,8 @@ DECODER_WEIGHTS: Final = DecoderWeights(
 )
 
 
-class DecoderLearner:
-    """Learns the decoder; see `kuaimei.training.train_loop.Learner`.
+class DecoderTrainer:
+    """Learns the decoder; see `kuaimei.training.train_loop.Trainable`.
 
     Args:
         kokoro: The network.
@@ -95,14 +95,14 @@ class DecoderLearner:
 
     def __init__(
         self,
-        kokoro: Kokoro,
-        likenesses: Likenesses,
-        teacher: Teacher,
-        lines: Sequence[Text],
+        kokoro: TorchKokoro,
+        likenesses: SimilarityCriterion,
+        teacher: AlignedTarget,
+        lines: Sequence[EncodedText],
         style: NDArray[np.float32],
         bandwidth_hz: float,
         weights: DecoderWeights = DECODER_WEIGHTS,
-        listening: Listening | None = None,
+        listening: AsrLoss | None = None,
     ) -> None:
         self._kokoro = kokoro
         self._likenesses = likenesses
@@ -117,7 +117,7 @@ class DecoderLearner:
         self._prosody = whole[128:].clone()
         with torch.no_grad():
             self._lines = [self._line(text, whole[:128]) for text in lines]
-        self._change = LowRank(_learnable(kokoro.vocoder.weights), weights.rank, _SEED)
+        self._change = LoraAdapter(_learnable(kokoro.vocoder.weights), weights.rank, _SEED)
         self._groups = (
             ([self._sound], weights.style_rate),
             (self._change.matrices, weights.rate),
@@ -134,21 +134,23 @@ class DecoderLearner:
         style: NDArray[np.float32] = torch.cat([self._sound.detach(), self._prosody]).cpu().numpy()
         return style
 
-    def difference(self, initialisers: Mapping[str, str]) -> Difference:
+    def difference(self, initialisers: Mapping[str, str]) -> WeightDelta:
         """The change as learned so far, by ONNX initialiser.
 
         Args:
             initialisers: The ONNX initialiser of each of Kokoro's weights.
         """
         own = {name: initialisers[f"{_MODULE}{name}"] for name in self._change.names}
-        return self._change.difference(own)
+        return self._change.weight_delta(own)
 
     def iterate(self, iteration: int, fraction: float) -> Mapping[str, float]:
         """A piece of the reference, or a new sentence: then its similarity to the reference by encoder."""
         for group, (_, rate) in zip(self._adam.param_groups, self._groups, strict=True):
             group["lr"] = rate * schedule(iteration, fraction)
         with self._kokoro.vocoder.changed(self._change.factors()):
-            loss, similarity = self._imitate(iteration) if iteration % 2 == 0 else self._speak(iteration)
+            loss, similarity = (
+                self._reconstruction_step(iteration) if iteration % 2 == 0 else self._speak(iteration)
+            )
         self._adam.zero_grad()
         loss.backward()
         learned = [tensor for tensors, _ in self._groups for tensor in tensors if tensor.grad is not None]
@@ -173,7 +175,7 @@ class DecoderLearner:
         self._change.restore(state["change"])
         self._adam.load_state_dict(state["adam"])
 
-    def _imitate(self, iteration: int) -> tuple[torch.Tensor, Mapping[str, float]]:
+    def _reconstruction_step(self, iteration: int) -> tuple[torch.Tensor, Mapping[str, float]]:
         """Distance from a piece of the reference, chosen by the iteration's number alone."""
         count = min(self._weights.frames, self._teacher.frames)
         random = np.random.default_rng([_SEED, iteration])
@@ -192,7 +194,7 @@ class DecoderLearner:
     def _speak(self, iteration: int) -> tuple[torch.Tensor, Mapping[str, float]]:
         number = (iteration // 2) % len(self._lines)
         line = self._lines[number]
-        samples = self._kokoro.sound(line.text, line.said, self._sound)
+        samples = self._kokoro.decode(line.text, line.said, self._sound)
         likeness = self._likenesses(samples, None, iteration)
         loss = self._weights.colour * likeness.colour
         loss = loss + self._weights.words * (_words(self._banks[_MIDDLE], samples) - line.words).abs().mean()
@@ -202,16 +204,18 @@ class DecoderLearner:
             loss = loss + self._weights.encoders.get(name, 1.0) * (1.0 - similarity)
         return loss, {name: float(value.detach()) for name, value in likeness.similarity.items()}
 
-    def _line(self, text: Text, sound: torch.Tensor) -> "_Line":
+    def _line(self, text: EncodedText, sound: torch.Tensor) -> "_TrainingPrompt":
         said = self._kokoro.prosody(text, self._prosody)
-        return _Line(text, said, _words(self._banks[_MIDDLE], self._kokoro.sound(text, said, sound)))
+        return _TrainingPrompt(
+            text, said, _words(self._banks[_MIDDLE], self._kokoro.decode(text, said, sound))
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _TrainingPrompt:
     """A sentence to practise on, how it is said, and `_words` of the stock decoder saying it."""
 
-    text: Text
+    text: EncodedText
     said: Prosody
     words: torch.Tensor
 

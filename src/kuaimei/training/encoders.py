@@ -22,13 +22,13 @@ from kuaimei.engines.speaker.features import FLOOR, kaldi_filters, povey_window,
 from kuaimei.errors import WeightsError
 from kuaimei.models.onnx_reader import read_onnx
 
-__all__ = ["CamPlus", "Ge2e", "load_campplus", "load_ge2e"]
+__all__ = ["CamPlus", "TorchGe2e", "load_campplus", "load_ge2e"]
 
 _RATE: Final = 24_000
 _SEGMENT: Final = 100
 
 
-class Ge2e(nn.Module):
+class TorchGe2e(nn.Module):
     """GE2E on 24 kHz.
 
     A transform of 600 samples at 24 kHz has the same bins of 40 Hz as one of 400 at 16 kHz, so nothing
@@ -105,7 +105,7 @@ class CamPlus(nn.Module):
         for number, dilation in ((1, 1), (2, 2), (3, 2)):
             depth = 1
             while self._has(name := f"xvector.block{number}.tdnnd{depth}"):
-                x = torch.cat([x, self._masked(x, name, dilation)], dim=1)
+                x = torch.cat([x, self._cam_layer(x, name, dilation)], dim=1)
                 depth += 1
             transit = f"xvector.transit{number}"
             x = self._conv(torch.relu(self._norm(x, f"{transit}.nonlinear.batchnorm")), f"{transit}.linear")
@@ -122,7 +122,7 @@ class CamPlus(nn.Module):
             x = self._norm(self._conv(x, f"{name}.shortcut.0", (stride, 1)), f"{name}.shortcut.1")
         return torch.relu(out + x)
 
-    def _masked(self, x: Tensor, name: str, dilation: int) -> Tensor:
+    def _cam_layer(self, x: Tensor, name: str, dilation: int) -> Tensor:
         x = self._conv(torch.relu(self._norm(x, f"{name}.nonlinear1.batchnorm")), f"{name}.linear1")
         x = torch.relu(self._norm(x, f"{name}.nonlinear2.batchnorm"))
         local = self._conv(x, f"{name}.cam_layer.linear_local", dilation=dilation)
@@ -155,13 +155,13 @@ class CamPlus(nn.Module):
         return cast(Tensor, getattr(self, self._names[name]))
 
 
-def load_ge2e(path: Path | str) -> Ge2e:
+def load_ge2e(path: Path | str) -> TorchGe2e:
     """GE2E from its folder in the catalogue, or its ``model.onnx``.
 
     Raises:
         WeightsError: If it is missing or another network.
     """
-    return Ge2e(_weights(path, "linear.", "lstm."))
+    return TorchGe2e(_weights(path, "linear.", "lstm."))
 
 
 def load_campplus(path: Path | str) -> CamPlus:

@@ -23,7 +23,7 @@ _LONGEST: Final = 508
 
 
 @dataclass(frozen=True, slots=True)
-class ListenerFacts:
+class AsrLossSpec:
     """Who minds the words.
 
     Attributes:
@@ -65,7 +65,7 @@ class Job:
     style: Path
     weights: Path
     encoders: Mapping[str, Path]
-    listener: ListenerFacts | None
+    listener: AsrLossSpec | None
     threads: int
     seconds: float
     iterations: int | None
@@ -129,10 +129,10 @@ def _parse(folder: Path, given: Mapping[str, Any]) -> Job:
     )
 
 
-def _listener(folder: Path, given: Any, lines: int) -> ListenerFacts | None:
+def _listener(folder: Path, given: Any, lines: int) -> AsrLossSpec | None:
     if given is None:
         return None
-    facts = ListenerFacts(
+    facts = AsrLossSpec(
         folder / given["weights"], _tokens(given["before"]), tuple(_tokens(line) for line in given["lines"])
     )
     if len(facts.lines) != lines:

@@ -24,7 +24,7 @@ from kuaimei.errors import EngineUnavailable, WeightsError
 from kuaimei.training.onnx_to_torch import read_kokoro
 from kuaimei.training.vocoder import Vocoder
 
-__all__ = ["FRAME", "RATE", "Kokoro", "Prosody", "Text", "at_rest", "load_kokoro"]
+__all__ = ["FRAME", "RATE", "EncodedText", "Prosody", "TorchKokoro", "freeze", "load_kokoro"]
 
 RATE: Final = 24_000
 FRAME: Final = 600
@@ -33,7 +33,7 @@ _SYMBOLS: Final = 178
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class EncodedText:
     """What no style changes in an utterance.
 
     Attributes:
@@ -62,7 +62,7 @@ class Prosody:
     counts: torch.Tensor
 
 
-class Kokoro:
+class TorchKokoro:
     """The network, frozen.
 
     Args:
@@ -75,7 +75,7 @@ class Kokoro:
         self.device = device
         self.vocoder = Vocoder(modules["decoder"], device)
 
-    def read(self, tokens: Sequence[int]) -> Text:
+    def encode_text(self, tokens: Sequence[int]) -> EncodedText:
         """The style-free part of an utterance.
 
         Args:
@@ -90,13 +90,13 @@ class Kokoro:
             for layer in encoder.cnn:
                 x = layer(x)
             spoken, _ = encoder.lstm(x.transpose(1, 2))
-        return Text(prosodic, spoken.transpose(1, 2))
+        return EncodedText(prosodic, spoken.transpose(1, 2))
 
-    def prosody(self, text: Text, style: torch.Tensor, counts: torch.Tensor | None = None) -> Prosody:
+    def prosody(self, text: EncodedText, style: torch.Tensor, counts: torch.Tensor | None = None) -> Prosody:
         """Durations, pitch and loudness.
 
         Args:
-            text: From `read`.
+            text: From `encode_text`.
             style: Its second half, shape ``(128,)``.
             counts: Frames of each symbol; the predicted ones unless given.
         """
@@ -113,21 +113,21 @@ class Kokoro:
             loudness = block(loudness, row)
         return Prosody(predictor.F0_proj(pitch)[0, 0], predictor.N_proj(loudness)[0, 0], durations, counts)
 
-    def durations(self, text: Text, style: torch.Tensor) -> torch.Tensor:
+    def durations(self, text: EncodedText, style: torch.Tensor) -> torch.Tensor:
         """Frames of each symbol, pads included, shape ``(symbols,)``; ``style`` as in `prosody`."""
         return self._pronounce(text, style)[1]
 
-    def say(self, text: Text, style: torch.Tensor) -> tuple[torch.Tensor, Prosody]:
+    def synthesize(self, text: EncodedText, style: torch.Tensor) -> tuple[torch.Tensor, Prosody]:
         """Samples at 24 kHz, shape ``(n,)``, and how they were said; ``style`` has shape ``(256,)``."""
         said = self.prosody(text, style[128:])
-        return self.sound(text, said, style[:128]), said
+        return self.decode(text, said, style[:128]), said
 
-    def sound(self, text: Text, said: Prosody, style: torch.Tensor) -> torch.Tensor:
+    def decode(self, text: EncodedText, said: Prosody, style: torch.Tensor) -> torch.Tensor:
         """Samples of an utterance said so; ``style`` is its first half, shape ``(128,)``."""
         frames = torch.repeat_interleave(text.spoken[0].T, said.counts, 0)
         return self.vocoder(frames, said.pitch, said.loudness, style)
 
-    def _pronounce(self, text: Text, style: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pronounce(self, text: EncodedText, style: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden symbols in that style, shape ``(1, symbols, 640)``, and their durations."""
         predictor = self._modules["predictor"]
         row = style.unsqueeze(0)
@@ -142,7 +142,7 @@ class Kokoro:
         return x, durations
 
 
-def load_kokoro(path: Path, device: torch.device) -> tuple[Kokoro, Mapping[str, str]]:
+def load_kokoro(path: Path, device: torch.device) -> tuple[TorchKokoro, Mapping[str, str]]:
     """Kokoro from its fp32 ONNX file, and which ONNX initialiser each weight is; takes a few seconds.
 
     Raises:
@@ -162,10 +162,10 @@ def load_kokoro(path: Path, device: torch.device) -> tuple[Kokoro, Mapping[str, 
     if lost:
         raise WeightsError(f"{path.name} lacks {lost[0]} and {len(lost) - 1} more of Kokoro's weights")
     # The mapped file is let go of: only names go on.
-    return Kokoro(at_rest(modules.to(device)), device), dict(weights.initialisers)
+    return TorchKokoro(freeze(modules.to(device)), device), dict(weights.initialisers)
 
 
-def at_rest(module: nn.Module) -> nn.Module:
+def freeze(module: nn.Module) -> nn.Module:
     """Freeze ``module``, so that it is only learned through.
 
     Its recurrent layers stay in training mode, in which cuDNN can go back through them; they have no dropout.
@@ -180,7 +180,7 @@ def at_rest(module: nn.Module) -> nn.Module:
 def _modules() -> nn.ModuleDict:
     """Kokoro-82M's modules by its ``config.json``, weight normalisation removed."""
     try:
-        _light_package()
+        _import_without_init()
         parts: Any = importlib.import_module("kokoro.modules")
         sound: Any = importlib.import_module("kokoro.istftnet")
         from transformers import AlbertConfig
@@ -223,7 +223,7 @@ def _modules() -> nn.ModuleDict:
     return modules
 
 
-def _light_package() -> None:
+def _import_without_init() -> None:
     """Make ``kokoro.modules`` importable without ``kokoro/__init__``, which pulls in a text pipeline."""
     if "kokoro" in sys.modules:
         return

@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
-from kuaimei.models.weight_delta import Change, Difference
+from kuaimei.models.weight_delta import LowRankFactor, WeightDelta
 
-__all__ = ["LowRank"]
+__all__ = ["LoraAdapter"]
 
 
-class LowRank:
+class LoraAdapter:
     """For each weight with two or more dimensions two thin matrices, for each vector a vector.
 
     Args:
@@ -53,17 +53,17 @@ class LowRank:
         """What to multiply for each change, differentiable."""
         return {name: (self._left[name], self._right[name]) for name in self._stock}
 
-    def difference(self, initialisers: Mapping[str, str]) -> Difference:
+    def weight_delta(self, initialisers: Mapping[str, str]) -> WeightDelta:
         """The change by ONNX initialiser, given that of each name."""
 
         def plain(tensor: torch.Tensor) -> Any:
             return tensor.detach().cpu().numpy()
 
         changes = {
-            initialisers[name]: Change(plain(self._left[name]), plain(self._right[name]))
+            initialisers[name]: LowRankFactor(plain(self._left[name]), plain(self._right[name]))
             for name in self._stock
         }
-        return Difference(changes)
+        return WeightDelta(changes)
 
     def state(self) -> dict[str, dict[str, torch.Tensor]]:
         """For a checkpoint."""

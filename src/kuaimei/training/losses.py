@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from kuaimei.training.augmentation import augmented
 from kuaimei.training.kokoro import RATE
 from kuaimei.training.pitch import log_statistics, track_pitch
-from kuaimei.training.spectral_features import MelBank, colour, mel_bank
+from kuaimei.training.spectral_features import MelBank, long_term_spectrum, mel_bank
 
-__all__ = ["Likeness", "Likenesses", "Reference", "pitch_loss"]
+__all__ = ["SimilarityCriterion", "SimilarityLosses", "TargetSpeech", "pitch_loss"]
 
 _VOICED_HZ: Final = 50.0
 _HOP_S: Final = 0.0125
@@ -22,7 +22,7 @@ _SPREAD: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class TargetSpeech:
     """Somebody's speech.
 
     Attributes:
@@ -35,7 +35,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class SimilarityLosses:
     """Of one utterance with the reference.
 
     Attributes:
@@ -49,7 +49,7 @@ class Likeness:
     colour: torch.Tensor
 
 
-class Likenesses:
+class SimilarityCriterion:
     """Measures utterances against one reference.
 
     Args:
@@ -58,17 +58,17 @@ class Likenesses:
         device: Where to compute.
     """
 
-    def __init__(self, reference: Reference, encoders: Mapping[str, Any], device: torch.device) -> None:
+    def __init__(self, reference: TargetSpeech, encoders: Mapping[str, Any], device: torch.device) -> None:
         samples = torch.from_numpy(reference.samples).to(device)
         self._bank: MelBank = mel_bank(RATE, 1024, 256, 80, min(reference.bandwidth_hz, 10_000.0), device)
         self._encoders = encoders
         with torch.no_grad():
             self._speaker = {name: encoder(samples) for name, encoder in encoders.items()}
-            self._colour = colour(samples, self._bank)
+            self._colour = long_term_spectrum(samples, self._bank)
         self.pitch = log_statistics(track_pitch(reference.samples, RATE, _HOP_S))
         """Mean and spread of its log F0; None if nothing in it is voiced."""
 
-    def __call__(self, samples: torch.Tensor, pitch: torch.Tensor | None, number: int) -> Likeness:
+    def __call__(self, samples: torch.Tensor, pitch: torch.Tensor | None, number: int) -> SimilarityLosses:
         """Likeness of an utterance, which the encoders hear `augmented`.
 
         Args:
@@ -80,7 +80,9 @@ class Likenesses:
         similarity = {name: encoder(heard) @ self._speaker[name] for name, encoder in self._encoders.items()}
         zero = samples.new_zeros(())
         apart = zero if pitch is None or self.pitch is None else pitch_loss(pitch, *self.pitch)
-        return Likeness(similarity, apart, (colour(samples, self._bank) - self._colour).abs().mean())
+        return SimilarityLosses(
+            similarity, apart, (long_term_spectrum(samples, self._bank) - self._colour).abs().mean()
+        )
 
 
 def pitch_loss(pitch: torch.Tensor, mean: float, spread: float) -> torch.Tensor:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 from torch.nn import functional
 
-__all__ = ["conv", "conv_transpose", "snake", "styled_norm", "thin_conv", "working_type"]
+__all__ = ["conv", "conv_by_matmul", "conv_transpose", "snake", "styled_norm", "working_type"]
 
 _ROWS: Final = 1024
 """Frames at a time in elementwise work on a processor: what fits a core's own cache."""
@@ -60,7 +60,7 @@ def conv(
     return _frames(y)
 
 
-def thin_conv(
+def conv_by_matmul(
     x: torch.Tensor, weight: torch.Tensor, *, stride: int = 1, dilation: int = 1, padding: int | None = None
 ) -> torch.Tensor:
     """`conv` with few outputs and a weight that learns: a product of matrices for all taps, then sums.

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
-__all__ = ["Reports"]
+__all__ = ["ProgressReporter"]
 
 
-class Reports:
+class ProgressReporter:
     """Writes events for the parent, each line whole and at once.
 
     Args:

@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from kuaimei.errors import AudioError, SettingsError, WeightsError
 from kuaimei.models.weight_delta import save_difference
-from kuaimei.training.asr_loss import Listening, load_listener
+from kuaimei.training.asr_loss import AsrLoss, load_listener
 from kuaimei.training.checkpoint import replace_file
-from kuaimei.training.decoder import DecoderLearner
+from kuaimei.training.decoder import DecoderTrainer
 from kuaimei.training.encoders import load_campplus, load_ge2e
 from kuaimei.training.job import DECODER_FILE, STYLE_FILE, Job
-from kuaimei.training.kokoro import FRAME, RATE, Kokoro, at_rest, load_kokoro
-from kuaimei.training.losses import Likenesses, Reference
-from kuaimei.training.progress_events import Reports
-from kuaimei.training.style import STYLE, StyleLearner, stock_spread
-from kuaimei.training.targets import make_teacher
-from kuaimei.training.train_loop import learn
+from kuaimei.training.kokoro import FRAME, RATE, TorchKokoro, freeze, load_kokoro
+from kuaimei.training.losses import SimilarityCriterion, TargetSpeech
+from kuaimei.training.progress_events import ProgressReporter
+from kuaimei.training.style import STYLE, StyleTrainer, stock_spread
+from kuaimei.training.targets import align_target
+from kuaimei.training.train_loop import train
 
-__all__ = ["do_job", "read_reference"]
+__all__ = ["read_reference", "run_job"]
 
 _ENCODERS: Final[Mapping[str, Callable[[Any], Any]]] = {"ge2e": load_ge2e, "campplus": load_campplus}
 _SHORTEST_S, _LONGEST_S = 1.0, 60.0
@@ -33,7 +33,7 @@ _BAND: Final = 0.46
 _HIGHEST_HZ: Final = 11_000.0
 
 
-def do_job(job: Job, reports: Reports, stopping: Callable[[], bool]) -> None:
+def run_job(job: Job, reports: ProgressReporter, stopping: Callable[[], bool]) -> None:
     """Learn, and report; the results lie in the job's folder before ``done`` is said.
 
     Raises:
@@ -45,11 +45,11 @@ def do_job(job: Job, reports: Reports, stopping: Callable[[], bool]) -> None:
     reference = read_reference(job)
     start = _read_style(job)
     kokoro, initialisers = load_kokoro(job.weights, device)
-    likenesses = Likenesses(reference, _load_encoders(job, device), device)
+    likenesses = SimilarityCriterion(reference, _load_encoders(job, device), device)
     learner = _learner(job, kokoro, likenesses, reference, start)
     if job.iterations is not None:
         learner.iterations = min(learner.iterations, job.iterations)
-    similarity = learn(
+    similarity = train(
         learner,
         job.folder / f"{job.step}.checkpoint",
         reports,
@@ -64,14 +64,14 @@ def do_job(job: Job, reports: Reports, stopping: Callable[[], bool]) -> None:
     style = learner.style
     replace_file(job.folder / STYLE_FILE, lambda file: np.save(file, style))
     decoder = None
-    if isinstance(learner, DecoderLearner):
+    if isinstance(learner, DecoderTrainer):
         difference = learner.difference(initialisers)
         replace_file(job.folder / DECODER_FILE, lambda file: save_difference(file, difference))
         decoder = DECODER_FILE
     reports.done(STYLE_FILE, decoder, similarity)
 
 
-def read_reference(job: Job) -> Reference:
+def read_reference(job: Job) -> TargetSpeech:
     """The recording at 24 kHz.
 
     Raises:
@@ -89,24 +89,28 @@ def read_reference(job: Job) -> Reference:
     resampled = soxr.resample(samples.mean(1), rate, RATE).astype(np.float32)
     if not np.isfinite(resampled).all() or float(np.abs(resampled).max()) < 1e-4:
         raise AudioError("there is no sound in the reference")
-    return Reference(resampled, min(_BAND * rate, _HIGHEST_HZ))
+    return TargetSpeech(resampled, min(_BAND * rate, _HIGHEST_HZ))
 
 
 def _learner(
-    job: Job, kokoro: Kokoro, likenesses: Likenesses, reference: Reference, start: NDArray[np.float32]
-) -> StyleLearner | DecoderLearner:
-    lines = [kokoro.read(tokens) for tokens in job.lines]
+    job: Job,
+    kokoro: TorchKokoro,
+    likenesses: SimilarityCriterion,
+    reference: TargetSpeech,
+    start: NDArray[np.float32],
+) -> StyleTrainer | DecoderTrainer:
+    lines = [kokoro.encode_text(tokens) for tokens in job.lines]
     listening = _listening(job, kokoro.device)
     if job.step == "style":
         said = None
         if job.reference_tokens is not None:
-            said = kokoro.read(job.reference_tokens), len(reference.samples) // FRAME
+            said = kokoro.encode_text(job.reference_tokens), len(reference.samples) // FRAME
         spread = stock_spread(job.weights.parent / "voices")
-        return StyleLearner(kokoro, likenesses, lines, said, start, spread, listening=listening)
+        return StyleTrainer(kokoro, likenesses, lines, said, start, spread, listening=listening)
     if job.reference_tokens is None:
         raise SettingsError("the decoder cannot be learned without knowing what is said in the reference")
-    teacher = make_teacher(kokoro, reference, job.reference_tokens, start)
-    return DecoderLearner(
+    teacher = align_target(kokoro, reference, job.reference_tokens, start)
+    return DecoderTrainer(
         kokoro, likenesses, teacher, lines, start, reference.bandwidth_hz, listening=listening
     )
 
@@ -116,14 +120,14 @@ def _load_encoders(job: Job, device: torch.device) -> dict[str, Any]:
     for name, path in job.encoders.items():
         if name not in _ENCODERS:
             raise SettingsError(f"{name!r} is no encoder to learn with; there are: {', '.join(_ENCODERS)}")
-        encoders[name] = at_rest(_ENCODERS[name](path).to(device))
+        encoders[name] = freeze(_ENCODERS[name](path).to(device))
     return encoders
 
 
-def _listening(job: Job, device: torch.device) -> Listening | None:
+def _listening(job: Job, device: torch.device) -> AsrLoss | None:
     if job.listener is None:
         return None
-    return Listening(load_listener(job.listener.weights, device), job.listener.before, job.listener.lines)
+    return AsrLoss(load_listener(job.listener.weights, device), job.listener.before, job.listener.lines)
 
 
 def _read_style(job: Job) -> NDArray[np.float32]:

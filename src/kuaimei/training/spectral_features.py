@@ -5,7 +5,7 @@ from typing import Final
 
 import torch
 
-__all__ = ["MelBank", "colour", "mel_bank"]
+__all__ = ["MelBank", "long_term_spectrum", "mel_bank"]
 
 _QUIETEST: Final = 7.0
 """Frames more than this below the loudest (in log power: 30 dB) say nothing about the voice."""
@@ -44,7 +44,7 @@ def mel_bank(rate: int, size: int, hop: int, bands: int, highest_hz: float, devi
     return MelBank(triangles.to(device), torch.hann_window(size, device=device), hop)
 
 
-def colour(samples: torch.Tensor, bank: MelBank) -> torch.Tensor:
+def long_term_spectrum(samples: torch.Tensor, bank: MelBank) -> torch.Tensor:
     """Long-term spectrum: mean (level removed) and spread of each band's log power while there is speech.
 
     Returns:

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kuaimei.training.asr_loss import Listening
-from kuaimei.training.kokoro import Kokoro, Text
-from kuaimei.training.losses import Likenesses
+from kuaimei.training.asr_loss import AsrLoss
+from kuaimei.training.kokoro import EncodedText, TorchKokoro
+from kuaimei.training.losses import SimilarityCriterion
 
-__all__ = ["STYLE", "STYLE_WEIGHTS", "StyleLearner", "StyleWeights", "schedule", "stock_spread"]
+__all__ = ["STYLE", "STYLE_WEIGHTS", "StyleTrainer", "StyleWeights", "schedule", "stock_spread"]
 
 STYLE: Final = 256
 """Numbers in a style: the first half colours the sound, the second leads the prosody."""
@@ -72,8 +72,8 @@ STYLE_WEIGHTS: Final = StyleWeights(
 )
 
 
-class StyleLearner:
-    """Learns a style; see `kuaimei.training.train_loop.Learner`.
+class StyleTrainer:
+    """Learns a style; see `kuaimei.training.train_loop.Trainable`.
 
     Args:
         kokoro: The network.
@@ -88,14 +88,14 @@ class StyleLearner:
 
     def __init__(
         self,
-        kokoro: Kokoro,
-        likenesses: Likenesses,
-        lines: Sequence[Text],
-        said: tuple[Text, int] | None,
+        kokoro: TorchKokoro,
+        likenesses: SimilarityCriterion,
+        lines: Sequence[EncodedText],
+        said: tuple[EncodedText, int] | None,
         start: NDArray[np.float32],
         spread: NDArray[np.float32],
         weights: StyleWeights = STYLE_WEIGHTS,
-        listening: Listening | None = None,
+        listening: AsrLoss | None = None,
     ) -> None:
         self._kokoro = kokoro
         self._likenesses = likenesses
@@ -120,7 +120,7 @@ class StyleLearner:
         for group in self._adam.param_groups:
             group["lr"] = self._weights.step * schedule(iteration, fraction)
         text = self._lines[iteration % len(self._lines)]
-        samples, said = self._kokoro.say(text, self._style())
+        samples, said = self._kokoro.synthesize(text, self._style())
         likeness = self._likenesses(samples, said.pitch, iteration)
         loss = self._weights.pull * self._away.square().mean()
         for name, similarity in likeness.similarity.items():
@@ -129,7 +129,7 @@ class StyleLearner:
             misheard = self._listening(samples, iteration % len(self._lines))
             loss = loss + self._weights.words * misheard
         if self._said is not None:
-            loss = loss + self._weights.rate * (self._hurry(*self._said).abs() - _PAUSES).clamp(min=0.0)
+            loss = loss + self._weights.rate * (self._tempo_error(*self._said).abs() - _PAUSES).clamp(min=0.0)
         loss = loss + self._weights.pitch * likeness.pitch + self._weights.colour * likeness.colour
         self._adam.zero_grad()
         loss.backward()
@@ -153,13 +153,13 @@ class StyleLearner:
             self._start.copy_(state["start"])
         self._adam.load_state_dict(state["adam"])
 
-    def _target(self, text: Text, frames: int) -> float:
+    def _target(self, text: EncodedText, frames: int) -> float:
         """Log of the frames to aim at: the reference's, unless its text is plainly another."""
         with torch.no_grad():
             own = float(self._kokoro.durations(text, self._start[128:]).sum())
         return math.log(min(max(float(frames), own / _PACE), own * _PACE))
 
-    def _hurry(self, text: Text, target: float) -> torch.Tensor:
+    def _tempo_error(self, text: EncodedText, target: float) -> torch.Tensor:
         """Log of how much longer than the reference it takes over the reference's words."""
         return torch.log(self._kokoro.durations(text, self._style()[128:]).sum()) - target
 

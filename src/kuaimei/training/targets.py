@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from kuaimei.training.align import align, cepstra
-from kuaimei.training.kokoro import FRAME, RATE, Kokoro, Prosody
-from kuaimei.training.losses import Reference
+from kuaimei.training.kokoro import FRAME, RATE, Prosody, TorchKokoro
+from kuaimei.training.losses import TargetSpeech
 from kuaimei.training.pitch import track_pitch
 from kuaimei.training.spectral_features import MelBank, mel_bank
 
-__all__ = ["Teacher", "make_teacher"]
+__all__ = ["AlignedTarget", "align_target"]
 
 _HOP: Final = FRAME // 2
 _ROUNDS: Final = 2
@@ -24,7 +24,7 @@ _SPOKEN: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Teacher:
+class AlignedTarget:
     """A recording frame by frame.
 
     Attributes:
@@ -47,9 +47,9 @@ class Teacher:
         return int(self.durations.sum())
 
 
-def make_teacher(
-    kokoro: Kokoro, reference: Reference, tokens: Sequence[int], style: NDArray[np.float32]
-) -> Teacher:
+def align_target(
+    kokoro: TorchKokoro, reference: TargetSpeech, tokens: Sequence[int], style: NDArray[np.float32]
+) -> AlignedTarget:
     """Align ``reference`` with ``tokens``.
 
     Args:
@@ -62,20 +62,20 @@ def make_teacher(
     frames = len(reference.samples) // FRAME
     recorded = torch.from_numpy(reference.samples[: frames * FRAME]).to(kokoro.device)
     learned = torch.from_numpy(style).to(kokoro.device)
-    text = kokoro.read(tokens)
+    text = kokoro.encode_text(tokens)
     with torch.no_grad():
         said = kokoro.prosody(text, learned[128:])
         durations = said.counts
         for _ in range(_ROUNDS):
             said = kokoro.prosody(text, learned[128:], durations)
-            rendered = kokoro.sound(text, said, learned[:128])
+            rendered = kokoro.decode(text, said, learned[:128])
             found = align(durations.cpu().numpy(), _seen(bank, rendered), _seen(bank, recorded), 2, frames)
             durations = torch.from_numpy(found).to(kokoro.device)
         slope, offset, gain = _scales(bank, said, rendered, recorded)
         recorded = recorded * gain
         loudness = slope * _log_power(bank, recorded) + offset
     pitch = track_pitch(reference.samples, RATE, _HOP / RATE)[: 2 * frames]
-    return Teacher(
+    return AlignedTarget(
         spoken=torch.repeat_interleave(text.spoken[0].T, durations, 0),
         pitch=torch.from_numpy(pitch).to(kokoro.device),
         loudness=loudness[: 2 * frames],

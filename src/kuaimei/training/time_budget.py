@@ -8,14 +8,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["Pace"]
+__all__ = ["TimeBudget"]
 
 _TRIAL: Final = 4
 """Iterations after which their number is settled."""
 
 
 @dataclass(slots=True)
-class Pace:
+class TimeBudget:
     """Plans the iterations of one step.
 
     Attributes:
@@ -49,7 +49,7 @@ class Pace:
             return self.seconds
         return self.active_s / iteration * max((self.planned or self.wanted) - iteration, 0)
 
-    def go_on(self, iteration: int) -> bool:
+    def should_continue(self, iteration: int) -> bool:
         """Whether to do ``iteration``, and what there is to learn about the plan before it.
 
         The number is settled once, so that the schedule is the same whether or not somebody talks meanwhile.

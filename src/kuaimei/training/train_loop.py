@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from kuaimei.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from kuaimei.training.progress_events import Reports
-from kuaimei.training.time_budget import Pace
+from kuaimei.training.progress_events import ProgressReporter
+from kuaimei.training.time_budget import TimeBudget
 
-__all__ = ["Learner", "learn"]
+__all__ = ["Trainable", "train"]
 
 _EVERY: Final = 10
 _MEMORY: Final = 0.8
 """Of the running mean of the similarity: single sentences differ."""
 
 
-class Learner(Protocol):
+class Trainable(Protocol):
     """Something learned in iterations."""
 
     iterations: int
@@ -33,10 +33,10 @@ class Learner(Protocol):
         ...
 
 
-def learn(
-    learner: Learner,
+def train(
+    learner: Trainable,
     checkpoint: Path,
-    reports: Reports,
+    reports: ProgressReporter,
     *,
     fingerprint: str,
     seconds: float,
@@ -57,7 +57,7 @@ def learn(
     Returns:
         Similarity by encoder, or None if stopped.
     """
-    pace = Pace(learner.iterations, seconds, threads)
+    pace = TimeBudget(learner.iterations, seconds, threads)
     begin, similarity = 0, dict[str, float]()
     last = load_checkpoint(checkpoint)
     if last is not None and last.state.get("fingerprint") == fingerprint:
@@ -70,7 +70,7 @@ def learn(
         save_checkpoint(checkpoint, Checkpoint(at, pace.planned, pace.active_s, state))
 
     at = begin
-    while pace.go_on(at):
+    while pace.should_continue(at):
         if stopping():
             save(at)
             return None

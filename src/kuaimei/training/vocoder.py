@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from kuaimei.training.ops import conv, conv_transpose, snake, styled_norm, thin_conv, working_type
+from kuaimei.training.ops import conv, conv_by_matmul, conv_transpose, snake, styled_norm, working_type
 
 __all__ = ["GAIN", "Factors", "Vocoder"]
 
@@ -125,7 +125,7 @@ class Vocoder:
         y = self._shifted(conv(x, weight, self._weights.get(f"{name}.bias"), **shape), f"{name}.bias")
         if (change := self._changes.get(f"{name}.weight")) is not None:
             left, right = change
-            y = y + thin_conv(x, right.view(-1, *weight.shape[1:]), **shape) @ left.T.to(y.dtype)
+            y = y + conv_by_matmul(x, right.view(-1, *weight.shape[1:]), **shape) @ left.T.to(y.dtype)
         return y
 
     def _upsampled(self, x: torch.Tensor, name: str, stride: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What enrolling and learning a voice use of the house."""
+"""What enrolling and learning a voice use of the server."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,27 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.engines.executor import compute
-from kuaimei.engines.protocols import Synthesizer, VoiceBank
-from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.speaker import JUDGE, LOSSES, SpeakerEncoder, open_encoder
+from kuaimei.dialogue.idle_monitor import IdleMonitor
+from kuaimei.engines.executor import run_on_cores
+from kuaimei.engines.protocols import StyleVoiceBank, Synthesizer
+from kuaimei.engines.scheduling import Scheduler
+from kuaimei.engines.speaker import EVAL_ENCODER, TRAINING_ENCODERS, SpeakerEncoder, open_encoder
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import StoreError
 from kuaimei.settings import Settings
 from kuaimei.store.deletions import Deletion, DeletionKind
 from kuaimei.store.maintenance import Maintenance
 from kuaimei.store.voice_paths import learning_folder
-from kuaimei.store.voices import VoiceShelf
+from kuaimei.store.voices import VoiceRepository
 from kuaimei.system import durability
 from kuaimei.system.threads import to_the_end
-from kuaimei.voices.enrolment.pipeline import Examiner
-from kuaimei.voices.training.asr_loss import LISTENER
+from kuaimei.voices.enrolment.pipeline import ReferenceExaminer
+from kuaimei.voices.training.asr_loss import ASR_LOSS_MODEL
 from kuaimei.voices.training.environment.background_install import LearningEnvironment
 
-__all__ = ["TICKET", "Speak", "VoiceStore", "Workroom", "delete_job_folder", "speaker_encoder"]
+__all__ = ["BACKGROUND_TICKET", "Speak", "VoiceContext", "VoiceStore", "delete_job_folder", "speaker_encoder"]
 
-TICKET: Final = Ticket(session="voices", priority=Priority.BACKGROUND)
+BACKGROUND_TICKET: Final = Ticket(session="voices", priority=Priority.BACKGROUND)
 """Of all that is computed for voices: behind everyone who is talking."""
 
 Speak: TypeAlias = Callable[[str, Sequence[str]], Awaitable[Sequence[tuple[Pcm, int]]]]
@@ -40,7 +40,7 @@ Speak: TypeAlias = Callable[[str, Sequence[str]], Awaitable[Sequence[tuple[Pcm, 
 class VoiceStore(Protocol):
     """Of `kuaimei.store.Store`, whose words apply."""
 
-    voices: VoiceShelf
+    voices: VoiceRepository
     maintenance: Maintenance
 
     async def defer(self, name: str, subject: str, *, priority: int = 0) -> None:
@@ -61,12 +61,12 @@ class VoiceStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Workroom:
+class VoiceContext:
     """See the module.
 
     Attributes:
         environment: In which voices are learned.
-        synthesizer: Speaks in the voices; learns them if it is a `VoiceBank`.
+        synthesizer: Speaks in the voices; learns them if it is a `StyleVoiceBank`.
         weights: Kokoro's fp32 ONNX file, which learning starts from; None: there is none.
         speak_hq: The beautiful tier, to judge its decoder by; None: what the learning process says counts.
         changed: Told the id of a voice that sounds different from now on.
@@ -75,10 +75,10 @@ class Workroom:
 
     settings: Settings
     store: VoiceStore
-    examiner: Examiner
+    examiner: ReferenceExaminer
     synthesizer: Synthesizer
-    quiet: Quiet
-    cores: Lane
+    idle_monitor: IdleMonitor
+    cores: Scheduler
     environment: LearningEnvironment
     weights: Path | None = None
     speak_hq: Speak | None = None
@@ -86,21 +86,21 @@ class Workroom:
     withdrawn: list[Callable[[str], None]] = field(default_factory=list)
 
     @property
-    def bank(self) -> VoiceBank | None:
+    def bank(self) -> StyleVoiceBank | None:
         """The synthesiser, if it can learn voices."""
-        return self.synthesizer if isinstance(self.synthesizer, VoiceBank) else None
+        return self.synthesizer if isinstance(self.synthesizer, StyleVoiceBank) else None
 
-    def losses(self) -> dict[str, Path]:
+    def training_encoders(self) -> dict[str, Path]:
         """Weights of the encoders that learning goes through, by name; those that are installed."""
-        files = {name: self.settings.weights_dir / name / "model.onnx" for name in LOSSES}
+        files = {name: self.settings.weights_dir / name / "model.onnx" for name in TRAINING_ENCODERS}
         return {name: path for name, path in files.items() if path.is_file()}
 
     @property
     def listener(self) -> Path:
         """Folder of the recogniser that learning goes through; without it learning minds no words."""
-        return self.settings.weights_dir / LISTENER
+        return self.settings.weights_dir / ASR_LOSS_MODEL
 
-    def hindrance(self) -> str:
+    def unavailable_reason(self) -> str:
         """Why nothing can be learned here, and what to do, in one sentence; empty if it can.
 
         An environment for learning that is still to be made is none: it comes by itself.
@@ -113,19 +113,19 @@ class Workroom:
             return "the speech engine in use cannot learn voices: set KUAIMEI_TTS=kokoro"
         if self.weights is None or not self.weights.is_file():
             return "the network that learning starts from is missing; run: kuaimei models pull kokoro"
-        if missing := [name for name in LOSSES if name not in self.losses()]:
+        if missing := [name for name in TRAINING_ENCODERS if name not in self.training_encoders()]:
             return f"speaker encoders are missing; run: kuaimei models pull {' '.join(missing)}"
         return ""
 
-    def judge(self) -> SpeakerEncoder | None:
+    def eval_encoder(self) -> SpeakerEncoder | None:
         """The encoder that is in no loss; see `speaker_encoder`."""
-        return speaker_encoder(self.settings, JUDGE)
+        return speaker_encoder(self.settings, EVAL_ENCODER)
 
-    async def heard(self, pcm: Pcm, rate: int) -> list[tuple[SpeakerEncoder, NDArray[np.float32]]]:
-        """Who speaks in ``pcm`` to the encoders of `LOSSES` that are installed, in that order."""
-        found = [await asyncio.to_thread(speaker_encoder, self.settings, name) for name in LOSSES]
+    async def embed(self, pcm: Pcm, rate: int) -> list[tuple[SpeakerEncoder, NDArray[np.float32]]]:
+        """Who speaks in ``pcm`` to the encoders of `TRAINING_ENCODERS` that are installed, in that order."""
+        found = [await asyncio.to_thread(speaker_encoder, self.settings, name) for name in TRAINING_ENCODERS]
         return [
-            (one, await compute(self.cores, TICKET, 1, one.embed, pcm, rate))
+            (one, await run_on_cores(self.cores, BACKGROUND_TICKET, 1, one.embed, pcm, rate))
             for one in found
             if one is not None
         ]
@@ -139,7 +139,7 @@ class Workroom:
         for told in self.withdrawn:
             told(voice)
 
-    def tell(self, voice: str) -> None:
+    def notify_changed(self, voice: str) -> None:
         """The voice sounds different from now on."""
         for told in self.changed:
             told(voice)

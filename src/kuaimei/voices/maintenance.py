@@ -10,28 +10,28 @@ from typing import Final
 from kuaimei.errors import KuaimeiError, NotFound, StoreError
 from kuaimei.store.voices import VoiceRow
 from kuaimei.system.failures import trace_of
-from kuaimei.voices.context import Workroom
-from kuaimei.voices.registration import drop, lend
-from kuaimei.voices.state import LEARNING, course_of
+from kuaimei.voices.context import VoiceContext
+from kuaimei.voices.registration import register_voice, unregister_voice
+from kuaimei.voices.state import TRAINING_STATES, course_of
 from kuaimei.voices.styles.prepare_job import prepare
 
-__all__ = ["LEARN", "PREPARE", "SOON", "Upkeep"]
+__all__ = ["LEARN", "PREPARE", "PRIORITY_SOON", "VoiceMaintenance"]
 
 _log = logging.getLogger(__name__)
 
 PREPARE: Final = "prepare_voice"
 LEARN: Final = "learn_voice"
 """Names of the durable jobs; their subject is a voice."""
-SOON: Final = 5
+PRIORITY_SOON: Final = 5
 """Priority: somebody waits for the voice."""
-_TEND_S: Final = 60.0
+_SWEEP_INTERVAL_S: Final = 60.0
 
 
-class Upkeep:
+class VoiceMaintenance:
     """Keeps what the synthesiser speaks in line with what is kept."""
 
-    def __init__(self, room: Workroom) -> None:
-        self.room = room
+    def __init__(self, context: VoiceContext) -> None:
+        self.context = context
         self._put: set[str] = set()
         self._rights: dict[str, VoiceRow] = {}
         self._changes = 0
@@ -42,21 +42,21 @@ class Upkeep:
         before = self._rights.get(row.id)
         self._rights[row.id] = row
         if before is not None and before.shared and not row.shared:
-            self.room.withdraw(row.id)
+            self.context.withdraw(row.id)
 
     def may_use(self, voice: str, person: str) -> bool:
         """Whether the person may speak in the cloned voice; nobody may in one that is not known."""
         row = self._rights.get(voice)
         return row is not None and (row.shared or row.owner == person)
 
-    async def prepare(self, voice: str) -> None:
+    async def run_prepare_job(self, voice: str) -> None:
         """The job that makes a new voice speak, and then has it learned."""
-        row = await prepare(self.room, voice)
+        row = await prepare(self.context, voice)
         if row is not None:
             self._put.add(voice)
             self.permit(row)
             if course_of(row).state == "waiting":
-                await self.room.store.defer(LEARN, voice)
+                await self.context.store.defer(LEARN, voice)
 
     async def restore(self) -> None:
         """Speak in all voices that are kept, and go on with what was left undone.
@@ -64,7 +64,7 @@ class Upkeep:
         Raises:
             StoreError: If the database is away.
         """
-        for row in await self.room.store.voices.all():
+        for row in await self.context.store.voices.all():
             try:
                 await self._restore(row)
             except (StoreError, asyncio.CancelledError):
@@ -78,13 +78,13 @@ class Upkeep:
         Raises:
             StoreError: If the database is away.
         """
-        for row in await self.room.store.voices.all():
+        for row in await self.context.store.voices.all():
             if row.state == "ready":
                 await self._learn(row)
 
     async def _restore(self, row: VoiceRow) -> None:
         if row.state == "preparing":
-            await self.room.store.defer(PREPARE, row.id, priority=SOON)
+            await self.context.store.defer(PREPARE, row.id, priority=PRIORITY_SOON)
         if row.state != "ready":
             return
         await self._take(row)
@@ -93,36 +93,36 @@ class Upkeep:
     async def _learn(self, row: VoiceRow) -> None:
         """Have it learned on, if there is anything to learn and nothing in the way any more."""
         course = course_of(row)
-        wanted = course.state == "unavailable" and not self.room.hindrance()
-        if wanted or course.state in LEARNING:
+        wanted = course.state == "unavailable" and not self.context.unavailable_reason()
+        if wanted or course.state in TRAINING_STATES:
             step = "style" if course.step == "predicted" else course.step
             course = course.model_copy(update={"state": "waiting", "step": step, "error": None})
             if wanted:
                 course = course.model_copy(update={"progress": 0.0})
             with suppress(NotFound):
-                await self.room.store.voices.change(row.id, learning=course.model_dump(mode="json"))
-                await self.room.store.defer(LEARN, row.id)
+                await self.context.store.voices.change(row.id, learning=course.model_dump(mode="json"))
+                await self.context.store.defer(LEARN, row.id)
 
     async def _take(self, row: VoiceRow) -> None:
         """Have the synthesiser speak in it."""
         try:
-            await lend(self.room.synthesizer, self.room.store.voices, row)
+            await register_voice(self.context.synthesizer, self.context.store.voices, row)
             self._put.add(row.id)
             self.permit(row)
         except NotFound:  # it was made ready for a synthesiser that needs less
             with suppress(NotFound):
-                await self.room.store.voices.change(row.id, state="preparing")
-                await self.room.store.defer(PREPARE, row.id, priority=SOON)
+                await self.context.store.voices.change(row.id, state="preparing")
+                await self.context.store.defer(PREPARE, row.id, priority=PRIORITY_SOON)
         except KuaimeiError as error:
             _log.warning("the voice %s cannot be spoken: %s", row.name, error)
 
-    async def tend(self) -> None:
+    async def run(self) -> None:
         """Until cancelled: delete what is too old, and follow what other processes add and delete."""
         while True:
-            await asyncio.sleep(_TEND_S)
+            await asyncio.sleep(_SWEEP_INTERVAL_S)
             try:
                 await self.expire()
-                await self.follow()
+                await self.sync_registrations()
             except KuaimeiError as error:
                 _log.warning("the voices cannot be tended now: %s", error)
 
@@ -132,7 +132,7 @@ class Upkeep:
         Raises:
             StoreError: If the database is away.
         """
-        store, days = self.room.store, self.room.settings.voices.retention_days
+        store, days = self.context.store, self.context.settings.voices.retention_days
         if not days:
             return 0
         rows = await store.voices.all()
@@ -141,10 +141,10 @@ class Upkeep:
         released = await store.maintenance.retention.release("voices", old, len(rows))
         for voice in released:
             with suppress(NotFound):  # deleted meanwhile
-                await self.erase(voice)
+                await self.delete(voice)
         return len(released)
 
-    async def follow(self) -> None:
+    async def sync_registrations(self) -> None:
         """Speak in the voices that are kept, and in no other.
 
         Raises:
@@ -163,11 +163,11 @@ class Upkeep:
         """All rows, read while nothing of them was changed here: what is stale must not permit anything."""
         while True:
             before = self._changes
-            rows = await self.room.store.voices.all()
+            rows = await self.context.store.voices.all()
             if before == self._changes:
                 return rows
 
-    async def erase(self, voice: str) -> bool:
+    async def delete(self, voice: str) -> bool:
         """Delete the voice and everything derived from it, whatever is being done with it.
 
         Returns:
@@ -177,13 +177,13 @@ class Upkeep:
             NotFound: If it is not kept.
             StoreError: If the database is away: nothing is deleted then.
         """
-        done = await self.room.store.delete_voice(voice)
+        done = await self.context.store.delete_voice(voice)
         self._forget(voice)
         return done
 
     def _forget(self, voice: str) -> None:
         self._put.discard(voice)
         self._rights.pop(voice, None)
-        self.room.withdraw(voice)
-        drop(self.room.synthesizer, voice)
-        self.room.tell(voice)
+        self.context.withdraw(voice)
+        unregister_voice(self.context.synthesizer, voice)
+        self.context.notify_changed(voice)

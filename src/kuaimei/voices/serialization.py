@@ -12,7 +12,7 @@ from kuaimei.errors import StoreError
 from kuaimei.voices.enrolment.speech_regions import RATE
 
 __all__ = [
-    "flac",
+    "encode_flac",
     "read_flac",
     "read_style",
     "style_bytes",
@@ -22,7 +22,7 @@ __all__ = [
 _STYLE: Final = 256
 
 
-def flac(pcm: Pcm) -> bytes:
+def encode_flac(pcm: Pcm) -> bytes:
     """``pcm`` (at `kuaimei.voices.enrolment.speech_regions.RATE`) as FLAC."""
     file = io.BytesIO()
     soundfile.write(file, pcm, RATE, "PCM_16", format="FLAC")
@@ -30,7 +30,7 @@ def flac(pcm: Pcm) -> bytes:
 
 
 def read_flac(data: bytes) -> Pcm:
-    """What `flac` made.
+    """What `encode_flac` made.
 
     Raises:
         StoreError: If it is damaged.

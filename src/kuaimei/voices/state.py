@@ -8,16 +8,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.training.environment.state import EnvironmentState
-from kuaimei.voices.types import Check, Consent, Learning, LearningState, Pitch, Step, Voice
+from kuaimei.voices.types import Check, Consent, Pitch, Step, TrainingState, TrainingStatus, Voice
 
-__all__ = ["LEARNING", "STEPS", "Course", "course_of", "next_step", "pitch_of", "to_voice"]
+__all__ = [
+    "STEPS",
+    "TRAINING_STATES",
+    "TrainingRecord",
+    "course_of",
+    "next_step",
+    "pitch_of",
+    "voice_from_row",
+]
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=BaseModel)
 
 STEPS: Final[tuple[Step, ...]] = ("predicted", "style", "decoder")
-LEARNING: Final[tuple[LearningState, ...]] = ("waiting", "running", "paused")
+TRAINING_STATES: Final[tuple[TrainingState, ...]] = ("waiting", "running", "paused")
 """There is a job for it."""
 
 
@@ -26,7 +34,7 @@ _UNREADABLE: Final = (
 )
 
 
-class Course(Learning):
+class TrainingRecord(TrainingStatus):
     """How learning goes, as it is kept; what a later version keeps besides is passed over.
 
     Attributes:
@@ -41,14 +49,14 @@ class Course(Learning):
     reached: Step = "predicted"
     reason: str | None = Field(default=None, exclude=True)
 
-    def told(self) -> Learning:
+    def public(self) -> TrainingStatus:
         """What clients see of it."""
-        return Learning(**self.model_dump(include=set(Learning.model_fields)))
+        return TrainingStatus(**self.model_dump(include=set(TrainingStatus.model_fields)))
 
 
-def course_of(row: VoiceRow) -> Course:
+def course_of(row: VoiceRow) -> TrainingRecord:
     """How learning the voice in ``row`` goes; if that cannot be read, only this voice suffers."""
-    return _read(Course, row.learning, row) or Course(state="failed", error=_UNREADABLE)
+    return _read(TrainingRecord, row.learning, row) or TrainingRecord(state="failed", error=_UNREADABLE)
 
 
 def pitch_of(row: VoiceRow) -> Pitch | None:
@@ -61,7 +69,9 @@ def next_step(step: Step) -> Step:
     return STEPS[min(STEPS.index(step) + 1, len(STEPS) - 1)]
 
 
-def to_voice(row: VoiceRow, cloned_similarity: float, environment: EnvironmentState | None = None) -> Voice:
+def voice_from_row(
+    row: VoiceRow, cloned_similarity: float, environment: EnvironmentState | None = None
+) -> Voice:
     """The voice in ``row``.
 
     Args:
@@ -88,7 +98,7 @@ def to_voice(row: VoiceRow, cloned_similarity: float, environment: EnvironmentSt
             "checks": tuple(check for check in checks if check is not None),
             "pitch": pitch_of(row),
             "consent": consent,
-            "learning": _waiting_for(course_of(row).told(), environment),
+            "learning": _waiting_for(course_of(row).public(), environment),
             "similarity": row.similarity,
             "label": "cloned" if cloned else "similar",
             "shared": row.shared,
@@ -96,7 +106,7 @@ def to_voice(row: VoiceRow, cloned_similarity: float, environment: EnvironmentSt
     )
 
 
-def _waiting_for(learning: Learning, environment: EnvironmentState | None) -> Learning:
+def _waiting_for(learning: TrainingStatus, environment: EnvironmentState | None) -> TrainingStatus:
     """Say why a voice waits that waits for the environment."""
     if learning.state != "waiting" or environment is None or environment.state == "ready":
         return learning

@@ -9,10 +9,10 @@ __all__ = [
     "Check",
     "Consent",
     "Label",
-    "Learning",
-    "LearningState",
     "Pitch",
     "Step",
+    "TrainingState",
+    "TrainingStatus",
     "Verdict",
     "Voice",
     "VoiceState",
@@ -21,7 +21,7 @@ __all__ = [
 Verdict: TypeAlias = Literal["ok", "warning", "refused"]
 VoiceState: TypeAlias = Literal["preparing", "ready", "failed"]
 Step: TypeAlias = Literal["predicted", "style", "decoder"]
-LearningState: TypeAlias = Literal[
+TrainingState: TypeAlias = Literal[
     "waiting", "running", "paused", "done", "failed", "cancelled", "unavailable"
 ]
 Label: TypeAlias = Literal["similar", "cloned"]
@@ -77,7 +77,7 @@ class Consent(_Frozen):
     at: datetime
 
 
-class Learning(_Frozen):
+class TrainingStatus(_Frozen):
     """How far learning the voice has come.
 
     Attributes:
@@ -90,7 +90,7 @@ class Learning(_Frozen):
     """
 
     step: Step = "predicted"
-    state: LearningState = "waiting"
+    state: TrainingState = "waiting"
     progress: float = Field(0.0, ge=0.0, le=1.0)
     similarity: float | None = None
     eta_s: float | None = None
@@ -127,7 +127,7 @@ class Voice(_Frozen):
     checks: tuple[Check, ...] = ()
     pitch: Pitch | None = None
     consent: Consent
-    learning: Learning = Learning()
+    learning: TrainingStatus = TrainingStatus()
     similarity: float | None = None
     label: Label = "similar"
     shared: bool = False

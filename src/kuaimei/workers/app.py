@@ -1,4 +1,4 @@
-"""``/v1/audio/speech`` for one engine, and what a house needs to know of the box it runs on."""
+"""``/v1/audio/speech`` for one engine, and what a server needs to know of the box it runs on."""
 
 import asyncio
 import base64
@@ -17,15 +17,15 @@ from kuaimei.audio.encode import CONTENT_TYPES, StreamEncoder
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.http.client_disconnect import Streamed, attended
 from kuaimei.http.errors import ApiError, install_error_handlers
-from kuaimei.http.limits import BodyLimit, Gate, UploadGate
-from kuaimei.http.security import Guard
+from kuaimei.http.limits import BodyLimit, ConcurrencyLimiter, UploadGate
+from kuaimei.http.security import AuthMiddleware
 from kuaimei.http.security_headers import SafeHeaders
 from kuaimei.http.url_check import PlainAddress
 from kuaimei.settings import ServerSettings, is_loopback
 from kuaimei.text.wellformed import WellFormedText
-from kuaimei.workers.reference_store import References
-from kuaimei.workers.types import Mode, Reference, Speech
-from kuaimei.workers.worker import Worker
+from kuaimei.workers.reference_store import ReferenceStore
+from kuaimei.workers.types import EngineRequest, Mode, ReferenceAudio
+from kuaimei.workers.worker import ModelHost
 
 __all__ = ["create_worker"]
 
@@ -43,7 +43,7 @@ class _Voice(BaseModel):
     id: WellFormedText
 
 
-class SpeechRequest(BaseModel):
+class EngineSpeechRequest(BaseModel):
     """As the OpenAI dialect has it, and what voices that are lent need.
 
     Attributes:
@@ -67,7 +67,7 @@ class SpeechRequest(BaseModel):
     stream: bool = True
 
 
-def create_worker(worker: Worker, references: References, server: ServerSettings) -> FastAPI:
+def create_worker(worker: ModelHost, references: ReferenceStore, server: ServerSettings) -> FastAPI:
     """An application that serves ``worker``; closes it at its end."""
 
     @asynccontextmanager
@@ -95,65 +95,65 @@ def create_worker(worker: Worker, references: References, server: ServerSettings
     install_error_handlers(app)
     app.add_middleware(BodyLimit, files={"/v1/voices": _FILE_LIMIT, "/v1/audio/speech": _FILE_LIMIT})
     app.add_middleware(PlainAddress)
-    uploads = Gate("uploads", _UPLOADS, _UPLOADS_WAITING)
+    uploads = ConcurrencyLimiter("uploads", _UPLOADS, _UPLOADS_WAITING)
     app.add_middleware(UploadGate, gates={"/v1/voices": uploads})
-    requests = Gate("requests", _REQUESTS, _UPLOADS_WAITING)
+    requests = ConcurrencyLimiter("requests", _REQUESTS, _UPLOADS_WAITING)
     # Whoever is talking overtakes the others, where they wait for the engine.
     app.add_middleware(UploadGate, gates={"/v1/audio/speech": requests}, until_read=True)
     if not server.api_key.get_secret_value() and is_loopback(server.host):
         # A worker keeps nothing that could be read: on loopback whoever is there may have it speak.
         server = server.model_copy(update={"open": True})
     # Nothing is read from strangers.
-    app.add_middleware(Guard, settings=server)
+    app.add_middleware(AuthMiddleware, settings=server)
     # The outermost: refusals are answers too.
     app.add_middleware(SafeHeaders)
     return app
 
 
-def _worker(request: Request) -> Worker:
-    worker: Worker = request.app.state.worker
+def _worker(request: Request) -> ModelHost:
+    worker: ModelHost = request.app.state.worker
     return worker
 
 
-def _references(request: Request) -> References:
-    references: References = request.app.state.references
+def _references(request: Request) -> ReferenceStore:
+    references: ReferenceStore = request.app.state.references
     return references
 
 
-_TheWorker: TypeAlias = Annotated[Worker, Depends(_worker)]
-_Lent: TypeAlias = Annotated[References, Depends(_references)]
+WorkerDep: TypeAlias = Annotated[ModelHost, Depends(_worker)]
+UploadedVoiceBody: TypeAlias = Annotated[ReferenceStore, Depends(_references)]
 
 
 class _ModeRequest(BaseModel):
     mode: Mode = "fast"
 
 
-async def _healthz(request: Request, worker: _TheWorker) -> JSONResponse:
+async def _healthz(request: Request, worker: WorkerDep) -> JSONResponse:
     """It runs; to whoever has the key, also how far its engine is."""
     told = worker.describe() if request.state.owner else {"status": worker.state}
     return JSONResponse(told, 503 if worker.state == "failed" else 200)
 
 
-async def _models(worker: _TheWorker) -> dict[str, Any]:
+async def _models(worker: WorkerDep) -> dict[str, Any]:
     """Its engine."""
     model = {"id": worker.card.name, "object": "model", "created": 0, "owned_by": "kuaimei"}
     return {"object": "list", "data": [model]}
 
 
-async def _load(worker: _TheWorker, request: _ModeRequest | None = None) -> dict[str, Any]:
+async def _load(worker: WorkerDep, request: _ModeRequest | None = None) -> dict[str, Any]:
     """Load the engine, and answer when it is there."""
     await worker.load((request or _ModeRequest()).mode)
     return worker.describe()
 
 
-async def _unload(worker: _TheWorker) -> dict[str, Any]:
+async def _unload(worker: WorkerDep) -> dict[str, Any]:
     """Let go of the engine."""
     if not await worker.unload():
         raise ApiError("the engine is speaking; try again later", status=409, code="in_use")
     return worker.describe()
 
 
-async def _list_voices(worker: _TheWorker, lent: _Lent) -> dict[str, Any]:
+async def _list_voices(worker: WorkerDep, lent: UploadedVoiceBody) -> dict[str, Any]:
     """The engine's own (once it was loaded) and those that were lent."""
     own = [{"id": voice, "object": "kuaimei.voice", "kind": "stock"} for voice in worker.voices]
     theirs = [{"id": voice, "object": "kuaimei.voice", "kind": "reference"} for voice in lent.ids]
@@ -162,23 +162,23 @@ async def _list_voices(worker: _TheWorker, lent: _Lent) -> dict[str, Any]:
 
 async def _lend_voice(
     client: Request,
-    worker: _TheWorker,
-    lent: _Lent,
+    worker: WorkerDep,
+    lent: UploadedVoiceBody,
     file: UploadFile,
     transcript: Annotated[WellFormedText, Form(max_length=2000)] = "",
 ) -> dict[str, Any]:
     """Lend a voice: audio of any common format, and what is said in it. The same gets the same id."""
-    lending = _lend(worker, lent, await file.read(), transcript)
+    lending = _decode_voice(worker, lent, await file.read(), transcript)
     return {"id": await attended(client, lending), "object": "kuaimei.voice"}
 
 
-async def _drop_voice(voice: str, lent: _Lent) -> dict[str, Any]:
+async def _drop_voice(voice: str, lent: UploadedVoiceBody) -> dict[str, Any]:
     """Take a voice back."""
     return {"id": voice, "object": "kuaimei.voice.deleted", "deleted": lent.drop(voice)}
 
 
 async def _speak(
-    request: SpeechRequest, client: Request, worker: _TheWorker, lent: _Lent
+    request: EngineSpeechRequest, client: Request, worker: WorkerDep, lent: UploadedVoiceBody
 ) -> StreamingResponse:
     """Speak ``input``; the first bytes leave as soon as there are any."""
     card = worker.card
@@ -207,17 +207,17 @@ async def _begun(stream: AsyncGenerator[bytes, None], *, whole: bool) -> bytes:
     return first
 
 
-async def _asked(request: SpeechRequest, worker: Worker, lent: References) -> Speech:
+async def _asked(request: EngineSpeechRequest, worker: ModelHost, lent: ReferenceStore) -> EngineRequest:
     voice = request.voice if isinstance(request.voice, str) else request.voice.id
-    reference: Reference | None = None
+    reference: ReferenceAudio | None = None
     if voice.startswith(_DATA_URL):
-        voice = await _lend(worker, lent, _bytes_of(voice), request.transcript)
+        voice = await _decode_voice(worker, lent, _bytes_of(voice), request.transcript)
     if worker.card.references:
         reference = lent.get(voice)
     if voice.startswith("ref_") and reference is None:
         told = f"the voice {voice[:40]!r} is not here (any more); lend it again by POST /v1/voices"
         raise ApiError(told, status=404, code="voice_not_found", param="voice")
-    return Speech(
+    return EngineRequest(
         text=request.input,
         voice="" if reference is not None else voice,
         reference=reference,
@@ -231,7 +231,7 @@ async def _asked(request: SpeechRequest, worker: Worker, lent: References) -> Sp
 _PRIORITY: Final = {"fast": Priority.LIVE, "hq": Priority.BACKGROUND}
 
 
-async def _lend(worker: Worker, lent: References, data: bytes, transcript: str) -> str:
+async def _decode_voice(worker: ModelHost, lent: ReferenceStore, data: bytes, transcript: str) -> str:
     card = worker.card
     if not card.references:
         told = f"{card.name} cannot speak in the voice of a reference"
@@ -253,8 +253,10 @@ def _bytes_of(url: str) -> bytes:
         raise ApiError("the reference is not proper base64", param="voice") from None
 
 
-async def _encoded(worker: Worker, request: SpeechRequest, speech: Speech) -> AsyncGenerator[bytes, None]:
-    async with worker.use(request.mode) as speaker:
+async def _encoded(
+    worker: ModelHost, request: EngineSpeechRequest, speech: EngineRequest
+) -> AsyncGenerator[bytes, None]:
+    async with worker.lease(request.mode) as speaker:
         if speech.reference is None and not speaker.voices:
             told = f"{worker.card.name} has no voices of its own: lend it one by POST /v1/voices"
             raise ApiError(told, code="voice_missing", param="voice")

@@ -12,9 +12,9 @@ from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import Pcm, to_bytes
 from kuaimei.errors import AudioError
 from kuaimei.system.files import anonymous_file, path_of
-from kuaimei.workers.types import Reference
+from kuaimei.workers.types import ReferenceAudio
 
-__all__ = ["LONGEST_S", "References"]
+__all__ = ["LONGEST_S", "ReferenceStore"]
 
 _RATE: Final = 24_000
 _SHORTEST_S: Final = 1.0
@@ -24,7 +24,7 @@ _KEPT: Final = 64
 """The one that was not used for longest goes first; whoever lent it lends it again."""
 
 
-class References:
+class ReferenceStore:
     """By an id that follows from what is in them: lent twice, kept once.
 
     The files have no names, and engines want paths with names that tell the format: those are links in a
@@ -36,7 +36,7 @@ class References:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._kept: dict[str, Reference] = {}
+        self._kept: dict[str, ReferenceAudio] = {}
         self._descriptors: dict[str, int] = {}
         finalize(self, _close, self._descriptors)
 
@@ -45,7 +45,7 @@ class References:
         """Those that are there."""
         return tuple(self._kept)
 
-    def get(self, reference: str) -> Reference | None:
+    def get(self, reference: str) -> ReferenceAudio | None:
         """None if it is not there (any more)."""
         found = self._kept.pop(reference, None)
         if found is not None:
@@ -67,7 +67,7 @@ class References:
         if self.get(name) is None:
             path = self._folder / f"{name}.wav"
             self._descriptors[name] = await asyncio.to_thread(_write, path, pcm)
-            self._kept[name] = Reference(path, transcript)
+            self._kept[name] = ReferenceAudio(path, transcript)
             while len(self._kept) > _KEPT:
                 self.drop(next(iter(self._kept)))
         return name

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from kuaimei.settings import Settings
 from kuaimei.text.lexicon import Lexicon, load_lexicon
-from kuaimei.text.normalization import read_aloud
+from kuaimei.text.normalization import normalize_text
 from kuaimei.text.script import to_simplified
 
 __all__ = ["language_of", "sentences", "simplified", "spelled_out", "with_bopomofo"]
@@ -27,7 +27,7 @@ def language_of(text: str) -> Literal["zh", "en"]:
 
 def spelled_out(text: str, settings: Settings) -> str:
     """Numbers, dates and units in words as Taiwan reads them; the user's lexicon applies."""
-    return read_aloud(text, _lexicon(settings.home / "lexicon.toml"))
+    return normalize_text(text, _lexicon(settings.home / "lexicon.toml"))
 
 
 def simplified(text: str, settings: Settings) -> str:

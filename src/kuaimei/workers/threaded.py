@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm, from_float
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.stream_relay import relayed
 from kuaimei.errors import EngineError, KuaimeiError, SettingsError
 from kuaimei.system.failures import words_of
-from kuaimei.workers.types import BlockingSpeaker, Speaker, Speech
+from kuaimei.workers.types import BlockingTTSEngine, EngineRequest, TTSEngine
 
-__all__ = ["Threaded", "opened_in_a_thread"]
+__all__ = ["Threaded", "open_in_thread"]
 
 T = TypeVar("T")
 
@@ -35,11 +35,11 @@ class Threaded:
         name: Of the engine, for messages.
     """
 
-    def __init__(self, engine: BlockingSpeaker, thread: ThreadPoolExecutor, name: str) -> None:
+    def __init__(self, engine: BlockingTTSEngine, thread: ThreadPoolExecutor, name: str) -> None:
         self._engine = engine
         self._thread = thread
         self._name = name
-        self.lane = Lane(name)
+        self.scheduler = Scheduler(name)
 
     @property
     def sample_rate(self) -> int:
@@ -51,10 +51,10 @@ class Threaded:
         """See `Speaker.voices`."""
         return self._engine.voices
 
-    async def stream(self, speech: Speech) -> AsyncGenerator[Pcm, None]:
+    async def stream(self, speech: EngineRequest) -> AsyncGenerator[Pcm, None]:
         """See `Speaker.stream`; left early, it stops after the piece in work."""
         sound = relayed(
-            self.lane.slot(speech.ticket),
+            self.scheduler.acquire(speech.ticket),
             lambda: self._speak(speech),
             limit=_AHEAD_SAMPLES,
             size=len,
@@ -64,7 +64,7 @@ class Threaded:
             async for pcm in sound:
                 yield pcm
 
-    async def _speak(self, speech: Speech) -> AsyncGenerator[Pcm, None]:
+    async def _speak(self, speech: EngineRequest) -> AsyncGenerator[Pcm, None]:
         pieces = self._engine.speak(speech)
         try:
             while (piece := await self._run(_next, pieces)) is not None:
@@ -85,7 +85,7 @@ class Threaded:
 
 
 @asynccontextmanager
-async def opened_in_a_thread(name: str, make: Callable[[], BlockingSpeaker]) -> AsyncIterator[Speaker]:
+async def open_in_thread(name: str, make: Callable[[], BlockingTTSEngine]) -> AsyncIterator[TTSEngine]:
     """What ``make`` makes, as a `Speaker`; both on one thread.
 
     Raises:

@@ -14,16 +14,16 @@ from kuaimei.engines.types import Ticket
 from kuaimei.settings import Settings
 
 __all__ = [
-    "BlockingSpeaker",
-    "Card",
+    "BlockingTTSEngine",
+    "EngineRequest",
+    "EngineSpec",
     "Licence",
     "Mode",
     "Opener",
     "Options",
     "Progress",
-    "Reference",
-    "Speaker",
-    "Speech",
+    "ReferenceAudio",
+    "TTSEngine",
 ]
 
 Mode: TypeAlias = Literal["fast", "hq"]
@@ -33,7 +33,7 @@ Progress: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class ReferenceAudio:
     """Somebody's voice.
 
     Attributes:
@@ -46,7 +46,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class EngineRequest:
     """A text to be spoken.
 
     Attributes:
@@ -59,14 +59,14 @@ class Speech:
 
     text: str
     voice: str = ""
-    reference: Reference | None = None
+    reference: ReferenceAudio | None = None
     speed: float = 1.0
     instructions: str = ""
     mode: Mode = "fast"
     ticket: Ticket = field(default_factory=Ticket)
 
 
-class Speaker(Protocol):
+class TTSEngine(Protocol):
     """An open engine."""
 
     @property
@@ -79,7 +79,7 @@ class Speaker(Protocol):
         """Its own voices, the default first; empty: it needs a reference."""
         ...
 
-    def stream(self, speech: Speech) -> AsyncIterator[Pcm]:
+    def stream(self, speech: EngineRequest) -> AsyncIterator[Pcm]:
         """The text spoken, in one or more pieces.
 
         Raises:
@@ -88,20 +88,20 @@ class Speaker(Protocol):
         ...
 
 
-class BlockingSpeaker(Protocol):
+class BlockingTTSEngine(Protocol):
     """An engine of an ordinary package, which computes where it is called."""
 
     @property
     def sample_rate(self) -> int:
-        """See `Speaker.sample_rate`."""
+        """See `TTSEngine.sample_rate`."""
         ...
 
     @property
     def voices(self) -> Sequence[str]:
-        """See `Speaker.voices`."""
+        """See `TTSEngine.voices`."""
         ...
 
-    def speak(self, speech: Speech) -> Iterator[NDArray[np.float32]]:
+    def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
         """Samples in [-1, 1], in one or more pieces; each ``next`` may take seconds."""
         ...
 
@@ -123,7 +123,7 @@ class Options:
     progress: Progress = lambda stage: None
 
 
-Opener: TypeAlias = Callable[[Options], AbstractAsyncContextManager[Speaker]]
+Opener: TypeAlias = Callable[[Options], AbstractAsyncContextManager[TTSEngine]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Licence:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class EngineSpec:
     """An engine that can be served.
 
     Attributes:

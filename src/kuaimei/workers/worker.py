@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from kuaimei.errors import KuaimeiError
-from kuaimei.rendering.model_cache import Residency
-from kuaimei.workers.types import Card, Mode, Options, Speaker
+from kuaimei.rendering.model_cache import ModelCache
+from kuaimei.workers.types import EngineSpec, Mode, Options, TTSEngine
 
-__all__ = ["State", "Worker"]
+__all__ = ["ModelHost", "State"]
 
 State: TypeAlias = Literal["unloaded", "loading", "ready", "failed"]
 
@@ -25,7 +25,7 @@ class _Loading:
     error: str = ""
 
 
-class Worker:
+class ModelHost:
     """See the module's text.
 
     Args:
@@ -34,11 +34,11 @@ class Worker:
         idle_s: Not needed for so long, it is let go; infinite: never.
     """
 
-    def __init__(self, card: Card, options: Options, idle_s: float = math.inf) -> None:
+    def __init__(self, card: EngineSpec, options: Options, idle_s: float = math.inf) -> None:
         self.card = card
         self._options = options
         # A year: timers of event loops are not made for ever.
-        self._residency = Residency(math.inf, min(idle_s, 366 * 86_400.0))
+        self._model_cache = ModelCache(math.inf, min(idle_s, 366 * 86_400.0))
         self._loading: dict[Mode, _Loading] = {mode: _Loading() for mode in card.openers}
         self.voices: Sequence[str] = ()
 
@@ -52,14 +52,14 @@ class Worker:
         """``wanted``, or the only one there is."""
         return wanted if wanted in self.card.openers else "fast"
 
-    def use(self, wanted: Mode) -> AbstractAsyncContextManager[Speaker]:
+    def lease(self, wanted: Mode) -> AbstractAsyncContextManager[TTSEngine]:
         """The open engine for the length of the block, loaded if need be.
 
         Raises:
             KuaimeiError: If it cannot be loaded.
         """
         mode = self.mode(wanted)
-        return self._residency.use(mode, self.card.memory_mb, lambda: self._open(mode))
+        return self._model_cache.use(mode, self.card.memory_mb, lambda: self._open(mode))
 
     async def load(self, wanted: Mode) -> None:
         """Have it there.
@@ -67,31 +67,31 @@ class Worker:
         Raises:
             KuaimeiError: If it cannot be loaded.
         """
-        async with self.use(wanted):
+        async with self.lease(wanted):
             pass
 
     async def unload(self) -> bool:
         """Let go of everything that is not in use; False if something is."""
-        done = [await self._residency.unload(mode) for mode in tuple(self._residency.residents)]
+        done = [await self._model_cache.unload(mode) for mode in tuple(self._model_cache.residents)]
         return all(done)
 
     async def close(self) -> None:
         """Let go of everything."""
-        await self._residency.close()
+        await self._model_cache.close()
 
     def describe(self) -> dict[str, Any]:
         """For whoever asks how it is."""
         return {
             "status": self.state,
             "engine": self.card.name,
-            "modes": {mode: self._told(mode) for mode in self._loading},
+            "modes": {mode: self._status(mode) for mode in self._loading},
         }
 
     def _state(self, mode: Mode) -> State:
         known = self._loading[mode].state
-        return "unloaded" if known == "ready" and mode not in self._residency.residents else known
+        return "unloaded" if known == "ready" and mode not in self._model_cache.residents else known
 
-    def _told(self, mode: Mode) -> dict[str, Any]:
+    def _status(self, mode: Mode) -> dict[str, Any]:
         loading, state = self._loading[mode], self._state(mode)
         return {
             "state": state,
@@ -102,7 +102,7 @@ class Worker:
         }
 
     @asynccontextmanager
-    async def _open(self, mode: Mode) -> AsyncIterator[Speaker]:
+    async def _open(self, mode: Mode) -> AsyncIterator[TTSEngine]:
         loading = self._loading[mode] = _Loading("loading", "starting", time.monotonic())
 
         def progress(stage: str) -> None:

@@ -13,8 +13,8 @@ from kuaimei.cli.label_data import gather
 from kuaimei.errors import SettingsError
 from kuaimei.evaluation.runs import analysis
 from kuaimei.evaluation.runs.analysis import Plan, examine
-from kuaimei.evaluation.speech_transforms import vary
-from kuaimei.evaluation.synthetic_speech import in_a_room
+from kuaimei.evaluation.speech_transforms import widen_intonation
+from kuaimei.evaluation.synthetic_speech import add_room_noise
 from kuaimei.settings import Settings
 
 pytestmark = pytest.mark.models
@@ -26,7 +26,7 @@ SAID = "我覺得這個計畫可以開始了。資料都準備好了，明天早
 def clips(spoken: Callable[..., Pcm]) -> list[Pcm]:
     """Five speakers made of one: each livelier than the one before."""
     plain = spoken(SAID, "zf_xiaoxiao")[: 5 * ASR_RATE // 2]
-    return [in_a_room(vary(plain, ASR_RATE, step), ASR_RATE) for step in range(5)]
+    return [add_room_noise(widen_intonation(plain, ASR_RATE, step), ASR_RATE) for step in range(5)]
 
 
 @pytest.fixture

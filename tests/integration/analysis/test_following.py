@@ -11,10 +11,10 @@ from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.engines.prosody import open_meter
 from kuaimei.engines.vad import open_vad
 from kuaimei.evaluation.analysis_reliability import Clip, follow
-from kuaimei.evaluation.runs.analysis import Ear
+from kuaimei.evaluation.runs.analysis import FeatureExtractor
 from kuaimei.evaluation.speech_transforms import SERIES, STEPS
-from kuaimei.evaluation.synthetic_speech import in_a_room
-from kuaimei.runtime import open_one
+from kuaimei.evaluation.synthetic_speech import add_room_noise
+from kuaimei.runtime import open_engine
 from kuaimei.settings import Settings
 
 pytestmark = pytest.mark.models
@@ -32,20 +32,20 @@ SAID = {
 
 
 @pytest.fixture
-async def ear(settings: Settings) -> AsyncIterator[Ear]:
-    async with open_one(settings, "vad", open_vad) as vad:
-        yield Ear(vad, open_meter("own"))
+async def ear(settings: Settings) -> AsyncIterator[FeatureExtractor]:
+    async with open_engine(settings, "vad", open_vad) as vad:
+        yield FeatureExtractor(vad, open_meter("own"))
 
 
 @pytest.fixture
 def clips(spoken: Callable[..., Pcm]) -> list[Clip]:
     return [
-        Clip(voice, in_a_room(spoken(text, voice), ASR_RATE), ASR_RATE, text, None, voice)
+        Clip(voice, add_room_noise(spoken(text, voice), ASR_RATE), ASR_RATE, text, None, voice)
         for voice, text in SAID.items()
     ]
 
 
-async def test_speech_is_scored(ear: Ear, clips: list[Clip]) -> None:
+async def test_speech_is_scored(ear: FeatureExtractor, clips: list[Clip]) -> None:
     for clip in clips:
         found = score(ear(clip, clip.pcm, clip.rate), shipped_head())
         assert isinstance(found, Explained)
@@ -56,7 +56,9 @@ async def test_speech_is_scored(ear: Ear, clips: list[Clip]) -> None:
 
 
 @pytest.mark.parametrize("name", SERIES)
-async def test_each_step_moves_the_score_where_it_has_to(ear: Ear, clips: list[Clip], name: str) -> None:
+async def test_each_step_moves_the_score_where_it_has_to(
+    ear: FeatureExtractor, clips: list[Clip], name: str
+) -> None:
     followed = follow(clips, SERIES[name], STEPS, ear, shipped_head())
     assert followed.follows, followed.values
     assert abs(followed.means[-1] - followed.means[0]) > 0.15

@@ -1,4 +1,4 @@
-"""The examples for other clients run, in the order of the page, against the real house."""
+"""The examples for other clients run, in the order of the page, against the real server."""
 
 import shutil
 import wave
@@ -11,10 +11,10 @@ import pytest
 from pydantic import SecretStr
 
 from kuaimei.audio.decode import decode
-from kuaimei.runtime import open_house
+from kuaimei.runtime import open_runtime
 from kuaimei.settings import RenderingSettings, ServerSettings, Settings, StoreSettings
 from tests.integration.docs.blocks import blocks, run
-from tests.integration.server.serving import KEY, Served, TestHouse, serving
+from tests.integration.server.app_server import KEY, InMemoryRuntime, Served, serving
 
 pytestmark = [
     pytest.mark.models,
@@ -28,7 +28,7 @@ _FEWEST_EXAMPLES = 4
 
 
 @asynccontextmanager
-async def served_house() -> AsyncIterator[Served]:
+async def served_runtime() -> AsyncIterator[Served]:
     """As `make run` serves it, with a lighter language model, keeping nothing."""
     settings = Settings(
         llm="qwen2.5-coder-0.5b",
@@ -37,14 +37,14 @@ async def served_house() -> AsyncIterator[Served]:
         rendering=RenderingSettings(hq="none"),
         server=ServerSettings(port=0, api_key=SecretStr(KEY)),
     )
-    async with open_house(settings) as house, serving(cast(TestHouse, house)) as served:
+    async with open_runtime(settings) as runtime, serving(cast(InMemoryRuntime, runtime)) as served:
         yield served
 
 
 async def test_they_run(tmp_path: Path) -> None:
     examples = blocks(_PAGE, "sh", "python")
     assert len(examples) >= _FEWEST_EXAMPLES
-    async with served_house() as served:
+    async with served_runtime() as served:
         printed = []
         for language, code in examples:
             code = code.replace(_ADDRESS, served.url).replace(

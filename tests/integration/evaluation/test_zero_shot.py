@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.errors import AudioError, EngineError
 from kuaimei.evaluation import measure, synthesize
 from kuaimei.evaluation.dnsmos import Dnsmos
-from kuaimei.evaluation.panel import Panel
-from kuaimei.evaluation.references import Reference
-from kuaimei.evaluation.report import Finding
-from kuaimei.evaluation.runs.zero_shot import Lending
-from kuaimei.voices.enrolment.pipeline import Examiner
+from kuaimei.evaluation.panel import SpeakerEvaluator
+from kuaimei.evaluation.references import EvaluationReference
+from kuaimei.evaluation.report import VoiceReport
+from kuaimei.evaluation.runs.zero_shot import ZeroShotRun
+from kuaimei.voices.enrolment.pipeline import ReferenceExaminer
 from tests.fakes import FakeRecognizer, FakeSynthesizer
-from tests.integration.voices.living import TEXT, LoudVad, audio
+from tests.integration.voices.running_library import TEXT, LoudVad, audio
 from tests.unit.evaluation.ears import PitchEncoder, Rating
 
 
@@ -44,15 +44,17 @@ def little_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synthesize, "_TIMES", 1)
 
 
-def lending(speaker: Lent, note: Callable[[str], None] = lambda line: None) -> Lending:
+def lending(speaker: Lent, note: Callable[[str], None] = lambda line: None) -> ZeroShotRun:
     ears = FakeRecognizer(text=TEXT, delay_s=0.0)
-    panel = Panel({"eres2net": PitchEncoder("eres2net")}, Dnsmos(Rating([3, 3, 3]), Rating([3])), ears)
-    examiner = Examiner(LoudVad, ears, lambda: None, Lane("cores", 2))
-    return Lending(panel, "f5-tts", speaker, speaker, examiner, ("fast", "hq"), True, note)
+    panel = SpeakerEvaluator(
+        {"eres2net": PitchEncoder("eres2net")}, Dnsmos(Rating([3, 3, 3]), Rating([3])), ears
+    )
+    examiner = ReferenceExaminer(LoudVad, ears, lambda: None, Scheduler("cores", 2))
+    return ZeroShotRun(panel, "f5-tts", speaker, speaker, examiner, ("fast", "hq"), True, note)
 
 
-async def judged(bench: Lending, path: Path, transcript: str = "") -> list[Finding]:
-    async with aclosing(bench.judge(Reference("amy", path, transcript))) as findings:
+async def judged(bench: ZeroShotRun, path: Path, transcript: str = "") -> list[VoiceReport]:
+    async with aclosing(bench.judge(EvaluationReference("amy", path, transcript))) as findings:
         return [finding async for finding in findings]
 
 

@@ -16,16 +16,16 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.store.rows import Audio
 from kuaimei.store.utterance_record import Tier
 from tests.fakes import FakeSynthesizer
-from tests.integration.server.belonging import OneLibrary
-from tests.integration.server.preferring import MemoryPreferences
-from tests.integration.server.serving import (
+from tests.integration.server.app_server import (
+    InMemoryRuntime,
     MemoryArchive,
     Served,
-    TestHouse,
     make_settings,
     quick_engines,
     serving,
 )
+from tests.integration.server.belonging import OneLibrary
+from tests.integration.server.preferring import MemoryPreferences
 
 REPLY = "utt_sess_a_1"
 VOICES = ("zf_one", "zm_two", "af_three", "voice_mine", "voice_not")
@@ -54,18 +54,20 @@ class TwoTiers(MemoryArchive):
         return Audio("audio/flac", len(data), 0, len(data), "ab" * 32, chunks())
 
 
-def house(tmp_path: Path, *, rendered: bool = True, **engines: Any) -> TestHouse:
+def runtime(tmp_path: Path, *, rendered: bool = True, **engines: Any) -> InMemoryRuntime:
     archive = TwoTiers()
     archive.put("sess_a", "問題", "回答")
     archive.files = {"fast": hiss(24_000, 1.0, 800.0), "hq": hiss(48_000, 2.0, 5000.0)}
     if rendered:
         archive.preferences = MemoryPreferences(lambda owner: REPLY if owner == "local" else None)
-    return TestHouse(settings=make_settings(home=tmp_path), engines=quick_engines(**engines), store=archive)
+    return InMemoryRuntime(
+        settings=make_settings(home=tmp_path), engines=quick_engines(**engines), store=archive
+    )
 
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    async with serving(house(tmp_path)) as served:
+    async with serving(runtime(tmp_path)) as served:
         yield served
 
 
@@ -117,10 +119,10 @@ async def test_a_reply_is_compared_blind_and_then_told(served: Served, http: htt
 
 
 async def test_the_order_is_chance(served: Served, http: httpx.AsyncClient) -> None:
-    assert served.house.store is not None
+    assert served.runtime.store is not None
     for _ in range(24):
         await http.post("/api/listening/next")
-    trials = served.house.store.preferences.trials.values()
+    trials = served.runtime.store.preferences.trials.values()
     assert {trial.a for trial in trials} == {"hq", "fast"}  # all the same: once in eight million runs
 
 
@@ -130,10 +132,10 @@ async def test_voices_are_compared_where_no_reply_can_be(tmp_path: Path) -> None
     )
     library = OneLibrary({"voice_mine"})  # the other is somebody else's
     async with (
-        serving(house(tmp_path, rendered=False, synthesizer=synthesizer), voices=library) as served,
+        serving(runtime(tmp_path, rendered=False, synthesizer=synthesizer), voices=library) as served,
         httpx.AsyncClient(base_url=served.url, timeout=60) as http,
     ):
-        assert served.house.store is not None
+        assert served.runtime.store is not None
         assert code(await http.post("/api/listening/next", params={"kind": "tiers"})) == (
             404,
             "nothing_to_compare",
@@ -146,12 +148,12 @@ async def test_voices_are_compared_where_no_reply_can_be(tmp_path: Path) -> None
         assert {req.text for req in synthesizer.requests} == {trial["text"]}
         for _ in range(12):
             await http.post("/api/listening/next", params={"kind": "voices"})
-        compared = served.house.store.preferences.trials.values()
+        compared = served.runtime.store.preferences.trials.values()
         assert all("voice_mine" in (trial.first, trial.second) for trial in compared)
         assert not any("voice_not" in (trial.first, trial.second) for trial in compared)
         assert not any("af_three" in (trial.first, trial.second) for trial in compared)  # says something else
         asked = await http.post("/api/listening/next", params={"kind": "voices", "voice": "zm_two"})
-        last = served.house.store.preferences.trials[asked.json()["id"]]
+        last = served.runtime.store.preferences.trials[asked.json()["id"]]
         assert "zm_two" in (last.first, last.second)
         for nobody in ("nobody", "voice_not"):
             refused = await http.post("/api/listening/next", params={"voice": nobody})
@@ -164,7 +166,7 @@ async def test_voices_are_compared_where_no_reply_can_be(tmp_path: Path) -> None
 async def test_a_single_voice_has_nothing_to_compare(tmp_path: Path) -> None:
     synthesizer = FakeSynthesizer(voices=("zf_one",))
     async with (
-        serving(house(tmp_path, rendered=False, synthesizer=synthesizer)) as served,
+        serving(runtime(tmp_path, rendered=False, synthesizer=synthesizer)) as served,
         httpx.AsyncClient(base_url=served.url) as http,
     ):
         assert code(await http.post("/api/listening/next")) == (404, "nothing_to_compare")
@@ -219,8 +221,8 @@ async def test_only_what_makes_sense_is_taken(http: httpx.AsyncClient) -> None:
 async def test_what_somebody_else_compares_is_nobodys_business(
     served: Served, http: httpx.AsyncClient
 ) -> None:
-    assert served.house.store is not None
-    theirs = await served.house.store.preferences.begin("else", "tiers", "hq", "fast", swapped=True)
+    assert served.runtime.store is not None
+    theirs = await served.runtime.store.preferences.begin("else", "tiers", "hq", "fast", swapped=True)
     assert code(await http.get(f"/api/listening/{theirs.id}/a")) == (404, "not_found")
     assert code(await http.post(f"/api/listening/{theirs.id}", json={"choice": "a"})) == (404, "not_found")
 

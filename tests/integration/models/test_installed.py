@@ -4,7 +4,7 @@ import ctranslate2  # type: ignore[import-untyped]
 import pytest
 
 from kuaimei.models.catalog import load_catalog
-from kuaimei.models.model_store import Shelf
+from kuaimei.models.model_store import ModelStore
 from kuaimei.models.resolve import plan, resolve, roles
 from kuaimei.settings import Settings
 
@@ -21,7 +21,7 @@ def test_every_role_of_the_settings_has_its_weights() -> None:
 
 def test_what_was_pulled_has_a_manifest_and_nothing_half_done_beside_it() -> None:
     settings = Settings()
-    shelf = Shelf(settings.weights_dir)
+    shelf = ModelStore(settings.weights_dir)
     for entry in plan(settings):
         manifest = shelf.manifest(entry.name)
         assert manifest is not None
@@ -37,7 +37,7 @@ def test_what_was_pulled_has_a_manifest_and_nothing_half_done_beside_it() -> Non
 
 @pytest.mark.parametrize("name", ["smart-turn", "vosk-small"])
 def test_the_contents_are_what_the_catalogue_says(name: str) -> None:
-    assert Shelf(Settings().weights_dir).damage(load_catalog().entry(name)) == []
+    assert ModelStore(Settings().weights_dir).verify(load_catalog().entry(name)) == []
 
 
 def test_whisper_is_a_whole_multilingual_model() -> None:

@@ -22,7 +22,7 @@ from kuaimei.store import open_store
 from tests.integration.people.commands import environment, run_command
 from tests.integration.people.test_me import dumped, everywhere
 from tests.integration.people.two import SECRET, two
-from tests.integration.server.talking import talking
+from tests.integration.server.realtime_client import talking
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -152,7 +152,7 @@ async def test_beside_a_server_that_runs(settings: Settings, kuaimei: Run, tmp_p
             await talk.until("conversation.item.done")
             done = await asyncio.to_thread(kuaimei, "people", "forget", "陳怡君", "--yes")
             assert (await talk.error())["code"] == "key_revoked"
-        assert await both.store.settle()
+        assert await both.store.flush()
         assert "nothing of theirs was found" in done.stderr
         assert "not searched: backups" in done.stderr
         assert "database: utterances.transcript\t0" in done.stdout

@@ -16,8 +16,8 @@ from kuaimei.people.erasure import forget, forget_marked
 from kuaimei.server.rest import me as rest
 from kuaimei.settings import Settings
 from tests.integration.people.two import SECRET, Two, two
-from tests.integration.server.serving import TestHouse, eventually, make_settings, serving
-from tests.integration.server.talking import talking
+from tests.integration.server.app_server import InMemoryRuntime, eventually, make_settings, serving
+from tests.integration.server.realtime_client import talking
 
 OTHER = "班的另外一個完全不同的句子"
 
@@ -78,7 +78,7 @@ async def test_where_nothing_is_kept_there_is_nothing_to_agree_to() -> None:
 
 
 async def test_signing_out_has_the_browser_forget() -> None:
-    async with serving(TestHouse()) as served, httpx.AsyncClient(base_url=served.url) as client:
+    async with serving(InMemoryRuntime()) as served, httpx.AsyncClient(base_url=served.url) as client:
         answer = await client.post("/api/me/sign-out")
         assert (answer.status_code, answer.content) == (204, b"")
         assert answer.headers["clear-site-data"] == '"cache", "cookies", "storage"'
@@ -214,7 +214,7 @@ async def test_what_is_said_meanwhile_is_not_kept(settings: Settings) -> None:
             assert done.json()["sessions"] == 1
             await talk.send("conversation.item.create", item=item)
             await talk.until("conversation.item.done")
-        assert await both.store.settle()
+        assert await both.store.flush()
         assert SECRET not in await dumped(both)
         assert everywhere(settings.home, SECRET) == []
 
@@ -229,7 +229,7 @@ async def test_what_was_cut_off_is_gone_on_with(settings: Settings, monkeypatch:
         steps: list[tuple[Any, str]] = [
             (store, "forget_waiting"),
             (store, "delete_session"),
-            (library.upkeep, "erase"),
+            (library.maintenance, "erase"),
             (store.preferences, "forget"),
             (store.ratings, "forget"),
             (store.people, "end_forgetting"),
@@ -245,9 +245,9 @@ async def test_what_was_cut_off_is_gone_on_with(settings: Settings, monkeypatch:
                     asked = await both.anna.http.post("/api/me/forget", json={"confirm": "陳怡君"})
                     assert (asked.status_code, asked.json()["left"]) == (202, ["away"])
                 else:
-                    await forget_marked(store, erase_voice=library.upkeep.erase, home=home)
+                    await forget_marked(store, erase_voice=library.maintenance.delete, home=home)
             assert (await store.people.get(both.anna.person.id)).forgetting == "things"
-        await forget_marked(store, erase_voice=library.upkeep.erase, home=home)
+        await forget_marked(store, erase_voice=library.maintenance.delete, home=home)
         assert (await store.people.get(both.anna.person.id)).forgetting is None
         after = await dumped(both)
         assert [word for word in (SECRET, *ids) if word in after] == []
@@ -294,7 +294,7 @@ async def test_what_somebody_does_afterwards_stays(settings: Settings) -> None:
         await both.store.people.begin_forgetting(both.anna.person.id, "things")
         await both.own(both.anna)  # she says the very same again
         after = dict(both.anna.ids)
-        home, erase = settings.home, both.living.library.upkeep.erase
+        home, erase = settings.home, both.living.library.maintenance.delete
         done = await forget(both.store, both.anna.person.id, "things", erase_voice=erase, home=home)
         assert (done.sessions, done.voices, done.left) == (1, 1, ())
         assert (await both.anna.http.get(f"/api/sessions/{before['session']}")).status_code == 404

@@ -14,12 +14,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from kuaimei.http import refusals
-from kuaimei.server import create_app
+from kuaimei.server.app import create_app
 from kuaimei.settings import Settings
 from tests.integration.people.two import SECRET, Somebody, Two, two
-from tests.integration.server.calling import Caller, offer_of
-from tests.integration.server.serving import TestHouse
-from tests.integration.server.talking import talking
+from tests.integration.server.app_server import InMemoryRuntime
+from tests.integration.server.realtime_client import talking
+from tests.integration.server.webrtc_client import Caller, offer_of
 
 FREE = {"name", "side"}
 """Parameters of paths that name nothing of anybody's: a model, and which of two clips."""
@@ -39,7 +39,7 @@ ONCE = {("POST", "/api/recordings/{utterance}/hq")}
 
 def routes() -> Iterator[tuple[str, str]]:
     """Method and path of every route."""
-    for route in _api_routes(create_app(TestHouse()).routes):
+    for route in _api_routes(create_app(InMemoryRuntime()).routes):
         for method in sorted(route.methods or ()):
             yield method, route.path
 
@@ -259,7 +259,7 @@ async def test_a_default_voice_that_is_somebodys_is_nobody_elses_default(setting
     async with two(settings) as both:
         await both.own(both.anna)
         voice = both.anna.ids["voice"]
-        room = both.living.library.room
+        room = both.living.library.context
         object.__setattr__(room.settings, "voice", voice)  # as if it had been configured
         for who, default in ((both.anna, voice), (both.ben, "zf_one")):
             assert (await who.http.get("/api/status")).json()["voice"] == default

@@ -8,7 +8,7 @@ import pytest
 
 from kuaimei.settings import ServerSettings, Settings
 from tests.integration.people.two import Two, two
-from tests.integration.server.talking import talking
+from tests.integration.server.realtime_client import talking
 
 pytestmark = pytest.mark.usefixtures("trouble")  # that somebody was refused is told
 

@@ -16,9 +16,15 @@ from kuaimei.people.machine_key import ensure_machine_key, replace_machine_key
 from kuaimei.settings import Settings
 from kuaimei.store import open_store
 from tests.integration.people.two import two
-from tests.integration.server.calling import Caller, offer_of
-from tests.integration.server.serving import MemoryArchive, TestHouse, eventually, make_settings, serving
-from tests.integration.server.talking import talking
+from tests.integration.server.app_server import (
+    InMemoryRuntime,
+    MemoryArchive,
+    eventually,
+    make_settings,
+    serving,
+)
+from tests.integration.server.realtime_client import talking
+from tests.integration.server.webrtc_client import Caller, offer_of
 
 
 async def closed(socket: ClientConnection) -> tuple[int, str]:
@@ -124,7 +130,7 @@ async def test_the_machines_own_key_is_replaced_while_the_server_runs(
     given = make_settings(open=False, home=settings.home)
     old = ensure_machine_key(given.home)
     entrance = await asyncio.to_thread(Entrance.of_machine, given)
-    async with serving(TestHouse(settings=given), entrance=entrance) as served:
+    async with serving(InMemoryRuntime(settings=given), entrance=entrance) as served:
         async with talking(served, additional_headers={"Authorization": f"Bearer {old}"}) as talk:
             new = await asyncio.to_thread(replace_machine_key, given.home)
             assert await closed(talk.socket) == (1008, "key_revoked")
@@ -147,7 +153,7 @@ async def test_while_the_database_is_away_whoever_was_let_in_still_is(
         asked += 1
         raise StoreError("the database is away")
 
-    async with serving(TestHouse(settings=make_settings(open=False), store=archive)) as served:
+    async with serving(InMemoryRuntime(settings=make_settings(open=False), store=archive)) as served:
         monkeypatch.setattr(archive.keys, "valid", away)
         archive.people.changed.set()
         await eventually(lambda: asked > 2)

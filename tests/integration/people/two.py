@@ -8,19 +8,19 @@ from typing import cast
 import httpx
 
 from kuaimei.dialogue.events import UserText
-from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.engines.scheduling import Lane
+from kuaimei.dialogue.idle_monitor import IdleMonitor
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.people.authentication import Entrance
 from kuaimei.people.keys import digest, new_key, prefix_of
-from kuaimei.runtime import House
+from kuaimei.runtime import Runtime
 from kuaimei.settings import Settings
 from kuaimei.store import Recorder, Store
 from kuaimei.store.people import Person, Role
-from tests.integration.server.calling import calling_engines
-from tests.integration.server.serving import Served, TestHouse, eventually, serving
+from tests.integration.server.app_server import InMemoryRuntime, Served, eventually, serving
+from tests.integration.server.webrtc_client import calling_engines
 from tests.integration.store.talking import now, sound, take_turn
-from tests.integration.voices.living import CONSENT, Living, audio, living
-from tests.integration.voices.living import eventually as until
+from tests.integration.voices.running_library import CONSENT, RunningLibrary, audio, living
+from tests.integration.voices.running_library import eventually as until
 
 __all__ = ["SECRET", "Somebody", "Two", "two"]
 
@@ -52,7 +52,7 @@ class Somebody:
 class Two:
     """A server, and who has keys to it."""
 
-    living: Living
+    living: RunningLibrary
     served: Served
     anna: Somebody
     ben: Somebody
@@ -70,7 +70,7 @@ class Two:
         take_turn(recorder, 1, words, sound(16_000), f"好的，{words}。", sound(24_000, 1))
         recorder(UserText(2, now(), words))
         await recorder.close()
-        voice = await self.living.library.enrol(
+        voice = await self.living.library.add(
             audio(2.0, 2.5, 3.0),
             name=f"{words}的聲音",
             consent=CONSENT.model_copy(update={"speaker": words}),
@@ -83,7 +83,7 @@ class Two:
         somebody.ids |= {"session": session, "utterance": utterance, "voice": voice.id, "trial": trial.id}
 
 
-async def eventually_ready(living: Living, voice: str, owner: str) -> None:
+async def eventually_ready(living: RunningLibrary, voice: str, owner: str) -> None:
     """Wait until somebody's voice can be spoken in."""
 
     async def ready() -> bool:
@@ -97,17 +97,17 @@ async def two(settings: Settings, *, roles: tuple[Role, Role] = ("member", "memb
     """Both of them, and the server."""
     async with living(settings, learn="none") as both:
         engines = calling_engines(synthesizer=both.bank)
-        whole = House(
-            both.library.room.settings,
+        whole = Runtime(
+            both.library.context.settings,
             engines,
             both.store,
             (),
-            (Lane("cores", 2),),
-            Quiet(settle_s=0.01),
+            (Scheduler("cores", 2),),
+            IdleMonitor(settle_s=0.01),
             voices=both.library,
         )
         entrance = Entrance(settings.server)
-        async with serving(cast(TestHouse, whole), entrance=entrance) as served:
+        async with serving(cast(InMemoryRuntime, whole), entrance=entrance) as served:
             people = []
             for name, role in zip(("陳怡君", "ben"), roles, strict=True):
                 person = await both.store.people.add(name, role)

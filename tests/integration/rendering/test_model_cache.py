@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 
 pytestmark = pytest.mark.models
 
 
-def test_models_come_and_go_and_memory_goes_down_with_them(kokoro_source: Source) -> None:
+def test_models_come_and_go_and_memory_goes_down_with_them(kokoro_source: EngineSource) -> None:
     root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("alternating.py"))],

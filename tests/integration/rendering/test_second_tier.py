@@ -10,18 +10,18 @@ import pytest
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.silence import frame_levels
-from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.dialogue.idle_monitor import IdleMonitor
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.tts.kokoro.assets import load_voices
 from kuaimei.errors import NotFound
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.rendering.broadcast import Announcements, Ready
-from kuaimei.rendering.engine_selection import HqEngines
-from kuaimei.rendering.model_cache import Residency
-from kuaimei.rendering.renderer import Counts, Renderer
+from kuaimei.rendering.engine_selection import HqEngineSelector
+from kuaimei.rendering.model_cache import ModelCache
+from kuaimei.rendering.renderer import Renderer, RenderingCounts
 from kuaimei.settings import RenderingSettings, Settings
-from kuaimei.store.renderings import Order
+from kuaimei.store.renderings import RenderingTask
 from kuaimei.store.rows import Boundary, Rendering
 
 pytestmark = pytest.mark.models
@@ -39,26 +39,33 @@ class OneReply:
     kept: list[tuple[Pcm, int, str, tuple[Boundary, ...]]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
-    async def begin(self, utterance: str) -> Order | None:
-        return Order(utterance, "sess_a", 1, self.voice, 1.0, TEXT, CLAUSES, 1, "")
+    async def begin(self, utterance: str) -> RenderingTask | None:
+        return RenderingTask(utterance, "sess_a", 1, self.voice, 1.0, TEXT, CLAUSES, 1, "")
 
     async def wanted(self, utterance: str) -> bool:
         return True
 
-    async def outranked(self) -> bool:
+    async def has_pending_transcription(self) -> bool:
         return False
 
-    async def keep(
-        self, order: Order, pcm: Pcm, rate: int, *, engine: str, clauses: Sequence[Boundary], took_s: float
+    async def save(
+        self,
+        order: RenderingTask,
+        pcm: Pcm,
+        rate: int,
+        *,
+        engine: str,
+        clauses: Sequence[Boundary],
+        took_s: float,
     ) -> Rendering | None:
         self.kept.append((pcm, rate, engine, tuple(clauses)))
         ms = len(pcm) * 1000.0 / rate
         return Rendering("ready", order.voice, engine, ms, rate, 1, "", tuple(clauses), None)
 
-    async def settle(self, order: Order) -> None:
+    async def mark_ready(self, order: RenderingTask) -> None:
         raise AssertionError
 
-    async def fail(self, order: Order, why: str, *, final: bool) -> None:
+    async def fail(self, order: RenderingTask, why: str, *, final: bool) -> None:
         self.failed.append(why)
 
 
@@ -85,25 +92,25 @@ class Files:
 
 
 @pytest.fixture(scope="module")
-def kokoro(settings: Settings, kokoro_source: Source) -> Source:
+def kokoro(settings: Settings, kokoro_source: EngineSource) -> EngineSource:
     assert kokoro_source.path is not None
     if not (kokoro_source.path / "fp32.onnx").is_file():
         pytest.fail(f"there is no fp32.onnx in {kokoro_source.path}: run make setup", pytrace=False)
     return kokoro_source
 
 
-def make_engines(kokoro: Source, files: Files, **rendering: str) -> HqEngines:
+def make_engines(kokoro: EngineSource, files: Files, **rendering: str) -> HqEngineSelector:
     settings = Settings(rendering=RenderingSettings.model_validate(rendering))
-    return HqEngines(Workshop(settings, Lane("cores", 2)), kokoro, files)
+    return HqEngineSelector(EngineContext(settings, Scheduler("cores", 2)), kokoro, files)
 
 
 async def render(
-    engines: HqEngines, residency: Residency, voice: str
-) -> tuple[OneReply, Counts, list[Ready]]:
-    reply, counts, told = OneReply(voice), Counts(), list[Ready]()
+    engines: HqEngineSelector, model_cache: ModelCache, voice: str
+) -> tuple[OneReply, RenderingCounts, list[Ready]]:
+    reply, counts, told = OneReply(voice), RenderingCounts(), list[Ready]()
     announcements = Announcements()
-    renderer = Renderer(reply, engines, residency, Quiet(), announcements, counts)
-    with announcements.listening("sess_a", told.append):
+    renderer = Renderer(reply, engines, model_cache, IdleMonitor(), announcements, counts)
+    with announcements.subscribe("sess_a", told.append):
         await renderer("utt_a")
     return reply, counts, told
 
@@ -115,18 +122,18 @@ def style_of(folder: Path, voice: str) -> bytes:
     return file.getvalue()
 
 
-async def test_a_reply_in_a_stock_voice_and_in_a_learned_one(kokoro: Source) -> None:
+async def test_a_reply_in_a_stock_voice_and_in_a_learned_one(kokoro: EngineSource) -> None:
     assert kokoro.path is not None
     names = load_voices(kokoro.path).names
     files = Files({"style.npy": style_of(kokoro.path, names[1])})
     engines = make_engines(kokoro, files)
-    async with Residency(2048.0) as residency:
-        stock, counts, told = await render(engines, residency, names[0])
-        learned, _, _ = await render(engines, residency, CLONED)
-        assert residency.counters.loads == 1  # one network speaks both: only their styles differ
+    async with ModelCache(2048.0) as model_cache:
+        stock, counts, told = await render(engines, model_cache, names[0])
+        learned, _, _ = await render(engines, model_cache, CLONED)
+        assert model_cache.counters.loads == 1  # one network speaks both: only their styles differ
         # Its owner deletes it: what is loaded could still speak in it, and must not.
         files.files.clear()
-        gone, _, _ = await render(engines, residency, CLONED)
+        gone, _, _ = await render(engines, model_cache, CLONED)
     assert (gone.kept, len(gone.failed)) == ([], 1)
 
     ((pcm, rate, version, clauses),) = stock.kept
@@ -151,26 +158,26 @@ async def test_a_reply_in_a_stock_voice_and_in_a_learned_one(kokoro: Source) -> 
     assert np.all(np.abs(lengths / lengths.sum() - wanted / wanted.sum()) < 0.12)
 
 
-async def test_a_voice_it_does_not_know_is_told_or_stood_in_for(kokoro: Source) -> None:
+async def test_a_voice_it_does_not_know_is_told_or_stood_in_for(kokoro: EngineSource) -> None:
     assert kokoro.path is not None
     name = load_voices(kokoro.path).names[0]
-    async with Residency(2048.0) as residency:
-        unknown, counts, _ = await render(make_engines(kokoro, Files()), residency, "alloy")
+    async with ModelCache(2048.0) as model_cache:
+        unknown, counts, _ = await render(make_engines(kokoro, Files()), model_cache, "alloy")
         assert counts.failed == 1
         assert "KUAIMEI_RENDERING__HQ_VOICE" in unknown.failed[0]
         stood_in = await make_engines(kokoro, Files(), hq_voice=name)("alloy")
-        async with residency.use(stood_in.key, stood_in.memory_mb, stood_in.open) as synthesizer:
+        async with model_cache.use(stood_in.key, stood_in.memory_mb, stood_in.open) as synthesizer:
             assert stood_in.prepare(synthesizer) == name
 
 
-async def test_a_decoder_that_is_damaged_is_told(kokoro: Source) -> None:
+async def test_a_decoder_that_is_damaged_is_told(kokoro: EngineSource) -> None:
     assert kokoro.path is not None
     name = load_voices(kokoro.path).names[0]
     files = Files({"style.npy": style_of(kokoro.path, name), "decoder.npz": b"not a decoder"})
-    async with Residency(2048.0) as residency:
-        reply, _, _ = await render(make_engines(kokoro, files), residency, CLONED)
+    async with ModelCache(2048.0) as model_cache:
+        reply, _, _ = await render(make_engines(kokoro, files), model_cache, CLONED)
         assert "learn the voice anew" in reply.failed[0]
         files.files["style.npy"] = b"not a style"
-        reply, _, _ = await render(make_engines(kokoro, files), residency, CLONED)
+        reply, _, _ = await render(make_engines(kokoro, files), model_cache, CLONED)
         assert "learn the voice anew" in reply.failed[0]
-    assert residency.taken_mb == 0.0
+    assert model_cache.used_mb == 0.0

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from kuaimei.errors import NotFound
 from kuaimei.store.analyses import Analysis
-from kuaimei.store.ratings import Marks, Rating, Tally
-from kuaimei.store.score_history import NEWEST, Group, Moment, Point
+from kuaimei.store.ratings import Rating, RatingProgress, RatingScores
+from kuaimei.store.score_history import NEWEST, Cohort, ScoreCursor, ScorePoint
 
 __all__ = ["MemoryAnalyses", "MemoryPeers", "MemoryRatings"]
 
@@ -35,11 +35,11 @@ class MemoryAnalyses:
 class MemoryPeers:
     """Everybody's points are everybody's."""
 
-    points: list[Point] = field(default_factory=list)
+    points: list[ScorePoint] = field(default_factory=list)
 
     async def newest(
-        self, group: Group, *, before: Moment | None = None, limit: int = NEWEST
-    ) -> Sequence[Point]:
+        self, group: Cohort, *, before: ScoreCursor | None = None, limit: int = NEWEST
+    ) -> Sequence[ScorePoint]:
         found = [
             point
             for point in self.points
@@ -59,12 +59,12 @@ class MemoryRatings:
         left = (u for u in self.utterances if (u, rater) not in self.given and u not in skipped)
         return next(left, None)
 
-    async def rate(self, utterance: str, owner: str, rater: str, marks: Marks) -> None:
+    async def rate(self, utterance: str, owner: str, rater: str, marks: RatingScores) -> None:
         self.given[utterance, rater] = Rating(utterance, rater, marks, datetime.now(UTC))
 
-    async def tally(self, owner: str, rater: str) -> Tally:
+    async def tally(self, owner: str, rater: str) -> RatingProgress:
         rated = sum(who == rater for _, who in self.given)
-        return Tally(rated, len(self.utterances), len(self.given))
+        return RatingProgress(rated, len(self.utterances), len(self.given))
 
     async def all(self, owner: str) -> Sequence[Rating]:
         return list(self.given.values())

@@ -8,16 +8,22 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.fakes import FakeLanguageModel, FakeRecognizer, said, silence
-from tests.integration.server.serving import MemoryArchive, TestHouse, eventually, make_settings, serving
-from tests.integration.server.talking import Talk, b64, talking, wire
+from tests.integration.server.app_server import (
+    InMemoryRuntime,
+    MemoryArchive,
+    eventually,
+    make_settings,
+    serving,
+)
+from tests.integration.server.realtime_client import Talk, b64, talking, wire
 
 
-def full_house(waiting: int = 2) -> TestHouse:
-    return TestHouse(settings=make_settings(max_sessions=1, max_waiting=waiting))
+def full_runtime(waiting: int = 2) -> InMemoryRuntime:
+    return InMemoryRuntime(settings=make_settings(max_sessions=1, max_waiting=waiting))
 
 
 async def test_who_comes_too_late_waits_and_sees_its_place() -> None:
-    async with serving(full_house()) as served:
+    async with serving(full_runtime()) as served:
         async with talking(served) as inside:
             first, second = Talk(await connect(served.socket_url)), Talk(await connect(served.socket_url))
             assert (await first.until("kuaimei.queue"))["place"] == 1
@@ -54,7 +60,7 @@ async def test_who_comes_too_late_waits_and_sees_its_place() -> None:
 
 
 async def test_what_may_be_sent_while_waiting_is_bounded() -> None:
-    async with serving(full_house()) as served:
+    async with serving(full_runtime()) as served:
         async with talking(served):
             waiting = Talk(await connect(served.socket_url))
             await waiting.until("kuaimei.queue")
@@ -71,8 +77,8 @@ async def test_what_may_be_sent_while_waiting_is_bounded() -> None:
 async def test_a_lost_connection_is_taken_over_before_the_queue() -> None:
     archive = MemoryArchive()
     archive.put("sess_old", "我叫小明", "你好小明")
-    house = TestHouse(settings=make_settings(max_sessions=1, max_waiting=1), store=archive)
-    async with serving(house) as served, talking(served, "?session=sess_old") as lost:
+    runtime = InMemoryRuntime(settings=make_settings(max_sessions=1, max_waiting=1), store=archive)
+    async with serving(runtime) as served, talking(served, "?session=sess_old") as lost:
         queued = Talk(await connect(served.socket_url))
         await queued.until("kuaimei.queue")
         async with talking(served, "?session=sess_old&takeover=true") as again:
@@ -92,7 +98,7 @@ async def test_a_session_of_somebody_else_cannot_be_taken_over() -> None:
     archive = MemoryArchive()
     archive.put("sess_other", "秘密", owner="somebody else")
     async with (
-        serving(TestHouse(store=archive)) as served,
+        serving(InMemoryRuntime(store=archive)) as served,
         connect(f"{served.socket_url}?session=sess_other&takeover=true") as refused,
     ):
         assert json.loads(await refused.recv())["error"]["code"] == "session_not_found"
@@ -100,7 +106,7 @@ async def test_a_session_of_somebody_else_cannot_be_taken_over() -> None:
 
 async def test_a_forgotten_tab_is_let_go_though_it_sends_silence() -> None:
     settings = make_settings(idle_timeout_s=0.6)
-    async with serving(TestHouse(settings=settings)) as served, talking(served) as talk:
+    async with serving(InMemoryRuntime(settings=settings)) as served, talking(served) as talk:
 
         async def hum() -> None:
             while True:
@@ -118,8 +124,8 @@ async def test_a_forgotten_tab_is_let_go_though_it_sends_silence() -> None:
 
 async def test_too_many_requests_are_told_and_the_session_goes_on() -> None:
     settings = make_settings(requests_per_minute=3)
-    house = TestHouse(settings=settings)
-    async with serving(house) as served, talking(served) as talk, talking(served) as other:
+    runtime = InMemoryRuntime(settings=settings)
+    async with serving(runtime) as served, talking(served) as talk, talking(served) as other:
         item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "你好"}]}
         for _ in range(2):
             await talk.send("conversation.item.create", item=item)
@@ -141,8 +147,11 @@ async def test_too_many_requests_are_told_and_the_session_goes_on() -> None:
 async def test_messages_are_taken_out_of_the_conversation() -> None:
     archive = MemoryArchive()
     archive.put("sess_old", "我叫小明", "你好小明")
-    async with serving(TestHouse(store=archive)) as served, talking(served, "?session=sess_old") as talk:
-        model = served.house.engines.language_model
+    async with (
+        serving(InMemoryRuntime(store=archive)) as served,
+        talking(served, "?session=sess_old") as talk,
+    ):
+        model = served.runtime.engines.language_model
         assert isinstance(model, FakeLanguageModel)
 
         async def remembered() -> list[str]:
@@ -185,7 +194,7 @@ async def test_a_client_chooses_how_it_is_listened_to() -> None:
         told = (await talk.until("session.updated"))["session"]["audio"]["input"]
         assert told["turn_detection"]["silence_duration_ms"] == 2000
         assert told["transcription"] == {"model": "whisper-small", "language": "zh", "keywords": ["快美"]}
-        recognizer = served.house.engines.recognizer
+        recognizer = served.runtime.engines.recognizer
         assert isinstance(recognizer, FakeRecognizer)
         await talk.ask()  # a second and a half of silence is not enough now
         await eventually(lambda: bool(recognizer.requests))
@@ -196,5 +205,5 @@ async def test_a_client_chooses_how_it_is_listened_to() -> None:
         await talk.until("response.done")
         request, _ = recognizer.requests[-1]
         assert (request.language, request.hotwords) == ("zh", ("快美",))
-        (conversation,) = served.house.conversations.values()
+        (conversation,) = served.runtime.conversations.values()
         assert conversation.settings.preroll_ms == 100

@@ -17,17 +17,17 @@ from kuaimei.server.static_page import Page
 from kuaimei.settings import IceServer
 from kuaimei.store.deletions import Deletion, DeletionKind
 from tests.fakes import FakeSynthesizer
-from tests.integration.server.serving import (
+from tests.integration.server.app_server import (
     KEY,
+    InMemoryRuntime,
     MemoryArchive,
     Served,
-    TestHouse,
     eventually,
     make_settings,
     quick_engines,
     serving,
 )
-from tests.integration.server.talking import talking
+from tests.integration.server.realtime_client import talking
 
 SOUND = bytes(range(256)) * 20
 
@@ -38,7 +38,7 @@ async def served() -> AsyncIterator[Served]:
     for n in range(3):
         archive.put(f"sess_{n}", f"第{n}個問題", "回答", sound=SOUND)
     archive.put("sess_else", "別人的", owner="somebody else")
-    async with serving(TestHouse(store=archive)) as served:
+    async with serving(InMemoryRuntime(store=archive)) as served:
         yield served
 
 
@@ -133,8 +133,8 @@ async def test_health_and_readiness(served: Served, http: httpx.AsyncClient) -> 
 
 
 async def test_without_its_database_it_is_not_ready(served: Served, http: httpx.AsyncClient) -> None:
-    assert served.house.store is not None
-    served.house.store.away = True
+    assert served.runtime.store is not None
+    served.runtime.store.away = True
     ready = await http.get("/readyz")
     assert (ready.status_code, ready.json()["checks"]["store"]) == (503, "unavailable")
     assert code(await http.get("/api/sessions")) == (503, "store")
@@ -145,7 +145,7 @@ async def test_a_background_task_that_fails_is_told(served: Served, http: httpx.
     async def fail() -> None:
         raise RuntimeError("秘密")
 
-    tasks = served.house.tasks
+    tasks = served.runtime.tasks
     try:
         tasks.start("voices", fail)
         await eventually(lambda: "voices" in tasks.failing)
@@ -166,7 +166,7 @@ async def test_a_background_task_that_fails_is_told(served: Served, http: httpx.
 async def test_a_deletion_that_goes_on_is_told_so_and_is_never_not_found(
     served: Served, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = served.house.store
+    store = served.runtime.store
     assert store is not None
     going_on: set[tuple[str, str]] = set()
 
@@ -229,7 +229,7 @@ async def test_every_failure_has_the_same_form(http: httpx.AsyncClient) -> None:
 async def test_bodies_are_bounded() -> None:
     settings = make_settings(max_body_mb=1)
     async with (
-        serving(TestHouse(settings=settings)) as served,
+        serving(InMemoryRuntime(settings=settings)) as served,
         httpx.AsyncClient(base_url=served.url) as http,
     ):
         sound = b"\0" * (3 * 1024 * 1024)
@@ -250,7 +250,7 @@ async def test_bodies_are_bounded() -> None:
 async def test_a_key_is_demanded(tmp_path: Path) -> None:
     settings = make_settings(key=KEY)
     async with (
-        serving(TestHouse(settings=settings), Page(tmp_path)) as served,
+        serving(InMemoryRuntime(settings=settings), Page(tmp_path)) as served,
         httpx.AsyncClient(base_url=served.url) as http,
     ):
         for path in ("/v1/models", "/metrics", "/api/sessions", "/api/openapi.json", "/nowhere"):
@@ -295,7 +295,7 @@ async def test_the_status_tells_how_to_talk_and_no_secret(tmp_path: Path) -> Non
     turn = IceServer(urls=("turn:turn.example:3478",), secret=SecretStr("shared-with-turn"))
     settings = make_settings(key=KEY, max_sessions=3, max_waiting=5, ice_servers=(turn,))
     async with (
-        serving(TestHouse(settings=settings), Page(tmp_path)) as served,
+        serving(InMemoryRuntime(settings=settings), Page(tmp_path)) as served,
         httpx.AsyncClient(base_url=served.url) as http,
     ):
         assert code(await http.get("/api/status")) == (401, "invalid_api_key")
@@ -316,18 +316,18 @@ async def test_the_status_tells_how_to_talk_and_no_secret(tmp_path: Path) -> Non
 
 
 async def test_voices_and_how_they_sound(tmp_path: Path) -> None:
-    house = TestHouse(
+    runtime = InMemoryRuntime(
         settings=make_settings(home=tmp_path),
         engines=quick_engines(synthesizer=FakeSynthesizer(delay_s=0.0, voices=("zf_one", "af_two"))),
     )
-    async with serving(house) as served, httpx.AsyncClient(base_url=served.url) as http:
+    async with serving(runtime) as served, httpx.AsyncClient(base_url=served.url) as http:
         voices = (await http.get("/api/voices")).json()["data"]
         assert [(v["id"], v["language"]) for v in voices] == [("zf_one", "zh"), ("af_two", "en")]
         for voice in voices:
             sample = await http.get(voice["sample"])
             assert (sample.status_code, sample.headers["content-type"]) == (200, "audio/mpeg")
             assert (await http.get(voice["sample"])).content == sample.content
-        synthesizer = house.engines.synthesizer
+        synthesizer = runtime.engines.synthesizer
         assert isinstance(synthesizer, FakeSynthesizer)
         assert [r.voice_id for r in synthesizer.requests] == ["zf_one", "af_two"]
         assert [r.text.isascii() for r in synthesizer.requests] == [False, True]
@@ -341,7 +341,7 @@ async def test_the_page_needs_no_key_but_what_it_asks_for_does(tmp_path: Path) -
     (tmp_path / "assets" / "a.js").write_text("1")
     settings = make_settings(key=KEY)
     async with (
-        serving(TestHouse(settings=settings), Page(tmp_path)) as served,
+        serving(InMemoryRuntime(settings=settings), Page(tmp_path)) as served,
         httpx.AsyncClient(base_url=served.url) as http,
     ):
         for path in ("/", "/assets/a.js"):

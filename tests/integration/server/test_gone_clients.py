@@ -12,19 +12,19 @@ import pytest
 
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import LLMReq, STTChunk, STTReq, Ticket, TTSReq
-from kuaimei.http.bind import PatientServer
+from kuaimei.http.bind import ManagedServer
 from kuaimei.http.connection_limits import connection_registry
 from kuaimei.http.uvicorn_http import HttpConfig
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.workers.app import create_worker
-from kuaimei.workers.reference_store import References
-from kuaimei.workers.types import Card, Licence, Options, Speech
-from kuaimei.workers.worker import Worker
+from kuaimei.workers.reference_store import ReferenceStore
+from kuaimei.workers.types import EngineRequest, EngineSpec, Licence, Options
+from kuaimei.workers.worker import ModelHost
 from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said
-from tests.integration.server.serving import TestHouse, eventually, quick_engines, serving
-from tests.integration.voices.living import audio, living
+from tests.integration.server.app_server import InMemoryRuntime, eventually, quick_engines, serving
+from tests.integration.voices.running_library import audio, living
 
 PATIENCE_S = 60.0
 
@@ -33,12 +33,12 @@ PATIENCE_S = 60.0
 class Hang:
     """One request at a time computes, for ever."""
 
-    lane: Lane = field(default_factory=lambda: Lane("hanging"))
+    scheduler: Scheduler = field(default_factory=lambda: Scheduler("hanging"))
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def compute(self, ticket: Ticket) -> None:
-        async with self.lane.slot(ticket):
+        async with self.scheduler.acquire(ticket):
             self.begun.set()
             try:
                 await asyncio.Event().wait()
@@ -96,7 +96,7 @@ async def leave(port: int, request: bytes, hang: Hang, *, read: bool = False) ->
     writer.transport.abort()
     async with asyncio.timeout(PATIENCE_S):
         await hang.ended.wait()
-    await eventually(lambda: hang.lane.busy == hang.lane.depth == 0)
+    await eventually(lambda: hang.scheduler.busy == hang.scheduler.depth == 0)
 
 
 def post(path: str, body: Any) -> bytes:
@@ -126,7 +126,7 @@ RECORDING = encode(said("一二三四五六七"), ASR_RATE, "flac")
 @pytest.mark.parametrize("stream", ["false", "true"])
 async def test_transcribing(stream: str) -> None:
     recognizer = Recognizer()
-    async with serving(TestHouse(engines=quick_engines(recognizer=recognizer))) as served:
+    async with serving(InMemoryRuntime(engines=quick_engines(recognizer=recognizer))) as served:
         request = form("/v1/audio/transcriptions", RECORDING, stream=stream)
         await leave(served.port, request, recognizer.hang)
         await next_one(served.port, request, recognizer.hang)
@@ -144,7 +144,7 @@ async def next_one(port: int, request: bytes, hang: Hang) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 async def test_writing(stream: bool, words: tuple[str, ...]) -> None:
     model = Model(words=words)
-    async with serving(TestHouse(engines=quick_engines(language_model=model))) as served:
+    async with serving(InMemoryRuntime(engines=quick_engines(language_model=model))) as served:
         body = {"messages": [{"role": "user", "content": "好"}], "stream": stream}
         request = post("/v1/chat/completions", body)
         await leave(served.port, request, model.hang, read=stream and bool(words))
@@ -154,19 +154,19 @@ async def test_writing(stream: bool, words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("stream_format", ["audio", "sse"])
 async def test_speaking(stream_format: str, pieces: int) -> None:
     synthesizer = Synthesizer(pieces_first=pieces)
-    async with serving(TestHouse(engines=quick_engines(synthesizer=synthesizer))) as served:
+    async with serving(InMemoryRuntime(engines=quick_engines(synthesizer=synthesizer))) as served:
         body = {"input": "好", "response_format": "pcm", "stream_format": stream_format}
         await leave(served.port, post("/v1/audio/speech", body), synthesizer.hang, read=pieces > 0)
 
 
 async def test_cloning(settings: Settings) -> None:
-    async with living(settings, learn="none") as house:
+    async with living(settings, learn="none") as runtime:
         recognizer = Recognizer()
-        house.library.room.examiner._recognizer = recognizer
-        room = house.library.room
-        engines = quick_engines(synthesizer=house.bank)
-        test_house = TestHouse(settings=room.settings, engines=engines, voices=house.library)
-        async with serving(test_house) as served:
+        runtime.library.context.examiner._recognizer = recognizer
+        room = runtime.library.context
+        engines = quick_engines(synthesizer=runtime.bank)
+        test_server = InMemoryRuntime(settings=room.settings, engines=engines, voices=runtime.library)
+        async with serving(test_server) as served:
             fields = {
                 "name": "美",
                 "consent_speaker": "美",
@@ -176,7 +176,7 @@ async def test_cloning(settings: Settings) -> None:
             request = form("/api/voices", audio(2.0, 2.5, 3.0), **fields)
             await leave(served.port, request, recognizer.hang)
             await next_one(served.port, request, recognizer.hang)
-            assert not await house.library.voices("local")
+            assert not await runtime.library.voices("local")
 
 
 async def test_speaking_in_a_worker(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ async def test_speaking_in_a_worker(tmp_path: Path) -> None:
         sample_rate = 24_000
         voices = ("one",)
 
-        async def stream(self, speech: Speech) -> AsyncIterator[Pcm]:
+        async def stream(self, speech: EngineRequest) -> AsyncIterator[Pcm]:
             yield said("好")
             await hang.compute(speech.ticket)
 
@@ -194,11 +194,11 @@ async def test_speaking_in_a_worker(tmp_path: Path) -> None:
     async def opened(options: Options) -> AsyncIterator[Speaker]:
         yield Speaker()
 
-    card = Card("test", "", Licence("MIT", "MIT", True, ""), {"fast": opened}, 1.0)
+    card = EngineSpec("test", "", Licence("MIT", "MIT", True, ""), {"fast": opened}, 1.0)
     server = ServerSettings(port=0)
-    app = create_worker(Worker(card, Options(Settings())), References(tmp_path), server)
+    app = create_worker(ModelHost(card, Options(Settings())), ReferenceStore(tmp_path), server)
     config = HttpConfig(app, connection_registry(server), port=0, ws="none", log_level="warning")
-    running = PatientServer(config)
+    running = ManagedServer(config)
     serve = asyncio.ensure_future(running.serve())
     await eventually(lambda: running.started)
     port = running.servers[0].sockets[0].getsockname()[1]

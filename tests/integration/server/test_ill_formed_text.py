@@ -18,14 +18,14 @@ from kuaimei.server.realtime.protocol import CLIENT_EVENTS
 from kuaimei.settings import Settings
 from kuaimei.text.wellformed import is_well_formed
 from kuaimei.workers.app import create_worker
-from kuaimei.workers.reference_store import References
+from kuaimei.workers.reference_store import ReferenceStore
 from kuaimei.workers.types import Options
-from kuaimei.workers.worker import Worker
+from kuaimei.workers.worker import ModelHost
 from tests.fakes import FakeLanguageModel
-from tests.integration.server.serving import quick_engines
-from tests.integration.server.talking import b64, question
-from tests.integration.server.whole import Whole, fill, whole
-from tests.integration.voices.living import Bank, audio
+from tests.integration.server.app_server import quick_engines
+from tests.integration.server.realtime_client import b64, question
+from tests.integration.server.whole_server import Whole, fill, whole
+from tests.integration.voices.running_library import FakeVoiceBank, audio
 from tests.routes import routes_of
 from tests.unit.workers.tone import Tone
 
@@ -167,7 +167,7 @@ async def test_no_field_of_a_body_takes_what_is_no_text(served: Whole) -> None:
                 for text in STRANGE:
                     answer = await put(client, operation, place, text)
                     assert answer.status_code < 500, (operation, place, text, answer.text)
-    assert await served.store.settle(60)
+    assert await served.store.flush(60)
     assert (await served.store.statistics()).unsaved == 0
 
 
@@ -186,8 +186,8 @@ async def test_no_address_holds_what_is_no_text(served: Whole) -> None:
 
 
 async def test_a_worker_takes_no_such_text_either(tmp_path: Path) -> None:
-    worker = Worker(Tone().card(), Options(Settings(home=tmp_path)))
-    app = create_worker(worker, References(tmp_path), Settings().server)
+    worker = ModelHost(Tone().card(), Options(Settings(home=tmp_path)))
+    app = create_worker(worker, ReferenceStore(tmp_path), Settings().server)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         found = operations(app)
@@ -267,7 +267,7 @@ async def test_no_client_event_takes_what_is_no_text(served: Whole) -> None:
                     assert [one["code"] for one in told] == ["invalid_text"], (kind, path, text, told)
         await socket.send(json.dumps({"type": "session.update", "session": {"a\x00": 1, "b": {"\ud800": 1}}}))
         assert [one["error"]["code"] for one in await answered(socket)] == ["invalid_text"]
-    assert await served.store.settle(60)
+    assert await served.store.flush(60)
     assert (await served.store.statistics()).unsaved == 0
 
 
@@ -283,7 +283,7 @@ async def test_what_a_model_says_is_text_when_it_is_kept_and_sent(settings: Sett
     """A far model's NUL and its halves of characters, and a client with a strange name."""
     words = "好的\ud83d\x00。今天\udc00很好。"
     model = FarModel(reply=words, token=1, first_token_s=0.0, token_s=0.0, shares_cores=False)
-    engines = quick_engines(language_model=model, synthesizer=Bank(delay_s=0.0))
+    engines = quick_engines(language_model=model, synthesizer=FakeVoiceBank(delay_s=0.0))
     async with (
         whole(settings, engines) as served,
         connect(served.socket_url, max_size=None, max_queue=None, user_agent_header="é\xff") as socket,
@@ -296,7 +296,7 @@ async def test_what_a_model_says_is_text_when_it_is_kept_and_sent(settings: Sett
         async with asyncio.timeout(60):
             while (event := json.loads(await socket.recv()))["type"] != "response.done":
                 assert event["type"] != "error"
-        assert await served.store.settle(60)
+        assert await served.store.flush(60)
         user, reply = await served.store.utterances(created["session"]["id"])
         assert user.transcript == "你好嗎"
         assert reply.transcript is not None

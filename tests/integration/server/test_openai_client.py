@@ -12,7 +12,7 @@ from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.errors import EngineError, QueueFull
 from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said, silence
-from tests.integration.server.serving import eventually, quick_engines, serving
+from tests.integration.server.app_server import eventually, quick_engines, serving
 
 
 def wav(seconds: int = 1) -> bytes:

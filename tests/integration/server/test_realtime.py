@@ -12,8 +12,8 @@ from openai.types.realtime import RealtimeServerEvent
 from kuaimei.dialogue.events import UserText
 from kuaimei.errors import EngineError
 from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said, silence
-from tests.integration.server.serving import eventually, make_settings, quick_engines, serving
-from tests.integration.server.talking import Talk, audio_of, b64, question, talking, wire
+from tests.integration.server.app_server import eventually, make_settings, quick_engines, serving
+from tests.integration.server.realtime_client import Talk, audio_of, b64, question, talking, wire
 
 REPLY = "好的。今天天氣很好，適合出門走走。"
 
@@ -77,7 +77,7 @@ async def test_the_official_client_has_a_conversation() -> None:
         (updated,) = [e for e in events if e.type == "session.updated"]
         assert updated.session.type == "realtime"
         assert updated.session.instructions == "請簡短回答。"
-    engines = served.house.engines
+    engines = served.runtime.engines
     assert isinstance(engines.synthesizer, FakeSynthesizer)
     assert {(r.voice_id, r.speed) for r in engines.synthesizer.requests} == {("fake_two", 1.1)}
 
@@ -102,7 +102,7 @@ async def test_the_official_client_types() -> None:
                     if event.type == "response.done":
                         break
         assert text == REPLY
-    (session,) = served.house.events.values()
+    (session,) = served.runtime.events.values()
     assert [e.text for e in session if isinstance(e, UserText)] == ["你是誰？"]
 
 
@@ -120,7 +120,7 @@ async def test_every_event_of_a_spoken_turn() -> None:
         assert item["content"] == [{"type": "output_audio", "transcript": REPLY}]
         await talk.send("conversation.item.retrieve", item_id=item["id"])
         assert (await talk.until("conversation.item.retrieved"))["item"] == item
-        engines = served.house.engines
+        engines = served.runtime.engines
         assert isinstance(engines.synthesizer, FakeSynthesizer)
         spoken = [engines.synthesizer.audio(r.text) for r in engines.synthesizer.requests]
         assert np.array_equal(audio_of(talk.events), np.concatenate(spoken))
@@ -133,8 +133,8 @@ async def test_telephone_audio(fmt: str) -> None:
         await talk.send("session.update", session={"type": "realtime", "audio": audio})
         updated = await talk.until("session.updated")
         assert updated["session"]["audio"]["input"]["format"] == {"type": fmt}
-        loud, quiet = (b"\x9f", b"\xff") if fmt == "audio/pcmu" else (b"\xb5", b"\xd5")
-        await talk.send("input_audio_buffer.append", audio=b64(loud * 8000 + quiet * 12000))
+        loud, idle_monitor = (b"\x9f", b"\xff") if fmt == "audio/pcmu" else (b"\xb5", b"\xd5")
+        await talk.send("input_audio_buffer.append", audio=b64(loud * 8000 + idle_monitor * 12000))
         await talk.until("response.done")
         deltas = [e["delta"] for e in talk.events if e["type"] == "response.output_audio.delta"]
         samples = sum(len(base64.b64decode(d)) for d in deltas)
@@ -157,7 +157,7 @@ async def test_push_to_talk() -> None:
         assert done["response"]["status"] == "completed"
         assert "input_audio_buffer.speech_started" not in talk.kinds
         assert talk.kinds.index("input_audio_buffer.committed") < talk.kinds.index("response.created")
-        model = served.house.engines.language_model
+        model = served.runtime.engines.language_model
         assert isinstance(model, FakeLanguageModel)
         assert model.requests[0].messages[-1].content == "你好嗎"
 
@@ -245,7 +245,7 @@ async def test_truncation_tells_what_was_played() -> None:
         assert truncated["audio_end_ms"] == 1900
         await talk.send("input_audio_buffer.append", audio=b64(wire(silence(1500))))
         await talk.until("response.done")
-        model = served.house.engines.language_model
+        model = served.runtime.engines.language_model
         assert isinstance(model, FakeLanguageModel)
         said_before = [m.content for m in model.requests[-1].messages if m.role == "assistant"]
         assert said_before == ["好的。"]  # 600 ms a character
@@ -348,7 +348,7 @@ async def test_the_conversation_ends_with_its_connection() -> None:
         async with talking(served) as talk:
             await talk.send("response.create")
             await talk.until("response.created")
-        (conversation,) = served.house.conversations.values()
+        (conversation,) = served.runtime.conversations.values()
         await eventually(lambda: model.closed > 0)
         assert conversation.state == "listening"
 
@@ -358,8 +358,8 @@ async def test_a_server_that_stops_ends_its_conversations() -> None:
         served_events = talk.socket
     assert served_events.close_code is not None
     settings = make_settings(dialogue={"language": "zh"})
-    house = replace(served.house, settings=settings)
-    async with serving(house) as again, talking(again) as talk:
+    runtime = replace(served.runtime, settings=settings)
+    async with serving(runtime) as again, talking(again) as talk:
         transcription = talk.events[0]["session"]["audio"]["input"]["transcription"]
         assert transcription == {"model": "whisper-small", "language": "zh"}
         assert json.dumps(talk.events[0]).count("secret") == 0

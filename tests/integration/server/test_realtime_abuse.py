@@ -13,16 +13,16 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from kuaimei.server.realtime import connections
 from kuaimei.server.realtime.loops import FRAME_LIMIT
 from tests.fakes import FakeLanguageModel, FakeSynthesizer, said
-from tests.integration.server.serving import (
+from tests.integration.server.app_server import (
     KEY,
+    InMemoryRuntime,
     MemoryArchive,
-    TestHouse,
     eventually,
     make_settings,
     quick_engines,
     serving,
 )
-from tests.integration.server.talking import b64, talking, wire
+from tests.integration.server.realtime_client import b64, talking, wire
 
 WRONG: list[tuple[dict[str, Any], str, str | None]] = [
     ({"type": "no.such.event"}, "unknown_event", "type"),
@@ -155,7 +155,7 @@ async def test_a_frame_beyond_all_bounds_ends_only_its_connection() -> None:
         await other.until("response.done")
 
 
-async def test_an_unknown_model_is_told_and_the_house_answers() -> None:
+async def test_an_unknown_model_is_told_and_the_server_answers() -> None:
     async with serving() as served, talking(served, "?model=gpt-realtime") as talk:
         assert talk.events[0]["session"]["model"] == "kuaimei"
         error = await talk.error()
@@ -167,7 +167,7 @@ async def test_an_unknown_model_is_told_and_the_house_answers() -> None:
 
 async def test_places_are_limited_and_come_free_again() -> None:
     settings = make_settings(max_sessions=2, max_waiting=0)
-    async with serving(TestHouse(settings=settings)) as served:
+    async with serving(InMemoryRuntime(settings=settings)) as served:
         async with talking(served), talking(served), connect(served.socket_url) as third:
             error = json.loads(await third.recv())
             assert error["error"]["code"] == "too_many_sessions"
@@ -184,7 +184,7 @@ async def test_places_are_limited_and_come_free_again() -> None:
 
 async def test_a_client_that_says_nothing_is_let_go() -> None:
     settings = make_settings(idle_timeout_s=0.2)
-    async with serving(TestHouse(settings=settings)) as served, talking(served) as talk:
+    async with serving(InMemoryRuntime(settings=settings)) as served, talking(served) as talk:
         with pytest.raises(ConnectionClosed) as closed:
             await talk.next()
         assert closed.value.rcvd is not None
@@ -200,13 +200,13 @@ async def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.Monke
         language_model=FakeLanguageModel(reply="一二三四五六七八九，" * 24, first_token_s=0, token_s=0),
     )
     settings = make_settings(dialogue={"speech_lead_ms": 3_600_000, "synthesis_timeout_s": 60.0})
-    house = TestHouse(settings=settings, engines=engines)
-    async with serving(house) as served, talking(served) as other:
+    runtime = InMemoryRuntime(settings=settings, engines=engines)
+    async with serving(runtime) as served, talking(served) as other:
         async with connect(served.socket_url, max_size=None, max_queue=1) as socket:
             session = json.loads(await socket.recv())["session"]["id"]
             await socket.send(json.dumps({"type": "response.create"}))
             # Nothing is read any more, until the server has given up.
-            await eventually(lambda: session in served.house.ended)
+            await eventually(lambda: session in served.runtime.ended)
             async with asyncio.timeout(20):
                 closed = await last_words(socket)
             assert closed.rcvd is not None
@@ -222,7 +222,7 @@ async def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.Monke
 
 async def test_a_key_is_demanded() -> None:
     settings = make_settings(key=KEY)
-    async with serving(TestHouse(settings=settings)) as served:
+    async with serving(InMemoryRuntime(settings=settings)) as served:
         for headers in ({}, {"Authorization": "Bearer wrong"}):
             with pytest.raises(InvalidStatus) as refused:
                 async with connect(served.socket_url, additional_headers=headers):
@@ -241,7 +241,7 @@ async def test_a_key_is_demanded() -> None:
 async def test_pages_of_other_sites_are_refused() -> None:
     settings = make_settings(key=KEY, allowed_hosts=("talk.example", "https://page.example:8443"))
     shown = {"Authorization": f"Bearer {KEY}"}
-    async with serving(TestHouse(settings=settings)) as served:
+    async with serving(InMemoryRuntime(settings=settings)) as served:
         for origin in (
             "https://evil.example",
             "null",
@@ -268,7 +268,7 @@ async def test_an_earlier_session_goes_on() -> None:
     archive = MemoryArchive()
     archive.put("sess_old", "我叫小明", "你好小明")
     archive.put("sess_other", "秘密", owner="somebody else")
-    async with serving(TestHouse(store=archive)) as served:
+    async with serving(InMemoryRuntime(store=archive)) as served:
         async with talking(served, "?session=sess_old") as talk:
             assert talk.events[0]["session"]["id"] == "sess_old"
             async with connect(f"{served.socket_url}?session=sess_old") as second:
@@ -276,7 +276,7 @@ async def test_an_earlier_session_goes_on() -> None:
             await talk.ask()
             timing = await talk.until("kuaimei.turn.timing")
             assert timing["turn"] == 2
-            model = served.house.engines.language_model
+            model = served.runtime.engines.language_model
             assert isinstance(model, FakeLanguageModel)
             assert [m.content for m in model.requests[-1].messages[1:]] == ["我叫小明", "你好小明", "你好嗎"]
         for unknown in ("sess_new", "sess_other", "../etc", "a" * 99):
@@ -324,7 +324,7 @@ async def test_what_is_put_into_a_conversation_is_bounded() -> None:
         # Whatever was put in, the prompt stays small.
         await talk.send("response.create", response={"output_modalities": ["text"]})
         await talk.until("response.done")
-        model = served.house.engines.language_model
+        model = served.runtime.engines.language_model
         assert isinstance(model, FakeLanguageModel)
-        prompt = served.house.settings.dialogue.system_prompt
+        prompt = served.runtime.settings.dialogue.system_prompt
         assert sum(len(m.content) for m in model.requests[-1].messages) < 10_000 + len(prompt)

@@ -10,17 +10,17 @@ from websockets.exceptions import ConnectionClosed
 
 from kuaimei.server.realtime.config import SessionConfig
 from kuaimei.server.realtime.loops import expire
-from kuaimei.server.realtime.send_queue import Outbox
-from kuaimei.server.realtime.server_events import Gateway
-from tests.integration.server.serving import MemoryArchive, TestHouse, make_settings, serving
+from kuaimei.server.realtime.send_queue import SendQueue
+from kuaimei.server.realtime.server_events import ServerEventEmitter
+from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, make_settings, serving
 from tests.virtual_time import START, virtually
 
 
 @virtually
 async def test_it_is_told_a_minute_before() -> None:
-    outbox = Outbox(1_000_000)
+    outbox = SendQueue(1_000_000)
     config = SessionConfig(make_settings(), voices=("a",), models=("m",), recognizer="r", voice="a")
-    ending = asyncio.ensure_future(expire(Gateway("s", outbox, config), 3600.0))
+    ending = asyncio.ensure_future(expire(ServerEventEmitter("s", outbox, config), 3600.0))
     told = json.loads(await outbox.take() or "")
     assert (told["type"], told["seconds"]) == ("kuaimei.session.ending", 60.0)
     assert asyncio.get_running_loop().time() == pytest.approx(START + 3540.0)
@@ -33,7 +33,7 @@ async def test_its_session_goes_on_in_the_next() -> None:
     archive = MemoryArchive()
     archive.put("sess_old", "你好", "嗨")
     settings = make_settings(max_session_s=0.3)
-    async with serving(TestHouse(settings=settings, store=archive)) as served:
+    async with serving(InMemoryRuntime(settings=settings, store=archive)) as served:
         async with httpx.AsyncClient(base_url=served.url) as http:
             assert (await http.get("/api/status")).json()["limits"]["session_s"] == 0.3
         for _ in range(2):

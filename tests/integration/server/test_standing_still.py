@@ -13,10 +13,10 @@ from kuaimei.server.realtime.items import TEXT_LIMIT
 from kuaimei.server.realtime.loops import FRAME_LIMIT
 from kuaimei.server.realtime.protocol import CLIENT_EVENTS
 from kuaimei.settings import AnalysisSettings, Settings
-from tests.integration.server.serving import quick_engines
-from tests.integration.server.talking import b64
-from tests.integration.server.whole import LONG, Apart, apart, fill
-from tests.integration.voices.living import Bank, audio
+from tests.integration.server.app_server import quick_engines
+from tests.integration.server.realtime_client import b64
+from tests.integration.server.whole_server import LONG, Apart, apart, fill
+from tests.integration.voices.running_library import FakeVoiceBank, audio
 from tests.routes import routes_of
 
 WORST_MS: Final = 50.0
@@ -30,7 +30,7 @@ Ask = Callable[[httpx.AsyncClient], Awaitable[httpx.Response | None]]
 def served(settings: Settings) -> Iterator[Apart]:
     analysis = AnalysisSettings(enabled=True)
     # The fakes compute on the loop: they are to have little to do.
-    engines = quick_engines(synthesizer=Bank(delay_s=0.0, character_ms=2.0))
+    engines = quick_engines(synthesizer=FakeVoiceBank(delay_s=0.0, character_ms=2.0))
     with apart(settings.model_copy(update={"analysis": analysis}), engines) as served:
         served.run(fill(served.whole.store, SESSION))
         yield served

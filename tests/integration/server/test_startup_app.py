@@ -12,21 +12,30 @@ from websockets.exceptions import ConnectionClosed
 from kuaimei.http.refusals import Refusals
 from kuaimei.people.authentication import Entrance
 from kuaimei.people.keys import new_key
-from kuaimei.server import Doorway, create_app, make_server
 from kuaimei.server import static_page as pages
-from tests.integration.server.serving import KEY, MemoryArchive, Served, TestHouse, eventually, make_settings
-from tests.integration.server.talking import talking
+from kuaimei.server.app import create_app
+from kuaimei.server.serve import make_server
+from kuaimei.server.startup_app import StartupApp
+from tests.integration.server.app_server import (
+    KEY,
+    InMemoryRuntime,
+    MemoryArchive,
+    Served,
+    eventually,
+    make_settings,
+)
+from tests.integration.server.realtime_client import talking
 
 
 async def test_from_loading_to_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "index.html").write_text("<!doctype html>chat room")
     monkeypatch.setattr(pages, "FOLDER", tmp_path)
-    house = TestHouse()
-    door = Doorway(house.settings, expecting=("asr", "tts"))
-    server = make_server(door, house.settings.server)
+    runtime = InMemoryRuntime()
+    door = StartupApp(runtime.settings, expecting=("asr", "tts"))
+    server = make_server(door, runtime.settings.server)
     serving = asyncio.ensure_future(server.serve())
     await eventually(lambda: server.started)
-    served = Served(house, server.servers[0].sockets[0].getsockname()[1])
+    served = Served(runtime, server.servers[0].sockets[0].getsockname()[1])
     async with httpx.AsyncClient(base_url=served.url) as http:
         assert "chat room" in (await http.get("/")).text
         assert (await http.get("/healthz")).json() == {"status": "ok"}
@@ -52,7 +61,7 @@ async def test_from_loading_to_ready(tmp_path: Path, monkeypatch: pytest.MonkeyP
                 await socket.recv()
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1013
-        async with door.opened(create_app(house)):
+        async with door.opened(create_app(runtime)):
             assert (await http.get("/api/status")).json()["status"] == "ready"
             assert "chat room" in (await http.get("/")).text
             async with talking(served) as talk:
@@ -64,7 +73,7 @@ async def test_from_loading_to_ready(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 async def test_a_key_is_demanded_while_loading_too() -> None:
     settings = make_settings(key=KEY)
-    door = Doorway(settings)
+    door = StartupApp(settings)
     server = make_server(door, settings.server)
     serving = asyncio.ensure_future(server.serve())
     await eventually(lambda: server.started)
@@ -82,7 +91,7 @@ async def test_whose_key_it_is_is_known_when_the_store_is_open() -> None:
     settings, archive, machine = make_settings(open=False), MemoryArchive(), new_key()
     key = await archive.keys.give(await archive.people.add("anna"))
     entrance, refusals = Entrance(settings.server, machine), Refusals()
-    loading = Doorway(settings, expecting=("llm",), entrance=entrance, refusals=refusals)
+    loading = StartupApp(settings, expecting=("llm",), entrance=entrance, refusals=refusals)
     server = make_server(loading, settings.server)
     serving = asyncio.ensure_future(server.serve())
     await eventually(lambda: server.started)
@@ -99,7 +108,9 @@ async def test_whose_key_it_is_is_known_when_the_store_is_open() -> None:
         assert await answered(http, "/api/me") == [401, 503, 503, 503, 401]
         told = await http.get("/api/status", headers={"Authorization": f"Bearer {nobodys}"})
         assert set(told.json()) == {"object", "status", "version", "progress", "ready", "loading"}
-        app = create_app(TestHouse(settings=settings, store=archive), entrance=entrance, refusals=refusals)
+        app = create_app(
+            InMemoryRuntime(settings=settings, store=archive), entrance=entrance, refusals=refusals
+        )
         async with loading.opened(app):
             assert await answered(http, "/api/me") == [401, 200, 200, 401, 401]
             counted = (await http.get("/metrics", headers={"Authorization": f"Bearer {machine}"})).text

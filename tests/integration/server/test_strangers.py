@@ -13,20 +13,22 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from kuaimei.audio.pcm import ASR_RATE
-from kuaimei.server import Doorway, create_app, make_server
+from kuaimei.server.app import create_app
+from kuaimei.server.serve import make_server
+from kuaimei.server.startup_app import StartupApp
 from kuaimei.settings import Settings
 from kuaimei.store.rows import Health
 from tests.fakes import said, silence
-from tests.integration.server.serving import (
+from tests.integration.server.app_server import (
     KEY,
+    InMemoryRuntime,
     MemoryArchive,
-    TestHouse,
     eventually,
     make_settings,
     serving,
 )
-from tests.integration.server.talking import b64, wire
-from tests.integration.server.whole import Whole, whole
+from tests.integration.server.realtime_client import b64, wire
+from tests.integration.server.whole_server import Whole, whole
 from tests.routes import routes_of
 
 KEYED = {"Authorization": f"Bearer {KEY}"}
@@ -68,7 +70,7 @@ async def speak(served: Whole) -> None:
             async with asyncio.timeout(60):
                 while json.loads(await socket.recv())["type"] != "response.done":
                     pass
-    assert await served.store.settle(60)
+    assert await served.store.flush(60)
     heard = [one for one in await served.store.utterances(session) if one.speaker == "user"]
     assert len(heard) == 3
     for one in heard:
@@ -147,7 +149,7 @@ class Asked(MemoryArchive):
 async def test_all_who_ask_at_once_get_one_answer() -> None:
     archive = Asked()
     async with (
-        serving(TestHouse(store=archive)) as served,
+        serving(InMemoryRuntime(store=archive)) as served,
         httpx.AsyncClient(base_url=served.url, limits=httpx.Limits(max_connections=100)) as http,
     ):
         asking = [asyncio.ensure_future(http.get("/readyz")) for _ in range(200)]
@@ -162,8 +164,8 @@ async def test_all_who_ask_at_once_get_one_answer() -> None:
 async def test_every_answer_says_how_it_may_be_used() -> None:
     archive = MemoryArchive()
     archive.put("sess_a", "你好", "嗨", sound=b"x" * 100)
-    async with serving(TestHouse(settings=make_settings(key=KEY), store=archive)) as served:
-        paths = {(route.method, route.path) for route in routes_of(create_app(served.house))}
+    async with serving(InMemoryRuntime(settings=make_settings(key=KEY), store=archive)) as served:
+        paths = {(route.method, route.path) for route in routes_of(create_app(served.runtime))}
         async with httpx.AsyncClient(base_url=served.url) as http:
             for method, path in sorted(paths):
                 for headers in ({}, KEYED, {"Origin": "https://evil.example"}, {"Host": "evil.example"}):
@@ -183,7 +185,10 @@ async def test_what_was_deleted_is_not_played_again() -> None:
     """A browser may keep the sound, but asks each time; and then it is gone."""
     archive = MemoryArchive()
     archive.put("sess_a", "你好", sound=b"x" * 100)
-    async with serving(TestHouse(store=archive)) as served, httpx.AsyncClient(base_url=served.url) as http:
+    async with (
+        serving(InMemoryRuntime(store=archive)) as served,
+        httpx.AsyncClient(base_url=served.url) as http,
+    ):
         path = "/api/recordings/utt_sess_a_0/audio"
         first = await http.get(path)
         again = await http.get(path, headers={"If-None-Match": first.headers["etag"]})
@@ -195,7 +200,7 @@ async def test_what_was_deleted_is_not_played_again() -> None:
 
 async def test_while_loading_only_known_hosts_and_origins_are_let_in() -> None:
     settings = make_settings(key=KEY)
-    server = make_server(Doorway(settings), settings.server)
+    server = make_server(StartupApp(settings), settings.server)
     running = asyncio.ensure_future(server.serve())
     await eventually(lambda: server.started)
     port = server.servers[0].sockets[0].getsockname()[1]

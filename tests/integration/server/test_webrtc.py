@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.resample import resample
-from kuaimei.dialogue.events import SpeechHeard
+from kuaimei.dialogue.events import SpeechAudio
 from kuaimei.server.webrtc import calls
 from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, silence
-from tests.integration.server.calling import Caller, calling, calling_engines, offer_of, tone
-from tests.integration.server.serving import (
+from tests.integration.server.app_server import (
     KEY,
+    InMemoryRuntime,
     MemoryArchive,
     Served,
-    TestHouse,
     eventually,
     make_settings,
     serving,
 )
-from tests.integration.server.talking import Talk, talking
+from tests.integration.server.realtime_client import Talk, talking
+from tests.integration.server.webrtc_client import Caller, calling, calling_engines, offer_of, tone
 
 REPLY = "好的。今天天氣很好，適合出門走走。"
 
@@ -77,7 +77,7 @@ async def test_a_whole_turn() -> None:
         started, stopped = (next(e for e in caller.events if e["type"] == kind) for kind in BUFFER)
         assert started["response_id"] == stopped["response_id"] == done["response"]["id"]
         # All of it was heard, once and in real time; the client's jitter buffer keeps a little back.
-        asked = served.house.engines.synthesizer
+        asked = served.runtime.engines.synthesizer
         assert isinstance(asked, Singer)
         spoken_ms = sum(len(r.text) for r in asked.requests) * asked.character_ms
         await eventually(lambda: len(loud(caller)) * 20 >= spoken_ms - 200)
@@ -86,8 +86,8 @@ async def test_a_whole_turn() -> None:
         assert playing == sorted(playing)
         assert playing[-1] == pytest.approx(spoken_ms, abs=1.0)
         # The microphone arrived whole: a second of tone with the silence around it.
-        (events,) = served.house.events.values()
-        heard = np.concatenate([e.pcm for e in events if isinstance(e, SpeechHeard)])
+        (events,) = served.runtime.events.values()
+        heard = np.concatenate([e.pcm for e in events if isinstance(e, SpeechAudio)])
         voiced = np.count_nonzero(np.abs(heard.astype(np.int32)) > 1000) / 16_000
         assert voiced == pytest.approx(1.1 * np.mean(np.abs(tone(1000).astype(np.int32)) > 1000), abs=0.1)
 
@@ -177,14 +177,14 @@ async def test_hanging_up() -> None:
             await client.realtime.calls.hangup(caller.location.rsplit("/", 1)[1])
         async with asyncio.timeout(10):
             await caller.closed.wait()
-        await eventually(lambda: session in served.house.ended)
+        await eventually(lambda: session in served.runtime.ended)
         again = await offer_of(served, "", "/no")
         assert again.status_code in {404, 405}
 
 
 async def test_a_client_that_leaves_frees_its_place() -> None:
     settings = make_settings(max_sessions=1, max_waiting=0)
-    async with serving(TestHouse(settings=settings), engines=calling_engines()) as served:
+    async with serving(InMemoryRuntime(settings=settings), engines=calling_engines()) as served:
         async with calling(served) as caller:
             session = caller.events[0]["session"]["id"]
             async with Caller() as other:
@@ -192,7 +192,7 @@ async def test_a_client_that_leaves_frees_its_place() -> None:
             assert full.status_code == 503
             assert full.json()["error"]["code"] == "too_many_sessions"
             assert full.headers["retry-after"]
-        await eventually(lambda: session in served.house.ended)
+        await eventually(lambda: session in served.runtime.ended)
         async with calling(served) as caller:
             assert caller.events[0]["type"] == "session.created"
 
@@ -200,7 +200,7 @@ async def test_a_client_that_leaves_frees_its_place() -> None:
 async def test_a_server_that_stops_ends_its_calls() -> None:
     async with calling_server() as (served, caller):
         session = caller.events[0]["session"]["id"]
-    assert session in served.house.ended
+    assert session in served.runtime.ended
     assert caller.closed.is_set()
 
 
@@ -326,10 +326,10 @@ async def test_what_else_can_be_wrong_with_a_request() -> None:
             unknown = await client._client.post(f"{served.url}/v1/realtime/calls/rtc_none/hangup")
             assert unknown.status_code == 404
     settings = make_settings(key=KEY)
-    async with serving(TestHouse(settings=settings)) as served:
+    async with serving(InMemoryRuntime(settings=settings)) as served:
         assert (await offer_of(served, sdp)).status_code == 401
     settings = make_settings(webrtc=False)
-    async with serving(TestHouse(settings=settings)) as served:
+    async with serving(InMemoryRuntime(settings=settings)) as served:
         off = await offer_of(served, sdp)
         assert (off.status_code, off.json()["error"]["code"]) == (503, "webrtc_unavailable")
 
@@ -337,7 +337,7 @@ async def test_what_else_can_be_wrong_with_a_request() -> None:
 async def test_a_client_that_never_connects_does_not_keep_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "_CONNECT_S", 0.2)
     settings = make_settings(max_sessions=1, max_waiting=0)
-    async with serving(TestHouse(settings=settings), engines=calling_engines()) as served:
+    async with serving(InMemoryRuntime(settings=settings), engines=calling_engines()) as served:
         async with Caller() as caller:
             assert (await offer_of(served, await caller.offer())).status_code == 201
         monkeypatch.undo()
@@ -367,8 +367,8 @@ async def test_wrong_events_are_answered_on_the_channel() -> None:
 
 async def test_a_quiet_call_is_let_go_and_told_why() -> None:
     settings = make_settings(idle_timeout_s=1.0)
-    house = TestHouse(settings=settings, engines=calling_engines())
-    async with serving(house) as served, calling(served) as caller:
+    runtime = InMemoryRuntime(settings=settings, engines=calling_engines())
+    async with serving(runtime) as served, calling(served) as caller:
         goodbye = await caller.until("kuaimei.goodbye")
         assert goodbye["code"] == 1000
         assert "nothing was said or asked" in goodbye["reason"]
@@ -380,8 +380,8 @@ async def test_an_earlier_session_goes_on_and_is_taken_over_from_a_lost_connecti
     archive = MemoryArchive()
     archive.put("sess_old", "我叫小明", "你好小明")
     settings = make_settings(max_sessions=1, max_waiting=0)
-    house = TestHouse(settings=settings, store=archive, engines=calling_engines())
-    async with serving(house) as served, talking(served, "?session=sess_old") as talk:
+    runtime = InMemoryRuntime(settings=settings, store=archive, engines=calling_engines())
+    async with serving(runtime) as served, talking(served, "?session=sess_old") as talk:
         async with Caller() as refused:
             busy = await offer_of(served, await refused.offer(), "?session=sess_old")
         assert (busy.status_code, busy.json()["error"]["code"]) == (409, "session_in_use")
@@ -391,7 +391,7 @@ async def test_an_earlier_session_goes_on_and_is_taken_over_from_a_lost_connecti
             caller.ask()
             timing = await caller.until("kuaimei.turn.timing")
             assert timing["turn"] == 2
-            model = served.house.engines.language_model
+            model = served.runtime.engines.language_model
             assert isinstance(model, FakeLanguageModel)
             assert [m.content for m in model.requests[-1].messages[1:]] == ["我叫小明", "你好小明", "你好嗎"]
             async with talking(served, "?session=sess_old&takeover=true"):
@@ -407,8 +407,8 @@ async def last_error(talk: Talk) -> str:
 
 async def test_a_call_waits_in_the_queue_and_hears_nothing_of_what_was_said_there() -> None:
     settings = make_settings(max_sessions=1, max_waiting=2)
-    house = TestHouse(settings=settings, engines=calling_engines())
-    async with serving(house) as served:
+    runtime = InMemoryRuntime(settings=settings, engines=calling_engines())
+    async with serving(runtime) as served:
         async with talking(served), calling(served, greeted=False) as first:
             queue = await first.until("kuaimei.queue")
             assert (queue["place"], queue["capacity"]) == (1, 1)

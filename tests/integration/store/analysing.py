@@ -1,4 +1,4 @@
-"""Speech that can be measured, and a house that analyses; as a process, one to be killed at any moment.
+"""Speech that can be measured, and a server that analyses; as a process, one to be killed at any moment.
 
 Usage: ``analysing.py HOME DATABASE STAGE``; one line on standard output after each step.
 """
@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kuaimei.analysis.service import AnalysisRoom, open_analysis
+from kuaimei.analysis.service import AnalysisService, open_analysis
 from kuaimei.audio.pcm import ASR_RATE, Pcm
-from kuaimei.dialogue.events import SpeechDropped, SpeechHeard, SpeechStarted, UserText
-from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.engines.scheduling import Lane
+from kuaimei.dialogue.events import SpeechAudio, SpeechRejected, SpeechStarted, UserText
+from kuaimei.dialogue.idle_monitor import IdleMonitor
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.settings import RenderingSettings, Settings, StoreSettings
-from kuaimei.store import Recorder, Store, Transcript, Utterance, open_store
+from kuaimei.store import Recorder, Store, StoredTranscript, UtteranceRow, open_store
 from kuaimei.store.analyses import ANALYSE_JOB
 from tests.integration.store.talking import frames, hear, now, take_turn
 
@@ -56,29 +56,31 @@ def everything(recorder: Recorder, turn: int) -> None:
     recorder(UserText(turn + 1, now(), "打字"))
     recorder(SpeechStarted(turn + 2, now(), 0.0))
     for frame in frames(voice(0.3)):
-        recorder(SpeechHeard(turn + 2, now(), frame))
-    recorder(SpeechDropped(turn + 2, now(), ""))
+        recorder(SpeechAudio(turn + 2, now(), frame))
+    recorder(SpeechRejected(turn + 2, now(), ""))
     hear(recorder, turn + 3, voice(1.5))
 
 
 @asynccontextmanager
 async def analysing(
-    store: Store, settings: Settings, quiet: Quiet | None = None, *, jobs: bool = True
-) -> AsyncIterator[AnalysisRoom]:
+    store: Store, settings: Settings, idle_monitor: IdleMonitor | None = None, *, jobs: bool = True
+) -> AsyncIterator[AnalysisService]:
     """Everything is analysed, and what nobody understood recognised, for the length of the block.
 
     Without ``jobs`` it is only asked for.
     """
 
-    async def transcribe(utterance: Utterance, pieces: AsyncIterator[Pcm]) -> Transcript:
-        return Transcript(SAID, "zh")
+    async def transcribe(utterance: UtteranceRow, pieces: AsyncIterator[Pcm]) -> StoredTranscript:
+        return StoredTranscript(SAID, "zh")
 
-    cores = Lane("cores", 1)
-    async with open_analysis(settings, store, LoudnessVad, cores, quiet or Quiet(), jobs=jobs) as room:
+    cores = Scheduler("cores", 1)
+    async with open_analysis(
+        settings, store, LoudnessVad, cores, idle_monitor or IdleMonitor(), jobs=jobs
+    ) as room:
         if not jobs:
             yield room
             return
-        keeping_up = asyncio.ensure_future(room.upkeep())
+        keeping_up = asyncio.ensure_future(room.run())
         work = store.run_jobs({ANALYSE_JOB: room.analyst}, transcribe=transcribe, apart=(ANALYSE_JOB,))
         working = asyncio.ensure_future(work)
         try:
@@ -93,7 +95,7 @@ async def be_a_victim(home: Path, database: str) -> None:
     kept, rendering = StoreSettings(database_url=database), RenderingSettings(hq="none")
     settings = Settings(home=home, store=kept, rendering=rendering)
     async with open_store(settings) as store, analysing(store, settings) as room:
-        with room.announcements.listening("sess_victim", lambda scored: print("analysed 1", flush=True)):
+        with room.announcements.subscribe("sess_victim", lambda scored: print("analysed 1", flush=True)):
             recorder = store.recorder("sess_victim")
             for turn in range(1, 400, 4):
                 everything(recorder, turn)

@@ -18,10 +18,10 @@ import numpy as np
 from kuaimei.dialogue.events import UserText
 from kuaimei.settings import AnalysisSettings, Settings, StoreSettings
 from kuaimei.store import Store, open_store
-from kuaimei.store.analyses import Findings
+from kuaimei.store.analyses import AnalysisResult
 from kuaimei.store.deletions import Deletion
-from kuaimei.store.due_analyses import Basis
-from kuaimei.store.ratings import Marks
+from kuaimei.store.due_analyses import AnalysisVersion
+from kuaimei.store.ratings import RatingScores
 from kuaimei.store.rows import Boundary
 from tests.integration.store.talking import now, sound, take_turn
 
@@ -31,7 +31,7 @@ Kind: TypeAlias = Literal["session", "utterance", "voice"]
 KINDS: tuple[Kind, ...] = ("session", "utterance", "voice")
 SAID, ANSWERED, TYPED = "鳳梨酥sentinelsaid", "鳳梨酥sentinelanswered", "鳳梨酥sentineltyped"
 WORDS = ("sentinelsaid", "sentinelanswered", "sentineltyped", "sentineltitle", "sentinelvoice")
-_BASIS = Basis("e1", "h1")
+_BASIS = AnalysisVersion("e1", "h1")
 _ROW: dict[str, Any] = {
     "owner": "local",
     "name": "sentinelvoice",
@@ -75,15 +75,15 @@ async def live(store: Store, settings: Settings, number: int = 0) -> Life:
     user, reply, _ = await store.utterances(session)
     order = await store.renderings.begin(reply.id)
     assert order is not None
-    await store.renderings.keep(
+    await store.renderings.save(
         order, np.zeros(2400, np.int16), 24_000, engine="e", clauses=[Boundary(0, 0.0, 100.0)], took_s=1.0
     )
     for said in (user, reply):
-        assignment = await store.analyses.begin(said.id, _BASIS)
+        assignment = await store.analyses.claim(said.id, _BASIS)
         assert assignment is not None
         drawn = {"frame_ms": 10.0, "f0_hz": [100.0], "pauses": []}
-        await store.analyses.keep(assignment, Findings("too_short", {}, None, drawn, 1.0))
-    await store.ratings.rate(user.id, "local", "me", Marks(3, 3, 3))
+        await store.analyses.save(assignment, AnalysisResult("too_short", {}, None, drawn, 1.0))
+    await store.ratings.rate(user.id, "local", "me", RatingScores(3, 3, 3))
     await judge(store, reply.id)
     await store.defer("transcribe", user.id)
     await store.defer("prepare_voice", voice)

@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.engines.types import TTSReq
 from kuaimei.rendering.broadcast import Announcements
-from kuaimei.rendering.model_cache import Residency
-from kuaimei.rendering.renderer import Counts, HqEngine, Renderer
+from kuaimei.rendering.model_cache import ModelCache
+from kuaimei.rendering.renderer import HqEngine, Renderer, RenderingCounts
 from kuaimei.settings import Settings, StoreSettings
-from kuaimei.store import Store, Transcript, open_store
+from kuaimei.store import Store, StoredTranscript, open_store
 from kuaimei.store.renderings import HQ_JOB
 from tests.fakes import FakeSynthesizer
 
@@ -43,8 +43,12 @@ def synthesizer() -> Slow:
 
 @asynccontextmanager
 async def rendering(
-    store: Store, speaker: Slow, *, quiet: Quiet | None = None, announcements: Announcements | None = None
-) -> AsyncIterator[Counts]:
+    store: Store,
+    speaker: Slow,
+    *,
+    idle_monitor: IdleMonitor | None = None,
+    announcements: Announcements | None = None,
+) -> AsyncIterator[RenderingCounts]:
     """The durable jobs are done during the block."""
 
     @asynccontextmanager
@@ -54,16 +58,16 @@ async def rendering(
     async def engine_for(voice: str) -> HqEngine:
         return HqEngine("fake", "fake 1", 100.0, opened, lambda found: voice)
 
-    async def transcribe(*_: object) -> Transcript:
-        return Transcript("好", "zh")
+    async def transcribe(*_: object) -> StoredTranscript:
+        return StoredTranscript("好", "zh")
 
-    counts = Counts()
-    async with Residency(1000.0) as residency:
+    counts = RenderingCounts()
+    async with ModelCache(1000.0) as model_cache:
         renderer = Renderer(
             store.renderings,
             engine_for,
-            residency,
-            quiet or Quiet(),
+            model_cache,
+            idle_monitor or IdleMonitor(),
             announcements or Announcements(),
             counts,
         )

@@ -13,18 +13,18 @@ import soundfile  # type: ignore[import-untyped]
 from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.events import (
     ClauseReady,
+    FinalTranscript,
     ReplyAudio,
     ReplyFinished,
     ReplyStarted,
     ReplyText,
-    SpeechHeard,
+    SpeechAudio,
     SpeechStarted,
-    TranscriptFinal,
     TurnEnded,
-    TurnTimed,
-    TurnTiming,
+    TurnLatencies,
+    TurnMetrics,
 )
-from kuaimei.store import Recorder, Store, Transcript, Utterance
+from kuaimei.store import Recorder, Store, StoredTranscript, UtteranceRow
 
 FRAME = 512
 REPLY_RATE = 24_000
@@ -47,7 +47,7 @@ def now() -> float:
 def hear(recorder: Recorder, turn: int, pcm: Pcm) -> None:
     recorder(SpeechStarted(turn, now(), 0.0))
     for frame in frames(pcm):
-        recorder(SpeechHeard(turn, now(), frame))
+        recorder(SpeechAudio(turn, now(), frame))
     recorder(TurnEnded(turn, now(), now(), len(pcm) / 16.0, "silence"))
 
 
@@ -68,9 +68,9 @@ def answer(recorder: Recorder, turn: int, text: str, pcm: Pcm, *, finish: bool =
 
 def take_turn(recorder: Recorder, turn: int, said: str, heard: Pcm, replied: str, spoken: Pcm) -> None:
     hear(recorder, turn, heard)
-    recorder(TranscriptFinal(turn, now(), said, "zh"))
+    recorder(FinalTranscript(turn, now(), said, "zh"))
     answer(recorder, turn, replied, spoken)
-    recorder(TurnTimed(turn, now(), TurnTiming(endpoint_ms=400.0, first_audio_ms=900.0)))
+    recorder(TurnMetrics(turn, now(), TurnLatencies(endpoint_ms=400.0, first_audio_ms=900.0)))
 
 
 def files(home: Path) -> list[str]:
@@ -96,7 +96,7 @@ async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
 
 
 async def run_jobs(
-    store: Store, transcribe: Callable[[Utterance, AsyncIterator[Pcm]], Awaitable[Transcript]]
+    store: Store, transcribe: Callable[[UtteranceRow, AsyncIterator[Pcm]], Awaitable[StoredTranscript]]
 ) -> None:
     """Until none is left."""
 

@@ -11,14 +11,14 @@ from kuaimei.analysis.head import Head, shipped_head
 from kuaimei.analysis.job import Scored
 from kuaimei.analysis.types import SCORES
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.engines.prosody.types import Voice
+from kuaimei.dialogue.idle_monitor import IdleMonitor
+from kuaimei.engines.prosody.types import VoiceQuality
 from kuaimei.errors import KuaimeiError, NotFound
 from kuaimei.settings import AnalysisSettings, Settings
-from kuaimei.store import Recorder, Store, Utterance, open_store, tables
-from kuaimei.store.due_analyses import Basis
-from kuaimei.store.ratings import Marks
-from kuaimei.store.score_history import Group, Moment
+from kuaimei.store import Recorder, Store, UtteranceRow, open_store, tables
+from kuaimei.store.due_analyses import AnalysisVersion
+from kuaimei.store.ratings import RatingScores
+from kuaimei.store.score_history import Cohort, ScoreCursor
 from tests.integration.store.analysing import SAID, LoudnessVad, analysing, everything, voice
 from tests.integration.store.talking import eventually, hear, take_turn
 from tests.integration.store.test_recovery import reached, victim
@@ -56,15 +56,15 @@ async def talked(store: Store) -> None:
     await recorder.close()
 
 
-async def said(store: Store, session: str = "sess_a") -> Sequence[Utterance]:
-    assert await store.settle()
+async def said(store: Store, session: str = "sess_a") -> Sequence[UtteranceRow]:
+    assert await store.flush()
     return await store.utterances(session)
 
 
 async def test_everything_said_has_scores_or_a_reason(settings: Settings) -> None:
     told: list[Scored] = []
     async with open_store(settings) as store, analysing(store, settings) as room:
-        with room.announcements.listening("sess_a", told.append):
+        with room.announcements.subscribe("sess_a", told.append):
             recorder = store.recorder("sess_a", voice="zf_a")
             everything(recorder, 1)
             await recorder.close()
@@ -171,10 +171,10 @@ async def test_another_version_analyses_everything_again_the_newest_first(settin
                 await recorder.close()
             await eventually(lambda: complete(store))
         ids = [(await said(store, f"sess_{n}"))[0].id for n in range(3)]
-        basis = Basis("own-next", shipped_head().version)
+        basis = AnalysisVersion("own-next", shipped_head().version)
         assert [name for name, _ in await store.analyses.due(basis, 2)] == [ids[2], ids[1]]
         assert (await store.analyses.progress(basis)).waiting == 3
-        order = await store.analyses.begin(ids[1], basis)
+        order = await store.analyses.claim(ids[1], basis)
         assert order is not None
         assert order.features is None
         # What is there can be seen meanwhile, and what was begun is still due.
@@ -187,8 +187,8 @@ async def test_all_of_it_again_at_somebodys_wish(settings: Settings) -> None:
         await talked(store)
         await eventually(lambda: complete(store))
         before = [await store.analyses.get(u.id) for u in await said(store)]
-        assert await room.again("somebody") == 0
-        assert await room.again("local") == 2
+        assert await room.reanalyse("somebody") == 0
+        assert await room.reanalyse("local") == 2
 
         async def anew() -> bool:
             found = [await store.analyses.get(one.utterance) for one in before]
@@ -243,16 +243,16 @@ async def test_one_that_ends_the_process_each_time_is_given_up(settings: Setting
         user, _ = await said(store)
         async with analysing(store, settings) as room:
             await eventually(lambda: complete(store))
-            await room.again()
+            await room.reanalyse()
             for _ in range(6):  # begun, and nothing came back
-                assert await store.analyses.begin(user.id, room.analyst.instruments.basis()) is not None
+                assert await store.analyses.claim(user.id, room.analyst.instruments.basis()) is not None
             await room.analyst(user.id)
         assert (await store.analyses.get(user.id)).reason == "unreadable"
 
 
 async def test_it_waits_for_quiet_and_gives_the_core_back(settings: Settings) -> None:
     """Somebody begins to talk while a recording is measured: it is held there, and goes on afterwards."""
-    quiet = Quiet(settle_s=0.0)
+    idle_monitor = IdleMonitor(settle_s=0.0)
     begun, held = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -266,7 +266,7 @@ async def test_it_waits_for_quiet_and_gives_the_core_back(settings: Settings) ->
                 asyncio.run_coroutine_threadsafe(held.wait(), loop).result()
             return super().probability(frame)
 
-    async with open_store(settings) as store, analysing(store, settings, quiet) as room:
+    async with open_store(settings) as store, analysing(store, settings, idle_monitor) as room:
         room.analyst.instruments = type(room.analyst.instruments)(
             Watched, room.analyst.instruments.meter, room.analyst.instruments.head
         )
@@ -275,8 +275,8 @@ async def test_it_waits_for_quiet_and_gives_the_core_back(settings: Settings) ->
         await begun.wait()
         cores = room.analyst._cores
         assert cores.busy == 1
-        watch = quiet.watch("sess_b")
-        quiet._need(watch, True)
+        watch = idle_monitor.watch("sess_b")
+        idle_monitor._need(watch, True)
         held.set()
         async with asyncio.timeout(30):
             while cores.busy:  # noqa: ASYNC110
@@ -300,7 +300,7 @@ async def test_what_is_deleted_meanwhile_leaves_nothing(settings: Settings) -> N
         class Slow:
             name = meter.name
 
-            def voice(self, samples: object, rate: int) -> Voice:
+            def voice(self, samples: object, rate: int) -> VoiceQuality:
                 loop.call_soon_threadsafe(begun.set)
                 asyncio.run_coroutine_threadsafe(goes_on.wait(), loop).result()
                 return meter.voice(samples, rate)  # type: ignore[arg-type]
@@ -311,7 +311,7 @@ async def test_what_is_deleted_meanwhile_leaves_nothing(settings: Settings) -> N
         await talked(store)
         user, _ = await said(store)
         await begun.wait()
-        await store.ratings.rate(user.id, "local", "我", Marks(1, None, 5))
+        await store.ratings.rate(user.id, "local", "我", RatingScores(1, None, 5))
         await store.delete_session("sess_a")
         goes_on.set()
 
@@ -323,12 +323,12 @@ async def test_what_is_deleted_meanwhile_leaves_nothing(settings: Settings) -> N
             for table in (tables.analyses, tables.ratings, tables.utterances):
                 assert await connection.scalar(select(func.count()).select_from(table)) == 0
         with pytest.raises(NotFound):
-            await store.ratings.rate(user.id, "local", "我", Marks(1, None, 5))
+            await store.ratings.rate(user.id, "local", "我", RatingScores(1, None, 5))
 
 
 async def _spoken(
     store: Store, session: str, times: int, owner: str = "local", **client: str
-) -> Sequence[Utterance]:
+) -> Sequence[UtteranceRow]:
     await store.ensure_session(session, client, owner=owner)
     recorder = store.recorder(session, voice="zf_a")
     for turn in range(1, times + 1):
@@ -346,23 +346,23 @@ async def test_people_are_compared_with_themselves_and_nobody_else(settings: Set
         later = await _spoken(store, "sess_d", 2, owner="local", person="anna")
         nobody = await _spoken(store, "sess_e", 2, owner="local")
         await eventually(lambda: complete(store))
-        anna = Group("local", "sess_d", "anna", "user", "")
+        anna = Cohort("local", "sess_d", "anna", "user", "")
         mine = [u.id for u in (*first, *later) if u.speaker == "user"]
         points = await store.peers.newest(anna)
         assert [point.moment.utterance for point in points] == mine
         last = next(u for u in reversed(later) if u.speaker == "user")
-        before = await store.peers.newest(anna, before=Moment(last.started_at, last.id))
+        before = await store.peers.newest(anna, before=ScoreCursor(last.started_at, last.id))
         assert [point.moment.utterance for point in before] == mine[:-1]
         newest = await store.peers.newest(anna, limit=2)
         assert [point.moment.utterance for point in newest] == mine[-2:]
         kept = await store.analyses.get(last.id)
         assert kept.scores is not None
         assert points[-1].scores == {name: kept.scores[name]["value"] for name in SCORES}
-        alone = await store.peers.newest(Group("local", "sess_e", "", "user", ""))
+        alone = await store.peers.newest(Cohort("local", "sess_e", "", "user", ""))
         assert [p.moment.utterance for p in alone] == [u.id for u in nobody if u.speaker == "user"]
-        replies = await store.peers.newest(Group("local", "sess_d", "anna", "assistant", "zf_a"))
+        replies = await store.peers.newest(Cohort("local", "sess_d", "anna", "assistant", "zf_a"))
         assert len(replies) == 7  # whoever was answered, in this voice
-        assert await store.peers.newest(Group("local", "sess_d", "anna", "assistant", "zf_b")) == []
+        assert await store.peers.newest(Cohort("local", "sess_d", "anna", "assistant", "zf_b")) == []
 
 
 async def test_each_rater_rates_everything_once_in_an_order_of_their_own(settings: Settings) -> None:
@@ -381,16 +381,16 @@ async def test_each_rater_rates_everything_once_in_an_order_of_their_own(setting
         assert len(set(orders.values())) > 1
         first = orders["甲"][0]
         assert await store.ratings.next("local", "甲") == await store.ratings.next("local", "甲") == first
-        await store.ratings.rate(first, "local", "甲", Marks(1, 2, 3))
-        await store.ratings.rate(first, "local", "甲", Marks(4, None, 5))
-        await store.ratings.rate(first, "local", "乙", Marks(None, 1, None))
+        await store.ratings.rate(first, "local", "甲", RatingScores(1, 2, 3))
+        await store.ratings.rate(first, "local", "甲", RatingScores(4, None, 5))
+        await store.ratings.rate(first, "local", "乙", RatingScores(None, 1, None))
         assert await store.ratings.next("local", "甲") == orders["甲"][1]
         tally = await store.ratings.tally("local", "甲")
         assert (tally.rated, tally.total, tally.ratings) == (1, 4, 2)
         ratings = await store.ratings.all("local")
         assert {(r.rater, r.marks) for r in ratings} == {
-            ("甲", Marks(4, None, 5)),
-            ("乙", Marks(None, 1, None)),
+            ("甲", RatingScores(4, None, 5)),
+            ("乙", RatingScores(None, 1, None)),
         }
         assert await store.ratings.all(you.id) == []
         features = await store.analyses.features([first, "utt_unknown"])
@@ -402,7 +402,7 @@ async def test_nothing_is_asked_for_where_nothing_is_analysed(settings: Settings
     off = settings.model_copy(update={"analysis": AnalysisSettings(enabled=False)})
     async with open_store(off) as store:
         await talked(store)
-        assert await store.settle()
+        assert await store.flush()
         assert await store._jobs.counts() == {}
     # Turned on later, what was said before is found.
     async with open_store(settings) as store, analysing(store, settings):

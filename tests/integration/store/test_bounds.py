@@ -5,12 +5,12 @@ import pytest
 
 from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.dialogue.events import (
+    FinalTranscript,
     ReplyAudio,
     ReplyFinished,
     ReplyStarted,
-    SpeechHeard,
+    SpeechAudio,
     SpeechStarted,
-    TranscriptFinal,
     TurnEnded,
 )
 from kuaimei.settings import Settings
@@ -27,11 +27,11 @@ async def test_speech_that_does_not_end_goes_on_in_another_recording(
         noting = store.recorder("sess_a")
         noting(SpeechStarted(1, now(), 0.0))
         for start in range(0, len(heard), 512):
-            noting(SpeechHeard(1, now(), heard[start : start + 512]))
+            noting(SpeechAudio(1, now(), heard[start : start + 512]))
         noting(TurnEnded(1, now(), now(), 3000.0, "silence"))
-        noting(TranscriptFinal(1, now(), "說了很久", "zh"))
+        noting(FinalTranscript(1, now(), "說了很久", "zh"))
         await noting.close()
-        assert await store.settle()
+        assert await store.flush()
         parts = sorted(await store.utterances("sess_a"), key=lambda one: one.id)
         assert [one.transcript for one in parts] == ["說了很久", "", ""]
         assert [one.is_turn for one in parts] == [True, False, False]

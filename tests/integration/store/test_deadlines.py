@@ -16,11 +16,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn import Config, Server
 
-from kuaimei.dialogue.events import TranscriptFinal
+from kuaimei.dialogue.events import FinalTranscript
 from kuaimei.errors import StoreError
 from kuaimei.settings import Settings, StoreSettings
 from kuaimei.store import Store, open_store, s3_blobs
-from kuaimei.store.connection import Connection, with_deadlines
+from kuaimei.store.connection import DatabaseConnection, with_deadlines
 from tests.integration.store.network import BlackHole, black_hole
 from tests.integration.store.talking import hear, now, recording, sound
 
@@ -47,21 +47,21 @@ async def test_a_database_that_falls_silent_is_given_up_and_nothing_is_lost(sett
     async with far_database(settings) as (far, hole), open_store(far) as store:
         recorder = store.recorder("sess_a")
         hear(recorder, 1, heard)
-        recorder(TranscriptFinal(1, now(), "之前", "zh"))
-        assert await store.settle()
+        recorder(FinalTranscript(1, now(), "之前", "zh"))
+        assert await store.flush()
         hole.swallow()
         hear(recorder, 2, heard)
-        recorder(TranscriptFinal(2, now(), "當中", "zh"))
+        recorder(FinalTranscript(2, now(), "當中", "zh"))
         async with asyncio.timeout(PATIENCE_S):
             for asking in (store.utterances("sess_a"), store.sessions(), store.delete_session("sess_none")):
                 with pytest.raises(StoreError):
                     await asking
             assert not (await store.health()).ok
-            while not store._keeper.failures:  # noqa: ASYNC110 - nobody tells us
+            while not store._ingest.failures:  # noqa: ASYNC110 - nobody tells us
                 await asyncio.sleep(0.05)
         assert hole.swallowed
         hole.heal()
-        assert await store.settle(PATIENCE_S)
+        assert await store.flush(PATIENCE_S)
         assert [one.transcript for one in await store.utterances("sess_a")] == ["之前", "當中"]
         for one in await store.utterances("sess_a"):
             np.testing.assert_array_equal((await recording(store, one.id))[0], heard)
@@ -124,7 +124,7 @@ async def test_a_migration_and_a_lock_have_no_deadline(settings: Settings) -> No
         async with store._database._unhurried() as connection:
             assert await connection.scalar(text("show statement_timeout")) == "0"
         async with await store._database.connect() as mine:
-            assert isinstance(mine, Connection)
+            assert isinstance(mine, DatabaseConnection)
             assert mine.patience_s == 0.0
 
 
@@ -138,9 +138,9 @@ async def test_whoever_searches_holds_up_nobody_who_talks(settings: Settings) ->
             await store.ensure_session("sess_a")
             recorder = store.recorder("sess_a")
             hear(recorder, 1, sound(4000))
-            recorder(TranscriptFinal(1, now(), "說", "zh"))
+            recorder(FinalTranscript(1, now(), "說", "zh"))
             await recorder.close()
-            assert store._keeper.unsaved == 0
+            assert store._ingest.unsaved == 0
             assert [m.content for m in await store.history("sess_a")] == ["說"]
         finally:
             for one in taken:
@@ -229,18 +229,18 @@ async def test_a_place_of_recordings_that_falls_silent_is_given_up_and_nothing_i
     async with far_s3(settings, monkeypatch) as (far, hole), open_store(far) as store:
         recorder = store.recorder("sess_a")
         hear(recorder, 1, heard)
-        recorder(TranscriptFinal(1, now(), "之前", "zh"))
-        assert await store.settle()
+        recorder(FinalTranscript(1, now(), "之前", "zh"))
+        assert await store.flush()
         (before,) = await store.utterances("sess_a")
         np.testing.assert_array_equal((await recording(store, before.id))[0], heard)
         hole.swallow()
         hear(recorder, 2, heard)
-        recorder(TranscriptFinal(2, now(), "當中", "zh"))
+        recorder(FinalTranscript(2, now(), "當中", "zh"))
         async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(StoreError, match="no answer within 2 s"):
                 await recording(store, before.id)
             assert not (await store.health()).blobs
-            while not store._keeper.failures:  # noqa: ASYNC110
+            while not store._ingest.failures:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         # The words are safe although the sound is not yet.
         assert [one.transcript for one in await store.utterances("sess_a")] == ["之前", "當中"]

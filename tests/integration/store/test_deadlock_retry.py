@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from kuaimei.dialogue.events import TranscriptFinal, TurnTimed, TurnTiming
+from kuaimei.dialogue.events import FinalTranscript, TurnLatencies, TurnMetrics
 from kuaimei.errors import StoreError
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
@@ -24,8 +24,8 @@ WRITING = ("insert", "update", "delete")
 async def _said(store: Store, session: str) -> str:
     recorder = store.recorder(session)
     hear(recorder, 1, sound(4000))
-    recorder(TranscriptFinal(1, now(), "說過的話", "zh"))
-    assert await store.settle()
+    recorder(FinalTranscript(1, now(), "說過的話", "zh"))
+    assert await store.flush()
     await recorder.close()
     (said,) = await store.utterances(session)
     return said.id
@@ -62,17 +62,17 @@ async def test_an_utterance_is_not_locked_while_its_session_is_being_deleted(set
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a")
         hear(recorder, 1, sound(4000))
-        recorder(TranscriptFinal(1, now(), "說過的話", "zh"))
-        assert await store.settle()
+        recorder(FinalTranscript(1, now(), "說過的話", "zh"))
+        assert await store.flush()
         (said,) = await store.utterances("sess_a")
         async with await psycopg.AsyncConnection.connect(settings.store.database_url) as deleting:
             lock = "select pg_advisory_xact_lock(%s, hashtext('sess_a'))"
             await deleting.execute(lock, (SESSION_LOCK,))
-            recorder(TurnTimed(1, now(), TurnTiming(first_audio_ms=900.0)))
+            recorder(TurnMetrics(1, now(), TurnLatencies(first_audio_ms=900.0)))
             await _waits(settings)
             await deleting.execute("select 1 from utterances where id = %s for update nowait", (said.id,))
             await deleting.commit()
-        assert await store.settle()
+        assert await store.flush()
         (turn,) = await store.turns("sess_a")
         assert turn.timings["first_audio_ms"] == 900.0
         await recorder.close()

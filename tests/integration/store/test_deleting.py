@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.events import SpeechHeard, SpeechStarted, TurnEnded, UserText
+from kuaimei.dialogue.events import SpeechAudio, SpeechStarted, TurnEnded, UserText
 from kuaimei.errors import NotFound
 from kuaimei.settings import Settings
-from kuaimei.store import Transcript, Utterance, open_store
+from kuaimei.store import StoredTranscript, UtteranceRow, open_store
 from tests.integration.store.talking import files, hear, now, recording, run_jobs, sound, take_turn
 
 
@@ -47,14 +47,14 @@ async def test_a_session_is_deleted_in_the_middle_of_a_sentence(settings: Settin
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a")
         recorder(SpeechStarted(1, now(), 0.0))
-        recorder(SpeechHeard(1, now(), sound(8000)))
-        assert await store.settle()
+        recorder(SpeechAudio(1, now(), sound(8000)))
+        assert await store.flush()
         await store.delete_session("sess_a")
-        recorder(SpeechHeard(1, now(), sound(8000)))
+        recorder(SpeechAudio(1, now(), sound(8000)))
         recorder(TurnEnded(1, now(), now(), 1000.0, "silence"))
         recorder(UserText(2, now(), "還在嗎"))
         await recorder.close()
-        assert await store.settle()
+        assert await store.flush()
         await store._writer.barrier()
         assert list(await store.sessions()) == []
         assert (files(settings.home), spooled(settings.home)) == ([], [])
@@ -70,7 +70,7 @@ async def test_a_session_is_deleted_while_its_recording_is_put_away(settings: Se
             with contextlib.suppress(NotFound):
                 await store.delete_session(f"sess_{n}")
             await recorder.close()
-        assert await store.settle()
+        assert await store.flush()
         await store._writer.barrier()
         assert list(await store.sessions()) == []
         assert (files(settings.home), spooled(settings.home)) == ([], [])
@@ -93,10 +93,10 @@ async def test_another_process_deletes_what_this_one_records(settings: Settings)
     async with open_store(settings) as store, open_store(settings) as other:
         recorder = store.recorder("sess_a")
         recorder(SpeechStarted(1, now(), 0.0))
-        recorder(SpeechHeard(1, now(), sound(8000)))
-        assert await store.settle()
+        recorder(SpeechAudio(1, now(), sound(8000)))
+        assert await store.flush()
         await other.delete_session("sess_a")
-        recorder(SpeechHeard(1, now(), sound(8000)))
+        recorder(SpeechAudio(1, now(), sound(8000)))
         recorder(TurnEnded(1, now(), now(), 1000.0, "silence"))
         await recorder.close()
         await store._writer.barrier()
@@ -113,10 +113,10 @@ async def test_deleted_before_its_job_ran(settings: Settings) -> None:
         begun = asyncio.Event()
         goes_on = asyncio.Event()
 
-        async def transcribe(utterance: Utterance, pieces: AsyncIterator[Pcm]) -> Transcript:
+        async def transcribe(utterance: UtteranceRow, pieces: AsyncIterator[Pcm]) -> StoredTranscript:
             begun.set()
             await goes_on.wait()
-            return Transcript("太晚了", "zh")
+            return StoredTranscript("太晚了", "zh")
 
         working = asyncio.ensure_future(run_jobs(store, transcribe))
         await begun.wait()

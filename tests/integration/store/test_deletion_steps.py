@@ -8,12 +8,12 @@ import pytest
 from kuaimei.errors import NotFound
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store
-from kuaimei.store.analyses import Findings
-from kuaimei.store.due_analyses import Basis
+from kuaimei.store.analyses import AnalysisResult
+from kuaimei.store.due_analyses import AnalysisVersion
 from kuaimei.store.rows import Boundary
 from tests.integration.store.talking import files, sound, take_turn
 
-BASIS = Basis("e1", "h1")
+BASIS = AnalysisVersion("e1", "h1")
 ROW: dict[str, Any] = {
     "owner": "local",
     "name": "阿明",
@@ -45,11 +45,11 @@ async def complete(store: Store, reply: str) -> None:
     assert order is not None
     whole = Boundary(0, 0.0, 100.0)
     pcm = np.zeros(2400, np.int16)
-    await store.renderings.keep(order, pcm, 24_000, engine="e", clauses=[whole], took_s=1.0)
-    assignment = await store.analyses.begin(reply, BASIS)
+    await store.renderings.save(order, pcm, 24_000, engine="e", clauses=[whole], took_s=1.0)
+    assignment = await store.analyses.claim(reply, BASIS)
     assert assignment is not None
     contours = {"frame_ms": 10.0, "f0_hz": [100.0], "pauses": []}
-    await store.analyses.keep(assignment, Findings("too_short", {}, None, contours, 1.0))
+    await store.analyses.save(assignment, AnalysisResult("too_short", {}, None, contours, 1.0))
 
 
 async def test_its_replies_are_silenced_and_no_others(settings: Settings) -> None:
@@ -103,13 +103,13 @@ async def test_a_rendering_under_way_leaves_nothing(settings: Settings) -> None:
         assert order is not None
         assert await store.delete_voice("voice_a")
         pcm = np.zeros(2400, np.int16)
-        assert await store.renderings.keep(order, pcm, 24_000, engine="e", clauses=(), took_s=1.0) is None
+        assert await store.renderings.save(order, pcm, 24_000, engine="e", clauses=(), took_s=1.0) is None
         assert files(settings.home) == [f"{user}.flac"]
         with pytest.raises(NotFound, match="no reply that was spoken"):
-            await store.render_again(reply)
+            await store.retry_rendering(reply)
 
 
-async def test_a_voice_of_another_house_is_none_of_ours(settings: Settings) -> None:
+async def test_a_voice_of_another_server_is_none_of_ours(settings: Settings) -> None:
     """A far synthesiser's cloned voices look like ours, and are in no table here."""
     async with open_store(settings) as store:
         await turn(store, "sess_a", "voice_far")

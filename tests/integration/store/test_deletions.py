@@ -16,7 +16,7 @@ from kuaimei.errors import Conflict, NotFound, StoreError
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store
 from kuaimei.store.deletions import Deletion, Step
-from kuaimei.store.spool import Run
+from kuaimei.store.spool import SpoolRun
 from tests.integration.store.deleting import KINDS, WORDS, Kind, Life, Moments, delete, live
 from tests.integration.store.searching import database_hits, file_hits
 from tests.integration.store.talking import hear, sound, take_turn
@@ -202,7 +202,7 @@ async def test_asked_for_while_it_is_being_deleted_a_session_is_refused(
 async def test_beside_another_process_a_deletion_is_looked_after_once_more(settings: Settings) -> None:
     """What the other had begun to write may arrive after everything was deleted."""
     async with open_store(settings) as store:
-        other = await asyncio.to_thread(Run.begin, settings.home / "spool")
+        other = await asyncio.to_thread(SpoolRun.begin, settings.home / "spool")
         recorder = store.recorder("sess_a")
         hear(recorder, 1, sound(4000))
         await recorder.close()

@@ -16,13 +16,13 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Event
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.errors import EngineError
 from kuaimei.rendering.broadcast import Announcements
-from kuaimei.rendering.model_cache import Residency
-from kuaimei.rendering.renderer import Counts, HqEngine, Renderer
+from kuaimei.rendering.model_cache import ModelCache
+from kuaimei.rendering.renderer import HqEngine, Renderer, RenderingCounts
 from kuaimei.settings import AnalysisSettings, DialogueSettings, RenderingSettings, Settings
-from kuaimei.store import Store, Transcript, Utterance, open_store
+from kuaimei.store import Store, StoredTranscript, UtteranceRow, open_store
 from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.store.jobs import Job
 from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
@@ -98,15 +98,15 @@ async def working(store: Store, settings: Settings, *, fail: bool) -> AsyncItera
     async def engine_for(voice: str) -> HqEngine:
         return HqEngine("fake", "fake 1", 100.0, opened, lambda found: "fake_one")
 
-    async def transcribe(utterance: Utterance, pieces: AsyncIterator[Pcm]) -> Transcript:
+    async def transcribe(utterance: UtteranceRow, pieces: AsyncIterator[Pcm]) -> StoredTranscript:
         if fail:
             raise quoting(SPOKEN)
-        return Transcript(SPOKEN, "zh")
+        return StoredTranscript(SPOKEN, "zh")
 
     async with AsyncExitStack() as stack:
-        residency = await stack.enter_async_context(Residency(1000.0))
+        model_cache = await stack.enter_async_context(ModelCache(1000.0))
         room = await stack.enter_async_context(analysing(store, settings, jobs=False))
-        given = store.renderings, engine_for, residency, Quiet(), Announcements(), Counts()
+        given = store.renderings, engine_for, model_cache, IdleMonitor(), Announcements(), RenderingCounts()
         jobs: dict[str, Job] = {HQ_JOB: Renderer(*given), ANALYSE_JOB: room.analyst}
         task = asyncio.ensure_future(store.run_jobs(jobs, transcribe=transcribe, apart=tuple(jobs)))
         try:
@@ -123,10 +123,10 @@ async def converse(store: Store, engines: Engines) -> list[Event]:
     async with Conversation(engines, DialogueSettings(), "sess_a", [recorder, events.append]) as conversation:
         await play(conversation, said(SPOKEN), silence(1500))
         await conversation_is_idle(conversation)
-        conversation.type(TYPED)
+        conversation.send_text(TYPED)
         await conversation_is_idle(conversation)
     await recorder.close()
-    await store.settle()
+    await store.flush()
     return events
 
 
@@ -160,7 +160,7 @@ async def jobs_done(store: Store) -> None:
     async with asyncio.timeout(90):
         while True:
             counts = await store._jobs.counts()
-            if not counts.get("doing") and not await store._jobs.pressing("transcribe"):
+            if not counts.get("doing") and not await store._jobs.has_ready_job("transcribe"):
                 return
             await asyncio.sleep(0.05)
 

@@ -14,7 +14,7 @@ from kuaimei.errors import NotFound
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store
 from kuaimei.store.voices import DECODER, JUDGE, REFERENCE, STYLE
-from kuaimei.voices.training.spec import lay_out
+from kuaimei.voices.training.spec import write_job_folder
 from tests.integration.store.talking import answer, hear, sound
 from tests.integration.store.test_deletion_steps import ROW
 
@@ -98,7 +98,7 @@ async def test_a_second_rendering(settings: Settings, monkeypatch: pytest.Monkey
         assert order is not None
         with journal.kept(monkeypatch, store):
             pcm = np.zeros(2400, np.int16)
-            await store.renderings.keep(order, pcm, 24_000, engine="e", clauses=(), took_s=1.0)
+            await store.renderings.save(order, pcm, 24_000, engine="e", clauses=(), took_s=1.0)
     safe = journal.put(f"{reply.id}.hq.flac", "sess_a")
     assert journal.lines.index("commit") > safe
 
@@ -120,7 +120,7 @@ async def test_a_file_of_a_voice(settings: Settings, monkeypatch: pytest.MonkeyP
 def test_what_learning_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal()
     with journal.kept(monkeypatch):
-        lay_out(
+        write_job_folder(
             tmp_path / "style", {"reference": "reference.wav", "style": "style.npy"}, sound(100), b"style"
         )
     order = [journal.put(name, "style") for name in ("reference.wav", "style.npy", "job.json")]
@@ -153,7 +153,7 @@ async def test_as_long_as_the_disk_says_no_the_spool_stays(
             refusing.setattr(os, "fsync", full)
             recorder = store.recorder("sess_a")
             hear(recorder, 1, sound(4000))
-            await store.settle(1.0)
+            await store.flush(1.0)
             (user,) = await store.utterances("sess_a")
             assert (user.state, user.sha256) == ("recording", None)
             with pytest.raises(NotFound):

@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.settings import Settings
-from kuaimei.store import Store, Transcript, Utterance, open_store
+from kuaimei.store import Store, StoredTranscript, UtteranceRow, open_store
 from kuaimei.store.jobs import Job
 from tests.integration.store.talking import eventually
 
 
-async def nothing(utterance: Utterance, pieces: AsyncIterator[Pcm]) -> Transcript:
-    return Transcript("")
+async def nothing(utterance: UtteranceRow, pieces: AsyncIterator[Pcm]) -> StoredTranscript:
+    return StoredTranscript("")
 
 
 @asynccontextmanager

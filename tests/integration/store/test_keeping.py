@@ -11,14 +11,14 @@ from sqlalchemy import update
 
 from kuaimei.audio.pcm import EMPTY
 from kuaimei.dialogue.events import (
+    FinalTranscript,
     ReplyAudio,
-    ReplyHeld,
     ReplyInterrupted,
+    ReplyPaused,
     ReplyResumed,
-    SpeechDropped,
-    SpeechHeard,
+    SpeechAudio,
+    SpeechRejected,
     SpeechStarted,
-    TranscriptFinal,
     TurnEnded,
     TurnFailed,
     UserText,
@@ -86,11 +86,11 @@ async def test_the_recording_is_kept_while_the_reply_is_spoken(settings: Setting
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a")
         hear(recorder, 1, sound(20_000))
-        assert await store.settle()
+        assert await store.flush()
         (user,) = await store.utterances("sess_a")
         assert (user.state, user.transcript) == ("stored", None)
-        recorder(TranscriptFinal(1, now(), "你好", "zh"))
-        assert await store.settle()
+        recorder(FinalTranscript(1, now(), "你好", "zh"))
+        assert await store.flush()
         (user,) = await store.utterances("sess_a")
         assert user.transcript == "你好"
         await recorder.close()
@@ -100,8 +100,8 @@ async def test_a_row_exists_while_somebody_speaks(settings: Settings) -> None:
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a")
         recorder(SpeechStarted(1, now(), 0.0))
-        recorder(SpeechHeard(1, now(), sound(512)))
-        assert await store.settle()
+        recorder(SpeechAudio(1, now(), sound(512)))
+        assert await store.flush()
         (user,) = await store.utterances("sess_a")
         assert (user.state, user.duration_ms) == ("recording", None)
         with pytest.raises(NotFound, match="recording"):
@@ -115,7 +115,7 @@ async def test_a_reply_that_is_held_and_resumed_is_kept_once(settings: Settings)
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a")
         reply = answer(recorder, 1, "一二三四五六。", spoken[:36_000], finish=False)
-        recorder(ReplyHeld(1, now(), reply, 700.0))
+        recorder(ReplyPaused(1, now(), reply, 700.0))
         recorder(ReplyResumed(1, now(), reply, 700.0))
         recorder(ReplyAudio(1, now(), reply, spoken[16_800:36_000], REPLY_RATE, 700.0))
         recorder(ReplyAudio(1, now(), reply, spoken[36_000:], REPLY_RATE, 1500.0))
@@ -133,7 +133,7 @@ async def test_an_interruption_after_the_whole_reply_was_handed_over(settings: S
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a")
         reply = answer(recorder, 1, "說完了。", sound(24_000))
-        assert await store.settle()
+        assert await store.flush()
         recorder(ReplyInterrupted(1, now(), reply, 250.0, "說", "barge_in"))
         await recorder.close()
         (kept,) = await store.utterances("sess_a")
@@ -146,10 +146,10 @@ async def test_dropped_speech_is_kept_but_is_no_turn(settings: Settings) -> None
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a")
         recorder(SpeechStarted(2, now(), 0.0))
-        recorder(SpeechHeard(2, now(), cough))
-        recorder(SpeechDropped(2, now(), "嗯"))
+        recorder(SpeechAudio(2, now(), cough))
+        recorder(SpeechRejected(2, now(), "嗯"))
         hear(recorder, 2, sound(8000))
-        recorder(TranscriptFinal(2, now(), "繼續", "zh"))
+        recorder(FinalTranscript(2, now(), "繼續", "zh"))
         await recorder.close()
         first, second = await store.utterances("sess_a")
         assert (first.is_turn, first.transcript, first.state) == (False, "嗯", "stored")
@@ -163,11 +163,11 @@ async def test_speech_over_a_reply_becomes_the_turn_it_ended_as(settings: Settin
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a")
         hear(recorder, 1, sound(1000))
-        recorder(TranscriptFinal(1, now(), "一", "zh"))
+        recorder(FinalTranscript(1, now(), "一", "zh"))
         recorder(SpeechStarted(1, now(), 0.0))
-        recorder(SpeechHeard(1, now(), sound(512)))
+        recorder(SpeechAudio(1, now(), sound(512)))
         recorder(TurnEnded(2, now(), now(), 32.0, "silence"))
-        recorder(TranscriptFinal(2, now(), "二", "zh"))
+        recorder(FinalTranscript(2, now(), "二", "zh"))
         await recorder.close()
         assert [(u.turn, u.transcript) for u in await store.utterances("sess_a")] == [(1, "一"), (2, "二")]
 
@@ -192,10 +192,10 @@ async def test_two_sessions_at_once_do_not_mix(settings: Settings) -> None:
             recorders[name](SpeechStarted(1, now(), 0.0))
         for start in range(0, 40_000, 500):
             for name, pcm in sounds.items():
-                recorders[name](SpeechHeard(1, now(), pcm[start : start + 500]))
+                recorders[name](SpeechAudio(1, now(), pcm[start : start + 500]))
         for name, recorder in recorders.items():
             recorder(TurnEnded(1, now(), now(), 2500.0, "silence"))
-            recorder(TranscriptFinal(1, now(), name, "en"))
+            recorder(FinalTranscript(1, now(), name, "en"))
             await recorder.close()
         for name, pcm in sounds.items():
             (kept,) = await store.utterances(name)
@@ -271,16 +271,16 @@ async def test_memory_does_not_grow_with_the_recording(settings: Settings) -> No
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a")
         hear(recorder, 1, second)  # whatever is loaded on first use is loaded now
-        assert await store.settle()
+        assert await store.flush()
         tracemalloc.start()
         try:
             recorder(SpeechStarted(2, now(), 0.0))
             for n in range(600):
-                recorder(SpeechHeard(2, now(), second))
+                recorder(SpeechAudio(2, now(), second))
                 if n % 20 == 19:  # faster than life, yet not all in one instant
                     await store._writer.barrier()
             recorder(TurnEnded(2, now(), now(), 600_000.0, "silence"))
-            assert await store.settle(120.0)
+            assert await store.flush(120.0)
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -296,17 +296,17 @@ async def test_the_database_goes_away_and_comes_back(settings: Settings, cluster
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a")
         hear(recorder, 1, sound(5000))
-        recorder(TranscriptFinal(1, now(), "之前", "zh"))
-        assert await store.settle()
+        recorder(FinalTranscript(1, now(), "之前", "zh"))
+        assert await store.flush()
         await asyncio.to_thread(cluster._pg_ctl, "stop", "-m", "immediate")
         take_turn(recorder, 2, "當中", heard, "聽到了", spoken)
         assert not (await store.health()).ok
         with pytest.raises(StoreError, match="database"):
             await store.utterances("sess_a")
-        while store._keeper.failures == 0:
-            await asyncio.wait([item.task for item in store._keeper._items if item.task], timeout=0.05)
+        while store._ingest.failures == 0:
+            await asyncio.wait([item.task for item in store._ingest._items if item.task], timeout=0.05)
         await asyncio.to_thread(cluster.ensure_running)
-        assert await store.settle(60.0)
+        assert await store.flush(60.0)
         await recorder.close()
         assert [u.transcript for u in await store.utterances("sess_a")] == ["之前", "當中", "聽到了"]
         _, user, reply = await store.utterances("sess_a")

@@ -25,7 +25,7 @@ async def test_features_come_from_the_store_with_their_session(
         recorder = store.recorder("sess_a", voice="zf_a")
         take_turn(recorder, 1, SAID, voice(), "好的。", voice(1.6, 220.0, 24_000))
         await recorder.close()
-        assert await store.settle()
+        assert await store.flush()
 
         async def measured() -> bool:
             return len(await store.analyses.features([u.id for u in await store.utterances("sess_a")])) == 2

@@ -31,13 +31,13 @@ async def reply(store: Store, session: str, *, rendered: bool = True, cut: bool 
     else:
         take_turn(recorder, 1, "問", sound(8000), "答案。", sound(24_000))
     await recorder.close()
-    assert await store.settle()
+    assert await store.flush()
     found = (await store.utterances(session))[-1]
     if rendered:
         order = await store.renderings.begin(found.id)
         assert order is not None
         whole = [Boundary(0, 0.0, 1000.0)]
-        await store.renderings.keep(order, sound(24_000), 24_000, engine="k 1", clauses=whole, took_s=1.0)
+        await store.renderings.save(order, sound(24_000), 24_000, engine="k 1", clauses=whole, took_s=1.0)
     return found.id
 
 

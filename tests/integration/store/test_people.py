@@ -149,7 +149,7 @@ async def test_nothing_of_somebody_who_is_gone_can_be_kept(settings: Settings) -
         await store.people.remove(anna.id)
         recorder(UserText(1, now(), "太晚了"))
         await recorder.close()
-        assert await store.settle()
+        assert await store.flush()
         assert await store.sessions() == []
         assert (await store.statistics()).unsaved == 0
         with pytest.raises(NotFound, match="no person"):
@@ -192,7 +192,7 @@ async def test_what_waited_in_a_spool_is_still_whose_it_was(
         recorder = store.recorder("sess_spooled", owner=anna.id)
         recorder(UserText(1, now(), "我的話"))
         await recorder.close()
-        monkeypatch.setattr(store._keeper._database, "heal", _nothing)
+        monkeypatch.setattr(store._ingest._database, "heal", _nothing)
     monkeypatch.setattr(store._database, "begin", begin)
     async with open_store(settings) as store:
         assert [(s.id, s.owner) for s in await store.sessions()] == [("sess_spooled", anna.id)]

@@ -16,29 +16,29 @@ from sqlalchemy.exc import IntegrityError
 
 from kuaimei.dialogue.events import (
     ClauseReady,
+    FinalTranscript,
     ReplyFinished,
     ReplyInterrupted,
     ReplyStarted,
     ReplyText,
-    SpeechDropped,
-    SpeechHeard,
+    SpeechAudio,
+    SpeechRejected,
     SpeechStarted,
-    TranscriptFinal,
     TurnFailed,
-    TurnTimed,
-    TurnTiming,
+    TurnLatencies,
+    TurnMetrics,
     UserText,
 )
 from kuaimei.errors import KuaimeiError, NotFound, StoreError, Unstorable
 from kuaimei.http.errors import with_status
 from kuaimei.settings import RenderingSettings, Settings
-from kuaimei.store import Store, Transcript, open_store
-from kuaimei.store.analyses import Findings
-from kuaimei.store.due_analyses import Basis
+from kuaimei.store import Store, StoredTranscript, open_store
+from kuaimei.store.analyses import AnalysisResult
+from kuaimei.store.due_analyses import AnalysisVersion
 from kuaimei.store.quarantine import Broken
-from kuaimei.store.ratings import Marks
-from kuaimei.store.spool import Run
-from kuaimei.store.utterance_record import Record
+from kuaimei.store.ratings import RatingScores
+from kuaimei.store.spool import SpoolRun
+from kuaimei.store.utterance_record import UtteranceRecord
 from tests.integration.store.deleting import live
 from tests.integration.store.searching import file_hits
 from tests.integration.store.talking import answer, hear, now, recording, run_jobs, sound
@@ -70,7 +70,7 @@ async def test_whatever_is_said_or_written_is_kept(settings: Settings, text: str
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a", client={"name": "test"})
         hear(recorder, 1, sound(4000))
-        recorder(TranscriptFinal(1, now(), text, "zh"))
+        recorder(FinalTranscript(1, now(), text, "zh"))
         recorder(ReplyStarted(1, now(), "reply_1"))
         recorder(ReplyText(1, now(), "reply_1", text))
         recorder(ClauseReady(1, now(), "reply_1", 0, text, 0.0, 100.0))
@@ -79,10 +79,10 @@ async def test_whatever_is_said_or_written_is_kept(settings: Settings, text: str
         recorder(TurnFailed(1, now(), "synthesis", "engine", text, "抱歉"))
         recorder(UserText(2, now(), text))
         recorder(SpeechStarted(3, now(), 0.0))
-        recorder(SpeechHeard(3, now(), sound(512)))
-        recorder(SpeechDropped(3, now(), text))
+        recorder(SpeechAudio(3, now(), sound(512)))
+        recorder(SpeechRejected(3, now(), text))
         await recorder.close()
-        assert await store.settle()
+        assert await store.flush()
         statistics = await store.statistics()
         assert (statistics.unsaved, statistics.failures, statistics.broken) == (0, 0, 0)
         user, reply, typed, cough = await store.utterances("sess_a")
@@ -97,8 +97,8 @@ async def test_a_time_that_is_no_number_costs_no_utterance(settings: Settings) -
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a")
         recorder(UserText(1, now(), "打字"))
-        timing = TurnTiming(endpoint_ms=float("nan"), first_audio_ms=float("inf"), last_audio_ms=7.0)
-        recorder(TurnTimed(1, now(), timing))
+        timing = TurnLatencies(endpoint_ms=float("nan"), first_audio_ms=float("inf"), last_audio_ms=7.0)
+        recorder(TurnMetrics(1, now(), timing))
         await recorder.close()
         (turn,) = await store.turns("sess_a")
         found = [turn.timings[name] for name in ("endpoint_ms", "first_audio_ms", "last_audio_ms")]
@@ -124,8 +124,8 @@ async def test_what_a_far_recogniser_says_is_kept(settings: Settings, text: str)
         hear(recorder, 1, sound(4000))
         await recorder.close()
 
-        async def transcribe(*_: object) -> Transcript:
-            return Transcript(text, "zh")
+        async def transcribe(*_: object) -> StoredTranscript:
+            return StoredTranscript(text, "zh")
 
         await run_jobs(store, transcribe)
         (user,) = await store.utterances("sess_a")
@@ -140,7 +140,7 @@ def writers(store: Store, said: dict[str, str]) -> Iterator[tuple[str, Callable[
         "voice": said["voice"],
         "owner": "local",
         "rater": "me",
-        "marks": Marks(1, 2, 3),
+        "marks": RatingScores(1, 2, 3),
         "name": "transcribe",
         "subject": said["user"],
         "kind": "tiers",
@@ -152,7 +152,7 @@ def writers(store: Store, said: dict[str, str]) -> Iterator[tuple[str, Callable[
         "title": "t",
         "text": "t",
         "content": b"x",
-        "basis": Basis("e", "h"),
+        "basis": AnalysisVersion("e", "h"),
         "limit": 5,
         "at": datetime.now(UTC),
         "subjects": ["x"],
@@ -229,12 +229,12 @@ async def test_rows_of_other_rooms_keep_it_or_refuse_it_for_good(settings: Setti
     row = {"owner": "local", "name": "n", "state": "ready", "duration_s": 1.0, "consent": {}, "learning": {}}
     async with open_store(settings) as store:
         life = await live(store, settings)
-        assignment = await store.analyses.begin(life.user, Basis("e2", "h2"))
+        assignment = await store.analyses.claim(life.user, AnalysisVersion("e2", "h2"))
         assert assignment is not None
-        await store.render_again(life.reply)
+        await store.retry_rendering(life.reply)
         order = await store.renderings.begin(life.reply)
         assert order is not None
-        findings = Findings(text, {text: 1.0}, {text: {"value": 0.5}}, {text: [1]}, 1.0)
+        findings = AnalysisResult(text, {text: 1.0}, {text: {"value": 0.5}}, {text: [1]}, 1.0)
         writing: list[Awaitable[Any]] = [
             store.ensure_session("sess_new", {text: text}),
             *(
@@ -249,7 +249,7 @@ async def test_rows_of_other_rooms_keep_it_or_refuse_it_for_good(settings: Setti
                 store.voices.change(life.voice, **{name: value})
                 for name, value in (("name", text), ("error", text), ("transcript", text), ("checks", [text]))
             ),
-            store.analyses.keep(assignment, findings),
+            store.analyses.save(assignment, findings),
             store.renderings.fail(order, text, final=True),
         ]
         for one in writing:
@@ -274,7 +274,7 @@ async def test_a_record_that_can_never_be_kept_goes_aside_once_with_its_sound(
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a", voice=UNSTORABLE)
         hear(recorder, 1, heard)
-        recorder(TranscriptFinal(1, now(), "問題", "zh"))
+        recorder(FinalTranscript(1, now(), "問題", "zh"))
         answer(recorder, 1, "秘密sentinel", sound(4800))
         await recorder.close()
         statistics = await store.statistics()
@@ -303,9 +303,9 @@ async def test_a_record_that_can_never_be_kept_goes_aside_once_with_its_sound(
 async def test_left_by_a_process_that_died_it_holds_up_no_start(settings: Settings) -> None:
     async with open_store(settings):
         pass
-    run = await asyncio.to_thread(Run.begin, settings.home / "spool")
+    run = await asyncio.to_thread(SpoolRun.begin, settings.home / "spool")
     for voice in (UNSTORABLE, "zf_a"):
-        record = Record(
+        record = UtteranceRecord(
             session="sess_a", turn=1, speaker="assistant", voice=voice, transcript="好", ended=True
         )
         spool = run.spool(record.id)
@@ -359,7 +359,7 @@ async def test_what_is_asked_for_and_can_never_be_done_costs_no_recording(
 async def test_sound_of_which_nobody_knows_whose_it_is_is_kept_for_a_month(settings: Settings) -> None:
     async with open_store(settings):
         pass
-    run = await asyncio.to_thread(Run.begin, settings.home / "spool")
+    run = await asyncio.to_thread(SpoolRun.begin, settings.home / "spool")
     for name, text in (("utt_nothing", ""), ("utt_half", '{"session": "sess_')):
         (run.folder / f"{name}.pcm").write_bytes(b"\x01\x00" * 100)
         (run.folder / f"{name}.json").write_text(text)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from kuaimei.cli import reanalyse
-from kuaimei.engines.registry import Workshop
+from kuaimei.engines.registry import EngineContext
 from kuaimei.engines.vad import open_vad
 from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.store import open_store, tables
@@ -19,12 +19,14 @@ def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """With analysis, and a detector of speech that needs no weights."""
 
     def webrtc(settings: Settings, role: object, opener: object) -> object:
-        from kuaimei.engines.scheduling import Lane
-        from kuaimei.models.source import Source
+        from kuaimei.engines.scheduling import Scheduler
+        from kuaimei.models.source import EngineSource
 
-        return open_vad(Workshop(settings, Lane("cores", 1)), Source("vad", "webrtc", "webrtc"))
+        return open_vad(
+            EngineContext(settings, Scheduler("cores", 1)), EngineSource("vad", "webrtc", "webrtc")
+        )
 
-    monkeypatch.setattr(reanalyse, "open_one", webrtc)
+    monkeypatch.setattr(reanalyse, "open_engine", webrtc)
     return settings.model_copy(update={"analysis": AnalysisSettings()})
 
 

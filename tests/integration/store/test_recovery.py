@@ -15,20 +15,20 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.events import SpeechHeard, SpeechStarted, TranscriptFinal, TurnEnded
+from kuaimei.dialogue.events import FinalTranscript, SpeechAudio, SpeechStarted, TurnEnded
 from kuaimei.settings import Settings
-from kuaimei.store import Store, Transcript, Utterance, open_store
+from kuaimei.store import Store, StoredTranscript, UtteranceRow, open_store
 from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.spool import Spool
+from tests.integration.store.killed_process import HEARD, SECOND_CLAUSE, SPOKEN
 from tests.integration.store.talking import FRAME, answer, eventually, hear, now, recording, run_jobs, sound
-from tests.integration.store.victim import HEARD, SECOND_CLAUSE, SPOKEN
 
 ROOT = Path(__file__).parents[3]
 
 
 @asynccontextmanager
 async def victim(
-    settings: Settings, what: str, module: str = "tests.integration.store.victim"
+    settings: Settings, what: str, module: str = "tests.integration.store.killed_process"
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     process = await asyncio.create_subprocess_exec(
@@ -67,9 +67,9 @@ async def transcribing(store: Store, said: str) -> list[Pcm]:
     """Run the jobs until none is left; what was given to be recognised."""
     heard: list[Pcm] = []
 
-    async def transcribe(utterance: Utterance, pieces: AsyncIterator[Pcm]) -> Transcript:
+    async def transcribe(utterance: UtteranceRow, pieces: AsyncIterator[Pcm]) -> StoredTranscript:
         heard.append(np.concatenate([piece async for piece in pieces]))
-        return Transcript(said, "zh")
+        return StoredTranscript(said, "zh")
 
     await run_jobs(store, transcribe)
     return heard
@@ -133,7 +133,7 @@ async def test_killed_while_a_spool_was_removed(
             recorder = store.recorder("sess_a")
             hear(recorder, 1, pcm)
             answer(recorder, 1, "好的。", pcm)
-            assert await store.settle()
+            assert await store.flush()
             await store._writer.barrier()
             store._recorders.clear()  # nobody is there any more to end them
         (run,) = (settings.home / "spool").iterdir()
@@ -187,14 +187,14 @@ async def test_the_living_are_not_recovered(settings: Settings) -> None:
     async with open_store(settings) as store:
         recorder = store.recorder("sess_a")
         recorder(SpeechStarted(1, now(), 0.0))
-        recorder(SpeechHeard(1, now(), sound(512)))
-        assert await store.settle()
+        recorder(SpeechAudio(1, now(), sound(512)))
+        assert await store.flush()
         async with open_store(settings) as second:
             (seen,) = await second.utterances("sess_a")
             assert seen.state == "recording"
-        recorder(SpeechHeard(1, now(), sound(512)))
+        recorder(SpeechAudio(1, now(), sound(512)))
         recorder(TurnEnded(1, now(), now(), 64.0, "silence"))
-        recorder(TranscriptFinal(1, now(), "好", "zh"))
+        recorder(FinalTranscript(1, now(), "好", "zh"))
         await recorder.close()
         assert (await store.utterance(seen.id)).duration_ms == 64.0
 
@@ -208,9 +208,9 @@ async def test_a_long_recording_is_transcribed_in_pieces(settings: Settings) -> 
         await recorder.close()
         lengths: list[int] = []
 
-        async def transcribe(utterance: Utterance, pieces: AsyncIterator[Pcm]) -> Transcript:
+        async def transcribe(utterance: UtteranceRow, pieces: AsyncIterator[Pcm]) -> StoredTranscript:
             lengths.extend([len(piece) async for piece in pieces])
-            return Transcript("", None)
+            return StoredTranscript("", None)
 
         await run_jobs(store, transcribe)
         assert sum(lengths) == len(speech)
@@ -239,12 +239,12 @@ async def test_a_full_disk_is_told_once_and_nobody_stumbles(
         recorder(SpeechStarted(1, now(), 0.0))
         with full_disk(64_000):
             for start in range(0, 48_000, 500):
-                recorder(SpeechHeard(1, now(), speech[start : start + 500]))
+                recorder(SpeechAudio(1, now(), speech[start : start + 500]))
             await store._writer.barrier()
         for start in range(48_000, 64_000, 500):
-            recorder(SpeechHeard(1, now(), speech[start : start + 500]))
+            recorder(SpeechAudio(1, now(), speech[start : start + 500]))
         recorder(TurnEnded(1, now(), now(), 4000.0, "silence"))
-        recorder(TranscriptFinal(1, now(), "滿了", "zh"))
+        recorder(FinalTranscript(1, now(), "滿了", "zh"))
         await recorder.close()
         assert (await store.statistics()).lost_bytes == 32_000
         (kept,) = await store.utterances("sess_a")

@@ -7,15 +7,15 @@ import signal
 import numpy as np
 import pytest
 
-from kuaimei.dialogue.events import SpeechDropped, SpeechStarted
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.events import SpeechRejected, SpeechStarted
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.errors import EngineUnavailable
 from kuaimei.rendering.broadcast import Announcements, Ready
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store
 from kuaimei.store.rows import Rendering
-from kuaimei.store.spool import Run
-from kuaimei.store.utterance_record import Record
+from kuaimei.store.spool import SpoolRun
+from kuaimei.store.utterance_record import UtteranceRecord
 from tests.integration.store.rendering import SENTENCES, TEXT, rendering, synthesizer
 from tests.integration.store.talking import answer, eventually, files, now, sound
 from tests.integration.store.test_recovery import reached, victim
@@ -53,21 +53,23 @@ def whole() -> int:
 
 
 async def test_a_reply_is_rendered_when_nobody_talks(settings: Settings) -> None:
-    speaker, quiet, announcements = synthesizer(), Quiet(settle_s=0.01), Announcements()
+    speaker, idle_monitor, announcements = synthesizer(), IdleMonitor(settle_s=0.01), Announcements()
     told: list[Ready] = []
     async with open_store(settings) as store:
-        watch = quiet.watch("sess_b")
+        watch = idle_monitor.watch("sess_b")
         watch(SpeechStarted(1, now(), 0.0))
         utterance = await reply_once(store)
-        with announcements.listening("sess_a", told.append):
-            async with rendering(store, speaker, quiet=quiet, announcements=announcements) as counts:
+        with announcements.subscribe("sess_a", told.append):
+            async with rendering(
+                store, speaker, idle_monitor=idle_monitor, announcements=announcements
+            ) as counts:
 
                 async def taken_up() -> bool:
                     return (await store._jobs.counts()).get("doing") == 1
 
                 await eventually(taken_up)
                 assert not speaker.requests
-                watch(SpeechDropped(1, now(), ""))
+                watch(SpeechRejected(1, now(), ""))
                 hq = await ready(store, utterance)
         assert [request.text for request in speaker.requests] == list(SENTENCES)
         assert (hq.engine, hq.voice, len(hq.clauses)) == ("fake 1", "zf_a", 1)
@@ -151,8 +153,8 @@ async def test_what_fails_for_a_while_succeeds_in_the_end(settings: Settings) ->
 async def test_what_was_recorded_by_a_dead_process_is_rendered_too(settings: Settings) -> None:
     """The reply is known by its spool only: nobody had asked for its rendering yet."""
     async with open_store(settings) as store:
-        run = Run.begin(settings.home / "spool")
-        record = Record(
+        run = SpoolRun.begin(settings.home / "spool")
+        record = UtteranceRecord(
             session="sess_a",
             turn=1,
             speaker="assistant",

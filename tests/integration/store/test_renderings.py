@@ -21,7 +21,7 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.errors import NotFound
 from kuaimei.settings import RenderingSettings, Settings
-from kuaimei.store import Recorder, Store, Transcript, Utterance, open_store
+from kuaimei.store import Recorder, Store, StoredTranscript, UtteranceRow, open_store
 from kuaimei.store.rows import Boundary, Rendering
 from tests.integration.store.talking import (
     REPLY_RATE,
@@ -43,8 +43,8 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"rendering": RenderingSettings()})
 
 
-async def the_reply(store: Store, session: str = "sess_a") -> Utterance:
-    assert await store.settle()
+async def the_reply(store: Store, session: str = "sess_a") -> UtteranceRow:
+    assert await store.flush()
     return (await store.utterances(session))[-1]
 
 
@@ -52,7 +52,7 @@ async def render(store: Store, utterance: str, pcm: Pcm, engine: str = "kokoro 1
     order = await store.renderings.begin(utterance)
     assert order is not None
     whole = Boundary(0, 0.0, len(pcm) * 1000.0 / RATE)
-    return await store.renderings.keep(order, pcm, RATE, engine=engine, clauses=[whole], took_s=1.0)
+    return await store.renderings.save(order, pcm, RATE, engine=engine, clauses=[whole], took_s=1.0)
 
 
 async def heard(store: Store, utterance: str) -> Pcm:
@@ -87,7 +87,7 @@ async def test_a_reply_is_asked_for_rendered_and_kept_beside_the_fast_one(settin
         )
         assert await store.renderings.wanted(reply.id)
         clauses = [Boundary(0, 0.0, 500.0), Boundary(1, 500.0, 1250.0)]
-        kept = await store.renderings.keep(order, fine, RATE, engine="kokoro 1", clauses=clauses, took_s=2.0)
+        kept = await store.renderings.save(order, fine, RATE, engine="kokoro 1", clauses=clauses, took_s=2.0)
         assert kept is not None
         found = (await store.utterance(reply.id)).hq
         assert found == kept
@@ -197,14 +197,14 @@ async def test_asking_twice_does_it_once_and_something_new_does_it_anew(settings
         assert order is not None
         assert order.engine == "kokoro 1"  # whoever renders sees that nothing would change
         np.testing.assert_array_equal(await heard(store, utterance.id), sound(1000, 1))
-        await store.renderings.settle(order)
+        await store.renderings.mark_ready(order)
         assert await store.renderings.begin(utterance.id) is None
 
         await store.renderings.ask(utterance.id, voice="zf_b", text="好。")
         order = await store.renderings.begin(utterance.id)
         assert order is not None
         assert (order.engine, order.voice) == ("", "zf_b")
-        await store.renderings.keep(order, sound(500, 2), RATE, engine="kokoro 1", clauses=[], took_s=1.0)
+        await store.renderings.save(order, sound(500, 2), RATE, engine="kokoro 1", clauses=[], took_s=1.0)
         np.testing.assert_array_equal(await heard(store, utterance.id), sound(500, 2))
         assert len(files(settings.home)) == 2  # exactly one rendering
 
@@ -244,7 +244,7 @@ async def test_deleted_in_the_middle_nothing_is_left(settings: Settings, what: s
         else:
             await elsewhere.delete_utterance(utterance.id)
         assert not await store.renderings.wanted(utterance.id)
-        late = await store.renderings.keep(order, sound(1000), RATE, engine="1", clauses=[], took_s=1.0)
+        late = await store.renderings.save(order, sound(1000), RATE, engine="1", clauses=[], took_s=1.0)
         assert late is None
         assert files(settings.home) == []
         assert await store._jobs.counts() == {}
@@ -300,8 +300,8 @@ async def test_the_latest_reply_is_rendered_first(
     async def take(utterance: str) -> None:
         taken.append(utterance)
 
-    async def transcribe(*_: object) -> Transcript:
-        return Transcript("好", "zh")
+    async def transcribe(*_: object) -> StoredTranscript:
+        return StoredTranscript("好", "zh")
 
     async with open_store(settings) as store:
         asked = []
@@ -329,11 +329,11 @@ async def test_a_reply_is_rendered_again_when_its_owner_asks(settings: Settings)
         await recorder.close()
         user, reply = await store.utterances("sess_a")
         with pytest.raises(NotFound):
-            await store.render_again(user.id)
+            await store.retry_rendering(user.id)
         with pytest.raises(NotFound):
-            await store.render_again("utt_nobody")
+            await store.retry_rendering("utt_nobody")
         await render(store, reply.id, sound(1000, 1))
-        await store.render_again(reply.id)
+        await store.retry_rendering(reply.id)
         again = await the_reply(store)
         assert again.hq is not None
         assert again.hq.state == "queued"
@@ -341,7 +341,7 @@ async def test_a_reply_is_rendered_again_when_its_owner_asks(settings: Settings)
         await render(store, reply.id, sound(1200, 2), "kokoro 2")
         np.testing.assert_array_equal(await heard(store, reply.id), sound(1200, 2))
         await store.renderings.cancel(reply.id)
-        await store.render_again(reply.id)
+        await store.retry_rendering(reply.id)
         order = await store.renderings.begin(reply.id)
         assert order is not None
         assert (order.engine, order.clauses) == ("", ("好。",))

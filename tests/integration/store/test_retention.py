@@ -181,7 +181,7 @@ async def test_below_the_reserve_words_are_kept_and_no_sound(
         store.space.look()
         take_turn(recorder, 4, "之後", sound(2000), "好", sound(2000))
         await recorder.close()
-        assert await store.settle()
+        assert await store.flush()
         found = [(one.transcript, one.state) for one in await store.utterances("sess_a") if one.turn != 3]
         assert found == [
             *(("之前", "stored"), ("好", "stored")),

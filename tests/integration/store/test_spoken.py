@@ -17,15 +17,15 @@ from websockets.exceptions import ConnectionClosed
 
 from kuaimei.analysis.head import FEATURES
 from kuaimei.analysis.job import Scored
-from kuaimei.analysis.service import AnalysisRoom
+from kuaimei.analysis.service import AnalysisService
 from kuaimei.analysis.types import SCORES
 from kuaimei.dialogue.events import UserText
 from kuaimei.settings import AnalysisSettings, Settings
-from kuaimei.store import Store, Utterance, open_store
+from kuaimei.store import Store, UtteranceRow, open_store
 from kuaimei.store.rows import Summary
 from kuaimei.store.tables import analyses
-from tests.integration.server.serving import MemoryArchive, Served, TestHouse, serving
-from tests.integration.server.talking import talking
+from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, Served, serving
+from tests.integration.server.realtime_client import talking
 from tests.integration.store.analysing import analysing, voice
 from tests.integration.store.talking import eventually, now, take_turn
 
@@ -38,10 +38,10 @@ def settings(settings: Settings) -> Settings:
 
 @dataclass
 class Open:
-    """A server whose house analyses."""
+    """A server whose server analyses."""
 
     store: Store
-    room: AnalysisRoom
+    room: AnalysisService
     served: Served
     client: AsyncClient
 
@@ -77,22 +77,22 @@ class Open:
             return all(u.analysis is not None for u in await self.store.utterances(session))
 
         await eventually(analysed)
-        found: Sequence[Utterance] = await self.store.utterances(session)
+        found: Sequence[UtteranceRow] = await self.store.utterances(session)
         return [u.id for u in found if u.speaker == "user" and u.bytes]
 
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Open]:
     async with open_store(settings) as store, analysing(store, settings) as room:
-        house = TestHouse(store=cast(MemoryArchive, store), analysis=room)
-        async with serving(house) as served, AsyncClient(base_url=served.url, timeout=30) as client:
+        runtime = InMemoryRuntime(store=cast(MemoryArchive, store), analysis=room)
+        async with serving(runtime) as served, AsyncClient(base_url=served.url, timeout=30) as client:
             yield Open(store, room, served, client)
 
 
 async def test_one_utterance_is_explained(settings: Settings) -> None:
-    async with opened(settings) as house:
-        ids = await house.said("sess_a", 6, person="anna")
-        told = await house.get(f"/api/recordings/{ids[-1]}/analysis")
+    async with opened(settings) as runtime:
+        ids = await runtime.said("sess_a", 6, person="anna")
+        told = await runtime.get(f"/api/recordings/{ids[-1]}/analysis")
         assert (told["object"], told["utterance"]) == ("kuaimei.analysis", ids[-1])
         assert (told["state"], told["reason"], told["why"]) == ("scored", None, None)
         assert told["extractor"].startswith("own-")
@@ -101,7 +101,7 @@ async def test_one_utterance_is_explained(settings: Settings) -> None:
         assert len(told["contours"]["f0_hz"]) == 180
         ((start_ms, end_ms),) = told["contours"]["pauses"]
         assert 0 < start_ms < 900 < end_ms < 1800
-        earlier = [await house.get(f"/api/recordings/{one}/analysis") for one in ids[:-1]]
+        earlier = [await runtime.get(f"/api/recordings/{one}/analysis") for one in ids[:-1]]
         for name in SCORES:
             score = told["scores"][name]
             assert 0 < score["value"] < 1
@@ -112,44 +112,44 @@ async def test_one_utterance_is_explained(settings: Settings) -> None:
             assert score["relative"]["usual"] == pytest.approx(usual)
             assert score["relative"]["difference"] == pytest.approx(score["value"] - usual)
         assert all(one["scores"]["confidence"]["relative"] is None for one in earlier)
-        body = await house.get(f"/api/recordings/{ids[-1]}")
+        body = await runtime.get(f"/api/recordings/{ids[-1]}")
         assert body["analysis"]["confidence"] == told["scores"]["confidence"]["value"]
-        (typed,) = [u.id for u in await house.store.utterances("sess_a") if not u.bytes]
-        told = await house.get(f"/api/recordings/{typed}/analysis")
+        (typed,) = [u.id for u in await runtime.store.utterances("sess_a") if not u.bytes]
+        told = await runtime.get(f"/api/recordings/{typed}/analysis")
         assert (told["state"], told["reason"], told["scores"]) == ("unscored", "no_audio", None)
         assert "recording" in told["why"]
 
 
 async def test_nobody_hears_of_what_is_somebody_elses(settings: Settings) -> None:
-    async with opened(settings) as house:
-        you = await house.store.people.add("you")
-        ids = await house.said("sess_b", 1, owner=you.id, person="anna")
-        await house.get(f"/api/recordings/{ids[0]}/analysis", 404)
-        await house.get("/api/sessions/sess_b/analysis", 404)
-        await house.post(f"/api/labelling/{ids[0]}", 404, confidence=3, rater="我")
-        await house.get("/api/labelling/next?rater=我", 404)
-        assert (await house.get("/api/analysis/progress"))["utterances"] == 0
-        assert (await house.post("/api/analysis/again", 202))["utterances"] == 0
-        assert "utt_" not in (await house.client.get("/api/labelling/labels.csv")).text
+    async with opened(settings) as runtime:
+        you = await runtime.store.people.add("you")
+        ids = await runtime.said("sess_b", 1, owner=you.id, person="anna")
+        await runtime.get(f"/api/recordings/{ids[0]}/analysis", 404)
+        await runtime.get("/api/sessions/sess_b/analysis", 404)
+        await runtime.post(f"/api/labelling/{ids[0]}", 404, confidence=3, rater="我")
+        await runtime.get("/api/labelling/next?rater=我", 404)
+        assert (await runtime.get("/api/analysis/progress"))["utterances"] == 0
+        assert (await runtime.post("/api/analysis/again", 202))["utterances"] == 0
+        assert "utt_" not in (await runtime.client.get("/api/labelling/labels.csv")).text
 
 
 async def test_a_session_is_listed_and_taken_along(settings: Settings) -> None:
-    async with opened(settings) as house:
-        await house.said("sess_a", 3, person="anna")
-        ids = await house.said("sess_b", 3, text="=1+1 今天的天氣真的很不錯", person="anna")
-        told = await house.get("/api/sessions/sess_b/analysis")
-        order = [u.id for u in await house.store.utterances("sess_b")]
+    async with opened(settings) as runtime:
+        await runtime.said("sess_a", 3, person="anna")
+        ids = await runtime.said("sess_b", 3, text="=1+1 今天的天氣真的很不錯", person="anna")
+        told = await runtime.get("/api/sessions/sess_b/analysis")
+        order = [u.id for u in await runtime.store.utterances("sess_b")]
         assert [one["utterance"] for one in told["data"]] == order
         assert [one["state"] for one in told["data"]] == ["scored"] * 6 + ["unscored"]
         assert all("contours" not in one for one in told["data"])
         spoken = {one["utterance"]: one for one in told["data"]}
         relative = [spoken[one]["scores"]["stability"]["relative"] for one in ids]
         assert [one and one["utterances"] for one in relative] == [None, None, 5]
-        single = await house.get(f"/api/recordings/{ids[-1]}/analysis")
+        single = await runtime.get(f"/api/recordings/{ids[-1]}/analysis")
         assert single["scores"] == spoken[ids[-1]]["scores"]
         assert told["usual_utterances"] == 6
         values = [spoken[one]["scores"]["stability"]["value"] for one in ids]
-        first = await house.get("/api/sessions/sess_a/analysis")
+        first = await runtime.get("/api/sessions/sess_a/analysis")
         values += [
             one["scores"]["stability"]["value"]
             for one in first["data"]
@@ -157,7 +157,7 @@ async def test_a_session_is_listed_and_taken_along(settings: Settings) -> None:
         ]
         assert told["usual"]["stability"] == pytest.approx(median(values))
 
-        sheet = await house.client.get("/api/sessions/sess_b/analysis?format=csv")
+        sheet = await runtime.client.get("/api/sessions/sess_b/analysis?format=csv")
         assert sheet.headers["content-type"] == "text/csv; charset=utf-8"
         rows = list(csv.DictReader(io.StringIO(sheet.text.removeprefix("\ufeff"))))
         assert [row["utterance"] for row in rows] == order
@@ -169,7 +169,7 @@ async def test_a_session_is_listed_and_taken_along(settings: Settings) -> None:
         assert float(rows[0]["confidence"]) == spoken[order[0]]["scores"]["confidence"]["value"]
         assert (rows[-1]["reason"], rows[-1]["confidence"]) == ("no_audio", "")
 
-        packed = await house.client.get("/api/sessions/sess_b/export")
+        packed = await runtime.client.get("/api/sessions/sess_b/export")
         with zipfile.ZipFile(io.BytesIO(packed.content)) as file:
             assert file.read("sess_b/analysis.csv").decode() == sheet.text
             kept = json.loads(file.read("sess_b/analysis.json"))
@@ -178,39 +178,39 @@ async def test_a_session_is_listed_and_taken_along(settings: Settings) -> None:
 
 
 async def test_what_waits_is_said_to_wait_and_all_of_it_can_be_done_again(settings: Settings) -> None:
-    async with opened(settings) as house:
-        (one,) = await house.said("sess_a", 1)
-        before = await house.get(f"/api/recordings/{one}/analysis")
-        assert (await house.get("/api/analysis/progress"))["analysed"] == 3
-        assert (await house.post("/api/analysis/again", 202))["utterances"] == 3
+    async with opened(settings) as runtime:
+        (one,) = await runtime.said("sess_a", 1)
+        before = await runtime.get(f"/api/recordings/{one}/analysis")
+        assert (await runtime.get("/api/analysis/progress"))["analysed"] == 3
+        assert (await runtime.post("/api/analysis/again", 202))["utterances"] == 3
 
         async def anew() -> bool:
-            told = await house.get(f"/api/recordings/{one}/analysis")
+            told = await runtime.get(f"/api/recordings/{one}/analysis")
             return bool(told["analysed_at"] > before["analysed_at"])
 
         await eventually(anew)
-        metrics = (await house.client.get("/metrics")).text
+        metrics = (await runtime.client.get("/metrics")).text
         lines = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
         assert float(lines['kuaimei_analyses_total{outcome="scored"}']) >= 3
         assert float(lines['kuaimei_analyses_total{outcome="no_audio"}']) >= 1
         assert float(lines["kuaimei_analysis_audio_seconds_total"]) > 2
         assert float(lines["kuaimei_analysis_computing_seconds_total"]) > 0
         assert float(lines["kuaimei_analysis_waiting"]) >= 0
-        recorder = house.store.recorder("sess_c")
+        recorder = runtime.store.recorder("sess_c")
         recorder(UserText(1, now(), "還沒"))
         await recorder.close()
-        (typed,) = await house.store.utterances("sess_c")
-        await eventually_analysed(house, typed.id)
-        async with house.store._database.begin() as connection:
+        (typed,) = await runtime.store.utterances("sess_c")
+        await eventually_analysed(runtime, typed.id)
+        async with runtime.store._database.begin() as connection:
             await connection.execute(analyses.delete().where(analyses.c.utterance_id == typed.id))
-        told = await house.get(f"/api/recordings/{typed.id}/analysis")
+        told = await runtime.get(f"/api/recordings/{typed.id}/analysis")
         assert (told["state"], told["scores"], told["contours"]) == ("waiting", None, None)
-        assert (await house.get("/api/status"))["analysis"] is True
+        assert (await runtime.get("/api/status"))["analysis"] is True
 
 
-async def eventually_analysed(house: Open, utterance: str) -> None:
+async def eventually_analysed(runtime: Open, utterance: str) -> None:
     async def analysed() -> bool:
-        return (await house.store.utterance(utterance)).analysis is not None
+        return (await runtime.store.utterance(utterance)).analysis is not None
 
     await eventually(analysed)
 
@@ -221,10 +221,10 @@ async def test_where_nothing_is_analysed_that_is_said(settings: Settings) -> Non
         recorder = store.recorder("sess_a")
         recorder(UserText(1, now(), "打字"))
         await recorder.close()
-        assert await store.settle()
+        assert await store.flush()
         (typed,) = await store.utterances("sess_a")
-        house = TestHouse(store=cast(MemoryArchive, store))
-        async with serving(house) as served, AsyncClient(base_url=served.url) as client:
+        runtime = InMemoryRuntime(store=cast(MemoryArchive, store))
+        async with serving(runtime) as served, AsyncClient(base_url=served.url) as client:
             told = (await client.get(f"/api/recordings/{typed.id}/analysis")).json()
             assert (told["state"], told["reason"]) == ("unscored", "off")
             assert "KUAIMEI_ANALYSIS__ENABLED" in told["why"]
@@ -234,15 +234,15 @@ async def test_where_nothing_is_analysed_that_is_said(settings: Settings) -> Non
 
 
 async def test_a_round_of_labelling(settings: Settings) -> None:
-    async with opened(settings) as house:
-        ids = await house.said("sess_a", 3)
-        first = await house.get("/api/labelling/next?rater=我")
+    async with opened(settings) as runtime:
+        ids = await runtime.said("sess_a", 3)
+        first = await runtime.get("/api/labelling/next?rater=我")
         assert first["id"] in ids
         assert first["transcript"] == "今天的天氣真的很不錯"
-        assert (await house.client.get(first["audio"])).status_code == 200
-        other = await house.get(f"/api/labelling/next?rater=我&skip={first['id']}")
+        assert (await runtime.client.get(first["audio"])).status_code == 200
+        other = await runtime.get(f"/api/labelling/next?rater=我&skip={first['id']}")
         assert other["id"] != first["id"]
-        await house.post(f"/api/labelling/{first['id']}", 200, confidence=5, stability=1, rater=" =我 ")
+        await runtime.post(f"/api/labelling/{first['id']}", 200, confidence=5, stability=1, rater=" =我 ")
         for wrong in (
             {"confidence": 6},
             {"confidence": 0},
@@ -250,14 +250,14 @@ async def test_a_round_of_labelling(settings: Settings) -> None:
             {"confidence": 2.5},
             {"charm": 3},
         ):
-            response = await house.client.post(f"/api/labelling/{first['id']}", json=wrong)
+            response = await runtime.client.post(f"/api/labelling/{first['id']}", json=wrong)
             assert response.status_code in {400, 422}, wrong
-        await house.post(
+        await runtime.post(
             f"/api/labelling/{other['id']}", 200, confidence=2, stability=3, affability=4, rater="我"
         )
-        progress = await house.get("/api/labelling/progress?rater=我")
+        progress = await runtime.get("/api/labelling/progress?rater=我")
         assert (progress["rated"], progress["total"], progress["ratings"]) == (1, 3, 2)
-        sheet = (await house.client.get("/api/labelling/labels.csv")).text
+        sheet = (await runtime.client.get("/api/labelling/labels.csv")).text
         rows = list(csv.reader(io.StringIO(sheet.removeprefix("\ufeff"))))
         assert rows[0] == ["utterance", "confidence", "stability", "affability", "rater"]
         assert sorted(rows[1:]) == sorted(
@@ -274,16 +274,16 @@ async def test_who_speaks_is_noted_also_where_the_recorder_makes_the_session(set
 
 
 async def test_the_client_hears_of_it_and_says_who_speaks(settings: Settings) -> None:
-    async with opened(settings) as house:
-        async with talking(house.served, "?person=anna-1") as talk:
+    async with opened(settings) as runtime:
+        async with talking(runtime.served, "?person=anna-1") as talk:
             session = next(e for e in talk.events if e["type"] == "session.created")["session"]["id"]
-            assert (await house.store.session(session)).client["person"] == "anna-1"
+            assert (await runtime.store.session(session)).client["person"] == "anna-1"
             await talk.ask()
             item = (await talk.until("input_audio_buffer.committed"))["item_id"]
             reply = (await talk.until("response.output_item.added"))["item"]["id"]
             await talk.until("kuaimei.turn.timing")
             summary = Summary("scored", None, 0.5, 0.25, 0.75)
-            tell = house.room.announcements.tell
+            tell = runtime.room.announcements.publish
             for scored in (
                 Scored("sess_other", 1, "utt_0", "user", True, summary),
                 Scored(session, 1, "utt_1", "user", True, summary),
@@ -303,9 +303,9 @@ async def test_the_client_hears_of_it_and_says_who_speaks(settings: Settings) ->
             assert (heard[2]["reason"], heard[2]["stability"]) == ("not_speech", None)
             assert heard[2]["why"]
         with pytest.raises((ConnectionClosed, AssertionError), match="person"):
-            async with asyncio.timeout(20), talking(house.served, "?person=not/anna"):
+            async with asyncio.timeout(20), talking(runtime.served, "?person=not/anna"):
                 pass
-        refused = await house.client.post(
+        refused = await runtime.client.post(
             "/v1/realtime/calls?person=not/anna", content="v=0", headers={"content-type": "application/sdp"}
         )
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_person")

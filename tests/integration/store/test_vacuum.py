@@ -31,7 +31,7 @@ async def talk(store: Store, session: str, words: str) -> None:
         take_turn(recorder, turn, f"{words} {turn}", sound(500), f"{words} 回答 {turn}", sound(500))
     recorder(UserText(7, now(), f"{words} " + "".join(chr(0x4E00 + n * 37 % 20_000) for n in range(6000))))
     await recorder.close()
-    assert await store.settle()
+    assert await store.flush()
 
 
 async def test_deleted_words_are_in_no_file_of_the_database(settings: Settings) -> None:

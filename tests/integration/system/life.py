@@ -13,13 +13,13 @@ import threading
 from pathlib import Path
 
 from kuaimei.analysis.head_store import keep_head, load_head
-from kuaimei.server.voice_previews import Samples
+from kuaimei.server.voice_previews import VoicePreviews
 from kuaimei.settings import Settings
 from kuaimei.system.folders import swept_folder
 from kuaimei.system.privacy import close_umask, make_home
 from tests.integration.store.analysing import analysing, everything
 from tests.integration.store.talking import eventually
-from tests.integration.voices.living import living
+from tests.integration.voices.running_library import living
 
 
 class Watch:
@@ -62,18 +62,18 @@ class Watch:
 
 async def live(home: Path, watch: Watch) -> None:
     settings = Settings(home=home)
-    async with living(settings, learn="style") as house:
-        house.order(style=[["progress", 0.2], ["progress", 0.4], ["hang", 0]])
-        voice = await house.add()
-        await house.until(voice.id, lambda v: v.learning.state == "running" and v.learning.progress > 0.3)
-        samples = Samples(house.bank, "fake", home / "cache" / "voices")
+    async with living(settings, learn="style") as runtime:
+        runtime.order(style=[["progress", 0.2], ["progress", 0.4], ["hang", 0]])
+        voice = await runtime.add()
+        await runtime.until(voice.id, lambda v: v.learning.state == "running" and v.learning.progress > 0.3)
+        samples = VoicePreviews(runtime.bank, "fake", home / "cache" / "voices")
         assert await samples.sample("zf_one")
-        recorder = house.store.recorder("sess_life")
+        recorder = runtime.store.recorder("sess_life")
         everything(recorder, 1)
-        assert await house.store.settle(60.0)
+        assert await runtime.store.flush(60.0)
         await recorder.close()
-        await house.library.stop_learning(voice.id, "local")
-    async with living(settings, working=False) as house, analysing(house.store, settings) as room:
+        await runtime.library.cancel_training(voice.id, "local")
+    async with living(settings, working=False) as runtime, analysing(runtime.store, settings) as room:
 
         async def analysed() -> bool:
             return bool(room.analyst.counts.outcomes)

@@ -14,11 +14,11 @@ import numpy as np
 
 from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.models.pypi import pip_settings
 from kuaimei.settings import Settings
 from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
-from kuaimei.voices.training.process import LearnerDied, LearningFailed, run_learner
+from kuaimei.voices.training.process import TrainingCrashed, TrainingFailed, run_training_process
 
 counted = {"handlers": 0}
 
@@ -56,8 +56,8 @@ async def children(folder: Path) -> None:
     job = folder / "job"
     job.mkdir()
     try:
-        await run_learner(job, Path(sys.executable), Quiet())
-    except (LearnerDied, LearningFailed):
+        await run_training_process(job, Path(sys.executable), IdleMonitor())
+    except (TrainingCrashed, TrainingFailed):
         pass  # there is nothing in its folder: it was started, which is all that counts here
     else:
         raise SystemExit("nothing could be learned, and yet it was")

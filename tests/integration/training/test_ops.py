@@ -5,7 +5,7 @@ from tests.integration.training.torch_program import run_with_torch
 PROGRAM = """
 import torch
 from torch.nn import functional
-from kuaimei.training.ops import conv, snake, styled_norm, thin_conv
+from kuaimei.training.ops import conv, snake, styled_norm, conv_by_matmul
 torch.manual_seed(0)
 
 def same(one, other, *inputs):
@@ -24,7 +24,7 @@ for channels, taps, dilation, stride, padding in (
     pads = (taps - 1) * dilation // 2 if padding is None else padding
     plain = functional.conv1d(x.T[None], weight, None, stride, pads, dilation)[0].T
     shape = {"stride": stride, "dilation": dilation, "padding": padding}
-    same(thin_conv(x, weight, **shape), plain, x, weight)
+    same(conv_by_matmul(x, weight, **shape), plain, x, weight)
     same(conv(x, weight, None, **shape), plain, x, weight)
 
 x = torch.randn(40, 6, requires_grad=True)

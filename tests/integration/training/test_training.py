@@ -19,7 +19,7 @@ from kuaimei.engines.tts.kokoro.g2p import load_phonemes
 from kuaimei.models.onnx_reader import read_onnx
 from kuaimei.models.weight_delta import load_difference
 from kuaimei.settings import Settings
-from kuaimei.voices.training.asr_loss import LISTENER, listener
+from kuaimei.voices.training.asr_loss import ASR_LOSS_MODEL, write_asr_loss_spec
 from tests.integration.conftest import Spoken
 from tests.learning_environment import need_torch
 
@@ -74,7 +74,7 @@ def describe(folder: Path, kokoro: Path, tokens: list[int], **changes: Any) -> N
         "style": "style.npy",
         "weights": str(kokoro / "fp32.onnx"),
         "encoders": {name: str(kokoro.parent / name / "model.onnx") for name in ("ge2e", "campplus")},
-        "listener": listener(kokoro.parent / LISTENER, [SAID], "zh"),
+        "listener": write_asr_loss_spec(kokoro.parent / ASR_LOSS_MODEL, [SAID], "zh"),
         "threads": 1,
         "seconds": 600,
         "device": "cpu",

@@ -11,4 +11,4 @@ __all__ = ["cluster", "folder", "made", "settings"]
 @pytest.fixture(autouse=True)
 def told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """News is written when it comes: nobody has to wait a second for it."""
-    monkeypatch.setattr(job, "_TELL_S", 0.02)
+    monkeypatch.setattr(job, "_UPDATE_INTERVAL_S", 0.02)

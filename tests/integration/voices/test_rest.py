@@ -15,25 +15,27 @@ from kuaimei.settings import Settings
 from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.training.environment import background_install
 from kuaimei.voices.training.environment.process import Making
-from tests.integration.server.serving import TestHouse, quick_engines, serving
-from tests.integration.server.talking import talking
-from tests.integration.voices.living import TEXT, Living, audio, living
+from tests.integration.server.app_server import InMemoryRuntime, quick_engines, serving
+from tests.integration.server.realtime_client import talking
+from tests.integration.voices.running_library import TEXT, RunningLibrary, audio, living
 
 FIELDS = {"name": "媽媽", "consent_speaker": "王美美", "consent_statement": "可以"}
 
 
 @asynccontextmanager
-async def served(settings: Settings, **voices: Any) -> AsyncIterator[tuple[Living, httpx.AsyncClient]]:
+async def served(
+    settings: Settings, **voices: Any
+) -> AsyncIterator[tuple[RunningLibrary, httpx.AsyncClient]]:
     """The library behind a server, and a client of it."""
-    async with living(settings, **{"learn": "none", **voices}) as house:
-        room = house.library.room
-        engines = quick_engines(synthesizer=house.bank)
-        test_house = TestHouse(settings=room.settings, engines=engines, voices=house.library)
+    async with living(settings, **{"learn": "none", **voices}) as runtime:
+        context = runtime.library.context
+        engines = quick_engines(synthesizer=runtime.bank)
+        test_server = InMemoryRuntime(settings=context.settings, engines=engines, voices=runtime.library)
         async with (
-            serving(test_house) as server,
+            serving(test_server) as server,
             httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as client,
         ):
-            yield house, client
+            yield runtime, client
 
 
 def upload(data: bytes | None = None, name: str = "mum.flac") -> dict[str, Any]:
@@ -46,14 +48,14 @@ def temporary() -> set[Path]:
 
 async def test_added_listed_heard_changed_and_deleted(settings: Settings) -> None:
     before = temporary()
-    async with served(settings) as (house, client):
+    async with served(settings) as (runtime, client):
         answer = await client.post("/api/voices", data=FIELDS, files=upload())
         assert answer.status_code == 201
         body = answer.json()
         assert body["object"] == "kuaimei.voice"
         assert (body["kind"], body["state"], body["label"]) == ("cloned", "preparing", "similar")
         voice = body["id"]
-        await house.until(voice, lambda v: v.state == "ready")
+        await runtime.until(voice, lambda v: v.state == "ready")
         listed = (await client.get("/api/voices")).json()["data"]
         assert [(one["id"], one["kind"]) for one in listed] == [
             ("zf_one", "stock"),
@@ -86,19 +88,19 @@ async def test_added_listed_heard_changed_and_deleted(settings: Settings) -> Non
         assert (changed.json()["name"], changed.json()["transcript"]) == ("阿 姨", "今天")
         spoken = {"input": "你好", "voice": voice, "response_format": "pcm"}
         assert (await client.post("/v1/audio/speech", json=spoken)).status_code == 200
-        assert house.bank.requests[-1].voice_id == voice
+        assert runtime.bank.requests[-1].voice_id == voice
         assert (await client.delete(f"/api/voices/{voice}")).status_code == 204
         for path in (voice, f"{voice}/sample", f"{voice}/reference"):
             assert (await client.get(f"/api/voices/{path}")).status_code == 404
         assert (await client.delete(f"/api/voices/{voice}")).status_code == 404
-        assert house.files() == []
+        assert runtime.files() == []
         assert not list((settings.home / "cache").rglob("*.mp3"))
     assert temporary() == before
 
 
 async def test_refused_with_all_checks_and_nothing_kept(settings: Settings) -> None:
     before = temporary()
-    async with served(settings) as (house, client):
+    async with served(settings) as (runtime, client):
         answer = await client.post("/api/voices", data=FIELDS, files=upload(audio(1.0)))
         assert answer.status_code == 422
         error = answer.json()["error"]
@@ -112,19 +114,19 @@ async def test_refused_with_all_checks_and_nothing_kept(settings: Settings) -> N
         answer = await client.post("/api/voices", data=wrong, files=upload())
         assert answer.status_code == 422
         assert answer.json()["error"]["checks"][-1]["check"] == "transcript"
-        assert house.files() == []
+        assert runtime.files() == []
     assert temporary() == before
 
 
 @pytest.mark.parametrize("missing", ["name", "consent_speaker", "consent_statement"])
 async def test_without_a_name_or_consent_there_is_no_voice(settings: Settings, missing: str) -> None:
-    async with served(settings) as (house, client):
+    async with served(settings) as (runtime, client):
         for given in ({}, {missing: " "}):
             fields = {name: text for name, text in FIELDS.items() if name != missing} | given
             answer = await client.post("/api/voices", data=fields, files=upload())
             assert answer.status_code == 400
             assert missing in answer.json()["error"]["message"]
-        assert house.files() == []
+        assert runtime.files() == []
 
 
 async def test_an_upload_that_is_too_large_is_turned_away(settings: Settings) -> None:
@@ -165,8 +167,8 @@ async def test_while_the_environment_is_made_its_progress_is_told(
 
     monkeypatch.setattr(background_install, "run_making", make)
     async with (
-        served(settings, python="", environment="cpu") as (house, client),
-        making_learnable(house.library, Supervisor(), after_s=0.0),
+        served(settings, python="", environment="cpu") as (runtime, client),
+        making_learnable(runtime.library, Supervisor(), after_s=0.0),
     ):
         await begun.wait()
         body = (await client.get("/api/voices/learning")).json()
@@ -176,13 +178,13 @@ async def test_while_the_environment_is_made_its_progress_is_told(
 
 
 async def test_learning_is_begun_and_stopped(settings: Settings) -> None:
-    async with served(settings) as (house, client):
-        house.order(style=[["progress", 0.4], ["hang", 0]])
-        voice = await house.add()
+    async with served(settings) as (runtime, client):
+        runtime.order(style=[["progress", 0.4], ["hang", 0]])
+        voice = await runtime.add()
         assert (await client.post(f"/api/voices/{voice.id}/learn", json={"step": "loud"})).status_code == 400
         begun = await client.post(f"/api/voices/{voice.id}/learn")
         assert begun.json()["learning"]["state"] == "waiting"
-        await house.until(voice.id, lambda v: v.learning.progress == 0.4)
+        await runtime.until(voice.id, lambda v: v.learning.progress == 0.4)
         body = (await client.get(f"/api/voices/{voice.id}")).json()
         assert body["learning"] == {
             "step": "style",
@@ -195,43 +197,43 @@ async def test_learning_is_begun_and_stopped(settings: Settings) -> None:
         }
         stopped = await client.post(f"/api/voices/{voice.id}/learn/cancel")
         assert stopped.json()["learning"]["state"] == "cancelled"
-        house.order(style=[["progress", 0.4], ["done", 0.5]])
+        runtime.order(style=[["progress", 0.4], ["done", 0.5]])
         again = await client.post(f"/api/voices/{voice.id}/learn", json={"step": "style"})
         assert again.status_code == 200
-        await house.until(voice.id, lambda v: v.learning.state == "done")
+        await runtime.until(voice.id, lambda v: v.learning.state == "done")
         done = await client.post(f"/api/voices/{voice.id}/learn", json={"step": "decoder"})
         assert done.json()["learning"]["step"] == "decoder"
-        await house.until(voice.id, lambda v: v.learning.state == "done")
+        await runtime.until(voice.id, lambda v: v.learning.state == "done")
         assert (await client.post(f"/api/voices/{voice.id}/learn")).status_code == 409
 
 
 async def test_a_session_that_is_open_can_use_a_voice_that_was_added_since(settings: Settings) -> None:
-    async with living(settings, learn="none") as house:
-        engines = quick_engines(synthesizer=house.bank)
-        test_house = TestHouse(engines=engines, voices=house.library)
-        async with serving(test_house) as server, talking(server) as talk:
-            voice = await house.add()
+    async with living(settings, learn="none") as runtime:
+        engines = quick_engines(synthesizer=runtime.bank)
+        test_server = InMemoryRuntime(engines=engines, voices=runtime.library)
+        async with serving(test_server) as server, talking(server) as talk:
+            voice = await runtime.add()
             audio = {"output": {"voice": voice.id}}
             await talk.send("session.update", session={"type": "realtime", "audio": audio})
             updated = await talk.until("session.updated")
             assert updated["session"]["audio"]["output"]["voice"] == voice.id
             await talk.ask()
             await talk.until("response.done")
-        assert {request.voice_id for request in house.bank.requests} == {voice.id}
+        assert {request.voice_id for request in runtime.bank.requests} == {voice.id}
 
 
 async def test_its_sample_follows_what_it_learned(settings: Settings) -> None:
-    async with served(settings) as (house, client):
-        voice = await house.add()
+    async with served(settings) as (runtime, client):
+        voice = await runtime.add()
         sample = f"/api/voices/{voice.id}/sample"
         await client.get(sample)
-        asked = len(house.bank.requests)
+        asked = len(runtime.bank.requests)
         await client.get(sample)
-        assert len(house.bank.requests) == asked
+        assert len(runtime.bank.requests) == asked
         await client.post(f"/api/voices/{voice.id}/learn", json={"step": "style"})
-        await house.until(voice.id, lambda v: v.learning.state == "done")
+        await runtime.until(voice.id, lambda v: v.learning.state == "done")
         await client.get(sample)
-        assert len(house.bank.requests) == asked + 1
+        assert len(runtime.bank.requests) == asked + 1
 
 
 async def test_what_to_declare_and_to_read_aloud(settings: Settings) -> None:
@@ -242,7 +244,7 @@ async def test_what_to_declare_and_to_read_aloud(settings: Settings) -> None:
 
 async def test_where_nothing_is_kept_there_are_only_stock_voices() -> None:
     async with (
-        serving(TestHouse()) as server,
+        serving(InMemoryRuntime()) as server,
         httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
     ):
         listed = (await client.get("/api/voices")).json()["data"]

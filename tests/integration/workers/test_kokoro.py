@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import EMPTY, Pcm
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.tts.openai import open_openai
 from kuaimei.engines.types import TTSReq
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import EngineSettings, Settings
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(240)]
@@ -55,13 +55,13 @@ def serving(*arguments: str) -> Iterator[str]:
 
 async def said(url: str, folder: Path, mode: str) -> Pcm:
     engines = EngineSettings(tts_remote_voices=("zf_xiaoyi",))
-    workshop = Workshop(Settings(home=folder, engines=engines), Lane("cores", 2))
-    async with open_openai(workshop, Source("tts", url, "openai", url=url)) as synthesizer:
+    engine_context = EngineContext(Settings(home=folder, engines=engines), Scheduler("cores", 2))
+    async with open_openai(engine_context, EngineSource("tts", url, "openai", url=url)) as synthesizer:
         req = TTSReq.model_validate({"text": "今天天氣很好。", "mode": mode})
         return np.concatenate([EMPTY, *[pcm async for pcm in synthesizer.stream(req)]])
 
 
-def test_a_house_speaks_through_a_worker_fast_and_beautifully(tmp_path: Path) -> None:
+def test_a_server_speaks_through_a_worker_fast_and_beautifully(tmp_path: Path) -> None:
     with serving() as url:
         root = url.removesuffix("/v1")
         health = httpx.get(f"{root}/healthz").json()

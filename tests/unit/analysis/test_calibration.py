@@ -4,7 +4,7 @@ import pytest
 from kuaimei.analysis.calibration import Sample, calibrate
 from kuaimei.analysis.head import Head
 from kuaimei.analysis.reliability import shipped_figures
-from kuaimei.analysis.scoring import weigh
+from kuaimei.analysis.scoring import raw_scores
 from kuaimei.analysis.types import SCORES
 from kuaimei.engines.prosody.types import Features
 from kuaimei.errors import SettingsError
@@ -39,7 +39,9 @@ def test_the_head_predicts_what_was_not_in_the_labels() -> None:
     head = fitted(labelled(150))
     rng = np.random.default_rng(5)
     unseen = utterances(100, seed=99)
-    scores = [weigh(Features(duration_s=4.0, speech_s=4.0, **one), head).score.confidence for one in unseen]
+    scores = [
+        raw_scores(Features(duration_s=4.0, speech_s=4.0, **one), head).score.confidence for one in unseen
+    ]
     assert np.corrcoef(scores, [rated(one, rng, noise=0.0) for one in unseen])[0, 1] > 0.9
 
 

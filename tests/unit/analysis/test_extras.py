@@ -9,7 +9,7 @@ import pytest
 from kuaimei.analysis.calibration import calibrate, load_sklearn
 from kuaimei.analysis.head_store import keep_head, load_head
 from kuaimei.analysis.reliability import load_pingouin
-from kuaimei.analysis.scoring import weigh
+from kuaimei.analysis.scoring import raw_scores
 from kuaimei.engines.prosody.types import Features
 from kuaimei.errors import SettingsError
 from tests.unit.analysis.simulated import HEAD, labelled
@@ -36,7 +36,7 @@ def test_a_fitted_head_is_applied_without_what_fitted_it(
     keep_head(tmp_path, fitted)
     for name in [name for name in sys.modules if name.partition(".")[0] == "sklearn"]:
         monkeypatch.setitem(sys.modules, name, None)
-    found = weigh(Features(duration_s=4.0, speech_s=4.0, rate_syl_s=7.0), load_head(tmp_path))
+    found = raw_scores(Features(duration_s=4.0, speech_s=4.0, rate_syl_s=7.0), load_head(tmp_path))
     assert found.head == "2026"
     assert [part.feature for part in found.contributions["confidence"]] == ["rate_syl_s"]
     assert found.score.confidence < 0.5  # these listeners do not like it fast

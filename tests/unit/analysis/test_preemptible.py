@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kuaimei.analysis.preemptible import PatientDetector, PatientMeter, Steps, background_thread
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.analysis.preemptible import (
+    PreemptibleExtractor,
+    PreemptibleTask,
+    PreemptibleVad,
+    background_thread,
+)
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.engines.prosody import open_meter
-from kuaimei.engines.prosody.types import Voice
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.prosody.types import VoiceQuality
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Priority, Ticket
 from tests.fakes import FakeVad, silence
 
@@ -34,7 +39,7 @@ class Work:
     def __init__(self, count: int) -> None:
         self.count = count
         self.done = 0
-        self.steps: Steps[str] | None = None
+        self.steps: PreemptibleTask[str] | None = None
         self.begun = threading.Semaphore(0)
         self.go = threading.Semaphore(0)
         self.ended = threading.Event()
@@ -43,7 +48,7 @@ class Work:
         assert self.steps is not None
         try:
             for _ in range(self.count):
-                self.steps.breathe()
+                self.steps.yield_point()
                 self.begun.release()
                 assert self.go.acquire(timeout=30)
                 self.done += 1
@@ -52,15 +57,15 @@ class Work:
         return "done"
 
 
-async def until(lane: Lane, busy: int) -> None:
+async def until(scheduler: Scheduler, busy: int) -> None:
     async with asyncio.timeout(30):
-        while lane.busy != busy:  # noqa: ASYNC110
+        while scheduler.busy != busy:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 
 async def test_whoever_is_more_important_gets_the_core_after_one_step(thread: ThreadPoolExecutor) -> None:
-    lane, quiet, work = Lane("cores", 1), Quiet(), Work(4)
-    work.steps = Steps(lane, quiet, thread)
+    scheduler, quiet, work = Scheduler("cores", 1), IdleMonitor(), Work(4)
+    work.steps = PreemptibleTask(scheduler, quiet, thread)
     running = asyncio.ensure_future(work.steps.run(BACKGROUND, work))
     work.go.release(1)
     async with asyncio.timeout(30):
@@ -68,7 +73,7 @@ async def test_whoever_is_more_important_gets_the_core_after_one_step(thread: Th
             await asyncio.sleep(0.001)
         await asyncio.to_thread(work.begun.acquire)
         await asyncio.to_thread(work.begun.acquire)
-        live = lane.slot(LIVE)
+        live = scheduler.acquire(LIVE)
         granted = asyncio.ensure_future(live.__aenter__())
         await asyncio.sleep(0)  # it stands in line
         work.go.release(1)
@@ -78,52 +83,52 @@ async def test_whoever_is_more_important_gets_the_core_after_one_step(thread: Th
     await live.__aexit__(None, None, None)
     work.go.release(4)
     assert await running == "done"
-    assert (work.done, lane.busy) == (4, 0)
+    assert (work.done, scheduler.busy) == (4, 0)
 
 
 async def test_it_does_not_begin_while_somebody_talks_and_holds_when_somebody_does(
     thread: ThreadPoolExecutor,
 ) -> None:
-    lane, quiet, work = Lane("cores", 1), Quiet(settle_s=0.0), Work(3)
+    scheduler, quiet, work = Scheduler("cores", 1), IdleMonitor(settle_s=0.0), Work(3)
     watch = quiet.watch("sess_b")
     quiet._need(watch, True)
-    work.steps = Steps(lane, quiet, thread)
+    work.steps = PreemptibleTask(scheduler, quiet, thread)
     running = asyncio.ensure_future(work.steps.run(BACKGROUND, work))
     await asyncio.sleep(0)
-    assert (lane.busy, work.done) == (0, 0)
+    assert (scheduler.busy, work.done) == (0, 0)
     quiet._need(watch, False)
-    await until(lane, 1)
+    await until(scheduler, 1)
     quiet._need(watch, True)
     work.go.release(3)
-    await until(lane, 0)
+    await until(scheduler, 0)
     assert work.done <= 1
     watch.close()
     assert await running == "done"
 
 
 async def test_cancelled_it_ends_at_its_next_step(thread: ThreadPoolExecutor) -> None:
-    lane, work = Lane("cores", 1), Work(1000)
-    work.steps = Steps(lane, Quiet(), thread)
+    scheduler, work = Scheduler("cores", 1), Work(1000)
+    work.steps = PreemptibleTask(scheduler, IdleMonitor(), thread)
     running = asyncio.ensure_future(work.steps.run(BACKGROUND, work))
-    await until(lane, 1)
+    await until(scheduler, 1)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     work.go.release(1000)
     assert await asyncio.to_thread(work.ended.wait, 30)
     assert work.done < 1000
-    assert lane.busy == 0
+    assert scheduler.busy == 0
 
 
 async def test_what_fails_fails(thread: ThreadPoolExecutor) -> None:
     def broken() -> str:
         raise RuntimeError("no")
 
-    lane = Lane("cores", 1)
-    steps: Steps[str] = Steps(lane, Quiet(), thread)
+    scheduler = Scheduler("cores", 1)
+    steps: PreemptibleTask[str] = PreemptibleTask(scheduler, IdleMonitor(), thread)
     with pytest.raises(RuntimeError, match="no"):
         await steps.run(BACKGROUND, broken)
-    assert lane.busy == 0
+    assert scheduler.busy == 0
 
 
 def _speech(seconds: float) -> NDArray[np.float32]:
@@ -139,7 +144,7 @@ def _speech(seconds: float) -> NDArray[np.float32]:
 def test_a_long_recording_is_measured_in_blocks_as_if_it_were_one() -> None:
     meter, breaths = open_meter("own"), []
     samples = _speech(40.0)
-    patient = PatientMeter(meter, lambda: breaths.append(1))
+    patient = PreemptibleExtractor(meter, lambda: breaths.append(1))
     assert patient.name == "own"
     blocks, whole = patient.voice(samples, RATE), meter.voice(samples, RATE)
     assert len(breaths) == 4
@@ -159,11 +164,11 @@ def test_a_short_one_is_left_as_it_is() -> None:
     class Counting:
         name = "counting"
 
-        def voice(self, samples: NDArray[np.float32], rate: int) -> Voice:
+        def voice(self, samples: NDArray[np.float32], rate: int) -> VoiceQuality:
             given.append(len(samples))
-            return Voice(np.zeros(len(samples) * 100 // rate, np.float32))
+            return VoiceQuality(np.zeros(len(samples) * 100 // rate, np.float32))
 
-    meter = PatientMeter(Counting())
+    meter = PreemptibleExtractor(Counting())
     for seconds in (0.0, 0.004, 11.9):
         assert meter.voice(np.zeros(int(seconds * RATE), np.float32), RATE).jitter is None
     assert given == [0, 64, int(11.9 * RATE)]
@@ -173,7 +178,7 @@ def test_a_short_one_is_left_as_it_is() -> None:
 
 def test_the_detector_breathes_between_frames() -> None:
     breaths: list[int] = []
-    vad = PatientDetector(FakeVad(), lambda: breaths.append(1))
+    vad = PreemptibleVad(FakeVad(), lambda: breaths.append(1))
     assert vad.frame_samples == 512
     assert vad.probability(silence(32)) < 0.5
     vad.reset()

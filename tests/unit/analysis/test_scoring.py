@@ -5,7 +5,7 @@ import pytest
 
 from kuaimei.analysis.head import Head, shipped_head
 from kuaimei.analysis.reliability import shipped_figures
-from kuaimei.analysis.scoring import FURTHEST_Z, LEAST_SNR_DB, hindrance, score, standardise, weigh
+from kuaimei.analysis.scoring import LEAST_SNR_DB, MAX_ABS_Z, raw_scores, rejection_reason, score, standardise
 from kuaimei.analysis.types import SCORES, Explained
 from kuaimei.engines.prosody.types import Features
 
@@ -43,7 +43,7 @@ def test_contributions_add_up_to_the_score(name: str) -> None:
     for part in found.contributions[key]:
         assert part.amount == head.weights[key][part.feature] * part.z
         assert part.value == asdict(features)[part.feature]
-        assert abs(part.z) <= FURTHEST_Z
+        assert abs(part.z) <= MAX_ABS_Z
     amounts = [abs(part.amount) for part in found.contributions[key]]
     assert amounts == sorted(amounts, reverse=True)
 
@@ -59,7 +59,7 @@ def test_what_is_missing_adds_nothing_and_is_left_out() -> None:
 
 
 def test_what_is_no_number_counts_as_missing() -> None:
-    found = weigh(usual(rate_syl_s=math.nan), HEAD)
+    found = raw_scores(usual(rate_syl_s=math.nan), HEAD)
     assert "rate_syl_s" not in found.score.features
     assert math.isfinite(found.score.confidence)
 
@@ -87,7 +87,7 @@ def test_further_than_three_deviations_is_not_told_apart() -> None:
     ],
 )
 def test_reasons_instead_of_numbers(features: Features, reason: str | None) -> None:
-    assert hindrance(features) == reason
+    assert rejection_reason(features) == reason
     found = score(features, HEAD)
     assert isinstance(found, Explained) if reason is None else found == reason
 

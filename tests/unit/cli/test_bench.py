@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 import kuaimei.cli.bench as command
 from kuaimei.cli.bench import app
 from kuaimei.errors import AudioError, EngineError, KuaimeiError, SettingsError
-from kuaimei.evaluation.report import Finding, Naturalness, Similarity, Speed
+from kuaimei.evaluation.report import Naturalness, Similarity, Speed, VoiceReport
 from kuaimei.evaluation.runs.cloning import Plan
 from kuaimei.settings import Settings
 
-FINDING = Finding(
+FINDING = VoiceReport(
     voice="amy",
     language="zh",
     engine="kokoro",
@@ -48,7 +48,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         plan: Plan,
         note: Callable[[str], None],
         failed: Callable[[str, KuaimeiError], None],
-    ) -> AsyncGenerator[Finding, None]:
+    ) -> AsyncGenerator[VoiceReport, None]:
         asked.append(plan)
         yield FINDING
         if any(one.name == "odd" for one in plan.references):
@@ -68,7 +68,7 @@ def folder(tmp_path: Path) -> Path:
 def test_json_is_one_object_for_each(plans: list[Plan], folder: Path) -> None:
     done = CliRunner().invoke(app, ["clone", "--voices", str(folder), "--json"], catch_exceptions=False)
     assert done.exit_code == 0
-    assert [Finding.model_validate(one) for one in json.loads(done.stdout)] == [FINDING]
+    assert [VoiceReport.model_validate(one) for one in json.loads(done.stdout)] == [FINDING]
     (plan,) = plans
     assert (plan.steps, plan.tiers, plan.long, plan.reuse) == ((), ("fast", "hq"), False, None)
 
@@ -114,7 +114,7 @@ def test_told_to_end_it_closes_what_is_open(
 ) -> None:
     closed: list[bool] = []
 
-    async def judge_all(*_: object) -> AsyncGenerator[Finding, None]:
+    async def judge_all(*_: object) -> AsyncGenerator[VoiceReport, None]:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.Event().wait()

@@ -11,8 +11,8 @@ def test_a_log_gets_stages_and_now_and_then_how_far_it_is() -> None:
     now = 100.0
     progress = LineProgress(lines.append, clock=lambda: now)
 
-    progress.expect("a", 300_000_000)
-    progress.expect("b", 100_000_000)
+    progress.set_total("a", 300_000_000)
+    progress.set_total("b", 100_000_000)
     progress.say("a", "fetching")
     for _ in range(10):
         now += 1.0
@@ -34,9 +34,9 @@ def test_a_terminal_gets_a_bar_for_each_and_one_for_all() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     with Progress(TextColumn("{task.description}"), console=console) as shown:
         progress = BarProgress(shown)
-        progress.expect("a", 100)
+        progress.set_total("a", 100)
         progress.advance("a", 60)
-        progress.expect("b", 50)
+        progress.set_total("b", 50)
         progress.advance("b", 50)
         progress.advance("b", -20)
         progress.say("b", "converting 5%")

@@ -14,13 +14,13 @@ Done: TypeAlias = "subprocess.CompletedProcess[str]"
 
 BEGINNING = """
 import ctypes, sys, time
-from kuaimei.cli import start_watch
+from kuaimei.cli import startup_watchdog
 from kuaimei.cli.startup_watchdog import StartWatch
 
 def note(line):
     print(line, file=sys.stderr, flush=True)
 
-start_watch._GRACE_S = {grace_s}
+startup_watchdog._GRACE_S = {grace_s}
 with StartWatch({timeout_s}, note, {give_up}) as watch:
     watch.expect(["asr", "turn"])
     watch.ready("turn")

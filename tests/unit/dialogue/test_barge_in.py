@@ -7,26 +7,26 @@ import pytest
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import (
     Event,
+    FinalTranscript,
     ReplyAudio,
     ReplyFinished,
-    ReplyHeld,
     ReplyInterrupted,
+    ReplyPaused,
     ReplyResumed,
-    SpeechDropped,
+    SpeechRejected,
     StateChanged,
-    TranscriptFinal,
     TurnEnded,
     TurnFailed,
 )
-from kuaimei.dialogue.turn import Manner
+from kuaimei.dialogue.turn import ReplyOptions
 from kuaimei.engines.types import Message
 from kuaimei.errors import EngineError
 from kuaimei.settings import DialogueSettings
 from tests.fakes import (
+    EventLog,
     FakeLanguageModel,
     FakeRecognizer,
     FakeSynthesizer,
-    Log,
     fake_engines,
     noise,
     play,
@@ -37,12 +37,12 @@ from tests.unit.dialogue.conversing import REPLY
 from tests.virtual_time import virtually
 
 
-def talking(log: Log, **parts: Any) -> Conversation:
+def talking(log: EventLog, **parts: Any) -> Conversation:
     """A conversation with a long reply."""
     parts.setdefault("language_model", FakeLanguageModel(REPLY, first_token_s=0.05, token_s=0.01))
-    manner = parts.pop("manner", Manner())
+    reply_options = parts.pop("reply_options", ReplyOptions())
     return Conversation(
-        fake_engines(**parts), DialogueSettings(unready_silence_ms=0), "s", [log], manner=manner
+        fake_engines(**parts), DialogueSettings(unready_silence_ms=0), "s", [log], reply_options=reply_options
     )
 
 
@@ -51,10 +51,10 @@ def now() -> float:
 
 
 def listen(events: list[Event]) -> np.ndarray[Any, np.dtype[np.int16]]:
-    """The reply as a client hears it that stops at `ReplyHeld` and goes on at `ReplyResumed`."""
+    """The reply as a client hears it that stops at `ReplyPaused` and goes on at `ReplyResumed`."""
     heard = np.zeros(0, dtype=np.int16)
     for event in events:
-        if isinstance(event, ReplyHeld):
+        if isinstance(event, ReplyPaused):
             heard = heard[: round(event.heard_ms * 24)]
         elif isinstance(event, ReplyAudio):
             assert round(event.start_ms * 24) == len(heard)
@@ -64,29 +64,29 @@ def listen(events: list[Event]) -> np.ndarray[Any, np.dtype[np.int16]]:
 
 @virtually
 async def test_silence_within_200_ms_of_speech() -> None:
-    log = Log()
+    log = EventLog()
     async with talking(log) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2500))
         spoke_at = now()
         await play(c, said("等一下我想問別的"), silence(1500))
-        held = log.one(ReplyHeld)
+        held = log.one(ReplyPaused)
         assert held.at - spoke_at <= 0.2
         assert not [e for e in log.of(ReplyAudio) if e.reply == "reply_1" and e.at >= held.at]
-        await c.idle()
+        await c.wait_idle()
     assert log.one(ReplyInterrupted).reason == "barge_in"
     assert log.one(ReplyInterrupted).at - spoke_at <= 0.75
-    assert log.one(ReplyInterrupted).heard_ms == log.one(ReplyHeld).heard_ms
-    assert log.one(TranscriptFinal).text == "等一下我想問別的"
+    assert log.one(ReplyInterrupted).heard_ms == log.one(ReplyPaused).heard_ms
+    assert log.one(FinalTranscript).text == "等一下我想問別的"
 
 
 @virtually
 async def test_the_history_keeps_what_was_heard_only() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY, first_token_s=0.05, token_s=0.01)
+    log, model = EventLog(), FakeLanguageModel(REPLY, first_token_s=0.05, token_s=0.01)
     async with talking(log, language_model=model) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2500), said("等一下我想問別的"), silence(1500))
-        await c.idle()
+        await c.wait_idle()
     heard = log.one(ReplyInterrupted).heard_text
     assert REPLY.startswith(heard)
     assert 5 < len(heard) < 15
@@ -101,13 +101,13 @@ async def test_the_history_keeps_what_was_heard_only() -> None:
 def test_a_backchannel_does_not_interrupt(words: str) -> None:
     @virtually
     async def scenario() -> None:
-        log = Log()
+        log = EventLog()
         async with talking(log, recognizer=FakeRecognizer(words)) as c:
-            c.type("天氣")
+            c.send_text("天氣")
             await play(c, silence(2500), said(words), silence(1500))
-            await c.idle()
+            await c.wait_idle()
         assert not log.of(ReplyInterrupted)
-        assert len(log.of(SpeechDropped)) == len(log.of(ReplyResumed)) == 1
+        assert len(log.of(SpeechRejected)) == len(log.of(ReplyResumed)) == 1
         assert not log.of(TurnEnded)
         voice = FakeSynthesizer()
         whole = np.concatenate([voice.audio(t) for t in (REPLY[:6], REPLY[6:17], REPLY[17:])])
@@ -118,27 +118,27 @@ def test_a_backchannel_does_not_interrupt(words: str) -> None:
 
 @virtually
 async def test_a_backchannel_understood_late_resumes_where_it_stopped() -> None:
-    log = Log()
+    log = EventLog()
     async with talking(log, recognizer=FakeRecognizer("對對對。", delay_s=1.5), captioner=None) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2500), noise(300), silence(3000))
-        await c.idle()
-    held, resumed = log.one(ReplyHeld), log.one(ReplyResumed)
+        await c.wait_idle()
+    held, resumed = log.one(ReplyPaused), log.one(ReplyResumed)
     assert resumed.heard_ms == pytest.approx(held.heard_ms)
-    assert log.one(SpeechDropped).text == "對對對。"
+    assert log.one(SpeechRejected).text == "對對對。"
     assert [e.text for e in log.of(ReplyFinished)] == [REPLY]
     assert len(listen(log.events)) == round(len(REPLY) * 0.2 * 24_000)
 
 
 @virtually
 async def test_a_short_backchannel_resumes_after_little_silence() -> None:
-    log = Log()
+    log = EventLog()
     async with talking(log) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2500))
         spoke_at = now()
         await play(c, said("嗯"), silence(1500))
-        await c.idle()
+        await c.wait_idle()
     recognised_s = 0.1
     assert log.one(ReplyResumed).at - spoke_at <= 0.16 + 0.4 + recognised_s + 0.1
 
@@ -147,13 +147,13 @@ async def test_a_short_backchannel_resumes_after_little_silence() -> None:
 def test_a_cough_does_not_interrupt(ms: int) -> None:
     @virtually
     async def scenario() -> None:
-        log = Log()
+        log = EventLog()
         async with talking(log) as c:
-            c.type("天氣")
+            c.send_text("天氣")
             await play(c, silence(2500), noise(ms), silence(2000))
-            await c.idle()
+            await c.wait_idle()
             assert c.turn == 1
-        assert log.one(SpeechDropped).text == ""
+        assert log.one(SpeechRejected).text == ""
         assert not log.of(ReplyInterrupted)
         assert [e.text for e in log.of(ReplyFinished)] == [REPLY]
 
@@ -162,72 +162,72 @@ def test_a_cough_does_not_interrupt(ms: int) -> None:
 
 @virtually
 async def test_a_click_is_not_even_noticed() -> None:
-    log = Log()
+    log = EventLog()
     async with talking(log) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2500), noise(80), silence(1000))
-        await c.idle()
-    assert not log.of(ReplyHeld)
+        await c.wait_idle()
+    assert not log.of(ReplyPaused)
 
 
 @virtually
 async def test_short_words_that_mean_something_interrupt() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY, first_token_s=0.05, token_s=0.01)
+    log, model = EventLog(), FakeLanguageModel(REPLY, first_token_s=0.05, token_s=0.01)
     async with talking(log, captioner=None, language_model=model) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2500), said("不對"), silence(2000))
-        await c.idle()
-    assert log.one(ReplyInterrupted).heard_ms == log.one(ReplyHeld).heard_ms
+        await c.wait_idle()
+    assert log.one(ReplyInterrupted).heard_ms == log.one(ReplyPaused).heard_ms
     assert log.one(TurnEnded).turn == 2
     assert model.requests[-1].messages[-1].content == "不對"
 
 
 @virtually
 async def test_long_sound_interrupts_whatever_it_is() -> None:
-    log = Log()
+    log = EventLog()
     async with talking(log, captioner=None) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2500))
         spoke_at = now()
         await play(c, noise(900), silence(200))
         assert log.one(ReplyInterrupted).at - spoke_at <= 0.7
         await play(c, silence(1500))
-        await c.idle()
+        await c.wait_idle()
 
 
 @virtually
 async def test_a_recogniser_that_fails_over_the_reply_lets_it_go_on() -> None:
-    log = Log()
+    log = EventLog()
     recognizer = FakeRecognizer(failure=EngineError("broken"))
     async with talking(log, recognizer=recognizer, captioner=None) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2500), noise(300), silence(2000))
-        await c.idle()
+        await c.wait_idle()
     assert log.of(ReplyResumed)
     assert not log.of(ReplyInterrupted)
 
 
 @virtually
 async def test_speaking_again_before_the_verdict_is_an_interruption() -> None:
-    log = Log()
+    log = EventLog()
     async with talking(log, recognizer=FakeRecognizer(delay_s=3.0), captioner=None) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2500), said("欸那"), silence(1000), said("我要問"), silence(2000))
-        await c.idle()
+        await c.wait_idle()
     assert [e.turn for e in log.of(TurnEnded)] == [2, 3]
     assert log.of(ReplyInterrupted)[0].turn == 1
-    assert [e.text for e in log.of(TranscriptFinal)] == ["欸那", "我要問"]
+    assert [e.text for e in log.of(FinalTranscript)] == ["欸那", "我要問"]
     assert log.of(ReplyFinished)[-1].turn == 3
 
 
 @virtually
 async def test_no_chunk_of_an_old_turn_comes_out_late() -> None:
-    log = Log()
+    log = EventLog()
     voice = FakeSynthesizer(pieces=8, piece_delay_s=0.2)
     async with talking(log, synthesizer=voice) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(1000), said("等一下我想問別的"), silence(2000))
-        await c.idle()
+        await c.wait_idle()
     over = log.one(ReplyInterrupted)
     after = log.events[log.events.index(over) + 1 :]
     assert not [e for e in after if getattr(e, "reply", "") == "reply_1"]
@@ -236,12 +236,12 @@ async def test_no_chunk_of_an_old_turn_comes_out_late() -> None:
 
 @virtually
 async def test_a_reply_that_may_not_be_interrupted() -> None:
-    log = Log()
-    async with talking(log, manner=Manner(interrupt=False)) as c:
-        c.type("天氣")
+    log = EventLog()
+    async with talking(log, reply_options=ReplyOptions(interrupt=False)) as c:
+        c.send_text("天氣")
         await play(c, silence(2500), said("等一下我想問別的"), silence(1500))
-        await c.idle()
-    assert not log.of(ReplyHeld)
+        await c.wait_idle()
+    assert not log.of(ReplyPaused)
     assert not log.of(ReplyInterrupted)
     assert [e.turn for e in log.of(ReplyFinished)] == [1, 2]
     first_end = max(e.at for e in log.of(ReplyAudio) if e.turn == 1)
@@ -250,51 +250,51 @@ async def test_a_reply_that_may_not_be_interrupted() -> None:
 
 @virtually
 async def test_cancel_while_it_is_found_out() -> None:
-    log = Log()
+    log = EventLog()
     async with talking(log, recognizer=FakeRecognizer("好", delay_s=1.0), captioner=None) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2500), noise(300), silence(400))
-        c.cancel()
+        c.cancel_reply()
         await play(c, silence(3000))
-        await c.idle()
+        await c.wait_idle()
     assert log.one(ReplyInterrupted).reason == "cancelled"
     assert [e.turn for e in log.of(TurnEnded)] == [2]  # with no reply to be a backchannel to, it is an answer
-    assert log.one(TranscriptFinal).text == "好"
+    assert log.one(FinalTranscript).text == "好"
 
 
 @virtually
 async def test_commit_over_the_reply_is_a_turn_whatever_was_said() -> None:
-    log = Log()
+    log = EventLog()
     async with talking(log, recognizer=FakeRecognizer("好", delay_s=1.0), captioner=None) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2500), noise(300))
         assert c.commit()
-        await c.idle()
+        await c.wait_idle()
     assert log.one(TurnEnded).reason == "committed"
     assert log.one(ReplyInterrupted).turn == 1
 
 
 @virtually
 async def test_clear_over_the_reply_lets_it_go_on() -> None:
-    log = Log()
+    log = EventLog()
     async with talking(log) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2500), noise(300))
         c.clear()
-        await c.idle()
+        await c.wait_idle()
     assert log.of(ReplyResumed)
     assert log.one(ReplyFinished).text == REPLY
 
 
 @virtually
 async def test_what_the_client_played_counts_while_held() -> None:
-    log = Log()
+    log = EventLog()
     async with talking(log) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2500), noise(200))
-        c.played(400.0)
+        c.report_playback(400.0)
         await play(c, silence(1500))
-        await c.idle()
+        await c.wait_idle()
     assert log.one(ReplyResumed).heard_ms == pytest.approx(400.0)
     resumed = log.one(ReplyResumed)
     audio = next(e for e in log.events[log.events.index(resumed) :] if isinstance(e, ReplyAudio))
@@ -303,27 +303,27 @@ async def test_what_the_client_played_counts_while_held() -> None:
 
 @virtually
 async def test_a_cough_while_thinking_delays_nothing_but_the_sound() -> None:
-    log = Log()
+    log = EventLog()
     model = FakeLanguageModel(REPLY, first_token_s=1.0)
     async with talking(log, language_model=model) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(300), noise(250), silence(3000))
-        await c.idle()
-    assert not log.of(ReplyHeld)  # nothing had come out yet
-    assert log.one(SpeechDropped).turn == 2
+        await c.wait_idle()
+    assert not log.of(ReplyPaused)  # nothing had come out yet
+    assert log.one(SpeechRejected).turn == 2
     assert [e.state for e in log.of(StateChanged)] == ["thinking", "speaking", "listening"]
     assert log.one(ReplyFinished).text == REPLY
 
 
 @virtually
 async def test_words_that_could_not_be_recognised_are_no_backchannel() -> None:
-    log, recognizer = Log(), FakeRecognizer(failure=EngineError("broken"))
+    log, recognizer = EventLog(), FakeRecognizer(failure=EngineError("broken"))
     parts: dict[str, Any] = {"recognizer": recognizer, "captioner": None}
-    async with talking(log, manner=Manner(interrupt=False), **parts) as c:
-        c.type("天氣")
+    async with talking(log, reply_options=ReplyOptions(interrupt=False), **parts) as c:
+        c.send_text("天氣")
         await play(c, silence(1500), said("那明天的交通怎麼樣"), silence(1500))
-        await c.idle()
-    assert not log.of(SpeechDropped)
+        await c.wait_idle()
+    assert not log.of(SpeechRejected)
     assert log.one(TurnFailed).stage == "recognition"
     assert [e.turn for e in log.of(ReplyFinished)] == [1, 2]
     first, second = ([e for e in log.of(ReplyAudio) if e.turn == turn] for turn in (1, 2))
@@ -332,26 +332,26 @@ async def test_words_that_could_not_be_recognised_are_no_backchannel() -> None:
 
 @virtually
 async def test_a_reply_held_when_interrupting_is_switched_off_goes_on() -> None:
-    log = Log()
+    log = EventLog()
     async with talking(log, captioner=None) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await play(c, silence(2000), said("不對"))
-        assert log.of(ReplyHeld)
-        c.manner = Manner(interrupt=False)
+        assert log.of(ReplyPaused)
+        c.reply_options = ReplyOptions(interrupt=False)
         await play(c, silence(2500))
-        await asyncio.wait_for(c.idle(), 60.0)
+        await asyncio.wait_for(c.wait_idle(), 60.0)
     assert [e.turn for e in log.of(ReplyFinished)][-1] == 2
-    assert len(log.of(ReplyHeld)) == len(log.of(ReplyResumed)) + len(log.of(ReplyInterrupted))
+    assert len(log.of(ReplyPaused)) == len(log.of(ReplyResumed)) + len(log.of(ReplyInterrupted))
 
 
 @virtually
 async def test_two_replies_are_never_heard_at_once() -> None:
-    log = Log()
-    async with talking(log, manner=Manner(interrupt=False)) as c:
-        c.type("天氣")
+    log = EventLog()
+    async with talking(log, reply_options=ReplyOptions(interrupt=False)) as c:
+        c.send_text("天氣")
         await play(c, silence(1500), said("那明天的交通怎麼樣"), silence(300))
-        c.type("新聞")
+        c.send_text("新聞")
         await play(c, silence(2500))
-        await c.idle()
+        await c.wait_idle()
     ends = [e.at + len(e.pcm) / e.rate for e in log.of(ReplyAudio) if e.turn == 3]
     assert min(e.at for e in log.of(ReplyAudio) if e.turn == 2) >= max(ends)

@@ -3,19 +3,19 @@ import asyncio
 import numpy as np
 
 from kuaimei.dialogue.captions import Captions
-from kuaimei.dialogue.task_set import Tasks
+from kuaimei.dialogue.task_set import TaskSet
 from kuaimei.settings import DialogueSettings
 from tests.fakes import FakeCaptioner, said
 from tests.virtual_time import virtually
 
 
-def captions(tasks: Tasks, told: list[str], delay_s: float = 0.02) -> Captions:
+def captions(tasks: TaskSet, told: list[str], delay_s: float = 0.02) -> Captions:
     return Captions(FakeCaptioner(delay_s=delay_s), DialogueSettings(), tasks, told.append)
 
 
 @virtually
 async def test_an_utterance_that_comes_all_at_once_takes_nothing_from_the_next() -> None:
-    tasks, told = Tasks(), list[str]()
+    tasks, told = TaskSet(), list[str]()
     hearing = captions(tasks, told)
     hearing.begin()
     hearing.hear(said("第一句話"))
@@ -30,12 +30,12 @@ async def test_an_utterance_that_comes_all_at_once_takes_nothing_from_the_next()
 
 @virtually
 async def test_what_follows_a_pause_is_captioned_from_its_beginning() -> None:
-    tasks, told = Tasks(), list[str]()
+    tasks, told = TaskSet(), list[str]()
     hearing = captions(tasks, told)
     hearing.begin()
     for frame in np.array_split(said("今天天氣"), 20):
         hearing.hear(frame)  # a push is due, and all of this comes before it begins
-    hearing.rest()
+    hearing.pause()
     await asyncio.sleep(0.1)
     hearing.hear(said("很好"))
     hearing.resume("今天天氣。")
@@ -48,7 +48,7 @@ async def test_what_follows_a_pause_is_captioned_from_its_beginning() -> None:
 
 @virtually
 async def test_a_captioner_that_is_far_behind_skips_what_is_old() -> None:
-    tasks, told = Tasks(), list[str]()
+    tasks, told = TaskSet(), list[str]()
     hearing = captions(tasks, told, delay_s=60.0)
     hearing.begin()
     for _ in range(100):

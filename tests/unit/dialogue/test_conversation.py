@@ -12,25 +12,25 @@ import pytest
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import (
     CaptionUpdated,
-    PieceRecognised,
+    FinalTranscript,
     ReplyAudio,
     ReplyFinished,
     ReplyText,
-    SpeechHeard,
+    SegmentTranscribed,
+    SpeechAudio,
     SpeechStarted,
     StateChanged,
-    TranscriptFinal,
     TurnEnded,
-    TurnTimed,
+    TurnMetrics,
 )
-from kuaimei.dialogue.turn import Manner
+from kuaimei.dialogue.turn import ReplyOptions
 from kuaimei.engines.types import Message
 from kuaimei.settings import DialogueSettings
 from tests.fakes import (
+    EventLog,
     FakeLanguageModel,
     FakeRecognizer,
     FakeTurnDetector,
-    Log,
     fake_engines,
     noise,
     play,
@@ -54,7 +54,7 @@ def compare(lines: list[str], path: Path) -> None:
 
 @virtually
 async def test_thirty_seconds_of_conversation() -> None:
-    log = Log()
+    log = EventLog()
     replies = iter(
         [REPLY, "颱風大概星期四會到，記得帶傘出門。", "好的，那我先不說了。", "不客氣，路上請小心慢走。"]
     )
@@ -74,22 +74,22 @@ async def test_thirty_seconds_of_conversation() -> None:
             c, said("那颱風"), silence(300), said("什麼時候會來"), silence(3000)
         )  # a pause for thought
         await play(c, said("等一下先不用講了"), silence(6000))  # an interruption
-        c.type("謝謝你")
-        await c.idle()
+        c.send_text("謝謝你")
+        await c.wait_idle()
         await play(c, noise(100), silence(1000))  # a click
         await play(c, said("好那我出門了"), silence(5000))  # what would be a backchannel and more
-        await c.idle()
+        await c.wait_idle()
     compare(log.lines(START), SNAPSHOTS / "thirty_seconds.txt")
     assert 29.0 < asyncio.get_running_loop().time() - START < 33.0
 
 
 @virtually
 async def test_a_turn_from_ear_to_mouth() -> None:
-    log = Log()
+    log = EventLog()
     model = FakeLanguageModel(REPLY)
     async with conversation(log, language_model=model) as c:
         await play(c, silence(500), said("你好嗎今天"), silence(2000))
-        await c.idle()
+        await c.wait_idle()
         assert c.state == "listening"
         assert c.turn == 1
     assert log.names() == [
@@ -98,7 +98,7 @@ async def test_a_turn_from_ear_to_mouth() -> None:
         "SpeculationStarted",
         "TurnEnded",
         "StateChanged",
-        "TranscriptFinal",
+        "FinalTranscript",
         "ReplyStarted",
         "ReplyText",
         "ClauseReady",
@@ -111,7 +111,7 @@ async def test_a_turn_from_ear_to_mouth() -> None:
         "ClauseReady",
         "ReplyAudio",
         "ReplyFinished",
-        "TurnTimed",
+        "TurnMetrics",
         "StateChanged",
     ]
     assert [e.state for e in log.of(StateChanged)] == ["thinking", "speaking", "listening"]
@@ -122,24 +122,24 @@ async def test_a_turn_from_ear_to_mouth() -> None:
 
 @virtually
 async def test_the_audio_of_the_utterance_has_no_gaps() -> None:
-    log = Log()
+    log = EventLog()
     pcm = np.concatenate((silence(1000), said("你好嗎今天天氣"), silence(1500)))
     async with conversation(log) as c:
         await play(c, pcm, packet_ms=23)
-        heard = np.concatenate([e.pcm for e in log.of(SpeechHeard)])
+        heard = np.concatenate([e.pcm for e in log.of(SpeechAudio)])
         start = round(log.one(SpeechStarted).audio_ms * 16)
         assert np.array_equal(heard, pcm[start : start + len(heard)])
         assert start == round(log.one(TurnEnded).audio_ms * 16) - len(heard)
-        await c.idle()
+        await c.wait_idle()
 
 
 @virtually
 async def test_latencies_count_from_the_last_voiced_frame() -> None:
-    log = Log()
+    log = EventLog()
     async with conversation(log) as c:
         await play(c, silence(512), said("你好嗎今天"), silence(1500), packet_ms=32)
-        await c.idle()
-    ended, timing = log.one(TurnEnded), log.one(TurnTimed).timing
+        await c.wait_idle()
+    ended, timing = log.one(TurnEnded), log.one(TurnMetrics).timing
     assert ended.last_voiced_at == pytest.approx(START + 0.512 + 0.8, abs=0.033)
     assert timing.endpoint_ms == pytest.approx(704, abs=1)  # 700 ms in frames of 32
     assert timing.transcript_ms == pytest.approx(160 + 300, abs=1)  # recognised while it was silent
@@ -155,10 +155,10 @@ async def test_latencies_count_from_the_last_voiced_frame() -> None:
 
 @virtually
 async def test_captions_come_at_least_every_300_ms() -> None:
-    log = Log()
+    log = EventLog()
     async with conversation(log) as c:
         await play(c, silence(300), said("今天天氣很好適合出門走走散步吃飯" * 2), silence(1500))
-        await c.idle()
+        await c.wait_idle()
     captions = log.of(CaptionUpdated)
     times = [log.one(SpeechStarted).at, *(e.at for e in captions)]
     assert max(b - a for a, b in pairwise(times)) <= 0.3
@@ -167,13 +167,13 @@ async def test_captions_come_at_least_every_300_ms() -> None:
 
 @virtually
 async def test_the_history_is_what_was_said() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
+    log, model = EventLog(), FakeLanguageModel(REPLY)
     earlier = [Message(role="user", content="早安"), Message(role="assistant", content="早。")]
     async with conversation(log, language_model=model, earlier=earlier, first_turn=4) as c:
         await play(c, said("今天天氣"), silence(1000))
-        await c.idle()
+        await c.wait_idle()
         await play(c, said("那明天呢"), silence(1000))
-        await c.idle()
+        await c.wait_idle()
     assert [e.turn for e in log.of(TurnEnded)] == [4, 5]
     assert [m.content for m in model.requests[-1].messages[1:]] == [
         "早安",
@@ -186,25 +186,25 @@ async def test_the_history_is_what_was_said() -> None:
 
 @virtually
 async def test_the_prompt_is_warmed_while_somebody_speaks() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
+    log, model = EventLog(), FakeLanguageModel(REPLY)
     async with conversation(log, language_model=model) as c:
         await play(c, said("今天天氣"), silence(1000))
         assert len(model.warmed) == 1
         assert model.warmed[0].ticket.priority == 2
-        await c.idle()
+        await c.wait_idle()
         await play(c, said("那明天呢"), silence(1000))
-        await c.idle()
+        await c.wait_idle()
     assert [m.content for m in model.warmed[1].messages[1:]] == ["今天天氣", REPLY]
 
 
 @virtually
 async def test_manner_reaches_voice_and_model() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
+    log, model = EventLog(), FakeLanguageModel(REPLY)
     engines = fake_engines(language_model=model)
-    manner = Manner(voice="fake_two", speed=1.2, instructions="說臺語")
-    async with Conversation(engines, DialogueSettings(), "s", [log], manner=manner) as c:
-        c.type("你好")
-        await c.idle()
+    reply_options = ReplyOptions(voice="fake_two", speed=1.2, instructions="說臺語")
+    async with Conversation(engines, DialogueSettings(), "s", [log], reply_options=reply_options) as c:
+        c.send_text("你好")
+        await c.wait_idle()
     synthesizer: Any = engines.synthesizer
     assert {(r.voice_id, r.speed) for r in synthesizer.requests} == {("fake_two", 1.2)}
     assert model.requests[0].messages[0].content == "說臺語"
@@ -212,59 +212,59 @@ async def test_manner_reaches_voice_and_model() -> None:
 
 @virtually
 async def test_an_observer_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    log = Log()
+    log = EventLog()
 
     def broken(event: Any) -> None:
         raise ValueError("broken observer")
 
     async with Conversation(fake_engines(), DialogueSettings(), "s", [broken, log]) as c:
-        c.type("你好")
-        await c.idle()
+        c.send_text("你好")
+        await c.wait_idle()
     assert log.of(ReplyFinished)
     assert "an observer failed" in caplog.text
 
 
 @virtually
 async def test_ten_minutes_of_speech_stay_bounded() -> None:
-    log, recognizer = Log(), FakeRecognizer(lambda pcm: "段", delay_s=0.5)
+    log, recognizer = EventLog(), FakeRecognizer(lambda pcm: "段", delay_s=0.5)
     async with conversation(log, recognizer=recognizer, captioner=None) as c:
         words = said("今天天氣很好" * 8)
         longest = 0.0
         for _ in range(75):  # eight seconds each; every third time without a pause
             await play(c, words, silence(0 if _ % 3 else 150), packet_ms=100)
             log.events.clear()
-            held = c._attention.listener._utterance
+            held = c._turn_taking.detector._utterance
             assert held is not None
-            longest = max(longest, held.piece_ms, sum(map(len, held._recent)) / 16.0)
+            longest = max(longest, held.segment_ms, sum(map(len, held._recent)) / 16.0)
         await play(c, silence(1000))
-        await c.idle()
+        await c.wait_idle()
     assert longest <= 22_500.0
-    assert len(log.one(TranscriptFinal).text) == len(recognizer.requests)
+    assert len(log.one(FinalTranscript).text) == len(recognizer.requests)
     assert sum(samples for _, samples in recognizer.requests) >= 570 * 16_000
 
 
 @virtually
 async def test_what_is_known_already_is_read_while_the_user_goes_on() -> None:
-    log, model = Log(), FakeLanguageModel()
+    log, model = EventLog(), FakeLanguageModel()
     engines = fake_engines(language_model=model)
     async with Conversation(engines, DialogueSettings(), "s", [log]) as c:
         await play(c, said("一" * 50), silence(150), said("二" * 20), silence(2000))
-        await c.idle()
-    (piece,) = log.of(PieceRecognised)
+        await c.wait_idle()
+    (piece,) = log.of(SegmentTranscribed)
     assert piece.text == "一" * 50
     assert [req.messages[-1].content for req in model.warmed][-1] == "一" * 50
-    assert log.one(TranscriptFinal).text == "一" * 50 + "二" * 20
+    assert log.one(FinalTranscript).text == "一" * 50 + "二" * 20
 
 
 @virtually
 async def test_who_speaks_english_is_answered_in_english() -> None:
-    log, model = Log(), FakeLanguageModel("It is sunny.")
+    log, model = EventLog(), FakeLanguageModel("It is sunny.")
     recognizer = FakeRecognizer(text="How is the weather?", language="en")
     async with conversation(log, language_model=model, recognizer=recognizer) as c:
         await play(c, said("如何"), silence(2000))
-        await c.idle()
-        c.type("謝謝")
-        await c.idle()
+        await c.wait_idle()
+        c.send_text("謝謝")
+        await c.wait_idle()
     first, second = (req.messages for req in (model.requests[0], model.requests[-1]))
     assert first[-1].content.endswith("(Please reply in English.)")
     assert [m.content for m in second[1:3]] == ["How is the weather?", "It is sunny."]
@@ -273,38 +273,38 @@ async def test_who_speaks_english_is_answered_in_english() -> None:
 
 @virtually
 async def test_what_is_forgotten_is_not_answered() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY)
+    log, model = EventLog(), FakeLanguageModel(REPLY)
     earlier = [Message(role="user", content="早"), Message(role="assistant", content="早安")]
     async with conversation(log, language_model=model, earlier=earlier) as talk:
-        first = talk.type("第一句", reply=False)
-        talk.add(Message(role="assistant", content="備註"), label="note")
-        talk.type("第二句", reply=False)
-        assert talk.forget("earlier_0")
-        assert talk.forget(f"user_{first}")
-        assert talk.forget("note")
-        assert not talk.forget("note")
-        number = talk.respond()
-        await talk.idle()
+        first = talk.send_text("第一句", reply=False)
+        talk.add_message(Message(role="assistant", content="備註"), label="note")
+        talk.send_text("第二句", reply=False)
+        assert talk.remove_message("earlier_0")
+        assert talk.remove_message(f"user_{first}")
+        assert talk.remove_message("note")
+        assert not talk.remove_message("note")
+        number = talk.generate_reply()
+        await talk.wait_idle()
         assert [m.content for m in model.requests[0].messages[1:]] == ["早安", "第二句"]
-        assert talk.forget(f"reply_{number}")
-        talk.type("第三句")
-        await talk.idle()
+        assert talk.remove_message(f"reply_{number}")
+        talk.send_text("第三句")
+        await talk.wait_idle()
         assert [m.content for m in model.requests[-1].messages[1:]] == ["早安", "第二句\n第三句"]
 
 
 @virtually
 async def test_settings_change_for_the_next_turn() -> None:
-    log, ears = Log(), FakeRecognizer()
+    log, ears = EventLog(), FakeRecognizer()
     async with conversation(log, recognizer=ears) as talk:
         await play(talk, said("今天天氣"), silence(100))
         talk.settings = talk.settings.model_copy(
             update={"language": "en", "hotwords": ("快美",), "system_prompt": "新的"}
         )
         await play(talk, silence(1500))
-        await talk.idle()
+        await talk.wait_idle()
         assert {request.language for request, _ in ears.requests} == {None}
         await play(talk, said("明天天氣"), silence(1500))
-        await talk.idle()
+        await talk.wait_idle()
         request, _ = ears.requests[-1]
         assert (request.language, request.hotwords) == ("en", ("快美",))
         assert talk.settings.system_prompt == "新的"

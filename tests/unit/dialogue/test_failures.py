@@ -6,25 +6,25 @@ import pytest
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.error_phrases import apology
 from kuaimei.dialogue.events import (
+    FinalTranscript,
     ReplyAudio,
     ReplyFinished,
     ReplyStarted,
-    SpeechDropped,
-    TranscriptFinal,
+    SpeechRejected,
     TurnFailed,
-    TurnTimed,
+    TurnMetrics,
 )
-from kuaimei.dialogue.turn import Manner
+from kuaimei.dialogue.turn import ReplyOptions
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineError, QueueFull
 from kuaimei.settings import DialogueSettings
 from tests.fakes import (
+    EventLog,
     FakeCaptioner,
     FakeLanguageModel,
     FakeRecognizer,
     FakeSynthesizer,
     FakeTurnDetector,
-    Log,
     fake_engines,
     noise,
     play,
@@ -35,22 +35,22 @@ from tests.unit.dialogue.conversing import REPLY
 from tests.virtual_time import virtually
 
 
-async def a_turn_works(c: Conversation, log: Log) -> None:
+async def a_turn_works(c: Conversation, log: EventLog) -> None:
     """The next turn is as if nothing had happened."""
     log.events.clear()
     await play(c, said("今天天氣"), silence(1000))
-    await c.idle()
-    assert log.one(TranscriptFinal).text == "今天天氣"
+    await c.wait_idle()
+    assert log.one(FinalTranscript).text == "今天天氣"
     assert log.one(ReplyFinished).text == REPLY
     assert not log.of(TurnFailed)
     assert sum(len(e.pcm) for e in log.of(ReplyAudio)) == round(len(REPLY) * 0.2 * 24_000)
 
 
-def talk(log: Log, **parts: Any) -> Conversation:
+def talk(log: EventLog, **parts: Any) -> Conversation:
     parts.setdefault("language_model", FakeLanguageModel(REPLY))
-    manner = parts.pop("manner", Manner())
+    reply_options = parts.pop("reply_options", ReplyOptions())
     return Conversation(
-        fake_engines(**parts), DialogueSettings(unready_silence_ms=0), "s", [log], manner=manner
+        fake_engines(**parts), DialogueSettings(unready_silence_ms=0), "s", [log], reply_options=reply_options
     )
 
 
@@ -62,17 +62,17 @@ def spoken(voice: FakeSynthesizer) -> str:
 def test_a_model_that_hangs(shares_cores: bool) -> None:
     @virtually
     async def scenario() -> None:
-        log, voice = Log(), FakeSynthesizer()
+        log, voice = EventLog(), FakeSynthesizer()
         model = FakeLanguageModel(REPLY, hangs_after=0, shares_cores=shares_cores)
         async with talk(log, language_model=model, synthesizer=voice) as c:
             await play(c, said("今天天氣"), silence(1000))
-            await c.idle()
+            await c.wait_idle()
             failed = log.one(TurnFailed)
             assert (failed.stage, failed.kind) == ("thinking", "unavailable")
             assert "wrote nothing for 10 s" in failed.message
             assert log.one(ReplyFinished).text == failed.apology == apology("thinking", "zh")
             assert spoken(voice) == failed.apology
-            assert log.one(TurnTimed).timing.first_token_ms is None
+            assert log.one(TurnMetrics).timing.first_token_ms is None
             assert model.closed == model.opened
             model.hangs_after = None
             await a_turn_works(c, log)
@@ -84,12 +84,12 @@ def test_a_model_that_hangs(shares_cores: bool) -> None:
 def test_a_model_that_fails_in_the_middle(shares_cores: bool) -> None:
     @virtually
     async def scenario() -> None:
-        log, voice = Log(), FakeSynthesizer()
+        log, voice = EventLog(), FakeSynthesizer()
         model = FakeLanguageModel(REPLY, shares_cores=shares_cores)
         model.failure, model.fails_after = EngineError("out of memory"), 4
         async with talk(log, language_model=model, synthesizer=voice) as c:
             await play(c, said("今天天氣"), silence(1000))
-            await c.idle()
+            await c.wait_idle()
             failed = log.one(TurnFailed)
             assert (failed.stage, failed.kind, failed.message) == ("thinking", "engine", "out of memory")
             assert log.one(ReplyFinished).text.endswith(failed.apology)
@@ -106,10 +106,10 @@ def test_a_model_that_fails_in_the_middle(shares_cores: bool) -> None:
 
 @virtually
 async def test_a_model_that_writes_nothing() -> None:
-    log, model = Log(), FakeLanguageModel("")
+    log, model = EventLog(), FakeLanguageModel("")
     async with talk(log, language_model=model) as c:
-        c.type("天氣")
-        await c.idle()
+        c.send_text("天氣")
+        await c.wait_idle()
         assert (log.one(TurnFailed).stage, log.one(TurnFailed).kind) == ("thinking", "empty")
         model.reply = REPLY
         await a_turn_works(c, log)
@@ -117,10 +117,10 @@ async def test_a_model_that_writes_nothing() -> None:
 
 @virtually
 async def test_a_model_with_a_bug(caplog: pytest.LogCaptureFixture) -> None:
-    log, model = Log(), FakeLanguageModel(REPLY, failure=ZeroDivisionError("oops"))
+    log, model = EventLog(), FakeLanguageModel(REPLY, failure=ZeroDivisionError("oops"))
     async with talk(log, language_model=model) as c:
-        c.type("天氣")
-        await c.idle()
+        c.send_text("天氣")
+        await c.wait_idle()
         assert (
             log.one(TurnFailed).message
             == "the engine failed (ZeroDivisionError); the server's log says where"
@@ -132,10 +132,10 @@ async def test_a_model_with_a_bug(caplog: pytest.LogCaptureFixture) -> None:
 
 @virtually
 async def test_a_voice_that_fails_goes_on_in_writing() -> None:
-    log, voice = Log(), FakeSynthesizer(failure=EngineError("no such voice"))
+    log, voice = EventLog(), FakeSynthesizer(failure=EngineError("no such voice"))
     async with talk(log, synthesizer=voice) as c:
         await play(c, said("今天天氣"), silence(1000))
-        await c.idle()
+        await c.wait_idle()
         failed = log.one(TurnFailed)
         assert (failed.stage, failed.kind) == ("synthesis", "engine")
         assert failed.apology == apology("synthesis", "zh")
@@ -147,15 +147,15 @@ async def test_a_voice_that_fails_goes_on_in_writing() -> None:
 
 @virtually
 async def test_a_voice_that_is_deleted_in_the_middle_of_a_reply() -> None:
-    log, voice = Log(), FakeSynthesizer(voices=("fake_one", "hers"))
+    log, voice = EventLog(), FakeSynthesizer(voices=("fake_one", "hers"))
 
     def deleted(req: TTSReq) -> None:
         voice.voices = ("fake_one",)
 
     voice.failure = deleted
-    async with talk(log, synthesizer=voice, manner=Manner(voice="hers")) as c:
-        c.type("天氣")
-        await c.idle()
+    async with talk(log, synthesizer=voice, reply_options=ReplyOptions(voice="hers")) as c:
+        c.send_text("天氣")
+        await c.wait_idle()
         assert not log.of(TurnFailed)
         assert [r.voice_id for r in voice.requests] == ["hers", "fake_one", "fake_one"]
         assert log.one(ReplyFinished).text == REPLY
@@ -163,10 +163,10 @@ async def test_a_voice_that_is_deleted_in_the_middle_of_a_reply() -> None:
 
 @virtually
 async def test_a_voice_that_hangs() -> None:
-    log, voice = Log(), FakeSynthesizer(hangs=True)
+    log, voice = EventLog(), FakeSynthesizer(hangs=True)
     async with talk(log, synthesizer=voice) as c:
-        c.type("天氣")
-        await c.idle()
+        c.send_text("天氣")
+        await c.wait_idle()
         assert log.one(TurnFailed).kind == "unavailable"
         assert log.one(ReplyFinished).text == REPLY
         assert voice.closed == 1
@@ -176,11 +176,11 @@ async def test_a_voice_that_hangs() -> None:
 
 @virtually
 async def test_model_and_voice_fail_together() -> None:
-    log, voice = Log(), FakeSynthesizer(failure=ValueError("broken"))
+    log, voice = EventLog(), FakeSynthesizer(failure=ValueError("broken"))
     model = FakeLanguageModel(REPLY, failure=QueueFull("llm: no place"))
     async with talk(log, synthesizer=voice, language_model=model) as c:
-        c.type("天氣")
-        await c.idle()
+        c.send_text("天氣")
+        await c.wait_idle()
         assert [e.stage for e in log.of(TurnFailed)] == ["thinking", "synthesis"]
         assert log.of(TurnFailed)[0].kind == "queue_full"
         assert log.one(ReplyFinished).text == apology("thinking", None)
@@ -190,25 +190,25 @@ async def test_model_and_voice_fail_together() -> None:
 
 @virtually
 async def test_a_recogniser_that_understands_nothing() -> None:
-    log, voice, recognizer = Log(), FakeSynthesizer(), FakeRecognizer("")
+    log, voice, recognizer = EventLog(), FakeSynthesizer(), FakeRecognizer("")
     async with talk(log, recognizer=recognizer, synthesizer=voice) as c:
         await play(c, noise(1500), silence(1000))
-        await c.idle()
+        await c.wait_idle()
         failed = log.one(TurnFailed)
         assert (failed.stage, failed.kind) == ("listening", "empty")
         assert spoken(voice) == failed.apology == log.one(ReplyFinished).text
-        assert not log.of(TranscriptFinal)
+        assert not log.of(FinalTranscript)
         recognizer.text = None
         await a_turn_works(c, log)
 
 
 @virtually
 async def test_a_brief_noise_needs_no_apology() -> None:
-    log = Log()
+    log = EventLog()
     async with talk(log) as c:
         await play(c, noise(350), silence(1500))
-        await c.idle()
-        assert log.names()[-1] == "SpeechDropped"
+        await c.wait_idle()
+        assert log.names()[-1] == "SpeechRejected"
         assert not log.of(TurnFailed)
         await a_turn_works(c, log)
 
@@ -217,10 +217,10 @@ async def test_a_brief_noise_needs_no_apology() -> None:
 def test_a_recogniser_that_fails(error: Exception) -> None:
     @virtually
     async def scenario() -> None:
-        log, voice, recognizer = Log(), FakeSynthesizer(), FakeRecognizer(failure=error)
+        log, voice, recognizer = EventLog(), FakeSynthesizer(), FakeRecognizer(failure=error)
         async with talk(log, recognizer=recognizer, synthesizer=voice) as c:
             await play(c, said("今天"), silence(1000))
-            await c.idle()
+            await c.wait_idle()
             failed = log.one(TurnFailed)
             assert (failed.stage, failed.kind) == ("recognition", "engine")
             assert spoken(voice) == failed.apology
@@ -232,10 +232,10 @@ def test_a_recogniser_that_fails(error: Exception) -> None:
 
 @virtually
 async def test_a_recogniser_that_hangs() -> None:
-    log, recognizer = Log(), FakeRecognizer(hangs=True)
+    log, recognizer = EventLog(), FakeRecognizer(hangs=True)
     async with talk(log, recognizer=recognizer) as c:
         await play(c, said("今天天氣"), silence(1000))
-        await c.idle()
+        await c.wait_idle()
         assert log.one(TurnFailed).message == "recognition did not finish within 15 s"
         recognizer.hangs = False
         await a_turn_works(c, log)
@@ -243,28 +243,28 @@ async def test_a_recogniser_that_hangs() -> None:
 
 @virtually
 async def test_apologies_are_written_where_nothing_is_spoken() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY, failure=EngineError("broken"))
-    async with talk(log, language_model=model, manner=Manner(speak=False)) as c:
-        c.type("天氣")
-        await c.idle()
+    log, model = EventLog(), FakeLanguageModel(REPLY, failure=EngineError("broken"))
+    async with talk(log, language_model=model, reply_options=ReplyOptions(speak=False)) as c:
+        c.send_text("天氣")
+        await c.wait_idle()
     assert log.one(ReplyFinished).text == apology("thinking", None)
     assert not log.of(ReplyAudio)
 
 
 @virtually
 async def test_nothing_is_said_where_nothing_was_asked() -> None:
-    log = Log()
-    async with talk(log, recognizer=FakeRecognizer(""), manner=Manner(reply=False)) as c:
+    log = EventLog()
+    async with talk(log, recognizer=FakeRecognizer(""), reply_options=ReplyOptions(reply=False)) as c:
         await play(c, noise(1500), silence(1000))
-        await c.idle()
+        await c.wait_idle()
     assert log.one(TurnFailed).stage == "listening"
     assert not log.of(ReplyStarted)
-    assert log.one(TurnTimed).timing.first_audio_ms is None
+    assert log.one(TurnMetrics).timing.first_audio_ms is None
 
 
 @virtually
 async def test_captions_and_turn_detection_are_a_courtesy(caplog: pytest.LogCaptureFixture) -> None:
-    log = Log()
+    log = EventLog()
     captioner = FakeCaptioner(failure=EngineError("captions broke"))
     detector = FakeTurnDetector(failure=RuntimeError("detector broke"))
     async with talk(log, captioner=captioner, turn_detector=detector) as c:
@@ -276,19 +276,19 @@ async def test_captions_and_turn_detection_are_a_courtesy(caplog: pytest.LogCapt
 
 @virtually
 async def test_an_apology_is_in_the_language_last_spoken() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY, failure=EngineError("broken"))
+    log, model = EventLog(), FakeLanguageModel(REPLY, failure=EngineError("broken"))
     recognizer = FakeRecognizer("what is the weather", language="en")
     async with talk(log, language_model=model, recognizer=recognizer) as c:
         await play(c, noise(1000), silence(1000))
-        await c.idle()
+        await c.wait_idle()
     assert log.one(TurnFailed).apology == apology("thinking", "en")
 
 
 @virtually
 async def test_a_failed_turn_can_be_interrupted_too() -> None:
-    log, model = Log(), FakeLanguageModel(REPLY, failure=EngineError("broken"))
+    log, model = EventLog(), FakeLanguageModel(REPLY, failure=EngineError("broken"))
     async with talk(log, language_model=model) as c:
-        c.type("天氣")
+        c.send_text("天氣")
         await asyncio.sleep(1.5)
         assert c.state == "speaking"
         model.failure = None
@@ -297,9 +297,9 @@ async def test_a_failed_turn_can_be_interrupted_too() -> None:
 
 @virtually
 async def test_noise_dropped_keeps_the_numbers_dense() -> None:
-    log = Log()
+    log = EventLog()
     async with talk(log) as c:
         await play(c, noise(350), silence(1500), noise(100), silence(1500))
-        assert len(log.of(SpeechDropped)) == 2
+        assert len(log.of(SpeechRejected)) == 2
         await a_turn_works(c, log)
         assert c.turn == 1

@@ -1,5 +1,5 @@
 from kuaimei.engines.types import LLMReq, Message, STTReq, TTSReq
-from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, Letters, noise, said, silence
+from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, LetterSignal, noise, said, silence
 from tests.virtual_time import virtually
 
 
@@ -7,11 +7,11 @@ def test_letters_read_what_was_said() -> None:
     import numpy as np
 
     pcm = np.concatenate((silence(70), said("你好好嗎hello"), noise(100), silence(500), said("好")))
-    assert Letters().hear(pcm) == "你好好嗎hello好"
+    assert LetterSignal().hear(pcm) == "你好好嗎hello好"
 
 
 def test_letters_read_in_any_portions() -> None:
-    letters = Letters()
+    letters = LetterSignal()
     pcm = said("今天天氣")
     heard = [letters.hear(pcm[i : i + 512]) for i in range(0, len(pcm), 512)]
     assert heard[-1] == "今天天氣"

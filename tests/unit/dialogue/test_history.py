@@ -1,16 +1,16 @@
 import pytest
 
-from kuaimei.dialogue.history import History
+from kuaimei.dialogue.history import ChatHistory
 from kuaimei.engines.llm.context_window import estimate_tokens
 from kuaimei.engines.types import Message
 
 
-def contents(history: History, said: str = "") -> list[tuple[str, str]]:
+def contents(history: ChatHistory, said: str = "") -> list[tuple[str, str]]:
     return [(m.role, m.content) for m in history.messages(said)]
 
 
 def test_two_in_a_row_of_one_speaker_become_one() -> None:
-    history = History([Message(role="user", content="早")])
+    history = ChatHistory([Message(role="user", content="早")])
     history.add("assistant", "  ")
     history.add("user", "安")
     assert contents(history) == [("user", "早\n安")]
@@ -18,7 +18,7 @@ def test_two_in_a_row_of_one_speaker_become_one() -> None:
 
 
 def test_words_take_their_place_when_they_are_known() -> None:
-    history = History()
+    history = ChatHistory()
     first, reply = history.add("user"), history.add("assistant")
     history.add("user", "二")
     assert contents(history) == [("user", "二")]
@@ -29,7 +29,7 @@ def test_words_take_their_place_when_they_are_known() -> None:
 
 
 def test_a_request_begins_with_the_prompt_and_ends_with_the_user() -> None:
-    history = History()
+    history = ChatHistory()
     for i in range(50):
         history.add("user", f"問題{i}" * 5)
         history.add("assistant", f"答案{i}" * 5)
@@ -41,7 +41,7 @@ def test_a_request_begins_with_the_prompt_and_ends_with_the_user() -> None:
 
 
 def test_an_endless_session_is_bounded() -> None:
-    history = History()
+    history = ChatHistory()
     for i in range(2000):
         history.add("user" if i % 2 == 0 else "assistant", str(i))
     assert len(history.messages()) == 400
@@ -49,7 +49,7 @@ def test_an_endless_session_is_bounded() -> None:
 
 
 def test_messages_are_taken_out_by_their_labels() -> None:
-    history = History([Message(role="user", content="早"), Message(role="assistant", content="早安")])
+    history = ChatHistory([Message(role="user", content="早"), Message(role="assistant", content="早安")])
     history.add("user", "一", label="user_1")
     reply = history.add("assistant", label="reply_1")
     assert history.remove("earlier_1")
@@ -61,7 +61,7 @@ def test_messages_are_taken_out_by_their_labels() -> None:
 
 
 def test_the_prompt_of_an_endless_session_goes_on_from_the_last_one() -> None:
-    history, before, anew = History(), "", list[int]()
+    history, before, anew = ChatHistory(), "", list[int]()
     for turn in range(500):
         history.add("user", f"第{turn}個問題是什麼呢")
         history.add("assistant", f"第{turn}個回答是這樣")
@@ -74,7 +74,7 @@ def test_the_prompt_of_an_endless_session_goes_on_from_the_last_one() -> None:
 
 
 def test_the_prompt_stays_whole_and_the_rest_gets_its_share() -> None:
-    history = History()
+    history = ChatHistory()
     for n in range(50):
         history.add("user", f"第{n}個問題")
         history.add("assistant", f"第{n}個回答")
@@ -84,7 +84,7 @@ def test_the_prompt_stays_whole_and_the_rest_gets_its_share() -> None:
 
 
 def test_an_endless_session_is_bounded_in_characters_too() -> None:
-    history = History()
+    history = ChatHistory()
     for n in range(30):
         history.add("system", f"{n}" + "!" * 19_999)
     kept = sum(len(m.content) for m in history.messages())
@@ -100,7 +100,7 @@ def test_what_was_counted_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) 
         return estimate_tokens(text)
 
     monkeypatch.setattr("kuaimei.dialogue.history.estimate_tokens", count)
-    history = History()
+    history = ChatHistory()
     entry = history.add("user", "今天")
     history.add("assistant", "好")
     history.request("提示", 1400)
@@ -114,7 +114,7 @@ def test_what_was_counted_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_lengths_of_joined_messages_are_those_of_their_text() -> None:
-    history = History()
+    history = ChatHistory()
     for text in ("hello ", " world", "a  b", "好"):
         history.add("user", text)
     ((message, tokens),) = history._joined("嗎")

@@ -20,36 +20,36 @@ from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import (
     ClauseReady,
     Event,
+    FinalTranscript,
     ReplyAudio,
     ReplyFinished,
-    ReplyHeld,
     ReplyInterrupted,
+    ReplyPaused,
     ReplyResumed,
     ReplyStarted,
     ReplyText,
-    SpeechDropped,
-    SpeechHeard,
+    SpeechAudio,
+    SpeechRejected,
     SpeechStarted,
     StateChanged,
-    TranscriptFinal,
     TurnEnded,
     TurnFailed,
     UserText,
 )
-from kuaimei.dialogue.reply_options import Manner
-from kuaimei.engines.scheduling import Lane
+from kuaimei.dialogue.reply_options import ReplyOptions
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import LLMReq, STTChunk, STTReq, TTSReq
 from kuaimei.errors import EngineError, QueueFull
 from kuaimei.settings import DialogueSettings
 from tests.fakes import (
     CHARACTER_MS,
+    EventLog,
     FakeCaptioner,
     FakeLanguageModel,
     FakeRecognizer,
     FakeSynthesizer,
     FakeTurnDetector,
-    Letters,
-    Log,
+    LetterSignal,
     fake_engines,
     noise,
     play,
@@ -70,19 +70,19 @@ BACKCHANNELS = ("嗯", "對", "好", "嗯嗯", "對啊")
 
 @dataclass
 class QueuedRecognizer(FakeRecognizer):
-    lane: Lane = field(default_factory=lambda: Lane("cores", 2))
+    scheduler: Scheduler = field(default_factory=lambda: Scheduler("cores", 2))
 
     async def transcribe(self, pcm: Pcm, req: STTReq) -> STTChunk:
-        async with self.lane.slot(req.ticket, 2):
+        async with self.scheduler.acquire(req.ticket, 2):
             return await super().transcribe(pcm, req)
 
 
 @dataclass
 class QueuedLanguageModel(FakeLanguageModel):
-    lane: Lane = field(default_factory=lambda: Lane("cores", 2))
+    scheduler: Scheduler = field(default_factory=lambda: Scheduler("cores", 2))
 
     async def stream(self, req: LLMReq) -> AsyncIterator[str]:
-        async with self.lane.slot(req.ticket, 2):
+        async with self.scheduler.acquire(req.ticket, 2):
             tokens: Any = super().stream(req)
             try:
                 async for token in tokens:
@@ -93,10 +93,10 @@ class QueuedLanguageModel(FakeLanguageModel):
 
 @dataclass
 class QueuedSynthesizer(FakeSynthesizer):
-    lane: Lane = field(default_factory=lambda: Lane("cores", 2))
+    scheduler: Scheduler = field(default_factory=lambda: Scheduler("cores", 2))
 
     async def stream(self, req: TTSReq) -> AsyncIterator[Pcm]:
-        async with self.lane.slot(req.ticket, 2):
+        async with self.scheduler.acquire(req.ticket, 2):
             pieces: Any = super().stream(req)
             try:
                 async for pcm in pieces:
@@ -117,23 +117,26 @@ class Script:
 
     def __init__(self, seed: int) -> None:
         self.dice = dice = random.Random(seed)
-        self.log = Log()
+        self.log = EventLog()
         self.told = 0
         self.deaf = False
         self.asked: list[tuple[int, int]] = []
         self.cleared: set[int] = set()
-        self.lane = Lane("cores", 2)
-        self.recognizer = QueuedRecognizer(lane=self.lane, delay_s=dice.choice((0.1, 0.3, 1.2)))
+        self.scheduler = Scheduler("cores", 2)
+        self.recognizer = QueuedRecognizer(scheduler=self.scheduler, delay_s=dice.choice((0.1, 0.3, 1.2)))
         self.model = QueuedLanguageModel(
             lambda req: REPLIES[len(req.messages[-1].content) % len(REPLIES)],
-            lane=self.lane if dice.random() < 0.7 else Lane("far", 8),
+            scheduler=self.scheduler if dice.random() < 0.7 else Scheduler("far", 8),
             first_token_s=dice.choice((0.05, 0.4)),
             token_s=dice.choice((0.0, 0.03)),
             token=dice.choice((1, 2, 50)),
         )
-        self.model.shares_cores = self.model.lane is self.lane
+        self.model.shares_cores = self.model.scheduler is self.scheduler
         self.voice = QueuedSynthesizer(
-            lane=self.lane, delay_s=dice.choice((0.05, 0.4)), pieces=dice.choice((1, 3)), piece_delay_s=0.05
+            scheduler=self.scheduler,
+            delay_s=dice.choice((0.05, 0.4)),
+            pieces=dice.choice((1, 3)),
+            piece_delay_s=0.05,
         )
         self.captioner = FakeCaptioner(delay_s=dice.choice((0.0, 0.02, 0.7)))
         engines = fake_engines(
@@ -152,14 +155,14 @@ class Script:
             for _ in range(self.dice.randint(10, 40)):
                 await self.something()
             self._mend()
-            talk.endpointing, talk.manner = True, Manner()
+            talk.endpointing, talk.reply_options = True, ReplyOptions()
             await play(talk, silence(2500))
-            await asyncio.wait_for(talk.idle(), 120.0)
+            await asyncio.wait_for(talk.wait_idle(), 120.0)
             before = len(self.log.events)
             await play(talk, said("現在一切都好嗎"), silence(2500))
-            await asyncio.wait_for(talk.idle(), 120.0)
+            await asyncio.wait_for(talk.wait_idle(), 120.0)
             after = self.log.events[before:]
-            assert [e.text for e in after if isinstance(e, TranscriptFinal)] == ["現在一切都好嗎"]
+            assert [e.text for e in after if isinstance(e, FinalTranscript)] == ["現在一切都好嗎"]
             assert [e.text in REPLIES for e in after if isinstance(e, ReplyFinished)] == [True]
             assert not [e for e in after if isinstance(e, TurnFailed | ReplyInterrupted)]
             assert talk.state == "listening"
@@ -184,10 +187,10 @@ class Script:
                 await play(talk, sound, silence(dice.choice((100, 500, 900, 2000))), packet_ms=32)
             case "push":  # to talk
                 if dice.random() < 0.5:
-                    talk.manner = replace(talk.manner, reply=False)
+                    talk.reply_options = replace(talk.reply_options, reply=False)
                 await play(talk, said("".join(dice.choices(WORDS, k=4))), silence(dice.choice((0, 300, 600))))
                 if talk.commit() and dice.random() < 0.7:
-                    self._ask(lambda: talk.respond(Manner(voice="fake_two")))
+                    self._ask(lambda: talk.generate_reply(ReplyOptions(voice="fake_two")))
             case "wait":
                 await play(talk, silence(dice.choice((20, 200, 1000, 4000))), packet_ms=100)
             case "act":
@@ -209,41 +212,45 @@ class Script:
                 "commit",
                 "clear",
                 "played",
-                "manner",
+                "reply_options",
                 "reply",
                 "ears",
                 "burst",
             )
         ):
             case "type":
-                self._ask(lambda: talk.type("".join(dice.choices(WORDS, k=4))))
+                self._ask(lambda: talk.send_text("".join(dice.choices(WORDS, k=4))))
             case "note":
-                talk.type("".join(dice.choices(WORDS, k=3)), reply=False)
+                talk.send_text("".join(dice.choices(WORDS, k=3)), reply=False)
             case "respond":
-                self._ask(lambda: talk.respond(dice.choice((None, Manner(), Manner(speak=False)))))
+                self._ask(
+                    lambda: talk.generate_reply(
+                        dice.choice((None, ReplyOptions(), ReplyOptions(speak=False)))
+                    )
+                )
             case "cancel":
-                talk.cancel()
+                talk.cancel_reply()
             case "commit":
                 if talk.commit() and dice.random() < 0.3:
-                    self._ask(talk.respond)
+                    self._ask(talk.generate_reply)
             case "clear":
                 before = len(self.log.events)
                 talk.clear()
-                dropped = [e for e in self.log.events[before:] if isinstance(e, SpeechDropped)]
+                dropped = [e for e in self.log.events[before:] if isinstance(e, SpeechRejected)]
                 self.cleared |= {self.log.events.index(e) for e in dropped}
             case "played":
                 self.told += 1
-                talk.played(dice.random() * 3000.0)
+                talk.report_playback(dice.random() * 3000.0)
             case "reply":
-                talk.manner = replace(talk.manner, reply=not talk.manner.reply)
-            case "manner":
-                talk.manner = Manner(
+                talk.reply_options = replace(talk.reply_options, reply=not talk.reply_options.reply)
+            case "reply_options":
+                talk.reply_options = ReplyOptions(
                     speak=dice.random() < 0.8, reply=dice.random() < 0.8, interrupt=dice.random() < 0.7
                 )
             case "ears":
                 talk.endpointing = dice.random() < 0.6
             case "burst":  # all at once, as after a stall of the network
-                talk.hear(
+                talk.push_audio(
                     np.concatenate((said("還有這個"), silence(dice.choice((0, 300, 1200))), said("呢")))
                 )
 
@@ -308,7 +315,7 @@ def assert_closed(script: Script) -> None:
     assert script.captioner.opened == script.captioner.closed
     assert script.model.opened == script.model.closed
     assert script.voice.closed == len(script.voice.requests)
-    assert (script.lane.busy, script.lane.depth) == (0, 0)
+    assert (script.scheduler.busy, script.scheduler.depth) == (0, 0)
 
 
 def check_numbers(events: list[Event]) -> None:
@@ -330,14 +337,14 @@ def check_utterances(script: Script) -> None:
             case SpeechStarted():
                 assert started is None
                 started, heard = event, []
-            case SpeechHeard(pcm=pcm):
+            case SpeechAudio(pcm=pcm):
                 assert started is not None
                 assert started.turn == event.turn
                 heard.append(pcm)
-            case SpeechDropped():
+            case SpeechRejected():
                 assert started is not None
                 assert started.turn == event.turn
-                dropped = Letters().hear(np.concatenate(heard))
+                dropped = LetterSignal().hear(np.concatenate(heard))
                 few = len(dropped) * CHARACTER_MS < script.talk.settings.barge_in_confirm_ms
                 assert few or is_backchannel(dropped) or not complete or number in script.cleared
                 started = None
@@ -346,9 +353,9 @@ def check_utterances(script: Script) -> None:
                 assert started.turn == event.turn
                 length_ms = sum(map(len, heard)) / 16.0
                 assert event.audio_ms - started.audio_ms == pytest.approx(length_ms)
-                words[event.turn] = Letters().hear(np.concatenate(heard))
+                words[event.turn] = LetterSignal().hear(np.concatenate(heard))
                 started = None
-            case TranscriptFinal():
+            case FinalTranscript():
                 spoken = words.pop(event.turn)
                 assert event.text == spoken or (not complete and is_part(event.text, spoken))
             case TurnFailed(stage="listening" | "recognition"):
@@ -388,7 +395,7 @@ def check_reply(events: list[Event]) -> None:
                 assert not held
                 assert start_ms == pytest.approx(end_ms, abs=0.1)
                 end_ms = start_ms + len(pcm) * 1000.0 / rate
-            case ReplyHeld(heard_ms=heard_ms):
+            case ReplyPaused(heard_ms=heard_ms):
                 assert begun
                 assert not held
                 held, end_ms = True, heard_ms
@@ -418,7 +425,7 @@ def check_one_voice(events: list[Event]) -> None:
             case ReplyInterrupted(reply=reply):
                 writing.discard(reply)
                 sounds_until.pop(reply, None)
-            case ReplyHeld(reply=reply):
+            case ReplyPaused(reply=reply):
                 sounds_until.pop(reply, None)
             case ReplyAudio(reply=reply, at=at, pcm=pcm, rate=rate):
                 assert writing <= {reply}
@@ -427,7 +434,7 @@ def check_one_voice(events: list[Event]) -> None:
 
 
 def check_history(script: Script) -> None:
-    """Both sides in turn; of the user all that was understood, of the house what was heard."""
+    """Both sides in turn; of the user all that was understood, of the server what was heard."""
     history, log = script.talk._history, script.log
     messages = history.messages()
     assert all(a.role != b.role for a, b in pairwise(messages))
@@ -444,9 +451,9 @@ def check_history(script: Script) -> None:
             assert kept == ends[-1].heard_text
 
 
-def user_words(log: Log) -> list[str]:
+def user_words(log: EventLog) -> list[str]:
     """What the user said and typed, in the order in which it became certain."""
-    understood = {e.turn: e.text for e in log.of(TranscriptFinal)}
+    understood = {e.turn: e.text for e in log.of(FinalTranscript)}
     return [
         e.text if isinstance(e, UserText) else understood.get(e.turn, "")
         for e in log.events
@@ -468,7 +475,7 @@ def test_closing_at_any_moment(seed: int, caplog: pytest.LogCaptureFixture) -> N
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert_closed(script)
         log = script.log
-        assert len(log.of(SpeechStarted)) == len(log.of(SpeechDropped)) + len(log.of(TurnEnded))
+        assert len(log.of(SpeechStarted)) == len(log.of(SpeechRejected)) + len(log.of(TurnEnded))
         number = len(log.events)
         await asyncio.sleep(60.0)
         assert len(log.events) == number

@@ -1,6 +1,6 @@
 import pytest
 
-from kuaimei.dialogue.latency import Stopwatch
+from kuaimei.dialogue.latency import TurnLatency
 
 
 def test_all_marks_count_from_the_last_voiced_frame() -> None:
@@ -9,7 +9,7 @@ def test_all_marks_count_from_the_last_voiced_frame() -> None:
     def now() -> float:
         return clock
 
-    stopwatch = Stopwatch(now, t0=99.0)
+    stopwatch = TurnLatency(now, t0=99.0)
     clock = 100.2
     stopwatch.mark("transcript")
     clock = 100.4

@@ -2,13 +2,13 @@ import asyncio
 
 import pytest
 
-from kuaimei.dialogue.task_set import Tasks
+from kuaimei.dialogue.task_set import TaskSet
 from tests.virtual_time import virtually
 
 
 @virtually
 async def test_closing_ends_everything_in_good_order() -> None:
-    tasks, tidied = Tasks(), []
+    tasks, tidied = TaskSet(), []
 
     async def work(name: str) -> None:
         try:
@@ -27,7 +27,7 @@ async def test_closing_ends_everything_in_good_order() -> None:
 
 @virtually
 async def test_a_failure_is_nobody_elses_business() -> None:
-    tasks = Tasks()
+    tasks = TaskSet()
 
     async def fail() -> None:
         raise ValueError("broken")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.task_set import Tasks
+from kuaimei.dialogue.task_set import TaskSet
 from kuaimei.dialogue.utterance import Utterance
 from kuaimei.engines.types import Priority
 from kuaimei.errors import EngineError
@@ -17,16 +17,16 @@ def hear(utterance: Utterance, *sounds: Pcm) -> None:
     pcm = np.concatenate(sounds)
     for start in range(0, len(pcm) - len(pcm) % 512, 512):
         frame = pcm[start : start + 512]
-        utterance.hear(frame, voiced=bool(frame.any()), at=asyncio.get_running_loop().time())
+        utterance.append_audio(frame, voiced=bool(frame.any()), at=asyncio.get_running_loop().time())
 
 
-def utterance(recognizer: FakeRecognizer, tasks: Tasks, **settings: object) -> Utterance:
+def utterance(recognizer: FakeRecognizer, tasks: TaskSet, **settings: object) -> Utterance:
     return Utterance(recognizer, DialogueSettings.model_validate(settings), "s", tasks, 0.0)
 
 
 @virtually
 async def test_a_long_utterance_is_recognised_at_its_pauses() -> None:
-    tasks, recognizer = Tasks(), FakeRecognizer(delay_s=0.2)
+    tasks, recognizer = TaskSet(), FakeRecognizer(delay_s=0.2)
     u = utterance(recognizer, tasks)
     text = "一二三四五六七八九十百千萬億兆京垓秭穰溝澗正載極"
     hear(u, said(text), silence(200))
@@ -46,7 +46,7 @@ async def test_a_long_utterance_is_recognised_at_its_pauses() -> None:
 
 @virtually
 async def test_a_short_piece_is_recognised_anew_with_the_rest() -> None:
-    tasks, recognizer = Tasks(), FakeRecognizer(delay_s=0.5)
+    tasks, recognizer = TaskSet(), FakeRecognizer(delay_s=0.5)
     u = utterance(recognizer, tasks)
     hear(u, said("那個"), silence(200))
     u.speculate()
@@ -59,7 +59,7 @@ async def test_a_short_piece_is_recognised_anew_with_the_rest() -> None:
 
 @virtually
 async def test_speculation_is_what_the_transcript_waits_for() -> None:
-    tasks, recognizer = Tasks(), FakeRecognizer(delay_s=0.5)
+    tasks, recognizer = TaskSet(), FakeRecognizer(delay_s=0.5)
     u = utterance(recognizer, tasks)
     hear(u, said("你好"))
     u.speculate()
@@ -74,7 +74,7 @@ async def test_speculation_is_what_the_transcript_waits_for() -> None:
 
 @virtually
 async def test_nothing_spoken_after_a_forced_cut_is_lost() -> None:
-    tasks, recognizer = Tasks(), FakeRecognizer()
+    tasks, recognizer = TaskSet(), FakeRecognizer()
     u = utterance(recognizer, tasks, piece_max_ms=5000)
     hear(u, said("一二三四五六七八九十"), silence(32), said("百千萬億兆京垓秭穰溝澗正載極恆河沙阿僧祇那由他"))
     await asyncio.sleep(1.0)
@@ -86,7 +86,7 @@ async def test_nothing_spoken_after_a_forced_cut_is_lost() -> None:
 
 @virtually
 async def test_words_that_began_before_a_piece_was_closed_are_recognised() -> None:
-    tasks, recognizer = Tasks(), FakeRecognizer()
+    tasks, recognizer = TaskSet(), FakeRecognizer()
     u = utterance(recognizer, tasks, piece_min_ms=500)
     hear(u, said("一二三四五六"))
     u.speculate()
@@ -98,10 +98,10 @@ async def test_words_that_began_before_a_piece_was_closed_are_recognised() -> No
 
 @virtually
 async def test_silence_is_not_recognised() -> None:
-    tasks, recognizer = Tasks(), FakeRecognizer()
+    tasks, recognizer = TaskSet(), FakeRecognizer()
     u = utterance(recognizer, tasks, piece_max_ms=3000)
     hear(u, silence(20_000), said("你好"), silence(20_000))
-    assert u.piece_ms <= 3000
+    assert u.segment_ms <= 3000
     assert (await u.transcript()).text == "你好"
     assert len(recognizer.requests) == 1
     await tasks.close()
@@ -109,7 +109,7 @@ async def test_silence_is_not_recognised() -> None:
 
 @virtually
 async def test_pieces_in_the_middle_wait_for_those_somebody_waits_for() -> None:
-    tasks, recognizer = Tasks(), FakeRecognizer()
+    tasks, recognizer = TaskSet(), FakeRecognizer()
     u = utterance(recognizer, tasks, language="en", hotwords=("Kuaimei",))
     hear(u, said("hello"))
     u.split()
@@ -124,7 +124,7 @@ async def test_pieces_in_the_middle_wait_for_those_somebody_waits_for() -> None:
 
 @virtually
 async def test_a_piece_that_fails_fails_the_utterance() -> None:
-    tasks, recognizer = Tasks(), FakeRecognizer(failure=EngineError("broken"))
+    tasks, recognizer = TaskSet(), FakeRecognizer(failure=EngineError("broken"))
     u = utterance(recognizer, tasks)
     hear(u, said("一二三"))
     u.split()
@@ -136,7 +136,7 @@ async def test_a_piece_that_fails_fails_the_utterance() -> None:
 
 @virtually
 async def test_the_turn_detector_hears_eight_seconds() -> None:
-    tasks = Tasks()
+    tasks = TaskSet()
     u = utterance(FakeRecognizer(), tasks)
     hear(u, said("一" * 100))
     assert 8 * 16_000 <= len(u.recent()) < 8.1 * 16_000
@@ -146,7 +146,7 @@ async def test_the_turn_detector_hears_eight_seconds() -> None:
 
 @virtually
 async def test_a_guess_that_could_not_be_recognised_costs_no_words() -> None:
-    tasks, recognizer = Tasks(), FakeRecognizer(failure=EngineError("just now"))
+    tasks, recognizer = TaskSet(), FakeRecognizer(failure=EngineError("just now"))
     u = utterance(recognizer, tasks)
     text = "一二三四五六七八九十百千萬億兆京垓秭穰溝澗正載極"
     hear(u, said(text), silence(200))

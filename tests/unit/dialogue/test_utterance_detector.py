@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from kuaimei.dialogue.task_set import Tasks
+from kuaimei.dialogue.task_set import TaskSet
 from kuaimei.dialogue.utterance import Utterance
-from kuaimei.dialogue.utterance_detector import EndReason, Listener
+from kuaimei.dialogue.utterance_detector import EndReason, UtteranceDetector
 from kuaimei.settings import DialogueSettings
 from tests.fakes import (
     FakeCaptioner,
@@ -54,10 +54,10 @@ class Diary:
         waited = (asyncio.get_running_loop().time() - utterance.last_voiced_at) * 1000.0
         self.ended.append((utterance, audio_ms, waited, reason))
 
-    def speech_too_short(self, utterance: Utterance) -> None:
+    def speech_discarded(self, utterance: Utterance) -> None:
         self.lines.append("too short")
 
-    def piece_recognised(self, utterance: Utterance) -> None:
+    def segment_transcribed(self, utterance: Utterance) -> None:
         pass
 
     def caption_updated(self, text: str) -> None:
@@ -68,12 +68,12 @@ class Ears:
     """A listener to speak to."""
 
     def __init__(self, settings: dict[str, Any] | None = None, **parts: Any) -> None:
-        self.tasks, self.diary = Tasks(), Diary()
-        self.listener = Listener(
+        self.tasks, self.diary = TaskSet(), Diary()
+        self.listener = UtteranceDetector(
             fake_engines(**parts), DialogueSettings(**settings or {}), "s", self.tasks, self.diary
         )
 
-    def hear(self, pcm: Any) -> None:
+    def push_audio(self, pcm: Any) -> None:
         self.listener.push(pcm)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Whatever the house says when something is wrong stands in the troubleshooting, in its own words."""
+"""Whatever the server says when something is wrong stands in the troubleshooting, in its own words."""
 
 import re
 from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 from openai import OpenAIError
 from pydantic import SecretStr
 
-from kuaimei.engines.remote import far_client, far_lane, translated
+from kuaimei.engines.remote import far_client, far_lane, map_openai_errors
 from kuaimei.errors import EngineError
 from kuaimei.models.resolve import resolve
 from kuaimei.models.source import without_secrets
@@ -53,7 +53,7 @@ def test_a_far_engine_is_not_named_by_its_password(monkeypatch: pytest.MonkeyPat
     assert SECRET not in source.name + source.where
     assert SECRET not in far_lane("llm", url, 8).name
     for error in (OpenAIError(f"at {url} it broke"), ValueError(f"no JSON from {url}")):
-        assert SECRET not in str(translated(error, "the model", url))
+        assert SECRET not in str(map_openai_errors(error, "the model", url))
 
 
 async def test_what_a_far_server_says_is_one_short_line() -> None:
@@ -63,7 +63,7 @@ async def test_what_a_far_server_says_is_one_short_line() -> None:
         async with far_client(EngineSettings(), url) as client:
             with pytest.raises(OpenAIError) as refused:
                 await client.models.list()
-            told = translated(refused.value, "the model", str(client.base_url))
+            told = map_openai_errors(refused.value, "the model", str(client.base_url))
     assert isinstance(told, EngineError)
     assert len(str(told)) < 400
     assert SECRET not in str(told)

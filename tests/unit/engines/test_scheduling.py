@@ -3,8 +3,8 @@ import random
 
 import pytest
 
-from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.types import Claim, Priority, Ticket
+from kuaimei.engines.scheduling import Scheduler
+from kuaimei.engines.types import CommitFlag, Priority, Ticket
 from kuaimei.errors import QueueFull
 from tests.virtual_time import START, virtually
 
@@ -13,15 +13,17 @@ def ticket(session: str = "", priority: Priority = Priority.LIVE, deadline: floa
     return Ticket(session=session, priority=priority, deadline=deadline)
 
 
-async def hold(lane: Lane, ticket: Ticket, served: list[str], units: int = 1, for_s: float = 1.0) -> None:
-    async with lane.slot(ticket, units):
+async def hold(
+    scheduler: Scheduler, ticket: Ticket, served: list[str], units: int = 1, for_s: float = 1.0
+) -> None:
+    async with scheduler.acquire(ticket, units):
         served.append(ticket.session)
         await asyncio.sleep(for_s)
 
 
 @virtually
 async def test_by_priority_then_by_turns_then_by_arrival() -> None:
-    lane, served = Lane("x"), list[str]()
+    scheduler, served = Scheduler("x"), list[str]()
     orders = [
         ("first", Priority.LIVE),
         ("background", Priority.BACKGROUND),
@@ -32,38 +34,38 @@ async def test_by_priority_then_by_turns_then_by_arrival() -> None:
         ("guess", Priority.SPECULATIVE),
         ("b", Priority.LIVE),
     ]
-    await asyncio.gather(*(hold(lane, ticket(s, p), served) for s, p in orders))
+    await asyncio.gather(*(hold(scheduler, ticket(s, p), served) for s, p in orders))
     assert served == ["first", "a", "b", "a", "b", "a", "guess", "background"]
-    assert (lane.busy, lane.depth) == (0, 0)
+    assert (scheduler.busy, scheduler.depth) == (0, 0)
 
 
 @virtually
 async def test_the_first_in_line_is_not_overtaken_by_smaller_requests() -> None:
-    lane, served = Lane("x", 2), list[str]()
+    scheduler, served = Scheduler("x", 2), list[str]()
     await asyncio.gather(
-        hold(lane, ticket("one"), served),
-        hold(lane, ticket("both"), served, units=9),
-        hold(lane, ticket("small"), served),
+        hold(scheduler, ticket("one"), served),
+        hold(scheduler, ticket("both"), served, units=9),
+        hold(scheduler, ticket("small"), served),
     )
     assert served == ["one", "both", "small"]
 
 
 @virtually
 async def test_a_deadline_ends_the_waiting_not_the_work() -> None:
-    lane, served = Lane("x"), list[str]()
-    working = asyncio.ensure_future(hold(lane, ticket("a", deadline=START + 0.5), served, for_s=3.0))
+    scheduler, served = Scheduler("x"), list[str]()
+    working = asyncio.ensure_future(hold(scheduler, ticket("a", deadline=START + 0.5), served, for_s=3.0))
     await asyncio.sleep(0)
     with pytest.raises(QueueFull, match="deadline"):
-        await hold(lane, ticket("b", deadline=START + 1.0), served)
+        await hold(scheduler, ticket("b", deadline=START + 1.0), served)
     assert asyncio.get_running_loop().time() == pytest.approx(START + 1.0)
     await working
     assert served == ["a"]
-    assert (lane.busy, lane.depth) == (0, 0)
+    assert (scheduler.busy, scheduler.depth) == (0, 0)
 
 
 @virtually
 async def test_who_is_important_finds_a_place_in_a_full_queue() -> None:
-    lane, served = Lane("x", limit=3), list[str]()
+    scheduler, served = Scheduler("x", limit=3), list[str]()
     orders = [
         ("holds", Priority.LIVE),
         ("early", Priority.BACKGROUND),
@@ -73,27 +75,27 @@ async def test_who_is_important_finds_a_place_in_a_full_queue() -> None:
         ("more", Priority.BACKGROUND),
     ]
     outcomes = await asyncio.gather(
-        *(hold(lane, ticket(s, p), served) for s, p in orders), return_exceptions=True
+        *(hold(scheduler, ticket(s, p), served) for s, p in orders), return_exceptions=True
     )
     assert served == ["holds", "live", "guess", "early"]
     refused = [s for (s, _), outcome in zip(orders, outcomes, strict=True) if isinstance(outcome, QueueFull)]
     assert refused == ["late", "more"]  # for the live one, and for want of a place
-    assert (lane.busy, lane.depth) == (0, 0)
+    assert (scheduler.busy, scheduler.depth) == (0, 0)
 
 
 @virtually
 async def test_who_gives_up_in_the_instant_it_is_put_out_frees_nothing() -> None:
-    lane, served = Lane("x", limit=1), list[str]()
-    holding = asyncio.ensure_future(hold(lane, ticket("holds"), served))
+    scheduler, served = Scheduler("x", limit=1), list[str]()
+    holding = asyncio.ensure_future(hold(scheduler, ticket("holds"), served))
     await asyncio.sleep(0)
-    waiting = asyncio.ensure_future(hold(lane, ticket("waits", Priority.BACKGROUND), served))
+    waiting = asyncio.ensure_future(hold(scheduler, ticket("waits", Priority.BACKGROUND), served))
     await asyncio.sleep(0)
-    live = asyncio.ensure_future(hold(lane, ticket("live"), served))
+    live = asyncio.ensure_future(hold(scheduler, ticket("live"), served))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(holding, waiting, live, return_exceptions=True)
     assert served == ["holds", "live"]
-    assert (lane.busy, lane.depth) == (0, 0)
+    assert (scheduler.busy, scheduler.depth) == (0, 0)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -101,7 +103,7 @@ def test_whatever_happens_no_unit_is_lost_and_none_lent_twice(seed: int) -> None
     @virtually
     async def scenario() -> None:
         dice = random.Random(seed)
-        lane = Lane("x", 3, limit=8)
+        scheduler = Scheduler("x", 3, limit=8)
         lent = most = 0
 
         async def one() -> None:
@@ -111,11 +113,13 @@ def test_whatever_happens_no_unit_is_lost_and_none_lent_twice(seed: int) -> None
             deadline = dice.choice((None, now + dice.random()))
             units = dice.randint(1, 4)
             asked = ticket(dice.choice("abcd"), dice.choice(list(Priority)), deadline)
-            async with lane.slot(asked, units):
+            async with scheduler.acquire(asked, units):
                 lent += min(units, 3)
                 most = max(most, lent)
                 try:
-                    assert lent <= lane.busy <= 3  # some may have been granted theirs and not know it yet
+                    assert (
+                        lent <= scheduler.busy <= 3
+                    )  # some may have been granted theirs and not know it yet
                     await asyncio.sleep(dice.choice((0.0, 0.1, 0.3)))
                 finally:
                     lent -= min(units, 3)
@@ -127,28 +131,28 @@ def test_whatever_happens_no_unit_is_lost_and_none_lent_twice(seed: int) -> None
         known = (QueueFull, asyncio.CancelledError)
         assert all(outcome is None or isinstance(outcome, known) for outcome in outcomes), outcomes
         assert most == 3
-        assert (lane.busy, lane.depth) == (0, 0)
-        async with lane.slot(ticket(), 3):
-            assert lane.busy == 3
+        assert (scheduler.busy, scheduler.depth) == (0, 0)
+        async with scheduler.acquire(ticket(), 3):
+            assert scheduler.busy == 3
 
     scenario()
 
 
 @virtually
 async def test_sessions_that_are_gone_are_forgotten() -> None:
-    lane, served = Lane("x", limit=4), list[str]()
+    scheduler, served = Scheduler("x", limit=4), list[str]()
     for number in range(200):
-        await hold(lane, ticket(f"session-{number}"), served, for_s=0.0)
-    assert len(lane._served) <= 16
+        await hold(scheduler, ticket(f"session-{number}"), served, for_s=0.0)
+    assert len(scheduler._served) <= 16
 
 
 @virtually
 async def test_a_guess_that_has_become_certain_moves_up_where_it_waits() -> None:
-    lane, served, claim = Lane("x"), list[str](), Claim()
+    scheduler, served, claim = Scheduler("x"), list[str](), CommitFlag()
     guess = Ticket(session="guess", priority=Priority.SPECULATIVE, claim=claim)
     copied = guess.model_copy(update={"session": "copy"})
     orders = [ticket("holds"), guess, copied, ticket("a"), ticket("b")]
-    working = asyncio.gather(*(hold(lane, order, served) for order in orders))
+    working = asyncio.gather(*(hold(scheduler, order, served) for order in orders))
     await asyncio.sleep(0.5)
     claim.certain = True
     await working
@@ -157,7 +161,7 @@ async def test_a_guess_that_has_become_certain_moves_up_where_it_waits() -> None
 
 @virtually
 async def test_who_can_gives_way_to_the_more_important_and_only_to_them() -> None:
-    lane, asked = Lane("x"), list[str]()
+    scheduler, asked = Scheduler("x"), list[str]()
 
     async def patient(name: str, priority: Priority) -> None:
         stop = asyncio.Event()
@@ -166,24 +170,24 @@ async def test_who_can_gives_way_to_the_more_important_and_only_to_them() -> Non
             asked.append(name)
             stop.set()
 
-        async with lane.slot(ticket(name, priority), give_way=give_way):
+        async with scheduler.acquire(ticket(name, priority), give_way=give_way):
             await asyncio.wait_for(stop.wait(), 100.0)
 
     rendering = asyncio.ensure_future(patient("rendering", Priority.BACKGROUND))
     await asyncio.sleep(1.0)
-    equal = asyncio.ensure_future(hold(lane, ticket("equal", Priority.BACKGROUND), []))
+    equal = asyncio.ensure_future(hold(scheduler, ticket("equal", Priority.BACKGROUND), []))
     await asyncio.sleep(1.0)
     assert asked == []
     served = list[str]()
-    await asyncio.gather(*(hold(lane, ticket(name), served) for name in ("live", "second")))
+    await asyncio.gather(*(hold(scheduler, ticket(name), served) for name in ("live", "second")))
     assert asyncio.get_running_loop().time() == pytest.approx(START + 4.0)
     await asyncio.gather(rendering, equal)
     assert asked == ["rendering"]
-    assert (lane.busy, lane.depth) == (0, 0)
+    assert (scheduler.busy, scheduler.depth) == (0, 0)
     # A core is free: nobody has to give way.
-    wide, rest = Lane("x", 2), asyncio.Event()
-    async with wide.slot(ticket("background", Priority.BACKGROUND), give_way=rest.set):
-        async with wide.slot(ticket("live")):
+    wide, rest = Scheduler("x", 2), asyncio.Event()
+    async with wide.acquire(ticket("background", Priority.BACKGROUND), give_way=rest.set):
+        async with wide.acquire(ticket("live")):
             assert not rest.is_set()
         async with asyncio.timeout(10.0):
             all_cores = asyncio.ensure_future(hold(wide, ticket("live"), [], units=2))

@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 import pytest
 
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.stream_relay import relayed
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import EngineError, EngineUnavailable
@@ -35,29 +35,31 @@ class Maker:
 
 @virtually
 async def test_a_slow_reader_does_not_hold_the_place() -> None:
-    lane, maker = Lane("x"), Maker(5)
+    scheduler, maker = Scheduler("x"), Maker(5)
     got = []
-    async for number in relayed(lane.slot(TICKET), maker, limit=10, patience_s=5):
+    async for number in relayed(scheduler.acquire(TICKET), maker, limit=10, patience_s=5):
         got.append(number)
         await asyncio.sleep(1000)
-        assert (lane.busy, maker.closed) == (0, True)
+        assert (scheduler.busy, maker.closed) == (0, True)
     assert got == [0, 1, 2, 3, 4]
 
 
 @virtually
 async def test_what_is_made_ahead_is_bounded_and_given_up() -> None:
-    lane, maker = Lane("x"), Maker(100)
+    scheduler, maker = Scheduler("x"), Maker(100)
     got = []
 
     async def read() -> None:
-        async for number in relayed(lane.slot(TICKET), maker, limit=10, size=lambda n: 2, patience_s=5):
+        async for number in relayed(
+            scheduler.acquire(TICKET), maker, limit=10, size=lambda n: 2, patience_s=5
+        ):
             got.append(number)
             assert maker.made - len(got) <= 6
             if number == 20:
                 await asyncio.sleep(4.9)  # a pause is no reason
             if number == 40:
                 await asyncio.sleep(5.1)
-                assert (lane.busy, maker.closed) == (0, True)
+                assert (scheduler.busy, maker.closed) == (0, True)
 
     with pytest.raises(EngineUnavailable, match="nobody took"):
         await read()
@@ -67,64 +69,64 @@ async def test_what_is_made_ahead_is_bounded_and_given_up() -> None:
 
 @virtually
 async def test_a_failure_comes_after_what_was_made() -> None:
-    lane = Lane("x")
+    scheduler = Scheduler("x")
     got: list[int] = []
     maker = Maker(3, EngineError("broke"))
 
     async def read() -> None:
-        async for number in relayed(lane.slot(TICKET), maker, limit=10, patience_s=5):
+        async for number in relayed(scheduler.acquire(TICKET), maker, limit=10, patience_s=5):
             got.append(number)  # noqa: PERF401 - what came before the failure counts
 
     with pytest.raises(EngineError, match="broke"):
         await read()
     assert got == [0, 1, 2]
-    assert lane.busy == 0
+    assert scheduler.busy == 0
 
 
 @virtually
 async def test_leaving_ends_the_making() -> None:
-    lane, maker = Lane("x"), Maker(100)
-    async with aclosing(relayed(lane.slot(TICKET), maker, limit=10, patience_s=500)) as stream:
+    scheduler, maker = Scheduler("x"), Maker(100)
+    async with aclosing(relayed(scheduler.acquire(TICKET), maker, limit=10, patience_s=500)) as stream:
         async for number in stream:
             if number == 3:
                 break
-    assert (lane.busy, maker.closed) == (0, True)
+    assert (scheduler.busy, maker.closed) == (0, True)
 
 
 @virtually
 async def test_leaving_while_it_waits_for_its_place() -> None:
-    lane, maker = Lane("x"), Maker(3)
-    async with lane.slot(Ticket(session="b")):
-        stream = relayed(lane.slot(TICKET), maker, limit=10, patience_s=5)
+    scheduler, maker = Scheduler("x"), Maker(3)
+    async with scheduler.acquire(Ticket(session="b")):
+        stream = relayed(scheduler.acquire(TICKET), maker, limit=10, patience_s=5)
         waiting = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(1)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        assert lane.depth == 0
+        assert scheduler.depth == 0
     assert maker.made == 0
 
 
 @virtually
 async def test_who_talks_finds_a_place_however_much_is_asked_for_beside() -> None:
-    lane = Lane("far", 8, reserved=2)
+    scheduler = Scheduler("far", 8, reserved=2)
     hold = asyncio.Event()
     holding = 0
 
     async def work(priority: Priority) -> None:
         nonlocal holding
-        async with lane.slot(Ticket(session=str(priority), priority=priority)):
+        async with scheduler.acquire(Ticket(session=str(priority), priority=priority)):
             holding += 1
             await hold.wait()
 
     background = [asyncio.ensure_future(work(Priority.BACKGROUND)) for _ in range(20)]
     await asyncio.sleep(0)
-    assert (lane.busy, lane.depth) == (6, 14)
+    assert (scheduler.busy, scheduler.depth) == (6, 14)
     live = [asyncio.ensure_future(work(Priority.LIVE)) for _ in range(2)]
     await asyncio.sleep(0)
-    assert lane.busy == 8
+    assert scheduler.busy == 8
     hold.set()
     await asyncio.gather(*background, *live)
     assert holding == 22
-    one = Lane("far", 1, reserved=1)  # with one place there is nothing to share
-    async with one.slot(Ticket(priority=Priority.BACKGROUND)):
+    one = Scheduler("far", 1, reserved=1)  # with one place there is nothing to share
+    async with one.acquire(Ticket(priority=Priority.BACKGROUND)):
         assert one.busy == 1

@@ -13,10 +13,10 @@ from kuaimei.evaluation.analysis_reliability import (
     MP3,
     NOISES_DB,
     Clip,
-    Followed,
-    Heard,
+    Measurement,
+    SeriesResult,
+    degraded_takes,
     figures,
-    takes,
 )
 from kuaimei.evaluation.speech_transforms import SERIES
 
@@ -28,10 +28,10 @@ def clip(name: str, speaker: str = "") -> Clip:
 
 
 def labels() -> list[str]:
-    return [label for label, _, _ in takes(clip("a"), (EMPTY, ASR_RATE), 0)]
+    return [label for label, _, _ in degraded_takes(clip("a"), (EMPTY, ASR_RATE), 0)]
 
 
-def heard(count: int, noise: float, *, speakers: int = 0, seed: int = 0) -> list[Heard]:
+def heard(count: int, noise: float, *, speakers: int = 0, seed: int = 0) -> list[Measurement]:
     """Clips that differ by one deviation, and takes of a clip by ``noise`` deviations where it is noisy."""
     rng = np.random.default_rng(seed)
     found = []
@@ -44,7 +44,7 @@ def heard(count: int, noise: float, *, speakers: int = 0, seed: int = 0) -> list
             f0_mean_hz=100.0 + at,
             **{name: norm.mean + norm.sd * z[name] for name, norm in HEAD.norms.items()},
         )
-        one = Heard(clip(f"{at}", f"speaker {at % speakers}" if speakers else ""))
+        one = Measurement(clip(f"{at}", f"speaker {at % speakers}" if speakers else ""))
         for label in labels():
             shift = noise if label.endswith("SNR") else 0.0
             moved = {
@@ -58,7 +58,7 @@ def heard(count: int, noise: float, *, speakers: int = 0, seed: int = 0) -> list
 def test_takes_are_at_the_rates_they_say() -> None:
     tone = (8000 * np.sin(np.arange(48_000) * 0.03)).astype(np.int16)
     one = Clip("a", tone, 48_000, "", None, "a")
-    made = {label: (pcm, rate) for label, pcm, rate in takes(one, (tone[:16_000], ASR_RATE), 0)}
+    made = {label: (pcm, rate) for label, pcm, rate in degraded_takes(one, (tone[:16_000], ASR_RATE), 0)}
     assert set(made) == {"-12 dB", "0 dB", "+12 dB", "8 kHz", AS_IT_IS, "48 kHz", MP3} | {
         f"{noise} dB SNR" for noise in NOISES_DB
     }
@@ -100,9 +100,9 @@ def test_a_feature_that_nobody_has_is_not_reliable() -> None:
 def test_following() -> None:
     falls, rises = SERIES["hesitant"], SERIES["lively"]
     down = ((0.9, 0.7, 0.5), (0.8, 0.8, 0.3), (0.5, 0.6, 0.1))
-    assert Followed(falls, down).follows
-    assert Followed(falls, down).clips_that_follow == 2
-    assert Followed(falls, down).means == pytest.approx((0.7333, 0.7, 0.3), abs=1e-3)
-    assert not Followed(rises, down).follows
-    assert not Followed(falls, ((0.5, 0.5, 0.5),)).follows
-    assert Followed(falls, ((0.5, 0.5, 0.5),)).clips_that_follow == 0
+    assert SeriesResult(falls, down).follows
+    assert SeriesResult(falls, down).clips_that_follow == 2
+    assert SeriesResult(falls, down).means == pytest.approx((0.7333, 0.7, 0.3), abs=1e-3)
+    assert not SeriesResult(rises, down).follows
+    assert not SeriesResult(falls, ((0.5, 0.5, 0.5),)).follows
+    assert SeriesResult(falls, ((0.5, 0.5, 0.5),)).clips_that_follow == 0

@@ -7,7 +7,7 @@ import pytest
 
 from kuaimei.errors import AudioError, SettingsError
 from kuaimei.evaluation.references import find_references
-from kuaimei.evaluation.training_cache import LearnedFolder
+from kuaimei.evaluation.training_cache import TrainingCache
 
 PCM = np.arange(100, dtype=np.int16)
 STYLE = np.linspace(-1, 1, 256).astype(np.float32)
@@ -39,7 +39,7 @@ def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
 
 
 def test_what_was_learned_is_found_again(tmp_path: Path) -> None:
-    kept = LearnedFolder(tmp_path / "kept")
+    kept = TrainingCache(tmp_path / "kept")
     key = kept.key("amy", PCM, "你好")
     assert kept.find(key, "style") is None
     kept.keep(key, "style", STYLE, None, language="zh", took_s=12.34)
@@ -56,7 +56,7 @@ def test_what_was_learned_is_found_again(tmp_path: Path) -> None:
 
 
 def test_another_recording_or_text_has_its_own_results(tmp_path: Path) -> None:
-    kept = LearnedFolder(tmp_path)
+    kept = TrainingCache(tmp_path)
     keys = {kept.key("amy", PCM, "a"), kept.key("amy", PCM, "b"), kept.key("amy", PCM + np.int16(1), "a")}
     assert len(keys) == 3
     assert all(key.startswith("amy-") for key in keys)
@@ -72,7 +72,7 @@ def test_another_recording_or_text_has_its_own_results(tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_told(tmp_path: Path, file: str, data: bytes | None) -> None:
-    kept = LearnedFolder(tmp_path)
+    kept = TrainingCache(tmp_path)
     kept.keep("amy-1", "decoder", STYLE, b"npz", language="zh", took_s=1.0)
     path = tmp_path / "amy-1" / "decoder" / file
     if data is None:
@@ -84,7 +84,7 @@ def test_damage_is_told(tmp_path: Path, file: str, data: bytes | None) -> None:
 
 
 def test_a_style_of_another_size_is_damage(tmp_path: Path) -> None:
-    kept = LearnedFolder(tmp_path)
+    kept = TrainingCache(tmp_path)
     kept.keep("amy-1", "style", STYLE[:5], None, language="zh", took_s=1.0)
     with pytest.raises(SettingsError, match="damaged"):
         kept.find("amy-1", "style")

@@ -7,7 +7,7 @@ from kuaimei.audio.pitch import PitchSummary
 from kuaimei.errors import AudioError
 from kuaimei.evaluation.pitch import compare_pitch, semitones
 from kuaimei.evaluation.similarity import cosine, embed_all, likeness
-from kuaimei.evaluation.split_reference import LEAST_HALF_S, halves
+from kuaimei.evaluation.split_reference import LEAST_HALF_S, split_in_halves
 from kuaimei.store.statistics import wilson
 
 RATE = 16_000
@@ -91,7 +91,7 @@ def test_a_monotone_reference_breaks_nothing() -> None:
 
 def test_the_cut_is_in_the_pause_near_the_middle() -> None:
     clip = np.concatenate([talk(1.0), hush(0.4), talk(2.0), hush(0.3), talk(2.6)])
-    first, second, at = halves(clip, RATE)
+    first, second, at = split_in_halves(clip, RATE)
     assert at == pytest.approx(3.55, abs=0.03)  # 0.4 s lie too far from the middle
     assert len(first) + len(second) == len(clip)
     assert (np.concatenate([first, second]) == clip).all()
@@ -99,25 +99,25 @@ def test_the_cut_is_in_the_pause_near_the_middle() -> None:
 
 def test_of_two_pauses_the_longer_one() -> None:
     clip = np.concatenate([talk(2.0), hush(0.1), talk(0.5), hush(0.5), talk(2.0)])
-    assert halves(clip, RATE)[2] == pytest.approx(2.85, abs=0.05)
+    assert split_in_halves(clip, RATE)[2] == pytest.approx(2.85, abs=0.05)
 
 
 def test_without_a_pause_the_quietest_moment() -> None:
     clip = np.concatenate([talk(2.0), talk(0.15, 0.05), talk(2.0)])
-    assert halves(clip, RATE)[2] == pytest.approx(2.07, abs=0.1)
+    assert split_in_halves(clip, RATE)[2] == pytest.approx(2.07, abs=0.1)
 
 
 def test_silence_around_the_speech_is_not_cut_in() -> None:
     clip = np.concatenate([hush(6.0), talk(2.0), hush(0.2), talk(2.0)])
-    assert halves(clip, RATE)[2] == pytest.approx(8.1, abs=0.05)
+    assert split_in_halves(clip, RATE)[2] == pytest.approx(8.1, abs=0.05)
 
 
 def test_too_little_for_two_halves() -> None:
     with pytest.raises(AudioError, match=r"2\.0 s of sound: at least 2\.4 s"):
-        halves(talk(2 * LEAST_HALF_S - 0.4), RATE)
+        split_in_halves(talk(2 * LEAST_HALF_S - 0.4), RATE)
     for nothing in (hush(5.0), EMPTY):
         with pytest.raises(AudioError, match="no sound"):
-            halves(nothing, RATE)
+            split_in_halves(nothing, RATE)
 
 
 # Preference.

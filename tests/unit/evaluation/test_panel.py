@@ -10,13 +10,13 @@ import pytest
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
 from kuaimei.engines.types import STTChunk, STTReq, TTSReq
 from kuaimei.errors import EngineError
-from kuaimei.evaluation.dnsmos import Dnsmos, Opinion
-from kuaimei.evaluation.intelligibility import count_units, heard, misheard
-from kuaimei.evaluation.panel import Panel, Subject
-from kuaimei.evaluation.report import COLUMNS, Finding, Naturalness, Speed, in_a_line, table_row
-from kuaimei.evaluation.synthesize import Spoken, speak_all, time_speech
+from kuaimei.evaluation.dnsmos import Dnsmos, DnsmosScores
+from kuaimei.evaluation.intelligibility import count_units, error_rate_of, transcribe
+from kuaimei.evaluation.panel import SpeakerEvaluator, Subject
+from kuaimei.evaluation.report import COLUMNS, Naturalness, Speed, VoiceReport, one_line_summary, table_row
+from kuaimei.evaluation.synthesize import SynthesizedSet, speak_all, time_speech
 from kuaimei.evaluation.test_sentences import FIFTY, HELD_OUT, LONG
-from kuaimei.voices.training.prompts import JUDGED, PRACTISED
+from kuaimei.voices.training.prompts import EVAL_PROMPTS, TRAINING_PROMPTS
 from tests.unit.evaluation.ears import PitchEncoder, Rating
 
 RATE = 24_000
@@ -43,13 +43,13 @@ class Hearing:
 SPEED = Speed(whole_s=2.0, first_audio_s=0.5, audio_s=10.0)
 
 
-def panel(*texts: str, encoders: Sequence[str] = ("ge2e", "eres2net")) -> Panel:
+def panel(*texts: str, encoders: Sequence[str] = ("ge2e", "eres2net")) -> SpeakerEvaluator:
     dnsmos = Dnsmos(Rating([3.0, 3.0, 3.0]), Rating([3.5]))
-    return Panel({name: PitchEncoder(name) for name in encoders}, dnsmos, Hearing(*texts))
+    return SpeakerEvaluator({name: PitchEncoder(name) for name in encoders}, dnsmos, Hearing(*texts))
 
 
-async def judged(subject: Subject, judges: Panel, hz: float, **given: Any) -> Finding:
-    spoken = Spoken(("你好嗎", "再見"), (tone(hz), tone(hz)), RATE)
+async def judged(subject: Subject, judges: SpeakerEvaluator, hz: float, **given: Any) -> VoiceReport:
+    spoken = SynthesizedSet(("你好嗎", "再見"), (tone(hz), tone(hz)), RATE)
     parts: dict[str, Any] = {"tier": "fast", "step": "style", "speaks_as": "voice_x", **given}
     embedded = await judges.embeddings(spoken)
     return await judges.judge_voice(subject, spoken, embedded, engine="kokoro", speed=SPEED, **parts)
@@ -57,7 +57,7 @@ async def judged(subject: Subject, judges: Panel, hz: float, **given: Any) -> Fi
 
 async def test_a_voice_is_judged_by_everybody() -> None:
     judges = panel("你好媽", "再見")
-    met = await judges.meet("amy", "zh", tone(110, 2.0), tone(100, 2.0), RATE)
+    met = await judges.add_subject("amy", "zh", tone(110, 2.0), tone(100, 2.0), RATE)
     assert met.stock == {}
     floor = {name: np.array([[0, 1], [0, 1]], np.float32) for name in ("ge2e", "eres2net")}
     subject = replace(met, stock={"fast": floor}, stock_errors={"fast": 0.1})
@@ -77,16 +77,18 @@ async def test_a_voice_is_judged_by_everybody() -> None:
         -0.83, abs=0.2
     )  # the reference lies between 100 and 110
     assert found.learned_s == 12.3
-    assert Finding.model_validate_json(found.model_dump_json()) == found
+    assert VoiceReport.model_validate_json(found.model_dump_json()) == found
     row = table_row(found)
     assert len(row) == len(COLUMNS)
     assert row[:4] == ["amy", "kokoro", "fast", "style"]
-    assert in_a_line(found).startswith("amy: style, fast: likeness 1.000 (the speaker 0.997), errors 20.0 %")
+    assert one_line_summary(found).startswith(
+        "amy: style, fast: likeness 1.000 (the speaker 0.997), errors 20.0 %"
+    )
 
 
 async def test_the_stock_voice_is_its_own_floor() -> None:
     judges = panel("你好嗎", "再見")
-    met = await judges.meet("amy", "zh", tone(110, 2.0), tone(100, 2.0), RATE)
+    met = await judges.add_subject("amy", "zh", tone(110, 2.0), tone(100, 2.0), RATE)
     found = await judged(met, judges, 250.0, step="stock", speaks_as="zf_one")
     like = found.similarity["eres2net"]
     assert like.floor == like.mean
@@ -98,8 +100,8 @@ async def test_the_stock_voice_is_its_own_floor() -> None:
 
 async def test_more_text_makes_the_error_rate_only() -> None:
     judges = panel("你好嗎", "再見", "今天天汽好")
-    met = await judges.meet("amy", "zh", tone(110, 2.0), tone(100, 2.0), RATE)
-    long = Spoken(("今天天氣好",), (tone(100),), RATE)
+    met = await judges.add_subject("amy", "zh", tone(110, 2.0), tone(100, 2.0), RATE)
+    long = SynthesizedSet(("今天天氣好",), (tone(100),), RATE)
     found = await judged(met, judges, 100.0, long=long)
     assert (found.sentences, found.characters, found.error_rate) == (2, 10, 0.1)
 
@@ -107,7 +109,7 @@ async def test_more_text_makes_the_error_rate_only() -> None:
 async def test_a_voiceless_reference_has_no_pitch_to_compare() -> None:
     judges = panel("你好嗎", "再見", encoders=("ge2e",))
     noise = np.random.default_rng(0).integers(-3000, 3000, 2 * RATE).astype(np.int16)
-    met = await judges.meet("wind", "zh", noise, noise, RATE)
+    met = await judges.add_subject("wind", "zh", noise, noise, RATE)
     found = await judged(met, judges, 100.0)
     assert found.pitch is None
     assert found.judge == "ge2e"  # better than nothing, and said so
@@ -119,16 +121,16 @@ async def test_a_voiceless_reference_has_no_pitch_to_compare() -> None:
 
 async def test_the_recogniser_is_told_the_language_and_nothing_of_the_text() -> None:
     hearing = Hearing("一", "二")
-    spoken = Spoken(("一", "二"), (tone(100), tone(100, 2.0)), RATE)
-    assert await heard(hearing, spoken, "zh") == ["一", "二"]
+    spoken = SynthesizedSet(("一", "二"), (tone(100), tone(100, 2.0)), RATE)
+    assert await transcribe(hearing, spoken, "zh") == ["一", "二"]
     assert [samples for samples, _ in hearing.requests] == [ASR_RATE, 2 * ASR_RATE]
     for _, req in hearing.requests:
         assert (req.language, req.prompt, req.hotwords) == ("zh", "", ())
 
 
 def test_errors_are_counted_in_the_units_of_the_language() -> None:
-    assert misheard(["你好嗎?"], ["你好吗"], "zh") == 0.0
-    assert misheard(["how are you"], ["how are yew"], "en") == pytest.approx(1 / 3)
+    assert error_rate_of(["你好嗎?"], ["你好吗"], "zh") == 0.0
+    assert error_rate_of(["how are you"], ["how are yew"], "en") == pytest.approx(1 / 3)
     assert count_units(["你好,OK"], "zh") == 4
     assert count_units(["It is fine."], "en") == 3
 
@@ -182,7 +184,7 @@ async def test_time_is_the_median_after_a_first_time() -> None:
 
 def test_nothing_that_is_judged_is_practised() -> None:
     for language in ("zh", "en"):
-        practised = {*PRACTISED[language], *JUDGED[language]}
+        practised = {*TRAINING_PROMPTS[language], *EVAL_PROMPTS[language]}
         said = (*HELD_OUT[language], *LONG[language], FIFTY[language])
         assert len(set(said)) == len(said)
         assert not practised & set(said)
@@ -196,5 +198,5 @@ def test_there_is_enough_of_it() -> None:
 
 
 def test_opinions_are_averaged() -> None:
-    both = Naturalness.of([Opinion(3.0, 3.0, 4.0, 3.5), Opinion(4.0, 3.5, 4.0, 3.6)])
+    both = Naturalness.of([DnsmosScores(3.0, 3.0, 4.0, 3.5), DnsmosScores(4.0, 3.5, 4.0, 3.6)])
     assert both == Naturalness(overall=3.5, signal=3.25, background=4.0, p808=3.55)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kuaimei.audio.pcm import Pcm, from_float, to_float
 from kuaimei.audio.pitch import track_pitch
 from kuaimei.errors import SettingsError
-from kuaimei.evaluation.speech_transforms import STEPS, hesitate, open_praat, tremble, vary
+from kuaimei.evaluation.speech_transforms import STEPS, add_pauses, add_tremor, open_praat, widen_intonation
 
 RATE = 16_000
 
@@ -50,14 +50,14 @@ def levels(pcm: Pcm) -> NDArray[np.float64]:
 
 
 def test_step_nought_changes_hardly_anything() -> None:
-    for shape in (hesitate, tremble, vary):
+    for shape in (add_pauses, add_tremor, widen_intonation):
         same = shape(VOICE, RATE, 0)
         assert len(same) == pytest.approx(len(VOICE), rel=0.01)
         assert middle_range(same) == pytest.approx(middle_range(VOICE), abs=0.5)
 
 
 def test_hesitating_is_slower_flatter_and_broken() -> None:
-    made = [hesitate(VOICE, RATE, step) for step in range(STEPS + 1)]
+    made = [add_pauses(VOICE, RATE, step) for step in range(STEPS + 1)]
     lengths = [len(pcm) for pcm in made]
     assert lengths == sorted(set(lengths))
     ranges = [middle_range(pcm) for pcm in made]
@@ -67,7 +67,7 @@ def test_hesitating_is_slower_flatter_and_broken() -> None:
 
 
 def test_trembling_vibrates_at_8_hz_and_keeps_pace_and_melody() -> None:
-    still, shaking = tremble(VOICE, RATE, 0), tremble(VOICE, RATE, STEPS)
+    still, shaking = add_tremor(VOICE, RATE, 0), add_tremor(VOICE, RATE, STEPS)
     assert len(shaking) == pytest.approx(len(still), rel=0.01)
 
     def at_8_hz(pcm: Pcm) -> float:
@@ -81,7 +81,7 @@ def test_trembling_vibrates_at_8_hz_and_keeps_pace_and_melody() -> None:
 
 
 def test_lively_is_wider_and_louder_and_softer() -> None:
-    made = [vary(VOICE, RATE, step) for step in range(STEPS + 1)]
+    made = [widen_intonation(VOICE, RATE, step) for step in range(STEPS + 1)]
     ranges = [middle_range(pcm) for pcm in made]
     assert all(second > first for first, second in pairwise(ranges))
     loud_over_usual = [float(np.ptp(np.percentile(levels(pcm), (50, 95)))) for pcm in made]
@@ -90,7 +90,7 @@ def test_lively_is_wider_and_louder_and_softer() -> None:
     assert all(np.count_nonzero(np.abs(pcm) >= 32767) == 0 for pcm in made)
 
 
-@pytest.mark.parametrize("shape", [hesitate, tremble, vary])
+@pytest.mark.parametrize("shape", [add_pauses, add_tremor, widen_intonation])
 def test_the_same_clip_is_spoken_the_same_way_twice(shape: Callable[[Pcm, int, int], Pcm]) -> None:
     """With a breath in it: what has no voice is what would be put together anew each time."""
     breath = np.random.default_rng(0).normal(0, 300, RATE).astype(np.int16)
@@ -100,7 +100,7 @@ def test_the_same_clip_is_spoken_the_same_way_twice(shape: Callable[[Pcm, int, i
 
 def test_sound_without_pitch_is_left_to_be() -> None:
     noise = np.random.default_rng(0).normal(0, 300, RATE).astype(np.int16)
-    for shape in (hesitate, tremble, vary):
+    for shape in (add_pauses, add_tremor, widen_intonation):
         assert len(shape(noise, RATE, 2)) >= len(noise) * 0.9
 
 

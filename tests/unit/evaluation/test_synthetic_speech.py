@@ -4,7 +4,7 @@ from itertools import pairwise
 import numpy as np
 
 from kuaimei.audio.pcm import to_float
-from kuaimei.evaluation.synthetic_speech import in_a_room, lines
+from kuaimei.evaluation.synthetic_speech import add_room_noise, lines
 from kuaimei.text.fillers import find_fillers
 
 
@@ -29,7 +29,7 @@ def test_some_hesitate() -> None:
 def test_a_room_is_around_speech_that_had_none() -> None:
     rng = np.random.default_rng(0)
     speech = np.clip(rng.normal(-400.0, 3000.0, 24_000), -32768, 32767).astype(np.int16)
-    room = to_float(in_a_room(speech, 24_000))
+    room = to_float(add_room_noise(speech, 24_000))
     assert len(room) == 48_000
     margin = room[:11_000]
     assert 0.0 < np.sqrt(np.mean(np.square(margin))) < 0.001

@@ -5,11 +5,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kuaimei.errors import QueueFull
-from kuaimei.http.limits import BodyLimit, Gate, UploadGate
+from kuaimei.http.limits import BodyLimit, ConcurrencyLimiter, UploadGate
 
 
 async def test_some_run_some_wait_and_the_rest_is_refused() -> None:
-    gate = Gate("work", running=1, waiting=1)
+    gate = ConcurrencyLimiter("work", running=1, waiting=1)
     go = asyncio.Event()
     running = 0
 
@@ -75,7 +75,7 @@ async def settled() -> None:
 
 async def test_of_uploads_that_wait_nothing_is_read() -> None:
     work = Work()
-    gate = UploadGate(work, {"/files": Gate("uploads", running=1, waiting=1)})
+    gate = UploadGate(work, {"/files": ConcurrencyLimiter("uploads", running=1, waiting=1)})
     first, second, third, other = Upload(gate), Upload(gate), Upload(gate), Upload(gate, "/elsewhere")
     await settled()
     assert (first.read, second.read, other.read) == (2, 0, 2)
@@ -89,7 +89,7 @@ async def test_of_uploads_that_wait_nothing_is_read() -> None:
 
 async def test_a_place_until_all_is_read() -> None:
     work = Work()
-    gate = UploadGate(work, {"/files": Gate("uploads", running=1, waiting=9)}, until_read=True)
+    gate = UploadGate(work, {"/files": ConcurrencyLimiter("uploads", running=1, waiting=9)}, until_read=True)
     uploads = [Upload(gate) for _ in range(5)]
     await settled()
     await settled()

@@ -93,7 +93,7 @@ async def test_wrong_keys_take_ever_longer(refusals: Refusals, clock: Clock) -> 
     assert len(clock.slept) == before  # forgiven
 
 
-async def test_a_whole_household_of_ipv6_is_one(refusals: Refusals, clock: Clock) -> None:
+async def test_a_whole_serverhold_of_ipv6_is_one(refusals: Refusals, clock: Clock) -> None:
     for number in range(7):
         await refusals.slow_down(f"2001:db8::{number + 1:x}")
     assert clock.slept

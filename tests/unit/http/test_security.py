@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from kuaimei.http.refusals import Refusals
-from kuaimei.http.security import Guard, key_of
+from kuaimei.http.security import AuthMiddleware, key_of
 from kuaimei.people.authentication import Entrance
 from kuaimei.people.keys import new_key
 from kuaimei.settings import ServerSettings
@@ -20,12 +20,12 @@ SHOWN = f"Bearer {KEY}"
 PROXY = "10.0.0.7"
 
 
-def guard(**settings: Any) -> Guard:
-    return Guard(inside, ServerSettings(**{"api_key": SecretStr(KEY), **settings}))
+def guard(**settings: Any) -> AuthMiddleware:
+    return AuthMiddleware(inside, ServerSettings(**{"api_key": SecretStr(KEY), **settings}))
 
 
-def opened(**settings: Any) -> Guard:
-    return Guard(inside, ServerSettings(open=True, **settings))
+def opened(**settings: Any) -> AuthMiddleware:
+    return AuthMiddleware(inside, ServerSettings(open=True, **settings))
 
 
 def code(body: bytes) -> str:
@@ -155,7 +155,7 @@ async def test_keys() -> None:
 
 async def test_without_any_key_set_nobody_comes_in() -> None:
     """Forgetting to give the guard what it needs keeps people out; it does not let them in."""
-    closed = Guard(inside, ServerSettings())
+    closed = AuthMiddleware(inside, ServerSettings())
     assert (await ask(closed))[0] == 401
     assert (await ask(closed, authorization="Bearer "))[0] == 401
     assert (await ask(closed, authorization="Bearer none"))[0] == 401
@@ -183,7 +183,7 @@ async def test_where_no_key_is_asked_for_nobody_comes_through_a_proxy(header: st
 async def test_a_key_that_may_be_somebodys_waits_until_people_are_known() -> None:
     settings = ServerSettings(api_key=SecretStr(KEY))
     entrance = Entrance(settings)
-    loading = Guard(inside, settings, entrance=entrance, loading=True)
+    loading = AuthMiddleware(inside, settings, entrance=entrance, loading=True)
     assert await ask(loading, authorization=f"Bearer {new_key()}") == (200, b"")
     assert (await ask(loading, authorization="Bearer something-else-1"))[0] == 401
     assert (await ask(loading))[0] == 401
@@ -199,7 +199,7 @@ async def test_the_address_that_is_told_is_the_one_a_trusted_proxy_saw() -> None
             told.append((reason, peer))
 
     settings = ServerSettings(api_key=SecretStr(KEY), identity_header="X-User", trusted_proxies=(PROXY,))
-    listening = Guard(inside, settings, refusals=Listening())
+    listening = AuthMiddleware(inside, settings, refusals=Listening())
     forged = {"x_forwarded_for": "8.8.8.8, 192.168.1.77"}
     await ask(listening, peer=PROXY, **forged)
     await ask(listening, peer="10.0.0.8", **forged)
@@ -218,7 +218,7 @@ async def test_lifespan_passes() -> None:
 
     async def nowhere(message: Message) -> None: ...
 
-    await Guard(app, ServerSettings(api_key=SecretStr(KEY)))({"type": "lifespan"}, nothing, nowhere)
+    await AuthMiddleware(app, ServerSettings(api_key=SecretStr(KEY)))({"type": "lifespan"}, nothing, nowhere)
     assert seen == ["lifespan"]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from kuaimei.models.catalog import Catalog
-from kuaimei.models.download_sources import Origins
+from kuaimei.models.download_sources import SourceResolver
 from kuaimei.models.hub import Hub
 from kuaimei.models.npm import NpmRegistry
 from kuaimei.models.pypi import PipSettings, PythonIndex
@@ -133,9 +133,11 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def origins_at(site: Site, client: httpx.Client, catalog: Catalog, kinds: tuple[Any, ...] = ()) -> Origins:
+def origins_at(
+    site: Site, client: httpx.Client, catalog: Catalog, kinds: tuple[Any, ...] = ()
+) -> SourceResolver:
     """All sources on the fake site."""
-    return Origins(
+    return SourceResolver(
         catalog,
         kinds,
         client=client,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kuaimei.errors import SettingsError, WeightsError
-from kuaimei.models.catalog import Catalog, Piece, Place, load_catalog, source_order
+from kuaimei.models.catalog import Catalog, SourceRef, SourceSpec, load_catalog, source_order
 from kuaimei.settings import Settings
 from tests.unit.models.serving import about, model, weight_file
 
@@ -75,18 +75,18 @@ def test_files_of_this_package_are_what_the_catalogue_says() -> None:
     ],
 )
 def test_sources_are_read(text: str, kind: str, name: str, version: str, member: str) -> None:
-    piece = Piece.parse(text)
+    piece = SourceRef.parse(text)
     assert (piece.kind, piece.name, piece.version, piece.member) == (kind, name, version, member)
 
 
 @pytest.mark.parametrize("text", ["ftp:x/y", "hf:only-one-part", "pypi:no-version:x", "npm:name:x", "x"])
 def test_what_is_no_source_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a source"):
-        Piece.parse(text)
+        SourceRef.parse(text)
 
 
 def test_parts_are_counted_and_joined_in_order() -> None:
-    place = Place.parse("pypi:a-{8..10}==1:m{08..10} + npm:b@2:n{1..2}", "x")
+    place = SourceSpec.parse("pypi:a-{8..10}==1:m{08..10} + npm:b@2:n{1..2}", "x")
 
     assert [(p.archive, p.member) for p in place.pieces] == [
         ("pypi:a-8==1", "m08"),
@@ -98,7 +98,7 @@ def test_parts_are_counted_and_joined_in_order() -> None:
 
 
 def test_a_place_stands_for_the_path_of_its_file() -> None:
-    assert Place.parse("hf:o/r/{path}", "voices/a.bin").pieces[0].member == "voices/a.bin"
+    assert SourceSpec.parse("hf:o/r/{path}", "voices/a.bin").pieces[0].member == "voices/a.bin"
 
 
 @pytest.mark.parametrize(

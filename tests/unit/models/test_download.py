@@ -7,19 +7,19 @@ import httpx
 import pytest
 
 from kuaimei.models import download as module
-from kuaimei.models.download import Remote, download
-from kuaimei.models.errors import DiskFull, Missing, Stopped, Unreachable, WrongHash, ensure_room
+from kuaimei.models.download import RemoteFile, download
+from kuaimei.models.errors import DiskFull, Missing, PullStopped, Unreachable, WrongHash, ensure_room
 from tests.unit.models.serving import Site, sha256
 
 DATA = bytes(range(256)) * 40_000  # 10 MB
 
 
-def _remote(site: Site, data: bytes = DATA, path: str = "/x") -> Remote:
+def _remote(site: Site, data: bytes = DATA, path: str = "/x") -> RemoteFile:
     site.pages[path] = data
-    return Remote("the file", f"{site.address}{path}", len(data), sha256(data))
+    return RemoteFile("the file", f"{site.address}{path}", len(data), sha256(data))
 
 
-def _fetch(client: httpx.Client, remote: Remote, into: Path, **more: Any) -> list[float]:
+def _fetch(client: httpx.Client, remote: RemoteFile, into: Path, **more: Any) -> list[float]:
     pauses: list[float] = []
     download(client, remote, into, pause=pauses.append, **more)
     return pauses
@@ -134,7 +134,7 @@ def test_what_is_not_offered_is_told_apart_from_what_cannot_be_reached(
     with pytest.raises(Unreachable, match="503"):
         _fetch(client, remote, tmp_path / "f")
 
-    nobody = Remote("the file", "http://127.0.0.1:9/x", 1, sha256(b"x"))
+    nobody = RemoteFile("the file", "http://127.0.0.1:9/x", 1, sha256(b"x"))
     with pytest.raises(Unreachable, match="the file cannot be reached"):
         _fetch(client, nobody, tmp_path / "f")
 
@@ -177,7 +177,7 @@ def test_it_stops_when_told(site: Site, client: httpx.Client, tmp_path: Path) ->
         if size:
             stop.set()
 
-    with pytest.raises(Stopped):
+    with pytest.raises(PullStopped):
         _fetch(client, remote, tmp_path / "f", advance=advance, stop=stop)
 
     assert not (tmp_path / "f").exists()
@@ -185,11 +185,11 @@ def test_it_stops_when_told(site: Site, client: httpx.Client, tmp_path: Path) ->
 
 def test_a_file_of_this_machine_is_copied(client: httpx.Client, tmp_path: Path) -> None:
     (tmp_path / "源 a").write_bytes(DATA)
-    remote = Remote("it", (tmp_path / "源 a").as_uri(), len(DATA), sha256(DATA))
+    remote = RemoteFile("it", (tmp_path / "源 a").as_uri(), len(DATA), sha256(DATA))
 
     _fetch(client, remote, tmp_path / "f")
     assert (tmp_path / "f").read_bytes() == DATA
 
-    gone = Remote("it", (tmp_path / "gone").as_uri(), 1, sha256(b"x"))
+    gone = RemoteFile("it", (tmp_path / "gone").as_uri(), 1, sha256(b"x"))
     with pytest.raises(Missing, match="there is no"):
         _fetch(client, gone, tmp_path / "g")

@@ -11,8 +11,8 @@ import pytest
 from kuaimei.errors import WeightsError
 from kuaimei.models.catalog import Catalog
 from kuaimei.models.errors import Busy, DiskFull, Missing, Unreachable, WrongHash
-from kuaimei.models.model_store import Shelf
-from kuaimei.models.multipart import Assembly
+from kuaimei.models.model_store import ModelStore
+from kuaimei.models.multipart import MultipartFile
 from kuaimei.models.pull import Puller
 from tests.unit.models.serving import Site, model, origins_at, sha256, weight_file
 
@@ -30,7 +30,7 @@ class Watching:
         self.done: dict[str, int] = {}
         self.said: list[tuple[str, str]] = []
 
-    def expect(self, name: str, total: int) -> None:
+    def set_total(self, name: str, total: int) -> None:
         self.totals[name] = total
 
     def advance(self, name: str, size: int) -> None:
@@ -46,7 +46,7 @@ class Shop:
     def __init__(self, site: Site, client: httpx.Client, weights: Path) -> None:
         self.site = site
         self.client = client
-        self.shelf = Shelf(weights)
+        self.shelf = ModelStore(weights)
         self.archives: dict[str, Any] = {}
         self.models: list[dict[str, Any]] = []
         self.progress = Watching()
@@ -100,7 +100,7 @@ def test_a_model_comes_from_the_hub_first(shop: Shop) -> None:
     assert shop.read("m", "dir/b") == B
     assert not [path for path in shop.site.paths() if "simple" in path]
     assert shop.problem("m") == ""
-    assert shop.shelf.damage(shop.catalog().entry("m")) == []
+    assert shop.shelf.verify(shop.catalog().entry("m")) == []
     manifest = shop.shelf.manifest("m")
     assert manifest is not None
     assert manifest.files["a"].source == "hf:o/r/a"
@@ -247,17 +247,17 @@ def test_models_that_fail_for_one_reason_are_told_together(shop: Shop) -> None:
 def test_a_disk_that_fills_up_ends_the_whole_pull(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.hub_and_wheel()
     shop.split()
-    written = Assembly.receive
+    written = MultipartFile.receive
 
-    def receive(assembly: Assembly, number: int) -> Any:
+    def receive(assembly: MultipartFile, number: int) -> Any:
         raise DiskFull("the disk became full")
 
-    monkeypatch.setattr(Assembly, "receive", receive)
+    monkeypatch.setattr(MultipartFile, "receive", receive)
     with pytest.raises(DiskFull, match=r"^the disk became full$"):
         shop.pull(kinds=("pypi", "npm"))
     assert not shop.shelf.folder("s").exists()
 
-    monkeypatch.setattr(Assembly, "receive", written)
+    monkeypatch.setattr(MultipartFile, "receive", written)
     shop.pull(kinds=("pypi", "npm"))
     assert shop.read("s", "whole") == WHOLE
 
@@ -291,7 +291,7 @@ def test_an_optional_file_may_stay_away_and_come_later(shop: Shop) -> None:
 
     shop.pull()
     assert shop.problem("m") == ""
-    assert shop.shelf.lacking(shop.catalog().entry("m")) == ["b"]
+    assert shop.shelf.missing_optional(shop.catalog().entry("m")) == ["b"]
     assert (
         "m",
         "goes without b: o/r/b of the model hub is not offered (it answers 404)",
@@ -336,13 +336,13 @@ def test_damage_is_found_by_verifying_and_mended_by_pulling_again(shop: Shop) ->
     (shop.shelf.folder("m") / "a").write_bytes(A[:-1] + b"?")
     entry = shop.catalog().entry("m")
     assert shop.problem("m") == ""
-    assert shop.shelf.damage(entry) == ["a is damaged"]
+    assert shop.shelf.verify(entry) == ["a is damaged"]
     shop.site.asked.clear()
 
     shop.pull(again=True)
 
     assert shop.read("m", "a") == A
-    assert shop.shelf.damage(entry) == []
+    assert shop.shelf.verify(entry) == []
     assert shop.site.paths() == ["/hub/o/r/resolve/main/a"]
 
 
@@ -373,8 +373,8 @@ def test_two_pulls_into_one_folder_do_not_collide(shop: Shop) -> None:
     shop.hub_and_wheel()
     shop.shelf.root.mkdir(parents=True)
     hold = (
-        "import sys; from pathlib import Path; from kuaimei.models.model_store import Shelf\n"
-        "with Shelf(Path(sys.argv[1])).lock():\n print('held', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from kuaimei.models.model_store import ModelStore\n"
+        "with ModelStore(Path(sys.argv[1])).lock():\n print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(shop.shelf.root)],
@@ -394,7 +394,7 @@ def test_two_pulls_into_one_folder_do_not_collide(shop: Shop) -> None:
 def test_the_npm_registry_is_learned_from_a_lock_file(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from kuaimei.models.download_sources import Origins
+    from kuaimei.models.download_sources import SourceResolver
     from kuaimei.models.pypi import PipSettings, PythonIndex
 
     for name in ("NPM_CONFIG_REGISTRY", "npm_config_registry"):
@@ -411,6 +411,8 @@ def test_the_npm_registry_is_learned_from_a_lock_file(
     )
     index = PythonIndex(shop.client, PipSettings(indexes=(f"{address}/simple",)))
 
-    Puller(shop.shelf, catalog, Origins(catalog, client=shop.client, index=index)).pull([catalog.entry("m")])
+    Puller(shop.shelf, catalog, SourceResolver(catalog, client=shop.client, index=index)).pull(
+        [catalog.entry("m")]
+    )
 
     assert shop.read("m", "a") == A

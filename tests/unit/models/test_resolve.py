@@ -5,7 +5,7 @@ import pytest
 from kuaimei.errors import WeightsError
 from kuaimei.models.catalog import load_catalog
 from kuaimei.models.resolve import plan, resolve
-from kuaimei.models.source import Role, Source
+from kuaimei.models.source import EngineSource, Role
 from kuaimei.settings import Settings
 
 
@@ -23,7 +23,7 @@ def test_a_name_of_the_catalogue_is_its_folder(tmp_path: Path) -> None:
     with (folder / "model.onnx").open("wb") as file:
         file.truncate(entry.ways[0].files[0].size)
 
-    assert resolve("turn", "smart-turn", tmp_path) == Source(
+    assert resolve("turn", "smart-turn", tmp_path) == EngineSource(
         "turn", "smart-turn", "smart-turn", path=folder, licence="BSD-2-Clause"
     )
 
@@ -43,18 +43,18 @@ def test_half_a_model_says_what_is_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "licence"), [("silero", "MIT"), ("webrtc", "BSD-3-Clause")])
 def test_voice_activity_detection_needs_no_weights(tmp_path: Path, name: str, licence: str) -> None:
-    assert resolve("vad", name, tmp_path) == Source("vad", name, name, licence=licence)
+    assert resolve("vad", name, tmp_path) == EngineSource("vad", name, name, licence=licence)
 
 
 @pytest.mark.parametrize("role", ["turn", "captions"])
 def test_what_can_be_left_out_is_left_out(tmp_path: Path, role: Role) -> None:
-    assert resolve(role, "none", tmp_path) == Source(role, "none", "none")
+    assert resolve(role, "none", tmp_path) == EngineSource(role, "none", "none")
 
 
 @pytest.mark.parametrize("role", ["asr", "llm", "tts"])
 def test_a_url_is_far_away(tmp_path: Path, role: Role) -> None:
     url = "http://10.0.0.5:8000/v1"
-    assert resolve(role, url, tmp_path) == Source(role, url, "openai", url=url)
+    assert resolve(role, url, tmp_path) == EngineSource(role, url, "openai", url=url)
 
 
 def test_a_url_where_there_can_be_none_is_refused(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_folder_of_the_right_form_is_taken(
 ) -> None:
     folder = _fill(tmp_path / "mine", *paths)
 
-    assert resolve(role, str(folder), tmp_path) == Source(role, str(folder), engine, path=folder)
+    assert resolve(role, str(folder), tmp_path) == EngineSource(role, str(folder), engine, path=folder)
 
     (folder / paths[0]).unlink()
     with pytest.raises(WeightsError, match=rf"KUAIMEI_{role.upper()} is .* which is not"):

@@ -6,10 +6,10 @@ import pytest
 from numpy.typing import NDArray
 
 from kuaimei.errors import WeightsError
-from kuaimei.models.weight_delta import Change, Difference, load_difference, save_difference
+from kuaimei.models.weight_delta import LowRankFactor, WeightDelta, load_difference, save_difference
 
 
-def saved(path: Path, difference: Difference) -> Path:
+def saved(path: Path, difference: WeightDelta) -> Path:
     with path.open("wb") as file:
         save_difference(file, difference)
     return path
@@ -19,10 +19,10 @@ def thin(rows: int, columns: int, seed: int) -> NDArray[np.float32]:
     return np.random.default_rng(seed).standard_normal((rows, columns)).astype(np.float32) / np.float32(8)
 
 
-def some() -> Difference:
-    matrix = Change(thin(6, 2, 0), thin(2, 12, 1))
-    vector = Change(thin(5, 1, 2), np.ones((1, 1), np.float32))
-    return Difference({"/decoder/Mul_output_0": matrix, "decoder.bias": vector})
+def some() -> WeightDelta:
+    matrix = LowRankFactor(thin(6, 2, 0), thin(2, 12, 1))
+    vector = LowRankFactor(thin(5, 1, 2), np.ones((1, 1), np.float32))
+    return WeightDelta({"/decoder/Mul_output_0": matrix, "decoder.bias": vector})
 
 
 def test_what_is_saved_is_what_is_loaded_in_half_precision(tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ def test_objects_and_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
         np.savez(file, format=np.array(1), names=np.array(["a"], dtype=object))
     with pytest.raises(WeightsError):
         load_difference(path)
-    nan = Difference({"a": Change(np.full((2, 1), np.nan, np.float32), np.ones((1, 2), np.float32))})
+    nan = WeightDelta({"a": LowRankFactor(np.full((2, 1), np.nan, np.float32), np.ones((1, 2), np.float32))})
     with pytest.raises(WeightsError, match="not finite"):
         load_difference(saved(path, nan))
-    unfit = Difference({"a": Change(np.ones((2, 3), np.float32), np.ones((1, 2), np.float32))})
+    unfit = WeightDelta({"a": LowRankFactor(np.ones((2, 3), np.float32), np.ones((1, 2), np.float32))})
     with pytest.raises(WeightsError, match="do not fit"):
         load_difference(saved(path, unfit))

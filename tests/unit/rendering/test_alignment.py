@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import EMPTY, Pcm
-from kuaimei.rendering.alignment import Sentence, Spoken, boundaries, clause_starts, sentences
-from kuaimei.text.clauses import cut, speech_length
+from kuaimei.rendering.alignment import RenderedSentence, Sentence, boundaries, clause_starts, sentences
+from kuaimei.text.clauses import speech_length, split_clauses
 
 RATE = 24_000
 
@@ -47,7 +47,7 @@ def test_nothing_to_say(text: str) -> None:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_clauses_are_found_where_they_were_cut(text: str) -> None:
-    clauses = cut(text)
+    clauses = split_clauses(text)
     starts = clause_starts(text, clauses)
     assert starts[0] == 0
     assert starts == sorted(starts)
@@ -81,7 +81,7 @@ def test_a_clause_in_the_middle_of_a_sentence_begins_at_the_pause() -> None:
     """Its place by counting characters is 160 ms too early: it is the pause that counts."""
     text = "一二三四，五六七八。"
     pcm = np.concatenate([_tone(1100), _gap(120), _tone(700), _gap(300)])
-    spoken = [Spoken(Sentence(text, 0, len(text)), pcm, 0)]
+    spoken = [RenderedSentence(Sentence(text, 0, len(text)), pcm, 0)]
     first, second = boundaries(spoken, [0, 5], RATE)
     assert first == 0
     assert 1100 <= _ms(second) <= 1220
@@ -90,13 +90,16 @@ def test_a_clause_in_the_middle_of_a_sentence_begins_at_the_pause() -> None:
 def test_a_clause_that_begins_a_sentence_begins_with_its_audio() -> None:
     text = "一二三四。五六七八。"
     one, other = np.concatenate([_tone(800), _gap(260)]), np.concatenate([_tone(900), _gap(260)])
-    spoken = [Spoken(Sentence(text[:5], 0, 5), one, 0), Spoken(Sentence(text[5:], 5, 10), other, len(one))]
+    spoken = [
+        RenderedSentence(Sentence(text[:5], 0, 5), one, 0),
+        RenderedSentence(Sentence(text[5:], 5, 10), other, len(one)),
+    ]
     assert boundaries(spoken, [0, 5], RATE) == [0, len(one)]
 
 
 def test_without_a_pause_the_place_is_guessed_and_the_order_kept() -> None:
     text = "一二三四五六七八九十一二三四五六"
-    spoken = [Spoken(Sentence(text, 0, len(text)), _tone(3200), 0)]
+    spoken = [RenderedSentence(Sentence(text, 0, len(text)), _tone(3200), 0)]
     places = boundaries(spoken, [0, 4, 8, 12], RATE)
     assert places == sorted(places)
     for place, wanted in zip(places, (0, 800, 1600, 2400), strict=True):
@@ -105,9 +108,9 @@ def test_without_a_pause_the_place_is_guessed_and_the_order_kept() -> None:
 
 def test_silence_and_emptiness_have_places_too() -> None:
     assert boundaries([], [0, 3], RATE) == [0, 0]
-    empty = [Spoken(Sentence("一二三四", 0, 4), EMPTY, 0)]
+    empty = [RenderedSentence(Sentence("一二三四", 0, 4), EMPTY, 0)]
     assert boundaries(empty, [0, 2], RATE) == [0, 0]
-    short = [Spoken(Sentence("一二三四", 0, 4), _tone(6), 0)]
+    short = [RenderedSentence(Sentence("一二三四", 0, 4), _tone(6), 0)]
     places = boundaries(short, [0, 1, 2, 3], RATE)
     assert places == sorted(places)
     assert places[-1] <= len(short[0].pcm)

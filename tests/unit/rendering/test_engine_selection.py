@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.errors import EngineError, NotFound, WeightsError
-from kuaimei.models.source import Source
-from kuaimei.rendering.engine_selection import HqEngines
+from kuaimei.models.source import EngineSource
+from kuaimei.rendering.engine_selection import HqEngineSelector
 from kuaimei.settings import EngineSettings, RenderingSettings, Settings
 from tests.fakes import FakeSynthesizer
 
-FAR = Source("tts", "http://127.0.0.1:9/v1", "openai", url="http://127.0.0.1:9/v1")
+FAR = EngineSource("tts", "http://127.0.0.1:9/v1", "openai", url="http://127.0.0.1:9/v1")
 
 
 def style(value: float = 0.5) -> bytes:
@@ -46,18 +46,18 @@ class Files:
         return self.files[name]
 
 
-def engines(source: Source, files: Files | None = None, hq_voice: str = "") -> HqEngines:
+def engines(source: EngineSource, files: Files | None = None, hq_voice: str = "") -> HqEngineSelector:
     settings = Settings(
         rendering=RenderingSettings(hq_voice=hq_voice),
         engines=EngineSettings(tts_remote_model="any", tts_remote_voices=("alloy", "nova")),
     )
-    return HqEngines(Workshop(settings, Lane("cores", 1)), source, files or Files())
+    return HqEngineSelector(EngineContext(settings, Scheduler("cores", 1)), source, files or Files())
 
 
 @pytest.fixture
-def kokoro(tmp_path: Path) -> Source:
+def kokoro(tmp_path: Path) -> EngineSource:
     (tmp_path / "fp32.onnx").write_bytes(b"x" * 1000)
-    return Source("tts", "kokoro", "kokoro", tmp_path)
+    return EngineSource("tts", "kokoro", "kokoro", tmp_path)
 
 
 async def test_a_far_engine_speaks_the_voices_it_knows() -> None:
@@ -76,7 +76,7 @@ async def test_a_far_engine_that_does_not_know_a_voice_gets_another_or_none() ->
     assert plain.version != with_substitute.version
 
 
-async def test_stock_voices_share_a_network_and_ask_nobody(kokoro: Source) -> None:
+async def test_stock_voices_share_a_network_and_ask_nobody(kokoro: EngineSource) -> None:
     files = Files()
     one, other = await engines(kokoro, files)("zf_a"), await engines(kokoro, files)("zf_b")
     assert (one.key, one.version, one.memory_mb) == (other.key, other.version, other.memory_mb)
@@ -84,7 +84,7 @@ async def test_stock_voices_share_a_network_and_ask_nobody(kokoro: Source) -> No
     assert one.prepare(FakeSynthesizer(voices=("zf_a",))) == "zf_a"
 
 
-async def test_other_weights_make_another_rendering(kokoro: Source) -> None:
+async def test_other_weights_make_another_rendering(kokoro: EngineSource) -> None:
     before = await engines(kokoro)("zf_a")
     assert kokoro.path is not None
     (kokoro.path / "fp32.onnx").write_bytes(b"x" * 1001)
@@ -96,7 +96,7 @@ async def test_other_weights_make_another_rendering(kokoro: Source) -> None:
             pass
 
 
-async def test_what_a_voice_has_learned_makes_another_rendering(kokoro: Source) -> None:
+async def test_what_a_voice_has_learned_makes_another_rendering(kokoro: EngineSource) -> None:
     predicted = await engines(kokoro, Files(style_npy=style(0.1)))("voice_a")
     inverted = await engines(kokoro, Files(style_npy=style(0.2)))("voice_a")
     adapted = await engines(kokoro, Files(style_npy=style(0.2), decoder_npz=b"a"))("voice_a")
@@ -108,7 +108,7 @@ async def test_what_a_voice_has_learned_makes_another_rendering(kokoro: Source) 
     assert len({stock.key, adapted.key, anew.key}) == 3
 
 
-async def test_a_voice_that_is_gone_or_damaged_is_not_spoken(kokoro: Source) -> None:
+async def test_a_voice_that_is_gone_or_damaged_is_not_spoken(kokoro: EngineSource) -> None:
     gone = await engines(kokoro, Files())("voice_a")
     with pytest.raises(EngineError, match="voice_a"):
         gone.prepare(FakeSynthesizer())

@@ -11,20 +11,20 @@ import pytest
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.silence import silence
-from kuaimei.dialogue.events import SpeechDropped, SpeechStarted
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.events import SpeechRejected, SpeechStarted
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.engines.types import Priority
 from kuaimei.errors import EngineError, EngineUnavailable, KuaimeiError, StoreError
 from kuaimei.rendering.broadcast import Announcements, Ready
-from kuaimei.rendering.model_cache import Residency
-from kuaimei.rendering.renderer import Counts, HqEngine, Renderer
-from kuaimei.store.renderings import Order
+from kuaimei.rendering.model_cache import ModelCache
+from kuaimei.rendering.renderer import HqEngine, Renderer, RenderingCounts
+from kuaimei.store.renderings import RenderingTask
 from kuaimei.store.rows import Boundary, Rendering
 from tests.fakes import FakeSynthesizer
 from tests.virtual_time import START, virtually
 
 TEXT = "今天臺北多雲，氣溫二十五度，傍晚可能會下雨。出門的時候記得要帶傘，也要多穿一件外套！"
-ORDER = Order(
+ORDER = RenderingTask(
     "utt_a", "sess_a", 3, "zf_a", 1.25, TEXT, ("今天臺北多雲，", "氣溫二十五度，傍晚可能會下雨。"), 1, ""
 )
 
@@ -33,7 +33,7 @@ ORDER = Order(
 class Orders:
     """Keeps what is given to it."""
 
-    order: Order | None = ORDER
+    order: RenderingTask | None = ORDER
     unwanted_after: int = 100
     before_us: int = 0
     failure: Exception | None = None
@@ -41,7 +41,7 @@ class Orders:
     settled: int = 0
     failed: list[tuple[str, bool]] = field(default_factory=list)
 
-    async def begin(self, utterance: str) -> Order | None:
+    async def begin(self, utterance: str) -> RenderingTask | None:
         assert utterance == "utt_a"
         return self.order
 
@@ -49,12 +49,19 @@ class Orders:
         self.unwanted_after -= 1
         return self.unwanted_after >= 0
 
-    async def outranked(self) -> bool:
+    async def has_pending_transcription(self) -> bool:
         self.before_us -= 1
         return self.before_us >= 0
 
-    async def keep(
-        self, order: Order, pcm: Pcm, rate: int, *, engine: str, clauses: Sequence[Boundary], took_s: float
+    async def save(
+        self,
+        order: RenderingTask,
+        pcm: Pcm,
+        rate: int,
+        *,
+        engine: str,
+        clauses: Sequence[Boundary],
+        took_s: float,
     ) -> Rendering | None:
         if self.failure is not None:
             raise self.failure
@@ -64,10 +71,10 @@ class Orders:
         ms = len(pcm) * 1000.0 / rate
         return Rendering("ready", order.voice, engine, ms, rate, 1, "", tuple(clauses), None)
 
-    async def settle(self, order: Order) -> None:
+    async def mark_ready(self, order: RenderingTask) -> None:
         self.settled += 1
 
-    async def fail(self, order: Order, why: str, *, final: bool) -> None:
+    async def fail(self, order: RenderingTask, why: str, *, final: bool) -> None:
         self.failed.append((why, final))
 
 
@@ -84,8 +91,8 @@ class Bench:
 
     orders: Orders = field(default_factory=Orders)
     synthesizer: FakeSynthesizer = field(default_factory=lambda: Loud(voices=("zf_a",), delay_s=2.0))
-    quiet: Quiet = field(default_factory=lambda: Quiet(settle_s=0.5))
-    counts: Counts = field(default_factory=Counts)
+    idle_monitor: IdleMonitor = field(default_factory=lambda: IdleMonitor(settle_s=0.5))
+    counts: RenderingCounts = field(default_factory=RenderingCounts)
     told: list[Ready] = field(default_factory=list)
     loading: Exception | None = None
     opened: int = 0
@@ -102,11 +109,11 @@ class Bench:
 
     async def render(self) -> None:
         announcements = Announcements()
-        async with Residency(1000.0) as residency:
+        async with ModelCache(1000.0) as model_cache:
             renderer = Renderer(
-                self.orders, self.engine_for, residency, self.quiet, announcements, self.counts
+                self.orders, self.engine_for, model_cache, self.idle_monitor, announcements, self.counts
             )
-            with announcements.listening("sess_a", self.told.append):
+            with announcements.subscribe("sess_a", self.told.append):
                 await renderer("utt_a")
 
 
@@ -143,19 +150,19 @@ async def test_a_reply_is_rendered_sentence_by_sentence_kept_and_told() -> None:
 @virtually
 async def test_it_waits_while_somebody_talks_also_between_sentences() -> None:
     bench = Bench()
-    watch = bench.quiet.watch("sess_b")
+    watch = bench.idle_monitor.watch("sess_b")
     watch(SpeechStarted(1, now(), 0.0))
     rendering = asyncio.ensure_future(bench.render())
     await asyncio.sleep(5.0)
     assert not bench.synthesizer.requests
     assert not bench.opened
-    watch(SpeechDropped(1, now(), ""))
+    watch(SpeechRejected(1, now(), ""))
     await asyncio.sleep(1.0)  # in the middle of the first sentence somebody else begins
     assert len(bench.synthesizer.requests) == 1
     watch(SpeechStarted(2, now(), 0.0))
     await asyncio.sleep(10.0)
     assert len(bench.synthesizer.requests) == 1
-    watch(SpeechDropped(2, now(), ""))
+    watch(SpeechRejected(2, now(), ""))
     await rendering
     assert now() - START == pytest.approx(5.0 + 1.0 + 10.0 + 0.5 + 2.0)
     assert bench.orders.kept
@@ -181,13 +188,13 @@ async def test_what_is_deleted_meanwhile_is_dropped(after: int) -> None:
     bench = Bench(orders=Orders(unwanted_after=after))
     if after == 2:  # by the time it is to be kept
         bench.orders.unwanted_after = 2
-        original = bench.orders.keep
+        original = bench.orders.save
 
         async def too_late(*args: object, **kwargs: object) -> Rendering | None:
             bench.orders.unwanted_after = -1
             return await original(*args, **kwargs)  # type: ignore[arg-type]
 
-        bench.orders.keep = too_late  # type: ignore[method-assign]
+        bench.orders.save = too_late  # type: ignore[method-assign]
     await bench.render()
     assert len(bench.synthesizer.requests) == after
     assert (bench.orders.kept, bench.told, bench.counts.dropped) == ([], [], 1)
@@ -301,8 +308,8 @@ async def test_a_listener_that_fails_does_not_undo_the_rendering() -> None:
         raise RuntimeError("no")
 
     logging.getLogger("kuaimei.store.broadcast").setLevel(logging.CRITICAL)
-    with announcements.listening("sess_a", broken), announcements.listening("sess_a", told.append):
-        announcements.tell(Ready("sess_a", 1, "utt_a", rendering))
-        announcements.tell(Ready("sess_b", 1, "utt_b", rendering))
-    announcements.tell(Ready("sess_a", 2, "utt_c", rendering))
+    with announcements.subscribe("sess_a", broken), announcements.subscribe("sess_a", told.append):
+        announcements.publish(Ready("sess_a", 1, "utt_a", rendering))
+        announcements.publish(Ready("sess_b", 1, "utt_b", rendering))
+    announcements.publish(Ready("sess_a", 2, "utt_c", rendering))
     assert [ready.utterance for ready in told] == ["utt_a"]

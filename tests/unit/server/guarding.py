@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from kuaimei.http.security import Guard
+from kuaimei.http.security import AuthMiddleware
 
 __all__ = ["ask", "inside"]
 
@@ -18,7 +18,7 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def ask(
-    guard: Guard,
+    guard: AuthMiddleware,
     path: str = "/v1/models",
     *,
     peer: str = "127.0.0.1",

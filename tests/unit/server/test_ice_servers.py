@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from kuaimei.server.ice_servers import for_clients
+from kuaimei.server.ice_servers import client_ice_servers
 from kuaimei.settings import IceServer
 
 
 def test_nobody_is_asked_by_default() -> None:
-    assert for_clients((), "local") == []
+    assert client_ice_servers((), "local") == []
 
 
 def test_servers_as_browsers_take_them() -> None:
@@ -18,7 +18,7 @@ def test_servers_as_browsers_take_them() -> None:
         IceServer(urls=("stun:stun.example:3478",)),
         IceServer(urls=("turn:turn.example:3478",), username="me", credential=SecretStr("word")),
     )
-    assert for_clients(servers, "local") == [
+    assert client_ice_servers(servers, "local") == [
         {"urls": ["stun:stun.example:3478"]},
         {"urls": ["turn:turn.example:3478"], "username": "me", "credential": "word"},
     ]
@@ -26,7 +26,7 @@ def test_servers_as_browsers_take_them() -> None:
 
 def test_a_shared_secret_stays_here() -> None:
     server = IceServer(urls=("turn:turn.example:3478",), secret=SecretStr("shared"))
-    (given,) = for_clients((server,), "local", now=1_000_000.5)
+    (given,) = client_ice_servers((server,), "local", now=1_000_000.5)
     assert given["username"] == "1043200:local"
     digest = base64.b64decode(given["credential"])
     assert hmac.compare_digest(digest, hmac.digest(b"shared", b"1043200:local", "sha1"))

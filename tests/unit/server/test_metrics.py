@@ -6,13 +6,13 @@ from kuaimei.dialogue.events import (
     ReplyResumed,
     SpeculationDropped,
     SpeculationStarted,
-    SpeechDropped,
+    SpeechRejected,
     StateChanged,
     TurnFailed,
-    TurnTimed,
-    TurnTiming,
+    TurnLatencies,
+    TurnMetrics,
 )
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Ticket
 from kuaimei.server.metrics import Metrics
 from kuaimei.store.rows import Statistics
@@ -24,7 +24,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_a_turn_is_measured() -> None:
     metrics = Metrics()
-    timing = TurnTiming(
+    timing = TurnLatencies(
         endpoint_ms=450.0,
         first_token_ms=-20.0,  # guessed before the turn was over
         first_audio_ms=1200.0,
@@ -34,7 +34,7 @@ def test_a_turn_is_measured() -> None:
         writing_s=2.0,
         reply_audio_s=6.5,
     )
-    metrics(TurnTimed(1, 0.0, timing))
+    metrics(TurnMetrics(1, 0.0, timing))
     assert value(metrics, "endpoint_delay_seconds_sum") == 0.45
     assert value(metrics, "first_token_seconds_sum") == 0.0
     assert value(metrics, "first_audio_seconds_bucket", le="1.3") == 1
@@ -51,7 +51,7 @@ def test_steps_are_counted() -> None:
     metrics(ReplyInterrupted(1, 0.0, "r", 1.0, "", "barge_in"))
     metrics(ReplyInterrupted(1, 0.0, "r", 1.0, "", "cancelled"))
     metrics(ReplyResumed(1, 0.0, "r", 1.0))
-    metrics(SpeechDropped(1, 0.0, "嗯"))
+    metrics(SpeechRejected(1, 0.0, "嗯"))
     metrics(SpeculationStarted(1, 0.0))
     metrics(SpeculationDropped(1, 0.0))
     metrics(TurnFailed(1, 0.0, "thinking", "unavailable", "m", "a"))
@@ -65,11 +65,11 @@ def test_steps_are_counted() -> None:
 
 
 async def test_queues_are_read_when_asked() -> None:
-    lane = Lane("cores", 2)
-    metrics = Metrics([lane])
-    async with lane.slot(Ticket(), 2):
-        assert value(metrics, "queue_busy", lane="cores") == 2
-    assert value(metrics, "queue_busy", lane="cores") == 0
+    scheduler = Scheduler("cores", 2)
+    metrics = Metrics([scheduler])
+    async with scheduler.acquire(Ticket(), 2):
+        assert value(metrics, "queue_busy", scheduler="cores") == 2
+    assert value(metrics, "queue_busy", scheduler="cores") == 0
 
 
 def test_what_is_kept() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from kuaimei.http.security import Guard
+from kuaimei.http.security import AuthMiddleware
 from kuaimei.people.authentication import Entrance
 from kuaimei.people.machine_key import FILE
 from kuaimei.settings import ServerSettings, Settings
@@ -96,7 +96,7 @@ async def test_every_cell(cell: Cell, tmp_path: Path) -> None:
         return
     settings = cell.settings(tmp_path)
     entrance = Entrance.of_machine(settings)
-    guard = Guard(inside, settings.server, entrance=entrance)
+    guard = AuthMiddleware(inside, settings.server, entrance=entrance)
     headers = {"x_forwarded_for": "192.168.1.77"} if cell.forwarded else {}
     peer = "127.0.0.1"
     if cell.identity in {"proxy", "somebody"}:

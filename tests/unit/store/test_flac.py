@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from kuaimei.store.flac import encode, pieces, write
+from kuaimei.store.flac import encode, read_in_chunks, write
 
 
 def _noise(samples: int) -> "np.ndarray[tuple[int], np.dtype[np.int16]]":
@@ -39,7 +39,7 @@ def test_pieces_are_cut_in_the_pause_and_join_to_the_whole(tmp_path: Path) -> No
     pcm[16_000 * 7 : 16_000 * 8] = 0
     (tmp_path / "a.pcm").write_bytes(pcm.tobytes())
     assert encode(tmp_path / "a.pcm", 16_000, tmp_path / "a.flac") is not None
-    cut = list(pieces(tmp_path / "a.flac", 10.0))
+    cut = list(read_in_chunks(tmp_path / "a.flac", 10.0))
     assert 16_000 * 7 <= len(cut[0]) <= 16_000 * 8
     assert all(len(piece) <= 160_000 for piece in cut)
     np.testing.assert_array_equal(np.concatenate(cut), pcm)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from kuaimei.store.quarantine import forget
-from kuaimei.store.spool import Run, Spool, SpoolWriter
-from kuaimei.store.utterance_record import Record
+from kuaimei.store.spool import Spool, SpoolRun, SpoolWriter
+from kuaimei.store.utterance_record import UtteranceRecord
 
 
-def _record(session: str = "sess_a") -> Record:
-    return Record(session=session, turn=1, speaker="user", sample_rate=16_000)
+def _record(session: str = "sess_a") -> UtteranceRecord:
+    return UtteranceRecord(session=session, turn=1, speaker="user", sample_rate=16_000)
 
 
 def _wait(event: threading.Event) -> None:
@@ -102,8 +102,8 @@ async def test_audio_gets_to_disk_by_itself(tmp_path: Path) -> None:
 
 
 def test_only_the_dead_are_taken_and_only_once(tmp_path: Path) -> None:
-    alive = Run.begin(tmp_path)
-    dead = Run.begin(tmp_path)
+    alive = SpoolRun.begin(tmp_path)
+    dead = SpoolRun.begin(tmp_path)
     record = _record()
     spool = dead.spool(record.id)
     spool.save(record.model_dump_json().encode())
@@ -111,11 +111,11 @@ def test_only_the_dead_are_taken_and_only_once(tmp_path: Path) -> None:
     (dead.folder / "utt_nameless.pcm").write_bytes(b"34")
     (dead.folder / "utt_x.json.new").write_bytes(b"{")
     os.close(dead._lock)  # as the kernel does for a process that was killed
-    (found,) = Run.dead(tmp_path)
+    (found,) = SpoolRun.claim_abandoned(tmp_path)
     assert found.id == dead.id
-    assert Run.dead(tmp_path) == []
+    assert SpoolRun.claim_abandoned(tmp_path) == []
     assert list(found.records()) == [record]
-    assert found.nameless() == ["utt_nameless"]
+    assert found.orphans() == ["utt_nameless"]
     found.spool(record.id).remove()
     found.close()
     assert found.folder.exists()  # something nobody knows is never thrown away
@@ -126,17 +126,17 @@ def test_only_the_dead_are_taken_and_only_once(tmp_path: Path) -> None:
 def test_of_an_unreadable_record_only_its_name_is_known(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = Run.begin(tmp_path)
+    run = SpoolRun.begin(tmp_path)
     (run.folder / "utt_1.json").write_text("{")
     assert list(run.records()) == []
-    assert run.nameless() == ["utt_1"]
+    assert run.orphans() == ["utt_1"]
     assert caplog.text == ""  # pydantic would quote what was said
     run.close()
     assert run.folder.exists()
 
 
 def test_forgetting_reaches_every_run(tmp_path: Path) -> None:
-    runs = [Run.begin(tmp_path), Run.begin(tmp_path)]
+    runs = [SpoolRun.begin(tmp_path), SpoolRun.begin(tmp_path)]
     for run in runs:
         for session in ("sess_a", "sess_b"):
             record = _record(session)

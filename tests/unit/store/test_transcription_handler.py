@@ -5,7 +5,7 @@ import numpy as np
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.types import Priority, STTChunk, STTReq
-from kuaimei.store import Utterance, transcribe_with
+from kuaimei.store import UtteranceRow, transcribe_with
 
 
 class _Recognizer:
@@ -25,7 +25,7 @@ async def _pieces(count: int) -> AsyncIterator[Pcm]:
         yield np.zeros(16_000, dtype=np.int16)
 
 
-_UTTERANCE = Utterance(
+_UTTERANCE = UtteranceRow(
     id="utt_1",
     session_id="sess_a",
     turn=1,

@@ -150,5 +150,5 @@ def test_no_deletion_of_what_people_said_looks_away() -> None:
         "store/spool.py": 1,
         "store/postgres/binaries.py": 1,
         "system/folders.py": 3,
-        "voices/environment/making.py": 3,
+        "voices/training/environment/install.py": 3,
     }

@@ -2,12 +2,12 @@ import random
 
 import pytest
 
-from kuaimei.text.clauses import FIRST, ClauseCutter, cut, speech_length
+from kuaimei.text.clauses import FIRST, ClauseSegmenter, speech_length, split_clauses
 
 
 def stream(text: str, sizes: list[int] | int = 1) -> list[str]:
     """The clauses of ``text`` pushed in tokens of these sizes."""
-    cutter, clauses, at = ClauseCutter(), [], 0
+    cutter, clauses, at = ClauseSegmenter(), [], 0
     steps = [sizes] * len(text) if isinstance(sizes, int) else sizes
     for size in steps:
         clauses += cutter.push(text[at : at + size])
@@ -48,7 +48,7 @@ def test_clauses_joined_are_the_text_however_it_is_split(seed: int) -> None:
         sizes = [rng.randint(1, 9) for _ in range(len(text))]
         clauses = stream(text, sizes)
         assert "".join(clauses) == text
-        assert "".join(cut(text)) == text
+        assert "".join(split_clauses(text)) == text
         assert all(clauses)
         assert all(speech_length(clause) for clause in clauses[:-1])
 
@@ -100,12 +100,12 @@ def test_where_it_cuts(text: str, expected: list[str], size: int) -> None:
 
 
 def test_the_first_clause_does_not_wait_for_more_than_it_needs() -> None:
-    cutter = ClauseCutter()
+    cutter = ClauseSegmenter()
     assert cutter.push("今天的天氣很好，") == ["今天的天氣很好，"]
 
 
 def test_several_sentences_in_one_token_all_come_out() -> None:
-    clauses = ClauseCutter().push("第一句話說完了。第二句話也說完了！第三句話也是？第四句")
+    clauses = ClauseSegmenter().push("第一句話說完了。第二句話也說完了！第三句話也是？第四句")
     assert clauses == ["第一句話說完了。", "第二句話也說完了！", "第三句話也是？"]
 
 
@@ -165,7 +165,7 @@ def test_an_absurdly_long_quotation_is_cut_and_its_end_stays_with_it() -> None:
 
 
 def test_a_complete_text_has_no_short_leftover() -> None:
-    assert cut("第一句話說完了。好。") == ["第一句話說完了。好。"]
+    assert split_clauses("第一句話說完了。好。") == ["第一句話說完了。好。"]
 
 
 def test_a_reply_of_punctuation_only_is_one_silent_clause() -> None:

@@ -1,4 +1,4 @@
-from kuaimei.text.error_rate import edits, error_rate, units
+from kuaimei.text.error_rate import edit_distance, error_rate, units
 
 
 def test_script_and_marks_do_not_count_in_mandarin() -> None:
@@ -10,9 +10,9 @@ def test_english_counts_words() -> None:
 
 
 def test_edits_are_the_fewest() -> None:
-    assert edits("kitten", "sitting") == 3
-    assert edits("", "abc") == 3
-    assert edits("abc", "abc") == 0
+    assert edit_distance("kitten", "sitting") == 3
+    assert edit_distance("", "abc") == 3
+    assert edit_distance("abc", "abc") == 0
 
 
 def test_the_rate_is_over_all_pairs() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from kuaimei.errors import SettingsError
 from kuaimei.text.lexicon import Lexicon, load_lexicon, phrases_for_pypinyin, shipped_lexicon
-from kuaimei.text.normalization import read_aloud
+from kuaimei.text.normalization import normalize_text
 
 
 def written(folder: Path, text: str) -> Path:
@@ -28,7 +28,7 @@ def test_own_entries_come_over_the_shipped_ones(tmp_path: Path) -> None:
     assert lexicon.pinyin["垃圾"] == ("la1", "ji1")
     assert lexicon.pinyin["女兒"] == ("nü3", "er2")
     assert lexicon.pinyin["和"] == ("han4",)
-    assert read_aloud("用kuaimei說話，不用kuaimei2。", lexicon) == "用快美說話，不用kuaimei 二。"
+    assert normalize_text("用kuaimei說話，不用kuaimei2。", lexicon) == "用快美說話，不用kuaimei 二。"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from kuaimei.text.markdown_filter import SpokenStream, spoken
+from kuaimei.text.markdown_filter import MarkdownFilter, strip_markdown
 
 CASES = [
     ("**好的**，我来帮你！😀👍🏽", "好的，我來幫你！"),
@@ -38,7 +38,7 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "expected"), CASES)
 def test_markup_is_neither_shown_nor_spoken(text: str, expected: str) -> None:
-    assert spoken(text) == expected
+    assert strip_markdown(text) == expected
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -72,16 +72,16 @@ def test_any_split_equals_the_whole(seed: int) -> None:
         text = "".join(
             rng.choice(rng.choice([texts, signs, ["头", "发", "a", "我"]])) for _ in range(rng.randint(1, 12))
         )
-        stream, out, at = SpokenStream(), "", 0
+        stream, out, at = MarkdownFilter(), "", 0
         while at < len(text):
             size = rng.randint(1, 4)
             out += stream.push(text[at : at + size])
             at += size
-        assert out + stream.flush() == spoken(text), repr(text)
+        assert out + stream.flush() == strip_markdown(text), repr(text)
 
 
 def test_plain_words_are_not_held_back() -> None:
-    stream = SpokenStream()
+    stream = MarkdownFilter()
     assert [stream.push(token) for token in ("好的", "，", "我们", "走吧", "。")] == [
         "好",
         "的，",
@@ -92,6 +92,6 @@ def test_plain_words_are_not_held_back() -> None:
 
 
 def test_going_on_from_a_prefix_keeps_its_space_and_is_no_new_line() -> None:
-    assert SpokenStream(after="I'm happy to help you").push(" with - that ") == " with - that"
-    assert SpokenStream(after="I'm happy to help you ").push(" with that ") == "with that"
-    assert SpokenStream(after="好的，").push("- 我们走。") == "- 我們走。"
+    assert MarkdownFilter(after="I'm happy to help you").push(" with - that ") == " with - that"
+    assert MarkdownFilter(after="I'm happy to help you ").push(" with that ") == "with that"
+    assert MarkdownFilter(after="好的，").push("- 我们走。") == "- 我們走。"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kuaimei.training.progress_events import Reports
+from kuaimei.training.progress_events import ProgressReporter
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 
@@ -24,7 +24,7 @@ def run(*arguments: str) -> tuple[int, list[dict[str, object]]]:
 
 def test_reports_are_lines_of_json() -> None:
     out = io.StringIO()
-    reports = Reports(out)
+    reports = ProgressReporter(out)
     reports.progress(1.2, -3.0, {"ge2e": 0.87654321})
     reports.done("style.out.npy", None, {"ge2e": 0.9})
     reports.failed("說不出來")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm, from_float
-from kuaimei.voices.enrolment.speech_regions import RATE, Speech, find_speech
+from kuaimei.voices.enrolment.speech_regions import RATE, SpeechRegions, find_speech
 
 __all__ = ["LoudVad", "chords", "echoing", "hiss", "listened", "spoken"]
 
@@ -78,6 +78,6 @@ def chords(signal: Signal, level: float) -> Signal:
     return mixed
 
 
-def listened(signal: Signal, **more: Any) -> Speech:
+def listened(signal: Signal, **more: Any) -> SpeechRegions:
     """What the checks are given."""
     return find_speech(from_float(signal), LoudVad(**more))

@@ -10,9 +10,9 @@ import pytest
 from kuaimei import voices
 from kuaimei.errors import StoreError
 from kuaimei.store.voices import VoiceRow
-from kuaimei.voices.serialization import flac, read_flac, read_style, style_bytes
-from kuaimei.voices.state import Course, course_of, next_step, to_voice
-from kuaimei.voices.styles.initial import nearest_by_pitch, start_of_learning
+from kuaimei.voices.serialization import encode_flac, read_flac, read_style, style_bytes
+from kuaimei.voices.state import TrainingRecord, course_of, next_step, voice_from_row
+from kuaimei.voices.styles.initial import initial_style, nearest_by_pitch
 from kuaimei.voices.styles.prediction import load_styles
 from kuaimei.voices.training.environment.state import EnvironmentState, Phase
 from kuaimei.voices.types import Pitch
@@ -35,14 +35,14 @@ def row(similarity: float | None) -> VoiceRow:
         checks=[],
         pitch=None,
         consent={"speaker": "b", "statement": "c", "at": NOW.isoformat()},
-        learning=Course(step="style", state="waiting", target="decoder").model_dump(mode="json"),
+        learning=TrainingRecord(step="style", state="waiting", target="decoder").model_dump(mode="json"),
         similarity=similarity,
     )
 
 
 @pytest.mark.parametrize(("similarity", "label"), [(None, "similar"), (0.69, "similar"), (0.7, "cloned")])
 def test_it_is_called_cloned_once_that_was_measured(similarity: float | None, label: str) -> None:
-    voice = to_voice(row(similarity), 0.7)
+    voice = voice_from_row(row(similarity), 0.7)
     assert voice.label == label
     told = {"step", "state", "progress", "similarity", "eta_s", "error", "reason"}
     assert set(voice.learning.model_dump()) == told
@@ -61,12 +61,12 @@ def test_it_is_called_cloned_once_that_was_measured(similarity: float | None, la
 def test_a_voice_that_waits_for_the_environment_says_so(
     state: Phase, learning: str, reason: str | None, error: str | None
 ) -> None:
-    told = to_voice(row(None), 0.7, EnvironmentState(state, "why")).learning
+    told = voice_from_row(row(None), 0.7, EnvironmentState(state, "why")).learning
     assert (told.state, told.reason, told.error) == (learning, reason, error)
 
 
 def test_what_it_waits_for_is_not_kept() -> None:
-    assert "reason" not in Course(reason="why").model_dump(mode="json")
+    assert "reason" not in TrainingRecord(reason="why").model_dump(mode="json")
 
 
 def test_what_is_kept_is_read_in_one_place_which_bears_what_other_versions_kept() -> None:
@@ -99,11 +99,11 @@ def test_what_another_version_wrote_costs_no_more_than_one_voice_its_learning(
     learning: dict[str, Any],
 ) -> None:
     written = replace(row(0.9), learning=learning, checks=[{"check": "noise", "new": 1}], pitch={"hz": 1})
-    voice = to_voice(written, 0.7)
+    voice = voice_from_row(written, 0.7)
     assert (voice.id, voice.checks, voice.pitch) == ("voice_a", (), None)
     known = learning.get("step") == "style" or not learning
     assert (voice.learning.state == "failed") != known
-    assert course_of(written).told() == voice.learning
+    assert course_of(written).public() == voice.learning
 
 
 def test_the_steps_follow_each_other() -> None:
@@ -132,7 +132,7 @@ def test_learning_starts_with_the_prosody_of_the_nearest_voice_of_the_language()
 
     def start(voice: str | None) -> str:
         heard = None if voice is None else styles.embeddings[styles.names.index(voice)]
-        style = start_of_learning(stock, heard, Pitch(mean_hz=110, low_hz=1, high_hz=1, log_sd=0.1), "zh")
+        style = initial_style(stock, heard, Pitch(mean_hz=110, low_hz=1, high_hz=1, log_sd=0.1), "zh")
         assert style.shape == (256,)
         if heard is not None:
             assert np.ptp(style[:128]) > 0.0  # predicted: no stock voice's
@@ -146,7 +146,7 @@ def test_learning_starts_with_the_prosody_of_the_nearest_voice_of_the_language()
 
 def test_files_come_back_as_they_were() -> None:
     pcm = np.arange(-5000, 5000, dtype=np.int16)
-    assert np.array_equal(read_flac(flac(pcm)), pcm)
+    assert np.array_equal(read_flac(encode_flac(pcm)), pcm)
     style = np.arange(256, dtype=np.float32)
     assert np.array_equal(read_style(style_bytes(style)), style)
 

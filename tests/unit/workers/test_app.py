@@ -13,9 +13,9 @@ from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import from_bytes
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.workers.app import create_worker
-from kuaimei.workers.reference_store import References
+from kuaimei.workers.reference_store import ReferenceStore
 from kuaimei.workers.types import Options
-from kuaimei.workers.worker import Worker
+from kuaimei.workers.worker import ModelHost
 from tests.unit.workers.tone import RATE, Tone
 
 HALF = RATE // 100
@@ -30,8 +30,8 @@ def voice_file(seconds: float = 2.0, fmt: str = "flac") -> bytes:
 async def served(
     tone: Tone, folder: Path, server: ServerSettings | None = None, **card: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
-    worker = Worker(tone.card(**card), Options(Settings(home=folder)))
-    app = create_worker(worker, References(folder), server or ServerSettings())
+    worker = ModelHost(tone.card(**card), Options(Settings(home=folder)))
+    app = create_worker(worker, ReferenceStore(folder), server or ServerSettings())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
         yield client
     await worker.close()

@@ -1,4 +1,4 @@
-"""The house's far synthesiser and a worker, over HTTP on loopback."""
+"""The server's far synthesiser and a worker, over HTTP on loopback."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,26 +12,26 @@ import uvicorn
 
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import EMPTY, Pcm
-from kuaimei.engines.protocols import ReferenceBank, VoiceBank
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.protocols import StyleVoiceBank, ZeroShotCloner
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.tts.openai import OpenAISynthesizer, open_openai
 from kuaimei.engines.types import Priority, TTSReq
 from kuaimei.errors import EngineError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import EngineSettings, ServerSettings, Settings
 from kuaimei.workers.app import create_worker
-from kuaimei.workers.reference_store import References
+from kuaimei.workers.reference_store import ReferenceStore
 from kuaimei.workers.types import Options
-from kuaimei.workers.worker import Worker
+from kuaimei.workers.worker import ModelHost
 from tests.unit.workers.tone import RATE, Tone
 
 VOICE = encode((6000 * np.sin(np.arange(48_000) / 20)).astype(np.int16), 24_000, "flac")
 
 
 @asynccontextmanager
-async def served(references: References, tone: Tone, folder: Path) -> AsyncIterator[OpenAISynthesizer]:
-    worker = Worker(tone.card(), Options(Settings(home=folder)))
+async def served(references: ReferenceStore, tone: Tone, folder: Path) -> AsyncIterator[OpenAISynthesizer]:
+    worker = ModelHost(tone.card(), Options(Settings(home=folder)))
     app = create_worker(worker, references, ServerSettings())
     config = uvicorn.Config(app, port=0, log_level="critical", ws="none")
     running = uvicorn.Server(config)
@@ -40,8 +40,8 @@ async def served(references: References, tone: Tone, folder: Path) -> AsyncItera
     url = f"http://127.0.0.1:{socket.getsockname()[1]}/v1"
     engines = EngineSettings(tts_remote_voices=("one",), tts_remote_rate=RATE)
     try:
-        workshop = Workshop(Settings(home=folder, engines=engines), Lane("cores", 2))
-        async with open_openai(workshop, Source("tts", url, "openai", url=url)) as synthesizer:
+        engine_context = EngineContext(Settings(home=folder, engines=engines), Scheduler("cores", 2))
+        async with open_openai(engine_context, EngineSource("tts", url, "openai", url=url)) as synthesizer:
             yield synthesizer
     finally:
         running.should_exit = True
@@ -54,10 +54,10 @@ async def said(synthesizer: OpenAISynthesizer, **more: Any) -> Pcm:
 
 
 async def test_a_cloned_voice_is_lent_once_and_again_when_the_worker_forgot_it(tmp_path: Path) -> None:
-    tone, references = Tone(), References(tmp_path)
+    tone, references = Tone(), ReferenceStore(tmp_path)
     async with served(references, tone, tmp_path) as synthesizer:
-        assert isinstance(synthesizer, ReferenceBank)
-        assert not isinstance(synthesizer, VoiceBank)
+        assert isinstance(synthesizer, ZeroShotCloner)
+        assert not isinstance(synthesizer, StyleVoiceBank)
         synthesizer.put_reference("voice_1", VOICE, "你好。")
         assert synthesizer.voices == ("one", "voice_1")
         await asyncio.gather(*(said(synthesizer, voice_id="voice_1") for _ in range(3)))
@@ -78,7 +78,7 @@ async def test_a_cloned_voice_is_lent_once_and_again_when_the_worker_forgot_it(t
 
 
 async def test_a_reference_that_the_worker_refuses_is_told(tmp_path: Path) -> None:
-    async with served(References(tmp_path), Tone(), tmp_path) as synthesizer:
+    async with served(ReferenceStore(tmp_path), Tone(), tmp_path) as synthesizer:
         with pytest.raises(EngineError, match="server's own"):
             synthesizer.put_reference("one", VOICE, "你好。")
         synthesizer.put_reference("voice_1", VOICE, "")

@@ -19,8 +19,8 @@ from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.errors import EngineError, SettingsError
 from kuaimei.settings import Settings
-from kuaimei.workers.engines import CARDS, card
-from kuaimei.workers.types import Options, Reference, Speaker, Speech
+from kuaimei.workers.engines import ENGINES, card
+from kuaimei.workers.types import EngineRequest, Options, ReferenceAudio, TTSEngine
 from tests.unit.workers.contracts import Calls, modules
 
 TEXT = "今天的垃圾車三點來。你要記得喔！"
@@ -35,28 +35,28 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 
 @pytest.fixture
-def reference(tmp_path: Path) -> Reference:
+def reference(tmp_path: Path) -> ReferenceAudio:
     path = tmp_path / "reference.wav"
     path.write_bytes(encode(np.zeros(48_000, np.int16), 24_000, "wav"))
-    return Reference(path, "這是我的聲音。")
+    return ReferenceAudio(path, "這是我的聲音。")
 
 
 @asynccontextmanager
-async def opened(name: str, folder: Path, model: str = "") -> AsyncIterator[Speaker]:
+async def opened(name: str, folder: Path, model: str = "") -> AsyncIterator[TTSEngine]:
     stages: list[str] = []
     options = Options(Settings(home=folder), model=model, progress=stages.append)
-    async with CARDS[name].openers["fast"](options) as speaker:
+    async with ENGINES[name].openers["fast"](options) as speaker:
         assert stages
         yield speaker
 
 
-async def said(speaker: Speaker, **more: Any) -> Pcm:
-    speech = Speech(**{"text": TEXT, **more})
+async def said(speaker: TTSEngine, **more: Any) -> Pcm:
+    speech = EngineRequest(**{"text": TEXT, **more})
     return np.concatenate([EMPTY, *[pcm async for pcm in speaker.stream(speech)]])
 
 
 async def test_f5(
-    calls: Calls, reference: Reference, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    calls: Calls, reference: ReferenceAudio, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with opened("f5", tmp_path, "weights.safetensors") as speaker:
         assert (speaker.sample_rate, speaker.voices) == (24_000, ())
@@ -76,13 +76,13 @@ async def test_f5(
     assert capsys.readouterr().out == ""
 
 
-async def test_cosyvoice(calls: Calls, reference: Reference, tmp_path: Path) -> None:
+async def test_cosyvoice(calls: Calls, reference: ReferenceAudio, tmp_path: Path) -> None:
     async with opened("cosyvoice", tmp_path) as speaker:
         assert len(await said(speaker, reference=reference)) == 2 * 6000
         assert len(await said(speaker, reference=reference, mode="hq")) == 6000
         assert len(await said(speaker, reference=reference, speed=1.5)) == 6000
         await said(speaker, reference=reference, instructions="開心地說")
-        await said(speaker, reference=Reference(reference.path))
+        await said(speaker, reference=ReferenceAudio(reference.path))
     assert calls.named("AutoModel") == [{"model_dir": "FunAudioLLM/Fun-CosyVoice3-0.5B-2512"}]
     fast, hq, quick = calls.named("zero_shot")
     assert fast["prompt_text"] == "You are a helpful assistant.<|endofprompt|>这是我的声音。"
@@ -94,7 +94,7 @@ async def test_cosyvoice(calls: Calls, reference: Reference, tmp_path: Path) -> 
 
 
 async def test_xtts(
-    calls: Calls, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    calls: Calls, reference: ReferenceAudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COQUI_TOS_AGREED", raising=False)
     async with opened("xtts", tmp_path, "folder") as speaker:
@@ -112,7 +112,7 @@ async def test_xtts(
     assert calls.named("load_checkpoint")[1]["checkpoint_dir"] == "downloaded"
 
 
-async def test_melo(calls: Calls, reference: Reference, tmp_path: Path) -> None:
+async def test_melo(calls: Calls, reference: ReferenceAudio, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="checkpoints_v2"):
         async with opened("melo", tmp_path):
             pass
@@ -129,7 +129,7 @@ async def test_melo(calls: Calls, reference: Reference, tmp_path: Path) -> None:
     assert "zh.pth" in converted["src_se"]
 
 
-async def test_breezy(calls: Calls, reference: Reference, tmp_path: Path) -> None:
+async def test_breezy(calls: Calls, reference: ReferenceAudio, tmp_path: Path) -> None:
     async with opened("breezy", tmp_path) as speaker:
         assert speaker.sample_rate == 22_050
         assert len(await said(speaker, reference=reference, text="垃圾車來了，乜都沒有。")) == int(22_050 / 4)
@@ -140,11 +140,13 @@ async def test_breezy(calls: Calls, reference: Reference, tmp_path: Path) -> Non
     assert spoken["prompt_speech_16k"] == (str(reference.path), 16_000)
 
 
-async def test_qwen_in_the_voice_of_a_reference(calls: Calls, reference: Reference, tmp_path: Path) -> None:
+async def test_qwen_in_the_voice_of_a_reference(
+    calls: Calls, reference: ReferenceAudio, tmp_path: Path
+) -> None:
     async with opened("qwen", tmp_path) as speaker:
         assert (speaker.sample_rate, speaker.voices) == (24_000, ())
         assert len(await said(speaker, reference=reference)) == 2 * 6000
-        await said(speaker, reference=Reference(reference.path), text="Good morning to you.")
+        await said(speaker, reference=ReferenceAudio(reference.path), text="Good morning to you.")
         with pytest.raises(EngineError, match="CustomVoice"):
             await said(speaker, reference=reference, instructions="sadly")
     (loaded,) = calls.named("from_pretrained")
@@ -156,7 +158,7 @@ async def test_qwen_in_the_voice_of_a_reference(calls: Calls, reference: Referen
     assert (english["language"], english["voice_clone_prompt"]) == ("English", ["prompt"])
 
 
-async def test_qwen_in_voices_of_its_own(calls: Calls, reference: Reference, tmp_path: Path) -> None:
+async def test_qwen_in_voices_of_its_own(calls: Calls, reference: ReferenceAudio, tmp_path: Path) -> None:
     calls.speakers = ["vivian", "ryan"]
     async with opened("qwen", tmp_path, "Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice") as speaker:
         assert speaker.voices == ("vivian", "ryan")
@@ -179,7 +181,7 @@ async def test_an_engine_that_is_not_installed_says_where_it_is(
 
 
 def test_weights_that_may_not_be_used_commercially_ask_first() -> None:
-    asking = {name for name, one in CARDS.items() if not one.licence.commercial}
+    asking = {name for name, one in ENGINES.items() if not one.licence.commercial}
     assert asking == {"f5", "xtts", "fish"}
     for name in asking:
         with pytest.raises(SettingsError, match="--accept-licence"):

@@ -18,7 +18,7 @@ from kuaimei.audio.pcm import EMPTY, Pcm, to_bytes
 from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.settings import Settings
 from kuaimei.workers.engines.fish import CARD
-from kuaimei.workers.types import Options, Reference, Speaker, Speech
+from kuaimei.workers.types import EngineRequest, Options, ReferenceAudio, TTSEngine
 
 RATE = 44_100
 
@@ -93,9 +93,9 @@ async def server() -> AsyncIterator[Server]:
     await task
 
 
-async def said(speaker: Speaker, **more: Any) -> Pcm:
+async def said(speaker: TTSEngine, **more: Any) -> Pcm:
     return np.concatenate(
-        [EMPTY, *[pcm async for pcm in speaker.stream(Speech(**{"text": "今天天氣很好。", **more}))]]
+        [EMPTY, *[pcm async for pcm in speaker.stream(EngineRequest(**{"text": "今天天氣很好。", **more}))]]
     )
 
 
@@ -105,7 +105,7 @@ async def test_it_speaks_through_its_own_server(server: Server, tmp_path: Path) 
     options = Options(Settings(home=tmp_path), model=server.url)
     async with CARD.openers["fast"](options) as speaker:
         assert (speaker.sample_rate, speaker.voices) == (RATE, ("default",))
-        pcm = await said(speaker, reference=Reference(voice, "這是我。"), instructions="Sad")
+        pcm = await said(speaker, reference=ReferenceAudio(voice, "這是我。"), instructions="Sad")
         assert len(pcm) == RATE // 2
         assert np.abs(np.diff(pcm.astype(int))).max() < 300, "odd pieces on the wire do not shear the samples"
         with pytest.raises(EngineError, match="one emotion"):

@@ -3,7 +3,7 @@ import sys
 
 
 def test_a_worker_imports_its_own_requirements_only() -> None:
-    """Images of engines have `deploy/engines/worker.txt`, not what the house needs besides."""
+    """Images of engines have `deploy/engines/worker.txt`, not what the server needs besides."""
     script = (
         "import sys, kuaimei.cli.worker, kuaimei.workers.text_preparation\n"
         "kept = {'jieba', 'misaki', 'openai', 'onnxruntime', 'sqlalchemy', 'procrastinate', 'aiortc',\n"

@@ -7,7 +7,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 
 from kuaimei.audio.encode import encode
-from kuaimei.workers.reference_store import References
+from kuaimei.workers.reference_store import ReferenceStore
 
 RATE = 24_000
 
@@ -23,7 +23,7 @@ async def test_a_reference_is_read_by_its_path_and_has_no_file(
     links.mkdir()
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    references = References(links)
+    references = ReferenceStore(links)
     first, second = await references.add(lent(1), "一"), await references.add(lent(2), "二")
     for name in (first, second, first):
         found = references.get(name)

@@ -13,7 +13,7 @@ import pytest
 from kuaimei.audio.encode import encode
 from kuaimei.settings import Settings
 from kuaimei.workers.engines.xtts import CARD
-from kuaimei.workers.types import Options, Reference, Speech
+from kuaimei.workers.types import EngineRequest, Options, ReferenceAudio
 
 pytestmark = pytest.mark.skipif(find_spec("TTS") is None, reason="coqui-tts is only in its engine's image")
 
@@ -81,7 +81,7 @@ async def test_the_real_package_is_called_as_it_wants(
     async with CARD.openers["fast"](options) as speaker:
         assert speaker.sample_rate == 24_000
         for text in ("今天天氣很好。", "Good morning."):
-            speech = Speech(text=text, reference=Reference(voice))
+            speech = EngineRequest(text=text, reference=ReferenceAudio(voice))
             pieces = [pcm async for pcm in speaker.stream(speech)]
             assert len(pieces) >= 2, "it streams"
             assert sum(map(len, pieces)) > 24_000

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.errors import WeightsError
-from kuaimei.workers.threaded import opened_in_a_thread
-from kuaimei.workers.types import Card, Licence, Options, Speaker, Speech
+from kuaimei.workers.threaded import open_in_thread
+from kuaimei.workers.types import EngineRequest, EngineSpec, Licence, Options, TTSEngine
 
 RATE = 16_000
 
@@ -21,7 +21,7 @@ class Tone:
 
     voices: tuple[str, ...] = ("one", "two")
     sample_rate: int = RATE
-    asked: list[Speech] = field(default_factory=list)
+    asked: list[EngineRequest] = field(default_factory=list)
     opened: int = 0
     closed: int = 0
     left_early: int = 0
@@ -33,7 +33,7 @@ class Tone:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def speak(self, speech: Speech) -> Iterator[NDArray[np.float32]]:
+    def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
         self.asked.append(speech)
         self.begun.set()
         assert speech.reference is None or speech.reference.path.read_bytes().startswith(b"RIFF")
@@ -49,9 +49,9 @@ class Tone:
         finally:
             self.left_early += not done
 
-    def card(self, *, transcript: bool = True, references: bool = True, speed: bool = True) -> Card:
+    def card(self, *, transcript: bool = True, references: bool = True, speed: bool = True) -> EngineSpec:
         @asynccontextmanager
-        async def open_it(options: Options) -> AsyncIterator[Speaker]:
+        async def open_it(options: Options) -> AsyncIterator[TTSEngine]:
             options.progress("weights")
 
             def make() -> Tone:
@@ -62,11 +62,11 @@ class Tone:
                 self.opened += 1
                 return self
 
-            async with opened_in_a_thread("tone", make) as speaker:
+            async with open_in_thread("tone", make) as speaker:
                 yield speaker
             self.closed += 1
 
-        return Card(
+        return EngineSpec(
             name="tone",
             package="tests",
             licence=Licence(code="none", weights="none", commercial=True, source="nowhere"),

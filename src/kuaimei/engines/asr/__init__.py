@@ -7,8 +7,8 @@ from kuaimei.engines.asr.openai import open_openai
 from kuaimei.engines.asr.vosk import open_vosk
 from kuaimei.engines.asr.whisper import open_whisper
 from kuaimei.engines.protocols import Captioner, Recognizer
-from kuaimei.engines.registry import Factory, Workshop, choose
-from kuaimei.models.source import Source
+from kuaimei.engines.registry import EngineContext, Factory, find_factory
+from kuaimei.models.source import EngineSource
 
 __all__ = ["CAPTIONERS", "RECOGNIZERS", "open_captioner", "open_recognizer"]
 
@@ -16,21 +16,25 @@ RECOGNIZERS: Mapping[str, Factory[Recognizer]] = {"whisper": open_whisper, "open
 CAPTIONERS: Mapping[str, Factory[Captioner]] = {"vosk": open_vosk}
 
 
-def open_recognizer(workshop: Workshop, source: Source) -> AbstractAsyncContextManager[Recognizer]:
+def open_recognizer(
+    engine_context: EngineContext, source: EngineSource
+) -> AbstractAsyncContextManager[Recognizer]:
     """The recogniser shared by all conversations, warmed.
 
     Raises:
         SettingsError: If no such engine exists.
         WeightsError: On entering, if its weights cannot be loaded.
     """
-    return choose("asr", RECOGNIZERS, source)(workshop, source)
+    return find_factory("asr", RECOGNIZERS, source)(engine_context, source)
 
 
-def open_captioner(workshop: Workshop, source: Source) -> AbstractAsyncContextManager[Captioner]:
+def open_captioner(
+    engine_context: EngineContext, source: EngineSource
+) -> AbstractAsyncContextManager[Captioner]:
     """What makes caption streams, warmed.
 
     Raises:
         SettingsError: If no such engine exists.
         WeightsError: On entering, if its weights cannot be loaded.
     """
-    return choose("captions", CAPTIONERS, source)(workshop, source)
+    return find_factory("captions", CAPTIONERS, source)(engine_context, source)

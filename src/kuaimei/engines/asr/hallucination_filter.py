@@ -15,7 +15,7 @@ from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
 from kuaimei.text.script import to_simplified
 
 __all__ = [
-    "Draft",
+    "Hypothesis",
     "collapse",
     "doubt",
     "is_echo",
@@ -71,7 +71,7 @@ _STOCK_VOICE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Hypothesis:
     """One decoding of one piece of audio.
 
     Attributes:
@@ -149,7 +149,7 @@ def is_echo(text: str, prompts: tuple[str, ...]) -> bool:
     return len(said) >= 4 and any(said in "".join(units(prompt)) for prompt in prompts)
 
 
-def is_hallucinated(draft: Draft, voice_s: float) -> bool:
+def is_hallucinated(draft: Hypothesis, voice_s: float) -> bool:
     """Whether the text is a stock phrase said over what is hardly speech.
 
     Somebody may well say 「謝謝觀看」: it is dropped only where the decoder itself doubts it or where
@@ -165,7 +165,7 @@ def is_hallucinated(draft: Draft, voice_s: float) -> bool:
     )
 
 
-def is_silence(draft: Draft, voice_s: float) -> bool:
+def is_silence(draft: Hypothesis, voice_s: float) -> bool:
     """Whether the decoder found nothing and only wrote because it always writes.
 
     That is OpenAI's own rule, and a whole sentence guessed over a sound as short as a 「嗯」.
@@ -176,7 +176,7 @@ def is_silence(draft: Draft, voice_s: float) -> bool:
     return guessed and voice_s < _SHORT_S and len(units(draft.text)) > _SHORT_UNITS
 
 
-def doubt(draft: Draft, voice_s: float) -> str:
+def doubt(draft: Hypothesis, voice_s: float) -> str:
     """Why ``draft`` should be decoded again in another way; empty if it is believed."""
     count = len(units(draft.text))
     if count == 0:

@@ -10,13 +10,13 @@ from openai import AsyncOpenAI, OpenAIError, omit
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms, to_bytes
 from kuaimei.engines.asr.hallucination_filter import units, voiced_s
-from kuaimei.engines.asr.postprocess import present
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.remote import far_client, far_lane, first_model, translated
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.asr.postprocess import postprocess_transcript
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.remote import far_client, far_lane, first_model, map_openai_errors
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Language, STTChunk, STTReq
 from kuaimei.errors import EngineUnavailable
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 
 __all__ = ["OpenAIRecognizer", "open_openai"]
 
@@ -35,10 +35,10 @@ class OpenAIRecognizer:
         lane: As many requests at once as the server is to get.
     """
 
-    def __init__(self, client: AsyncOpenAI, model: str, lane: Lane) -> None:
+    def __init__(self, client: AsyncOpenAI, model: str, scheduler: Scheduler) -> None:
         self._client = client
         self._model = model
-        self.lane = lane
+        self.scheduler = scheduler
 
     async def transcribe(self, pcm: Pcm, req: STTReq) -> STTChunk:
         """Recognise ``pcm`` (16 kHz mono).
@@ -53,8 +53,8 @@ class OpenAIRecognizer:
         end_ms = duration_ms(pcm, ASR_RATE)
         if voiced_s(pcm) == 0.0:
             return STTChunk(text="", is_final=True, end_ms=end_ms)
-        async with self.lane.slot(req.ticket):
-            text = present(await self._upload(pcm, req))
+        async with self.scheduler.acquire(req.ticket):
+            text = postprocess_transcript(await self._upload(pcm, req))
         return STTChunk(
             text=text if units(text) else "",
             is_final=True,
@@ -87,7 +87,7 @@ class OpenAIRecognizer:
                 timeout=max(left_s, 0.1),
             )
         except OpenAIError as error:
-            raise translated(error, _WHO, str(self._client.base_url)) from error
+            raise map_openai_errors(error, _WHO, str(self._client.base_url)) from error
         return answer.text
 
 
@@ -111,12 +111,12 @@ def _language(text: str) -> Language | None:
 
 
 @asynccontextmanager
-async def open_openai(workshop: Workshop, source: Source) -> AsyncIterator[OpenAIRecognizer]:
+async def open_openai(engine_context: EngineContext, source: EngineSource) -> AsyncIterator[OpenAIRecognizer]:
     """A client of ``source.url``; a server that is not up yet is asked again at the first request."""
-    settings = workshop.settings.engines
+    settings = engine_context.settings.engines
     async with far_client(settings, source.url) as client:
-        lane = far_lane("asr", source.url, settings.remote_concurrency)
-        recognizer = OpenAIRecognizer(client, settings.asr_remote_model, lane)
+        scheduler = far_lane("asr", source.url, settings.remote_concurrency)
+        recognizer = OpenAIRecognizer(client, settings.asr_remote_model, scheduler)
         with suppress(EngineUnavailable, TimeoutError):
             await asyncio.wait_for(recognizer.find_model(), _CONNECT_S)
         yield recognizer

@@ -8,7 +8,7 @@ import opencc
 from kuaimei.text.script import to_traditional
 from kuaimei.text.wellformed import to_well_formed
 
-__all__ = ["present"]
+__all__ = ["postprocess_transcript"]
 
 _HAN = "\u3400-\u9fff\uf900-\ufaff"
 _FULL = "，。！？；：、"
@@ -25,7 +25,7 @@ _HAS_HAN = re.compile(rf"[{_HAN}]")
 _LAST_STOP = re.compile(r"(?<=[0-9A-Za-z%])([.?!])$")
 
 
-def present(text: str) -> str:
+def postprocess_transcript(text: str) -> str:
     """``text`` as it is shown: s2twp, full-width marks in Chinese, no spaces between Han characters.
 
     A clause that is in Traditional script already keeps its words (s2tw): s2twp exchanges words as well

@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms, to_bytes
-from kuaimei.engines.asr.postprocess import present
-from kuaimei.engines.executor import compute
+from kuaimei.engines.asr.postprocess import postprocess_transcript
+from kuaimei.engines.executor import run_on_cores
 from kuaimei.engines.import_lock import importing
 from kuaimei.engines.protocols import CaptionStream
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Language, Priority, STTChunk, Ticket
 from kuaimei.errors import EngineError, WeightsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.text.join import join_pieces
 
 __all__ = ["VoskCaptioner", "VoskStream", "open_vosk"]
@@ -44,7 +44,7 @@ class VoskStream:
     """
 
     def __init__(
-        self, make_recognizer: Callable[[], Any], language: Language, cores: Lane, session: str
+        self, make_recognizer: Callable[[], Any], language: Language, cores: Scheduler, session: str
     ) -> None:
         self._make_recognizer = make_recognizer
         self._language = language
@@ -65,7 +65,7 @@ class VoskStream:
         """
         text = self._text
         for start in range(0, len(pcm), _STEP):
-            text = await compute(self._cores, self._ticket, 1, self._hear, pcm[start : start + _STEP])
+            text = await run_on_cores(self._cores, self._ticket, 1, self._hear, pcm[start : start + _STEP])
             self._heard += len(pcm[start : start + _STEP])
         if text == self._text or self._closed:
             return None
@@ -89,13 +89,13 @@ class VoskStream:
                 recognizer = self._recognizer = self._make_recognizer()
             if recognizer.AcceptWaveform(to_bytes(pcm)):
                 finished = str(json.loads(recognizer.Result())["text"])
-                self._finished = join_pieces([self._finished, present(_tidy(finished))])
+                self._finished = join_pieces([self._finished, postprocess_transcript(_tidy(finished))])
                 partial = ""
             else:
                 partial = str(json.loads(recognizer.PartialResult())["partial"])
         except Exception as error:  # Vosk raises nothing but plain exceptions
             raise EngineError(f"Vosk could not hear {duration_ms(pcm, ASR_RATE):.0f} ms of audio") from error
-        return join_pieces([self._finished, present(_tidy(partial))])
+        return join_pieces([self._finished, postprocess_transcript(_tidy(partial))])
 
 
 class VoskCaptioner:
@@ -106,7 +106,7 @@ class VoskCaptioner:
         cores: Of this machine.
     """
 
-    def __init__(self, models: Mapping[Language, Callable[[], Any]], cores: Lane) -> None:
+    def __init__(self, models: Mapping[Language, Callable[[], Any]], cores: Scheduler) -> None:
         self._models = models
         self._cores = cores
         self._numbers = count()
@@ -137,7 +137,7 @@ def _load(folder: Path) -> Callable[[], Any]:
 
 
 @asynccontextmanager
-async def open_vosk(workshop: Workshop, source: Source) -> AsyncIterator[VoskCaptioner]:
+async def open_vosk(engine_context: EngineContext, source: EngineSource) -> AsyncIterator[VoskCaptioner]:
     """Load and warm the models of both languages."""
     if source.path is None:
         raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
@@ -147,4 +147,4 @@ async def open_vosk(workshop: Workshop, source: Source) -> AsyncIterator[VoskCap
     if not at_hand:
         raise WeightsError(f"{source.path} holds neither a zh nor an en Vosk model; run: kuaimei models pull")
     loaded = await asyncio.gather(*(asyncio.to_thread(_load, folders[language]) for language in at_hand))
-    yield VoskCaptioner(dict(zip(at_hand, loaded, strict=True)), workshop.cores)
+    yield VoskCaptioner(dict(zip(at_hand, loaded, strict=True)), engine_context.cores)

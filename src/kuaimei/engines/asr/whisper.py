@@ -12,7 +12,7 @@ import numpy as np
 from kuaimei.audio.pcm import ASR_RATE, Pcm, duration_ms
 from kuaimei.engines.asr.chunking import cut
 from kuaimei.engines.asr.hallucination_filter import (
-    Draft,
+    Hypothesis,
     collapse,
     doubt,
     is_echo,
@@ -22,7 +22,7 @@ from kuaimei.engines.asr.hallucination_filter import (
     units,
     voiced_s,
 )
-from kuaimei.engines.asr.postprocess import present
+from kuaimei.engines.asr.postprocess import postprocess_transcript
 from kuaimei.engines.asr.whisper_decoder import (
     FULL_WINDOW_S,
     LEAST_WINDOW_S,
@@ -30,18 +30,18 @@ from kuaimei.engines.asr.whisper_decoder import (
     WhisperInput,
     load_whisper,
 )
-from kuaimei.engines.executor import compute
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.executor import run_on_cores
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Language, Priority, STTChunk, STTReq, Ticket
 from kuaimei.errors import QueueFull, WeightsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.system.memory import release_freed
 from kuaimei.text.join import join_pieces
 
-__all__ = ["WRITTEN_SO", "Decoder", "WhisperRecognizer", "open_whisper"]
+__all__ = ["SCRIPT_PROMPTS", "Decoder", "WhisperRecognizer", "open_whisper"]
 
-WRITTEN_SO = {"zh": "以下是臺灣繁體中文的句子。", "en": ""}
+SCRIPT_PROMPTS = {"zh": "以下是臺灣繁體中文的句子。", "en": ""}
 """Whisper writes the script it has just seen; English needs no such hint."""
 _GLOSSARY = {"zh": "詞彙：{}。", "en": "Glossary: {}."}
 _GLOSSARY_JOINT = {"zh": "、", "en": ", "}
@@ -50,9 +50,9 @@ _LIVE_S = 28.0
 """A longer piece would lose its padding in the window of 30 s."""
 _BACKGROUND_S = 12.0
 """What nobody waits for is cut shorter, so that a live turn can step in between."""
-_SECOND_THOUGHTS = ((WIDE_WINDOW_S, 0.0), (FULL_WINDOW_S, 0.0), (FULL_WINDOW_S, 0.4), (FULL_WINDOW_S, 0.8))
+_FALLBACKS = ((WIDE_WINDOW_S, 0.0), (FULL_WINDOW_S, 0.0), (FULL_WINDOW_S, 0.4), (FULL_WINDOW_S, 0.8))
 """Window and temperature, tried one after the other while the text is doubted."""
-_LIVE_THOUGHTS = _SECOND_THOUGHTS[:2]
+_LIVE_FALLBACKS = _FALLBACKS[:2]
 """Somebody waits: the best of these has to do."""
 
 
@@ -65,7 +65,7 @@ class Decoder(Protocol):
 
     def decode(
         self, heard: WhisperInput, prompt: str = "", *, beams: int = 1, temperature: float = 0.0
-    ) -> Draft:
+    ) -> Hypothesis:
         """Write down what the encoder heard."""
         ...
 
@@ -82,7 +82,7 @@ class WhisperRecognizer:
         beams: Width of the beam search.
     """
 
-    def __init__(self, decoder: Decoder, cores: Lane, *, beams: int = 1) -> None:
+    def __init__(self, decoder: Decoder, cores: Scheduler, *, beams: int = 1) -> None:
         self._decoder = decoder
         self._cores = cores
         self._beams = beams
@@ -107,7 +107,7 @@ class WhisperRecognizer:
             language, draft = await self._piece(piece, req.model_copy(update={"prompt": context}))
             if draft is None:
                 continue
-            text = present(draft.text)
+            text = postprocess_transcript(draft.text)
             texts.append(text)
             weights.append((draft.log_probability, len(units(text))))
             languages.append(language)
@@ -121,7 +121,7 @@ class WhisperRecognizer:
             confidence=math.exp(sum(p * n for p, n in weights) / spoken) if spoken else None,
         )
 
-    async def _piece(self, pcm: Pcm, req: STTReq) -> tuple[Language, Draft | None]:
+    async def _piece(self, pcm: Pcm, req: STTReq) -> tuple[Language, Hypothesis | None]:
         """Language and believed draft of at most 28 s; None where nothing was said."""
         voice_s = voiced_s(pcm)
         if voice_s == 0.0:
@@ -141,8 +141,8 @@ class WhisperRecognizer:
         return heard.language, draft
 
     async def _resolve(
-        self, pcm: Pcm, language: Language, voice_s: float, doubted: Draft, req: STTReq
-    ) -> Draft:
+        self, pcm: Pcm, language: Language, voice_s: float, doubted: Hypothesis, req: STTReq
+    ) -> Hypothesis:
         """The first believable decoding of a wider window, else the least bad one of all."""
         live = req.ticket.priority is not Priority.BACKGROUND
         style, _ = _prompts(language, ())
@@ -150,7 +150,7 @@ class WhisperRecognizer:
         told = req.model_copy(update={"language": language})
         encoded: dict[float, WhisperInput] = {}
         try:
-            for window_s, temperature in _LIVE_THOUGHTS if live else _SECOND_THOUGHTS:
+            for window_s, temperature in _LIVE_FALLBACKS if live else _FALLBACKS:
                 if window_s not in encoded:
                     encoded[window_s] = await self._encode(pcm, told, least_s=window_s)
                 draft = await self._decode(encoded[window_s], style, req.ticket, temperature=temperature)
@@ -166,34 +166,34 @@ class WhisperRecognizer:
         def step() -> WhisperInput:
             return self._decoder.encode(pcm, req.language, least_s=least_s)
 
-        return await compute(self._cores, req.ticket, self._cores.capacity, step)
+        return await run_on_cores(self._cores, req.ticket, self._cores.capacity, step)
 
     async def _decode(
         self, heard: WhisperInput, prompt: str, ticket: Ticket, *, temperature: float = 0.0
-    ) -> Draft:
-        def step() -> Draft:
+    ) -> Hypothesis:
+        def step() -> Hypothesis:
             return self._decoder.decode(heard, prompt, beams=self._beams, temperature=temperature)
 
-        return await compute(self._cores, ticket, self._cores.capacity, step)
+        return await run_on_cores(self._cores, ticket, self._cores.capacity, step)
 
     def warm(self) -> None:
         """Decode a second of noise in both languages; blocking."""
         noise = np.random.default_rng(0).integers(-300, 300, ASR_RATE).astype(np.int16)
-        for language, style in WRITTEN_SO.items():
+        for language, style in SCRIPT_PROMPTS.items():
             heard = self._decoder.encode(noise, None)
             draft = self._decoder.decode(
                 replace(heard, language="zh" if language == "zh" else "en"), style, beams=self._beams
             )
-            present(f"預備 {draft.text}")
+            postprocess_transcript(f"預備 {draft.text}")
 
 
 def _prompts(language: Language, hotwords: tuple[str, ...]) -> tuple[str, str]:
     """Style sentence and glossary sentence, either of which may be empty."""
     glossary = _GLOSSARY[language].format(_GLOSSARY_JOINT[language].join(hotwords)) if hotwords else ""
-    return WRITTEN_SO[language], glossary
+    return SCRIPT_PROMPTS[language], glossary
 
 
-def _without_echo(draft: Draft, style: str, glossary: str, hotwords: tuple[str, ...]) -> Draft:
+def _without_echo(draft: Hypothesis, style: str, glossary: str, hotwords: tuple[str, ...]) -> Hypothesis:
     """Empty the draft if it only recites its prompt; a hot word by itself may well have been said."""
     longest = max((len("".join(units(word))) for word in hotwords), default=0)
     echo = is_echo(draft.text, (style,)) or (
@@ -203,14 +203,18 @@ def _without_echo(draft: Draft, style: str, glossary: str, hotwords: tuple[str, 
 
 
 @asynccontextmanager
-async def open_whisper(workshop: Workshop, source: Source) -> AsyncIterator[WhisperRecognizer]:
+async def open_whisper(
+    engine_context: EngineContext, source: EngineSource
+) -> AsyncIterator[WhisperRecognizer]:
     """Load the model for all the cores and warm it."""
     path = source.path
     if path is None:
         raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
 
     def load() -> WhisperRecognizer:
-        recognizer = WhisperRecognizer(load_whisper(path, workshop.cores.capacity), workshop.cores)
+        recognizer = WhisperRecognizer(
+            load_whisper(path, engine_context.cores.capacity), engine_context.cores
+        )
         recognizer.warm()
         release_freed()
         return recognizer

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
-from kuaimei.engines.asr.hallucination_filter import Draft
+from kuaimei.engines.asr.hallucination_filter import Hypothesis
 from kuaimei.engines.import_lock import importing
 from kuaimei.engines.types import Language
 from kuaimei.errors import EngineError, WeightsError
@@ -96,13 +96,13 @@ class WhisperDecoder:
         window_s = max(speech_s + _PAD_S, least_s)
         try:
             encoded = self._model.encode(self._storage(self._mel(pcm, min(window_s, FULL_WINDOW_S))))
-            return WhisperInput(encoded, language or self._hear_language(encoded), speech_s)
+            return WhisperInput(encoded, language or self._detect_language(encoded), speech_s)
         except (RuntimeError, ValueError) as error:
             raise EngineError(f"Whisper could not encode {speech_s:.1f} s of audio: {error}") from error
 
     def decode(
         self, heard: WhisperInput, prompt: str = "", *, beams: int = 1, temperature: float = 0.0
-    ) -> Draft:
+    ) -> Hypothesis:
         """Write down what the encoder heard.
 
         Args:
@@ -136,7 +136,7 @@ class WhisperDecoder:
         written: Sequence[int] = result.sequences_ids[0]
         # The score is the sum of the log probabilities by the length; the end token was summed as well.
         log_probability = float(result.scores[0]) * len(written) / (len(written) + 1)
-        return Draft(
+        return Hypothesis(
             text=tokenizer.decode(list(written)).strip(),
             log_probability=log_probability,
             no_speech=float(result.no_speech_prob),
@@ -157,7 +157,7 @@ class WhisperDecoder:
 
         return ctranslate2.StorageView.from_array(np.ascontiguousarray(mel[None], dtype=np.float32))
 
-    def _hear_language(self, encoded: Any) -> Language:
+    def _detect_language(self, encoded: Any) -> Language:
         if not self._model.is_multilingual:
             return "en"
         (ranking,) = self._model.detect_language(encoded)

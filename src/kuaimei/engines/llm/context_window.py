@@ -8,7 +8,7 @@ from math import ceil
 
 from kuaimei.engines.types import Message
 
-__all__ = ["SPARE_TOKENS", "cost", "estimate_tokens", "trim"]
+__all__ = ["SPARE_TOKENS", "cost", "estimate_tokens", "fit_context"]
 
 SPARE_TOKENS = 64
 """Of the context, for what the estimate of a prompt's length gets wrong."""
@@ -52,7 +52,7 @@ def estimate_tokens(text: str) -> int:
     return sum((length + 3) // 4 for length in words) + long_spaces + han + marks + 2 * rare
 
 
-def trim(
+def fit_context(
     messages: Sequence[Message], budget_tokens: int, lengths: Sequence[int] | None = None
 ) -> tuple[Message, ...]:
     """As much of ``messages`` as fits into ``budget_tokens`` (estimated).

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from typing import Final, Protocol
 
-from kuaimei.engines.llm.llama_cpp import Listener, Reading
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.llm.llama_cpp import ProgressCallback, PromptProgress
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import LLMReq, Message, Ticket
 from kuaimei.errors import EngineError
 
-__all__ = ["Model", "Run"]
+__all__ = ["Generation", "Model"]
 
 _STEP_TOKENS: Final = 12
 """Pieces written before the cores are offered to whoever waits for them: a first clause is shorter."""
@@ -23,7 +23,7 @@ class Model(Protocol):
     def complete(
         self,
         messages: Sequence[Mapping[str, str]],
-        listener: Listener,
+        listener: ProgressCallback,
         *,
         max_tokens: int,
         temperature: float,
@@ -32,7 +32,7 @@ class Model(Protocol):
         ...
 
 
-class Run:
+class Generation:
     """Reads ``messages`` and writes what follows, holding all the cores.
 
     When others wait for the cores it stops after a batch of the prompt or a few tokens, queues again
@@ -55,8 +55,8 @@ class Run:
     def __init__(
         self,
         model: Model,
-        seat: Lane,
-        cores: Lane,
+        seat: Scheduler,
+        cores: Scheduler,
         threads: ThreadPoolExecutor,
         req: LLMReq,
         messages: Sequence[Message],
@@ -77,7 +77,7 @@ class Run:
         self._computing = False
         self._stopped = False
         self._outranked = False
-        self.reading: Reading | None = None
+        self.reading: PromptProgress | None = None
         self.task = asyncio.ensure_future(self._drive())
 
     async def pieces(self) -> AsyncGenerator[str, None]:
@@ -101,8 +101,8 @@ class Run:
     async def _drive(self) -> None:
         try:
             ticket = self._req.ticket
-            while not await self._sit(ticket):
-                ticket = self._patient
+            while not await self._run_until_preempted(ticket):
+                ticket = self._ticket_without_deadline
         except EngineError as error:
             self._out.put_nowait(error)
         except Exception as error:  # whoever waits must learn of it
@@ -111,14 +111,14 @@ class Run:
             self._out.put_nowait(None)
 
     @property
-    def _patient(self) -> Ticket:
+    def _ticket_without_deadline(self) -> Ticket:
         """Of what has been begun: it is finished, however long that takes."""
         return self._req.ticket.model_copy(update={"deadline": None})
 
-    async def _sit(self, ticket: Ticket) -> bool:
+    async def _run_until_preempted(self, ticket: Ticket) -> bool:
         """Use the model until the end (True), or until somebody more important wants it."""
         self._outranked = False
-        async with self._seat.slot(ticket, give_way=self._give_way):
+        async with self._seat.acquire(ticket, give_way=self._give_way):
             held = await self._enter(ticket)
             try:
                 while not await self._step() and not self._stopped:
@@ -134,12 +134,12 @@ class Run:
 
     async def _enter(self, ticket: Ticket) -> AsyncExitStack:
         held = AsyncExitStack()
-        await held.enter_async_context(self._cores.slot(ticket, self._cores.capacity))
+        await held.enter_async_context(self._cores.acquire(ticket, self._cores.capacity))
         return held
 
     async def _enter_again(self, held: AsyncExitStack) -> AsyncExitStack:
         """Stand in line before letting go, so that nobody of less importance slips in between."""
-        entering = asyncio.ensure_future(self._enter(self._patient))
+        entering = asyncio.ensure_future(self._enter(self._ticket_without_deadline))
         try:
             await asyncio.sleep(0)  # it is in line now
             await held.aclose()
@@ -169,14 +169,14 @@ class Run:
             messages.append({"role": "assistant", "content": begun + self._text})
         left = self._req.max_tokens - self._pieces
         return left <= 0 or self._model.complete(
-            messages, self._heed, max_tokens=left, temperature=self._req.temperature
+            messages, self._on_progress, max_tokens=left, temperature=self._req.temperature
         )
 
-    def _heed(self, news: Reading | str) -> bool:
+    def _on_progress(self, news: PromptProgress | str) -> bool:
         """False stops the model."""
         if self._stopped:
             return False
-        if isinstance(news, Reading):
+        if isinstance(news, PromptProgress):
             if self.reading is None or self._in_step == self._pieces == 0:
                 self.reading = news
             if news.evaluated and not news.complete:

@@ -7,21 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Final
 
-from kuaimei.engines.llm.context_window import SPARE_TOKENS, estimate_tokens, trim
-from kuaimei.engines.llm.generation import Model, Run
-from kuaimei.engines.llm.llama_cpp import Llama, Reading, find_gguf
+from kuaimei.engines.llm.context_window import SPARE_TOKENS, estimate_tokens, fit_context
+from kuaimei.engines.llm.generation import Generation, Model
+from kuaimei.engines.llm.llama_cpp import Llama, PromptProgress, find_gguf
 from kuaimei.engines.llm.postprocess import on_screen
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import LLMReq, Message
 from kuaimei.errors import EngineError, WeightsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 
 __all__ = ["LlamaLanguageModel", "open_llama"]
 
 _log = logging.getLogger(__name__)
 
-_GO_ON: Final = Message(role="user", content="請繼續。")
+_CONTINUE_INSTRUCTION: Final = Message(role="user", content="請繼續。")
 """Where the history ends with a reply, another one is asked for."""
 
 
@@ -40,17 +40,17 @@ class LlamaLanguageModel:
 
     shares_cores = True
 
-    def __init__(self, llama: Model, cores: Lane, threads: ThreadPoolExecutor, *, context: int) -> None:
+    def __init__(self, llama: Model, cores: Scheduler, threads: ThreadPoolExecutor, *, context: int) -> None:
         self._llama = llama
-        self.lane = Lane("llm", limit=cores.limit)
+        self.scheduler = Scheduler("llm", limit=cores.limit)
         self._cores = cores
         self._threads = threads
         self._context = context
-        self._runs: set[Run] = set()
-        self._latest: Run | None = None
+        self._runs: set[Generation] = set()
+        self._latest: Generation | None = None
 
     @property
-    def reading(self) -> Reading | None:
+    def reading(self) -> PromptProgress | None:
         """How much of the latest prompt came out of the cache; None if none has been read."""
         return self._latest.reading if self._latest else None
 
@@ -88,14 +88,16 @@ class LlamaLanguageModel:
     def _write(self, req: LLMReq) -> AsyncGenerator[str, None]:
         messages = self._fitting(req)
         if messages[-1].role == "assistant":
-            messages.append(_GO_ON)
+            messages.append(_CONTINUE_INSTRUCTION)
         # A model goes on badly after a space: to it, spaces are the beginnings of words.
         if prefix := req.prefix.rstrip(" "):
             messages.append(Message(role="assistant", content=prefix))
         return self._run(req, messages)
 
     async def _run(self, req: LLMReq, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
-        run = self._latest = Run(self._llama, self.lane, self._cores, self._threads, req, messages)
+        run = self._latest = Generation(
+            self._llama, self.scheduler, self._cores, self._threads, req, messages
+        )
         self._runs.add(run)
         run.task.add_done_callback(lambda _: self._runs.discard(run))
         try:
@@ -109,11 +111,13 @@ class LlamaLanguageModel:
         if not req.messages:
             raise EngineError("there is nothing to answer: the request has no messages")
         spent = req.max_tokens + estimate_tokens(req.prefix) + SPARE_TOKENS
-        return list(trim(req.messages, max(self._context - spent, self._context // 4)))
+        return list(fit_context(req.messages, max(self._context - spent, self._context // 4)))
 
 
 @asynccontextmanager
-async def open_llama(workshop: Workshop, source: Source) -> AsyncIterator[LlamaLanguageModel]:
+async def open_llama(
+    engine_context: EngineContext, source: EngineSource
+) -> AsyncIterator[LlamaLanguageModel]:
     """Load the model; its caches are empty.
 
     Raises:
@@ -121,7 +125,7 @@ async def open_llama(workshop: Workshop, source: Source) -> AsyncIterator[LlamaL
     """
     if source.path is None:
         raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
-    settings = workshop.settings.engines
+    settings = engine_context.settings.engines
     path = find_gguf(source.path)
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1, thread_name_prefix="llama") as threads:
@@ -129,12 +133,12 @@ async def open_llama(workshop: Workshop, source: Source) -> AsyncIterator[LlamaL
             threads,
             lambda: Llama(
                 path,
-                threads=workshop.cores.capacity,
+                threads=engine_context.cores.capacity,
                 conversations=settings.llm_parallel,
                 context=settings.llm_context,
             ),
         )
-        model = LlamaLanguageModel(llama, workshop.cores, threads, context=settings.llm_context)
+        model = LlamaLanguageModel(llama, engine_context.cores, threads, context=settings.llm_context)
         try:
             yield model
         finally:

@@ -16,7 +16,7 @@ from kuaimei.errors import EngineError, WeightsError
 from kuaimei.system.folders import private_folder
 from kuaimei.system.memory import release_freed, release_mapped
 
-__all__ = ["Llama", "Reading", "find_gguf"]
+__all__ = ["Llama", "PromptProgress", "find_gguf"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ be said aloud is not to be begun, and ends the reply where it is begun all the s
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PromptProgress:
     """How far a prompt has been read, in tokens.
 
     Attributes:
@@ -65,7 +65,7 @@ class Reading:
         return self.done >= self.total
 
 
-Listener: TypeAlias = Callable[[Reading | str], bool]
+ProgressCallback: TypeAlias = Callable[[PromptProgress | str], bool]
 """Told of each batch read and each piece of text written; False stops the model."""
 
 
@@ -123,7 +123,7 @@ class Llama:
     def complete(
         self,
         messages: Sequence[Mapping[str, str]],
-        listener: Listener,
+        listener: ProgressCallback,
         *,
         max_tokens: int,
         temperature: float = 0.0,
@@ -147,7 +147,9 @@ class Llama:
                 refused = chunk.get("error", chunk)
                 return True
             if progress := chunk.get("prompt_progress"):
-                going_on = listener(Reading(progress["total"], progress["cache"], progress["processed"]))
+                going_on = listener(
+                    PromptProgress(progress["total"], progress["cache"], progress["processed"])
+                )
             for choice in chunk["choices"]:
                 if text := choice.get("delta", {}).get("content"):
                     going_on = listener(text) and going_on

@@ -9,17 +9,17 @@ from openai import APIConnectionError, AsyncOpenAI, OpenAIError, Timeout
 from openai.types.chat import ChatCompletionMessageParam
 
 from kuaimei.engines.llm.postprocess import on_screen
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.remote import far_client, far_lane, first_model, translated
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.remote import far_client, far_lane, first_model, map_openai_errors
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.stream_relay import relayed
 from kuaimei.engines.types import LLMReq
 from kuaimei.errors import EngineError, EngineUnavailable
-from kuaimei.models.source import Source, without_secrets
+from kuaimei.models.source import EngineSource, without_secrets
 
 __all__ = ["OpenAILanguageModel", "open_openai"]
 
-_WHO = "the language model"
+_SERVICE_NAME = "the language model"
 
 _CONNECT_S: Final = 5.0
 _SILENCE_S: Final = 60.0
@@ -47,8 +47,8 @@ class OpenAILanguageModel:
 
     shares_cores = False
 
-    def __init__(self, client: AsyncOpenAI, model: str, lane: Lane) -> None:
-        self.lane = lane
+    def __init__(self, client: AsyncOpenAI, model: str, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
         self._client = client
         self._model = model
 
@@ -74,12 +74,12 @@ class OpenAILanguageModel:
             SettingsError: If it lists none.
         """
         if not self._model:
-            self._model = await first_model(self._client, _WHO, "KUAIMEI_ENGINES__LLM_REMOTE_MODEL")
+            self._model = await first_model(self._client, _SERVICE_NAME, "KUAIMEI_ENGINES__LLM_REMOTE_MODEL")
         return self._model
 
     async def _write(self, req: LLMReq) -> AsyncGenerator[str, None]:
         words = relayed(
-            self.lane.slot(req.ticket), lambda: self._ask(req), limit=_AHEAD, patience_s=_UNREAD_S
+            self.scheduler.acquire(req.ticket), lambda: self._ask(req), limit=_AHEAD, patience_s=_UNREAD_S
         )
         async with aclosing(words):
             async for word in words:
@@ -108,7 +108,7 @@ class OpenAILanguageModel:
         except (OpenAIError, ValueError) as error:  # the latter: it does not speak JSON
             if begun and isinstance(error, APIConnectionError):
                 raise self._broken_off() from error
-            raise translated(error, _WHO, self._url) from error
+            raise map_openai_errors(error, _SERVICE_NAME, self._url) from error
         if not finished:
             raise self._broken_off()
 
@@ -118,17 +118,19 @@ class OpenAILanguageModel:
 
     def _broken_off(self) -> EngineError:
         where = without_secrets(self._url)
-        return EngineUnavailable(f"{_WHO} at {where} broke off in the middle of a reply")
+        return EngineUnavailable(f"{_SERVICE_NAME} at {where} broke off in the middle of a reply")
 
 
 @asynccontextmanager
-async def open_openai(workshop: Workshop, source: Source) -> AsyncIterator[OpenAILanguageModel]:
+async def open_openai(
+    engine_context: EngineContext, source: EngineSource
+) -> AsyncIterator[OpenAILanguageModel]:
     """A client of ``source.url``; a server that is not up yet is asked again at the first request."""
-    settings = workshop.settings.engines
+    settings = engine_context.settings.engines
     timeout = Timeout(_SILENCE_S, connect=_CONNECT_S)
     async with far_client(settings, source.url, timeout) as client:
-        lane = far_lane("llm", source.url, settings.remote_concurrency)
-        model = OpenAILanguageModel(client, settings.llm_remote_model, lane)
+        scheduler = far_lane("llm", source.url, settings.remote_concurrency)
+        model = OpenAILanguageModel(client, settings.llm_remote_model, scheduler)
         with suppress(EngineUnavailable, TimeoutError):
             await asyncio.wait_for(model.find_model(), 2 * _CONNECT_S)
         yield model

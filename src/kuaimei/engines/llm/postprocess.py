@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from kuaimei.text.markdown_filter import SpokenStream
+from kuaimei.text.markdown_filter import MarkdownFilter
 from kuaimei.text.wellformed import to_well_formed
 
 __all__ = ["on_screen"]
@@ -17,7 +17,7 @@ async def on_screen(written: AsyncGenerator[str, None], prefix: str) -> AsyncGen
     Args:
         prefix: What of the same reply is on the screen already.
     """
-    cleaner = SpokenStream(after=prefix)
+    cleaner = MarkdownFilter(after=prefix)
     held = ""
     async with aclosing(written):
         async for piece in written:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from kuaimei.engines.prosody.librosa import LibrosaMeter
-from kuaimei.engines.prosody.numpy_meter import OwnMeter
+from kuaimei.engines.prosody.numpy_meter import NumpyVoiceQuality
 from kuaimei.engines.prosody.opensmile import OpenSmileMeter
 from kuaimei.engines.prosody.praat import PraatMeter
-from kuaimei.engines.protocols import VoiceMeter
+from kuaimei.engines.protocols import VoiceQualityExtractor
 from kuaimei.errors import SettingsError
 
 __all__ = ["EXTRACTOR", "METERS", "open_meter"]
@@ -21,15 +21,15 @@ __all__ = ["EXTRACTOR", "METERS", "open_meter"]
 EXTRACTOR: Final = "1"
 """Version of what is measured; kept with the meter's name beside every result."""
 
-METERS: Final[Mapping[str, Callable[[], VoiceMeter]]] = {
-    "own": OwnMeter,
+METERS: Final[Mapping[str, Callable[[], VoiceQualityExtractor]]] = {
+    "own": NumpyVoiceQuality,
     "librosa": LibrosaMeter,
     "praat": PraatMeter,
     "opensmile": OpenSmileMeter,
 }
 
 
-def open_meter(name: str) -> VoiceMeter:
+def open_meter(name: str) -> VoiceQualityExtractor:
     """The meter of that name.
 
     Raises:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from kuaimei.audio.loudness import signal_to_noise_db
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.engines.prosody.intonation import describe
-from kuaimei.engines.prosody.pauses import Spoken, listen
+from kuaimei.engines.prosody.pauses import SpeechActivity, detect_pauses
 from kuaimei.engines.prosody.preprocessing import FRAME, prepare
-from kuaimei.engines.prosody.types import FRAME_MS, Contours, Features, Measured, Span
-from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
+from kuaimei.engines.prosody.types import FRAME_MS, Contours, ExtractionResult, Features, Span
+from kuaimei.engines.protocols import VoiceActivityDetector, VoiceQualityExtractor
 from kuaimei.text.fillers import find_fillers
 from kuaimei.text.syllables import count_syllables
 
@@ -36,10 +36,10 @@ def measure(
     rate: int,
     *,
     vad: VoiceActivityDetector,
-    meter: VoiceMeter,
+    meter: VoiceQualityExtractor,
     transcript: str | None = None,
     language: str | None = None,
-) -> Measured:
+) -> ExtractionResult:
     """Everything that can be told of one utterance; blocking, a few percent of its length on one core.
 
     Poor audio raises nothing: what cannot be told of it is None, and where nobody speaks, all is.
@@ -53,10 +53,10 @@ def measure(
         language: ``zh`` or ``en``, of the transcript's numbers.
     """
     prepared = prepare(pcm, rate)
-    spoken = listen(prepared, vad)
+    spoken = detect_pauses(prepared, vad)
     frames = len(prepared.levels_db)
     if spoken.whole is None:
-        return Measured(Features(0.0, 0.0), Contours((0.0,) * frames, ()))
+        return ExtractionResult(Features(0.0, 0.0), Contours((0.0,) * frames, ()))
     first, last = (round(second * 1000.0 / FRAME_MS) for second in (spoken.whole.start_s, spoken.whole.end_s))
     voice = meter.voice(prepared.samples[first * FRAME : last * FRAME], ASR_RATE)
     f0_hz = np.zeros(frames, np.float32)
@@ -91,7 +91,7 @@ def measure(
         level_sd_db=level.sd_db,
         level_range_db=level.range_db,
     )
-    return Measured(features, Contours(tuple(round(float(hz), 2) for hz in f0_hz), spoken.pauses))
+    return ExtractionResult(features, Contours(tuple(round(float(hz), 2) for hz in f0_hz), spoken.pauses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _length(span: Span) -> float:
     return span.end_s - span.start_s
 
 
-def _noise(power: NDArray[np.float64], spoken: Spoken) -> float:
+def _noise(power: NDArray[np.float64], spoken: SpeechActivity) -> float:
     """Median power in the pauses; where there are none, the 5th percentile of all (Martin 2001)."""
     near = _summed(spoken.speech.astype(np.float64), _MARGIN_FRAMES) > 0.5
     quiet = power[~near]

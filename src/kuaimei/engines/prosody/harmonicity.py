@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kuaimei.engines.prosody.types import FRAME_MS
 
-__all__ = ["harmonics_to_noise_db", "likeness"]
+__all__ = ["harmonics_to_noise_db", "period_correlation"]
 
 _RATE: Final = 16_000
 _HOP: Final = round(_RATE * FRAME_MS / 1000.0)
@@ -46,11 +46,11 @@ def harmonics_to_noise_db(samples: NDArray[np.float32], f0_hz: NDArray[np.float3
     frames = np.flatnonzero(inner if inner.any() else voiced)
     if not len(frames):
         return None
-    r = np.clip(likeness(samples, f0_hz, frames), _WORST, _BEST)
+    r = np.clip(period_correlation(samples, f0_hz, frames), _WORST, _BEST)
     return float((10.0 * np.log10(r / (1.0 - r))).mean())
 
 
-def likeness(
+def period_correlation(
     samples: NDArray[np.float32], f0_hz: NDArray[np.float32], frames: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Correlation of the wave (16 kHz) with itself one period later, -1 to 1, in each of ``frames``."""

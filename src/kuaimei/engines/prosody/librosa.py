@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.resample import resample_float
 from kuaimei.engines.import_lock import importing
-from kuaimei.engines.prosody.harmonicity import likeness
+from kuaimei.engines.prosody.harmonicity import period_correlation
 from kuaimei.engines.prosody.numpy_meter import quality
 from kuaimei.engines.prosody.perturbation import RATE
-from kuaimei.engines.prosody.types import FRAME_MS, Voice
+from kuaimei.engines.prosody.types import FRAME_MS, VoiceQuality
 from kuaimei.errors import SettingsError
 
 __all__ = ["LibrosaMeter"]
@@ -45,7 +45,7 @@ class LibrosaMeter:
             raise SettingsError("the meter librosa needs: pip install 'kuaimei[librosa]'") from error
         self._yin: Any = librosa.yin
 
-    def voice(self, samples: NDArray[np.float32], rate: int) -> Voice:
+    def voice(self, samples: NDArray[np.float32], rate: int) -> VoiceQuality:
         """What the vocal folds do in ``samples``."""
         common = resample_float(samples, rate, RATE)
         frames = len(common) // _HOP
@@ -53,7 +53,7 @@ class LibrosaMeter:
         audible = np.flatnonzero(levels > max(float(levels.max(initial=-120.0)) + _QUIET_DB, -110.0))
         f0_hz = np.zeros(frames, np.float32)
         if not len(audible):
-            return Voice(f0_hz)
+            return VoiceQuality(f0_hz)
         # A frame of librosa's is centred on its beginning here, of ours on its middle.
         shifted = np.concatenate([common[_HOP // 2 :], np.zeros(_HOP // 2, np.float32)])
         found = self._yin(
@@ -64,7 +64,7 @@ class LibrosaMeter:
             frame_length=_FRAME,
             hop_length=_HOP,
         )[:frames]
-        voiced = audible[likeness(common, found.astype(np.float32), audible) >= _VOICED]
+        voiced = audible[period_correlation(common, found.astype(np.float32), audible) >= _VOICED]
         f0_hz[voiced] = found[voiced]
         return quality(common, f0_hz)
 

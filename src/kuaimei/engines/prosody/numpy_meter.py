@@ -10,34 +10,34 @@ from kuaimei.audio.pitch import track_pitch
 from kuaimei.audio.resample import resample_float
 from kuaimei.engines.prosody.harmonicity import harmonics_to_noise_db
 from kuaimei.engines.prosody.perturbation import RATE, jitter, mark_pulses, shimmer
-from kuaimei.engines.prosody.types import Voice
+from kuaimei.engines.prosody.types import VoiceQuality
 
-__all__ = ["OwnMeter", "quality"]
+__all__ = ["NumpyVoiceQuality", "quality"]
 
 
 _UNVOICED_COST: Final = 0.5
 """About as many frames are voiced as Praat would have: those that creak as well, the irregular ones."""
 
 
-class OwnMeter:
+class NumpyVoiceQuality:
     """F0 by YIN and the cheapest path (`kuaimei.audio.pitch`), the rest from the periods themselves."""
 
     name = "own"
 
-    def voice(self, samples: NDArray[np.float32], rate: int) -> Voice:
+    def voice(self, samples: NDArray[np.float32], rate: int) -> VoiceQuality:
         """What the vocal folds do in ``samples``; some 2 % of their length on one core."""
         common = resample_float(samples, rate, RATE)
         loudest = float(np.abs(common).max()) if len(common) else 0.0
         if not loudest > 0.0:
-            return Voice(np.zeros(len(common) * 100 // RATE, np.float32))
+            return VoiceQuality(np.zeros(len(common) * 100 // RATE, np.float32))
         f0_hz = track_pitch(from_float(common * (0.9 / loudest)), RATE, unvoiced_cost=_UNVOICED_COST)
         return quality(common, f0_hz)
 
 
-def quality(samples: NDArray[np.float32], f0_hz: NDArray[np.float32]) -> Voice:
+def quality(samples: NDArray[np.float32], f0_hz: NDArray[np.float32]) -> VoiceQuality:
     """Jitter, shimmer and HNR of ``samples`` (at 16 kHz), whose F0 is known every 10 ms."""
     pulses = mark_pulses(samples, f0_hz)
-    return Voice(
+    return VoiceQuality(
         f0_hz,
         jitter=jitter(pulses),
         shimmer=shimmer(pulses),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.engines.import_lock import importing
-from kuaimei.engines.prosody.types import FRAME_MS, Voice
+from kuaimei.engines.prosody.types import FRAME_MS, VoiceQuality
 from kuaimei.errors import SettingsError
 
 __all__ = ["OpenSmileMeter"]
@@ -51,12 +51,12 @@ class OpenSmileMeter:
         )
         self._lock = threading.Lock()
 
-    def voice(self, samples: NDArray[np.float32], rate: int) -> Voice:
+    def voice(self, samples: NDArray[np.float32], rate: int) -> VoiceQuality:
         """What the vocal folds do in ``samples``; some 2 % of their length on one core."""
         frames = int(len(samples) * 1000.0 / (rate * FRAME_MS))
         f0_hz = np.zeros(frames, np.float32)
         if len(samples) < _LEAST_S * rate or not np.any(samples):
-            return Voice(f0_hz)
+            return VoiceQuality(f0_hz)
         with self._lock:
             table = self._smile.process_signal(samples, rate)
         semitones = table["F0semitoneFrom27.5Hz_sma3nz"].to_numpy(np.float64)
@@ -65,9 +65,9 @@ class OpenSmileMeter:
         known = min(len(found), frames - _LEAD)
         f0_hz[_LEAD : _LEAD + known] = found[:known]
         if not voiced.any():
-            return Voice(f0_hz)
+            return VoiceQuality(f0_hz)
         shimmer_db = _mean(table["shimmerLocaldB_sma3nz"].to_numpy(np.float64)[voiced])
-        return Voice(
+        return VoiceQuality(
             f0_hz,
             jitter=_mean(table["jitterLocal_sma3nz"].to_numpy(np.float64)[voiced]),
             shimmer=None if shimmer_db is None else shimmer_db * _FROM_DB,

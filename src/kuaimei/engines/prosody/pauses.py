@@ -12,7 +12,7 @@ from kuaimei.engines.prosody.preprocessing import Prepared
 from kuaimei.engines.prosody.types import FRAME_MS, Span
 from kuaimei.engines.protocols import VoiceActivityDetector
 
-__all__ = ["Spoken", "listen"]
+__all__ = ["SpeechActivity", "detect_pauses"]
 
 _BEGINS: Final = 0.5
 _ENDS: Final = 0.35
@@ -29,7 +29,7 @@ _SOFT_DB: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SpeechActivity:
     """What the detector heard.
 
     Attributes:
@@ -43,10 +43,10 @@ class Spoken:
     speech: NDArray[np.bool_]
 
 
-def listen(prepared: Prepared, vad: VoiceActivityDetector) -> Spoken:
+def detect_pauses(prepared: Prepared, vad: VoiceActivityDetector) -> SpeechActivity:
     """Find speech and pauses; blocks for some 1 % of the length."""
     frames = len(prepared.levels_db)
-    nobody = Spoken(None, (), np.zeros(frames, bool))
+    nobody = SpeechActivity(None, (), np.zeros(frames, bool))
     if prepared.empty:
         return nobody
     speech = _hysteresis(_likely(prepared, vad, frames))
@@ -66,7 +66,7 @@ def listen(prepared: Prepared, vad: VoiceActivityDetector) -> Spoken:
     spoken[first:last] = True
     for start, end in pauses:
         spoken[start:end] = False
-    return Spoken(_span(first, last), tuple(_span(a, b) for a, b in pauses), spoken)
+    return SpeechActivity(_span(first, last), tuple(_span(a, b) for a, b in pauses), spoken)
 
 
 def _likely(prepared: Prepared, vad: VoiceActivityDetector, frames: int) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.engines.import_lock import importing
-from kuaimei.engines.prosody.types import FRAME_MS, Voice
+from kuaimei.engines.prosody.types import FRAME_MS, VoiceQuality
 from kuaimei.errors import SettingsError
 
 __all__ = ["PraatMeter"]
@@ -50,12 +50,12 @@ class PraatMeter:
         self._error: type[Exception] = parselmouth.PraatError
         self._call: Any = call
 
-    def voice(self, samples: NDArray[np.float32], rate: int) -> Voice:
+    def voice(self, samples: NDArray[np.float32], rate: int) -> VoiceQuality:
         """What the vocal folds do in ``samples``; some 3 % of their length on one core."""
         frames = int(len(samples) / (rate * _STEP_S))
         f0_hz = np.zeros(frames, np.float32)
         if not len(samples) or not np.any(samples):
-            return Voice(f0_hz)
+            return VoiceQuality(f0_hz)
         sound = self._sound(samples.astype(np.float64), rate)
         try:
             pitch = self._call(
@@ -69,7 +69,7 @@ class PraatMeter:
                 sound, "To Harmonicity (cc)", _STEP_S, _LOWEST_HZ, _QUIET, _WINDOW_PERIODS
             )
         except self._error:  # shorter than its windows
-            return Voice(f0_hz)
+            return VoiceQuality(f0_hz)
         found, times = pitch.selected_array["frequency"], pitch.xs()
         # Its frames are centred in the sound, ours lie on a grid from the beginning.
         middles = (np.arange(frames) + 0.5) * _STEP_S
@@ -77,7 +77,7 @@ class PraatMeter:
         inside = (nearest >= 0) & (nearest < len(found))
         f0_hz[inside] = found[nearest[inside]]
         ratio = float(self._call(harmonicity, "Get mean", 0, 0))
-        return Voice(f0_hz, jitter=_known(jitter), shimmer=_known(shimmer), hnr_db=_known(ratio))
+        return VoiceQuality(f0_hz, jitter=_known(jitter), shimmer=_known(shimmer), hnr_db=_known(ratio))
 
 
 def _known(value: float) -> float | None:

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FRAME_MS", "Contours", "Features", "Measured", "Span", "Voice"]
+__all__ = ["FRAME_MS", "Contours", "ExtractionResult", "Features", "Span", "VoiceQuality"]
 
 FRAME_MS: Final = 10.0
 """Between two values of a contour."""
@@ -26,7 +26,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class VoiceQuality:
     """What a meter hears of the vocal folds.
 
     Attributes:
@@ -114,7 +114,7 @@ class Contours:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ExtractionResult:
     """One utterance."""
 
     features: Features

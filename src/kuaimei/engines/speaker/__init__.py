@@ -18,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.onnx_sessions import Session, open_session
+from kuaimei.engines.onnx_sessions import OnnxSession, open_session
 from kuaimei.engines.speaker.fbank import FbankEncoder
 from kuaimei.engines.speaker.ge2e import Ge2e
 from kuaimei.errors import WeightsError
 
-__all__ = ["JUDGE", "LOSSES", "SpeakerEncoder", "open_encoder"]
+__all__ = ["EVAL_ENCODER", "TRAINING_ENCODERS", "SpeakerEncoder", "open_encoder"]
 
-LOSSES: Final = ("ge2e", "campplus")
+TRAINING_ENCODERS: Final = ("ge2e", "campplus")
 """What styles are predicted from and voices are learned through."""
-JUDGE: Final = "eres2net"
+EVAL_ENCODER: Final = "eres2net"
 """Never one of them."""
 
 
@@ -52,7 +52,7 @@ class SpeakerEncoder(Protocol):
         ...
 
 
-class _Described(Session, Protocol):
+class _HasModelMeta(OnnxSession, Protocol):
     """What onnxruntime's session has besides `Session`."""
 
     def get_modelmeta(self) -> Any: ...
@@ -66,7 +66,7 @@ def open_encoder(path: Path, threads: int = 1) -> SpeakerEncoder:
     """
     file = path / "model.onnx" if path.is_dir() else path
     session = open_session(file, threads=threads)
-    name = str(cast(_Described, session).get_modelmeta().graph_name)
+    name = str(cast(_HasModelMeta, session).get_modelmeta().graph_name)
     if name == Ge2e.name:
         return Ge2e(session)
     if name in ("campplus", "eres2net"):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
 from kuaimei.audio.resample import resample
-from kuaimei.engines.onnx_sessions import Session
+from kuaimei.engines.onnx_sessions import OnnxSession
 from kuaimei.engines.speaker.features import fbank
 from kuaimei.errors import AudioError
 
@@ -32,7 +32,7 @@ class FbankEncoder:
         session: The network, ``fbank`` (1, frames, 80) → ``embedding`` (1, 192).
     """
 
-    def __init__(self, name: str, session: Session) -> None:
+    def __init__(self, name: str, session: OnnxSession) -> None:
         self.name = name
         self._session = session
 

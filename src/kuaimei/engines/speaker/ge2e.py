@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, from_float, to_bytes, to_float
 from kuaimei.audio.resample import resample
-from kuaimei.engines.onnx_sessions import Session
+from kuaimei.engines.onnx_sessions import OnnxSession
 from kuaimei.engines.speaker.features import power_mel
 from kuaimei.errors import AudioError
 
@@ -44,7 +44,7 @@ class Ge2e:
 
     name: str = "ge2e"
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: OnnxSession) -> None:
         self._session = session
 
     def embed(self, pcm: Pcm, rate: int) -> NDArray[np.float32]:

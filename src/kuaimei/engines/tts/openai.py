@@ -12,13 +12,13 @@ from openai import AsyncOpenAI, BaseModel, NotFoundError, OpenAIError
 
 from kuaimei.audio.pcm import Pcm, from_bytes
 from kuaimei.audio.silence import StreamTrimmer
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.remote import far_client, far_lane, first_model, translated
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.remote import far_client, far_lane, first_model, map_openai_errors
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.stream_relay import relayed
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineError, EngineUnavailable, SettingsError
-from kuaimei.models.source import Source, without_secrets
+from kuaimei.models.source import EngineSource, without_secrets
 
 __all__ = ["OpenAISynthesizer", "open_openai"]
 
@@ -35,7 +35,7 @@ _UNHEARD_S: Final = 30.0
 _log = logging.getLogger(__name__)
 
 
-class _Lent(BaseModel):
+class _UploadedVoice(BaseModel):
     """Answer of ``/v1/voices``."""
 
     id: str
@@ -58,7 +58,7 @@ class _Reference:
 class OpenAISynthesizer:
     """Asks the server for each clause as bare PCM and passes it on while it arrives.
 
-    A ``kuaimei worker`` also speaks in voices that it is lent (`kuaimei.engines.protocols.ReferenceBank`),
+    A ``kuaimei worker`` also speaks in voices that it is lent (`kuaimei.engines.protocols.ZeroShotCloner`),
     and takes its time for what is to be beautiful.
 
     Args:
@@ -69,14 +69,16 @@ class OpenAISynthesizer:
         lane: As many requests at once as the server is to get.
     """
 
-    def __init__(self, client: AsyncOpenAI, model: str, voices: Sequence[str], rate: int, lane: Lane) -> None:
+    def __init__(
+        self, client: AsyncOpenAI, model: str, voices: Sequence[str], rate: int, scheduler: Scheduler
+    ) -> None:
         self.sample_rate = rate
         self._client = client
         self._model = model
         self._voices = tuple(voices)
         self._references: dict[str, _Reference] = {}
         self._taking_back: set[asyncio.Task[None]] = set()
-        self.lane = lane
+        self.scheduler = scheduler
 
     @property
     def voices(self) -> Sequence[str]:
@@ -84,16 +86,16 @@ class OpenAISynthesizer:
         return (*self._voices, *self._references)
 
     def put_reference(self, voice_id: str, audio: bytes, transcript: str) -> None:
-        """See `kuaimei.engines.protocols.ReferenceBank`."""
+        """See `kuaimei.engines.protocols.ZeroShotCloner`."""
         if voice_id in self._voices:
             raise EngineError(f"{voice_id} is a voice of the server's own; it cannot be replaced")
         self._references[voice_id] = _Reference(audio, transcript)
 
     def drop_voice(self, voice_id: str) -> None:
-        """See `kuaimei.engines.protocols.ReferenceBank`; the server is asked to forget it, too."""
+        """See `kuaimei.engines.protocols.ZeroShotCloner`; the server is asked to forget it, too."""
         reference = self._references.pop(voice_id, None)
         if reference is not None and reference.name:
-            task = asyncio.ensure_future(self._take_back(reference.name))
+            task = asyncio.ensure_future(self._delete_voice(reference.name))
             self._taking_back.add(task)
             task.add_done_callback(self._taking_back.discard)
 
@@ -114,7 +116,7 @@ class OpenAISynthesizer:
         reference = self._references.get(voice)
         trimmer = StreamTrimmer(self.sample_rate)
         sound = relayed(
-            self.lane.slot(req.ticket),
+            self.scheduler.acquire(req.ticket),
             lambda: self._receive(req, voice, reference),
             limit=_AHEAD_BYTES,
             size=len,
@@ -148,7 +150,7 @@ class OpenAISynthesizer:
         known = reference is not None and bool(reference.name)
         try:
             if reference is not None:
-                voice = await self._lend(reference)
+                voice = await self._upload_voice(reference)
             async with self._client.audio.speech.with_streaming_response.create(
                 model=await self.find_model(),
                 voice=voice,
@@ -166,25 +168,25 @@ class OpenAISynthesizer:
                     yield data
         except NotFoundError as error:
             if reference is None or not known or error.code != "voice_not_found":
-                raise translated(error, _WHO, str(self._client.base_url)) from error
+                raise map_openai_errors(error, _WHO, str(self._client.base_url)) from error
             # It was restarted since, or had no more room for it.
             if reference.name == voice:
                 reference.name = ""
             async for data in self._receive(req, voice, reference):
                 yield data
         except OpenAIError as error:
-            raise translated(error, _WHO, str(self._client.base_url)) from error
+            raise map_openai_errors(error, _WHO, str(self._client.base_url)) from error
         except httpx2.HTTPError as error:
             where = without_secrets(str(self._client.base_url))
             raise EngineUnavailable(f"{_WHO} at {where} broke off in the middle of a clause") from error
 
-    async def _lend(self, reference: _Reference) -> str:
+    async def _upload_voice(self, reference: _Reference) -> str:
         """The name by which the server knows it."""
         async with reference.lending:
             if not reference.name:
                 lent = await self._client.post(
                     "/voices",
-                    cast_to=_Lent,
+                    cast_to=_UploadedVoice,
                     body={"transcript": reference.transcript},
                     files=[("file", ("reference", reference.audio, "application/octet-stream"))],
                     options={"headers": {"Content-Type": "multipart/form-data"}},
@@ -192,7 +194,7 @@ class OpenAISynthesizer:
                 reference.name = lent.id
             return reference.name
 
-    async def _take_back(self, name: str) -> None:
+    async def _delete_voice(self, name: str) -> None:
         try:
             await self._client.delete(f"/voices/{name}", cast_to=object)
         except OpenAIError as error:  # it forgets it by itself, later
@@ -200,9 +202,11 @@ class OpenAISynthesizer:
 
 
 @asynccontextmanager
-async def open_openai(workshop: Workshop, source: Source) -> AsyncIterator[OpenAISynthesizer]:
+async def open_openai(
+    engine_context: EngineContext, source: EngineSource
+) -> AsyncIterator[OpenAISynthesizer]:
     """A client of ``source.url``; a server that is not up yet is asked again at the first request."""
-    settings = workshop.settings.engines
+    settings = engine_context.settings.engines
     if not settings.tts_remote_voices:
         raise SettingsError(
             "a far synthesiser needs the names of its voices: KUAIMEI_ENGINES__TTS_REMOTE_VOICES"

@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
-from kuaimei.engines.executor import compute
+from kuaimei.engines.executor import run_on_cores
 from kuaimei.engines.import_lock import importing
-from kuaimei.engines.onnx_sessions import Session, open_session
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.onnx_sessions import OnnxSession, open_session
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import WeightsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.system.memory import release_freed
 
 __all__ = ["SmartTurn", "open_smart_turn", "window"]
@@ -60,7 +60,7 @@ class SmartTurn:
         cores: Where it waits for its single core, before everything speculative.
     """
 
-    def __init__(self, session: Session, features: _Features, cores: Lane) -> None:
+    def __init__(self, session: OnnxSession, features: _Features, cores: Scheduler) -> None:
         self._session = session
         self._features = features
         self._cores = cores
@@ -76,7 +76,7 @@ class SmartTurn:
             priority=Priority.LIVE,
             deadline=asyncio.get_running_loop().time() + _PATIENCE_S,
         )
-        return await compute(self._cores, ticket, 1, self.judge, speech)
+        return await run_on_cores(self._cores, ticket, 1, self.judge, speech)
 
     def judge(self, speech: Pcm) -> float:
         """`completeness` at once, on the calling thread."""
@@ -87,7 +87,7 @@ class SmartTurn:
         return float(np.clip(probability.item(), 0.0, 1.0))
 
 
-def _load(path: Path, cores: Lane) -> SmartTurn:
+def _load(path: Path, cores: Scheduler) -> SmartTurn:
     with importing():
         from faster_whisper.feature_extractor import FeatureExtractor  # type: ignore[import-untyped]
 
@@ -99,8 +99,8 @@ def _load(path: Path, cores: Lane) -> SmartTurn:
 
 
 @asynccontextmanager
-async def open_smart_turn(workshop: Workshop, source: Source) -> AsyncIterator[SmartTurn]:
+async def open_smart_turn(engine_context: EngineContext, source: EngineSource) -> AsyncIterator[SmartTurn]:
     """Load and warm the network."""
     if source.path is None:
         raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
-    yield await asyncio.to_thread(_load, source.path, workshop.cores)
+    yield await asyncio.to_thread(_load, source.path, engine_context.cores)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from kuaimei.engines.protocols import VoiceActivityDetector
-from kuaimei.engines.registry import Factory, Workshop, choose
+from kuaimei.engines.registry import EngineContext, Factory, find_factory
 from kuaimei.engines.vad.silero import open_silero
 from kuaimei.engines.vad.webrtc import open_webrtc
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 
 __all__ = ["ENGINES", "open_vad"]
 
@@ -18,7 +18,7 @@ ENGINES: Mapping[str, Factory[Callable[[], VoiceActivityDetector]]] = {
 
 
 def open_vad(
-    workshop: Workshop, source: Source
+    engine_context: EngineContext, source: EngineSource
 ) -> AbstractAsyncContextManager[Callable[[], VoiceActivityDetector]]:
     """What makes detectors, one for each stream of audio; weights are loaded once and shared.
 
@@ -26,4 +26,4 @@ def open_vad(
         SettingsError: If no such engine exists.
         WeightsError: On entering, if its weights cannot be loaded.
     """
-    return choose("vad", ENGINES, source)(workshop, source)
+    return find_factory("vad", ENGINES, source)(engine_context, source)

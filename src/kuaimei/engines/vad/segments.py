@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.engines.protocols import VoiceActivityDetector
 
-__all__ = ["Piece", "cut", "pieces_of"]
+__all__ = ["SpeechSegment", "cut", "speech_segments"]
 
 _SPEECH = 0.5
 _PAUSE_MS = 300.0
@@ -23,14 +23,14 @@ _BLOCK = 20 * ASR_RATE
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SpeechSegment:
     """Samples ``start`` to ``end`` of a recording at 16 kHz."""
 
     start: int
     end: int
 
 
-async def pieces_of(pcm: Pcm, vad: VoiceActivityDetector) -> list[Piece]:
+async def speech_segments(pcm: Pcm, vad: VoiceActivityDetector) -> list[SpeechSegment]:
     """Where there is speech in ``pcm`` (16 kHz), in pieces of some 4 to 12 s; none if there is none.
 
     A recording that fits into one piece is not cut.
@@ -40,16 +40,16 @@ async def pieces_of(pcm: Pcm, vad: VoiceActivityDetector) -> list[Piece]:
     step = _BLOCK - _BLOCK % size
     for start in range(0, len(pcm) - size + 1, step):
         block = pcm[start : start + step]
-        probabilities += await asyncio.to_thread(_listen, block, vad)
+        probabilities += await asyncio.to_thread(_speech_probabilities, block, vad)
     return cut(probabilities, size, len(pcm))
 
 
-def _listen(block: Pcm, vad: VoiceActivityDetector) -> list[float]:
+def _speech_probabilities(block: Pcm, vad: VoiceActivityDetector) -> list[float]:
     size = vad.frame_samples
     return [vad.probability(block[i : i + size]) for i in range(0, len(block) - size + 1, size)]
 
 
-def cut(probabilities: Sequence[float], frame: int, samples: int) -> list[Piece]:
+def cut(probabilities: Sequence[float], frame: int, samples: int) -> list[SpeechSegment]:
     """Pieces of a recording, from the probability of speech in each of its frames.
 
     Args:
@@ -82,14 +82,14 @@ def cut(probabilities: Sequence[float], frame: int, samples: int) -> list[Piece]
     return _with_margins(spans, frame, samples)
 
 
-def _with_margins(spans: list[tuple[int, int]], frame: int, samples: int) -> list[Piece]:
+def _with_margins(spans: list[tuple[int, int]], frame: int, samples: int) -> list[SpeechSegment]:
     margin = int(_MARGIN_MS * ASR_RATE / 1000.0)
-    pieces: list[Piece] = []
+    pieces: list[SpeechSegment] = []
     for i, (start, end) in enumerate(spans):
         before = spans[i - 1][1] * frame if i else 0
         after = spans[i + 1][0] * frame if i + 1 < len(spans) else samples
         # Two neighbours share the silence between them.
         begin = max(start * frame - margin, (before + start * frame) // 2 if i else 0)
         finish = min(end * frame + margin, (end * frame + after) // 2 if i + 1 < len(spans) else samples)
-        pieces.append(Piece(max(0, begin), min(samples, finish)))
+        pieces.append(SpeechSegment(max(0, begin), min(samples, finish)))
     return pieces

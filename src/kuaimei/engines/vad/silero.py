@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm, to_float
-from kuaimei.engines.onnx_sessions import Session, open_session
+from kuaimei.engines.onnx_sessions import OnnxSession, open_session
 from kuaimei.engines.protocols import VoiceActivityDetector
-from kuaimei.engines.registry import Workshop
+from kuaimei.engines.registry import EngineContext
 from kuaimei.errors import WeightsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 
 __all__ = ["SileroVad", "load_silero", "open_silero"]
 
@@ -40,7 +40,7 @@ class SileroVad:
 
     frame_samples: int = _FRAME
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: OnnxSession) -> None:
         self._session = session
         self._input: NDArray[np.float32] = np.zeros((1, _CONTEXT + _FRAME), dtype=np.float32)
         self._hidden: NDArray[np.float32] = np.zeros(_STATE, dtype=np.float32)
@@ -68,7 +68,7 @@ class SileroVad:
         self._cell = np.zeros(_STATE, dtype=np.float32)
 
 
-def load_silero(path: Path | None = None) -> Session:
+def load_silero(path: Path | None = None) -> OnnxSession:
     """The network from ``path``, or the one that comes with faster-whisper.
 
     Raises:
@@ -85,7 +85,7 @@ def load_silero(path: Path | None = None) -> Session:
 
 @asynccontextmanager
 async def open_silero(
-    workshop: Workshop, source: Source
+    engine_context: EngineContext, source: EngineSource
 ) -> AsyncIterator[Callable[[], VoiceActivityDetector]]:
     """Load the network once; every stream then gets a detector with a state of its own."""
     session = await asyncio.to_thread(load_silero, source.path)

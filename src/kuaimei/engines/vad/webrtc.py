@@ -6,8 +6,8 @@ from typing import Protocol
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_bytes
 from kuaimei.engines.protocols import VoiceActivityDetector
-from kuaimei.engines.registry import Workshop
-from kuaimei.models.source import Source
+from kuaimei.engines.registry import EngineContext
+from kuaimei.models.source import EngineSource
 
 __all__ = ["WebRtcVad", "open_webrtc"]
 
@@ -65,7 +65,7 @@ class WebRtcVad:
 
 @asynccontextmanager
 async def open_webrtc(
-    workshop: Workshop, source: Source
+    engine_context: EngineContext, source: EngineSource
 ) -> AsyncIterator[Callable[[], VoiceActivityDetector]]:
     """There is nothing to load."""
     yield WebRtcVad

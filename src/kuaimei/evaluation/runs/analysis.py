@@ -20,21 +20,29 @@ from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.engines.prosody import EXTRACTOR, METERS, open_meter
 from kuaimei.engines.prosody.extraction import measure
 from kuaimei.engines.prosody.types import Features
-from kuaimei.engines.protocols import VoiceActivityDetector, VoiceMeter
+from kuaimei.engines.protocols import VoiceActivityDetector, VoiceQualityExtractor
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.vad import open_vad
 from kuaimei.errors import SettingsError
-from kuaimei.evaluation.analysis_reliability import AS_IT_IS, Clip, Followed, Heard, figures, follow, takes
+from kuaimei.evaluation.analysis_reliability import (
+    AS_IT_IS,
+    Clip,
+    Measurement,
+    SeriesResult,
+    degraded_takes,
+    figures,
+    follow,
+)
 from kuaimei.evaluation.progress import ReportProgress
-from kuaimei.evaluation.references import Reference, find_references
+from kuaimei.evaluation.references import EvaluationReference, find_references
 from kuaimei.evaluation.runs.analysis_report import Agreement, Report, SeriesReport
 from kuaimei.evaluation.speech_transforms import SERIES, STEPS, open_praat
 from kuaimei.evaluation.synthetic_speech import lines, speak
-from kuaimei.runtime import open_one
+from kuaimei.runtime import open_engine
 from kuaimei.settings import Settings
 from kuaimei.text.characters import is_han
 
-__all__ = ["LEAST_CLIPS", "Ear", "Plan", "examine"]
+__all__ = ["LEAST_CLIPS", "FeatureExtractor", "Plan", "examine"]
 
 LEAST_CLIPS: Final = 5
 """Of fewer, ICC says nothing."""
@@ -68,7 +76,7 @@ class Plan:
     shaped: int
 
 
-class Ear:
+class FeatureExtractor:
     """Measures clips, and counts what it costs.
 
     Args:
@@ -76,7 +84,7 @@ class Ear:
         meter: Of pitch and voice quality.
     """
 
-    def __init__(self, vad: Callable[[], VoiceActivityDetector], meter: VoiceMeter) -> None:
+    def __init__(self, vad: Callable[[], VoiceActivityDetector], meter: VoiceQualityExtractor) -> None:
         self._vad = vad
         self._meter = meter
         self._spent_s = 0.0
@@ -127,12 +135,12 @@ async def examine(
         )
     head = load_head(settings.home)
     async with AsyncExitStack() as stack:
-        vad = await stack.enter_async_context(open_one(settings, "vad", open_vad))
+        vad = await stack.enter_async_context(open_engine(settings, "vad", open_vad))
         meters = _meters(settings.analysis.meter, note)
-        ears = [Ear(vad, meter) for meter in meters]
+        ears = [FeatureExtractor(vad, meter) for meter in meters]
         for ear in ears:  # of the first call, libraries make an event
             await asyncio.to_thread(ear, clips[0], clips[0].pcm, clips[0].rate)
-        ears = [Ear(vad, meter) for meter in meters]
+        ears = [FeatureExtractor(vad, meter) for meter in meters]
         heard = []
         for at, clip in enumerate(clips):
             heard.append(await _hear(ears[0], clip, at))
@@ -153,7 +161,7 @@ async def examine(
     )
 
 
-def _meters(first: str, note: Callable[[str], None]) -> list[VoiceMeter]:
+def _meters(first: str, note: Callable[[str], None]) -> list[VoiceQualityExtractor]:
     """The meter of the settings, then the others that are installed."""
     found = [open_meter(first)]
     for name in METERS:
@@ -166,16 +174,20 @@ def _meters(first: str, note: Callable[[str], None]) -> list[VoiceMeter]:
     return found
 
 
-async def _hear(ear: Ear, clip: Clip, seed: int) -> Heard:
+async def _hear(ear: FeatureExtractor, clip: Clip, seed: int) -> Measurement:
     mp3 = await decode(await asyncio.to_thread(encode, clip.pcm, clip.rate, "mp3"), ASR_RATE)
 
     def every() -> dict[str, Features]:
-        return {label: ear(clip, pcm, rate) for label, pcm, rate in takes(clip, (mp3, ASR_RATE), seed)}
+        return {
+            label: ear(clip, pcm, rate) for label, pcm, rate in degraded_takes(clip, (mp3, ASR_RATE), seed)
+        }
 
-    return Heard(clip, await asyncio.to_thread(every))
+    return Measurement(clip, await asyncio.to_thread(every))
 
 
-async def _compare(ears: Sequence[Ear], heard: Sequence[Heard], progress: ReportProgress) -> list[Agreement]:
+async def _compare(
+    ears: Sequence[FeatureExtractor], heard: Sequence[Measurement], progress: ReportProgress
+) -> list[Agreement]:
     """The other meters on the same clips as they are."""
     first = [one.features[AS_IT_IS] for one in heard]
     found = []
@@ -203,8 +215,12 @@ async def _compare(ears: Sequence[Ear], heard: Sequence[Heard], progress: Report
 
 
 async def _follow(
-    ear: Ear, clips: Sequence[Clip], head: Head, note: Callable[[str], None], progress: ReportProgress
-) -> list[Followed]:
+    ear: FeatureExtractor,
+    clips: Sequence[Clip],
+    head: Head,
+    note: Callable[[str], None],
+    progress: ReportProgress,
+) -> list[SeriesResult]:
     if not clips:
         return []
     try:
@@ -219,13 +235,13 @@ async def _follow(
             one = await asyncio.to_thread(follow, [clip], series, STEPS, ear, head)
             rows += one.values
             progress(f"spoken {series.name}", len(rows), len(clips))
-        found.append(Followed(series, tuple(rows)))
+        found.append(SeriesResult(series, tuple(rows)))
     return found
 
 
 async def _made(settings: Settings, count: int, progress: ReportProgress) -> list[Clip]:
     clips = []
-    async with open_one(settings, "tts", open_synthesizer) as synthesizer:
+    async with open_engine(settings, "tts", open_synthesizer) as synthesizer:
         for line in lines(count):
             pcm = await speak(synthesizer, line)
             clips.append(Clip(line.name, pcm, synthesizer.sample_rate, line.text, line.language, line.name))
@@ -237,7 +253,7 @@ async def _read(folder: Path) -> list[Clip]:
     return [await _clip(reference) for reference in find_references(folder)]
 
 
-async def _clip(reference: Reference) -> Clip:
+async def _clip(reference: EvaluationReference) -> Clip:
     again = _TAKE.fullmatch(reference.name)
     language = None
     if reference.transcript:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from kuaimei.analysis.reliability import CONDITIONS, Figures
 from kuaimei.analysis.types import Score
-from kuaimei.evaluation.analysis_reliability import Followed
+from kuaimei.evaluation.analysis_reliability import SeriesResult
 
 __all__ = ["Agreement", "Report", "SeriesReport", "Table", "tables"]
 
@@ -34,7 +34,7 @@ class SeriesReport(_Model):
     clips_that_follow: int
 
     @classmethod
-    def of(cls, followed: Followed) -> Self:
+    def of(cls, followed: SeriesResult) -> Self:
         """For a reader."""
         series = followed.series
         return cls(

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.decode import decode
 from kuaimei.engines.asr import open_recognizer
-from kuaimei.engines.protocols import ReferenceBank, VoiceBank
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.speaker import JUDGE, LOSSES, SpeakerEncoder, open_encoder
+from kuaimei.engines.protocols import StyleVoiceBank, ZeroShotCloner
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
+from kuaimei.engines.speaker import EVAL_ENCODER, TRAINING_ENCODERS, SpeakerEncoder, open_encoder
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.tts.kokoro.hq import open_hq
 from kuaimei.engines.types import Language
@@ -24,27 +24,27 @@ from kuaimei.engines.vad import open_vad
 from kuaimei.errors import KuaimeiError, SettingsError
 from kuaimei.evaluation.dnsmos import Dnsmos, load_dnsmos
 from kuaimei.evaluation.measure import measure
-from kuaimei.evaluation.panel import Panel, Subject
-from kuaimei.evaluation.references import Reference
-from kuaimei.evaluation.report import Finding, Stage, Tier
-from kuaimei.evaluation.runs.training import Fitter, open_fitter
-from kuaimei.evaluation.runs.zero_shot import Lending
-from kuaimei.evaluation.split_reference import halves
-from kuaimei.evaluation.synthesize import Speaker
-from kuaimei.evaluation.training_cache import Learned, LearnedFolder
-from kuaimei.models.source import Source
+from kuaimei.evaluation.panel import SpeakerEvaluator, Subject
+from kuaimei.evaluation.references import EvaluationReference
+from kuaimei.evaluation.report import Stage, Tier, VoiceReport
+from kuaimei.evaluation.runs.training import VoiceTrainer, open_fitter
+from kuaimei.evaluation.runs.zero_shot import ZeroShotRun
+from kuaimei.evaluation.split_reference import split_in_halves
+from kuaimei.evaluation.synthesize import SynthesisBackend
+from kuaimei.evaluation.training_cache import CachedTraining, TrainingCache
+from kuaimei.models.source import EngineSource
 from kuaimei.runtime import sources
 from kuaimei.settings import Settings
 from kuaimei.system.folders import swept_folder
 from kuaimei.voices.context import speaker_encoder
-from kuaimei.voices.enrolment.pipeline import Examiner
+from kuaimei.voices.enrolment.pipeline import ReferenceExaminer
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.styles.prediction import nearest_stock, stock_embeddings
 from kuaimei.voices.types import Step
 
 __all__ = ["ENCODERS", "Plan", "judge_all"]
 
-ENCODERS: Final = (JUDGE, *LOSSES)
+ENCODERS: Final = (EVAL_ENCODER, *TRAINING_ENCODERS)
 """The judge first; the others are losses, and shown beside it."""
 
 _NATIVE: Final[Mapping[Language, tuple[str, ...]]] = {"zh": ("z",), "en": ("a", "b")}
@@ -67,7 +67,7 @@ class Plan:
         reuse: Folder of what was learned; None: nothing is kept.
     """
 
-    references: Sequence[Reference]
+    references: Sequence[EvaluationReference]
     steps: Sequence[Step]
     tiers: Sequence[Tier]
     long: bool
@@ -85,12 +85,12 @@ class _Voice:
 
     step: Stage
     name: str
-    learned: Learned | None = None
+    learned: CachedTraining | None = None
 
 
 async def judge_all(
     settings: Settings, plan: Plan, note: Note, failed: Callable[[str, KuaimeiError], None]
-) -> AsyncGenerator[Finding, None]:
+) -> AsyncGenerator[VoiceReport, None]:
     """Every finding as soon as there is one.
 
     Args:
@@ -114,7 +114,7 @@ async def judge_all(
 
 
 @dataclass(frozen=True, slots=True)
-class _Bench:
+class _CloningRun:
     """Everything open.
 
     Attributes:
@@ -124,18 +124,18 @@ class _Bench:
     """
 
     plan: Plan
-    panel: Panel
-    workshop: Workshop
-    source: Source
-    fast: Speaker
-    bank: VoiceBank
-    fitter: Fitter
+    panel: SpeakerEvaluator
+    engine_context: EngineContext
+    source: EngineSource
+    fast: SynthesisBackend
+    bank: StyleVoiceBank
+    fitter: VoiceTrainer
     note: Note
 
-    async def judge(self, reference: Reference) -> AsyncGenerator[Finding, None]:
+    async def judge(self, reference: EvaluationReference) -> AsyncGenerator[VoiceReport, None]:
         """Everything about one speaker."""
         pcm = await decode(reference.path, RATE)
-        seen, unseen, at_s = halves(pcm, RATE)
+        seen, unseen, at_s = split_in_halves(pcm, RATE)
         self.note(
             f"{reference.name}: fitted on the first {at_s:.1f} s, "
             f"judged by the other {len(unseen) / RATE:.1f} s"
@@ -145,7 +145,7 @@ class _Bench:
         async with aclosing(steps) as results:
             async for step, learned in results:
                 if subject is None:
-                    met = await self.panel.meet(reference.name, learned.language, seen, unseen, RATE)
+                    met = await self.panel.add_subject(reference.name, learned.language, seen, unseen, RATE)
                     stock = self._nearest(met)
                     subject = met
                     for tier in self.plan.tiers:
@@ -161,7 +161,7 @@ class _Bench:
 
     async def _tier(
         self, subject: Subject, voice: _Voice, tier: Tier
-    ) -> tuple[Finding, Mapping[str, NDArray[np.float32]]]:
+    ) -> tuple[VoiceReport, Mapping[str, NDArray[np.float32]]]:
         self.note(f"{subject.name}: {voice.step}, {tier} …")
         async with self._speaker(voice, tier) as speaker:
             return await measure(
@@ -177,7 +177,7 @@ class _Bench:
             )
 
     @asynccontextmanager
-    async def _speaker(self, voice: _Voice, tier: Tier) -> AsyncIterator[Speaker]:
+    async def _speaker(self, voice: _Voice, tier: Tier) -> AsyncIterator[SynthesisBackend]:
         """What speaks, with the voice in it."""
         learned = voice.learned
         if tier == "fast":
@@ -190,7 +190,7 @@ class _Bench:
                     self.bank.drop_voice(voice.name)
             return
         decoder = None if learned is None else learned.decoder
-        async with open_hq(self.workshop, self.source, decoder) as beautiful:
+        async with open_hq(self.engine_context, self.source, decoder) as beautiful:
             if learned is not None:
                 beautiful.put_voice(voice.name, learned.style)
             yield beautiful
@@ -204,44 +204,46 @@ class _Bench:
 
 
 @asynccontextmanager
-async def _bench(settings: Settings, plan: Plan, note: Note) -> AsyncIterator["_Bench | Lending"]:
+async def _bench(settings: Settings, plan: Plan, note: Note) -> AsyncIterator["_CloningRun | ZeroShotRun"]:
     found = sources(settings)
-    workshop = Workshop(settings, Lane("cores", settings.engines.cores))
+    engine_context = EngineContext(settings, Scheduler("cores", settings.engines.cores))
     source = found["tts"]
     weights = None if source.path is None else source.path / "fp32.onnx"
     encoders, dnsmos = await asyncio.to_thread(_judges, settings)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        fast = await enter(open_synthesizer(workshop, source))
-        recognizer = await enter(open_recognizer(workshop, found["asr"]))
-        vad = await enter(open_vad(workshop, found["vad"]))
-        panel = Panel(encoders, dnsmos, recognizer)
-        if isinstance(fast, ReferenceBank):
-            examiner = Examiner(vad, recognizer, partial(speaker_encoder, settings), workshop.cores)
-            yield Lending(panel, source.name, fast, fast, examiner, plan.tiers, plan.long, note)
+        fast = await enter(open_synthesizer(engine_context, source))
+        recognizer = await enter(open_recognizer(engine_context, found["asr"]))
+        vad = await enter(open_vad(engine_context, found["vad"]))
+        panel = SpeakerEvaluator(encoders, dnsmos, recognizer)
+        if isinstance(fast, ZeroShotCloner):
+            examiner = ReferenceExaminer(
+                vad, recognizer, partial(speaker_encoder, settings), engine_context.cores
+            )
+            yield ZeroShotRun(panel, source.name, fast, fast, examiner, plan.tiers, plan.long, note)
             return
-        if source.engine != "kokoro" or not isinstance(fast, VoiceBank):
+        if source.engine != "kokoro" or not isinstance(fast, StyleVoiceBank):
             raise SettingsError(
                 f"{source.name} takes no voices from others: set KUAIMEI_TTS to kokoro, "
                 "or to the address of a worker that does"
             )
-        house = stack.enter_context(swept_folder(settings.home / "run", "bench"))
+        runtime = stack.enter_context(swept_folder(settings.home / "run", "bench"))
         fitter = await enter(
             open_fitter(
                 settings,
-                workshop,
+                engine_context,
                 fast,
                 recognizer,
                 vad,
-                home=house,
+                home=runtime,
                 weights=weights,
-                kept=LearnedFolder(plan.reuse or house / "learned"),
+                kept=TrainingCache(plan.reuse or runtime / "learned"),
                 note=note,
             )
         )
         if not plan.steps:
-            plan = replace(plan, steps=_as_far_as_possible(fitter.hindrance, note))
-        yield _Bench(plan, panel, workshop, source, fast, fast, fitter, note)
+            plan = replace(plan, steps=_as_far_as_possible(fitter.unavailable_reason, note))
+        yield _CloningRun(plan, panel, engine_context, source, fast, fast, fitter, note)
 
 
 def _as_far_as_possible(hindrance: str, note: Note) -> tuple[Step, ...]:

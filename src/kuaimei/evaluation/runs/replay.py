@@ -13,18 +13,18 @@ from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import (
     Event,
+    FinalTranscript,
     ReplyAudio,
     ReplyText,
-    TranscriptFinal,
     TurnFailed,
-    TurnTimed,
-    TurnTiming,
+    TurnLatencies,
+    TurnMetrics,
 )
-from kuaimei.runtime import House, open_house
+from kuaimei.runtime import Runtime, open_runtime
 from kuaimei.settings import Settings
 from kuaimei.store.ids import new_id
 
-__all__ = ["Rehearsal", "TurnReport", "feed", "rehearse", "speak"]
+__all__ = ["TurnCollector", "TurnReport", "feed", "replay", "speak"]
 
 _PACKET = ASR_RATE * 20 // 1000
 """Samples handed over at a time: 20 ms, as a browser sends them."""
@@ -65,7 +65,7 @@ class TurnReport:
         hidden = {"audio", "rate", "clip", "gaps_s", "plays_until", *(() if self.errors else ("errors",))}
         return {k: _rounded(v) for k, v in asdict(self).items() if k not in hidden}
 
-    def fill(self, timing: TurnTiming) -> None:
+    def fill(self, timing: TurnLatencies) -> None:
         """Take over the timings of the turn."""
         for name in (
             "endpoint_ms",
@@ -79,7 +79,7 @@ class TurnReport:
             setattr(self, name, getattr(timing, name))
 
 
-class Rehearsal:
+class TurnCollector:
     """An observer that gathers what came of each turn."""
 
     def __init__(self, told: Callable[[TurnReport], None] = lambda turn: None) -> None:
@@ -102,7 +102,7 @@ class Rehearsal:
     def __call__(self, event: Event) -> None:
         """Take note of one step."""
         match event:
-            case TranscriptFinal(text=text):
+            case FinalTranscript(text=text):
                 self._turn(event.turn).transcript = text
             case ReplyText(text=text):
                 self._turn(event.turn).reply += text
@@ -115,7 +115,7 @@ class Rehearsal:
                 turn.plays_until = max(turn.plays_until, event.at) + len(pcm) / rate
             case TurnFailed(stage=stage, message=message):
                 self._turn(event.turn).errors.append(f"{stage}: {message}")
-            case TurnTimed(timing=timing):
+            case TurnMetrics(timing=timing):
                 turn = self._turn(event.turn)
                 turn.fill(timing)
                 self.timed += 1
@@ -127,7 +127,7 @@ class Rehearsal:
         return self._turns.setdefault(number, TurnReport(self.file, clip=self.clip))
 
 
-async def rehearse(
+async def replay(
     settings: Settings,
     files: Sequence[Path],
     *,
@@ -147,21 +147,21 @@ async def rehearse(
     clips = [(path, await decode(path, ASR_RATE)) for path in files]
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    async with open_house(settings, keep=keep, progress=lambda name: progress(f"ready: {name}")) as house:
-        return await speak(house, clips, out=out, told=told)
+    async with open_runtime(settings, keep=keep, progress=lambda name: progress(f"ready: {name}")) as runtime:
+        return await speak(runtime, clips, out=out, told=told)
 
 
 async def speak(
-    house: House,
+    runtime: Runtime,
     clips: Sequence[tuple[Path, Pcm]],
     *,
     out: Path | None = None,
     told: Callable[[TurnReport], None] = lambda turn: None,
     session: str = "",
 ) -> list[TurnReport]:
-    """As `rehearse`, with a house that is open already and decoded recordings (16 kHz)."""
-    rehearsal = Rehearsal(told)
-    async with house.converse(session or new_id("sess"), [rehearsal]) as conversation:
+    """As `replay`, with a server that is open already and decoded recordings (16 kHz)."""
+    rehearsal = TurnCollector(told)
+    async with runtime.open_conversation(session or new_id("sess"), [rehearsal]) as conversation:
         for path, pcm in clips:
             rehearsal.begin(path.name)
             before = len(rehearsal.turns)
@@ -171,7 +171,7 @@ async def speak(
     return rehearsal.turns
 
 
-async def feed(conversation: Conversation, rehearsal: Rehearsal, pcm: Pcm) -> None:
+async def feed(conversation: Conversation, rehearsal: TurnCollector, pcm: Pcm) -> None:
     """Speak ``pcm`` in real time, then keep silent until the reply has been heard."""
     loop = asyncio.get_running_loop()
     lead = np.zeros(int(_LEAD_S * ASR_RATE), dtype=np.int16)
@@ -182,7 +182,7 @@ async def feed(conversation: Conversation, rehearsal: Rehearsal, pcm: Pcm) -> No
 
     async def wait() -> None:
         await asyncio.sleep(len(speech) / ASR_RATE + _TAIL_S)
-        await conversation.idle()
+        await conversation.wait_idle()
         done.set()
 
     waiting = asyncio.ensure_future(wait())
@@ -192,7 +192,7 @@ async def feed(conversation: Conversation, rehearsal: Rehearsal, pcm: Pcm) -> No
             packet = speech[sent : sent + _PACKET] if sent < len(speech) else silence
             sent += len(packet)
             await asyncio.sleep(max(0.0, begun + sent / ASR_RATE - loop.time()))
-            conversation.hear(packet)
+            conversation.push_audio(packet)
     finally:
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The product's own way from a recording to a learned voice, in a house of its own for measurements."""
+"""The product's own way from a recording to a learned voice, in a server of its own for measurements."""
 
 import asyncio
 import io
@@ -13,18 +13,18 @@ from typing import Final
 import soundfile  # type: ignore[import-untyped]
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.engines.protocols import Recognizer, Synthesizer, VoiceActivityDetector
-from kuaimei.engines.registry import Workshop
+from kuaimei.engines.registry import EngineContext
 from kuaimei.engines.types import Language
 from kuaimei.errors import EngineError, NotFound
-from kuaimei.evaluation.training_cache import Learned, LearnedFolder
+from kuaimei.evaluation.training_cache import CachedTraining, TrainingCache
 from kuaimei.settings import RenderingSettings, Settings, StoreSettings
 from kuaimei.store import open_store, transcribe_with
 from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.voices import DECODER, STYLE
-from kuaimei.voices.context import Workroom, speaker_encoder
-from kuaimei.voices.enrolment.pipeline import Examiner
+from kuaimei.voices.context import VoiceContext, speaker_encoder
+from kuaimei.voices.enrolment.pipeline import ReferenceExaminer
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.serialization import read_style
@@ -32,39 +32,41 @@ from kuaimei.voices.training.environment.background_install import LearningEnvir
 from kuaimei.voices.training.environment.paths import interpreter
 from kuaimei.voices.types import Consent, Step, Voice
 
-__all__ = ["Fitter", "open_fitter"]
+__all__ = ["VoiceTrainer", "open_fitter"]
 
 _OWNER: Final = "local"
 _LOOK_S: Final = 1.0
 _STATEMENT: Final = "kept for the length of a measurement"
-"""A measurement's house is thrown away with the voices in it."""
+"""A measurement's server is thrown away with the voices in it."""
 
 Note = Callable[[str], None]
 
 
-class Fitter:
+class VoiceTrainer:
     """Learns voices as the server does, one after the other.
 
     Args:
-        library: Of a house of its own.
+        library: Of a server of its own.
         kept: Where results are put, and looked for first.
         note: Told how far it is.
     """
 
-    def __init__(self, library: VoiceLibrary, kept: LearnedFolder, note: Note) -> None:
+    def __init__(self, library: VoiceLibrary, kept: TrainingCache, note: Note) -> None:
         self._library = library
         self._kept = kept
         self._note = note
 
     @property
-    def hindrance(self) -> str:
+    def unavailable_reason(self) -> str:
         """Why nothing can be learned here, and what to do; empty if it can."""
-        room = self._library.room
-        return room.hindrance() or ("" if room.environment.python() else room.environment.state.detail)
+        context = self._library.context
+        return context.unavailable_reason() or (
+            "" if context.environment.python() else context.environment.state.detail
+        )
 
     async def fit(
         self, name: str, pcm: Pcm, transcript: str, steps: Sequence[Step]
-    ) -> AsyncGenerator[tuple[Step, Learned], None]:
+    ) -> AsyncGenerator[tuple[Step, CachedTraining], None]:
         """What each of ``steps`` makes of ``pcm`` (at `kuaimei.voices.enrolment.speech_regions.RATE`), one after the other.
 
         Raises:
@@ -91,7 +93,7 @@ class Fitter:
         file = io.BytesIO()
         await asyncio.to_thread(partial(soundfile.write, file, pcm, RATE, "PCM_16", format="WAV"))
         consent = Consent(speaker=name, statement=_STATEMENT, at=datetime.now(UTC))
-        voice = await self._library.enrol(
+        voice = await self._library.add(
             file.getvalue(), name=name, consent=consent, owner=_OWNER, transcript=transcript, strict=False
         )
         for check in voice.checks:
@@ -104,10 +106,10 @@ class Fitter:
             raise EngineError(f"{name}: {voice.error}")
         return voice
 
-    async def _learn(self, key: str, voice: Voice, step: Step) -> Learned:
+    async def _learn(self, key: str, voice: Voice, step: Step) -> CachedTraining:
         started = time.monotonic()
         if step != "predicted":
-            voice = await self._library.learn(voice.id, _OWNER, step)
+            voice = await self._library.train(voice.id, _OWNER, step)
             told = -1
             while voice.learning.state in ("waiting", "running", "paused"):
                 await asyncio.sleep(_LOOK_S)
@@ -120,7 +122,7 @@ class Fitter:
             if voice.learning.state != "done":
                 raise EngineError(f"{voice.name}: {step} was not learned: {voice.learning.error}")
         took_s = 0.0 if step == "predicted" else time.monotonic() - started
-        shelf = self._library.room.store.voices
+        shelf = self._library.context.store.voices
         style = read_style(await shelf.file(voice.id, STYLE))
         decoder = None
         if step == "decoder":
@@ -142,16 +144,16 @@ async def _deleted_afterwards(server: EmbeddedPostgres) -> AsyncIterator[None]:
 @asynccontextmanager
 async def open_fitter(
     settings: Settings,
-    workshop: Workshop,
+    engine_context: EngineContext,
     synthesizer: Synthesizer,
     recognizer: Recognizer,
     vad: Callable[[], VoiceActivityDetector],
     *,
     home: Path,
     weights: Path | None,
-    kept: LearnedFolder,
+    kept: TrainingCache,
     note: Note,
-) -> AsyncIterator[Fitter]:
+) -> AsyncIterator[VoiceTrainer]:
     """A store in ``home`` with a library on it, and its jobs done.
 
     Args:
@@ -186,23 +188,23 @@ async def open_fitter(
     own.weights_dir.symlink_to(settings.weights_dir, target_is_directory=True)
     server = EmbeddedPostgres(home / "postgres", own.store.database_dir)
     async with _deleted_afterwards(server), open_store(own, server) as store:
-        quiet = Quiet()
-        room = Workroom(
+        idle_monitor = IdleMonitor()
+        context = VoiceContext(
             settings=own,
             store=store,
-            examiner=Examiner(vad, recognizer, partial(speaker_encoder, own), workshop.cores),
+            examiner=ReferenceExaminer(vad, recognizer, partial(speaker_encoder, own), engine_context.cores),
             synthesizer=synthesizer,
-            quiet=quiet,
-            cores=workshop.cores,
-            environment=LearningEnvironment(own, quiet),
+            idle_monitor=idle_monitor,
+            cores=engine_context.cores,
+            environment=LearningEnvironment(own, idle_monitor),
             weights=weights,
         )
-        async with open_library(room) as library:
+        async with open_library(context) as library:
             transcriber = transcribe_with(recognizer, language=None, hotwords=())
-            running = store.run_jobs(library.jobs, transcribe=transcriber, apart=library.apart)
+            running = store.run_jobs(library.jobs, transcribe=transcriber, apart=library.dedicated_jobs)
             jobs = asyncio.ensure_future(running)
             try:
-                yield Fitter(library, kept, note)
+                yield VoiceTrainer(library, kept, note)
             finally:
                 jobs.cancel()
                 await asyncio.gather(jobs, return_exceptions=True)

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 
 from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
-from kuaimei.engines.protocols import ReferenceBank
+from kuaimei.engines.protocols import ZeroShotCloner
 from kuaimei.evaluation.measure import measure
-from kuaimei.evaluation.panel import Panel
-from kuaimei.evaluation.references import Reference
-from kuaimei.evaluation.report import Finding, Tier
-from kuaimei.evaluation.split_reference import halves
-from kuaimei.evaluation.synthesize import Speaker
-from kuaimei.voices.enrolment.pipeline import Examiner
+from kuaimei.evaluation.panel import SpeakerEvaluator
+from kuaimei.evaluation.references import EvaluationReference
+from kuaimei.evaluation.report import Tier, VoiceReport
+from kuaimei.evaluation.split_reference import split_in_halves
+from kuaimei.evaluation.synthesize import SynthesisBackend
+from kuaimei.voices.enrolment.pipeline import ReferenceExaminer
 from kuaimei.voices.enrolment.speech_regions import RATE
 
-__all__ = ["Lending"]
+__all__ = ["ZeroShotRun"]
 
 _JUDGED = "voice_judged"
 
 
 @dataclass(frozen=True, slots=True)
-class Lending:
+class ZeroShotRun:
     """Everything open.
 
     Attributes:
@@ -33,29 +33,29 @@ class Lending:
         note: Told how far it is.
     """
 
-    panel: Panel
+    panel: SpeakerEvaluator
     engine: str
-    speaker: Speaker
-    bank: ReferenceBank
-    examiner: Examiner
+    speaker: SynthesisBackend
+    bank: ZeroShotCloner
+    examiner: ReferenceExaminer
     tiers: Sequence[Tier]
     long: bool
     note: Callable[[str], None]
 
-    async def judge(self, reference: Reference) -> AsyncGenerator[Finding, None]:
+    async def judge(self, reference: EvaluationReference) -> AsyncGenerator[VoiceReport, None]:
         """Everything about one speaker: the engine is lent one half of the recording, the other judges.
 
         Raises:
             KuaimeiError: If the recording cannot be used, or the engine fails.
         """
         pcm = await decode(reference.path, RATE)
-        seen, unseen, _ = halves(pcm, RATE)
+        seen, unseen, _ = split_in_halves(pcm, RATE)
         half = await asyncio.to_thread(encode, seen, RATE, "wav")
         found = await self.examiner.examine(half, transcript=reference.transcript, strict=False)
         transcript, language = found.transcript, found.language
         if transcript is None:
-            transcript, language = await self.examiner.hear(found.pcm, language)
-        subject = await self.panel.meet(reference.name, language or "zh", seen, unseen, RATE)
+            transcript, language = await self.examiner.transcribe(found.pcm, language)
+        subject = await self.panel.add_subject(reference.name, language or "zh", seen, unseen, RATE)
         lent = await asyncio.to_thread(encode, found.pcm, RATE, "wav")
         self.bank.put_reference(_JUDGED, lent, transcript)
         try:

@@ -12,7 +12,7 @@ from typing import Final
 from starlette.types import ASGIApp
 
 from kuaimei.errors import SettingsError
-from kuaimei.http.bind import listen
+from kuaimei.http.bind import bind_socket
 from kuaimei.server.https.certificate import ServerCertificate
 from kuaimei.server.https.certificate_page import certificate_page
 from kuaimei.server.https.hostnames import names_of
@@ -45,7 +45,7 @@ class Https:
     fingerprint: str
     tasks: Supervisor
 
-    def told(self) -> str:
+    def announcement(self) -> str:
         """What somebody needs to know whose phone is to trust this server, in a few lines."""
         lines = [f"  https     {address}" for address in self.addresses]
         if self.pages:
@@ -127,7 +127,7 @@ def _second_socket(server: ServerSettings, port: int) -> Iterator[socket.socket 
     try:
         if wanted > _HIGHEST_PORT:
             raise SettingsError(f"there is no port {wanted}")
-        second = listen(server.model_copy(update={"port": wanted}))
+        second = bind_socket(server.model_copy(update={"port": wanted}))
     except SettingsError as error:
         raise SettingsError(
             f"the page that gives devices the certificate cannot be served on port {wanted} "

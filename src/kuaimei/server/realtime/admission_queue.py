@@ -4,20 +4,20 @@ import asyncio
 import json
 from contextlib import suppress
 
-from kuaimei.server.admission import Admission, Place
+from kuaimei.server.admission import Admission, QueueSlot
 from kuaimei.server.realtime.protocol import ProtocolError, error_event
-from kuaimei.server.realtime.send_queue import Outbox
-from kuaimei.server.realtime.transport import Gone, Transport
+from kuaimei.server.realtime.send_queue import SendQueue
+from kuaimei.server.realtime.transport import Disconnected, Transport
 
 __all__ = ["wait_for_place"]
 
-_HELD = 64
+_MAX_BUFFERED_EVENTS = 64
 """Events kept of a client that waits."""
 _HELD_CHARACTERS = 256 * 1024
 
 
 async def wait_for_place(
-    place: Place, admission: Admission, transport: Transport, outbox: Outbox
+    place: QueueSlot, admission: Admission, transport: Transport, outbox: SendQueue
 ) -> list[str | None] | None:
     """Wait until ``place`` is inside, telling the client its number at every change.
 
@@ -25,36 +25,36 @@ async def wait_for_place(
         What the client sent meanwhile, audio left out (it would be stale); None if the client left.
     """
     held: list[str | None] = []
-    if place.inside:
+    if place.admitted:
         return held
     _tell(place, admission, outbox)
     reading = asyncio.ensure_future(transport.receive())
-    moving = asyncio.ensure_future(place.moved())
+    moving = asyncio.ensure_future(place.wait_moved())
     try:
-        while not place.inside:
+        while not place.admitted:
             await asyncio.wait((reading, moving), return_when=asyncio.FIRST_COMPLETED)
             if moving.done():
                 _tell(place, admission, outbox)
-                moving = asyncio.ensure_future(place.moved())
+                moving = asyncio.ensure_future(place.wait_moved())
             if reading.done():
                 _hold(held, reading.result(), outbox)
                 reading = asyncio.ensure_future(transport.receive())
-    except Gone:
+    except Disconnected:
         return None
     finally:
         for task in (reading, moving):
             task.cancel()
-        with suppress(asyncio.CancelledError, Gone):
+        with suppress(asyncio.CancelledError, Disconnected):
             await reading
     return held
 
 
-def _tell(place: Place, admission: Admission, outbox: Outbox) -> None:
+def _tell(place: QueueSlot, admission: Admission, outbox: SendQueue) -> None:
     queue = {"place": place.number, "waiting": admission.waiting, "capacity": admission.capacity}
     outbox.put({"type": "kuaimei.queue", **queue})
 
 
-def _hold(held: list[str | None], text: str | None, outbox: Outbox) -> None:
+def _hold(held: list[str | None], text: str | None, outbox: SendQueue) -> None:
     if text is not None:
         try:
             event = json.loads(text) if len(text) <= _HELD_CHARACTERS else None
@@ -63,7 +63,7 @@ def _hold(held: list[str | None], text: str | None, outbox: Outbox) -> None:
         if event is None or (isinstance(event, dict) and event.get("type") == "input_audio_buffer.append"):
             return
     size = sum(len(one or "") for one in held) + len(text or "")
-    if len(held) >= _HELD or size > _HELD_CHARACTERS:
+    if len(held) >= _MAX_BUFFERED_EVENTS or size > _HELD_CHARACTERS:
         told = "too many events while waiting for a place; send them again once the session is created"
         outbox.put(error_event(ProtocolError(told, code="too_many_events")))
         return

@@ -5,7 +5,7 @@ import base64
 import binascii
 
 from kuaimei.dialogue.conversation import Conversation
-from kuaimei.server.realtime.codecs import FromWire
+from kuaimei.server.realtime.codecs import InputDecoder
 from kuaimei.server.realtime.config import SessionConfig
 from kuaimei.server.realtime.items import CONVERSATION_LIMIT, message_of
 from kuaimei.server.realtime.protocol import (
@@ -23,10 +23,10 @@ from kuaimei.server.realtime.protocol import (
     TruncateItem,
     UpdateSession,
 )
-from kuaimei.server.realtime.rate_limits import Allowance, Pace
-from kuaimei.server.realtime.server_events import Gateway
+from kuaimei.server.realtime.rate_limits import AudioRateLimiter, TokenBucket
+from kuaimei.server.realtime.server_events import ServerEventEmitter
 
-__all__ = ["Commands"]
+__all__ = ["ClientEventHandler"]
 
 _SLICE_S = 0.1
 """Audio looked at in one go; between two slices everybody else has a turn on the event loop."""
@@ -34,7 +34,7 @@ _ROUNDING_MS = 100
 """A client's account of what it played may be this much longer than what it was given."""
 
 
-class Commands:
+class ClientEventHandler:
     """Obeys one client.
 
     Args:
@@ -43,21 +43,21 @@ class Commands:
         gateway: Tells the client what comes of it.
     """
 
-    def __init__(self, session: str, conversation: Conversation, gateway: Gateway) -> None:
+    def __init__(self, session: str, conversation: Conversation, gateway: ServerEventEmitter) -> None:
         self._session = session
         self._conversation = conversation
         self._gateway = gateway
-        self._wire = FromWire(gateway.config.input_format)
-        self._pace = Pace()
-        self._allowance = Allowance(gateway.config.settings.server.requests_per_minute)
+        self._wire = InputDecoder(gateway.config.input_format)
+        self._pace = AudioRateLimiter()
+        self._allowance = TokenBucket(gateway.config.settings.server.requests_per_minute)
 
     def apply(self, config: SessionConfig) -> None:
         """Have the conversation follow ``config``."""
-        self._conversation.manner = config.manner()
+        self._conversation.reply_options = config.reply_options()
         self._conversation.settings = config.dialogue()
         self._conversation.endpointing = config.turn_detection is not None
 
-    async def obey(self, event: ClientEvent) -> None:
+    async def handle(self, event: ClientEvent) -> None:
         """Do what ``event`` asks.
 
         Raises:
@@ -71,14 +71,14 @@ class Commands:
             case ClearAudio():
                 self._wire.flush()
                 self._conversation.clear()
-                self._gateway.say({"type": "input_audio_buffer.cleared"})
+                self._gateway.send({"type": "input_audio_buffer.cleared"})
             case UpdateSession():
                 self._update(event)
             case CreateItem():
                 self._create_item(event)
             case RetrieveItem(item_id=item_id):
                 item = self._gateway.items.get(item_id)
-                self._gateway.say({"type": "conversation.item.retrieved", "item": item})
+                self._gateway.send({"type": "conversation.item.retrieved", "item": item})
             case DeleteItem(item_id=item_id):
                 self._delete_item(item_id)
             case TruncateItem():
@@ -107,12 +107,12 @@ class Commands:
             ) from None
         size = int(16_000 * _SLICE_S)
         for start in range(0, len(pcm), size):
-            self._conversation.hear(pcm[start : start + size])
+            self._conversation.push_audio(pcm[start : start + size])
             await asyncio.sleep(0)
-        await self._pace.keep(len(pcm) / 16_000)
+        await self._pace.acquire(len(pcm) / 16_000)
 
     def _commit(self) -> None:
-        self._conversation.hear(self._wire.flush())
+        self._conversation.push_audio(self._wire.flush())
         if not self._conversation.commit():
             raise ProtocolError(
                 "there is no speech to commit: send audio first", code="input_audio_buffer_commit_empty"
@@ -127,8 +127,8 @@ class Commands:
         self._gateway.config = config
         self.apply(config)
         if config.input_format != before.input_format:
-            self._wire = FromWire(config.input_format)
-        self._gateway.say({"type": "session.updated", "session": config.describe(self._session)})
+            self._wire = InputDecoder(config.input_format)
+        self._gateway.send({"type": "session.updated", "session": config.describe(self._session)})
 
     def _create_item(self, event: CreateItem) -> None:
         items = self._gateway.items
@@ -147,32 +147,32 @@ class Commands:
                 code="conversation_too_large",
                 param="item.content",
             )
-        self._allow()
+        self._check_rate()
         if not given:
-            label = f"user_{self._conversation.type(message.content, reply=False)}"
+            label = f"user_{self._conversation.send_text(message.content, reply=False)}"
         else:
             label = item["id"]
-            self._conversation.add(message, label=label)
+            self._conversation.add_message(message, label=label)
         before = items.add(item, label=label, given=given)
-        self._gateway.say({"type": "conversation.item.added", "previous_item_id": before, "item": item})
-        self._gateway.say({"type": "conversation.item.done", "previous_item_id": before, "item": item})
+        self._gateway.send({"type": "conversation.item.added", "previous_item_id": before, "item": item})
+        self._gateway.send({"type": "conversation.item.done", "previous_item_id": before, "item": item})
 
     def _delete_item(self, item_id: str) -> None:
-        self._conversation.forget(self._gateway.items.remove(item_id))
-        self._gateway.say({"type": "conversation.item.deleted", "item_id": item_id})
+        self._conversation.remove_message(self._gateway.items.remove(item_id))
+        self._gateway.send({"type": "conversation.item.deleted", "item_id": item_id})
 
     def _truncate(self, event: TruncateItem) -> None:
         item = self._gateway.items.get(event.item_id)
         reply = self._gateway.reply
         if item["role"] != "assistant" or reply is None or reply.item_id != event.item_id:
             raise ProtocolError("only the latest reply can be truncated", param="item_id")
-        if event.audio_end_ms > reply.made_ms + _ROUNDING_MS:
+        if event.audio_end_ms > reply.synthesized_ms + _ROUNDING_MS:
             raise ProtocolError(
-                f"the reply has {reply.made_ms:.0f} ms of audio so far, less than {event.audio_end_ms}",
+                f"the reply has {reply.synthesized_ms:.0f} ms of audio so far, less than {event.audio_end_ms}",
                 param="audio_end_ms",
             )
-        self._conversation.played(float(event.audio_end_ms))
-        self._gateway.say(
+        self._conversation.report_playback(float(event.audio_end_ms))
+        self._gateway.send(
             {
                 "type": "conversation.item.truncated",
                 "item_id": event.item_id,
@@ -182,17 +182,17 @@ class Commands:
         )
 
     def _create_response(self, event: CreateResponse) -> None:
-        manner, metadata = self._gateway.config.for_response(event.response)
-        answering = self._gateway.unfinished_turn is not None and self._conversation.manner.reply
+        reply_options, metadata = self._gateway.config.for_response(event.response)
+        answering = self._gateway.unfinished_turn is not None and self._conversation.reply_options.reply
         if self._gateway.responding or answering:
             raise ProtocolError(
                 "a response is under way: wait for response.done or send response.cancel first",
                 code="conversation_already_has_active_response",
             )
-        self._allow()
+        self._check_rate()
         # What was committed just before is understood first; the conversation sees to that.
-        turn = self._conversation.respond(manner)
-        self._gateway.open_reply(turn, manner, metadata)
+        turn = self._conversation.generate_reply(reply_options)
+        self._gateway.open_reply(turn, reply_options, metadata)
 
     def _cancel(self, event: CancelResponse) -> None:
         reply = self._gateway.reply
@@ -201,17 +201,17 @@ class Commands:
         busy = self._gateway.responding or self._conversation.state != "listening"
         if not busy:
             raise ProtocolError("no response is under way", code="response_cancel_not_active")
-        self._conversation.cancel()
+        self._conversation.cancel_reply()
         self._gateway.cancel_reply()  # in case nothing of it had come out yet
 
     def _clear_output(self) -> None:
         reply = self._gateway.reply
-        self._conversation.cancel()
+        self._conversation.cancel_reply()
         self._gateway.cancel_reply()
         if reply is not None:
-            self._gateway.playback.cleared(reply)
+            self._gateway.playback.on_cleared(reply)
 
-    def _allow(self) -> None:
+    def _check_rate(self) -> None:
         wait_s = self._allowance.ask()
         if wait_s:
             raise ProtocolError(

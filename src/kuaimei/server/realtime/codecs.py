@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from kuaimei.audio.pcm import ASR_RATE, Pcm, from_bytes, to_bytes
 from kuaimei.audio.resample import StreamResampler
 
-__all__ = ["RATES", "AudioFormat", "FromWire", "ToWire"]
+__all__ = ["RATES", "AudioFormat", "InputDecoder", "OutputEncoder"]
 
 AudioFormat: TypeAlias = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 
@@ -33,7 +33,7 @@ def _a_law() -> NDArray[np.int16]:
     return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
 
 
-class _Law:
+class _Companding:
     """A companding law as a table of its 256 levels; coding takes the nearest."""
 
     def __init__(self, levels: NDArray[np.int16]) -> None:
@@ -51,10 +51,13 @@ class _Law:
         return self._codes[np.searchsorted(self._borders, pcm)].tobytes()
 
 
-_LAWS: dict[AudioFormat, _Law] = {"audio/pcmu": _Law(_mu_law()), "audio/pcma": _Law(_a_law())}
+_LAWS: dict[AudioFormat, _Companding] = {
+    "audio/pcmu": _Companding(_mu_law()),
+    "audio/pcma": _Companding(_a_law()),
+}
 
 
-class FromWire:
+class InputDecoder:
     """Decodes one client's audio to 16 kHz.
 
     Args:
@@ -79,7 +82,7 @@ class FromWire:
         return self._resampler.flush()
 
 
-class ToWire:
+class OutputEncoder:
     """Encodes one reply's audio for its client.
 
     Args:

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kuaimei.dialogue.reply_options import Manner
+from kuaimei.dialogue.reply_options import ReplyOptions
 from kuaimei.engines.llm.context_window import SPARE_TOKENS, estimate_tokens
 from kuaimei.server.realtime.codecs import RATES, AudioFormat
-from kuaimei.server.realtime.input_config import Hearing, Transcription, TurnDetection
-from kuaimei.server.realtime.protocol import ProtocolError, explain
+from kuaimei.server.realtime.input_config import InputConfig, Transcription, TurnDetection
+from kuaimei.server.realtime.protocol import ProtocolError, describe_validation_error
 from kuaimei.settings import DialogueSettings, Settings
 
 __all__ = ["INSTRUCTIONS_LIMIT", "SessionConfig", "instructions_capacity"]
@@ -102,7 +102,7 @@ class SessionConfig:
     settings: Settings
     voices: Sequence[str]
     models: Sequence[str]
-    """Names by which this house can be asked for; the first is its own."""
+    """Names by which this server can be asked for; the first is its own."""
     recognizer: str
     """Name of what transcribes."""
     voice: str
@@ -119,7 +119,7 @@ class SessionConfig:
     speed: float = 1.0
     instructions: str = ""
     spoken: bool = True
-    hearing: Hearing = field(default_factory=Hearing)
+    hearing: InputConfig = field(default_factory=InputConfig)
 
     def update(self, patch: dict[str, Any]) -> "SessionConfig":
         """What ``session.update`` leads to.
@@ -130,7 +130,7 @@ class SessionConfig:
         try:
             new = _Update.model_validate(patch)
         except ValidationError as error:
-            raise _told(error, patch, "session") from None
+            raise _to_protocol_error(error, patch, "session") from None
         config = self
         if new.model:
             config = replace(config, model=self._known_model(new.model))
@@ -146,9 +146,9 @@ class SessionConfig:
             config = config._with_output(new.audio.output)
         return config
 
-    def manner(self) -> Manner:
+    def reply_options(self) -> ReplyOptions:
         """How the conversation is to answer."""
-        return Manner(
+        return ReplyOptions(
             voice=self.voice,
             speed=self.speed,
             instructions=self.instructions,
@@ -161,7 +161,7 @@ class SessionConfig:
         """How the conversation is to listen."""
         return self.hearing.settings(self.settings.dialogue, semantic=self.turn_detection == "semantic_vad")
 
-    def for_response(self, asked: dict[str, Any]) -> tuple[Manner, dict[str, str] | None]:
+    def for_response(self, asked: dict[str, Any]) -> tuple[ReplyOptions, dict[str, str] | None]:
         """How one response is to be given, and its metadata.
 
         Raises:
@@ -170,7 +170,7 @@ class SessionConfig:
         try:
             new = _Response.model_validate(asked)
         except ValidationError as error:
-            raise _told(error, asked, "response") from None
+            raise _to_protocol_error(error, asked, "response") from None
         config = self
         if new.output_modalities:
             config = replace(config, spoken=new.output_modalities == ["audio"])
@@ -179,7 +179,7 @@ class SessionConfig:
         if new.audio is not None and new.audio.output is not None:
             output = new.audio.output.model_copy(update={"format": None, "speed": None})
             config = config._with_output(output, "response")
-        return replace(config.manner(), reply=True), new.metadata
+        return replace(config.reply_options(), reply=True), new.metadata
 
     def describe(self, session: str) -> dict[str, Any]:
         """The full, effective configuration in the protocol's form."""
@@ -247,12 +247,12 @@ class SessionConfig:
                     turn_detection=detection.type,
                     create_response=create,
                     interrupt_response=interrupt,
-                    hearing=config.hearing.detecting(detection),
+                    hearing=config.hearing.with_turn_detection(detection),
                 )
         if "transcription" in new.model_fields_set:
             config = replace(config, transcription=new.transcription is not None)
             if new.transcription is not None:
-                config = replace(config, hearing=config.hearing.transcribing(new.transcription))
+                config = replace(config, hearing=config.hearing.with_transcription(new.transcription))
         return config
 
     def _with_output(self, new: _Output, where: str = "session") -> "SessionConfig":
@@ -314,8 +314,8 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
 
 
-def _told(error: ValidationError, body: object, where: str) -> ProtocolError:
-    param, message = explain(error, body, where)
+def _to_protocol_error(error: ValidationError, body: object, where: str) -> ProtocolError:
+    param, message = describe_validation_error(error, body, where)
     if param.split(".")[-1] in {"tools", "conversation", "input"}:
         return ProtocolError(f"{param} is not supported here", code="unsupported", param=param)
     return ProtocolError(message, param=param)

@@ -11,33 +11,33 @@ from typing import Any
 from kuaimei.dialogue.events import Observer
 from kuaimei.errors import Conflict, KuaimeiError, NotFound, QueueFull, StoreError
 from kuaimei.people.authentication import Entrance
-from kuaimei.server.admission import Admission, Claim, Place
+from kuaimei.server.admission import Admission, QueueSlot, SessionLease
 from kuaimei.server.allowed_voices import UsableVoices
 from kuaimei.server.metrics import Metrics
-from kuaimei.server.model_names import OWN_MODEL, has_own_model, model_id, models_for
+from kuaimei.server.model_names import DEFAULT_MODEL_ID, has_own_model, model_id, models_for
 from kuaimei.server.realtime.admission_queue import wait_for_place
-from kuaimei.server.realtime.client_events import Commands
+from kuaimei.server.realtime.client_events import ClientEventHandler
 from kuaimei.server.realtime.config import SessionConfig, instructions_capacity
-from kuaimei.server.realtime.items import REMEMBERED, Earlier
-from kuaimei.server.realtime.loops import OUTBOX_LIMIT, Activity, converse, expire, write
+from kuaimei.server.realtime.items import REMEMBERED, PriorHistory
+from kuaimei.server.realtime.loops import OUTBOX_LIMIT, IdleTimer, expire, receive_loop, send_loop
 from kuaimei.server.realtime.protocol import ProtocolError, error_event
-from kuaimei.server.realtime.send_queue import Outbox
-from kuaimei.server.realtime.server_events import Gateway
-from kuaimei.server.realtime.transport import Client, Goodbye, Transport
-from kuaimei.server.services import House
+from kuaimei.server.realtime.send_queue import SendQueue
+from kuaimei.server.realtime.server_events import ServerEventEmitter
+from kuaimei.server.realtime.transport import Client, CloseReason, Transport
+from kuaimei.server.services import AppRuntime
 from kuaimei.store.ids import new_id
 
-__all__ = ["Reception", "TurnedAway", "Visit", "Wish"]
+__all__ = ["ClientConnection", "ConnectRequest", "ConnectionManager", "ConnectionRefused"]
 
 _log = logging.getLogger(__name__)
 
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_PERSON = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PERSON_ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TAKEOVER_S = 10.0
 """Patience with a connection whose session another one takes over."""
 
 
-class TurnedAway(KuaimeiError):
+class ConnectionRefused(KuaimeiError):
     """The client may not talk, and why.
 
     Args:
@@ -57,11 +57,11 @@ class TurnedAway(KuaimeiError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ConnectRequest:
     """What a client asks for when it comes.
 
     Attributes:
-        model: A name from ``/v1/models``; empty: the house's own.
+        model: A name from ``/v1/models``; empty: the server's own.
         session: Id of an earlier session to go on with; empty: a new one.
         takeover: If another connection has that session, it must give it up.
         person: Who speaks, by an id of the client's own; how they speak is compared with what the same
@@ -75,39 +75,41 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class ClientConnection:
     """A client that may talk once its place is inside."""
 
     session: str
     client: Client
-    place: Place
-    claim: Claim
+    place: QueueSlot
+    claim: SessionLease
     config: SessionConfig
     model: str
-    earlier: Earlier
+    earlier: PriorHistory
     person: str = ""
 
 
-class Reception:
-    """Lets clients in, one `Visit` each.
+class ConnectionManager:
+    """Lets clients in, one `ClientConnection` each.
 
     Args:
-        house: Where they talk.
+        server: Where they talk.
         admission: How many at once.
         metrics: Sees every conversation.
         entrance: Says who may not stay any more.
     """
 
-    def __init__(self, house: House, admission: Admission, metrics: Metrics, entrance: Entrance) -> None:
-        self._house = house
+    def __init__(
+        self, runtime: AppRuntime, admission: Admission, metrics: Metrics, entrance: Entrance
+    ) -> None:
+        self._runtime = runtime
         self._admission = admission
         self._metrics = metrics
         self._entrance = entrance
-        self._speaking: set[tuple[Gateway, Commands]] = set()
-        if house.voices is not None:
-            house.voices.room.withdrawn.append(self._withdraw)
+        self._speaking: set[tuple[ServerEventEmitter, ClientEventHandler]] = set()
+        if runtime.voices is not None:
+            runtime.voices.context.withdrawn.append(self._withdraw)
 
-    async def admit(self, places: ExitStack, client: Client, wish: Wish) -> Visit:
+    async def admit(self, places: ExitStack, client: Client, wish: ConnectRequest) -> ClientConnection:
         """The visit of ``client``, whose session and place are its own while ``places`` is open.
 
         Raises:
@@ -116,37 +118,37 @@ class Reception:
         """
         if wish.session and not _SESSION.fullmatch(wish.session):
             told = "a session id has up to 64 letters, digits, '_' and '-'"
-            raise TurnedAway(told, "session_not_found", 1008, 404)
-        if wish.person and not _PERSON.fullmatch(wish.person):
+            raise ConnectionRefused(told, "session_not_found", 1008, 404)
+        if wish.person and not _PERSON_ID_PATTERN.fullmatch(wish.person):
             told = "the id of a person has up to 64 letters, digits, '_' and '-'"
-            raise TurnedAway(told, "invalid_person", 1008, 400)
+            raise ConnectionRefused(told, "invalid_person", 1008, 400)
         session = wish.session or new_id("sess")
         if wish.session:
             await self._check_owner(session, client.owner)
-        holder = self._admission.holder(session)
+        holder = self._admission.lease_owner(session)
         if holder is not None and not wish.takeover:
             told = "this session is open in another connection"
-            raise TurnedAway(told, "session_in_use", 1008, 409)
+            raise ConnectionRefused(told, "session_in_use", 1008, 409)
         try:
             # Before the other leaves, so that its place falls to this one and not to the queue.
-            place = places.enter_context(self._admission.arrive(first=holder is not None))
+            place = places.enter_context(self._admission.enqueue(first=holder is not None))
         except QueueFull as full:
             self._metrics.refused()
-            raise TurnedAway(str(full), "too_many_sessions", 1013, 503) from None
+            raise ConnectionRefused(str(full), "too_many_sessions", 1013, 503) from None
         await self._take_over(session)
         claim = places.enter_context(self._admission.claim(session))
-        earlier = await self._earlier(session) if wish.session else Earlier()
+        earlier = await self._earlier(session) if wish.session else PriorHistory()
         config = self._config(client.owner)
-        return Visit(session, client, place, claim, config, wish.model, earlier, wish.person)
+        return ClientConnection(session, client, place, claim, config, wish.model, earlier, wish.person)
 
-    async def attend(self, visit: Visit, transport: Transport) -> Goodbye | None:
+    async def serve(self, visit: ClientConnection, transport: Transport) -> CloseReason | None:
         """Talk to one client until it leaves (None) or has to go."""
-        outbox = Outbox(OUTBOX_LIMIT)
+        outbox = SendQueue(OUTBOX_LIMIT)
         with self._entrance.staying(visit.client.caller) as ended:
-            ends: set[Coroutine[Any, Any, Goodbye | None]] = {
+            ends: set[Coroutine[Any, Any, CloseReason | None]] = {
                 self._talk(visit, transport, outbox),
-                write(transport, outbox),
-                _lost(visit.claim),
+                send_loop(transport, outbox),
+                _disconnected(visit.claim),
                 _revoked(ended),
             }
             tasks = [asyncio.ensure_future(end) for end in ends]
@@ -158,42 +160,44 @@ class Reception:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _talk(self, visit: Visit, transport: Transport, outbox: Outbox) -> Goodbye | None:
+    async def _talk(
+        self, visit: ClientConnection, transport: Transport, outbox: SendQueue
+    ) -> CloseReason | None:
         held = await wait_for_place(visit.place, self._admission, transport, outbox)
         if held is None:
             return None
         await self._remember(visit)
-        gateway = Gateway(visit.session, outbox, visit.config, transport.playback(outbox))
-        gateway.items.know(visit.earlier)
-        activity = Activity()
+        gateway = ServerEventEmitter(visit.session, outbox, visit.config, transport.playback(outbox))
+        gateway.items.register(visit.earlier)
+        activity = IdleTimer()
         observers: Sequence[Observer] = (gateway, self._metrics, activity)
-        conversing = self._house.converse(
+        conversing = self._runtime.open_conversation(
             visit.session,
             observers,
-            manner=visit.config.manner(),
+            reply_options=visit.config.reply_options(),
             earlier=visit.earlier.messages,
             first_turn=visit.earlier.turns + 1,
             owner=visit.client.owner,
             client=_about(visit),
         )
         async with conversing as conversation:
-            commands = Commands(visit.session, conversation, gateway)
+            commands = ClientEventHandler(visit.session, conversation, gateway)
             commands.apply(visit.config)
-            gateway.say({"type": "session.created", "session": visit.config.describe(visit.session)})
+            gateway.send({"type": "session.created", "session": visit.config.describe(visit.session)})
             if visit.model:
                 try:
                     gateway.config = visit.config.update({"model": visit.model})
-                except ProtocolError as error:  # told, and the house's own model answers
-                    gateway.say(error_event(error))
-            transport.join(conversation)
+                except ProtocolError as error:  # told, and the server's own model answers
+                    gateway.send(error_event(error))
+            transport.attach(conversation)
             speaking = (gateway, commands)
             self._speaking.add(speaking)
-            server = self._house.settings.server
+            server = self._runtime.settings.server
             try:
                 with self._rendered(visit.session, gateway), self._analysed(visit.session, gateway):
                     return await _first_of(
-                        converse(transport, commands, gateway, activity, held),
-                        activity.lapse(server.idle_timeout_s),
+                        receive_loop(transport, commands, gateway, activity, held),
+                        activity.wait_until_idle(server.idle_timeout_s),
                         expire(gateway, server.max_session_s),
                     )
             finally:
@@ -207,50 +211,50 @@ class Reception:
                 commands.follow(replace(config, voice=self._default(config)))
 
     def _default(self, config: SessionConfig) -> str:
-        configured = self._house.settings.voice
+        configured = self._runtime.settings.voice
         return configured if configured in config.voices else config.voices[0]
 
-    def _rendered(self, session: str, gateway: Gateway) -> AbstractContextManager[None]:
+    def _rendered(self, session: str, gateway: ServerEventEmitter) -> AbstractContextManager[None]:
         """For the length of the block the client hears of its replies' second renderings."""
-        hq = self._house.hq
-        return hq.announcements.listening(session, gateway.hq_ready) if hq is not None else nullcontext()
+        hq = self._runtime.hq
+        return hq.announcements.subscribe(session, gateway.hq_ready) if hq is not None else nullcontext()
 
-    def _analysed(self, session: str, gateway: Gateway) -> AbstractContextManager[None]:
+    def _analysed(self, session: str, gateway: ServerEventEmitter) -> AbstractContextManager[None]:
         """For the length of the block the client hears of how it and its replies are spoken."""
-        analysis = self._house.analysis
-        return analysis.announcements.listening(session, gateway.scored) if analysis else nullcontext()
+        analysis = self._runtime.analysis
+        return analysis.announcements.subscribe(session, gateway.scored) if analysis else nullcontext()
 
     async def _take_over(self, session: str) -> None:
         """Until nobody has the session."""
         try:
             async with asyncio.timeout(_TAKEOVER_S):
-                while (holder := self._admission.holder(session)) is not None:
+                while (holder := self._admission.lease_owner(session)) is not None:
                     holder.lost.set()
                     await holder.over.wait()
         except TimeoutError:
             told = "the session's other connection does not end"
-            raise TurnedAway(told, "session_in_use", 1008, 409) from None
+            raise ConnectionRefused(told, "session_in_use", 1008, 409) from None
 
     async def _check_owner(self, session: str, owner: str) -> None:
         told = f"there is no earlier session called {session!r}"
-        if self._house.store is None:
-            raise TurnedAway(f"{told}: nothing is kept here", "session_not_found", 1008, 404)
+        if self._runtime.store is None:
+            raise ConnectionRefused(f"{told}: nothing is kept here", "session_not_found", 1008, 404)
         try:
-            found = await self._house.store.session(session)
+            found = await self._runtime.store.session(session)
         except NotFound:
-            raise TurnedAway(told, "session_not_found", 1008, 404) from None
+            raise ConnectionRefused(told, "session_not_found", 1008, 404) from None
         if found.owner != owner:
-            raise TurnedAway(told, "session_not_found", 1008, 404)
+            raise ConnectionRefused(told, "session_not_found", 1008, 404)
 
-    async def _earlier(self, session: str) -> Earlier:
+    async def _earlier(self, session: str) -> PriorHistory:
         """What was said before, after whoever had the session has left."""
-        store = self._house.store
+        store = self._runtime.store
         if store is None:
-            return Earlier()
-        return Earlier.of(await store.latest(session, REMEMBERED))
+            return PriorHistory()
+        return PriorHistory.of(await store.latest(session, REMEMBERED))
 
-    async def _remember(self, visit: Visit) -> None:
-        store = self._house.store
+    async def _remember(self, visit: ClientConnection) -> None:
+        store = self._runtime.store
         if store is None or visit.earlier.turns:
             return
         try:
@@ -259,47 +263,47 @@ class Reception:
             _log.warning("session %s begins without its database: %s", visit.session, error)
 
     def _config(self, person: str) -> SessionConfig:
-        house = self._house
-        voices = UsableVoices(house, person)
-        recognizer = next((model_id(s) for s in house.loaded if s.role == "asr"), OWN_MODEL)
+        runtime = self._runtime
+        voices = UsableVoices(runtime, person)
+        recognizer = next((model_id(s) for s in runtime.loaded if s.role == "asr"), DEFAULT_MODEL_ID)
         return SessionConfig(
-            settings=house.settings,
+            settings=runtime.settings,
             voices=voices,
-            models=models_for(house, "llm"),
+            models=models_for(runtime, "llm"),
             recognizer=recognizer,
             voice=voices.default,
-            instructions_tokens=instructions_capacity(house.settings, embedded=has_own_model(house)),
+            instructions_tokens=instructions_capacity(runtime.settings, embedded=has_own_model(runtime)),
         )
 
 
-def _about(visit: Visit) -> dict[str, Any]:
+def _about(visit: ClientConnection) -> dict[str, Any]:
     """What is noted of the client with its session."""
     client = visit.client
     about = {"agent": client.agent, "transport": client.transport}
     return {**about, "person": visit.person} if visit.person else about
 
 
-async def _lost(claim: Claim) -> Goodbye:
+async def _disconnected(claim: SessionLease) -> CloseReason:
     await claim.lost.wait()
-    return Goodbye(1008, "the session goes on in another connection", "session_taken_over")
+    return CloseReason(1008, "the session goes on in another connection", "session_taken_over")
 
 
-async def _revoked(ended: asyncio.Event) -> Goodbye:
+async def _revoked(ended: asyncio.Event) -> CloseReason:
     await ended.wait()
     told = "the key of this connection was revoked: ask whoever runs the server for another"
-    return Goodbye(1008, "key_revoked", "key_revoked", told)
+    return CloseReason(1008, "key_revoked", "key_revoked", told)
 
 
 async def _first_of(
-    talking: Coroutine[Any, Any, None], *ends: Coroutine[Any, Any, Goodbye]
-) -> Goodbye | None:
+    talking: Coroutine[Any, Any, None], *ends: Coroutine[Any, Any, CloseReason]
+) -> CloseReason | None:
     tasks: list[asyncio.Task[Any]] = [asyncio.ensure_future(work) for work in (talking, *ends)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if tasks[0].done():
             tasks[0].result()
             return None
-        goodbye: Goodbye = next(iter(done)).result()
+        goodbye: CloseReason = next(iter(done)).result()
         return goodbye
     finally:
         for task in tasks:

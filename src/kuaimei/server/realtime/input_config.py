@@ -9,14 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from kuaimei.server.realtime.protocol import ProtocolError
 from kuaimei.settings import DialogueSettings
 
-__all__ = ["Hearing", "Transcription", "TurnDetection"]
+__all__ = ["InputConfig", "Transcription", "TurnDetection"]
 
 Eagerness = Literal["low", "medium", "high", "auto"]
 
-_PATIENCE: dict[Eagerness, float] = {"low": 1.6, "medium": 1.0, "high": 0.7, "auto": 1.0}
+_SILENCE_FACTOR: dict[Eagerness, float] = {"low": 1.6, "medium": 1.0, "high": 0.7, "auto": 1.0}
 """Factor on the silences that end a turn."""
 _KEYWORDS = 100
-_SURE = 0.05
+_THRESHOLD_MARGIN = 0.05
 """A threshold of 0 would take everything for speech, one of 1 nothing: this far from both."""
 _BETWEEN = re.compile(r"[,，、;；\n]+")
 
@@ -46,7 +46,7 @@ class Transcription(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class InputConfig:
     """What differs from the settings; None is as they say.
 
     Attributes:
@@ -61,7 +61,7 @@ class Hearing:
     language: Literal["zh", "en", "auto"] | None = None
     keywords: tuple[str, ...] | None = None
 
-    def detecting(self, asked: TurnDetection) -> "Hearing":
+    def with_turn_detection(self, asked: TurnDetection) -> "InputConfig":
         """With the fields of ``asked`` that were given."""
         given = asked.model_fields_set
         return replace(
@@ -72,7 +72,7 @@ class Hearing:
             eagerness=asked.eagerness or "auto" if "eagerness" in given else self.eagerness,
         )
 
-    def transcribing(self, asked: Transcription) -> "Hearing":
+    def with_transcription(self, asked: Transcription) -> "InputConfig":
         """With the fields of ``asked`` that were given.
 
         Raises:
@@ -91,12 +91,12 @@ class Hearing:
         """``base``, changed as this session wants it."""
         changes: dict[str, Any] = {}
         if self.threshold is not None:
-            changes["speech_threshold"] = min(max(self.threshold, _SURE), 1.0 - _SURE)
+            changes["speech_threshold"] = min(max(self.threshold, _THRESHOLD_MARGIN), 1.0 - _THRESHOLD_MARGIN)
         if self.padding_ms is not None:
             changes["preroll_ms"] = self.padding_ms
         silences = ("end_silence_ms", "end_silence_complete_ms", "end_silence_incomplete_ms")
         if semantic:
-            factor = _PATIENCE[self.eagerness]
+            factor = _SILENCE_FACTOR[self.eagerness]
             changes |= {name: round(getattr(base, name) * factor) for name in silences if factor != 1.0}
         elif self.silence_ms is not None:
             changes |= dict.fromkeys((*silences, "unready_silence_ms"), self.silence_ms)

@@ -8,15 +8,15 @@ from typing import Any, Literal, TypeAlias
 from kuaimei.engines.llm.context_window import estimate_tokens
 from kuaimei.engines.types import Message
 from kuaimei.server.realtime.protocol import ProtocolError, new_id
-from kuaimei.store.rows import Utterance
+from kuaimei.store.rows import UtteranceRow
 
 __all__ = [
     "CONVERSATION_LIMIT",
     "REMEMBERED",
     "TEXT_LIMIT",
-    "Earlier",
     "Item",
     "Items",
+    "PriorHistory",
     "assistant_item",
     "message_of",
     "user_audio_item",
@@ -36,7 +36,7 @@ _REMEMBERED_CHARACTERS = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class PriorHistory:
     """What was said before in a session that goes on.
 
     Attributes:
@@ -50,7 +50,7 @@ class Earlier:
     turns: int = 0
 
     @classmethod
-    def of(cls, utterances: Sequence[Utterance]) -> "Earlier":
+    def of(cls, utterances: Sequence[UtteranceRow]) -> "PriorHistory":
         """The latest of a session, in order."""
         said = [one for one in utterances if one.words]
         return cls(
@@ -73,7 +73,7 @@ class Items:
         """Characters of the system and assistant messages of the client's own that are still here."""
         return sum(self._given.values())
 
-    def know(self, earlier: Earlier) -> None:
+    def register(self, earlier: PriorHistory) -> None:
         """What was said before can be named, by the ids of its utterances, though it is not announced."""
         for number, (item_id, message) in enumerate(zip(earlier.ids, earlier.messages, strict=True)):
             kind = "output_text" if message.role == "assistant" else "input_text"
@@ -136,7 +136,7 @@ class Items:
                 param="item_id",
             ) from None
 
-    def shorten(self, item_id: str, text: str) -> None:
+    def truncate(self, item_id: str, text: str) -> None:
         """Only ``text`` of the reply was heard."""
         if item_id in self._items:
             for part in self._items[item_id]["content"]:

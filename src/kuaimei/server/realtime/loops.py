@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from kuaimei.dialogue.events import Event
 from kuaimei.errors import KuaimeiError
-from kuaimei.server.realtime.client_events import Commands
+from kuaimei.server.realtime.client_events import ClientEventHandler
 from kuaimei.server.realtime.protocol import AppendAudio, ProtocolError, error_event, parse
 from kuaimei.server.realtime.rate_limits import EventPace
-from kuaimei.server.realtime.send_queue import Outbox
-from kuaimei.server.realtime.server_events import Gateway
-from kuaimei.server.realtime.transport import Gone, Goodbye, Transport
+from kuaimei.server.realtime.send_queue import SendQueue
+from kuaimei.server.realtime.server_events import ServerEventEmitter
+from kuaimei.server.realtime.transport import CloseReason, Disconnected, Transport
 
-__all__ = ["FRAME_LIMIT", "OUTBOX_LIMIT", "Activity", "converse", "expire", "write"]
+__all__ = ["FRAME_LIMIT", "OUTBOX_LIMIT", "IdleTimer", "expire", "receive_loop", "send_loop"]
 
 _NOTICE_S = 60.0
 
@@ -22,7 +22,7 @@ OUTBOX_LIMIT = 8 * 1024 * 1024
 """Characters waiting for one client: two minutes of audio."""
 
 
-class Activity:
+class IdleTimer:
     """When something last happened: silence, of which a forgotten tab sends hours, is nothing.
 
     An observer of the conversation like any other.
@@ -39,26 +39,30 @@ class Activity:
         """Something happened."""
         self._at = asyncio.get_running_loop().time()
 
-    async def lapse(self, patience_s: float) -> Goodbye:
+    async def wait_until_idle(self, patience_s: float) -> CloseReason:
         """Wait until nothing has happened for ``patience_s``."""
         loop = asyncio.get_running_loop()
         while (left_s := self._at + patience_s - loop.time()) > 0:  # noqa: ASYNC110 (nothing is to happen)
             await asyncio.sleep(left_s)
-        return Goodbye(1000, f"nothing was said or asked for {patience_s:g} s")
+        return CloseReason(1000, f"nothing was said or asked for {patience_s:g} s")
 
 
-async def expire(gateway: Gateway, lasting_s: float) -> Goodbye:
+async def expire(gateway: ServerEventEmitter, lasting_s: float) -> CloseReason:
     """Wait until a connection has lasted ``lasting_s``; a minute before, the client is told."""
     await asyncio.sleep(max(0.0, lasting_s - _NOTICE_S))
     notice_s = min(_NOTICE_S, lasting_s)
-    gateway.say({"type": "kuaimei.session.ending", "seconds": notice_s})
+    gateway.send({"type": "kuaimei.session.ending", "seconds": notice_s})
     await asyncio.sleep(notice_s)
     told = f"the connection has lasted {lasting_s:g} s; connect again with the session's id to go on"
-    return Goodbye(1000, told, "session_expired")
+    return CloseReason(1000, told, "session_expired")
 
 
-async def converse(
-    transport: Transport, commands: Commands, gateway: Gateway, activity: Activity, held: Sequence[str | None]
+async def receive_loop(
+    transport: Transport,
+    commands: ClientEventHandler,
+    gateway: ServerEventEmitter,
+    activity: IdleTimer,
+    held: Sequence[str | None],
 ) -> None:
     """Obey one client until it leaves.
 
@@ -68,25 +72,29 @@ async def converse(
     pace = EventPace()
     try:
         for text in held:
-            await _obey(text, commands, gateway, activity, pace)
+            await _handle_frame(text, commands, gateway, activity, pace)
         while True:
-            await _obey(await transport.receive(), commands, gateway, activity, pace)
-    except Gone:
+            await _handle_frame(await transport.receive(), commands, gateway, activity, pace)
+    except Disconnected:
         return
 
 
-async def write(transport: Transport, outbox: Outbox) -> Goodbye | None:
+async def send_loop(transport: Transport, outbox: SendQueue) -> CloseReason | None:
     """Send what waits, until the client leaves (None) or has to go."""
     while (text := await outbox.take()) is not None:
         try:
             await transport.send(text)
-        except Gone:
+        except Disconnected:
             return None
-    return Goodbye(1013, "events are read too slowly, and too many wait")
+    return CloseReason(1013, "events are read too slowly, and too many wait")
 
 
-async def _obey(
-    text: str | None, commands: Commands, gateway: Gateway, activity: Activity, pace: EventPace
+async def _handle_frame(
+    text: str | None,
+    commands: ClientEventHandler,
+    gateway: ServerEventEmitter,
+    activity: IdleTimer,
+    pace: EventPace,
 ) -> None:
     event_id: str | None = None
     heard = False
@@ -102,8 +110,8 @@ async def _obey(
         event_id = event.event_id
         if not isinstance(event, AppendAudio):
             activity.touch()
-        await commands.obey(event)
+        await commands.handle(event)
         heard = isinstance(event, AppendAudio)  # sound has a pace of its own
     except KuaimeiError as error:
-        gateway.say(error_event(error, event_id))
+        gateway.send(error_event(error, event_id))
     await pace.keep(0 if heard else len(text or ""))

@@ -4,17 +4,17 @@ import base64
 from typing import Protocol
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.server.realtime.codecs import RATES, AudioFormat, ToWire
-from kuaimei.server.realtime.send_queue import Outbox
+from kuaimei.server.realtime.codecs import RATES, AudioFormat, OutputEncoder
+from kuaimei.server.realtime.send_queue import SendQueue
 
-__all__ = ["EventPlayback", "Playback", "Sounding"]
+__all__ = ["EventPlayback", "Playback", "PlayingItem"]
 
 _DELTA_MS = 200
 """Audio in one event: small enough to be thrown away piece by piece."""
 
 
-class Sounding(Protocol):
-    """What is known of a reply where its audio goes (`kuaimei.server.realtime.response.Reply`)."""
+class PlayingItem(Protocol):
+    """What is known of a reply where its audio goes (`kuaimei.server.realtime.response.RealtimeResponse`)."""
 
     turn: int
     id: str
@@ -25,19 +25,19 @@ class Sounding(Protocol):
 class Playback(Protocol):
     """Takes the audio of one reply after the other; all methods return at once."""
 
-    def play(self, reply: Sounding, pcm: Pcm, rate: int, start_ms: float) -> None:
+    def play(self, reply: PlayingItem, pcm: Pcm, rate: int, start_ms: float) -> None:
         """More audio, which begins at ``start_ms`` of the reply."""
         ...
 
-    def finish(self, reply: Sounding) -> None:
+    def finish(self, reply: PlayingItem) -> None:
         """All of it was given; may be called more than once."""
         ...
 
-    def silence(self, reply: Sounding) -> None:
+    def silence(self, reply: PlayingItem) -> None:
         """What has not left yet never will; if the reply goes on, it is played again from there."""
         ...
 
-    def cleared(self, reply: Sounding) -> None:
+    def on_cleared(self, reply: PlayingItem) -> None:
         """The client asked for silence and has it: it is told so."""
         ...
 
@@ -45,33 +45,33 @@ class Playback(Protocol):
 class EventPlayback:
     """Audio as ``response.output_audio.delta``, as fast as it is made: the client plays and counts it."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: SendQueue) -> None:
         self._outbox = outbox
-        self._wire: ToWire | None = None
+        self._wire: OutputEncoder | None = None
         self._reply = ""
 
-    def play(self, reply: Sounding, pcm: Pcm, rate: int, start_ms: float) -> None:
+    def play(self, reply: PlayingItem, pcm: Pcm, rate: int, start_ms: float) -> None:
         """More audio, which begins at ``start_ms`` of the reply."""
         if self._wire is None or self._reply != reply.id:
-            self._wire, self._reply = ToWire(reply.fmt, rate), reply.id
+            self._wire, self._reply = OutputEncoder(reply.fmt, rate), reply.id
         self._send(reply, self._wire.push(pcm))
 
-    def finish(self, reply: Sounding) -> None:
+    def finish(self, reply: PlayingItem) -> None:
         """The few milliseconds still inside."""
         if self._wire is not None and self._reply == reply.id:
             self._send(reply, self._wire.flush())
 
-    def silence(self, reply: Sounding) -> None:
+    def silence(self, reply: PlayingItem) -> None:
         """Throw away what has not been sent."""
         self._outbox.drop_audio(reply.id)
         if self._reply == reply.id:
             self._wire = None
 
-    def cleared(self, reply: Sounding) -> None:
+    def on_cleared(self, reply: PlayingItem) -> None:
         """Tell the client."""
         self._outbox.put({"type": "output_audio_buffer.cleared", "response_id": reply.id})
 
-    def _send(self, reply: Sounding, data: bytes) -> None:
+    def _send(self, reply: PlayingItem, data: bytes) -> None:
         step = RATES[reply.fmt] * _DELTA_MS // 1000 * (2 if reply.fmt == "audio/pcm" else 1)
         where = {"response_id": reply.id, "output_index": 0, "content_index": 0, "item_id": reply.item_id}
         for start in range(0, len(data), step):

@@ -31,8 +31,8 @@ __all__ = [
     "ServerEvent",
     "TruncateItem",
     "UpdateSession",
+    "describe_validation_error",
     "error_event",
-    "explain",
     "new_id",
     "parse",
     "read_object",
@@ -213,7 +213,7 @@ def parse(text: str) -> ClientEvent:
         return _EVENT.validate_python(data)
     except ValidationError as error:
         # The first place in the path is the union's own tag.
-        param, message = explain(error, data, skip=1)
+        param, message = describe_validation_error(error, data, skip=1)
         raise ProtocolError(message, param=param, event_id=event_id) from None
 
 
@@ -272,7 +272,9 @@ def _check(data: dict[str, Any], event_id: str | None) -> None:
                 waiting.append((inside[:_PARAM_LIMIT], part, depth + 1))
 
 
-def explain(error: ValidationError, body: object, prefix: str = "", skip: int = 0) -> tuple[str, str]:
+def describe_validation_error(
+    error: ValidationError, body: object, prefix: str = "", skip: int = 0
+) -> tuple[str, str]:
     """The field of ``body`` at fault and one sentence, of the first thing wrong."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     path, wrong = mistake(first, body, skip=skip)

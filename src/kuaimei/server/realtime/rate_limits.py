@@ -2,10 +2,10 @@
 
 import asyncio
 
-__all__ = ["Allowance", "EventPace", "Pace"]
+__all__ = ["AudioRateLimiter", "EventPace", "TokenBucket"]
 
 _BURST_S = 30.0
-_TIMES = 4.0
+_REALTIME_FACTOR = 4.0
 """Faster than real time, beyond the burst."""
 _EVENT_BURST = 4 * 1024 * 1024
 _EVENT_RATE = 512 * 1024
@@ -37,7 +37,7 @@ class _Bucket:
             await asyncio.sleep((self._filled - self._size) / self._rate)
 
 
-class Pace:
+class AudioRateLimiter:
     """Lets 30 s of audio in at once and then four seconds in each second; nothing is lost.
 
     A client that sends a recording all at once is read more slowly: its network waits, and nobody
@@ -45,9 +45,9 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._bucket = _Bucket(_BURST_S, _TIMES)
+        self._bucket = _Bucket(_BURST_S, _REALTIME_FACTOR)
 
-    async def keep(self, audio_s: float) -> None:
+    async def acquire(self, audio_s: float) -> None:
         """Another ``audio_s`` of audio came; wait if it came too fast."""
         await self._bucket.fill(audio_s)
 
@@ -66,7 +66,7 @@ class EventPace:
         await self._bucket.fill(characters + _EVENT_COST)
 
 
-class Allowance:
+class TokenBucket:
     """Lets ``per_minute`` requests through in a minute, all at once if they come so.
 
     Args:

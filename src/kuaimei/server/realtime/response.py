@@ -8,15 +8,15 @@ from kuaimei.server.realtime.codecs import RATES, AudioFormat
 from kuaimei.server.realtime.items import Items, assistant_item
 from kuaimei.server.realtime.playback import Playback
 from kuaimei.server.realtime.protocol import ServerEvent, new_id
-from kuaimei.server.realtime.send_queue import Outbox
+from kuaimei.server.realtime.send_queue import SendQueue
 
-__all__ = ["Ending", "Reply"]
+__all__ = ["RealtimeResponse", "ResponseStatus"]
 
-Ending = Literal["completed", "cancelled", "failed"]
+ResponseStatus = Literal["completed", "cancelled", "failed"]
 
 
 @dataclass(slots=True, eq=False)
-class Reply:
+class RealtimeResponse:
     """A response while it comes into being.
 
     Attributes:
@@ -33,7 +33,7 @@ class Reply:
     """
 
     turn: int
-    outbox: Outbox
+    outbox: SendQueue
     playback: Playback
     items: Items
     spoken: bool
@@ -47,7 +47,7 @@ class Reply:
     text: str = ""
     tokens: int = 0
     audio_ms: float = 0.0
-    made_ms: float = 0.0
+    synthesized_ms: float = 0.0
     finished_ms: float | None = None
     held: bool = False
     closed: bool = False
@@ -82,7 +82,7 @@ class Reply:
     def speak(self, pcm: Pcm, rate: int, start_ms: float) -> None:
         """More audio, which begins at ``start_ms`` of the reply."""
         self.audio_ms = start_ms + len(pcm) * 1000.0 / rate
-        self.made_ms = max(self.made_ms, self.audio_ms)
+        self.synthesized_ms = max(self.synthesized_ms, self.audio_ms)
         self.playback.play(self, pcm, rate, start_ms)
         if self.complete:
             self.playback.finish(self)
@@ -106,7 +106,7 @@ class Reply:
         """Everything was written and all of its audio handed over."""
         return self.finished_ms is not None and not self.held and self.audio_ms >= self.finished_ms - 1.0
 
-    def close(self, ending: Ending, reason: str | None = None) -> None:
+    def close(self, ending: ResponseStatus, reason: str | None = None) -> None:
         """Nothing more comes: the events that end a response.
 
         Args:

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from kuaimei.server.realtime.protocol import ServerEvent, new_id
 from kuaimei.text.wellformed import to_well_formed
 
-__all__ = ["Outbox"]
+__all__ = ["SendQueue"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Letter:
+class _QueuedEvent:
     text: str
     audio_of: str | None
 
 
-class Outbox:
+class SendQueue:
     """Events on their way to the client, in order.
 
     What cannot be sent waits here, up to ``limit_bytes``: a client that reads too slowly is given up
@@ -32,7 +32,7 @@ class Outbox:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
-        self._letters: deque[_Letter] = deque()
+        self._letters: deque[_QueuedEvent] = deque()
         self._size = 0
         self._filled = asyncio.Event()
         self.overflowed = False
@@ -53,7 +53,7 @@ class Outbox:
             self._letters.clear()
             self._size = 0
         else:
-            self._letters.append(_Letter(text, audio_of))
+            self._letters.append(_QueuedEvent(text, audio_of))
             self._size += len(text)
         self._filled.set()
 

@@ -12,35 +12,35 @@ from kuaimei.dialogue.events import (
     CaptionUpdated,
     ClauseReady,
     Event,
+    FinalTranscript,
     ReplyAudio,
     ReplyFinished,
-    ReplyHeld,
     ReplyInterrupted,
+    ReplyPaused,
     ReplyResumed,
     ReplyStarted,
     ReplyText,
-    SpeechDropped,
-    SpeechHeard,
+    SpeechAudio,
+    SpeechRejected,
     SpeechStarted,
     StateChanged,
-    TranscriptFinal,
     TurnEnded,
     TurnFailed,
-    TurnTimed,
+    TurnMetrics,
 )
-from kuaimei.dialogue.reply_options import Manner
+from kuaimei.dialogue.reply_options import ReplyOptions
 from kuaimei.engines.llm.context_window import estimate_tokens
 from kuaimei.rendering.broadcast import Ready
 from kuaimei.server.realtime.config import SessionConfig
 from kuaimei.server.realtime.items import Items, user_audio_item
 from kuaimei.server.realtime.playback import EventPlayback, Playback
 from kuaimei.server.realtime.protocol import ServerEvent, new_id
-from kuaimei.server.realtime.response import Ending, Reply
-from kuaimei.server.realtime.send_queue import Outbox
+from kuaimei.server.realtime.response import RealtimeResponse, ResponseStatus
+from kuaimei.server.realtime.send_queue import SendQueue
 from kuaimei.server.views.analysis import scored_body
 from kuaimei.server.views.renderings import ready_body
 
-__all__ = ["Gateway"]
+__all__ = ["ServerEventEmitter"]
 
 _REPLIES_KEPT = 200
 """Replies that can be named when their second rendering is ready, minutes later; and what was answered."""
@@ -48,7 +48,7 @@ _TURNS_KEPT = 16
 """Turns of which something is remembered that did not come to their end."""
 
 
-class Gateway:
+class ServerEventEmitter:
     """Translates; knows nothing of sockets.
 
     Args:
@@ -63,11 +63,11 @@ class Gateway:
     """
 
     def __init__(
-        self, session: str, outbox: Outbox, config: SessionConfig, playback: Playback | None = None
+        self, session: str, outbox: SendQueue, config: SessionConfig, playback: Playback | None = None
     ) -> None:
         self._session = session
         self._outbox = outbox
-        self._reply: Reply | None = None
+        self._reply: RealtimeResponse | None = None
         self._user_items: dict[int, str] = {}
         self._ended: dict[int, float] = {}
         self._started_ms: dict[int, float] = {}
@@ -79,7 +79,7 @@ class Gateway:
         self.playback: Playback = playback or EventPlayback(outbox)
 
     @property
-    def reply(self) -> Reply | None:
+    def reply(self) -> RealtimeResponse | None:
         """The latest one."""
         return self._reply
 
@@ -93,25 +93,27 @@ class Gateway:
         """A response is under way."""
         return self._reply is not None and not self._reply.closed
 
-    def say(self, event: ServerEvent) -> None:
+    def send(self, event: ServerEvent) -> None:
         """Send something that is no step of the conversation."""
         self._outbox.put(event)
 
-    def open_reply(self, turn: int, manner: Manner, metadata: dict[str, str] | None = None) -> Reply:
+    def open_reply(
+        self, turn: int, reply_options: ReplyOptions, metadata: dict[str, str] | None = None
+    ) -> RealtimeResponse:
         """A response was asked for (or begins by itself): the client learns its id."""
         if self.responding:
             self._close("cancelled", "turn_detected")
-        self._reply = Reply(
+        self._reply = RealtimeResponse(
             turn=turn,
             outbox=self._outbox,
             playback=self.playback,
             items=self.items,
-            spoken=manner.speak,
-            voice=manner.voice,
+            spoken=reply_options.speak,
+            voice=reply_options.voice,
             fmt=self.config.output_format,
             conversation=self._session,
             metadata=metadata,
-            prompt_tokens=self._prompt_tokens(manner),
+            prompt_tokens=self._prompt_tokens(reply_options),
         )
         self._reply.create()
         self._replied[turn] = self._reply.id, self._reply.item_id
@@ -127,7 +129,7 @@ class Gateway:
         """A reply's second rendering is there; one from before this connection goes by its own id."""
         response, item = self._replied.get(ready.turn, (None, ready.utterance))
         place = {"turn": ready.turn, "response_id": response, "item_id": item}
-        self.say({"type": "kuaimei.reply.hq_ready", **place, **ready_body(ready.utterance, ready.rendering)})
+        self.send({"type": "kuaimei.reply.hq_ready", **place, **ready_body(ready.utterance, ready.rendering)})
 
     def scored(self, scored: Scored) -> None:
         """It is known how something was spoken; what is no item of this connection goes by its own id."""
@@ -137,12 +139,12 @@ class Gateway:
         elif scored.understood:
             item = self._said.get(scored.turn)
         place = {"turn": scored.turn, "item_id": item or scored.utterance}
-        self.say({"type": "kuaimei.analysis.scored", **place, **scored_body(scored)})
+        self.send({"type": "kuaimei.analysis.scored", **place, **scored_body(scored)})
 
     def __call__(self, event: Event) -> None:
         """Tell the client of one step."""
         match event:
-            case SpeechHeard():
+            case SpeechAudio():
                 pass
             case ReplyAudio():
                 self._audio(event)
@@ -150,28 +152,28 @@ class Gateway:
                 self._current(event.turn).write(text)
             case CaptionUpdated(text=text):
                 item_id = self._user_item(event.turn)
-                self.say({"type": "kuaimei.caption", "turn": event.turn, "item_id": item_id, "text": text})
+                self.send({"type": "kuaimei.caption", "turn": event.turn, "item_id": item_id, "text": text})
             case StateChanged(state=state):
-                self.say({"type": "kuaimei.state", "turn": event.turn, "state": state})
+                self.send({"type": "kuaimei.state", "turn": event.turn, "state": state})
             case SpeechStarted():
                 self._speech_started(event)
-            case SpeechDropped():
+            case SpeechRejected():
                 self._speech_dropped(event)
             case TurnEnded():
                 self._turn_ended(event)
-            case TranscriptFinal():
+            case FinalTranscript():
                 self._transcribed(event)
             case ReplyStarted():
                 self._current(event.turn).begin()
             case ClauseReady():
                 self._clause(event)
-            case ReplyHeld() | ReplyResumed() | ReplyInterrupted():
+            case ReplyPaused() | ReplyResumed() | ReplyInterrupted():
                 self._stopped(event)
             case ReplyFinished():
                 self._finished(event)
             case TurnFailed():
                 self._failed(event)
-            case TurnTimed():
+            case TurnMetrics():
                 self._timed(event)
             case _:
                 pass
@@ -184,16 +186,16 @@ class Gateway:
             return  # without voice activity detection the protocol knows no such event
         item_id = self._user_item(event.turn)
         at = round(event.audio_ms)
-        self.say({"type": "input_audio_buffer.speech_started", "item_id": item_id, "audio_start_ms": at})
+        self.send({"type": "input_audio_buffer.speech_started", "item_id": item_id, "audio_start_ms": at})
 
-    def _speech_dropped(self, event: SpeechDropped) -> None:
+    def _speech_dropped(self, event: SpeechRejected) -> None:
         started_ms = self._started_ms.pop(event.turn, None)
         item_id = self._user_items.pop(event.turn, None) or new_id("item")
         if self.config.turn_detection is not None and started_ms is not None:
             at = round(started_ms)
-            self.say({"type": "input_audio_buffer.speech_stopped", "item_id": item_id, "audio_end_ms": at})
+            self.send({"type": "input_audio_buffer.speech_stopped", "item_id": item_id, "audio_end_ms": at})
         dropped = {"turn": event.turn, "item_id": item_id, "text": event.text}
-        self.say({"type": "kuaimei.speech.dropped", **dropped})
+        self.send({"type": "kuaimei.speech.dropped", **dropped})
 
     def _turn_ended(self, event: TurnEnded) -> None:
         self._unfinished = event.turn
@@ -204,22 +206,22 @@ class Gateway:
         self._ended[event.turn] = max(0.0, event.audio_ms - started_ms) / 1000.0
         if self.config.turn_detection is not None:
             at = round(event.audio_ms)
-            self.say({"type": "input_audio_buffer.speech_stopped", "item_id": item_id, "audio_end_ms": at})
+            self.send({"type": "input_audio_buffer.speech_stopped", "item_id": item_id, "audio_end_ms": at})
         if event.reason == "limit":
             limit_s = self.config.settings.dialogue.max_utterance_s
             told = {"turn": event.turn, "item_id": item_id, "limit_s": limit_s}
-            self.say({"type": "kuaimei.utterance.limit", **told})
+            self.send({"type": "kuaimei.utterance.limit", **told})
         self._said[event.turn] = item_id
         while len(self._said) > _REPLIES_KEPT:
             del self._said[next(iter(self._said))]
         item = user_audio_item(item_id)
         before = self.items.add(item, label=f"user_{event.turn}")
         committed = {"item_id": item_id, "previous_item_id": before}
-        self.say({"type": "input_audio_buffer.committed", **committed})
-        self.say({"type": "conversation.item.added", "previous_item_id": before, "item": item})
-        self.say({"type": "conversation.item.done", "previous_item_id": before, "item": item})
+        self.send({"type": "input_audio_buffer.committed", **committed})
+        self.send({"type": "conversation.item.added", "previous_item_id": before, "item": item})
+        self.send({"type": "conversation.item.done", "previous_item_id": before, "item": item})
 
-    def _transcribed(self, event: TranscriptFinal) -> None:
+    def _transcribed(self, event: FinalTranscript) -> None:
         item_id = self._user_item(event.turn)
         if item_id in self.items:
             self.items.get(item_id)["content"][0]["transcript"] = event.text
@@ -227,9 +229,9 @@ class Gateway:
             return
         kind = "conversation.item.input_audio_transcription"
         here: dict[str, Any] = {"item_id": item_id, "content_index": 0}
-        self.say({"type": f"{kind}.delta", **here, "delta": event.text})
+        self.send({"type": f"{kind}.delta", **here, "delta": event.text})
         usage = {"type": "duration", "seconds": round(self._ended.get(event.turn, 0.0), 3)}
-        self.say({"type": f"{kind}.completed", **here, "transcript": event.text, "usage": usage})
+        self.send({"type": f"{kind}.completed", **here, "transcript": event.text, "usage": usage})
 
     # what the reply does
 
@@ -242,7 +244,7 @@ class Gateway:
 
     def _clause(self, event: ClauseReady) -> None:
         reply = self._current(event.turn)
-        self.say(
+        self.send(
             {
                 "type": "kuaimei.clause",
                 "turn": event.turn,
@@ -255,7 +257,7 @@ class Gateway:
             }
         )
 
-    def _stopped(self, event: ReplyHeld | ReplyResumed | ReplyInterrupted) -> None:
+    def _stopped(self, event: ReplyPaused | ReplyResumed | ReplyInterrupted) -> None:
         reply = self._reply_of(event.turn)
         if reply is None:
             return
@@ -265,20 +267,20 @@ class Gateway:
             "item_id": reply.item_id,
             "heard_ms": round(event.heard_ms, 1),
         }
-        if isinstance(event, ReplyHeld):
+        if isinstance(event, ReplyPaused):
             reply.hold(event.heard_ms)
-            self.say({"type": "kuaimei.reply.held", **told})
+            self.send({"type": "kuaimei.reply.held", **told})
         elif isinstance(event, ReplyResumed):
             reply.resume()
-            self.say({"type": "kuaimei.reply.resumed", **told})
+            self.send({"type": "kuaimei.reply.resumed", **told})
             self._complete(reply)
         else:
             reply.silence(event.heard_ms)
             words = {"heard_text": event.heard_text, "reason": event.reason}
-            self.say({"type": "kuaimei.reply.interrupted", **told, **words})
+            self.send({"type": "kuaimei.reply.interrupted", **told, **words})
             reason = "turn_detected" if event.reason == "barge_in" else "client_cancelled"
             self._close("cancelled", reason)
-            self.items.shorten(reply.item_id, event.heard_text)
+            self.items.truncate(reply.item_id, event.heard_text)
 
     def _finished(self, event: ReplyFinished) -> None:
         reply = self._current(event.turn)
@@ -290,18 +292,18 @@ class Gateway:
         if event.stage in {"listening", "recognition"}:
             kind = "conversation.item.input_audio_transcription.failed"
             here = {"item_id": self._user_item(event.turn), "content_index": 0}
-            self.say({"type": kind, **here, "error": error})
+            self.send({"type": kind, **here, "error": error})
         else:
             self._current(event.turn).error = error
         told = {"turn": event.turn, "stage": event.stage, "kind": event.kind, "message": event.message}
-        self.say({"type": "kuaimei.turn.failed", **told, "apology": event.apology})
+        self.send({"type": "kuaimei.turn.failed", **told, "apology": event.apology})
 
-    def _timed(self, event: TurnTimed) -> None:
+    def _timed(self, event: TurnMetrics) -> None:
         timing = {
             name: round(value, 1 if name.endswith("_ms") else 3) if isinstance(value, float) else value
             for name, value in asdict(event.timing).items()
         }
-        self.say({"type": "kuaimei.turn.timing", "turn": event.turn, **timing})
+        self.send({"type": "kuaimei.turn.timing", "turn": event.turn, **timing})
         self._user_items.pop(event.turn, None)
         self._ended.pop(event.turn, None)
         if self._unfinished == event.turn:
@@ -321,21 +323,21 @@ class Gateway:
                     del kept[old]
         return self._user_items[turn]
 
-    def _reply_of(self, turn: int) -> Reply | None:
+    def _reply_of(self, turn: int) -> RealtimeResponse | None:
         return self._reply if self._reply is not None and self._reply.turn == turn else None
 
-    def _current(self, turn: int) -> Reply:
-        return self._reply_of(turn) or self.open_reply(turn, self.config.manner())
+    def _current(self, turn: int) -> RealtimeResponse:
+        return self._reply_of(turn) or self.open_reply(turn, self.config.reply_options())
 
-    def _complete(self, reply: Reply) -> None:
+    def _complete(self, reply: RealtimeResponse) -> None:
         if reply.complete:
             self._close("failed" if reply.error is not None else "completed")
 
-    def _prompt_tokens(self, manner: Manner) -> int:
+    def _prompt_tokens(self, reply_options: ReplyOptions) -> int:
         dialogue = self.config.settings.dialogue
-        prompt = estimate_tokens(manner.instructions or dialogue.system_prompt)
+        prompt = estimate_tokens(reply_options.instructions or dialogue.system_prompt)
         return prompt + self.items.tokens(dialogue.history_tokens)
 
-    def _close(self, ending: Ending, reason: str | None = None) -> None:
+    def _close(self, ending: ResponseStatus, reason: str | None = None) -> None:
         if self._reply is not None:
             self._reply.close(ending, reason)

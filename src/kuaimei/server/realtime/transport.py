@@ -6,17 +6,17 @@ from typing import Literal, Protocol
 from kuaimei.audio.pcm import Pcm
 from kuaimei.people.caller import Caller
 from kuaimei.server.realtime.playback import Playback
-from kuaimei.server.realtime.send_queue import Outbox
+from kuaimei.server.realtime.send_queue import SendQueue
 
-__all__ = ["Client", "Gone", "Goodbye", "Listening", "Transport"]
+__all__ = ["AudioSink", "Client", "CloseReason", "Disconnected", "Transport"]
 
 
-class Gone(Exception):
+class Disconnected(Exception):
     """The client has left."""
 
 
 @dataclass(frozen=True, slots=True)
-class Goodbye:
+class CloseReason:
     """Why the server ends a connection: WebSocket close code and a short reason.
 
     Attributes:
@@ -44,14 +44,14 @@ class Client:
         return self.caller.person
 
 
-class Listening(Protocol):
+class AudioSink(Protocol):
     """What the client's sound goes to (`kuaimei.dialogue.conversation.Conversation`)."""
 
-    def hear(self, pcm: Pcm) -> None:
+    def push_audio(self, pcm: Pcm) -> None:
         """More audio (16 kHz)."""
         ...
 
-    def played(self, heard_ms: float) -> None:
+    def report_playback(self, heard_ms: float) -> None:
         """So much of the reply was really played."""
         ...
 
@@ -75,10 +75,10 @@ class Transport(Protocol):
         """
         ...
 
-    def playback(self, outbox: Outbox) -> Playback:
+    def playback(self, outbox: SendQueue) -> Playback:
         """Where the audio of replies goes."""
         ...
 
-    def join(self, conversation: Listening) -> None:
+    def attach(self, conversation: AudioSink) -> None:
         """The conversation has begun: sound that travels beside the events goes to it from now on."""
         ...

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Query
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kuaimei.errors import KuaimeiError
-from kuaimei.server.realtime.connections import Reception, TurnedAway, Wish
+from kuaimei.server.realtime.connections import ConnectionManager, ConnectionRefused, ConnectRequest
 from kuaimei.server.realtime.playback import EventPlayback, Playback
 from kuaimei.server.realtime.protocol import ProtocolError, ServerEvent, error_event, new_id
-from kuaimei.server.realtime.send_queue import Outbox
-from kuaimei.server.realtime.transport import Client, Gone, Goodbye, Listening
+from kuaimei.server.realtime.send_queue import SendQueue
+from kuaimei.server.realtime.transport import AudioSink, Client, CloseReason, Disconnected
 
 __all__ = ["router"]
 
@@ -32,7 +32,7 @@ class _Socket:
         """The next client event's text; None for a binary frame."""
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
-            raise Gone
+            raise Disconnected
         text: str | None = message.get("text")
         return text
 
@@ -41,13 +41,13 @@ class _Socket:
         try:
             await self._socket.send_text(text)
         except (WebSocketDisconnect, RuntimeError, OSError):
-            raise Gone from None
+            raise Disconnected from None
 
-    def playback(self, outbox: Outbox) -> Playback:
+    def playback(self, outbox: SendQueue) -> Playback:
         """Into events."""
         return EventPlayback(outbox)
 
-    def join(self, conversation: Listening) -> None:
+    def attach(self, conversation: AudioSink) -> None:
         """Nothing travels beside the events."""
 
 
@@ -63,25 +63,25 @@ async def realtime(
 
     Args:
         socket: The client.
-        model: A name from ``/v1/models``; empty: the house's own.
+        model: A name from ``/v1/models``; empty: the server's own.
         session: Id of an earlier session to go on with (also as header ``x-kuaimei-session``).
         takeover: If another connection has that session, that one ends: for clients that lost theirs.
         person: Who speaks, by an id of the client's own, see `Wish.person`.
     """
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(subprotocol="realtime" if "realtime" in offered else None)
-    reception: Reception = socket.app.state.reception
+    reception: ConnectionManager = socket.app.state.reception
     client = Client(socket.state.caller, socket.headers.get("user-agent", "")[:200], "websocket")
-    wish = Wish(model, session or socket.headers.get("x-kuaimei-session", ""), takeover, person)
+    wish = ConnectRequest(model, session or socket.headers.get("x-kuaimei-session", ""), takeover, person)
     with ExitStack() as places:
         try:
             visit = await reception.admit(places, client, wish)
-            goodbye = await reception.attend(visit, _Socket(socket))
-        except TurnedAway as turned:
-            goodbye = Goodbye(turned.close, str(turned), turned.code)
+            goodbye = await reception.serve(visit, _Socket(socket))
+        except ConnectionRefused as turned:
+            goodbye = CloseReason(turned.close, str(turned), turned.code)
         except KuaimeiError as error:
             await _send(socket, error_event(error))
-            goodbye = Goodbye(1011, str(error))
+            goodbye = CloseReason(1011, str(error))
         # The place is kept until the goodbye is said: whoever reconnects finds it free.
         if goodbye is not None:
             if goodbye.error:
@@ -97,7 +97,7 @@ async def _send(socket: WebSocket, event: ServerEvent) -> None:
             await socket.send_json({**event, "event_id": new_id("event")})
 
 
-async def _close(socket: WebSocket, goodbye: Goodbye) -> None:
+async def _close(socket: WebSocket, goodbye: CloseReason) -> None:
     reason = goodbye.reason.encode()[:120].decode(errors="ignore")  # the protocol allows 123 bytes
     with suppress(WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
         async with asyncio.timeout(_CLOSE_S):

@@ -1,1 +1,1 @@
-"""The OpenAI dialect and the house's own API over HTTP."""
+"""The OpenAI dialect and the server's own API over HTTP."""

@@ -7,17 +7,17 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse, Response
 
-from kuaimei.analysis.service import AnalysisRoom
+from kuaimei.analysis.service import AnalysisService
 from kuaimei.errors import NotFound
 from kuaimei.http.errors import ApiError
 from kuaimei.server.rest.csv_tables import sheet_response
-from kuaimei.server.rest.dependencies import InHouse, Kept, Owner
-from kuaimei.server.rest.session_analysis import COLUMNS, lines, spoken_session
+from kuaimei.server.rest.dependencies import Owner, RuntimeDep, StoreDep
+from kuaimei.server.rest.session_analysis import COLUMNS, lines, session_analysis
 from kuaimei.server.rest.sessions import PAGE, After, Limit, owned, owned_utterance, page_of
 from kuaimei.server.rest.threaded_response import in_json
-from kuaimei.server.services import House
-from kuaimei.server.views.analysis import group_of, moment_of, spoken_body, usual
-from kuaimei.store.score_history import Group, Point
+from kuaimei.server.services import AppRuntime
+from kuaimei.server.views.analysis import analysis_body, cohort_of, cursor_of, usual_ranges
+from kuaimei.store.score_history import Cohort, ScorePoint
 
 __all__ = ["router"]
 
@@ -25,20 +25,20 @@ router = APIRouter(prefix="/api")
 
 
 @router.get("/recordings/{utterance}/analysis", response_model=None)
-async def get_analysis(utterance: str, house: InHouse, store: Kept, owner: Owner) -> Response:
+async def get_analysis(utterance: str, runtime: RuntimeDep, store: StoreDep, owner: Owner) -> Response:
     """How one utterance was spoken: scores and what they consist of, features, and what is drawn."""
     found, session = await owned_utterance(store, utterance, owner)
     try:
         analysis = await store.analyses.get(utterance)
     except NotFound:
         analysis = None
-    earlier: Sequence[Point] = ()
+    earlier: Sequence[ScorePoint] = ()
     if analysis is not None and analysis.scores is not None:
-        earlier = await store.peers.newest(group_of(session, found), before=moment_of(found))
+        earlier = await store.peers.newest(cohort_of(session, found), before=cursor_of(found))
     return await in_json(
         lambda: {
             "object": "kuaimei.analysis",
-            **spoken_body(utterance, analysis, earlier, enabled=house.analysis is not None),
+            **analysis_body(utterance, analysis, earlier, enabled=runtime.analysis is not None),
             "contours": None if analysis is None else analysis.contours,
         }
     )
@@ -47,8 +47,8 @@ async def get_analysis(utterance: str, house: InHouse, store: Kept, owner: Owner
 @router.get("/sessions/{session}/analysis", response_model=None)
 async def get_session_analysis(
     session: str,
-    house: InHouse,
-    store: Kept,
+    runtime: RuntimeDep,
+    store: StoreDep,
     owner: Owner,
     as_: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
     limit: Limit = PAGE,
@@ -59,52 +59,52 @@ async def get_session_analysis(
     A page of it, whose last id is the ``after`` of the next; as a sheet it is always whole.
     """
     found = await owned(store, session, owner)
-    enabled = house.analysis is not None
+    enabled = runtime.analysis is not None
     if as_ == "csv":
         rows: list[list[object]] = []
         said = await store.utterances(session)
         for start in range(0, len(said), PAGE):
-            page = await spoken_session(store, found, said[start : start + PAGE], enabled=enabled)
+            page = await session_analysis(store, found, said[start : start + PAGE], enabled=enabled)
             rows += await asyncio.to_thread(lambda page=page: list(lines(page)))  # type: ignore[misc]
         return await asyncio.to_thread(sheet_response, f"{session}.csv", COLUMNS, rows)
     utterances, more = await page_of(store, session, limit, after)
-    spoken = await spoken_session(store, found, utterances, enabled=enabled)
-    person = Group(owner, session, str(found.client.get("person", "")), "user", "")
+    spoken = await session_analysis(store, found, utterances, enabled=enabled)
+    person = Cohort(owner, session, str(found.client.get("person", "")), "user", "")
     points = await store.peers.newest(person)
     return await in_json(
         lambda: {
             "object": "list",
             "data": spoken,
             "has_more": more,
-            "usual": usual(points),
+            "usual": usual_ranges(points),
             "usual_utterances": len(points),
         }
     )
 
 
 @router.post("/analysis/again", status_code=202)
-async def analyse_again(house: InHouse, owner: Owner) -> dict[str, Any]:
+async def analyse_again(runtime: RuntimeDep, owner: Owner) -> dict[str, Any]:
     """Have everything analysed anew; what is there can be seen until the new one is made."""
-    count = await _room(house).again(owner)
+    count = await _room(runtime).reanalyse(owner)
     return {"object": "kuaimei.analysis.again", "utterances": count}
 
 
 @router.get("/analysis/progress")
-async def get_progress(house: InHouse, owner: Owner) -> JSONResponse:
+async def get_progress(runtime: RuntimeDep, owner: Owner) -> JSONResponse:
     """How much is still to be analysed."""
-    progress = await _room(house).progress(owner)
+    progress = await _room(runtime).progress(owner)
     body = {
         "object": "kuaimei.analysis.progress",
         "utterances": progress.utterances,
         "waiting": progress.waiting,
         "analysed": progress.utterances - progress.waiting,
-        "extractor": _room(house).analyst.instruments.extractor,
+        "extractor": _room(runtime).analyst.instruments.extractor,
     }
     return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
 
-def _room(house: House) -> AnalysisRoom:
-    if house.analysis is None:
+def _room(runtime: AppRuntime) -> AnalysisService:
+    if runtime.analysis is None:
         told = "nothing is analysed here: KUAIMEI_ANALYSIS__ENABLED is off, or nothing is kept"
         raise ApiError(told, status=409, code="not_analysed")
-    return house.analysis
+    return runtime.analysis

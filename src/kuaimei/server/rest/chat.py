@@ -1,4 +1,4 @@
-"""``/v1/chat/completions``: the house's language model in the OpenAI dialect."""
+"""``/v1/chat/completions``: the server's language model in the OpenAI dialect."""
 
 import asyncio
 import time
@@ -16,11 +16,11 @@ from kuaimei.engines.llm.context_window import estimate_tokens
 from kuaimei.engines.types import LLMReq, Message
 from kuaimei.errors import EngineUnavailable, KuaimeiError
 from kuaimei.http.client_disconnect import Streamed, attended
-from kuaimei.server.model_names import OWN_MODEL, check_model
+from kuaimei.server.model_names import DEFAULT_MODEL_ID, check_model
 from kuaimei.server.rest import sse
-from kuaimei.server.rest.dependencies import REQUEST_TIMEOUT_S, InHouse, ticket
-from kuaimei.server.rest.stop_sequences import StopCutter
-from kuaimei.server.services import House
+from kuaimei.server.rest.dependencies import REQUEST_TIMEOUT_S, RuntimeDep, ticket
+from kuaimei.server.rest.stop_sequences import StopSequenceFilter
+from kuaimei.server.services import AppRuntime
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["CHARACTERS_LIMIT", "router"]
@@ -72,7 +72,7 @@ class ChatRequest(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     messages: list[_ChatMessage] = Field(min_length=1, max_length=1000)
-    model: WellFormedText = OWN_MODEL
+    model: WellFormedText = DEFAULT_MODEL_ID
     stream: bool = False
     stream_options: _StreamOptions | None = None
     stop: _Stop | Annotated[list[_Stop], Field(max_length=_STOPS)] | None = None
@@ -137,16 +137,16 @@ class _Completion:
 
 
 @router.post("/v1/chat/completions")
-async def create_chat_completion(request: ChatRequest, client: Request, house: InHouse) -> Response:
+async def create_chat_completion(request: ChatRequest, client: Request, runtime: RuntimeDep) -> Response:
     """Answer ``messages``; in one piece or, with ``stream``, as it is written."""
-    model = check_model(house, "llm", request.model)
+    model = check_model(runtime, "llm", request.model)
     messages = tuple(m.message() for m in request.messages)
     max_tokens = request.max_completion_tokens or request.max_tokens or _MAX_TOKENS
     prompt_tokens = await asyncio.to_thread(lambda: sum(estimate_tokens(m.content) for m in messages))
     completion = _Completion(model, prompt_tokens, max_tokens)
     given = {} if request.temperature is None else {"temperature": request.temperature}
     req = LLMReq(messages=messages, max_tokens=max_tokens, ticket=ticket(), **given)
-    text = _written(house, req, StopCutter(request.stops()), completion)
+    text = _complete(runtime, req, StopSequenceFilter(request.stops()), completion)
     if request.stream:
         include_usage = request.stream_options is not None and request.stream_options.include_usage
         # What goes wrong before the first word can still be told as an error.
@@ -180,10 +180,10 @@ async def _all(text: AsyncIterator[str]) -> str:
         return "".join([piece async for piece in pieces])
 
 
-async def _written(
-    house: House, req: LLMReq, cutter: StopCutter, completion: _Completion
+async def _complete(
+    runtime: AppRuntime, req: LLMReq, cutter: StopSequenceFilter, completion: _Completion
 ) -> AsyncIterator[str]:
-    async with closing(house.engines.language_model.stream(req)) as stream:
+    async with closing(runtime.engines.language_model.stream(req)) as stream:
         while not cutter.stopped:
             try:
                 async with asyncio.timeout(REQUEST_TIMEOUT_S):

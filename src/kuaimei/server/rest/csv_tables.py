@@ -6,21 +6,21 @@ from collections.abc import Iterable, Sequence
 
 from starlette.responses import Response
 
-__all__ = ["sheet", "sheet_response"]
+__all__ = ["csv_text", "sheet_response"]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_MARK = "\ufeff"
+_BOM = "\ufeff"
 """In front, it tells spreadsheets that it is UTF-8."""
 
 
-def sheet(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """CSV with a line for each row; None is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_cell(value) for value in row])
-    return _MARK + text.getvalue()
+    return _BOM + text.getvalue()
 
 
 def sheet_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
@@ -30,7 +30,7 @@ def sheet_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[ob
         name: Of the file; without quotation marks.
     """
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return Response(sheet(columns, rows), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(csv_text(columns, rows), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _cell(value: object) -> str:

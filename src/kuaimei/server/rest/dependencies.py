@@ -11,16 +11,16 @@ from kuaimei.errors import NotAllowed
 from kuaimei.http.errors import ApiError
 from kuaimei.http.refusals import Refusals
 from kuaimei.people.caller import Caller
-from kuaimei.server.services import Archive, House
+from kuaimei.server.services import AppRuntime, ConversationStore
 
 __all__ = [
     "DELETING",
     "REQUEST_TIMEOUT_S",
-    "InHouse",
-    "Kept",
     "Me",
     "Operator",
     "Owner",
+    "RuntimeDep",
+    "StoreDep",
     "deleted",
     "ticket",
 ]
@@ -35,13 +35,13 @@ DELETING: Final[dict[int | str, dict[str, Any]]] = {
 """What a deletion may answer besides 204."""
 
 
-def _house(request: Request) -> House:
-    house: House = request.app.state.house
-    return house
+def _runtime(request: Request) -> AppRuntime:
+    runtime: AppRuntime = request.app.state.runtime
+    return runtime
 
 
-def _archive(request: Request) -> Archive:
-    store = _house(request).store
+def _archive(request: Request) -> ConversationStore:
+    store = _runtime(request).store
     if store is None:
         raise ApiError("nothing is kept here: KUAIMEI_STORE__KEEP is off", status=404, code="not_kept")
     return store
@@ -66,8 +66,8 @@ async def _operator(request: Request) -> Caller:
     return caller
 
 
-InHouse: TypeAlias = Annotated[House, Depends(_house)]
-Kept: TypeAlias = Annotated[Archive, Depends(_archive)]
+RuntimeDep: TypeAlias = Annotated[AppRuntime, Depends(_runtime)]
+StoreDep: TypeAlias = Annotated[ConversationStore, Depends(_archive)]
 Owner: TypeAlias = Annotated[str, Depends(_owner)]
 """Id of the person who asks, to whom belongs what is asked for."""
 Me: TypeAlias = Annotated[Caller, Depends(_caller)]

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kuaimei.audio.sink import Sink
+from kuaimei.audio.sink import BufferSink
 from kuaimei.audio.streams import closing
 from kuaimei.errors import NotFound
-from kuaimei.server.rest.csv_tables import sheet
-from kuaimei.server.rest.session_analysis import COLUMNS, lines, spoken_session
-from kuaimei.server.services import Archive
-from kuaimei.store.rows import Session, Utterance
+from kuaimei.server.rest.csv_tables import csv_text
+from kuaimei.server.rest.session_analysis import COLUMNS, lines, session_analysis
+from kuaimei.server.services import ConversationStore
+from kuaimei.store.rows import SessionRow, UtteranceRow
 from kuaimei.store.utterance_record import Tier
 
 __all__ = ["Said", "export", "write_session"]
@@ -33,15 +33,15 @@ class Said:
         analysed: Somebody analyses how people speak.
     """
 
-    session: Session
-    utterances: Sequence[Utterance]
+    session: SessionRow
+    utterances: Sequence[UtteranceRow]
     describe: Callable[[], dict[str, Any]]
     analysed: bool
 
 
-async def export(store: Archive, said: Said) -> AsyncIterator[bytes]:
+async def export(store: ConversationStore, said: Said) -> AsyncIterator[bytes]:
     """The bytes of the ZIP file, see `write_session`."""
-    sink = Sink()
+    sink = BufferSink()
     with zipfile.ZipFile(sink, "w") as file:  # type: ignore[call-overload]
         async for _ in write_session(file, said.session.id, store, said):
             yield sink.take()
@@ -49,7 +49,7 @@ async def export(store: Archive, said: Said) -> AsyncIterator[bytes]:
 
 
 async def write_session(
-    file: zipfile.ZipFile, folder: str, store: Archive, said: Said
+    file: zipfile.ZipFile, folder: str, store: ConversationStore, said: Said
 ) -> AsyncIterator[None]:
     """Add a session to ``file``; whenever it yields, what was written so far can be taken.
 
@@ -90,7 +90,7 @@ async def write_session(
 
 
 async def _write_analyses(
-    file: zipfile.ZipFile, folder: str, store: Archive, said: Said
+    file: zipfile.ZipFile, folder: str, store: ConversationStore, said: Said
 ) -> AsyncIterator[None]:
     """A few utterances at a time: what is drawn of them is large."""
     rows: list[list[object]] = []
@@ -107,19 +107,19 @@ async def _write_analyses(
 
         for start in range(0, len(said.utterances), _PAGE):
             page = said.utterances[start : start + _PAGE]
-            spoken = await spoken_session(store, said.session, page, enabled=said.analysed, contours=True)
+            spoken = await session_analysis(store, said.session, page, enabled=said.analysed, contours=True)
             await asyncio.to_thread(write, spoken, first=start == 0)
             yield
         entry.write(b"]" if said.utterances else b"[]")
 
     def write_table() -> None:
-        file.writestr(f"{folder}/analysis.csv", sheet(COLUMNS, rows), zipfile.ZIP_DEFLATED)
+        file.writestr(f"{folder}/analysis.csv", csv_text(COLUMNS, rows), zipfile.ZIP_DEFLATED)
 
     await asyncio.to_thread(write_table)
     yield
 
 
-def _recordings(utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, Tier]]:
+def _recordings(utterances: Sequence[UtteranceRow]) -> Iterator[tuple[UtteranceRow, Tier]]:
     for utterance in utterances:
         if utterance.bytes:
             yield utterance, "fast"
@@ -127,7 +127,7 @@ def _recordings(utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, Ti
             yield utterance, "hq"
 
 
-def _transcript(utterances: Sequence[Utterance]) -> str:
+def _transcript(utterances: Sequence[UtteranceRow]) -> str:
     lines = [
         f"[{u.started_at:%Y-%m-%d %H:%M:%S}] {u.speaker}: {u.transcript or '…'}"
         for u in utterances

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from kuaimei.errors import KuaimeiError
 from kuaimei.server.metrics import Metrics
 from kuaimei.server.readiness import Readiness
-from kuaimei.server.rest.dependencies import InHouse, Operator
+from kuaimei.server.rest.dependencies import Operator, RuntimeDep
 
 __all__ = ["router"]
 
@@ -28,7 +28,7 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(request: Request, house: InHouse) -> JSONResponse:
+async def readyz(request: Request, runtime: RuntimeDep) -> JSONResponse:
     """It can take a conversation: engines are warm before the server opens, so the store decides.
 
     Not ready either when what is said can be kept and not worked on: no jobs are done, nothing is deleted.
@@ -37,7 +37,7 @@ async def readyz(request: Request, house: InHouse) -> JSONResponse:
     two seconds old.
     """
     readiness: Readiness = request.app.state.readiness
-    failing = sorted(house.tasks.failing)
+    failing = sorted(runtime.tasks.failing)
     stopped = any(task in _NEEDED for task in failing)
     checks = {
         **await readiness.checks(),
@@ -51,19 +51,19 @@ async def readyz(request: Request, house: InHouse) -> JSONResponse:
 
 
 @router.get("/metrics")
-async def metrics(request: Request, house: InHouse, operator: Operator) -> Response:
+async def metrics(request: Request, runtime: RuntimeDep, operator: Operator) -> Response:
     """In the text form of Prometheus."""
     known: Metrics = request.app.state.metrics
-    if house.store is not None:
+    if runtime.store is not None:
         try:
             async with asyncio.timeout(_STORE_S):
-                known.store.update(await house.store.statistics())
+                known.store.update(await runtime.store.statistics())
         except (KuaimeiError, TimeoutError):
             known.store.update(None)
-    if house.analysis is not None:
+    if runtime.analysis is not None:
         try:
             async with asyncio.timeout(_STORE_S):
-                known.unanalysed(await house.analysis.waiting())
+                known.analysis_backlog(await runtime.analysis.waiting())
         except (KuaimeiError, TimeoutError):
-            known.unanalysed(None)
+            known.analysis_backlog(None)
     return Response(generate_latest(known.registry), media_type=CONTENT_TYPE_LATEST)

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from kuaimei.http.client_disconnect import attended
 from kuaimei.http.errors import ApiError
 from kuaimei.server.allowed_voices import UsableVoices
-from kuaimei.server.listening_test import Listening, Side
+from kuaimei.server.listening_test import ListeningTest, Side
 from kuaimei.server.rest.csv_tables import sheet_response
-from kuaimei.server.rest.dependencies import InHouse, Kept, Owner
+from kuaimei.server.rest.dependencies import Owner, RuntimeDep, StoreDep
 from kuaimei.store.listening_tests import Choice, Kind, Tally, Trial
 from kuaimei.store.statistics import wilson
 from kuaimei.text.wellformed import WellFormedText
@@ -26,14 +26,14 @@ REMARK_LIMIT = 500
 _COLUMNS = ("id", "kind", "first", "second", "a", "b", "choice", "preferred", "remark", "at")
 
 
-def _listening(request: Request, house: InHouse, store: Kept, owner: Owner) -> Listening:
-    return Listening(store, UsableVoices(house, owner), request.app.state.samples)
+def _listening(request: Request, runtime: RuntimeDep, store: StoreDep, owner: Owner) -> ListeningTest:
+    return ListeningTest(store, UsableVoices(runtime, owner), request.app.state.samples)
 
 
-Blind = Annotated[Listening, Depends(_listening)]
+ListeningTestDep = Annotated[ListeningTest, Depends(_listening)]
 
 
-class Judgement(BaseModel):
+class PreferenceRequest(BaseModel):
     """What a listener says."""
 
     model_config = ConfigDict(extra="forbid")
@@ -44,7 +44,7 @@ class Judgement(BaseModel):
 
 @router.post("/next")
 async def next_trial(
-    blind: Blind,
+    blind: ListeningTestDep,
     owner: Owner,
     kind: Kind | None = None,
     voice: Annotated[str | None, Query(max_length=100)] = None,
@@ -62,7 +62,7 @@ async def next_trial(
 
 
 @router.get("/results")
-async def results(store: Kept, owner: Owner) -> dict[str, Any]:
+async def results(store: StoreDep, owner: Owner) -> dict[str, Any]:
     """How often what was preferred, and how sure one may be of it."""
     tallies = await store.preferences.tallies(owner)
     return {
@@ -73,14 +73,14 @@ async def results(store: Kept, owner: Owner) -> dict[str, Any]:
 
 
 @router.delete("/results", status_code=204)
-async def forget_results(store: Kept, owner: Owner) -> Response:
+async def forget_results(store: StoreDep, owner: Owner) -> Response:
     """All judgements are gone."""
     await store.preferences.forget(owner)
     return Response(status_code=204)
 
 
 @router.get("/results.csv")
-async def results_csv(store: Kept, owner: Owner) -> Response:
+async def results_csv(store: StoreDep, owner: Owner) -> Response:
     """Every judgement, one to a line."""
     judged = await store.preferences.judged(owner)
     return await asyncio.to_thread(sheet_response, "listening.csv", _COLUMNS, map(_line, judged))
@@ -88,7 +88,7 @@ async def results_csv(store: Kept, owner: Owner) -> Response:
 
 @router.get("/{trial}/{side}")
 async def get_clip(
-    request: Request, trial: str, side: Side, blind: Blind, store: Kept, owner: Owner
+    request: Request, trial: str, side: Side, blind: ListeningTestDep, store: StoreDep, owner: Owner
 ) -> Response:
     """One of the two clips, as FLAC."""
     found = await store.preferences.trial(trial, owner)
@@ -98,7 +98,7 @@ async def get_clip(
 
 
 @router.post("/{trial}")
-async def judge(trial: str, judgement: Judgement, store: Kept, owner: Owner) -> dict[str, Any]:
+async def judge(trial: str, judgement: PreferenceRequest, store: StoreDep, owner: Owner) -> dict[str, Any]:
     """Note what was preferred; only now it is told what was heard."""
     judged = await store.preferences.judge(trial, owner, judgement.choice, judgement.remark)
     if judged is None:

@@ -12,9 +12,9 @@ from kuaimei.http.errors import ApiError
 from kuaimei.people.caller import Caller
 from kuaimei.people.names import NAME_LIMIT
 from kuaimei.server.account_deletion import Leaving
-from kuaimei.server.rest.dependencies import InHouse, Kept, Me
+from kuaimei.server.rest.dependencies import Me, RuntimeDep, StoreDep
 from kuaimei.server.rest.personal_data import export_everything
-from kuaimei.server.services import House
+from kuaimei.server.services import AppRuntime
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["NOTICE_VERSION", "router"]
@@ -41,33 +41,33 @@ class _Confirmation(BaseModel):
 
 
 @router.get("")
-async def get_me(house: InHouse, me: Me) -> JSONResponse:
+async def get_me(runtime: RuntimeDep, me: Me) -> JSONResponse:
     """Who is asking, what is kept of them and for how long, and whether they agreed to that."""
-    return JSONResponse(await _body(house, me), headers=_NO_STORE)
+    return JSONResponse(await _body(runtime, me), headers=_NO_STORE)
 
 
 @router.post("/notice")
-async def accept_notice(agreement: _Agreement, house: InHouse, me: Me) -> JSONResponse:
+async def accept_notice(agreement: _Agreement, runtime: RuntimeDep, me: Me) -> JSONResponse:
     """Agree to what is recorded and kept, as the notice of that version tells it."""
     if agreement.version != NOTICE_VERSION:
         told = f"the notice has version {NOTICE_VERSION} now: show that one, and ask again"
         raise ApiError(told, status=409, code="notice_outdated", param="version")
-    if house.store is not None:
-        await house.store.people.accept_notice(me.person, agreement.version)
-    return JSONResponse(await _body(house, me), headers=_NO_STORE)
+    if runtime.store is not None:
+        await runtime.store.people.accept_notice(me.person, agreement.version)
+    return JSONResponse(await _body(runtime, me), headers=_NO_STORE)
 
 
 @router.get("/export", response_model=None)
-async def export_me(house: InHouse, store: Kept, me: Me) -> Response:
+async def export_me(runtime: RuntimeDep, store: StoreDep, me: Me) -> Response:
     """Everything of theirs as one ZIP file: sessions with recordings, voices with consent, judgements."""
     person = await store.people.get(me.person)
-    archive = export_everything(store, person, analysed=house.analysis is not None)
+    archive = export_everything(store, person, analysed=runtime.analysis is not None)
     headers = {"Content-Disposition": f'attachment; filename="kuaimei-{person.id}.zip"', **_NO_STORE}
     return Streamed(archive, total_s=DOWNLOAD_S, media_type="application/zip", headers=headers)
 
 
 @router.post("/forget")
-async def forget_me(confirmation: _Confirmation, request: Request, store: Kept, me: Me) -> JSONResponse:
+async def forget_me(confirmation: _Confirmation, request: Request, store: StoreDep, me: Me) -> JSONResponse:
     """Delete everything of theirs, for good; their keys stay. Then it is looked for.
 
     202: it takes longer, and goes on by itself.
@@ -99,10 +99,10 @@ async def sign_out() -> Response:
     return Response(status_code=204, headers=headers)
 
 
-async def _body(house: House, me: Caller) -> dict[str, Any]:
-    settings, accepted = house.settings, True
-    if house.store is not None:
-        accepted = (await house.store.people.get(me.person)).notice_version == NOTICE_VERSION
+async def _body(runtime: AppRuntime, me: Caller) -> dict[str, Any]:
+    settings, accepted = runtime.settings, True
+    if runtime.store is not None:
+        accepted = (await runtime.store.people.get(me.person)).notice_version == NOTICE_VERSION
     return {
         "object": "kuaimei.me",
         "id": me.person,
@@ -110,7 +110,7 @@ async def _body(house: House, me: Caller) -> dict[str, Any]:
         "role": me.role,
         "via": me.via,
         "keeping": {
-            "keep": house.store is not None,
+            "keep": runtime.store is not None,
             "retention_days": settings.store.retention_days,
             "voice_retention_days": settings.voices.retention_days,
         },

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from kuaimei.http.errors import ApiError
 from kuaimei.server.model_names import models_for
-from kuaimei.server.rest.dependencies import InHouse
+from kuaimei.server.rest.dependencies import RuntimeDep
 
 __all__ = ["router"]
 
@@ -18,15 +18,15 @@ def _model(name: str) -> dict[str, Any]:
 
 
 @router.get("/v1/models")
-async def list_models(house: InHouse) -> dict[str, Any]:
+async def list_models(runtime: RuntimeDep) -> dict[str, Any]:
     """Names that requests may give as ``model``."""
-    return {"object": "list", "data": [_model(name) for name in models_for(house)]}
+    return {"object": "list", "data": [_model(name) for name in models_for(runtime)]}
 
 
 @router.get("/v1/models/{name}")
-async def get_model(name: str, house: InHouse) -> dict[str, Any]:
+async def get_model(name: str, runtime: RuntimeDep) -> dict[str, Any]:
     """One of them."""
-    if name not in models_for(house):
+    if name not in models_for(runtime):
         told = f"no model is called {name[:80]!r}; see /v1/models"
         raise ApiError(told, status=404, code="model_not_found", param="model")
     return _model(name)

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Any, Final
 
-from kuaimei.audio.sink import Sink
+from kuaimei.audio.sink import BufferSink
 from kuaimei.errors import NotFound
 from kuaimei.server.rest.export import write_session
 from kuaimei.server.rest.sessions import portable
-from kuaimei.server.services import Archive
+from kuaimei.server.services import ConversationStore
 from kuaimei.store.people import Person
 from kuaimei.store.voices import JUDGE, REFERENCE
 
@@ -23,7 +23,9 @@ _VOICE_FILES: Final = (REFERENCE, JUDGE)
 """A voice's recordings; what was computed from them is not in the file, and goes with them."""
 
 
-async def export_everything(store: Archive, person: Person, *, analysed: bool) -> AsyncIterator[bytes]:
+async def export_everything(
+    store: ConversationStore, person: Person, *, analysed: bool
+) -> AsyncIterator[bytes]:
     """The bytes of the ZIP file.
 
     It holds ``person.json`` (who it is, which keys), a folder for each session as its own export has it,
@@ -34,7 +36,7 @@ async def export_everything(store: Archive, person: Person, *, analysed: bool) -
         person: Whose it is.
         analysed: Somebody analyses how people speak.
     """
-    sink = Sink()
+    sink = BufferSink()
     with zipfile.ZipFile(sink, "w") as file:  # type: ignore[call-overload]
         about = {
             "person": asdict(person),
@@ -56,7 +58,7 @@ async def export_everything(store: Archive, person: Person, *, analysed: bool) -
     yield sink.take()
 
 
-async def _write_voices(file: zipfile.ZipFile, store: Archive, owner: str) -> AsyncIterator[None]:
+async def _write_voices(file: zipfile.ZipFile, store: ConversationStore, owner: str) -> AsyncIterator[None]:
     for row in await store.voices.all(owner):
         await _write(file, f"voices/{row.id}/voice.json", asdict(row))
         yield

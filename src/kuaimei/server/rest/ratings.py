@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from kuaimei.errors import NotFound
 from kuaimei.server.rest.csv_tables import sheet_response
-from kuaimei.server.rest.dependencies import Kept, Owner
+from kuaimei.server.rest.dependencies import Owner, StoreDep
 from kuaimei.server.rest.sessions import owned_utterance
-from kuaimei.server.views.renderings import address
-from kuaimei.store.ratings import Marks
+from kuaimei.server.views.renderings import rendering_url
+from kuaimei.store.ratings import RatingScores
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["router"]
@@ -33,7 +33,7 @@ Rater: TypeAlias = Annotated[str, Query(max_length=RATER_LIMIT), AfterValidator(
 Mark: TypeAlias = Annotated[int | None, Field(ge=1, le=5)]
 
 
-class Opinion(BaseModel):
+class RatingRequest(BaseModel):
     """What a listener says: 1 to 5 each; what they cannot tell is left out."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -52,7 +52,7 @@ class Opinion(BaseModel):
 
 @router.get("/next")
 async def next_clip(
-    store: Kept,
+    store: StoreDep,
     owner: Owner,
     rater: Rater = "",
     skip: Annotated[tuple[str, ...], Query(max_length=SKIP_LIMIT)] = (),
@@ -71,12 +71,12 @@ async def next_clip(
         "id": found.id,
         "transcript": found.transcript,
         "duration_ms": found.duration_ms,
-        "audio": address(found.id),
+        "audio": rendering_url(found.id),
     }
 
 
 @router.get("/progress")
-async def get_progress(store: Kept, owner: Owner, rater: Rater = "") -> dict[str, Any]:
+async def get_progress(store: StoreDep, owner: Owner, rater: Rater = "") -> dict[str, Any]:
     """How far this rater is, and how many ratings there are of all."""
     tally = await store.ratings.tally(owner, rater)
     return {
@@ -88,7 +88,7 @@ async def get_progress(store: Kept, owner: Owner, rater: Rater = "") -> dict[str
 
 
 @router.get("/labels.csv")
-async def get_labels(store: Kept, owner: Owner) -> Response:
+async def get_labels(store: StoreDep, owner: Owner) -> Response:
     """Every rating, as ``kuaimei calibrate`` reads it."""
     found = await store.ratings.all(owner)
 
@@ -103,9 +103,9 @@ async def get_labels(store: Kept, owner: Owner) -> Response:
 
 
 @router.post("/{utterance}")
-async def rate(utterance: str, opinion: Opinion, store: Kept, owner: Owner) -> dict[str, Any]:
+async def rate(utterance: str, opinion: RatingRequest, store: StoreDep, owner: Owner) -> dict[str, Any]:
     """Note it, in the place of what the same rater said of it before."""
     await owned_utterance(store, utterance, owner)
-    marks = Marks(opinion.confidence, opinion.stability, opinion.affability)
+    marks = RatingScores(opinion.confidence, opinion.stability, opinion.affability)
     await store.ratings.rate(utterance, owner, opinion.rater, marks)
     return {"object": "kuaimei.labelling.rating", "utterance": utterance, **opinion.model_dump()}

@@ -12,9 +12,9 @@ from kuaimei.errors import NotAllowed
 from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
 from kuaimei.http.errors import ApiError
 from kuaimei.server.allowed_voices import UsableVoices
-from kuaimei.server.rest.dependencies import DELETING, InHouse, Kept, Owner, deleted
+from kuaimei.server.rest.dependencies import DELETING, Owner, RuntimeDep, StoreDep, deleted
 from kuaimei.server.rest.sessions import owned_utterance, utterance_body
-from kuaimei.server.services import House
+from kuaimei.server.services import AppRuntime
 from kuaimei.store.utterance_record import Tier
 
 __all__ = ["byte_range", "router"]
@@ -51,7 +51,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 @router.get("/{utterance}")
-async def get_recording(utterance: str, store: Kept, owner: Owner) -> dict[str, Any]:
+async def get_recording(utterance: str, store: StoreDep, owner: Owner) -> dict[str, Any]:
     """What is known of it."""
     found, _ = await owned_utterance(store, utterance, owner)
     return utterance_body(found)
@@ -60,7 +60,7 @@ async def get_recording(utterance: str, store: Kept, owner: Owner) -> dict[str, 
 @router.get("/{utterance}/audio")
 async def get_audio(
     utterance: str,
-    store: Kept,
+    store: StoreDep,
     owner: Owner,
     tier: Tier = "fast",
     range_: Annotated[str | None, Header(alias="range")] = None,
@@ -93,24 +93,24 @@ async def get_audio(
 
 
 @router.post("/{utterance}/hq", status_code=202)
-async def render_again(utterance: str, house: InHouse, store: Kept, owner: Owner) -> dict[str, Any]:
+async def render_again(utterance: str, runtime: RuntimeDep, store: StoreDep, owner: Owner) -> dict[str, Any]:
     """Have a reply rendered by what renders now: its rendering failed, or its voice has learned since.
 
     Where nothing would change nothing is done; what is there can be heard until the new one is ready.
     """
     found, _ = await owned_utterance(store, utterance, owner)
-    if house.hq is None:
+    if runtime.hq is None:
         raise ApiError(
             "replies are rendered once here: KUAIMEI_RENDERING__HQ is none", status=409, code="one_tier"
         )
-    if found.voice and found.voice not in UsableVoices(house, owner) and _at_hand(house, found.voice):
+    if found.voice and found.voice not in UsableVoices(runtime, owner) and _at_hand(runtime, found.voice):
         raise NotAllowed("this reply is in a voice that is not shared with you any more")
-    await store.render_again(utterance)
+    await store.retry_rendering(utterance)
     return utterance_body(await store.utterance(utterance))
 
 
 @router.delete("/{utterance}", status_code=204, responses=DELETING)
-async def delete_recording(utterance: str, store: Kept, owner: Owner) -> Response:
+async def delete_recording(utterance: str, store: StoreDep, owner: Owner) -> Response:
     """Delete row, recording, and what waits to be done for it; 202: it is gone for all, and goes on."""
     going_on = await store.deletion("utterance", utterance)
     if going_on is None or going_on.owner != owner:
@@ -118,9 +118,9 @@ async def delete_recording(utterance: str, store: Kept, owner: Owner) -> Respons
     return deleted(await store.delete_utterance(utterance))
 
 
-def _at_hand(house: House, voice: str) -> bool:
+def _at_hand(runtime: AppRuntime, voice: str) -> bool:
     """The synthesiser knows it: whether anybody else does is for what renders to say."""
-    return voice in house.engines.synthesizer.voices
+    return voice in runtime.engines.synthesizer.voices
 
 
 async def _bytes(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from kuaimei.analysis.head import FEATURES
 from kuaimei.analysis.types import SCORES
-from kuaimei.server.services import Archive
-from kuaimei.server.views.analysis import group_of, moment_of, spoken_body
+from kuaimei.server.services import ConversationStore
+from kuaimei.server.views.analysis import analysis_body, cohort_of, cursor_of
 from kuaimei.store.analyses import Analysis
-from kuaimei.store.rows import Session, Utterance
-from kuaimei.store.score_history import NEWEST, Group, Moment, Point
+from kuaimei.store.rows import SessionRow, UtteranceRow
+from kuaimei.store.score_history import NEWEST, Cohort, ScoreCursor, ScorePoint
 
-__all__ = ["COLUMNS", "lines", "spoken_session"]
+__all__ = ["COLUMNS", "lines", "session_analysis"]
 
 COLUMNS: Final = (
     *("utterance", "turn", "speaker", "started_at", "duration_ms", "state", "reason"),
@@ -25,10 +25,10 @@ COLUMNS: Final = (
 )
 
 
-async def spoken_session(
-    store: Archive,
-    session: Session,
-    utterances: Sequence[Utterance],
+async def session_analysis(
+    store: ConversationStore,
+    session: SessionRow,
+    utterances: Sequence[UtteranceRow],
     *,
     enabled: bool,
     contours: bool = False,
@@ -43,8 +43,8 @@ async def spoken_session(
         contours: Also what is drawn.
     """
     found = await store.analyses.of([one.id for one in utterances], contours=contours)
-    past: dict[Group, Sequence[Point]] = {}
-    for group in {group_of(session, one) for one in utterances}:
+    past: dict[Cohort, Sequence[ScorePoint]] = {}
+    for group in {cohort_of(session, one) for one in utterances}:
         # Of the whole page and of as many before its first.
         past[group] = await store.peers.newest(
             group, before=_latest(session, utterances, group), limit=NEWEST + len(utterances)
@@ -56,10 +56,10 @@ async def spoken_session(
 
 
 def _spoken(
-    session: Session,
-    utterances: Sequence[Utterance],
+    session: SessionRow,
+    utterances: Sequence[UtteranceRow],
     analyses: Mapping[str, Analysis],
-    past: Mapping[Group, Sequence[Point]],
+    past: Mapping[Cohort, Sequence[ScorePoint]],
     *,
     enabled: bool,
     contours: bool,
@@ -68,10 +68,10 @@ def _spoken(
     places = {group: [_place(point) for point in found] for group, found in points.items()}
     spoken = []
     for one in utterances:
-        group, moment = group_of(session, one), moment_of(one)
+        group, moment = cohort_of(session, one), cursor_of(one)
         end = bisect_left(places[group], (moment.at, moment.utterance))
         analysis = analyses.get(one.id)
-        body = spoken_body(one.id, analysis, points[group][max(0, end - NEWEST) : end], enabled=enabled)
+        body = analysis_body(one.id, analysis, points[group][max(0, end - NEWEST) : end], enabled=enabled)
         spoken.append(
             {
                 **body,
@@ -87,20 +87,20 @@ def _spoken(
     return spoken
 
 
-def _place(point: Point) -> tuple[datetime, str]:
+def _place(point: ScorePoint) -> tuple[datetime, str]:
     return point.moment.at, point.moment.utterance
 
 
-def _latest(session: Session, utterances: Sequence[Utterance], group: Group) -> Moment:
+def _latest(session: SessionRow, utterances: Sequence[UtteranceRow], group: Cohort) -> ScoreCursor:
     """When the last of a group was said."""
     return max(
-        (moment_of(one) for one in utterances if group_of(session, one) == group),
+        (cursor_of(one) for one in utterances if cohort_of(session, one) == group),
         key=lambda moment: (moment.at, moment.utterance),
     )
 
 
 def lines(spoken: Sequence[dict[str, Any]]) -> Iterator[list[object]]:
-    """A row with `COLUMNS` for each that `spoken_session` gives."""
+    """A row with `COLUMNS` for each that `session_analysis` gives."""
     for one in spoken:
         scores, features = one["scores"], one["features"]
         relative = {name: scores and scores[name]["relative"] for name in SCORES}

@@ -10,12 +10,12 @@ from starlette.responses import Response
 
 from kuaimei.errors import NotFound
 from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
-from kuaimei.server.rest.dependencies import DELETING, InHouse, Kept, Owner, deleted
+from kuaimei.server.rest.dependencies import DELETING, Owner, RuntimeDep, StoreDep, deleted
 from kuaimei.server.rest.export import Said, export
 from kuaimei.server.rest.threaded_response import in_json
-from kuaimei.server.services import Archive
-from kuaimei.server.views.renderings import address, hq_body
-from kuaimei.store.rows import Session, Utterance
+from kuaimei.server.services import ConversationStore
+from kuaimei.server.views.renderings import hq_body, rendering_url
+from kuaimei.store.rows import SessionRow, UtteranceRow
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = [
@@ -43,7 +43,7 @@ Limit: TypeAlias = Annotated[int, Query(ge=1, le=500)]
 After: TypeAlias = Annotated[str | None, Query(max_length=64)]
 
 
-async def owned(store: Archive, session: str, owner: str) -> Session:
+async def owned(store: ConversationStore, session: str, owner: str) -> SessionRow:
     """The session, if it is this owner's.
 
     Raises:
@@ -65,8 +65,8 @@ def page_and_more(found: Sequence[T], limit: int) -> tuple[Sequence[T], bool]:
 
 
 async def page_of(
-    store: Archive, session: str, limit: int, after: str | None
-) -> tuple[Sequence[Utterance], bool]:
+    store: ConversationStore, session: str, limit: int, after: str | None
+) -> tuple[Sequence[UtteranceRow], bool]:
     """At most ``limit`` utterances of a session that come after the one of the id ``after``; are there more?
 
     Raises:
@@ -80,7 +80,9 @@ async def page_of(
     return page_and_more(await store.utterances(session, limit + 1, after=last), limit)
 
 
-async def owned_utterance(store: Archive, utterance: str, owner: str) -> tuple[Utterance, Session]:
+async def owned_utterance(
+    store: ConversationStore, utterance: str, owner: str
+) -> tuple[UtteranceRow, SessionRow]:
     """The utterance and its session, if they are this owner's.
 
     Raises:
@@ -93,7 +95,7 @@ async def owned_utterance(store: Archive, utterance: str, owner: str) -> tuple[U
     return found, session
 
 
-async def portable(store: Archive, session: Session, *, analysed: bool) -> Said:
+async def portable(store: ConversationStore, session: SessionRow, *, analysed: bool) -> Said:
     """What `kuaimei.server.rest.export` writes of a session.
 
     Args:
@@ -113,23 +115,23 @@ async def portable(store: Archive, session: Session, *, analysed: bool) -> Said:
     return Said(session, utterances, described, analysed)
 
 
-def _body(session: Session) -> dict[str, Any]:
+def _body(session: SessionRow) -> dict[str, Any]:
     return {"object": "kuaimei.session", **asdict(session)}
 
 
-def utterance_body(utterance: Utterance) -> dict[str, Any]:
+def utterance_body(utterance: UtteranceRow) -> dict[str, Any]:
     """An utterance as clients see it."""
     return {
         "object": "kuaimei.utterance",
         **asdict(utterance),
-        "audio": address(utterance.id) if utterance.bytes else None,
+        "audio": rendering_url(utterance.id) if utterance.bytes else None,
         "hq": hq_body(utterance.id, utterance.hq),
     }
 
 
 @router.get("", response_model=None)
 async def list_sessions(
-    store: Kept,
+    store: StoreDep,
     owner: Owner,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     before: str | None = None,
@@ -144,14 +146,14 @@ async def list_sessions(
 
 
 @router.get("/{session}")
-async def get_session(session: str, store: Kept, owner: Owner) -> dict[str, Any]:
+async def get_session(session: str, store: StoreDep, owner: Owner) -> dict[str, Any]:
     """One session."""
     return _body(await owned(store, session, owner))
 
 
 @router.get("/{session}/utterances", response_model=None)
 async def list_utterances(
-    session: str, store: Kept, owner: Owner, limit: Limit = PAGE, after: After = None
+    session: str, store: StoreDep, owner: Owner, limit: Limit = PAGE, after: After = None
 ) -> Response:
     """What was said in it, by either side, in order; ``after`` is the last id of the page before."""
     await owned(store, session, owner)
@@ -164,7 +166,7 @@ async def list_utterances(
 @router.get("/{session}/turns", response_model=None)
 async def list_turns(
     session: str,
-    store: Kept,
+    store: StoreDep,
     owner: Owner,
     limit: Limit = PAGE,
     after: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
@@ -176,10 +178,10 @@ async def list_turns(
 
 
 @router.get("/{session}/export", response_model=None)
-async def export_session(session: str, house: InHouse, store: Kept, owner: Owner) -> Response:
+async def export_session(session: str, runtime: RuntimeDep, store: StoreDep, owner: Owner) -> Response:
     """All of it as one ZIP file: transcript, data, how it was spoken, recordings."""
     found = await owned(store, session, owner)
-    said = await portable(store, found, analysed=house.analysis is not None)
+    said = await portable(store, found, analysed=runtime.analysis is not None)
     archive: AsyncIterator[bytes] = export(store, said)
     headers = {"Content-Disposition": f'attachment; filename="{found.id}.zip"'}
     return Streamed(archive, total_s=DOWNLOAD_S, media_type="application/zip", headers=headers)
@@ -190,7 +192,7 @@ class _Rename(BaseModel):
 
 
 @router.patch("/{session}")
-async def rename_session(session: str, change: _Rename, store: Kept, owner: Owner) -> dict[str, Any]:
+async def rename_session(session: str, change: _Rename, store: StoreDep, owner: Owner) -> dict[str, Any]:
     """Give it a title; an empty one: the first thing said is its title again."""
     await owned(store, session, owner)
     await store.rename_session(session, " ".join(change.title.split()))
@@ -198,7 +200,7 @@ async def rename_session(session: str, change: _Rename, store: Kept, owner: Owne
 
 
 @router.delete("/{session}", status_code=204, responses=DELETING)
-async def delete_session(session: str, store: Kept, owner: Owner) -> Response:
+async def delete_session(session: str, store: StoreDep, owner: Owner) -> Response:
     """Delete rows, recordings, and what waits to be done for it; 202: it is gone for all, and goes on."""
     going_on = await store.deletion("session", session)
     if going_on is None or going_on.owner != owner:

@@ -17,10 +17,10 @@ from kuaimei.errors import EngineUnavailable, KuaimeiError
 from kuaimei.http.client_disconnect import Streamed, attended
 from kuaimei.http.errors import ApiError
 from kuaimei.server.allowed_voices import UsableVoices
-from kuaimei.server.model_names import OWN_MODEL, check_model
+from kuaimei.server.model_names import DEFAULT_MODEL_ID, check_model
 from kuaimei.server.rest import sse
-from kuaimei.server.rest.dependencies import REQUEST_TIMEOUT_S, InHouse, Owner, ticket
-from kuaimei.server.services import House
+from kuaimei.server.rest.dependencies import REQUEST_TIMEOUT_S, Owner, RuntimeDep, ticket
+from kuaimei.server.services import AppRuntime
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["INPUT_LIMIT", "router"]
@@ -41,7 +41,7 @@ class SpeechRequest(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     input: WellFormedText = Field(min_length=1, max_length=INPUT_LIMIT)
-    model: WellFormedText = OWN_MODEL
+    model: WellFormedText = DEFAULT_MODEL_ID
     voice: WellFormedText | _Voice = ""
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float = Field(default=1.0, ge=0.5, le=2.0)
@@ -49,14 +49,16 @@ class SpeechRequest(BaseModel):
 
 
 @router.post("/v1/audio/speech", response_model=None)
-async def create_speech(request: SpeechRequest, client: Request, house: InHouse, owner: Owner) -> Response:
+async def create_speech(
+    request: SpeechRequest, client: Request, runtime: RuntimeDep, owner: Owner
+) -> Response:
     """Speak ``input``; the first bytes leave as soon as its first clause is made."""
-    check_model(house, "tts", request.model)
-    synthesizer = house.engines.synthesizer
-    voice = _voice(request, UsableVoices(house, owner))
+    check_model(runtime, "tts", request.model)
+    synthesizer = runtime.engines.synthesizer
+    voice = _voice(request, UsableVoices(runtime, owner))
     req = TTSReq(text=request.input, voice_id=voice, speed=request.speed, ticket=ticket())
     encoder = await asyncio.to_thread(StreamEncoder, request.response_format, synthesizer.sample_rate)
-    stream = _encoded(_patiently(house, req), encoder)
+    stream = _encoded(_with_timeout(runtime, req), encoder)
     # What goes wrong before the first byte can still be told as an error.
     first = await attended(client, anext(stream))
     if request.stream_format == "sse":
@@ -72,8 +74,8 @@ def _voice(request: SpeechRequest, voices: UsableVoices) -> str:
     return asked or voices.default
 
 
-async def _patiently(house: House, req: TTSReq) -> AsyncIterator[Pcm]:
-    async with closing(house.engines.synthesizer.stream(req)) as stream:
+async def _with_timeout(runtime: AppRuntime, req: TTSReq) -> AsyncIterator[Pcm]:
+    async with closing(runtime.engines.synthesizer.stream(req)) as stream:
         while True:
             try:
                 async with asyncio.timeout(REQUEST_TIMEOUT_S):

@@ -13,7 +13,7 @@ from kuaimei.server.realtime.config import INSTRUCTIONS_LIMIT, instructions_capa
 from kuaimei.server.realtime.items import CONVERSATION_LIMIT, TEXT_LIMIT
 from kuaimei.server.realtime.loops import FRAME_LIMIT
 from kuaimei.server.rest.chat import CHARACTERS_LIMIT
-from kuaimei.server.rest.dependencies import InHouse, Me
+from kuaimei.server.rest.dependencies import Me, RuntimeDep
 from kuaimei.server.rest.speech import INPUT_LIMIT
 from kuaimei.server.rest.voices import voice_bodies
 
@@ -23,17 +23,17 @@ router = APIRouter(prefix="/api")
 
 
 @router.get("/status")
-async def get_status(request: Request, house: InHouse, me: Me) -> dict[str, Any]:
+async def get_status(request: Request, runtime: RuntimeDep, me: Me) -> dict[str, Any]:
     """Ready (see `kuaimei.server.startup_app` for loading), how to talk, in which voices.
 
     How full it is, operators alone are told: `sessions` is null to members.
     """
-    server = house.settings.server
+    server = runtime.settings.server
     admission: Admission = request.app.state.admission
     webrtc = {
         "available": server.webrtc,
         "url": "/v1/realtime/calls",
-        "ice_servers": ice_servers.for_clients(server.ice_servers, me.person),
+        "ice_servers": ice_servers.client_ice_servers(server.ice_servers, me.person),
     }
     return {
         "object": "kuaimei.status",
@@ -41,16 +41,18 @@ async def get_status(request: Request, house: InHouse, me: Me) -> dict[str, Any]
         "version": __version__,
         "sessions": _fullness(admission) if me.role == "operator" else None,
         "transports": {"webrtc": webrtc, "websocket": {"available": True, "url": "/v1/realtime"}},
-        "voices": voice_bodies(stock_voices(house)),
-        "voice": UsableVoices(house, me.person).default,
-        "models": [{"role": s.role, "name": model_id(s), "licence": s.licence or None} for s in house.loaded],
-        "kept": house.store is not None,
-        "hq": house.hq is not None,
-        "analysis": house.analysis is not None,
+        "voices": voice_bodies(stock_voices(runtime)),
+        "voice": UsableVoices(runtime, me.person).default,
+        "models": [
+            {"role": s.role, "name": model_id(s), "licence": s.licence or None} for s in runtime.loaded
+        ],
+        "kept": runtime.store is not None,
+        "hq": runtime.hq is not None,
+        "analysis": runtime.analysis is not None,
         "limits": {
             "event_characters": FRAME_LIMIT,
             "instructions_characters": INSTRUCTIONS_LIMIT,
-            "instructions_tokens": instructions_capacity(house.settings, embedded=has_own_model(house)),
+            "instructions_tokens": instructions_capacity(runtime.settings, embedded=has_own_model(runtime)),
             "message_characters": TEXT_LIMIT,
             "conversation_characters": CONVERSATION_LIMIT,
             "chat_characters": CHARACTERS_LIMIT,
@@ -59,7 +61,7 @@ async def get_status(request: Request, house: InHouse, me: Me) -> dict[str, Any]
             "requests_per_minute": server.requests_per_minute,
             "idle_timeout_s": server.idle_timeout_s,
             "session_s": server.max_session_s,
-            "utterance_s": house.settings.dialogue.max_utterance_s,
+            "utterance_s": runtime.settings.dialogue.max_utterance_s,
         },
     }
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-__all__ = ["StopCutter"]
+__all__ = ["StopSequenceFilter"]
 
 
-class StopCutter:
+class StopSequenceFilter:
     """Lets text through up to the first stop sequence, which may come in pieces.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 
 from kuaimei.engines.types import Language
 
-__all__ = ["Segment", "srt", "verbose", "vtt"]
+__all__ = ["Segment", "srt", "verbose_json", "vtt"]
 
 _NAMES: dict[Language, str] = {"zh": "chinese", "en": "english"}
 
@@ -37,7 +37,7 @@ def vtt(segments: Sequence[Segment]) -> str:
     return f"WEBVTT\n\n{cues}"
 
 
-def verbose(
+def verbose_json(
     text: str, segments: Sequence[Segment], duration_s: float, language: Language | None
 ) -> dict[str, Any]:
     """The dialect's ``verbose_json``; what Whisper alone knows (seek, tokens …) is empty."""

@@ -13,16 +13,16 @@ from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.audio.streams import closing
 from kuaimei.engines.types import Language, STTChunk, STTReq
-from kuaimei.engines.vad.segments import pieces_of
+from kuaimei.engines.vad.segments import speech_segments
 from kuaimei.errors import EngineUnavailable, KuaimeiError
 from kuaimei.http.client_disconnect import Streamed, attended
 from kuaimei.http.errors import ApiError
-from kuaimei.http.limits import Gate
-from kuaimei.server.model_names import OWN_MODEL, check_model
+from kuaimei.http.limits import ConcurrencyLimiter
+from kuaimei.server.model_names import DEFAULT_MODEL_ID, check_model
 from kuaimei.server.rest import sse
-from kuaimei.server.rest.dependencies import REQUEST_TIMEOUT_S, InHouse, ticket
-from kuaimei.server.rest.subtitles import Segment, srt, verbose, vtt
-from kuaimei.server.services import House
+from kuaimei.server.rest.dependencies import REQUEST_TIMEOUT_S, RuntimeDep, ticket
+from kuaimei.server.rest.subtitles import Segment, srt, verbose_json, vtt
+from kuaimei.server.services import AppRuntime
 from kuaimei.text.join import join_pieces
 from kuaimei.text.wellformed import WellFormedText
 
@@ -31,7 +31,7 @@ __all__ = ["PATH", "router"]
 router = APIRouter()
 PATH = "/v1/audio/transcriptions"
 
-_LONGEST_S = 3600.0
+_MAX_AUDIO_S = 3600.0
 _DECODING_S = 60.0
 _TOTAL_S = 3600.0
 """An hour of speech takes a quarter of one to recognise, and waits for everybody who talks."""
@@ -40,9 +40,9 @@ _TOTAL_S = 3600.0
 @router.post(PATH)
 async def create_transcription(
     request: Request,
-    house: InHouse,
+    runtime: RuntimeDep,
     file: Annotated[UploadFile, File()],
-    model: Annotated[WellFormedText, Form()] = OWN_MODEL,
+    model: Annotated[WellFormedText, Form()] = DEFAULT_MODEL_ID,
     language: Annotated[WellFormedText, Form()] = "",
     prompt: Annotated[WellFormedText, Form(max_length=4000)] = "",
     response_format: Annotated[Literal["json", "verbose_json", "text", "srt", "vtt"], Form()] = "json",
@@ -52,15 +52,15 @@ async def create_transcription(
     stream: Annotated[bool, Form()] = False,
 ) -> Response:
     """Recognise ``file``: at most an hour, in zh or en or both."""
-    check_model(house, "asr", model)
+    check_model(runtime, "asr", model)
     if "word" in granularities:
         told = "times of single words are not known here; ask for 'segment'"
         raise ApiError(told, code="unsupported", param="timestamp_granularities")
-    gate: Gate = request.app.state.decoding
+    gate: ConcurrencyLimiter = request.app.state.decoding
     asked = STTReq(
-        language=_language(language, house),
+        language=_language(language, runtime),
         prompt=prompt,
-        hotwords=house.settings.dialogue.hotwords,
+        hotwords=runtime.settings.dialogue.hotwords,
         ticket=ticket(),
     )
     if not file.size:
@@ -68,9 +68,9 @@ async def create_transcription(
     if stream:
         place = AsyncExitStack()
         await attended(request, place.enter_async_context(gate.enter()))
-        events = _events(file, house, asked)
+        events = _events(file, runtime, asked)
         return Streamed(events, total_s=_TOTAL_S, place=place, media_type=sse.MEDIA_TYPE)
-    duration_s, segments = await attended(request, _whole(file, gate, house, asked), total_s=_TOTAL_S)
+    duration_s, segments = await attended(request, _whole(file, gate, runtime, asked), total_s=_TOTAL_S)
     text = join_pieces([s.text for s in segments])
     match response_format:
         case "text":
@@ -80,15 +80,15 @@ async def create_transcription(
         case "vtt":
             return PlainTextResponse(vtt(segments), media_type="text/vtt")
         case "verbose_json":
-            return JSONResponse(verbose(text, segments, duration_s, _main_language(segments)))
+            return JSONResponse(verbose_json(text, segments, duration_s, _main_language(segments)))
         case "json":
             usage = {"type": "duration", "seconds": math.ceil(duration_s)}
             return JSONResponse({"text": text, "usage": usage})
 
 
-def _language(asked: str, house: House) -> Language | None:
+def _language(asked: str, runtime: AppRuntime) -> Language | None:
     if not asked:
-        given = house.settings.dialogue.language
+        given = runtime.settings.dialogue.language
         return None if given == "auto" else given
     match asked.lower().replace("_", "-").partition("-")[0]:
         case "zh" | "cmn" | "chinese" | "mandarin":
@@ -98,21 +98,23 @@ def _language(asked: str, house: House) -> Language | None:
     raise ApiError(f"the languages are zh and en, not {asked[:20]!r}", param="language")
 
 
-async def _whole(file: UploadFile, gate: Gate, house: House, asked: STTReq) -> tuple[float, list[Segment]]:
+async def _whole(
+    file: UploadFile, gate: ConcurrencyLimiter, runtime: AppRuntime, asked: STTReq
+) -> tuple[float, list[Segment]]:
     """Length of the recording in seconds, and what is said in it."""
     async with gate.enter():
         pcm = await _decoded(await file.read())
-        async with closing(_segments(pcm, house, asked)) as segments:
+        async with closing(_segments(pcm, runtime, asked)) as segments:
             return len(pcm) / ASR_RATE, [segment async for segment in segments]
 
 
 async def _decoded(data: bytes) -> Pcm:
-    return await decode(data, ASR_RATE, max_s=_LONGEST_S, timeout_s=_DECODING_S)
+    return await decode(data, ASR_RATE, max_s=_MAX_AUDIO_S, timeout_s=_DECODING_S)
 
 
-async def _segments(pcm: Pcm, house: House, asked: STTReq) -> AsyncIterator[Segment]:
-    for piece in await pieces_of(pcm, house.engines.vad()):
-        chunk = await _recognised(pcm[piece.start : piece.end], house, asked)
+async def _segments(pcm: Pcm, runtime: AppRuntime, asked: STTReq) -> AsyncIterator[Segment]:
+    for piece in await speech_segments(pcm, runtime.engines.vad()):
+        chunk = await _recognised(pcm[piece.start : piece.end], runtime, asked)
         if chunk.text.strip():
             yield Segment(
                 start_s=piece.start / ASR_RATE,
@@ -123,10 +125,10 @@ async def _segments(pcm: Pcm, house: House, asked: STTReq) -> AsyncIterator[Segm
             )
 
 
-async def _recognised(pcm: Pcm, house: House, asked: STTReq) -> STTChunk:
+async def _recognised(pcm: Pcm, runtime: AppRuntime, asked: STTReq) -> STTChunk:
     try:
         async with asyncio.timeout(REQUEST_TIMEOUT_S):
-            return await house.engines.recognizer.transcribe(pcm, asked)
+            return await runtime.engines.recognizer.transcribe(pcm, asked)
     except TimeoutError:
         raise EngineUnavailable(f"recognition gave nothing for {REQUEST_TIMEOUT_S:g} s") from None
 
@@ -140,11 +142,11 @@ def _main_language(segments: list[Segment]) -> Language | None:
     return max(lengths, key=lambda name: lengths[name], default=None)
 
 
-async def _events(file: UploadFile, house: House, asked: STTReq) -> AsyncIterator[str]:
+async def _events(file: UploadFile, runtime: AppRuntime, asked: STTReq) -> AsyncIterator[str]:
     texts: list[str] = []
     try:
         pcm = await _decoded(await file.read())
-        async with closing(_segments(pcm, house, asked)) as segments:
+        async with closing(_segments(pcm, runtime, asked)) as segments:
             async for segment in segments:
                 before = join_pieces(texts)
                 texts.append(segment.text)

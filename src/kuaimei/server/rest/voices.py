@@ -12,18 +12,18 @@ from starlette.responses import JSONResponse, Response
 from kuaimei.errors import NotFound
 from kuaimei.http.client_disconnect import attended
 from kuaimei.http.errors import ApiError, error_body
-from kuaimei.http.limits import Gate
+from kuaimei.http.limits import ConcurrencyLimiter
 from kuaimei.server.allowed_voices import stock_voices
-from kuaimei.server.rest.dependencies import DELETING, InHouse, Owner, deleted
+from kuaimei.server.rest.dependencies import DELETING, Owner, RuntimeDep, deleted
 from kuaimei.server.rest.recordings import byte_range
 from kuaimei.server.rest.threaded_response import in_json
-from kuaimei.server.voice_previews import Samples, language_of
+from kuaimei.server.voice_previews import VoicePreviews, language_of
 from kuaimei.text.wellformed import WellFormedText
 from kuaimei.voices.enrolment.consent import STATEMENTS
 from kuaimei.voices.enrolment.pipeline import ReferenceRefused
 from kuaimei.voices.enrolment.transcript_check import LIMIT as TRANSCRIPT_LIMIT
 from kuaimei.voices.library import VoiceLibrary
-from kuaimei.voices.training.prompts import READ_ALOUD
+from kuaimei.voices.training.prompts import ENROLMENT_SCRIPT
 from kuaimei.voices.types import Consent, Voice
 
 __all__ = ["PATH", "cloned_body", "router", "voice_bodies"]
@@ -76,23 +76,23 @@ def cloned_body(voice: Voice, person: str) -> dict[str, Any]:
     }
 
 
-def _library(house: InHouse) -> VoiceLibrary:
-    if house.voices is None:
+def _library(runtime: RuntimeDep) -> VoiceLibrary:
+    if runtime.voices is None:
         raise ApiError("no voices are kept here: KUAIMEI_STORE__KEEP is off", status=404, code="not_kept")
-    return house.voices
+    return runtime.voices
 
 
 Library: TypeAlias = Annotated[VoiceLibrary, Depends(_library)]
 
 
 @router.get("", response_model=None)
-async def list_voices(house: InHouse, owner: Owner) -> Response:
+async def list_voices(runtime: RuntimeDep, owner: Owner) -> Response:
     """All of them: the stock ones, of which the first is the synthesiser's own choice, then the newest.
 
     Cloned ones are one's own (``mine``) and those that others share with all.
     """
-    stock = stock_voices(house)
-    cloned = () if house.voices is None else await house.voices.voices(owner)
+    stock = stock_voices(runtime)
+    cloned = () if runtime.voices is None else await runtime.voices.voices(owner)
 
     def body() -> dict[str, Any]:
         return {
@@ -106,13 +106,13 @@ async def list_voices(house: InHouse, owner: Owner) -> Response:
 @router.get("/texts")
 async def get_texts() -> dict[str, Any]:
     """What to declare when a voice is added, and what to read aloud for it, in each language."""
-    return {"object": "kuaimei.voice.texts", "consent": STATEMENTS, "read_aloud": READ_ALOUD}
+    return {"object": "kuaimei.voice.texts", "consent": STATEMENTS, "read_aloud": ENROLMENT_SCRIPT}
 
 
 @router.get("/learning")
 async def get_learning(library: Library) -> dict[str, Any]:
     """How far the environment in which voices are learned is; it is made by itself."""
-    state = library.room.environment.state
+    state = library.context.environment.state
     return {
         "object": "kuaimei.learning_environment",
         "state": state.state,
@@ -141,11 +141,11 @@ async def add_voice(
         at=datetime.now(UTC),
     )
     title = _text(name, "name")
-    gate: Gate = request.app.state.enrolling
+    gate: ConcurrencyLimiter = request.app.state.enrolling
 
     async def enrolled() -> Voice:
         async with gate.enter():
-            return await library.enrol(
+            return await library.add(
                 file.file,
                 name=title,
                 consent=consent,
@@ -164,11 +164,11 @@ async def add_voice(
 
 
 @router.get("/{voice}")
-async def get_voice(voice: str, house: InHouse, owner: Owner) -> dict[str, Any]:
+async def get_voice(voice: str, runtime: RuntimeDep, owner: Owner) -> dict[str, Any]:
     """One of them."""
-    if voice in stock_voices(house):
+    if voice in stock_voices(runtime):
         return voice_bodies([voice])[0]
-    return cloned_body(await _library(house).voice(voice, owner), owner)
+    return cloned_body(await _library(runtime).voice(voice, owner), owner)
 
 
 class _Change(BaseModel):
@@ -192,22 +192,22 @@ async def delete_voice(voice: str, library: Library, owner: Owner) -> Response:
     return deleted(await library.delete(voice, owner))
 
 
-class _Learn(BaseModel):
+class _TrainRequest(BaseModel):
     step: Literal["style", "decoder"] | None = None
 
 
 @router.post("/{voice}/learn")
 async def learn_voice(
-    voice: str, library: Library, owner: Owner, wish: _Learn | None = None
+    voice: str, library: Library, owner: Owner, wish: _TrainRequest | None = None
 ) -> dict[str, Any]:
     """Learn it further, in the background."""
-    return cloned_body(await library.learn(voice, owner, wish.step if wish else None), owner)
+    return cloned_body(await library.train(voice, owner, wish.step if wish else None), owner)
 
 
 @router.post("/{voice}/learn/cancel")
 async def stop_learning(voice: str, library: Library, owner: Owner) -> dict[str, Any]:
     """Stop learning it; to learn it again goes on from there."""
-    return cloned_body(await library.stop_learning(voice, owner), owner)
+    return cloned_body(await library.cancel_training(voice, owner), owner)
 
 
 @router.get("/{voice}/reference")
@@ -229,15 +229,15 @@ async def get_reference(
 
 
 @router.get("/{voice}/sample")
-async def get_sample(voice: str, request: Request, house: InHouse, owner: Owner) -> Response:
+async def get_sample(voice: str, request: Request, runtime: RuntimeDep, owner: Owner) -> Response:
     """A sentence in that voice, as MP3; made when it is asked for the first time."""
-    samples: Samples = request.app.state.samples
-    if voice in stock_voices(house):
+    samples: VoicePreviews = request.app.state.samples
+    if voice in stock_voices(runtime):
         return Response(await attended(request, samples.sample(voice)), media_type="audio/mpeg")
-    if house.voices is None:
+    if runtime.voices is None:
         raise NotFound(f"no voice is called {voice[:80]!r}; see /api/voices")
-    found = await house.voices.voice(voice, owner)
-    if voice not in house.engines.synthesizer.voices:
+    found = await runtime.voices.voice(voice, owner)
+    if voice not in runtime.engines.synthesizer.voices:
         raise ApiError(f"the voice is {found.state}: it cannot be heard yet", status=409, code="not_ready")
     # It sounds different when more of it is learned.
     headers = {"Cache-Control": "private, no-store"}

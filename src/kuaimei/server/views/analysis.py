@@ -5,22 +5,22 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any, Final
 
-from kuaimei.analysis.baseline import LEAST_EARLIER, compare
+from kuaimei.analysis.baseline import LEAST_EARLIER, compare_to_baseline
 from kuaimei.analysis.job import Scored
-from kuaimei.analysis.types import SCORES, Relative, Score
+from kuaimei.analysis.types import SCORES, RelativeScore, Score
 from kuaimei.store.analyses import Analysis
-from kuaimei.store.rows import Session, Utterance
-from kuaimei.store.score_history import Group, Moment, Point
+from kuaimei.store.rows import SessionRow, UtteranceRow
+from kuaimei.store.score_history import Cohort, ScoreCursor, ScorePoint
 
 __all__ = [
-    "group_of",
-    "moment_of",
+    "analysis_body",
+    "cohort_of",
+    "cursor_of",
+    "reason_body",
     "reason_in_words",
-    "relatives",
+    "relative_scores",
     "scored_body",
-    "spoken_body",
-    "usual",
-    "why",
+    "usual_ranges",
 ]
 
 _WHY: Final[Mapping[str, str]] = {
@@ -36,7 +36,7 @@ _WAITING: Final = "it is analysed as soon as nobody is talking"
 _OFF: Final = "nothing is analysed here: KUAIMEI_ANALYSIS__ENABLED is off, or nothing is kept"
 
 
-def why(analysis: Analysis | None, *, enabled: bool) -> str | None:
+def reason_body(analysis: Analysis | None, *, enabled: bool) -> str | None:
     """One sentence on why there are no scores; None: there are.
 
     Args:
@@ -53,9 +53,9 @@ def reason_in_words(reason: str | None) -> str | None:
     return None if reason is None else _WHY.get(reason, "it cannot be told")
 
 
-def group_of(session: Session, utterance: Utterance) -> Group:
+def cohort_of(session: SessionRow, utterance: UtteranceRow) -> Cohort:
     """Those with which the utterance is compared."""
-    return Group(
+    return Cohort(
         owner=session.owner,
         session=session.id,
         person=str(session.client.get("person", "")),
@@ -64,30 +64,30 @@ def group_of(session: Session, utterance: Utterance) -> Group:
     )
 
 
-def moment_of(utterance: Utterance) -> Moment:
+def cursor_of(utterance: UtteranceRow) -> ScoreCursor:
     """When it was said."""
-    return Moment(utterance.started_at, utterance.id)
+    return ScoreCursor(utterance.started_at, utterance.id)
 
 
-def relatives(analysis: Analysis, earlier: Sequence[Point]) -> dict[Score, Relative | None]:
+def relative_scores(analysis: Analysis, earlier: Sequence[ScorePoint]) -> dict[Score, RelativeScore | None]:
     """Each score beside those that were said before."""
     if analysis.scores is None:
         return dict.fromkeys(SCORES)
     return {
-        name: compare(analysis.scores[name]["value"], [point.scores[name] for point in earlier])
+        name: compare_to_baseline(analysis.scores[name]["value"], [point.scores[name] for point in earlier])
         for name in SCORES
     }
 
 
-def usual(points: Sequence[Point]) -> dict[Score, float] | None:
+def usual_ranges(points: Sequence[ScorePoint]) -> dict[Score, float] | None:
     """The median of each score; None: too few to know."""
     if len(points) < LEAST_EARLIER:
         return None
     return {name: median(point.scores[name] for point in points) for name in SCORES}
 
 
-def spoken_body(
-    utterance: str, analysis: Analysis | None, earlier: Sequence[Point], *, enabled: bool
+def analysis_body(
+    utterance: str, analysis: Analysis | None, earlier: Sequence[ScorePoint], *, enabled: bool
 ) -> dict[str, Any]:
     """Everything but what is drawn.
 
@@ -97,7 +97,7 @@ def spoken_body(
         earlier: What it is compared with.
         enabled: Somebody analyses.
     """
-    told = why(analysis, enabled=enabled)
+    told = reason_body(analysis, enabled=enabled)
     if analysis is None:
         return {
             "utterance": utterance,
@@ -110,7 +110,7 @@ def spoken_body(
             "features": {},
             "analysed_at": None,
         }
-    compared = relatives(analysis, earlier)
+    compared = relative_scores(analysis, earlier)
     scores = analysis.scores
     return {
         "utterance": utterance,
@@ -137,5 +137,5 @@ def scored_body(scored: Scored) -> dict[str, Any]:
     }
 
 
-def _relative(relative: Relative | None) -> dict[str, Any] | None:
+def _relative(relative: RelativeScore | None) -> dict[str, Any] | None:
     return None if relative is None else asdict(relative)

@@ -6,10 +6,10 @@ from typing import Any
 from kuaimei.store.rows import Rendering
 from kuaimei.store.utterance_record import Tier
 
-__all__ = ["address", "hq_body", "ready_body"]
+__all__ = ["hq_body", "ready_body", "rendering_url"]
 
 
-def address(utterance: str, tier: Tier = "fast") -> str:
+def rendering_url(utterance: str, tier: Tier = "fast") -> str:
     """Where a recording can be heard."""
     path = f"/api/recordings/{utterance}/audio"
     return path if tier == "fast" else f"{path}?tier={tier}"
@@ -21,7 +21,7 @@ def hq_body(utterance: str, rendering: Rendering | None) -> dict[str, Any] | Non
         return None
     return {
         "state": rendering.state,
-        "audio": address(utterance, "hq") if rendering.bytes else None,
+        "audio": rendering_url(utterance, "hq") if rendering.bytes else None,
         "duration_ms": rendering.duration_ms,
         "clauses": [asdict(clause) for clause in rendering.clauses],
         "voice": rendering.voice,
@@ -34,7 +34,7 @@ def ready_body(utterance: str, rendering: Rendering) -> dict[str, Any]:
     """What a client needs to hear it in the place of the fast one."""
     return {
         "recording": utterance,
-        "audio": address(utterance, "hq"),
+        "audio": rendering_url(utterance, "hq"),
         "duration_ms": rendering.duration_ms,
         "clauses": [asdict(clause) for clause in rendering.clauses],
     }

@@ -18,28 +18,28 @@ from aiortc.mediastreams import MediaStreamTrack
 from kuaimei.audio.pcm import Pcm
 from kuaimei.http.errors import ApiError
 from kuaimei.server.realtime.playback import Playback
-from kuaimei.server.realtime.send_queue import Outbox
-from kuaimei.server.realtime.transport import Goodbye, Listening
+from kuaimei.server.realtime.send_queue import SendQueue
+from kuaimei.server.realtime.transport import AudioSink, CloseReason
 from kuaimei.server.webrtc import inbound_audio
 from kuaimei.server.webrtc.channel_limits import bound
-from kuaimei.server.webrtc.data_channel import Channel
-from kuaimei.server.webrtc.jitter_buffer import hasten
+from kuaimei.server.webrtc.data_channel import DataChannel
+from kuaimei.server.webrtc.jitter_buffer import shrink_jitter_buffer
 from kuaimei.server.webrtc.outbound_track import ReplyTrack
 from kuaimei.server.webrtc.playout import Playout
-from kuaimei.server.webrtc.sdp import checked
+from kuaimei.server.webrtc.sdp import validate_offer
 from kuaimei.system.failures import trace_of
 
-__all__ = ["Call"]
+__all__ = ["PeerSession"]
 
 _log = logging.getLogger(__name__)
 
 _CHANNEL = "oai-events"
 _GATHER_S = 6.0
-_PARTING_S = 2.0
+_CLOSE_GRACE_S = 2.0
 _CLOSE_S = 5.0
 
 
-class Call:
+class PeerSession:
     """A `kuaimei.server.realtime.transport.Transport` over one WebRTC connection.
 
     Args:
@@ -62,12 +62,12 @@ class Call:
         self._peer.on("track", self._listen)
         self._peer.on("connectionstatechange", self._changed)
         self._playout: Playout | None = None
-        self._conversation: Listening | None = None
+        self._conversation: AudioSink | None = None
         self._hearing: list[asyncio.Task[None]] = []
-        self.channel = Channel()
+        self.channel = DataChannel()
         self._peer.addTrack(ReplyTrack(self._next, executor))
         (transceiver,) = self._peer.getTransceivers()
-        hasten(transceiver.receiver)
+        shrink_jitter_buffer(transceiver.receiver)
         spoken = RTCRtpSender.getCapabilities("audio").codecs
         # The track gives Opus packets, whatever the client would like best.
         transceiver.setCodecPreferences([c for c in spoken if c.mimeType.lower() == "audio/opus"])
@@ -78,11 +78,11 @@ class Call:
         Raises:
             ApiError: 400 if no call can come of the offer, 503 if this machine has no address for it.
         """
-        offer = checked(offer, loopback=self._loopback)
+        offer = validate_offer(offer, loopback=self._loopback)
         try:
             await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
             if self._peer.sctp is not None:
-                bound(self._peer.sctp, self.channel.lose)
+                bound(self._peer.sctp, self.channel.on_closed)
             async with asyncio.timeout(_GATHER_S):
                 await self._peer.setLocalDescription(await self._peer.createAnswer())
         except TimeoutError:
@@ -106,25 +106,25 @@ class Call:
         """Send an event."""
         await self.channel.send(text)
 
-    def playback(self, outbox: Outbox) -> Playback:
+    def playback(self, outbox: SendQueue) -> Playback:
         """Onto the track."""
         self._playout = Playout(outbox)
         return self._playout
 
-    def join(self, conversation: Listening) -> None:
+    def attach(self, conversation: AudioSink) -> None:
         """The microphone is heard from now on; before that nobody listened."""
         self._conversation = conversation
         if self._playout is not None:
-            self._playout.played = conversation.played
+            self._playout.played = conversation.report_playback
 
-    async def part(self, goodbye: Goodbye) -> None:
+    async def disconnect(self, goodbye: CloseReason) -> None:
         """Tell the client why the call ends: a data channel has no close codes."""
         told = {"code": goodbye.code, "reason": goodbye.reason, "error": goodbye.error or None}
-        await self.channel.part({"type": "kuaimei.goodbye", **told}, _PARTING_S)
+        await self.channel.drain_and_close({"type": "kuaimei.goodbye", **told}, _CLOSE_GRACE_S)
 
     async def close(self) -> None:
         """Hang up; idempotent."""
-        self.channel.lose()
+        self.channel.on_closed()
         for task in self._hearing:
             task.cancel()
         await asyncio.gather(*self._hearing, return_exceptions=True)
@@ -139,15 +139,15 @@ class Call:
             self.channel.attach(channel)
 
     def _listen(self, track: MediaStreamTrack) -> None:
-        self._hearing.append(asyncio.ensure_future(inbound_audio.listen(track, self._hear)))
+        self._hearing.append(asyncio.ensure_future(inbound_audio.forward_audio(track, self._hear)))
 
     def _hear(self, pcm: Pcm) -> None:
         if self._conversation is not None:
-            self._conversation.hear(pcm)
+            self._conversation.push_audio(pcm)
 
     def _next(self) -> Pcm | None:
-        return self._playout.take() if self._playout is not None else None
+        return self._playout.read_frame() if self._playout is not None else None
 
     def _changed(self) -> None:
         if self._peer.connectionState in {"failed", "closed"}:
-            self.channel.lose()
+            self.channel.on_closed()

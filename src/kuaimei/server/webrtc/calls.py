@@ -14,15 +14,20 @@ from starlette.responses import Response
 from kuaimei.errors import KuaimeiError, NotFound
 from kuaimei.http.errors import ApiError
 from kuaimei.server import ice_servers
-from kuaimei.server.realtime.connections import Reception, TurnedAway, Visit, Wish
+from kuaimei.server.realtime.connections import (
+    ClientConnection,
+    ConnectionManager,
+    ConnectionRefused,
+    ConnectRequest,
+)
 from kuaimei.server.realtime.protocol import ProtocolError, new_id, read_object
-from kuaimei.server.realtime.transport import Client, Goodbye
-from kuaimei.server.rest.dependencies import InHouse, Me, Owner
-from kuaimei.server.webrtc.call import Call
+from kuaimei.server.realtime.transport import Client, CloseReason
+from kuaimei.server.rest.dependencies import Me, Owner, RuntimeDep
+from kuaimei.server.webrtc.call import PeerSession
 from kuaimei.settings import ServerSettings, is_loopback
 from kuaimei.system.failures import trace_of
 
-__all__ = ["Calls", "router"]
+__all__ = ["CallRegistry", "router"]
 
 _log = logging.getLogger(__name__)
 router = APIRouter()
@@ -34,15 +39,15 @@ _ENCODERS = 2
 
 
 @dataclass(slots=True, eq=False)
-class _Open:
-    call: Call
+class _ActiveCall:
+    call: PeerSession
     owner: str
     places: ExitStack
     ended: asyncio.Event
     task: asyncio.Task[None] | None = None
 
 
-class Calls:
+class CallRegistry:
     """All calls of a server.
 
     Args:
@@ -50,14 +55,14 @@ class Calls:
         settings: Of ICE.
     """
 
-    def __init__(self, reception: Reception, settings: ServerSettings) -> None:
+    def __init__(self, reception: ConnectionManager, settings: ServerSettings) -> None:
         self._reception = reception
         self._settings = settings
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, _ActiveCall] = {}
         self._executor = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="opus")
 
     async def begin(
-        self, offer: str, client: Client, wish: Wish, session: dict[str, Any] | None
+        self, offer: str, client: Client, wish: ConnectRequest, session: dict[str, Any] | None
     ) -> tuple[str, str]:
         """A call for ``offer``.
 
@@ -74,15 +79,15 @@ class Calls:
             visit = await self._reception.admit(entering, client, wish)
             if session:
                 visit = replace(visit, config=visit.config.update(session))
-            servers = ice_servers.for_clients(self._settings.ice_servers, "kuaimei")
-            call = Call(servers, self._executor, loopback=is_loopback(self._settings.host))
+            servers = ice_servers.client_ice_servers(self._settings.ice_servers, "kuaimei")
+            call = PeerSession(servers, self._executor, loopback=is_loopback(self._settings.host))
             try:
                 answer = await call.answer(offer)
             except BaseException:
                 await call.close()
                 raise
             places = entering.pop_all()
-        opened = _Open(call, client.owner, places, asyncio.Event())
+        opened = _ActiveCall(call, client.owner, places, asyncio.Event())
         call_id = new_id("rtc")
         self._open[call_id] = opened
         opened.task = asyncio.ensure_future(self._run(call_id, opened, visit))
@@ -107,16 +112,16 @@ class Calls:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._executor.shutdown(wait=False)
 
-    async def _run(self, call_id: str, opened: _Open, visit: Visit) -> None:
+    async def _run(self, call_id: str, opened: _ActiveCall, visit: ClientConnection) -> None:
         call = opened.call
         hanging_up = asyncio.ensure_future(opened.ended.wait())
         talking = asyncio.ensure_future(self._talk(call, visit))
         try:
             await asyncio.wait((talking, hanging_up), return_when=asyncio.FIRST_COMPLETED)
             if talking.done() and (goodbye := talking.result()) is not None:
-                await call.part(goodbye)
+                await call.disconnect(goodbye)
         except KuaimeiError as error:
-            await call.part(Goodbye(1011, str(error), error.kind))
+            await call.disconnect(CloseReason(1011, str(error), error.kind))
         except Exception as error:
             _log.error("a call failed:\n%s", trace_of(error))
         finally:
@@ -127,19 +132,19 @@ class Calls:
             opened.places.close()
             del self._open[call_id]
 
-    async def _talk(self, call: Call, visit: Visit) -> Goodbye | None:
+    async def _talk(self, call: PeerSession, visit: ClientConnection) -> CloseReason | None:
         try:
             async with asyncio.timeout(_CONNECT_S):
                 await call.channel.opened.wait()
         except TimeoutError:
             return None  # there is nobody to be told
-        return await self._reception.attend(visit, call)
+        return await self._reception.serve(visit, call)
 
 
 @router.post("/v1/realtime/calls", status_code=201, response_class=Response)
 async def create_call(
     request: Request,
-    house: InHouse,
+    runtime: RuntimeDep,
     caller: Me,
     model: Annotated[str, Query()] = "",
     session: Annotated[str, Query()] = "",
@@ -149,26 +154,26 @@ async def create_call(
     """Begin a call: an SDP offer, alone (``application/sdp``) or as a form with ``sdp`` and ``session``.
 
     Args:
-        model: A name from ``/v1/models``; empty: the house's own.
+        model: A name from ``/v1/models``; empty: the server's own.
         session: Id of an earlier session to go on with (also as header ``x-kuaimei-session``).
         takeover: If another connection has that session, that one ends: for clients that lost theirs.
         person: Who speaks, by an id of the client's own, see `Wish.person`.
     """
-    if not house.settings.server.webrtc:
+    if not runtime.settings.server.webrtc:
         told = "WebRTC is turned off here (KUAIMEI_SERVER__WEBRTC): use the WebSocket"
         raise ApiError(told, status=503, code="webrtc_unavailable")
     offer, update = await _read(request)
     if update is not None and not model and isinstance(update.get("model"), str):
-        # As over WebSocket: a model that is not there is told, and the house's own answers.
+        # As over WebSocket: a model that is not there is told, and the server's own answers.
         model = update["model"]
         update = {name: value for name, value in update.items() if name != "model"}
     client = Client(caller, request.headers.get("user-agent", "")[:200], "webrtc")
     earlier = session or request.headers.get("x-kuaimei-session", "")
-    wish = Wish(model, earlier, takeover, person)
-    calls: Calls = request.app.state.calls
+    wish = ConnectRequest(model, earlier, takeover, person)
+    calls: CallRegistry = request.app.state.calls
     try:
         call_id, answer = await calls.begin(offer, client, wish, update)
-    except TurnedAway as turned:
+    except ConnectionRefused as turned:
         headers = {"Retry-After": "5"} if turned.status == 503 else {}
         raise ApiError(str(turned), status=turned.status, code=turned.code, headers=headers) from None
     except ProtocolError as error:
@@ -180,7 +185,7 @@ async def create_call(
 @router.post("/v1/realtime/calls/{call}/hangup")
 async def hang_up(call: str, request: Request, owner: Owner) -> Response:
     """End a call."""
-    calls: Calls = request.app.state.calls
+    calls: CallRegistry = request.app.state.calls
     calls.hang_up(call, owner)
     return Response(status_code=200)
 

@@ -10,7 +10,7 @@ from av import AudioFrame
 from kuaimei.audio.pcm import ASR_RATE, Pcm
 from kuaimei.audio.resample import StreamResampler
 
-__all__ = ["Gaps", "listen", "mono"]
+__all__ = ["GapFiller", "forward_audio", "mono"]
 
 _STALL_S = 0.12
 """Without a packet for so long the client is silent (it sends none, or none arrives)."""
@@ -19,11 +19,11 @@ _GAP_LIMIT_S = 2.0
 
 
 _BURST_S = 10.0
-_TIMES = 1.5
+_REALTIME_FACTOR = 1.5
 """Faster than real time, beyond the burst: what comes faster still is no microphone, and is not heard."""
 
 
-class Gaps:
+class GapFiller:
     """Keeps account of sound that never came, so that silence takes its time.
 
     A client that sends nothing while nobody speaks, and a network that loses packets, would else
@@ -46,7 +46,7 @@ class Gaps:
         self._filled += samples
         return samples
 
-    def before(self, pts: int, samples: int) -> int:
+    def silence_before(self, pts: int, samples: int) -> int:
         """Samples of silence to be heard before a frame of ``samples`` that begins at ``pts``."""
         missing = 0
         if self._expected is not None:
@@ -58,11 +58,11 @@ class Gaps:
         return missing
 
 
-async def listen(track: MediaStreamTrack, hear: Callable[[Pcm], None]) -> None:
+async def forward_audio(track: MediaStreamTrack, hear: Callable[[Pcm], None]) -> None:
     """Give everything heard on ``track`` to ``hear`` (16 kHz), until it ends."""
     rate = 0
     resampler = StreamResampler(ASR_RATE, ASR_RATE)
-    gaps = Gaps(ASR_RATE)
+    gaps = GapFiller(ASR_RATE)
     loop = asyncio.get_running_loop()
     began, heard_s = loop.time(), 0.0
     receiving: asyncio.Future[object] = asyncio.ensure_future(track.recv())
@@ -79,12 +79,12 @@ async def listen(track: MediaStreamTrack, hear: Callable[[Pcm], None]) -> None:
                 continue
             if frame.sample_rate != rate:
                 rate = frame.sample_rate
-                resampler, gaps = StreamResampler(rate, ASR_RATE), Gaps(rate)
+                resampler, gaps = StreamResampler(rate, ASR_RATE), GapFiller(rate)
             heard_s += frame.samples / rate
-            if heard_s > _BURST_S + (loop.time() - began) * _TIMES:
+            if heard_s > _BURST_S + (loop.time() - began) * _REALTIME_FACTOR:
                 continue
             pcm = mono(frame)
-            if frame.pts is not None and (missing := gaps.before(frame.pts, len(pcm))):
+            if frame.pts is not None and (missing := gaps.silence_before(frame.pts, len(pcm))):
                 pcm = np.concatenate((np.zeros(missing, np.int16), pcm))
             hear(resampler.push(pcm))
     except MediaStreamError:

@@ -6,7 +6,7 @@ from typing import Final
 from aiortc import RTCRtpReceiver
 from aiortc.jitterbuffer import JitterBuffer
 
-__all__ = ["hasten"]
+__all__ = ["shrink_jitter_buffer"]
 
 _log = logging.getLogger(__name__)
 
@@ -15,7 +15,7 @@ _PACKETS: Final = 4
 """Of 20 ms each: so many may overtake a late one before it is given up."""
 
 
-def hasten(receiver: RTCRtpReceiver) -> None:
+def shrink_jitter_buffer(receiver: RTCRtpReceiver) -> None:
     """Let a packet through as soon as the next one is there.
 
     The library's own buffer is made for playing what comes: it always holds four packets, and sixteen once

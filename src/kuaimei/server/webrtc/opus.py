@@ -23,7 +23,7 @@ _OPTIONS = {
     "fec": "1",
     "packet_loss": "5",
 }
-_SETTLED = 8
+_SETTLING_PACKETS = 8
 """Packets of silence after which one is like the other."""
 
 _SILENCE: Pcm = np.zeros(FRAME, np.int16)
@@ -48,7 +48,7 @@ class OpusEncoder:
     @property
     def settled(self) -> bool:
         """Silence costs nothing now: it is the packet before once more."""
-        return self._silent >= _SETTLED
+        return self._silent >= _SETTLING_PACKETS
 
     def encode(self, pcm: Pcm | None, pts: int) -> "Packet[Any]":
         """The packet of `FRAME` samples at `RATE`; None: of silence.

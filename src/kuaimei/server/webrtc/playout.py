@@ -8,8 +8,8 @@ import numpy as np
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.resample import StreamResampler
-from kuaimei.server.realtime.playback import Sounding
-from kuaimei.server.realtime.send_queue import Outbox
+from kuaimei.server.realtime.playback import PlayingItem
+from kuaimei.server.realtime.send_queue import SendQueue
 from kuaimei.server.webrtc.opus import FRAME, RATE
 
 __all__ = ["Playout"]
@@ -25,7 +25,7 @@ _FADE = RATE // 100
 
 
 class Playout:
-    """A `kuaimei.server.realtime.playback.Playback` onto a track, which `take` s frame by frame.
+    """A `kuaimei.server.realtime.playback.Playback` onto a track, which `read_frame` s frame by frame.
 
     What was really played it knows itself, and tells: the conversation through ``played``, the client by
     ``output_audio_buffer.*`` and ``kuaimei.reply.playing``.
@@ -37,10 +37,10 @@ class Playout:
         played: Told how many milliseconds of the reply have been played.
     """
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: SendQueue) -> None:
         self.played: Callable[[float], None] = lambda heard_ms: None
         self._outbox = outbox
-        self._reply: Sounding | None = None
+        self._reply: PlayingItem | None = None
         self._resampler: StreamResampler | None = None
         self._pieces: deque[Pcm] = deque()
         self._waiting = 0
@@ -54,7 +54,7 @@ class Playout:
 
     # kuaimei.server.realtime.playback.Playback
 
-    def play(self, reply: Sounding, pcm: Pcm, rate: int, start_ms: float) -> None:
+    def play(self, reply: PlayingItem, pcm: Pcm, rate: int, start_ms: float) -> None:
         """More audio, which begins at ``start_ms`` of the reply."""
         if self._reply is None or reply.id != self._reply.id:
             self._drop()
@@ -67,12 +67,12 @@ class Playout:
         self._end_ms = start_ms + len(pcm) * 1000.0 / rate
         self._append(self._resampler.push(pcm))
 
-    def finish(self, reply: Sounding) -> None:
+    def finish(self, reply: PlayingItem) -> None:
         """All of it was given; the client is told once all of it has been played."""
         if self._reply is not None and reply.id == self._reply.id:
             self._finished = True
 
-    def silence(self, reply: Sounding) -> None:
+    def silence(self, reply: PlayingItem) -> None:
         """Within a frame nothing is heard any more."""
         if self._reply is None or reply.id != self._reply.id:
             return
@@ -84,16 +84,16 @@ class Playout:
         if self._sounding:
             self._sounding = False
             self._told_cleared = reply.id
-            self._say("output_audio_buffer.cleared")
+            self._emit("output_audio_buffer.cleared")
 
-    def cleared(self, reply: Sounding) -> None:
+    def on_cleared(self, reply: PlayingItem) -> None:
         """`silence` has told it, if there was anything to be heard; if not, it is told all the same."""
         if self._told_cleared != reply.id:
             self._outbox.put({"type": "output_audio_buffer.cleared", "response_id": reply.id})
 
     # The track
 
-    def take(self) -> Pcm | None:
+    def read_frame(self) -> Pcm | None:
         """The next frame (`FRAME` samples at `RATE`), now being played; None: silence."""
         if self._fade is not None:
             fade, self._fade = self._fade, None
@@ -103,28 +103,28 @@ class Playout:
         if not self._waiting:
             if self._sounding and self._finished:
                 self._sounding = False
-                self._say("output_audio_buffer.stopped")
+                self._emit("output_audio_buffer.stopped")
             return None
         frame = self._cut(min(FRAME, self._waiting))
         self._position_ms = min(self._position_ms + len(frame) * 1000.0 / RATE, self._end_ms)
-        self._tell()
+        self._report_progress()
         return frame if len(frame) == FRAME else np.pad(frame, (0, FRAME - len(frame)))
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         if not self._sounding:
             self._sounding = True
             self._frames = 0
-            self._say("output_audio_buffer.started")
+            self._emit("output_audio_buffer.started")
         if not self._waiting:
             self._position_ms = self._end_ms
         if not self._waiting or self._frames % _REPORT == 0:
             self.played(self._position_ms)
             if self._reply is not None:
                 at = {"turn": self._reply.turn, "item_id": self._reply.item_id}
-                self._say("kuaimei.reply.playing", **at, played_ms=round(self._position_ms, 1))
+                self._emit("kuaimei.reply.playing", **at, played_ms=round(self._position_ms, 1))
         self._frames += 1
 
-    def _say(self, kind: str, **fields: object) -> None:
+    def _emit(self, kind: str, **fields: object) -> None:
         if self._reply is not None:
             self._outbox.put({"type": kind, "response_id": self._reply.id, **fields})
 

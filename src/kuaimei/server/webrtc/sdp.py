@@ -6,7 +6,7 @@ from aiortc.sdp import SessionDescription
 
 from kuaimei.http.errors import ApiError
 
-__all__ = ["OFFER_LIMIT", "checked"]
+__all__ = ["OFFER_LIMIT", "validate_offer"]
 
 OFFER_LIMIT = 64 * 1024
 """Bytes."""
@@ -17,7 +17,7 @@ _LEAST_PORT = 1024
 _LINES = ("a=end-of-candidates",)
 
 
-def checked(sdp: str, *, loopback: bool = False) -> str:
+def validate_offer(sdp: str, *, loopback: bool = False) -> str:
     """``sdp``, if a call can come of it.
 
     Candidates under names, those of the local network (``….local``, mDNS) above all, are left out: nobody is

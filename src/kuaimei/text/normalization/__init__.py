@@ -15,7 +15,7 @@ from kuaimei.text.normalization.rules import Rule, apply, rule
 from kuaimei.text.normalization.units import UNITS
 from kuaimei.text.normalization.urls import WEB
 
-__all__ = ["read_aloud"]
+__all__ = ["normalize_text"]
 
 _NARROW: Final = {
     **{
@@ -64,7 +64,7 @@ _TO_DO: Final = re.compile(r"[^\u3400-\u9fff，。！？；：、「」『』（
 """Without any of these there is nothing to prepare."""
 
 
-def read_aloud(
+def normalize_text(
     text: str, lexicon: Lexicon | None = None, *, language: Literal["zh", "en"] | None = None
 ) -> str:
     """``text`` as it is said in Taiwan.
@@ -80,7 +80,7 @@ def read_aloud(
             without any Chinese.
     """
     if len(text) > _LONGEST:
-        return " ".join(read_aloud(piece, lexicon, language=language) for piece in _PIECES.findall(text))
+        return " ".join(normalize_text(piece, lexicon, language=language) for piece in _PIECES.findall(text))
     if lexicon is not None:
         text = lexicon.replace(text)
     if not _TO_DO.search(text):

@@ -6,12 +6,12 @@ from typing import Final, TypeAlias
 
 from kuaimei.text.numbers import decimal
 
-__all__ = ["BEFORE", "NUMBER", "RANGE", "TO", "Rule", "amount", "apply", "rule", "span"]
+__all__ = ["NUMBER", "RANGE", "TO", "TOKEN_START", "Rule", "amount", "apply", "rule", "span"]
 
 Rule: TypeAlias = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 """A pattern and how what it matches is read; rules apply one after the other."""
 
-BEFORE: Final = r"(?<![\d.,A-Za-z])"
+TOKEN_START: Final = r"(?<![\d.,A-Za-z])"
 """Not in the middle of a number or a latin word."""
 NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
 TO: Final = r"\s*(?:[-–~～至到]|—)\s*"

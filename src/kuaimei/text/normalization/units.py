@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from kuaimei.text.normalization.rules import BEFORE, NUMBER, RANGE, TO, Rule, rule, span
+from kuaimei.text.normalization.rules import NUMBER, RANGE, TO, TOKEN_START, Rule, rule, span
 
 __all__ = ["UNITS"]
 
@@ -114,11 +114,18 @@ def _speed(match: re.Match[str]) -> str:
 
 
 UNITS: Final[tuple[Rule, ...]] = (
-    rule(rf"{BEFORE}(?P<low>[-−+]?{NUMBER})(?:[%％]?{TO}(?P<high>{NUMBER}))?\s*(?P<sign>[%％‰])", _percent),
-    rule(rf"{BEFORE}{RANGE}\s*°\s*(?P<scale>[CF])(?![A-Za-z])", _temperature),
-    rule(rf"{BEFORE}{RANGE}\s*度(?P<scale>[CF])(?![A-Za-z])", _temperature),
-    rule(rf"{BEFORE}{RANGE}\s*°(?P<scale>)(?![A-Za-z])", _temperature),
-    rule(rf"{BEFORE}{RANGE}\s*(?P<unit>{_ANY_SPEED})(?![A-Za-z])", _speed),
-    rule(rf"{BEFORE}{RANGE}\s*(?P<unit>{_ANY})(?![A-Za-z²³\d])(?P<per>/(?=[\u4e00-\u9fff]))?", _measured),
-    rule(rf"{BEFORE}{RANGE}(?P<unit>[\"″])(?=[\u4e00-\u9fff]|\s|$)(?P<per>)", lambda m: span(m, "吋") + "吋"),
+    rule(
+        rf"{TOKEN_START}(?P<low>[-−+]?{NUMBER})(?:[%％]?{TO}(?P<high>{NUMBER}))?\s*(?P<sign>[%％‰])", _percent
+    ),
+    rule(rf"{TOKEN_START}{RANGE}\s*°\s*(?P<scale>[CF])(?![A-Za-z])", _temperature),
+    rule(rf"{TOKEN_START}{RANGE}\s*度(?P<scale>[CF])(?![A-Za-z])", _temperature),
+    rule(rf"{TOKEN_START}{RANGE}\s*°(?P<scale>)(?![A-Za-z])", _temperature),
+    rule(rf"{TOKEN_START}{RANGE}\s*(?P<unit>{_ANY_SPEED})(?![A-Za-z])", _speed),
+    rule(
+        rf"{TOKEN_START}{RANGE}\s*(?P<unit>{_ANY})(?![A-Za-z²³\d])(?P<per>/(?=[\u4e00-\u9fff]))?", _measured
+    ),
+    rule(
+        rf"{TOKEN_START}{RANGE}(?P<unit>[\"″])(?=[\u4e00-\u9fff]|\s|$)(?P<per>)",
+        lambda m: span(m, "吋") + "吋",
+    ),
 )

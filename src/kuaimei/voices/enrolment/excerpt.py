@@ -5,12 +5,12 @@ from typing import Final
 
 import numpy as np
 
-from kuaimei.audio.loudness import level
+from kuaimei.audio.loudness import rms_dbfs
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.silence import fade_edges
-from kuaimei.voices.enrolment.speech_regions import HOP_S, RATE, Span, Speech
+from kuaimei.voices.enrolment.speech_regions import HOP_S, RATE, SpeechRegions, SpeechSpan
 
-__all__ = ["LONGEST_S", "SHORTEST_S", "best_part", "held_out", "polished"]
+__all__ = ["LONGEST_S", "SHORTEST_S", "best_excerpt", "held_out", "normalize_level"]
 
 SHORTEST_S: Final = 4.0
 LONGEST_S: Final = 15.0
@@ -19,13 +19,13 @@ _MARGIN_S: Final = 0.12
 _CLEAN_DB: Final = 30.0
 """Signal to noise beyond which more makes no difference."""
 _EDGE_S: Final = 0.05
-_BREATHLESS: Final = 25.0
+_PAUSE_NOISE_PERCENTILE: Final = 25.0
 """Percentile of the levels of a pause: who breathes in for half of it does not speak in noise."""
 _HELD_OUT_S: Final = 2.5
 _MOST_GAIN_DB: Final = 30.0
 
 
-def best_part(speech: Speech) -> Span:
+def best_excerpt(speech: SpeechRegions) -> SpeechSpan:
     """The stretch with the most and the cleanest speech; all that there is, if that is short.
 
     Raises:
@@ -34,31 +34,33 @@ def best_part(speech: Speech) -> Span:
     spans = _short_enough(speech, speech.spans)
     if not spans:
         raise ValueError("nobody speaks")
-    return max(_stretches(speech, spans, LONGEST_S), key=lambda stretch: _worth(speech, stretch))
+    return max(_candidate_spans(speech, spans, LONGEST_S), key=lambda stretch: _score(speech, stretch))
 
 
-def held_out(speech: Speech, taken: Span, longest_s: float = 10.0) -> Span | None:
+def held_out(speech: SpeechRegions, taken: SpeechSpan, longest_s: float = 10.0) -> SpeechSpan | None:
     """The best of what ``taken`` leaves over, to judge the voice by; None if that is too little."""
     outside = [s for s in speech.spans if s.end_s <= taken.start_s or s.start_s >= taken.end_s]
-    found: list[Span] = []
+    found: list[SpeechSpan] = []
     for side in (
         [s for s in outside if s.end_s <= taken.start_s],
         [s for s in outside if s.start_s >= taken.end_s],
     ):
         if side := _short_enough(speech, side):
-            found += _stretches(speech, side, longest_s)
-    best = max(found, key=lambda stretch: _worth(speech, stretch), default=None)
+            found += _candidate_spans(speech, side, longest_s)
+    best = max(found, key=lambda stretch: _score(speech, stretch), default=None)
     return best if best is not None and _spoken_s(speech, best) >= _HELD_OUT_S else None
 
 
-def polished(speech: Speech, part: Span) -> Pcm:
-    """The samples of ``part`` at the house's loudness, rising from silence and falling back to it."""
-    return level(fade_edges(speech.cut(part), RATE), RATE, max_gain_db=_MOST_GAIN_DB)
+def normalize_level(speech: SpeechRegions, part: SpeechSpan) -> Pcm:
+    """The samples of ``part`` at the server's loudness, rising from silence and falling back to it."""
+    return rms_dbfs(fade_edges(speech.cut(part), RATE), RATE, max_gain_db=_MOST_GAIN_DB)
 
 
-def _stretches(speech: Speech, spans: Sequence[Span], longest_s: float) -> list[Span]:
+def _candidate_spans(
+    speech: SpeechRegions, spans: Sequence[SpeechSpan], longest_s: float
+) -> list[SpeechSpan]:
     """From each span as far as the limit reaches, with half the silence around, or a little."""
-    found: list[Span] = []
+    found: list[SpeechSpan] = []
     for first in range(len(spans)):
         before = spans[first - 1].end_s if first else 0.0
         for last in range(first, len(spans)):
@@ -67,7 +69,7 @@ def _stretches(speech: Speech, spans: Sequence[Span], longest_s: float) -> list[
             after = spans[last + 1].start_s if last + 1 < len(spans) else speech.duration_s
             start, end = spans[first].start_s, spans[last].end_s
             found.append(
-                Span(
+                SpeechSpan(
                     max(start - _MARGIN_S, (before + start) / 2 if first else 0.0),
                     min(end + _MARGIN_S, (end + after) / 2 if last + 1 < len(spans) else after),
                 )
@@ -75,7 +77,7 @@ def _stretches(speech: Speech, spans: Sequence[Span], longest_s: float) -> list[
     return found
 
 
-def _worth(speech: Speech, stretch: Span) -> float:
+def _score(speech: SpeechRegions, stretch: SpeechSpan) -> float:
     """Seconds of speech, weighed by how densely it is spoken and how far it stands out from the noise."""
     spoken_s = _spoken_s(speech, stretch)
     levels = speech.levels[int(stretch.start_s / HOP_S) : int(stretch.end_s / HOP_S)]
@@ -90,7 +92,7 @@ def _worth(speech: Speech, stretch: Span) -> float:
     return float(spoken_s * dense * clean) - 2.0 * short_s
 
 
-def _pauses_db(speech: Speech, stretch: Span) -> list[float]:
+def _pauses_db(speech: SpeechRegions, stretch: SpeechSpan) -> list[float]:
     """How loud it is in each pause that ``stretch`` touches, the whole of it, breathing left out."""
     ends = [0.0, *(span.end_s + _EDGE_S for span in speech.spans)]
     starts = [*(span.start_s - _EDGE_S for span in speech.spans), speech.duration_s]
@@ -99,25 +101,25 @@ def _pauses_db(speech: Speech, stretch: Span) -> list[float]:
         if start_s < stretch.end_s and end_s > stretch.start_s:
             levels = speech.levels[round(start_s / HOP_S) : round(end_s / HOP_S)]
             if len(levels):
-                found.append(float(np.percentile(levels, _BREATHLESS)))
+                found.append(float(np.percentile(levels, _PAUSE_NOISE_PERCENTILE)))
     return found
 
 
-def _spoken_s(speech: Speech, stretch: Span) -> float:
+def _spoken_s(speech: SpeechRegions, stretch: SpeechSpan) -> float:
     overlaps = (min(span.end_s, stretch.end_s) - max(span.start_s, stretch.start_s) for span in speech.spans)
     return sum(length for length in overlaps if length > 0)
 
 
-def _short_enough(speech: Speech, spans: Sequence[Span]) -> list[Span]:
+def _short_enough(speech: SpeechRegions, spans: Sequence[SpeechSpan]) -> list[SpeechSpan]:
     """``spans``, those without a pause for too long cut where they are quietest."""
-    found: list[Span] = []
+    found: list[SpeechSpan] = []
     for whole in spans:
         rest = whole
         while rest.length_s > LONGEST_S - 2 * _MARGIN_S:
             first = int((rest.start_s + LONGEST_S / 2) / HOP_S)
             last = int((rest.start_s + LONGEST_S - 2 * _MARGIN_S) / HOP_S)
             cut_s = (first + int(np.argmin(speech.levels[first:last]))) * HOP_S
-            found.append(Span(rest.start_s, cut_s))
-            rest = Span(cut_s, rest.end_s)
+            found.append(SpeechSpan(rest.start_s, cut_s))
+            rest = SpeechSpan(cut_s, rest.end_s)
         found.append(rest)
     return found

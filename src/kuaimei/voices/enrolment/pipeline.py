@@ -8,24 +8,24 @@ from typing import BinaryIO, Final, TypeVar
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
 from kuaimei.audio.resample import resample
-from kuaimei.engines.executor import compute
+from kuaimei.engines.executor import run_on_cores
 from kuaimei.engines.protocols import Recognizer, VoiceActivityDetector
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Language, Priority, STTReq, Ticket
 from kuaimei.errors import AudioError
 from kuaimei.text.wellformed import to_well_formed
 from kuaimei.voices.enrolment.checks import Encoder, check_all
-from kuaimei.voices.enrolment.excerpt import best_part, held_out, polished
-from kuaimei.voices.enrolment.pitch_range import pitch_of
+from kuaimei.voices.enrolment.excerpt import best_excerpt, held_out, normalize_level
+from kuaimei.voices.enrolment.pitch_range import estimate_pitch
 from kuaimei.voices.enrolment.speech_regions import RATE, find_speech
-from kuaimei.voices.enrolment.transcript_check import LIMIT, compare
+from kuaimei.voices.enrolment.transcript_check import LIMIT, match_transcript
 from kuaimei.voices.types import Check, Pitch
 
-__all__ = ["LONGEST_S", "Examiner", "Reference", "ReferenceRefused"]
+__all__ = ["MAX_DURATION_S", "EnrolledReference", "ReferenceExaminer", "ReferenceRefused"]
 
 T = TypeVar("T")
 
-LONGEST_S: Final = 600.0
+MAX_DURATION_S: Final = 600.0
 """Of a recording that is taken."""
 _DECODING_S: Final = 60.0
 
@@ -45,7 +45,7 @@ class ReferenceRefused(AudioError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class EnrolledReference:
     """What is kept of a recording.
 
     Attributes:
@@ -65,7 +65,7 @@ class Reference:
     language: Language | None
 
 
-class Examiner:
+class ReferenceExaminer:
     """Decodes, checks, chooses.
 
     Args:
@@ -80,7 +80,7 @@ class Examiner:
         vad: Callable[[], VoiceActivityDetector],
         recognizer: Recognizer,
         encoder: Callable[[], Encoder | None],
-        cores: Lane,
+        cores: Scheduler,
     ) -> None:
         self._vad = vad
         self._recognizer = recognizer
@@ -94,11 +94,11 @@ class Examiner:
         transcript: str = "",
         language: Language | None = None,
         strict: bool = True,
-    ) -> Reference:
+    ) -> EnrolledReference:
         """The reference in ``file``, an audio file of any common format.
 
         Args:
-            file: Up to `LONGEST_S`.
+            file: Up to `MAX_DURATION_S`.
             transcript: What is said in all of it, if that is known.
             language: In which; None: it is heard.
             strict: False: what the checks refuse is taken all the same, if there is any speech in it.
@@ -108,21 +108,21 @@ class Examiner:
             ReferenceRefused: If a check refuses it.
             QueueFull: If there was no place to compute.
         """
-        pcm = await decode(file, RATE, max_s=LONGEST_S, timeout_s=_DECODING_S)
+        pcm = await decode(file, RATE, max_s=MAX_DURATION_S, timeout_s=_DECODING_S)
         checks, best, rest, pitch = await self._compute(self._listen, pcm)
         if not len(best) or (strict and any(check.verdict == "refused" for check in checks)):
             raise ReferenceRefused(checks)
         said: str | None = None
         if given := " ".join(transcript[:LIMIT].split()):
-            heard, spoken = await self.hear(best, language)
-            agreement = compare(given, heard, language or spoken or "zh")
+            heard, spoken = await self.transcribe(best, language)
+            agreement = match_transcript(given, heard, language or spoken or "zh")
             checks = (*checks, agreement.check)
             if strict and agreement.check.verdict == "refused":
                 raise ReferenceRefused(checks)
             said, language = agreement.text, language or spoken
-        return Reference(best, rest, checks, pitch, said, language)
+        return EnrolledReference(best, rest, checks, pitch, said, language)
 
-    async def hear(self, pcm: Pcm, language: Language | None) -> tuple[str, Language | None]:
+    async def transcribe(self, pcm: Pcm, language: Language | None) -> tuple[str, Language | None]:
         """What is said in ``pcm`` (at `RATE`), and in which language.
 
         Raises:
@@ -134,7 +134,7 @@ class Examiner:
         return to_well_formed(chunk.text).strip(), chunk.language or language
 
     async def _compute(self, function: Callable[..., T], *args: object) -> T:
-        return await compute(self._cores, _ticket(), 1, function, *args)
+        return await run_on_cores(self._cores, _ticket(), 1, function, *args)
 
     def _listen(self, pcm: Pcm) -> tuple[tuple[Check, ...], Pcm, Pcm, Pitch | None]:
         """Everything that takes a core, in one go."""
@@ -142,11 +142,11 @@ class Examiner:
         checks = check_all(speech, self._encoder())
         if not speech.spans:
             return checks, EMPTY, EMPTY, None
-        part = best_part(speech)
+        part = best_excerpt(speech)
         other = held_out(speech, part)
-        best = polished(speech, part)
-        rest = EMPTY if other is None else polished(speech, other)
-        return checks, best, rest, pitch_of(best, RATE)
+        best = normalize_level(speech, part)
+        rest = EMPTY if other is None else normalize_level(speech, other)
+        return checks, best, rest, estimate_pitch(best, RATE)
 
 
 def _ticket() -> Ticket:

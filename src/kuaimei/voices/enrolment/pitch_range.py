@@ -4,10 +4,10 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.pitch import summarise_pitch, track_pitch
 from kuaimei.voices.types import Pitch
 
-__all__ = ["pitch_of"]
+__all__ = ["estimate_pitch"]
 
 
-def pitch_of(pcm: Pcm, rate: int) -> Pitch | None:
+def estimate_pitch(pcm: Pcm, rate: int) -> Pitch | None:
     """Mean and range of F0 in ``pcm``; None if hardly anything in it is voiced. Blocks."""
     found = summarise_pitch(track_pitch(pcm, rate))
     if found is None:

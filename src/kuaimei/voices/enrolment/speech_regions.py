@@ -10,23 +10,23 @@ from kuaimei.audio.pcm import ASR_RATE, Pcm, to_float
 from kuaimei.audio.resample import resample
 from kuaimei.engines.protocols import VoiceActivityDetector
 
-__all__ = ["HOP_S", "RATE", "Span", "Speech", "find_speech"]
+__all__ = ["HOP_S", "RATE", "SpeechRegions", "SpeechSpan", "find_speech"]
 
 RATE: Final = 24_000
 """Hz at which references are kept: the synthesiser's own, and all that it can learn from."""
 HOP_S: Final = 0.01
-_BEGINS: Final = 0.5
-_ENDS: Final = 0.35
+_ONSET_THRESHOLD: Final = 0.5
+_OFFSET_THRESHOLD: Final = 0.35
 """Probability under which speech that has begun is over."""
 _GAP_S: Final = 0.15
 """Shorter silences lie within a word."""
-_CLICK_S: Final = 0.1
+_MIN_SPEECH_S: Final = 0.1
 _MARGIN_S: Final = 0.15
 """Around speech, neither speech nor pause: soft onsets, and what rings on in the room."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class SpeechSpan:
     """A stretch of a recording, in seconds."""
 
     start_s: float
@@ -39,7 +39,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class SpeechRegions:
     """A recording that was listened to.
 
     Attributes:
@@ -49,7 +49,7 @@ class Speech:
     """
 
     pcm: Pcm
-    spans: tuple[Span, ...]
+    spans: tuple[SpeechSpan, ...]
     levels: NDArray[np.float32] = field(repr=False)
 
     @property
@@ -62,7 +62,7 @@ class Speech:
         """Of what is spoken."""
         return sum(span.length_s for span in self.spans)
 
-    def cut(self, span: Span) -> Pcm:
+    def cut(self, span: SpeechSpan) -> Pcm:
         """The samples of ``span``."""
         return self.pcm[int(span.start_s * RATE) : int(span.end_s * RATE)]
 
@@ -82,7 +82,7 @@ class Speech:
         return mask
 
 
-def find_speech(pcm: Pcm, vad: VoiceActivityDetector) -> Speech:
+def find_speech(pcm: Pcm, vad: VoiceActivityDetector) -> SpeechRegions:
     """Listen to the whole of ``pcm`` (at `RATE`); blocks for some 0.5 % of its length."""
     low = resample(pcm, RATE, ASR_RATE)
     size = vad.frame_samples
@@ -90,23 +90,23 @@ def find_speech(pcm: Pcm, vad: VoiceActivityDetector) -> Speech:
     padded = np.concatenate([low, np.zeros(-len(low) % size, np.int16)])
     likely = [vad.probability(padded[at : at + size]) for at in range(0, len(padded), size)]
     spans = _spans(likely, size / ASR_RATE, len(pcm) / RATE)
-    return Speech(pcm, spans, _levels(pcm))
+    return SpeechRegions(pcm, spans, _levels(pcm))
 
 
-def _spans(likely: list[float], frame_s: float, whole_s: float) -> tuple[Span, ...]:
-    found: list[Span] = []
+def _spans(likely: list[float], frame_s: float, whole_s: float) -> tuple[SpeechSpan, ...]:
+    found: list[SpeechSpan] = []
     start: int | None = None
     for at, probability in enumerate([*likely, 0.0]):
-        if start is None and probability >= _BEGINS:
+        if start is None and probability >= _ONSET_THRESHOLD:
             start = at
-        elif start is not None and probability < _ENDS:
-            span = Span(start * frame_s, min(at * frame_s, whole_s))
+        elif start is not None and probability < _OFFSET_THRESHOLD:
+            span = SpeechSpan(start * frame_s, min(at * frame_s, whole_s))
             if found and span.start_s - found[-1].end_s < _GAP_S:
-                found[-1] = Span(found[-1].start_s, span.end_s)
+                found[-1] = SpeechSpan(found[-1].start_s, span.end_s)
             else:
                 found.append(span)
             start = None
-    return tuple(span for span in found if span.length_s >= _CLICK_S)
+    return tuple(span for span in found if span.length_s >= _MIN_SPEECH_S)
 
 
 def _levels(pcm: Pcm) -> NDArray[np.float32]:

@@ -6,10 +6,10 @@ from typing import Final, Literal
 
 from kuaimei.text.error_rate import units
 from kuaimei.text.script import to_simplified
-from kuaimei.voices.enrolment.checks.messages import judged
+from kuaimei.voices.enrolment.checks.messages import make_check
 from kuaimei.voices.types import Check, Verdict
 
-__all__ = ["LIMIT", "Agreement", "compare"]
+__all__ = ["LIMIT", "TranscriptMatch", "match_transcript"]
 
 LIMIT: Final = 6000
 """Characters of a transcript: ten minutes of fast speech."""
@@ -19,7 +19,7 @@ _CLOSING: Final = re.compile(r"[。！？!?…，,；;：:、.」』”’)）]*
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class TranscriptMatch:
     """How the given text and the recording go together.
 
     Attributes:
@@ -31,13 +31,13 @@ class Agreement:
     text: str
 
 
-def compare(given: str, heard: str, language: Literal["zh", "en"]) -> Agreement:
+def match_transcript(given: str, heard: str, language: Literal["zh", "en"]) -> TranscriptMatch:
     """Find what was ``heard`` in the ``given`` text, which may be that of a longer recording.
 
     The least number of edits between the heard text and any part of the given one (Sellers 1980), per
     character (zh) or word (en) heard.
     """
-    said, marks = _placed(given, language)
+    said, marks = _aligned(given, language)
     listened = units(heard, language)
     errors, first, last = _nearest(listened, said)
     rate = min(1.0, errors / max(1, len(listened)))
@@ -47,10 +47,10 @@ def compare(given: str, heard: str, language: Literal["zh", "en"]) -> Agreement:
         # Closing marks belong to the words before them.
         closing = _CLOSING.match(given, marks[last - 1][1])
         text = given[marks[first][0] : closing.end() if closing else marks[last - 1][1]]
-    return Agreement(judged("transcript", verdict, 100.0 * rate, "%"), text.strip())
+    return TranscriptMatch(make_check("transcript", verdict, 100.0 * rate, "%"), text.strip())
 
 
-def _placed(text: str, language: Literal["zh", "en"]) -> tuple[list[str], list[tuple[int, int]]]:
+def _aligned(text: str, language: Literal["zh", "en"]) -> tuple[list[str], list[tuple[int, int]]]:
     """The units of ``text``, and where in it each begins and ends."""
     plain = to_simplified(text).lower()
     if len(plain) != len(text):  # a script conversion that changes lengths: no place can be told

@@ -11,13 +11,13 @@ from kuaimei.engines.types import Language
 from kuaimei.voices.styles.prediction import nearest_stock, predict_style, stock_embeddings
 from kuaimei.voices.types import Pitch
 
-__all__ = ["nearest_by_pitch", "start_of_learning"]
+__all__ = ["initial_style", "nearest_by_pitch"]
 
-_MEN_BELOW_HZ: Final = 160.0
+_MALE_F0_MAX_HZ: Final = 160.0
 """Between the means of men (some 120 Hz) and women (some 200 Hz)."""
 _SOUND: Final = 128
 """Numbers of a style that colour the sound; the others lead the prosody."""
-_BEGINNINGS: Final = ("z", "a")
+_STOCK_PREFIXES: Final = ("z", "a")
 """Of the names of Kokoro's voices: Mandarin, (American) English."""
 
 
@@ -28,12 +28,12 @@ def nearest_by_pitch(
 
     Kokoro's names begin with language and sex (``zf_``, ``zm_``, ``af_``, ``am_`` …).
     """
-    sex = "m" if pitch is not None and pitch.mean_hz < _MEN_BELOW_HZ else "f"
-    beginning = _BEGINNINGS[language == "en"] + sex
+    sex = "m" if pitch is not None and pitch.mean_hz < _MALE_F0_MAX_HZ else "f"
+    beginning = _STOCK_PREFIXES[language == "en"] + sex
     return next((name for name in stock if name.startswith(beginning)), next(iter(stock)))
 
 
-def start_of_learning(
+def initial_style(
     stock: Mapping[str, NDArray[np.float32]],
     embedding: NDArray[np.float32] | None,
     pitch: Pitch | None,
@@ -52,7 +52,7 @@ def start_of_learning(
         embedding: Of the reference by GE2E, shape ``(256,)``; None: its pitch has to do.
         campplus: By CAM++, shape ``(192,)``, where that is installed.
     """
-    known = stock_embeddings(stock, _BEGINNINGS[language == "en"])
+    known = stock_embeddings(stock, _STOCK_PREFIXES[language == "en"])
     if embedding is None or not known:
         return style_of(stock[nearest_by_pitch(stock, pitch, language)])
     sound = predict_style(embedding, pitch, stock, campplus).style

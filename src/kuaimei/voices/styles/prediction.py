@@ -24,11 +24,11 @@ from kuaimei.engines.tts.kokoro.assets import style_of
 from kuaimei.errors import EngineError
 
 __all__ = [
+    "HasPitch",
     "Origin",
-    "PitchLike",
     "Prediction",
-    "Speak",
-    "Styles",
+    "StyleModel",
+    "Synthesize",
     "choose_style",
     "inputs",
     "load_styles",
@@ -38,11 +38,11 @@ __all__ = [
 
 Floats: TypeAlias = NDArray[np.float32]
 Origin: TypeAlias = Literal["predicted", "between", "nearest"]
-Speak: TypeAlias = Callable[[Floats], Awaitable[tuple[Pcm, int]]]
+Synthesize: TypeAlias = Callable[[Floats], Awaitable[tuple[Pcm, int]]]
 """Says one short sentence in a style, shape ``(256,)``; samples and rate."""
 
 
-class PitchLike(Protocol):
+class HasPitch(Protocol):
     """What is asked of somebody's pitch: `kuaimei.audio.pitch.PitchSummary`, or the public `Pitch`."""
 
     @property
@@ -75,7 +75,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Styles:
+class StyleModel:
     """What was fitted.
 
     Attributes:
@@ -106,13 +106,13 @@ class Styles:
 
 
 @cache
-def load_styles() -> Styles:
+def load_styles() -> StyleModel:
     """What comes with this package."""
     with as_file(files("kuaimei.voices").joinpath("data", "styles.npz")) as path, np.load(path) as data:
         arrays = {name: data[name].astype(np.float32) for name in data.files if data[name].dtype.kind == "f"}
         lengths = np.linalg.norm(arrays["embeddings"], axis=1, keepdims=True)
         arrays["embeddings"] /= lengths  # half precision has rounded them
-        return Styles(
+        return StyleModel(
             names=tuple(str(name) for name in data["names"]), facts=json.loads(str(data["facts"])), **arrays
         )
 
@@ -163,7 +163,7 @@ def nearest_stock(embedding: Floats, stock: Mapping[str, Floats] | None = None) 
 
 def predict_style(
     embedding: Floats,
-    pitch: PitchLike | None,
+    pitch: HasPitch | None,
     stock: Mapping[str, Floats],
     campplus: Floats | None = None,
 ) -> Prediction:
@@ -184,9 +184,9 @@ def predict_style(
 async def choose_style(
     embedding: Floats,
     reference: Sequence[tuple[SpeakerEncoder, Floats]],
-    pitch: PitchLike | None,
+    pitch: HasPitch | None,
     stock: Mapping[str, Floats],
-    speak: Speak,
+    speak: Synthesize,
 ) -> Prediction:
     """As `predict_style`, but the candidates are listened to and the closest one is taken.
 
@@ -218,7 +218,7 @@ async def choose_style(
 
 
 def _candidates(
-    embedding: Floats, pitch: PitchLike | None, stock: Mapping[str, Floats], campplus: Floats | None
+    embedding: Floats, pitch: HasPitch | None, stock: Mapping[str, Floats], campplus: Floats | None
 ) -> tuple[Prediction, Prediction, Prediction]:
     """Predicted, half-way and nearest."""
     styles = load_styles()

@@ -9,37 +9,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.speaker import LOSSES
+from kuaimei.engines.speaker import TRAINING_ENCODERS
 from kuaimei.engines.tts.kokoro.assets import style_of
 from kuaimei.engines.types import Language, as_language
 from kuaimei.errors import EngineError, NotFound
 from kuaimei.store.voices import REFERENCE, STYLE, VoiceRow
-from kuaimei.voices.context import Workroom
+from kuaimei.voices.context import VoiceContext
 from kuaimei.voices.enrolment.speech_regions import RATE
-from kuaimei.voices.registration import drop, lend, needs_learning
+from kuaimei.voices.registration import needs_training, register_voice, unregister_voice
 from kuaimei.voices.serialization import read_flac, style_bytes
-from kuaimei.voices.state import Course, pitch_of
+from kuaimei.voices.state import TrainingRecord, pitch_of
 from kuaimei.voices.styles.initial import nearest_by_pitch
 from kuaimei.voices.styles.prediction import choose_style, predict_style
-from kuaimei.voices.training.similarity import spoken
+from kuaimei.voices.training.similarity import synthesize_prompts
 
 __all__ = ["prepare"]
 
 _log = logging.getLogger(__name__)
 
-_TRIED: Final[Mapping[Language, str]] = {
+_CANDIDATE_TEXTS: Final[Mapping[Language, str]] = {
     "zh": "早安，今天想聊些什麼呢？",
     "en": "Good morning, what shall we talk about?",
 }
 
 
-async def prepare(room: Workroom, voice: str) -> VoiceRow | None:
+async def prepare(context: VoiceContext, voice: str) -> VoiceRow | None:
     """Make the voice of that id ready to speak; None if it is gone, or there is nothing to do.
 
     Raises:
         KuaimeiError: If something was away that may come back; the voice is as it was.
     """
-    shelf = room.store.voices
+    shelf = context.store.voices
     try:
         row = await shelf.get(voice)
         if row.state != "preparing":
@@ -52,60 +52,64 @@ async def prepare(room: Workroom, voice: str) -> VoiceRow | None:
             return None
         if row.transcript is None:
             await shelf.change(voice, stage="listening")
-            row = await _write_down(room, row, pcm)
+            row = await _write_down(context, row, pcm)
         await shelf.change(voice, stage="predicting")
-        style = await _first_style(room, row, pcm)
+        style = await _first_style(context, row, pcm)
         if style is not None:
             await shelf.put_file(voice, STYLE, style_bytes(style))
-        await lend(room.synthesizer, shelf, row, style)
+        await register_voice(context.synthesizer, shelf, row, style)
         row = await shelf.change(
-            voice, state="ready", stage="", error=None, learning=_course(room).model_dump(mode="json")
+            voice,
+            state="ready",
+            stage="",
+            error=None,
+            learning=_training_state(context).model_dump(mode="json"),
         )
     except NotFound:  # deleted meanwhile
-        drop(room.synthesizer, voice)
+        unregister_voice(context.synthesizer, voice)
         return None
-    room.tell(voice)
+    context.notify_changed(voice)
     return row
 
 
-def _course(room: Workroom) -> Course:
+def _training_state(context: VoiceContext) -> TrainingRecord:
     """What will be learned of a new voice."""
-    target = room.settings.voices.learn
-    if target == "none" or not needs_learning(room.synthesizer):
-        return Course(state="done", progress=1.0)
-    if hindrance := room.hindrance():
-        return Course(state="unavailable", error=hindrance, progress=1.0, target=target)
-    return Course(step="style", state="waiting", target=target)
+    target = context.settings.voices.learn
+    if target == "none" or not needs_training(context.synthesizer):
+        return TrainingRecord(state="done", progress=1.0)
+    if hindrance := context.unavailable_reason():
+        return TrainingRecord(state="unavailable", error=hindrance, progress=1.0, target=target)
+    return TrainingRecord(step="style", state="waiting", target=target)
 
 
-async def _write_down(room: Workroom, row: VoiceRow, pcm: Pcm) -> VoiceRow:
+async def _write_down(context: VoiceContext, row: VoiceRow, pcm: Pcm) -> VoiceRow:
     language = as_language(row.language)
     try:
-        text, spoken = await room.examiner.hear(pcm, language)
+        text, spoken = await context.examiner.transcribe(pcm, language)
     except EngineError as error:
         # The voice can do without; its owner can write it down.
         _log.warning("what is said in the reference of %s could not be heard: %s", row.id, error)
         return row
-    return await room.store.voices.change(row.id, transcript=text, language=language or spoken)
+    return await context.store.voices.change(row.id, transcript=text, language=language or spoken)
 
 
-async def _first_style(room: Workroom, row: VoiceRow, pcm: Pcm) -> NDArray[np.float32] | None:
+async def _first_style(context: VoiceContext, row: VoiceRow, pcm: Pcm) -> NDArray[np.float32] | None:
     """The closest of what can be had without learning; the voice tries the candidates on.
 
     None where the synthesiser knows no styles.
     """
-    bank = room.bank
+    bank = context.bank
     if bank is None:
         return None
     pitch = pitch_of(row)
     language = as_language(row.language) or "zh"
-    heard = await room.heard(pcm, RATE)
-    if not heard or heard[0][0].name != LOSSES[0]:
+    heard = await context.embed(pcm, RATE)
+    if not heard or heard[0][0].name != TRAINING_ENCODERS[0]:
         return style_of(bank.stock[nearest_by_pitch(bank.stock, pitch, language)])
 
     async def speak(style: NDArray[np.float32]) -> tuple[Pcm, int]:
         bank.put_voice(row.id, style)
-        return await spoken(room, row.id, _TRIED[language])
+        return await synthesize_prompts(context, row.id, _CANDIDATE_TEXTS[language])
 
     try:
         return (await choose_style(heard[0][1], heard, pitch, bank.stock, speak)).style

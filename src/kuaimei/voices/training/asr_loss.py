@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from kuaimei.engines.asr.whisper import WRITTEN_SO
+from kuaimei.engines.asr.whisper import SCRIPT_PROMPTS
 from kuaimei.engines.asr.whisper_decoder import opening
 from kuaimei.engines.types import Language
 from kuaimei.errors import WeightsError
 
-__all__ = ["LISTENER", "listener"]
+__all__ = ["ASR_LOSS_MODEL", "write_asr_loss_spec"]
 
-LISTENER: Final = "whisper-base"
+ASR_LOSS_MODEL: Final = "whisper-base"
 """Its folder among the weights."""
 _SILENT: Final = re.compile(r"[^\w'’]+")
 
 
-def listener(folder: Path, lines: Sequence[str], language: Language) -> dict[str, Any] | None:
-    """What a job for learning says of it (`kuaimei.training.job.ListenerFacts`); None: not installed.
+def write_asr_loss_spec(folder: Path, lines: Sequence[str], language: Language) -> dict[str, Any] | None:
+    """What a job for learning says of it (`kuaimei.training.job.AsrLossSpec`); None: not installed.
 
     The lines are put to it without punctuation, which nobody can hear.
 
@@ -47,7 +47,7 @@ def listener(folder: Path, lines: Sequence[str], language: Language) -> dict[str
     tokenizer = Tokenizer(plain, multilingual=True, task="transcribe", language=language)
     return {
         "weights": str(weights),
-        "before": opening(tokenizer, WRITTEN_SO[language]),
+        "before": opening(tokenizer, SCRIPT_PROMPTS[language]),
         "lines": [[*tokenizer.encode(_spoken(line, language)), tokenizer.eot] for line in lines],
     }
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.errors import KuaimeiError
 from kuaimei.system.processes import bare_environment
 
-__all__ = ["Learned", "LearnerDied", "LearningFailed", "Progress", "run_learner"]
+__all__ = ["TrainingCrashed", "TrainingFailed", "TrainingProgress", "TrainingResult", "run_training_process"]
 
 _log = logging.getLogger(__name__)
 
@@ -29,20 +29,20 @@ _LINE: Final = 1 << 20
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES")
 
 
-class LearningFailed(KuaimeiError):
+class TrainingFailed(KuaimeiError):
     """The voice cannot be learned; trying again would change nothing."""
 
     kind = "learning"
 
 
-class LearnerDied(KuaimeiError):
+class TrainingCrashed(KuaimeiError):
     """The process ended without a result; what it learned until then is in its checkpoint."""
 
     kind = "learner_died"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TrainingProgress:
     """How far it is.
 
     Attributes:
@@ -57,7 +57,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class TrainingResult:
     """What came of it.
 
     Attributes:
@@ -71,18 +71,18 @@ class Learned:
     similarity: Mapping[str, float]
 
 
-async def run_learner(
+async def run_training_process(
     folder: Path,
     python: Path,
-    quiet: Quiet,
+    idle_monitor: IdleMonitor,
     *,
     threads: int = 1,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[TrainingProgress], None] = lambda _: None,
     held: Callable[[bool], None] = lambda _: None,
-) -> Learned:
+) -> TrainingResult:
     """Do the job in ``folder``, going on from its checkpoint if there is one.
 
-    Cancelling saves and ends the process. While the house is not quiet it is stopped, whatever it does.
+    Cancelling saves and ends the process. While the server is not quiet it is stopped, whatever it does.
 
     Args:
         folder: See `kuaimei.training.job`.
@@ -120,7 +120,7 @@ async def run_learner(
                 process.send_signal(signal.SIGSTOP if busy else signal.SIGCONT)
             held(busy)
 
-    unsubscribe = quiet.subscribe(hold)
+    unsubscribe = idle_monitor.subscribe(hold)
     try:
         return await _listen(process, folder, progress)
     finally:
@@ -129,10 +129,10 @@ async def run_learner(
 
 
 async def _listen(
-    process: asyncio.subprocess.Process, folder: Path, progress: Callable[[Progress], None]
-) -> Learned:
+    process: asyncio.subprocess.Process, folder: Path, progress: Callable[[TrainingProgress], None]
+) -> TrainingResult:
     assert process.stdout is not None  # noqa: S101 - for the type checker: it was asked for
-    learned: Learned | None = None
+    learned: TrainingResult | None = None
     failure: str | None = None
     try:
         async for line in process.stdout:
@@ -142,7 +142,7 @@ async def _listen(
                     case "progress":
                         eta_s = event.get("eta_s")
                         progress(
-                            Progress(
+                            TrainingProgress(
                                 min(1.0, max(0.0, float(event["fraction"]))),
                                 None if eta_s is None else float(eta_s),
                                 _similarity(event),
@@ -150,7 +150,7 @@ async def _listen(
                         )
                     case "done":
                         decoder = event.get("decoder")
-                        learned = Learned(
+                        learned = TrainingResult(
                             folder / event["style"], folder / decoder if decoder else None, _similarity(event)
                         )
                     case "failed":
@@ -158,12 +158,12 @@ async def _listen(
             except (KeyError, TypeError, ValueError):
                 _log.warning("the learning process said something odd: %.200r", line)
     except ValueError as error:  # a line without end
-        raise LearnerDied("the learning process says what cannot be understood") from error
+        raise TrainingCrashed("the learning process says what cannot be understood") from error
     status = await process.wait()
     if failure is not None:
-        raise LearningFailed(failure)
+        raise TrainingFailed(failure)
     if learned is None:
-        raise LearnerDied(_died(status))
+        raise TrainingCrashed(_died(status))
     return learned
 
 
@@ -176,7 +176,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         process.send_signal(signal.SIGCONT)
     try:
         async with asyncio.timeout(_SAVING_S):
-            await _drained(process)
+            await _drain_stderr(process)
     except TimeoutError:
         _log.warning("the learning process did not stop in time and is killed")
     finally:
@@ -186,7 +186,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             await process.wait()
 
 
-async def _drained(process: asyncio.subprocess.Process) -> None:
+async def _drain_stderr(process: asyncio.subprocess.Process) -> None:
     """Wait, reading what it still says: a full pipe would keep it from ending."""
     if process.stdout is not None:
         with suppress(ValueError):

@@ -7,9 +7,9 @@ from typing import Final
 from kuaimei.engines.types import Language
 from kuaimei.voices.types import Step
 
-__all__ = ["JUDGED", "PRACTISED", "READ_ALOUD", "clauses", "practised"]
+__all__ = ["ENROLMENT_SCRIPT", "EVAL_PROMPTS", "TRAINING_PROMPTS", "clauses", "training_prompts"]
 
-PRACTISED: Final[Mapping[Language, Sequence[str]]] = {
+TRAINING_PROMPTS: Final[Mapping[Language, Sequence[str]]] = {
     "zh": (
         "你今天過得怎麼樣？一起吃飯吧？",
         "我想先喝一杯熱茶，再慢慢聊。",
@@ -37,7 +37,7 @@ PRACTISED: Final[Mapping[Language, Sequence[str]]] = {
 }
 """As long as what is said in a conversation: a style learned on shorter ones slurs longer ones."""
 
-JUDGED: Final[Mapping[Language, Sequence[str]]] = {
+EVAL_PROMPTS: Final[Mapping[Language, Sequence[str]]] = {
     "zh": (
         "早安，昨晚睡得好不好？我幫你準備了早餐。",
         "這個問題我需要再想一想，下午給你答覆。",
@@ -53,7 +53,7 @@ JUDGED: Final[Mapping[Language, Sequence[str]]] = {
 }
 """Never practised on."""
 
-READ_ALOUD: Final[Mapping[Language, str]] = {
+ENROLMENT_SCRIPT: Final[Mapping[Language, str]] = {
     "zh": (
         "你好，我正在錄一段自己的聲音。窗外的陽光很溫暖，街上的人來來往往。"
         "等一下我要去買杯咖啡，再慢慢走回家。希望今天你也過得開心，我們改天再聊！"
@@ -78,7 +78,7 @@ def clauses(lines: Sequence[str]) -> Sequence[str]:
     return [clause.strip() for line in lines for clause in _CLAUSE.findall(line)]
 
 
-def practised(step: Step, language: Language) -> Sequence[str]:
+def training_prompts(step: Step, language: Language) -> Sequence[str]:
     """What ``step`` practises on: a decoder on clauses, everything else on whole lines."""
-    lines = PRACTISED[language]
+    lines = TRAINING_PROMPTS[language]
     return clauses(lines) if step == "decoder" else lines

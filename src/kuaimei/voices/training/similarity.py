@@ -5,20 +5,20 @@ import asyncio
 import numpy as np
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.audio.streams import whole
-from kuaimei.engines.executor import compute
+from kuaimei.audio.streams import collect_pcm
+from kuaimei.engines.executor import run_on_cores
 from kuaimei.engines.types import TTSReq, as_language
 from kuaimei.errors import NotFound
 from kuaimei.store.voices import JUDGE, VoiceRow
-from kuaimei.voices.context import TICKET, Workroom
+from kuaimei.voices.context import BACKGROUND_TICKET, VoiceContext
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.serialization import read_flac
-from kuaimei.voices.training.prompts import JUDGED
+from kuaimei.voices.training.prompts import EVAL_PROMPTS
 
-__all__ = ["likeness", "spoken"]
+__all__ = ["speaker_similarity", "synthesize_prompts"]
 
 
-async def likeness(room: Workroom, row: VoiceRow, *, hq: bool) -> float | None:
+async def speaker_similarity(context: VoiceContext, row: VoiceRow, *, hq: bool) -> float | None:
     """Mean cosine (ERes2Net) of sentences never practised with speech never learned from.
 
     Args:
@@ -32,31 +32,34 @@ async def likeness(room: Workroom, row: VoiceRow, *, hq: bool) -> float | None:
     Raises:
         KuaimeiError: If the voice could not be spoken.
     """
-    if hq and room.speak_hq is None:
+    if hq and context.speak_hq is None:
         return None
     try:
-        held_out = await asyncio.to_thread(read_flac, await room.store.voices.file(row.id, JUDGE))
+        held_out = await asyncio.to_thread(read_flac, await context.store.voices.file(row.id, JUDGE))
     except NotFound:
         return None
-    encoder = await asyncio.to_thread(room.judge)
+    encoder = await asyncio.to_thread(context.eval_encoder)
     if encoder is None:
         return None
-    lines = JUDGED[as_language(row.language) or "zh"]
-    await room.quiet.wait()
-    if hq and room.speak_hq is not None:
-        said = await room.speak_hq(row.id, lines)
+    lines = EVAL_PROMPTS[as_language(row.language) or "zh"]
+    await context.idle_monitor.wait()
+    if hq and context.speak_hq is not None:
+        said = await context.speak_hq(row.id, lines)
     else:
-        said = [await spoken(room, row.id, line) for line in lines]
-    owner = await compute(room.cores, TICKET, 1, encoder.embed, held_out, RATE)
-    heard = [await compute(room.cores, TICKET, 1, encoder.embed, pcm, rate) for pcm, rate in said]
+        said = [await synthesize_prompts(context, row.id, line) for line in lines]
+    owner = await run_on_cores(context.cores, BACKGROUND_TICKET, 1, encoder.embed, held_out, RATE)
+    heard = [
+        await run_on_cores(context.cores, BACKGROUND_TICKET, 1, encoder.embed, pcm, rate)
+        for pcm, rate in said
+    ]
     return float(np.mean([one @ owner for one in heard]))
 
 
-async def spoken(room: Workroom, voice: str, text: str) -> tuple[Pcm, int]:
+async def synthesize_prompts(context: VoiceContext, voice: str, text: str) -> tuple[Pcm, int]:
     """``text`` in ``voice`` by the fast tier, behind everyone who is talking; samples and rate.
 
     Raises:
         EngineError: If synthesis failed.
     """
-    request = TTSReq(text=text, voice_id=voice, ticket=TICKET)
-    return await whole(room.synthesizer.stream(request)), room.synthesizer.sample_rate
+    request = TTSReq(text=text, voice_id=voice, ticket=BACKGROUND_TICKET)
+    return await collect_pcm(context.synthesizer.stream(request)), context.synthesizer.sample_rate

@@ -11,14 +11,14 @@ from kuaimei.settings import VoiceSettings
 from kuaimei.store.voices import STYLE
 from kuaimei.system import durability
 from kuaimei.voices.serialization import wav
-from kuaimei.voices.training.asr_loss import listener
-from kuaimei.voices.training.prompts import practised
+from kuaimei.voices.training.asr_loss import write_asr_loss_spec
+from kuaimei.voices.training.prompts import training_prompts
 from kuaimei.voices.types import Step
 
-__all__ = ["lay_out", "order"]
+__all__ = ["build_job_spec", "write_job_folder"]
 
 
-def order(
+def build_job_spec(
     step: Step,
     language: Language,
     said: str,
@@ -44,7 +44,7 @@ def order(
     Raises:
         WeightsError: If the listener's weights are damaged.
     """
-    practice = practised(step, language)
+    practice = training_prompts(step, language)
     return {
         "step": step,
         "reference": "reference.wav",
@@ -53,19 +53,19 @@ def order(
         "style": STYLE,
         "weights": str(weights),
         "encoders": {name: str(path) for name, path in encoders.items()},
-        "listener": listener(hears, practice, language),
+        "listener": write_asr_loss_spec(hears, practice, language),
         "threads": settings.threads,
         "seconds": settings.style_s if step == "style" else settings.decoder_s,
         "device": "auto",
     }
 
 
-def lay_out(folder: Path, given: Mapping[str, Any], reference: Pcm, style: bytes) -> None:
+def write_job_folder(folder: Path, given: Mapping[str, Any], reference: Pcm, style: bytes) -> None:
     """Write an order into ``folder``, with all that it names.
 
     Args:
         folder: Made if need be.
-        given: Of `order`.
+        given: Of `build_job_spec`.
         reference: At `kuaimei.voices.enrolment.speech_regions.RATE`.
         style: Where learning begins, as `kuaimei.voices.serialization.style_bytes` writes it.
     """

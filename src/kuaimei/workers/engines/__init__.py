@@ -4,24 +4,24 @@ from collections.abc import Mapping
 
 from kuaimei.errors import SettingsError
 from kuaimei.workers.engines import breezy, cosyvoice, f5, fish, kokoro, melo, qwen, xtts
-from kuaimei.workers.types import Card
+from kuaimei.workers.types import EngineSpec
 
-__all__ = ["CARDS", "card"]
+__all__ = ["ENGINES", "card"]
 
-CARDS: Mapping[str, Card] = {
+ENGINES: Mapping[str, EngineSpec] = {
     engine.CARD.name: engine.CARD for engine in (kokoro, f5, cosyvoice, xtts, fish, melo, breezy, qwen)
 }
 
 
-def card(name: str, *, licence_accepted: bool = False) -> Card:
+def card(name: str, *, licence_accepted: bool = False) -> EngineSpec:
     """The engine called ``name``.
 
     Raises:
         SettingsError: If there is none, or its licence has to be accepted first.
     """
-    found = CARDS.get(name)
+    found = ENGINES.get(name)
     if found is None:
-        raise SettingsError(f"no engine to serve is called {name!r}; there are: {', '.join(CARDS)}")
+        raise SettingsError(f"no engine to serve is called {name!r}; there are: {', '.join(ENGINES)}")
     licence = found.licence
     if not licence.commercial and not licence_accepted:
         raise SettingsError(

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from kuaimei.errors import EngineError
 from kuaimei.settings import Settings
 from kuaimei.workers.text_preparation import sentences, spelled_out, with_bopomofo
-from kuaimei.workers.threaded import opened_in_a_thread
-from kuaimei.workers.types import Card, Licence, Options, Speaker, Speech
+from kuaimei.workers.threaded import open_in_thread
+from kuaimei.workers.types import EngineRequest, EngineSpec, Licence, Options, TTSEngine
 
 __all__ = ["CARD"]
 
@@ -40,7 +40,7 @@ class _Breezy:
         self._load = load
         self._settings = settings
 
-    def speak(self, speech: Speech) -> Iterator[NDArray[np.float32]]:
+    def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
         if speech.reference is None:
             raise EngineError("breezy speaks in the voice of a reference only")
         prompt = self._prepared(speech.reference.transcript)
@@ -55,7 +55,7 @@ class _Breezy:
 
 
 @asynccontextmanager
-async def _open(options: Options) -> AsyncIterator[Speaker]:
+async def _open(options: Options) -> AsyncIterator[TTSEngine]:
     def make() -> _Breezy:
         options.progress("packages")
         from cosyvoice.utils.file_utils import load_wav
@@ -71,11 +71,11 @@ async def _open(options: Options) -> AsyncIterator[Speaker]:
 
         return _Breezy(model, spell, load_wav, options.settings)
 
-    async with opened_in_a_thread("breezy", make) as speaker:
+    async with open_in_thread("breezy", make) as speaker:
         yield speaker
 
 
-CARD = Card(
+CARD = EngineSpec(
     name="breezy",
     package="BreezyVoice repository, 2025",
     licence=Licence(code="Apache-2.0", weights="Apache-2.0", commercial=True, source=_WEIGHTS),

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from kuaimei.errors import EngineError
 from kuaimei.settings import Settings
 from kuaimei.workers.text_preparation import simplified
-from kuaimei.workers.threaded import opened_in_a_thread
-from kuaimei.workers.types import Card, Licence, Options, Speaker, Speech
+from kuaimei.workers.threaded import open_in_thread
+from kuaimei.workers.types import EngineRequest, EngineSpec, Licence, Options, TTSEngine
 
 __all__ = ["CARD"]
 
@@ -36,11 +36,11 @@ class _CosyVoice:
         self._settings = settings
         self.sample_rate = int(model.sample_rate)
 
-    def speak(self, speech: Speech) -> Iterator[NDArray[np.float32]]:
+    def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
         for piece in self._inference(speech):
             yield np.asarray(piece["tts_speech"].cpu().numpy(), np.float32).reshape(-1)
 
-    def _inference(self, speech: Speech) -> Iterator[Any]:
+    def _inference(self, speech: EngineRequest) -> Iterator[Any]:
         if speech.reference is None:
             raise EngineError("cosyvoice speaks in the voice of a reference only")
         text = simplified(speech.text, self._settings)
@@ -60,7 +60,7 @@ class _CosyVoice:
 
 
 @asynccontextmanager
-async def _open(options: Options) -> AsyncIterator[Speaker]:
+async def _open(options: Options) -> AsyncIterator[TTSEngine]:
     def make() -> _CosyVoice:
         options.progress("package")
         from cosyvoice.cli.cosyvoice import AutoModel
@@ -68,11 +68,11 @@ async def _open(options: Options) -> AsyncIterator[Speaker]:
         options.progress("weights")
         return _CosyVoice(AutoModel(model_dir=options.model or _WEIGHTS), options.settings)
 
-    async with opened_in_a_thread("cosyvoice", make) as speaker:
+    async with open_in_thread("cosyvoice", make) as speaker:
         yield speaker
 
 
-CARD = Card(
+CARD = EngineSpec(
     name="cosyvoice",
     package="CosyVoice repository, December 2025",
     licence=Licence(code="Apache-2.0", weights="Apache-2.0", commercial=True, source=_WEIGHTS),

@@ -17,8 +17,8 @@ from kuaimei.errors import EngineError
 from kuaimei.settings import Settings
 from kuaimei.workers.engines._device import device_of
 from kuaimei.workers.text_preparation import sentences, simplified
-from kuaimei.workers.threaded import opened_in_a_thread
-from kuaimei.workers.types import Card, Licence, Mode, Options, Speaker, Speech
+from kuaimei.workers.threaded import open_in_thread
+from kuaimei.workers.types import EngineRequest, EngineSpec, Licence, Mode, Options, TTSEngine
 
 __all__ = ["CARD"]
 
@@ -34,7 +34,7 @@ class _F5:
         self._settings = settings
         self.sample_rate = int(api.target_sample_rate)
 
-    def speak(self, speech: Speech) -> Iterator[NDArray[np.float32]]:
+    def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
         reference = speech.reference
         if reference is None:
             raise EngineError("f5 speaks in the voice of a reference only")
@@ -56,7 +56,7 @@ def _silent(*words: object) -> None:
 
 
 @asynccontextmanager
-async def _open(options: Options) -> AsyncIterator[Speaker]:
+async def _open(options: Options) -> AsyncIterator[TTSEngine]:
     def make() -> _F5:
         options.progress("package")
         from f5_tts.api import F5TTS
@@ -65,11 +65,11 @@ async def _open(options: Options) -> AsyncIterator[Speaker]:
         api = F5TTS(ckpt_file=options.model, device=device_of(options))
         return _F5(api, options.settings)
 
-    async with opened_in_a_thread("f5", make) as speaker:
+    async with open_in_thread("f5", make) as speaker:
         yield speaker
 
 
-CARD = Card(
+CARD = EngineSpec(
     name="f5",
     package="f5-tts 1.1.22",
     licence=Licence(

@@ -22,8 +22,8 @@ from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.models.source import without_secrets
 from kuaimei.settings import Settings
 from kuaimei.workers.text_preparation import simplified
-from kuaimei.workers.threaded import opened_in_a_thread
-from kuaimei.workers.types import Card, Licence, Options, Speaker, Speech
+from kuaimei.workers.threaded import open_in_thread
+from kuaimei.workers.types import EngineRequest, EngineSpec, Licence, Options, TTSEngine
 
 __all__ = ["CARD"]
 
@@ -45,7 +45,7 @@ class _Fish:
         for _ in self._spoken({"text": "你好。"}):  # loads what it loads, and tells the rate
             pass
 
-    def speak(self, speech: Speech) -> Iterator[NDArray[np.float32]]:
+    def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
         text = simplified(speech.text, self._settings)
         if speech.instructions:
             mark = speech.instructions.strip().lower().strip("()")
@@ -94,7 +94,7 @@ class _Fish:
 
 
 @asynccontextmanager
-async def _open(options: Options) -> AsyncIterator[Speaker]:
+async def _open(options: Options) -> AsyncIterator[TTSEngine]:
     client = httpx.Client(base_url=options.model or _URL, timeout=_PATIENCE_S, trust_env=False)
 
     def make() -> _Fish:
@@ -102,13 +102,13 @@ async def _open(options: Options) -> AsyncIterator[Speaker]:
         return _Fish(client, options.settings)
 
     try:
-        async with opened_in_a_thread("fish", make) as speaker:
+        async with open_in_thread("fish", make) as speaker:
             yield speaker
     finally:
         await asyncio.to_thread(client.close)
 
 
-CARD = Card(
+CARD = EngineSpec(
     name="fish",
     package="fish-speech 0.1.0 (its API server)",
     licence=Licence(

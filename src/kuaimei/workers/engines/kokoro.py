@@ -5,12 +5,12 @@ from contextlib import aclosing, asynccontextmanager
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.protocols import Synthesizer
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import TTSReq
 from kuaimei.models.resolve import resolve
-from kuaimei.models.source import Source
-from kuaimei.workers.types import Card, Licence, Options, Speaker, Speech
+from kuaimei.models.source import EngineSource
+from kuaimei.workers.types import EngineRequest, EngineSpec, Licence, Options, TTSEngine
 
 __all__ = ["CARD"]
 
@@ -27,7 +27,7 @@ class _Kokoro:
     def voices(self) -> Sequence[str]:
         return self._synthesizer.voices
 
-    async def stream(self, speech: Speech) -> AsyncGenerator[Pcm, None]:
+    async def stream(self, speech: EngineRequest) -> AsyncGenerator[Pcm, None]:
         req = TTSReq(text=speech.text, voice_id=speech.voice, speed=speech.speed, ticket=speech.ticket)
         async with aclosing(self._synthesizer.stream(req)) as pieces:  # type: ignore[type-var]
             async for pcm in pieces:
@@ -35,33 +35,33 @@ class _Kokoro:
 
 
 @asynccontextmanager
-async def _open_fast(options: Options) -> AsyncIterator[Speaker]:
+async def _open_fast(options: Options) -> AsyncIterator[TTSEngine]:
     from kuaimei.engines.tts import open_synthesizer
 
     options.progress("network and dictionaries")
-    async with open_synthesizer(_workshop(options), _source(options)) as synthesizer:
+    async with open_synthesizer(_engine_context(options), _source(options)) as synthesizer:
         yield _Kokoro(synthesizer)
 
 
 @asynccontextmanager
-async def _open_hq(options: Options) -> AsyncIterator[Speaker]:
+async def _open_hq(options: Options) -> AsyncIterator[TTSEngine]:
     from kuaimei.engines.tts.kokoro.hq import open_hq
 
     options.progress("network and dictionaries")
-    async with open_hq(_workshop(options), _source(options)) as synthesizer:
+    async with open_hq(_engine_context(options), _source(options)) as synthesizer:
         yield _Kokoro(synthesizer)
 
 
-def _workshop(options: Options) -> Workshop:
+def _engine_context(options: Options) -> EngineContext:
     cores = options.settings.engines.cores
-    return Workshop(options.settings, Lane("cores", cores))
+    return EngineContext(options.settings, Scheduler("cores", cores))
 
 
-def _source(options: Options) -> Source:
+def _source(options: Options) -> EngineSource:
     return resolve("tts", options.model or "kokoro", options.settings.weights_dir)
 
 
-CARD = Card(
+CARD = EngineSpec(
     name="kokoro",
     package="kuaimei itself",
     licence=Licence(

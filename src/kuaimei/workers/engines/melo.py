@@ -23,8 +23,8 @@ from kuaimei.settings import Settings
 from kuaimei.system.files import anonymous_file, path_of
 from kuaimei.workers.engines._device import device_of
 from kuaimei.workers.text_preparation import sentences, simplified
-from kuaimei.workers.threaded import opened_in_a_thread
-from kuaimei.workers.types import Card, Licence, Options, Speaker, Speech
+from kuaimei.workers.threaded import open_in_thread
+from kuaimei.workers.types import EngineRequest, EngineSpec, Licence, Options, TTSEngine
 
 __all__ = ["CARD"]
 
@@ -42,7 +42,7 @@ class _Melo:
         self.voices: Sequence[str] = tuple(self._speakers)
         self.sample_rate = int(converter.hps.data.sampling_rate)
 
-    def speak(self, speech: Speech) -> Iterator[NDArray[np.float32]]:
+    def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
         speaker = self._speakers[speech.voice or next(iter(self._speakers))]
         rate = int(self._tts.hps.data.sampling_rate)
         for sentence in sentences(simplified(speech.text, self._settings)):
@@ -51,14 +51,14 @@ class _Melo:
             if speech.reference is None:
                 yield to_float(resample(pcm, rate, self.sample_rate))
                 continue
-            colour = self._colour(speech.reference.path)
+            colour = self._speaker_embedding(speech.reference.path)
             with anonymous_file() as file:
                 file.write(encode(pcm, rate, "wav"))
                 file.flush()
                 changed = self._converter.convert(str(path_of(file)), self._own_colour, colour, None)
             yield np.asarray(changed, np.float32)
 
-    def _colour(self, path: Path) -> Any:
+    def _speaker_embedding(self, path: Path) -> Any:
         if path not in self._colours:
             while len(self._colours) >= _REMEMBERED:
                 del self._colours[next(iter(self._colours))]
@@ -67,7 +67,7 @@ class _Melo:
 
 
 @asynccontextmanager
-async def _open(options: Options) -> AsyncIterator[Speaker]:
+async def _open(options: Options) -> AsyncIterator[TTSEngine]:
     def make() -> _Melo:
         if not options.model:
             raise SettingsError("say where OpenVoice's checkpoints_v2 folder is: --model FOLDER")
@@ -85,11 +85,11 @@ async def _open(options: Options) -> AsyncIterator[Speaker]:
         own = torch.load(str(colour), map_location=device, weights_only=True)
         return _Melo(tts, converter, own, options.settings)
 
-    async with opened_in_a_thread("melo", make) as speaker:
+    async with open_in_thread("melo", make) as speaker:
         yield speaker
 
 
-CARD = Card(
+CARD = EngineSpec(
     name="melo",
     package="MeloTTS 0.1.2 and OpenVoice v2",
     licence=Licence(

@@ -17,8 +17,8 @@ from kuaimei.errors import EngineError
 from kuaimei.settings import Settings
 from kuaimei.workers.engines._device import device_of
 from kuaimei.workers.text_preparation import language_of, sentences, simplified
-from kuaimei.workers.threaded import opened_in_a_thread
-from kuaimei.workers.types import Card, Licence, Options, Reference, Speaker, Speech
+from kuaimei.workers.threaded import open_in_thread
+from kuaimei.workers.types import EngineRequest, EngineSpec, Licence, Options, ReferenceAudio, TTSEngine
 
 __all__ = ["CARD"]
 
@@ -35,10 +35,10 @@ class _Qwen:
     def __init__(self, model: Any, settings: Settings) -> None:
         self._model = model
         self._settings = settings
-        self._prompts: dict[Reference, Any] = {}
+        self._prompts: dict[ReferenceAudio, Any] = {}
         self.voices: Sequence[str] = tuple(model.get_supported_speakers() or ())
 
-    def speak(self, speech: Speech) -> Iterator[NDArray[np.float32]]:
+    def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
         language = _LANGUAGES[language_of(speech.text)]
         if self.voices and speech.reference is not None:
             raise EngineError(
@@ -62,7 +62,7 @@ class _Qwen:
                 raise EngineError(f"Qwen3-TTS spoke at {rate} Hz, not at {_RATE}")
             yield np.asarray(waves[0], np.float32)
 
-    def _prompt(self, reference: Reference) -> Any:
+    def _prompt(self, reference: ReferenceAudio) -> Any:
         if reference not in self._prompts:
             while len(self._prompts) >= _REMEMBERED:
                 del self._prompts[next(iter(self._prompts))]
@@ -75,7 +75,7 @@ class _Qwen:
 
 
 @asynccontextmanager
-async def _open(options: Options) -> AsyncIterator[Speaker]:
+async def _open(options: Options) -> AsyncIterator[TTSEngine]:
     def make() -> _Qwen:
         options.progress("packages")
         import torch
@@ -87,11 +87,11 @@ async def _open(options: Options) -> AsyncIterator[Speaker]:
         model = Qwen3TTSModel.from_pretrained(options.model or _WEIGHTS, device_map=device, dtype=kind)
         return _Qwen(model, options.settings)
 
-    async with opened_in_a_thread("qwen", make) as speaker:
+    async with open_in_thread("qwen", make) as speaker:
         yield speaker
 
 
-CARD = Card(
+CARD = EngineSpec(
     name="qwen",
     package="qwen-tts 0.1.1",
     licence=Licence(code="Apache-2.0", weights="Apache-2.0", commercial=True, source=_WEIGHTS),

@@ -21,8 +21,8 @@ from kuaimei.errors import EngineError
 from kuaimei.settings import Settings
 from kuaimei.workers.engines._device import device_of
 from kuaimei.workers.text_preparation import language_of, simplified
-from kuaimei.workers.threaded import opened_in_a_thread
-from kuaimei.workers.types import Card, Licence, Options, Speaker, Speech
+from kuaimei.workers.threaded import open_in_thread
+from kuaimei.workers.types import EngineRequest, EngineSpec, Licence, Options, TTSEngine
 
 __all__ = ["CARD"]
 
@@ -41,7 +41,7 @@ class _Xtts:
         self._latents: dict[Path, Any] = {}
         self.sample_rate = rate
 
-    def speak(self, speech: Speech) -> Iterator[NDArray[np.float32]]:
+    def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
         if speech.reference is None:
             raise EngineError("xtts speaks in the voice of a reference only")
         latents, embedding = self._of(speech.reference.path)
@@ -65,7 +65,7 @@ class _Xtts:
 
 
 @asynccontextmanager
-async def _open(options: Options) -> AsyncIterator[Speaker]:
+async def _open(options: Options) -> AsyncIterator[TTSEngine]:
     def make() -> _Xtts:
         options.progress("package")
         from TTS.tts.configs.xtts_config import XttsConfig
@@ -80,7 +80,7 @@ async def _open(options: Options) -> AsyncIterator[Speaker]:
         model.to(device_of(options))
         return _Xtts(model, int(config.audio.output_sample_rate), options.settings)
 
-    async with opened_in_a_thread("xtts", make) as speaker:
+    async with open_in_thread("xtts", make) as speaker:
         yield speaker
 
 
@@ -93,7 +93,7 @@ def _downloaded() -> Path:
     return Path(path)
 
 
-CARD = Card(
+CARD = EngineSpec(
     name="xtts",
     package="coqui-tts 0.28.0",
     licence=Licence(

@@ -6,9 +6,9 @@ import pytest
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.asr import open_captioner
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
-from kuaimei.models.source import Source
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import Settings
 
 pytestmark = pytest.mark.models
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.models
 
 async def test_captions_grow_while_somebody_speaks(spoken: Callable[..., Pcm]) -> None:
     settings = Settings()
-    source = Source("captions", "vosk-small", "vosk", settings.weights_dir / "vosk-small")
+    source = EngineSource("captions", "vosk-small", "vosk", settings.weights_dir / "vosk-small")
     pcm = spoken("請問附近有什麼好吃的餐廳嗎？")
-    async with open_captioner(Workshop(settings, Lane("cores", 2)), source) as captioner:
+    async with open_captioner(EngineContext(settings, Scheduler("cores", 2)), source) as captioner:
         stream = captioner.open("zh")
         captions: list[str] = []
         for start in range(0, len(pcm), 3200):

@@ -10,10 +10,10 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.asr import open_recognizer
 from kuaimei.engines.asr.whisper import WhisperRecognizer
 from kuaimei.engines.asr.whisper_decoder import WhisperDecoder, load_whisper
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Priority, STTReq, Ticket
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import Settings
 from kuaimei.text.script import to_simplified
 
@@ -56,14 +56,14 @@ def decoder(name: str) -> WhisperDecoder:
 
 @pytest.fixture
 def recognizer(decoder: WhisperDecoder) -> WhisperRecognizer:
-    return WhisperRecognizer(decoder, Lane("cores", 2))
+    return WhisperRecognizer(decoder, Scheduler("cores", 2))
 
 
 async def test_it_opens_warm_and_lets_go_of_the_cores() -> None:
     settings = Settings()
-    cores = Lane("cores", 2)
-    source = Source("asr", settings.asr, "whisper", settings.weights_dir / settings.asr)
-    async with open_recognizer(Workshop(settings, cores), source) as recognizer:
+    cores = Scheduler("cores", 2)
+    source = EngineSource("asr", settings.asr, "whisper", settings.weights_dir / settings.asr)
+    async with open_recognizer(EngineContext(settings, cores), source) as recognizer:
         chunk = await recognizer.transcribe(np.zeros(16_000, np.int16), STTReq(ticket=LIVE))
     assert chunk.text == ""
     assert cores.busy == 0

@@ -13,9 +13,9 @@ import pytest_asyncio
 
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.llm.llama import LlamaLanguageModel
-from kuaimei.engines.llm.llama_cpp import Reading
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.llm.llama_cpp import PromptProgress
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import LLMReq, Message, Priority, Ticket
 from kuaimei.errors import EngineError
 from kuaimei.models.resolve import resolve
@@ -33,30 +33,30 @@ def tasks_of_this_process() -> int:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[tuple[LlamaLanguageModel, Lane]]:
+async def opened(settings: Settings) -> AsyncIterator[tuple[LlamaLanguageModel, Scheduler]]:
     source = resolve("llm", settings.llm, settings.weights_dir)
     if source.engine != "llama":
         pytest.skip(f"KUAIMEI_LLM is {source.name}, which does not run here")
-    cores = Lane("cores", settings.engines.cores)
-    async with open_language_model(Workshop(settings, cores), source) as model:
+    cores = Scheduler("cores", settings.engines.cores)
+    async with open_language_model(EngineContext(settings, cores), source) as model:
         assert isinstance(model, LlamaLanguageModel)
         yield model, cores
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house() -> AsyncIterator[tuple[LlamaLanguageModel, Lane]]:
+async def runtime() -> AsyncIterator[tuple[LlamaLanguageModel, Scheduler]]:
     async with opened(Settings()) as pair:
         yield pair
 
 
 @pytest.fixture(scope="module")
-def model(house: tuple[LlamaLanguageModel, Lane]) -> LlamaLanguageModel:
-    return house[0]
+def model(runtime: tuple[LlamaLanguageModel, Scheduler]) -> LlamaLanguageModel:
+    return runtime[0]
 
 
 @pytest.fixture(scope="module")
-def cores(house: tuple[LlamaLanguageModel, Lane]) -> Lane:
-    return house[1]
+def cores(runtime: tuple[LlamaLanguageModel, Scheduler]) -> Scheduler:
+    return runtime[1]
 
 
 def ask(
@@ -77,12 +77,12 @@ async def written(model: LlamaLanguageModel, req: LLMReq) -> str:
     return "".join([piece async for piece in model.stream(req)])
 
 
-async def idle(cores: Lane) -> None:
-    async with cores.slot(Ticket(priority=Priority.BACKGROUND), cores.capacity):
+async def idle(cores: Scheduler) -> None:
+    async with cores.acquire(Ticket(priority=Priority.BACKGROUND), cores.capacity):
         pass
 
 
-def reading(model: LlamaLanguageModel) -> Reading:
+def reading(model: LlamaLanguageModel) -> PromptProgress:
     assert model.reading is not None
     return model.reading
 
@@ -100,7 +100,7 @@ async def test_the_system_prompt_was_read_at_opening(model: LlamaLanguageModel) 
     assert reading(model).cached > 40
 
 
-async def test_a_reply_is_gone_on_with_from_the_cache(model: LlamaLanguageModel, cores: Lane) -> None:
+async def test_a_reply_is_gone_on_with_from_the_cache(model: LlamaLanguageModel, cores: Scheduler) -> None:
     whole = await written(model, ask(CAPITAL))
     begun = ""
     async with aclosing(model.stream(ask(CAPITAL))) as stream:
@@ -116,7 +116,7 @@ async def test_a_reply_is_gone_on_with_from_the_cache(model: LlamaLanguageModel,
     await idle(cores)
 
 
-async def test_closing_stops_it_at_once(model: LlamaLanguageModel, cores: Lane) -> None:
+async def test_closing_stops_it_at_once(model: LlamaLanguageModel, cores: Scheduler) -> None:
     async with aclosing(model.stream(ask(STORY, max_tokens=400))) as stream:
         for _ in range(4):
             await anext(stream)
@@ -157,14 +157,14 @@ async def test_conversations_do_not_mix_even_when_there_are_more_than_caches(
 
 
 async def test_a_reply_interrupted_by_others_is_the_same_reply(
-    model: LlamaLanguageModel, cores: Lane
+    model: LlamaLanguageModel, cores: Scheduler
 ) -> None:
     alone = await written(model, ask(STORY, max_tokens=50))
     done = asyncio.Event()
 
     async def disturb() -> None:
         while not done.is_set():
-            async with cores.slot(Ticket(session="recogniser", priority=Priority.LIVE), 1):
+            async with cores.acquire(Ticket(session="recogniser", priority=Priority.LIVE), 1):
                 await asyncio.sleep(0)
 
     disturbing = asyncio.ensure_future(disturb())

@@ -11,7 +11,7 @@ from kuaimei.audio.resample import resample
 from kuaimei.audio.silence import silence, trim_silence
 from kuaimei.engines.prosody import open_meter
 from kuaimei.engines.prosody.extraction import measure
-from kuaimei.engines.prosody.types import Features, Measured
+from kuaimei.engines.prosody.types import ExtractionResult, Features
 from kuaimei.engines.protocols import VoiceActivityDetector
 from kuaimei.engines.vad.silero import SileroVad, load_silero
 from kuaimei.engines.vad.webrtc import WebRtcVad
@@ -47,7 +47,9 @@ def within_silence(*parts: Pcm, gap_ms: float = 0.0) -> Pcm:
     return from_float(whole + np.random.default_rng(0).normal(0, 2e-4, len(whole)))
 
 
-def of(pcm: Pcm, vad: VoiceActivityDetector, transcript: str | None = None, rate: int = ASR_RATE) -> Measured:
+def of(
+    pcm: Pcm, vad: VoiceActivityDetector, transcript: str | None = None, rate: int = ASR_RATE
+) -> ExtractionResult:
     return measure(pcm, rate, vad=vad, meter=open_meter("own"), transcript=transcript)
 
 

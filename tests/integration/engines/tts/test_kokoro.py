@@ -12,16 +12,16 @@ from kuaimei.audio.loudness import SPEECH_DBFS, speech_level
 from kuaimei.audio.pcm import EMPTY, Pcm, duration_ms
 from kuaimei.audio.silence import sound_bounds
 from kuaimei.engines.protocols import Synthesizer
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices
 from kuaimei.engines.tts.kokoro.g2p_zh import Mandarin
-from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
+from kuaimei.engines.tts.kokoro.runtime import RATE, SynthesisInput
 from kuaimei.engines.tts.kokoro.runtime_selection import candidates, open_runtime
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineError, WeightsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import Settings
 
 pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
@@ -30,9 +30,9 @@ LONG = "今天的天氣非常好，我們一起去公園散步，看看那裡的
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def kokoro(settings: Settings, kokoro_source: Source) -> AsyncIterator[Synthesizer]:
-    workshop = Workshop(settings, Lane("cores", settings.engines.cores))
-    async with open_synthesizer(workshop, kokoro_source) as synthesizer:
+async def kokoro(settings: Settings, kokoro_source: EngineSource) -> AsyncIterator[Synthesizer]:
+    engine_context = EngineContext(settings, Scheduler("cores", settings.engines.cores))
+    async with open_synthesizer(engine_context, kokoro_source) as synthesizer:
         yield synthesizer
 
 
@@ -87,11 +87,11 @@ async def test_requests_at_once_do_not_disturb_each_other(kokoro: Synthesizer) -
         assert np.array_equal(one, np.concatenate([EMPTY, *other]))
 
 
-async def test_every_runtime_says_the_same(settings: Settings, kokoro_source: Source) -> None:
+async def test_every_runtime_says_the_same(settings: Settings, kokoro_source: EngineSource) -> None:
     assert kokoro_source.path is not None
     alphabet, voices = load_alphabet(kokoro_source.path), load_voices(kokoro_source.path)
     tokens = alphabet.tokens(Mandarin({})("今天天气很好") + ".")
-    utterance = Utterance(
+    utterance = SynthesisInput(
         np.array([0, *tokens, 0], np.int64), voices.style(voices.names[0], len(tokens)), 1.0
     )
     waves = {}
@@ -111,8 +111,8 @@ async def test_every_runtime_says_the_same(settings: Settings, kokoro_source: So
 
 
 async def test_a_missing_folder_says_what_to_do(settings: Settings, tmp_path: Path) -> None:
-    workshop = Workshop(settings, Lane("cores", 2))
+    engine_context = EngineContext(settings, Scheduler("cores", 2))
     for path in (None, tmp_path / "nothing", tmp_path):
         with pytest.raises(WeightsError, match="models pull kokoro"):
-            async with open_synthesizer(workshop, Source("tts", "kokoro", "kokoro", path)):
+            async with open_synthesizer(engine_context, EngineSource("tts", "kokoro", "kokoro", path)):
                 pass

@@ -10,9 +10,9 @@ import pytest
 from bench.memory_figures import held
 from kuaimei.engines.tts.kokoro.assets import Voices, load_voices
 from kuaimei.engines.tts.kokoro.openvino import OpenVino
-from kuaimei.engines.tts.kokoro.runtime import Utterance
+from kuaimei.engines.tts.kokoro.runtime import SynthesisInput
 from kuaimei.engines.tts.kokoro.runtime_selection import candidates
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import Settings
 from kuaimei.system.memory import release_freed
 
@@ -30,7 +30,7 @@ ALL_KEPT = 5000
 
 
 @pytest.fixture(scope="module")
-def voices(kokoro_source: Source) -> Voices:
+def voices(kokoro_source: EngineSource) -> Voices:
     assert kokoro_source.path is not None
     return load_voices(kokoro_source.path)
 
@@ -41,22 +41,22 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def network(settings: Settings, kokoro_source: Source, cache: Path) -> Iterator[OpenVino]:
+def network(settings: Settings, kokoro_source: EngineSource, cache: Path) -> Iterator[OpenVino]:
     opened = open_network(settings, kokoro_source, cache)
     yield opened
     opened.close()
 
 
-def open_network(settings: Settings, source: Source, cache: Path, **more: int) -> OpenVino:
+def open_network(settings: Settings, source: EngineSource, cache: Path, **more: int) -> OpenVino:
     assert source.path is not None
     fast = "openvino-bf16" in candidates(settings, source.path)
     return OpenVino(source.path / "fp32.onnx", 2, "bf16" if fast else "f32", cache, **more)
 
 
-def piece(voices: Voices, length: int, seed: int = 0) -> Utterance:
+def piece(voices: Voices, length: int, seed: int = 0) -> SynthesisInput:
     tokens = np.zeros(length + 2, np.int64)
     tokens[1:-1] = np.random.default_rng((length, seed)).choice(np.arange(43, 70), length)
-    return Utterance(tokens, voices.style(voices.names[0], length), 1.0)
+    return SynthesisInput(tokens, voices.style(voices.names[0], length), 1.0)
 
 
 def anonymous_mb() -> float:
@@ -83,7 +83,7 @@ def test_weights_that_were_copied_do_not_stay_mapped(network: OpenVino, voices: 
 
 
 def test_few_kept_operations_leave_the_sound_as_it_is(
-    settings: Settings, kokoro_source: Source, cache: Path, network: OpenVino, voices: Voices
+    settings: Settings, kokoro_source: EngineSource, cache: Path, network: OpenVino, voices: Voices
 ) -> None:
     keeping = open_network(settings, kokoro_source, cache, kept_kernels=ALL_KEPT)
     try:

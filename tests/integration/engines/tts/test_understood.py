@@ -7,10 +7,10 @@ import pytest
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.asr import open_recognizer
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Language, STTReq
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import Settings
 
 pytestmark = pytest.mark.models
@@ -29,10 +29,12 @@ def words(text: str) -> str:
 
 
 async def test_nearly_every_character_is_understood(settings: Settings, spoken: Callable[..., Pcm]) -> None:
-    source = Source("asr", "whisper-small", "whisper", settings.weights_dir / "whisper-small")
+    source = EngineSource("asr", "whisper-small", "whisper", settings.weights_dir / "whisper-small")
     right = total = 0
     heard = []
-    async with open_recognizer(Workshop(settings, Lane("cores", settings.engines.cores)), source) as ears:
+    async with open_recognizer(
+        EngineContext(settings, Scheduler("cores", settings.engines.cores)), source
+    ) as ears:
         for language, text in SAID:
             chunk = await ears.transcribe(spoken(text), STTReq(language=language))
             matcher = difflib.SequenceMatcher(None, words(text), words(chunk.text), autojunk=False)

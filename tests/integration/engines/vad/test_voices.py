@@ -8,10 +8,10 @@ import pytest
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.protocols import VoiceActivityDetector
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.vad import open_vad
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import Settings
 
 pytestmark = pytest.mark.models
@@ -30,8 +30,8 @@ async def test_speech_between_silences_is_found_to_a_tenth_of_a_second(
     loud = np.flatnonzero(np.abs(speech.astype(np.int32)) > 500)
     floor = np.random.default_rng(0).normal(0, 5, 16_000).astype(np.int16)
     pcm = np.concatenate([floor, speech, floor])
-    workshop = Workshop(Settings(home=tmp_path), Lane("cores", 2))
-    async with open_vad(workshop, Source("vad", engine, engine)) as make:
+    engine_context = EngineContext(Settings(home=tmp_path), Scheduler("cores", 2))
+    async with open_vad(engine_context, EngineSource("vad", engine, engine)) as make:
         vad = make()
         voiced = np.flatnonzero(_voiced(vad, pcm)) * vad.frame_samples / 16_000
     begins, ends = 1.0 + loud[0] / 16_000, 1.0 + loud[-1] / 16_000
@@ -44,7 +44,7 @@ async def test_noise_and_hum_are_no_speech_to_silero(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 600, 32_000).astype(np.int16)
     hum = (3000 * np.sin(2 * np.pi * 50 * np.arange(32_000) / 16_000)).astype(np.int16)
-    workshop = Workshop(Settings(home=tmp_path), Lane("cores", 2))
-    async with open_vad(workshop, Source("vad", "silero", "silero")) as make:
+    engine_context = EngineContext(Settings(home=tmp_path), Scheduler("cores", 2))
+    async with open_vad(engine_context, EngineSource("vad", "silero", "silero")) as make:
         for sound in (noise, hum):
             assert not any(_voiced(make(), sound))

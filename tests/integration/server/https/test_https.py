@@ -17,13 +17,15 @@ from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
 from kuaimei.errors import SettingsError
-from kuaimei.http.bind import listen
-from kuaimei.server import Doorway, create_app, make_server
+from kuaimei.http.bind import bind_socket
+from kuaimei.server.app import create_app
 from kuaimei.server.https.certificate import ServerCertificate
 from kuaimei.server.https.hostnames import Names, names_of
 from kuaimei.server.https.serve import Https, open_https, with_own_names
+from kuaimei.server.serve import make_server
+from kuaimei.server.startup_app import StartupApp
 from kuaimei.settings import Settings
-from tests.integration.server.serving import KEY, TestHouse, eventually, make_settings
+from tests.integration.server.app_server import KEY, InMemoryRuntime, eventually, make_settings
 
 _SECRETS = (b"PRIVATE KEY",)
 
@@ -35,12 +37,12 @@ def named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def _serving(settings: Settings) -> AsyncIterator[tuple[Https, int, Doorway]]:
+async def _serving(settings: Settings) -> AsyncIterator[tuple[Https, int, StartupApp]]:
     """As ``kuaimei serve`` does it, before there is anything behind it."""
     settings = with_own_names(settings)
-    with listen(settings.server) as listening:
+    with bind_socket(settings.server) as listening:
         async with open_https(settings, listening) as secure:
-            door = Doorway(settings)
+            door = StartupApp(settings)
             server = make_server(door, settings.server, secure.context)
             running = asyncio.ensure_future(server.serve(sockets=[listening.dup()]))
             await eventually(lambda: server.started or running.done())
@@ -72,7 +74,7 @@ async def test_a_device_that_has_the_certificate_connects_and_no_other(tmp_path:
         context = await _trusting(secure)
         async with httpx.AsyncClient(verify=context, base_url=f"https://localhost:{port}") as http:
             assert (await http.get("/api/status")).json()["status"] == "loading"
-            async with door.opened(create_app(TestHouse(settings=_settings(tmp_path)))):
+            async with door.opened(create_app(InMemoryRuntime(settings=_settings(tmp_path)))):
                 answer = await http.get("/api/status")
                 assert answer.json()["status"] == "ready"
                 assert (
@@ -90,9 +92,9 @@ async def test_a_device_that_has_the_certificate_connects_and_no_other(tmp_path:
 async def test_a_conversation_goes_over_tls(tmp_path: Path) -> None:
     async with _serving(_settings(tmp_path)) as (secure, port, door):
         context = await _trusting(secure)
-        house = TestHouse(settings=_settings(tmp_path))
+        runtime = InMemoryRuntime(settings=_settings(tmp_path))
         async with (
-            door.opened(create_app(house)),
+            door.opened(create_app(runtime)),
             connect(
                 f"wss://localhost:{port}/v1/realtime", ssl=context, origin=Origin(f"https://localhost:{port}")
             ) as talk,
@@ -121,8 +123,8 @@ async def test_a_renewal_is_shown_to_whoever_connects_next_and_disturbs_nobody(t
     wanted = names_of(_settings(tmp_path).server)
     certificate = ServerCertificate(tmp_path / "https", lambda: wanted)
     settings = _settings(tmp_path)
-    door = Doorway(settings)
-    with listen(settings.server) as listening:
+    door = StartupApp(settings)
+    with bind_socket(settings.server) as listening:
         port = listening.getsockname()[1]
         server = make_server(door, settings.server, certificate.context)
         running = asyncio.ensure_future(server.serve(sockets=[listening.dup()]))
@@ -130,7 +132,7 @@ async def test_a_renewal_is_shown_to_whoever_connects_next_and_disturbs_nobody(t
         pem = certificate.authority.certificate.public_bytes(Encoding.PEM).decode()
         context = ssl.create_default_context(cadata=pem)
         async with (
-            door.opened(create_app(TestHouse(settings=settings))),
+            door.opened(create_app(InMemoryRuntime(settings=settings))),
             connect(f"wss://localhost:{port}/v1/realtime", ssl=context) as talk,
         ):
             await talk.recv()

@@ -11,11 +11,11 @@ import pytest
 
 from kuaimei.rendering.broadcast import Ready
 from kuaimei.rendering.hq_tier import HqTier
-from kuaimei.rendering.model_cache import Residency
+from kuaimei.rendering.model_cache import ModelCache
 from kuaimei.store.rows import Audio, Boundary, Rendering
 from kuaimei.store.utterance_record import Tier
-from tests.integration.server.serving import MemoryArchive, Served, TestHouse, serving
-from tests.integration.server.talking import talking
+from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, Served, serving
+from tests.integration.server.realtime_client import talking
 
 FAST, FINE = b"fast" * 300, b"fine" * 400
 CLAUSES = (Boundary(0, 0.0, 700.0), Boundary(1, 700.0, 1900.5))
@@ -61,7 +61,7 @@ async def served() -> AsyncIterator[Served]:
     archive.render("sess_a", 3, waiting)
     archive.put("sess_else", "別人", "的", sound=FAST, owner="key_of_somebody_else")
     archive.render("sess_else", 1, rendering())
-    async with serving(TestHouse(store=archive, hq=HqTier(Residency(1000.0)))) as found:
+    async with serving(InMemoryRuntime(store=archive, hq=HqTier(ModelCache(1000.0)))) as found:
         yield found
 
 
@@ -142,7 +142,7 @@ async def test_a_reply_can_be_rendered_again(http: httpx.AsyncClient) -> None:
     archive = TwoTiers()
     archive.put("sess_a", "問", "答", sound=FAST)
     async with (
-        serving(TestHouse(store=archive)) as plain,
+        serving(InMemoryRuntime(store=archive)) as plain,
         httpx.AsyncClient(base_url=plain.url) as client,
     ):
         refused = await client.post("/api/recordings/utt_sess_a_1/hq")
@@ -151,7 +151,7 @@ async def test_a_reply_can_be_rendered_again(http: httpx.AsyncClient) -> None:
 
 
 async def test_the_client_hears_of_it_and_nobody_else_does(served: Served) -> None:
-    hq = served.house.hq
+    hq = served.runtime.hq
     assert hq is not None
     async with talking(served) as talk, talking(served) as other:
         item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "你好"}]}
@@ -159,18 +159,18 @@ async def test_the_client_hears_of_it_and_nobody_else_does(served: Served) -> No
         await talk.send("response.create")
         done = (await talk.until("response.done"))["response"]
         session = talk.events[0]["session"]["id"]
-        hq.announcements.tell(Ready(session, 1, "utt_x", rendering()))
+        hq.announcements.publish(Ready(session, 1, "utt_x", rendering()))
         told = await talk.until("kuaimei.reply.hq_ready")
         assert (told["response_id"], told["item_id"]) == (done["id"], done["output"][0]["id"])
         assert told["audio"] == "/api/recordings/utt_x/audio?tier=hq"
         await other.send("input_audio_buffer.clear")
         await other.until("input_audio_buffer.cleared")
         assert "kuaimei.reply.hq_ready" not in [event["type"] for event in other.events]
-    hq.announcements.tell(Ready(session, 2, "utt_y", rendering()))  # nobody is there any more
+    hq.announcements.publish(Ready(session, 2, "utt_y", rendering()))  # nobody is there any more
 
 
 async def test_the_second_tier_is_measured(served: Served, http: httpx.AsyncClient) -> None:
-    hq = served.house.hq
+    hq = served.runtime.hq
     assert hq is not None
     hq.counts.ready, hq.counts.render_s = 3, 7.5
     text = (await http.get("/metrics")).text

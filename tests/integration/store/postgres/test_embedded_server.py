@@ -143,7 +143,7 @@ async def test_the_store_revives_its_own_server(server: EmbeddedPostgres) -> Non
         await asyncio.to_thread(psutil.wait_procs, family, 30)
         recorder = store.recorder("sess_a")
         hear(recorder, 1, sound(8000))
-        assert await store.settle(60.0)
+        assert await store.flush(60.0)
         (kept,) = await store.utterances("sess_a")
         assert kept.state == "stored"
         await recorder.close()

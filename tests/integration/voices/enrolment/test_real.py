@@ -14,14 +14,14 @@ import pytest
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE, Pcm, from_float, to_float
 from kuaimei.audio.resample import resample
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.vad import open_vad
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import Settings
 from kuaimei.voices.context import speaker_encoder
 from kuaimei.voices.enrolment.checks import check_all
-from kuaimei.voices.enrolment.speech_regions import RATE, Speech, find_speech
+from kuaimei.voices.enrolment.speech_regions import RATE, SpeechRegions, find_speech
 from kuaimei.voices.types import Check
 from tests.unit.voices.signals import chords, echoing, hiss
 
@@ -45,8 +45,10 @@ def real() -> Settings:
 
 
 @pytest.fixture
-async def heard(real: Settings) -> Callable[[Pcm], Speech]:
-    async with open_vad(Workshop(real, Lane("cores", 1)), Source("vad", "silero", "silero")) as vad:
+async def heard(real: Settings) -> Callable[[Pcm], SpeechRegions]:
+    async with open_vad(
+        EngineContext(real, Scheduler("cores", 1)), EngineSource("vad", "silero", "silero")
+    ) as vad:
         detector = vad()
     return lambda pcm: find_speech(pcm, detector)
 
@@ -56,7 +58,7 @@ def verdicts(checks: tuple[Check, ...]) -> dict[str, str]:
 
 
 async def test_what_is_wrong_with_a_recording_is_what_was_done_to_it(
-    spoken: Callable[..., Pcm], heard: Callable[[Pcm], Speech]
+    spoken: Callable[..., Pcm], heard: Callable[[Pcm], SpeechRegions]
 ) -> None:
     pcm = at_home(spoken(TEXT), spoken(MORE))
     good = to_float(pcm).astype(np.float64)
@@ -73,7 +75,7 @@ async def test_what_is_wrong_with_a_recording_is_what_was_done_to_it(
 
 
 async def test_two_speakers_are_told_from_one(
-    real: Settings, spoken: Callable[..., Pcm], heard: Callable[[Pcm], Speech]
+    real: Settings, spoken: Callable[..., Pcm], heard: Callable[[Pcm], SpeechRegions]
 ) -> None:
     encoder = speaker_encoder(real)
     if encoder is None:

@@ -12,7 +12,7 @@ from kuaimei.audio.silence import trim_silence
 from kuaimei.engines.speaker import open_encoder
 from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices, style_of
 from kuaimei.engines.tts.kokoro.g2p import load_phonemes
-from kuaimei.engines.tts.kokoro.runtime import RATE, OnnxRuntime, Utterance
+from kuaimei.engines.tts.kokoro.runtime import RATE, OnnxRuntime, SynthesisInput
 from kuaimei.settings import Settings
 from kuaimei.voices.styles.prediction import choose_style, predict_style
 
@@ -35,7 +35,7 @@ async def test_somebody_new_is_met_better_than_by_any_stock_voice(tmp_path: Path
 
     def say(style: Floats, text: str) -> Pcm:
         tokens = np.array([0, *alphabet.tokens(phonemes(text)), 0], np.int64)
-        samples = runtime.render(Utterance(tokens, style[np.newaxis], 1.0), alone=True)
+        samples = runtime.render(SynthesisInput(tokens, style[np.newaxis], 1.0), alone=True)
         return trim_silence(from_float(samples), RATE)
 
     async def speak(style: Floats) -> tuple[Pcm, int]:

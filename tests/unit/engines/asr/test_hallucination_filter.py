@@ -3,7 +3,7 @@ import pytest
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.asr.hallucination_filter import (
-    Draft,
+    Hypothesis,
     collapse,
     doubt,
     is_echo,
@@ -15,8 +15,10 @@ from kuaimei.engines.asr.hallucination_filter import (
 )
 
 
-def draft(text: str, log_probability: float = -0.2, no_speech: float = 0.05, finished: bool = True) -> Draft:
-    return Draft(text, log_probability, no_speech, finished)
+def draft(
+    text: str, log_probability: float = -0.2, no_speech: float = 0.05, finished: bool = True
+) -> Hypothesis:
+    return Hypothesis(text, log_probability, no_speech, finished)
 
 
 def tone(seconds: float, amplitude: int = 5000) -> Pcm:
@@ -145,5 +147,5 @@ def test_words_that_the_decoder_itself_does_not_believe_are_silence() -> None:
         (draft("So", log_probability=-1.7, no_speech=0.6), 1.5, "unsure"),
     ],
 )
-def test_what_is_doubted(given: Draft, voice_s: float, why: str) -> None:
+def test_what_is_doubted(given: Hypothesis, voice_s: float, why: str) -> None:
     assert doubt(given, voice_s) == why

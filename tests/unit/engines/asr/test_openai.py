@@ -16,11 +16,11 @@ from fastapi import FastAPI, Form, HTTPException, Response, UploadFile
 from kuaimei.audio.pcm import Pcm
 from kuaimei.engines.asr import open_recognizer
 from kuaimei.engines.protocols import Recognizer
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Priority, STTReq, Ticket
 from kuaimei.errors import EngineError, EngineUnavailable, QueueFull, SettingsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import EngineSettings, Settings
 
 
@@ -82,8 +82,10 @@ def tone(seconds: float = 1.0) -> Pcm:
 
 @asynccontextmanager
 async def opened(url: str, tmp_path: Path, **engines: Any) -> AsyncIterator[Recognizer]:
-    workshop = Workshop(Settings(home=tmp_path, engines=EngineSettings(**engines)), Lane("cores", 2))
-    async with open_recognizer(workshop, Source("asr", url, "openai", url=url)) as recognizer:
+    engine_context = EngineContext(
+        Settings(home=tmp_path, engines=EngineSettings(**engines)), Scheduler("cores", 2)
+    )
+    async with open_recognizer(engine_context, EngineSource("asr", url, "openai", url=url)) as recognizer:
         yield recognizer
 
 
@@ -137,7 +139,7 @@ async def test_refusals_are_told_apart_and_the_next_request_works(
         assert (await recognizer.transcribe(tone(), STTReq())).text
 
 
-async def test_a_server_that_is_down_does_not_keep_the_house_from_opening(tmp_path: Path) -> None:
+async def test_a_server_that_is_down_does_not_keep_the_server_from_opening(tmp_path: Path) -> None:
     async with opened("http://127.0.0.1:9/v1", tmp_path) as recognizer:
         with pytest.raises(EngineUnavailable, match="cannot be reached"):
             await recognizer.transcribe(tone(), STTReq())
@@ -164,4 +166,4 @@ async def test_only_as_many_requests_at_once_as_allowed(server: Server, tmp_path
 
 async def test_its_queue_can_be_watched(server: Server, tmp_path: Path) -> None:
     async with opened(server.url, tmp_path) as recognizer:
-        assert isinstance(getattr(recognizer, "lane", None), Lane)
+        assert isinstance(getattr(recognizer, "scheduler", None), Scheduler)

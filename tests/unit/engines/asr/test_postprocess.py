@@ -1,6 +1,6 @@
 import pytest
 
-from kuaimei.engines.asr.postprocess import present
+from kuaimei.engines.asr.postprocess import postprocess_transcript
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ from kuaimei.engines.asr.postprocess import present
     ],
 )
 def test_what_is_shown(raw: str, shown: str) -> None:
-    assert present(raw) == shown
+    assert postprocess_transcript(raw) == shown
 
 
 def test_what_is_shown_stays_as_it_is() -> None:
-    shown = present("今天天气很好,我们去 Google 开会.")
-    assert present(shown) == shown
+    shown = postprocess_transcript("今天天气很好,我们去 Google 开会.")
+    assert postprocess_transcript(shown) == shown

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.asr.hallucination_filter import Draft
+from kuaimei.engines.asr.hallucination_filter import Hypothesis
 from kuaimei.engines.asr.whisper import WhisperRecognizer
 from kuaimei.engines.asr.whisper_decoder import LEAST_WINDOW_S, WhisperInput
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Language, Priority, STTChunk, STTReq, Ticket
 from kuaimei.errors import EngineError, QueueFull
 from tests.virtual_time import virtually
@@ -24,14 +24,16 @@ def tone(seconds: float) -> Pcm:
     return (5000 * np.sin(2 * np.pi * 220 * t)).astype(np.int16)
 
 
-def draft(text: str, log_probability: float = -0.2, no_speech: float = 0.05, finished: bool = True) -> Draft:
-    return Draft(text, log_probability, no_speech, finished)
+def draft(
+    text: str, log_probability: float = -0.2, no_speech: float = 0.05, finished: bool = True
+) -> Hypothesis:
+    return Hypothesis(text, log_probability, no_speech, finished)
 
 
 class Scripted:
     """Gives the drafts in order and keeps what it was asked."""
 
-    def __init__(self, drafts: Iterable[Draft | Exception], language: Language = "zh") -> None:
+    def __init__(self, drafts: Iterable[Hypothesis | Exception], language: Language = "zh") -> None:
         self.drafts = list(drafts)
         self.language = language
         self.encoded: list[tuple[int, float]] = []
@@ -46,7 +48,7 @@ class Scripted:
 
     def decode(
         self, heard: WhisperInput, prompt: str = "", *, beams: int = 1, temperature: float = 0.0
-    ) -> Draft:
+    ) -> Hypothesis:
         self.before_decoding()
         self.decoded.append((prompt, temperature))
         answer = self.drafts.pop(0)
@@ -56,7 +58,7 @@ class Scripted:
 
 
 async def transcribe(script: Scripted, seconds: float = 2.0, **request: Any) -> STTChunk:
-    cores = Lane("cores", 2)
+    cores = Scheduler("cores", 2)
     chunk = await WhisperRecognizer(script, cores).transcribe(
         tone(seconds), STTReq(**{"ticket": LIVE, **request})
     )
@@ -94,7 +96,7 @@ async def test_hot_words_and_context_go_into_the_prompt() -> None:
 
 async def test_digital_silence_costs_nothing() -> None:
     script = Scripted([])
-    chunk = await WhisperRecognizer(script, Lane("cores", 2)).transcribe(
+    chunk = await WhisperRecognizer(script, Scheduler("cores", 2)).transcribe(
         np.zeros(32_000, np.int16), STTReq(ticket=LIVE)
     )
     assert (chunk.text, chunk.language, chunk.confidence) == ("", None, None)
@@ -104,7 +106,7 @@ async def test_digital_silence_costs_nothing() -> None:
 @pytest.mark.parametrize(
     "doubted", [draft("我覺得" * 8), draft(""), draft("今天", -2.0), draft("今天天氣很好", finished=False)]
 )
-async def test_a_doubted_draft_is_decoded_again_with_a_wider_window(doubted: Draft) -> None:
+async def test_a_doubted_draft_is_decoded_again_with_a_wider_window(doubted: Hypothesis) -> None:
     script = Scripted([doubted, draft("今天天氣很好。")])
     chunk = await transcribe(script, hotwords=("快美",), prompt="之前")
     assert chunk.text == "今天天氣很好。"
@@ -200,14 +202,14 @@ async def test_a_speculation_dropped_after_the_encoder_costs_no_decoder() -> Non
         asyncio.run_coroutine_threadsafe(proceed.wait(), loop).result()
 
     script.after_encoding = hold
-    cores = Lane("cores", 2)
+    cores = Scheduler("cores", 2)
     task = asyncio.ensure_future(WhisperRecognizer(script, cores).transcribe(tone(2), STTReq(ticket=LIVE)))
     await encoding.wait()
     task.cancel()
     proceed.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with cores.slot(LIVE, 2):  # the encoder has finished and given the cores back
+    async with cores.acquire(LIVE, 2):  # the encoder has finished and given the cores back
         pass
     assert script.decoded == []
 
@@ -215,14 +217,14 @@ async def test_a_speculation_dropped_after_the_encoder_costs_no_decoder() -> Non
 @virtually
 async def test_without_time_for_a_second_try_the_first_draft_has_to_do() -> None:
     loop = asyncio.get_running_loop()
-    cores = Lane("cores", 2)
+    cores = Scheduler("cores", 2)
     script = Scripted([draft("今天天氣", -1.6)])
     recognizer = WhisperRecognizer(script, cores)
     ticket = Ticket(session="a", priority=Priority.BACKGROUND, deadline=loop.time() + 1.0)
     other = Ticket(session="b", priority=Priority.LIVE)
 
     async def occupy() -> None:
-        async with cores.slot(other, 2):
+        async with cores.acquire(other, 2):
             await asyncio.sleep(5.0)
 
     occupying: list[asyncio.Task[None]] = []
@@ -238,8 +240,8 @@ async def test_without_time_for_a_second_try_the_first_draft_has_to_do() -> None
 
 @virtually
 async def test_no_cores_in_time_is_queue_full() -> None:
-    cores = Lane("cores", 2)
+    cores = Scheduler("cores", 2)
     ticket = LIVE.model_copy(update={"deadline": asyncio.get_running_loop().time() + 0.5})
-    async with cores.slot(LIVE, 2):
+    async with cores.acquire(LIVE, 2):
         with pytest.raises(QueueFull):
             await WhisperRecognizer(Scripted([]), cores).transcribe(tone(2), STTReq(ticket=ticket))

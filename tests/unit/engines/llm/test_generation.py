@@ -3,9 +3,9 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from kuaimei.engines.llm.generation import Run
-from kuaimei.engines.llm.llama_cpp import Listener, Reading
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.llm.generation import Generation
+from kuaimei.engines.llm.llama_cpp import ProgressCallback, PromptProgress
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import LLMReq, Message, Priority, Ticket
 
 
@@ -19,7 +19,7 @@ class Forgetful:
     def complete(
         self,
         messages: Sequence[Mapping[str, str]],
-        listener: Listener,
+        listener: ProgressCallback,
         *,
         max_tokens: int,
         temperature: float,
@@ -30,7 +30,7 @@ class Forgetful:
             self.read = prompt, done
             self.batches += done > cached
             time.sleep(0.001)
-            if not listener(Reading(8, cached, done)):
+            if not listener(PromptProgress(8, cached, done)):
                 return False
         return listener(f"{prompt}!") or True
 
@@ -41,12 +41,12 @@ def request(name: str, priority: Priority = Priority.LIVE) -> LLMReq:
 
 
 async def test_more_conversations_than_the_cache_holds_are_all_answered() -> None:
-    model, seat, cores = Forgetful(), Lane("llm"), Lane("cores", 2)
+    model, seat, cores = Forgetful(), Scheduler("llm"), Scheduler("cores", 2)
     with ThreadPoolExecutor(1) as threads:
         names = [f"person {number}" for number in range(5)]
-        runs = [Run(model, seat, cores, threads, r := request(name), r.messages) for name in names]
+        runs = [Generation(model, seat, cores, threads, r := request(name), r.messages) for name in names]
 
-        async def text(run: Run) -> str:
+        async def text(run: Generation) -> str:
             return "".join([piece async for piece in run.pieces()])
 
         async with asyncio.timeout(20):
@@ -55,12 +55,12 @@ async def test_more_conversations_than_the_cache_holds_are_all_answered() -> Non
 
 
 async def test_whoever_is_waited_for_goes_before_a_guess() -> None:
-    model, seat, cores = Forgetful(), Lane("llm"), Lane("cores", 2)
+    model, seat, cores = Forgetful(), Scheduler("llm"), Scheduler("cores", 2)
     order: list[str] = []
     with ThreadPoolExecutor(1) as threads:
 
         async def text(name: str, priority: Priority) -> None:
-            run = Run(model, seat, cores, threads, r := request(name, priority), r.messages)
+            run = Generation(model, seat, cores, threads, r := request(name, priority), r.messages)
             order.extend([name async for piece in run.pieces() if piece])
 
         guess = asyncio.ensure_future(text("guess", Priority.SPECULATIVE))

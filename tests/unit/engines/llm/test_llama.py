@@ -9,8 +9,8 @@ from contextlib import aclosing
 import pytest
 
 from kuaimei.engines.llm.llama import LlamaLanguageModel
-from kuaimei.engines.llm.llama_cpp import Listener, Reading
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.llm.llama_cpp import ProgressCallback, PromptProgress
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import LLMReq, Message, Priority, Ticket
 from kuaimei.errors import EngineError, QueueFull
 
@@ -41,7 +41,7 @@ class Scripted:
     def complete(
         self,
         messages: Sequence[Mapping[str, str]],
-        listener: Listener,
+        listener: ProgressCallback,
         *,
         max_tokens: int,
         temperature: float,
@@ -54,7 +54,7 @@ class Scripted:
         cached = self.read
         while self.read < self.batches:
             self.read += 1
-            if not listener(Reading(total=self.batches, cached=cached, done=self.read)):
+            if not listener(PromptProgress(total=self.batches, cached=cached, done=self.read)):
                 return False
         begun = messages[-1]["content"] if messages[-1]["role"] == "assistant" else ""
         written = 0
@@ -81,8 +81,8 @@ class Scripted:
 
 
 @pytest.fixture
-def cores() -> Lane:
-    return Lane("cores", 2)
+def cores() -> Scheduler:
+    return Scheduler("cores", 2)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ async def threads() -> AsyncIterator[ThreadPoolExecutor]:
         yield pool
 
 
-def model_of(llama: Scripted, cores: Lane, threads: ThreadPoolExecutor) -> LlamaLanguageModel:
+def model_of(llama: Scripted, cores: Scheduler, threads: ThreadPoolExecutor) -> LlamaLanguageModel:
     return LlamaLanguageModel(llama, cores, threads, context=4096)
 
 
@@ -100,13 +100,15 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
-async def free(cores: Lane) -> None:
+async def free(cores: Scheduler) -> None:
     """Return once nobody holds a core any more."""
-    async with cores.slot(LIVE, cores.capacity):
+    async with cores.acquire(LIVE, cores.capacity):
         pass
 
 
-async def test_what_is_written_is_cleaned_for_the_screen(cores: Lane, threads: ThreadPoolExecutor) -> None:
+async def test_what_is_written_is_cleaned_for_the_screen(
+    cores: Scheduler, threads: ThreadPoolExecutor
+) -> None:
     llama = Scripted(["当", "然", "，**软", "件**", "很好", "。"])
     model = model_of(llama, cores, threads)
     assert "".join([piece async for piece in model.stream(ASK)]) == "當然，軟體很好。"
@@ -114,7 +116,7 @@ async def test_what_is_written_is_cleaned_for_the_screen(cores: Lane, threads: T
     await free(cores)
 
 
-async def test_it_goes_on_from_the_prefix(cores: Lane, threads: ThreadPoolExecutor) -> None:
+async def test_it_goes_on_from_the_prefix(cores: Scheduler, threads: ThreadPoolExecutor) -> None:
     llama = Scripted(["Sure,", " I", " can."])
     model = model_of(llama, cores, threads)
     req = ASK.model_copy(update={"prefix": "Sure, "})
@@ -123,7 +125,7 @@ async def test_it_goes_on_from_the_prefix(cores: Lane, threads: ThreadPoolExecut
 
 
 async def test_a_history_that_ends_with_a_reply_gets_another_one(
-    cores: Lane, threads: ThreadPoolExecutor
+    cores: Scheduler, threads: ThreadPoolExecutor
 ) -> None:
     llama = Scripted(["好。"])
     model = model_of(llama, cores, threads)
@@ -132,7 +134,9 @@ async def test_a_history_that_ends_with_a_reply_gets_another_one(
     assert [m["role"] for m in llama.calls[0]] == ["system", "user", "assistant", "user"]
 
 
-async def test_a_history_longer_than_the_context_is_trimmed(cores: Lane, threads: ThreadPoolExecutor) -> None:
+async def test_a_history_longer_than_the_context_is_trimmed(
+    cores: Scheduler, threads: ThreadPoolExecutor
+) -> None:
     llama = Scripted(["好。"])
     model = LlamaLanguageModel(llama, cores, threads, context=300)
     past = [Message(role=role, content="話" * 60) for _ in range(9) for role in ("user", "assistant")]
@@ -145,13 +149,13 @@ async def test_a_history_longer_than_the_context_is_trimmed(cores: Lane, threads
     assert sum(len(m["content"]) for m in prompt) < 250
 
 
-async def test_no_messages_no_reply(cores: Lane, threads: ThreadPoolExecutor) -> None:
+async def test_no_messages_no_reply(cores: Scheduler, threads: ThreadPoolExecutor) -> None:
     with pytest.raises(EngineError, match="no messages"):
         model_of(Scripted([]), cores, threads).stream(LLMReq(messages=()))
 
 
 async def test_closing_stops_it_and_then_lets_go_of_the_cores(
-    cores: Lane, threads: ThreadPoolExecutor
+    cores: Scheduler, threads: ThreadPoolExecutor
 ) -> None:
     llama = Scripted(["一", "二", "三", "四", "五"])
     llama.gated = 2
@@ -165,10 +169,10 @@ async def test_closing_stops_it_and_then_lets_go_of_the_cores(
     assert llama.calls == [[m.model_dump() for m in ASK.messages]]
 
 
-async def test_closing_while_it_waits_leaves_the_line(cores: Lane, threads: ThreadPoolExecutor) -> None:
+async def test_closing_while_it_waits_leaves_the_line(cores: Scheduler, threads: ThreadPoolExecutor) -> None:
     llama = Scripted(["一"])
     model = model_of(llama, cores, threads)
-    async with cores.slot(LIVE, 1):
+    async with cores.acquire(LIVE, 1):
         stream = model.stream(ASK)
         first = asyncio.ensure_future(anext(stream))
         await until(lambda: cores.depth == 1)
@@ -181,19 +185,19 @@ async def test_closing_while_it_waits_leaves_the_line(cores: Lane, threads: Thre
     assert llama.calls == []
 
 
-async def test_no_turn_before_the_deadline(cores: Lane, threads: ThreadPoolExecutor) -> None:
+async def test_no_turn_before_the_deadline(cores: Scheduler, threads: ThreadPoolExecutor) -> None:
     model = model_of(Scripted(["一"]), cores, threads)
     late = Ticket(deadline=asyncio.get_running_loop().time())
-    async with cores.slot(LIVE, 1):
+    async with cores.acquire(LIVE, 1):
         with pytest.raises(QueueFull):
             await anext(model.stream(ASK.model_copy(update={"ticket": late})))
 
 
-async def in_line(cores: Lane, ticket: Ticket, order: list[str], name: str) -> "asyncio.Task[None]":
+async def in_line(cores: Scheduler, ticket: Ticket, order: list[str], name: str) -> "asyncio.Task[None]":
     """A task that stands in line for one core, and notes ``name`` once it has had it."""
 
     async def work() -> None:
-        async with cores.slot(ticket, 1):
+        async with cores.acquire(ticket, 1):
             order.append(name)
 
     depth = cores.depth
@@ -202,7 +206,7 @@ async def in_line(cores: Lane, ticket: Ticket, order: list[str], name: str) -> "
     return task
 
 
-async def test_others_get_the_cores_between_steps(cores: Lane, threads: ThreadPoolExecutor) -> None:
+async def test_others_get_the_cores_between_steps(cores: Scheduler, threads: ThreadPoolExecutor) -> None:
     script = [chr(0x4E00 + i) for i in range(40)]
     llama = Scripted(script)
     llama.gated = 1
@@ -229,7 +233,7 @@ async def test_others_get_the_cores_between_steps(cores: Lane, threads: ThreadPo
 
 
 async def test_a_step_leaves_nobody_of_less_importance_before_it(
-    cores: Lane, threads: ThreadPoolExecutor
+    cores: Scheduler, threads: ThreadPoolExecutor
 ) -> None:
     llama = Scripted([chr(0x4E00 + i) for i in range(40)])
     llama.gated = 1
@@ -253,7 +257,7 @@ async def test_a_step_leaves_nobody_of_less_importance_before_it(
 
 
 async def test_reading_a_long_prompt_lets_others_in_between_batches(
-    cores: Lane, threads: ThreadPoolExecutor
+    cores: Scheduler, threads: ThreadPoolExecutor
 ) -> None:
     llama = Scripted(["一"])
     llama.batches = 5
@@ -276,7 +280,7 @@ async def test_reading_a_long_prompt_lets_others_in_between_batches(
     await free(cores)
 
 
-async def test_a_warming_that_is_cancelled_stops(cores: Lane, threads: ThreadPoolExecutor) -> None:
+async def test_a_warming_that_is_cancelled_stops(cores: Scheduler, threads: ThreadPoolExecutor) -> None:
     llama = Scripted(["一"])
     llama.batches = 5
     llama.gated = 0
@@ -293,7 +297,7 @@ async def test_a_warming_that_is_cancelled_stops(cores: Lane, threads: ThreadPoo
 
 @pytest.mark.parametrize("error", [EngineError("the prompt is too long"), RuntimeError("too long")])
 async def test_a_failure_reaches_who_waits_and_the_next_reply_works(
-    cores: Lane, threads: ThreadPoolExecutor, error: Exception
+    cores: Scheduler, threads: ThreadPoolExecutor, error: Exception
 ) -> None:
     llama = Scripted(["好。"])
     llama.fails = error
@@ -306,7 +310,9 @@ async def test_a_failure_reaches_who_waits_and_the_next_reply_works(
     await free(cores)
 
 
-async def test_closing_the_engine_ends_a_reply_under_way(cores: Lane, threads: ThreadPoolExecutor) -> None:
+async def test_closing_the_engine_ends_a_reply_under_way(
+    cores: Scheduler, threads: ThreadPoolExecutor
+) -> None:
     llama = Scripted(["一", "二", "三"])
     llama.gated = 1
     model = model_of(llama, cores, threads)

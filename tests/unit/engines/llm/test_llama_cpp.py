@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 
 from kuaimei.engines.llm import open_language_model
-from kuaimei.engines.llm.llama_cpp import Llama, Reading, find_gguf
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.llm.llama_cpp import Llama, PromptProgress, find_gguf
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.errors import SettingsError, WeightsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import Settings
 
 
@@ -53,15 +53,15 @@ def test_what_is_no_model_is_refused(tmp_path: Path, capfd: pytest.CaptureFixtur
 
 
 def test_a_reading_tells_what_was_computed() -> None:
-    reading = Reading(total=80, cached=50, done=70)
+    reading = PromptProgress(total=80, cached=50, done=70)
     assert reading.evaluated == 20
     assert not reading.complete
 
 
 async def test_without_weights_or_with_an_unknown_engine_nothing_opens() -> None:
-    workshop = Workshop(Settings(), Lane("cores", 1))
+    engine_context = EngineContext(Settings(), Scheduler("cores", 1))
     with pytest.raises(WeightsError, match="models pull"):
-        async with open_language_model(workshop, Source("llm", "x", "llama")):
+        async with open_language_model(engine_context, EngineSource("llm", "x", "llama")):
             pass
     with pytest.raises(SettingsError, match="llama, openai"):
-        open_language_model(workshop, Source("llm", "x", "oracle"))
+        open_language_model(engine_context, EngineSource("llm", "x", "oracle"))

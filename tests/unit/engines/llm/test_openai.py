@@ -10,11 +10,11 @@ import pytest
 
 from kuaimei.engines.llm import open_language_model
 from kuaimei.engines.llm.openai import OpenAILanguageModel
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import LLMReq, Message, Ticket
 from kuaimei.errors import EngineError, EngineUnavailable, QueueFull, SettingsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import EngineSettings, Settings
 
 ASK = LLMReq(messages=(Message(role="system", content="你是快美。"), Message(role="user", content="嗨")))
@@ -113,8 +113,8 @@ async def server() -> AsyncIterator[Server]:
 @asynccontextmanager
 async def opened(url: str, **engines: Any) -> AsyncIterator[OpenAILanguageModel]:
     settings = Settings(engines=EngineSettings(cores=1, **engines))
-    source = Source("llm", url, "openai", url=url)
-    async with open_language_model(Workshop(settings, Lane("cores", 1)), source) as model:
+    source = EngineSource("llm", url, "openai", url=url)
+    async with open_language_model(EngineContext(settings, Scheduler("cores", 1)), source) as model:
         assert isinstance(model, OpenAILanguageModel)
         yield model
 
@@ -166,8 +166,8 @@ async def test_closing_the_stream_hangs_up_and_frees_the_place(server: Server) -
     async with opened(server.url, remote_concurrency=1) as model:
         async with aclosing(model.stream(ASK)) as stream:
             assert await anext(stream) == "你好"
-            assert model.lane.busy == 1
-        assert model.lane.busy == 0
+            assert model.scheduler.busy == 1
+        assert model.scheduler.busy == 0
         await server.left.wait()
 
 
@@ -180,7 +180,7 @@ async def test_a_server_that_says_nothing_can_be_left(server: Server) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await server.left.wait()
-        assert model.lane.busy == 0
+        assert model.scheduler.busy == 0
 
 
 @pytest.mark.parametrize("ending", ["cut", "quiet"])
@@ -190,7 +190,7 @@ async def test_a_reply_cut_off_is_told_after_what_came(server: Server, ending: s
         assert await anext(stream) == "你好"
         with pytest.raises(EngineUnavailable, match="broke off in the middle"):
             await _rest(stream)
-        assert model.lane.busy == 0
+        assert model.scheduler.busy == 0
 
 
 @pytest.mark.parametrize(("ending", "says"), [("error", "out of memory"), ("noise", "no usable answer")])

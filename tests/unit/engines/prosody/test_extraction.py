@@ -10,7 +10,7 @@ from kuaimei.audio.pcm import Pcm, from_float
 from kuaimei.audio.resample import resample
 from kuaimei.engines.prosody import open_meter
 from kuaimei.engines.prosody.extraction import measure
-from kuaimei.engines.prosody.types import Features, Measured
+from kuaimei.engines.prosody.types import ExtractionResult, Features
 
 RNG = np.random.default_rng(0)
 
@@ -36,7 +36,7 @@ def utterance(*, pause_s: float = 0.6, room: float = 1e-4) -> NDArray[np.float64
     return np.asarray(clean + room * np.random.default_rng(3).normal(size=len(clean)))
 
 
-def measured(pcm: Pcm, rate: int = RATE, transcript: str | None = None) -> Measured:
+def measured(pcm: Pcm, rate: int = RATE, transcript: str | None = None) -> ExtractionResult:
     return measure(pcm, rate, vad=Ears(), meter=open_meter("own"), transcript=transcript, language="zh")
 
 

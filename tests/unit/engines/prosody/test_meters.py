@@ -7,28 +7,28 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.prosody_truth import compare
+from bench.prosody_ground_truth import compare
 from bench.prosody_voices import DAMPED, RATE, RINGING, make_voice
 from kuaimei.engines.prosody import EXTRACTOR, METERS, open_meter
-from kuaimei.engines.protocols import VoiceMeter
+from kuaimei.engines.protocols import VoiceQualityExtractor
 from kuaimei.errors import SettingsError
 
 PACKAGES = {"own": "numpy", "librosa": "librosa", "praat": "parselmouth", "opensmile": "opensmile"}
 
 
 @pytest.fixture(scope="module", params=list(METERS))
-def meter(request: pytest.FixtureRequest) -> VoiceMeter:
+def meter(request: pytest.FixtureRequest) -> VoiceQualityExtractor:
     pytest.importorskip(PACKAGES[request.param])
     return open_meter(request.param)
 
 
 @pytest.fixture(scope="module", params=["own", "librosa", "praat"])
-def exact_meter(request: pytest.FixtureRequest) -> VoiceMeter:
+def exact_meter(request: pytest.FixtureRequest) -> VoiceQualityExtractor:
     pytest.importorskip(PACKAGES[request.param])
     return open_meter(request.param)
 
 
-def test_what_was_put_in_comes_back_within_five_percent(exact_meter: VoiceMeter) -> None:
+def test_what_was_put_in_comes_back_within_five_percent(exact_meter: VoiceQualityExtractor) -> None:
     lines = list(compare([exact_meter], damping=DAMPED, pitches=(90.0, 160.0, 300.0), seconds=1.2))
     assert len(lines) == 27
     for line in lines:
@@ -66,7 +66,7 @@ def test_pulses_that_ring_into_each_other_look_alike_to_praat_as_to_the_own_mete
     assert own.jitter < 0.8 * truth.jitter
 
 
-def test_a_glide_is_followed_in_time(meter: VoiceMeter) -> None:
+def test_a_glide_is_followed_in_time(meter: VoiceQualityExtractor) -> None:
     hz = np.geomspace(120.0, 240.0, 2 * RATE)
     phase = 2 * np.pi * np.cumsum(hz) / RATE
     samples = (0.1 * np.asarray(sum(np.sin(k * phase) for k in range(1, 10)))).astype(np.float32)
@@ -90,7 +90,9 @@ def _noise() -> NDArray[np.float32]:
      np.full(RATE, 0.5, np.float32), np.sign(_noise())],
     ids=["nothing", "one", "silence", "noise", "50 ms", "constant", "clipped"],
 )  # fmt: skip
-def test_poor_sound_raises_nothing(meter: VoiceMeter, samples: NDArray[np.float32], rate: int) -> None:
+def test_poor_sound_raises_nothing(
+    meter: VoiceQualityExtractor, samples: NDArray[np.float32], rate: int
+) -> None:
     voice = meter.voice(samples, rate)
     assert abs(len(voice.f0_hz) - len(samples) * 100 // rate) <= 1
     assert np.isfinite(voice.f0_hz).all()
@@ -102,7 +104,7 @@ def test_poor_sound_raises_nothing(meter: VoiceMeter, samples: NDArray[np.float3
 
 
 @pytest.mark.parametrize("gain", [0.05, 3.0])
-def test_the_level_makes_no_difference(meter: VoiceMeter, gain: float) -> None:
+def test_the_level_makes_no_difference(meter: VoiceQualityExtractor, gain: float) -> None:
     samples, _ = make_voice(160.0, jitter=0.01, shimmer=0.03, hnr_db=20.0, seconds=1.0)
     plain, changed = meter.voice(samples, RATE), meter.voice(samples * np.float32(gain), RATE)
     assert changed.jitter == pytest.approx(plain.jitter, rel=0.02)

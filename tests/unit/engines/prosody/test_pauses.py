@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm, from_float
-from kuaimei.engines.prosody.pauses import listen
+from kuaimei.engines.prosody.pauses import detect_pauses
 from kuaimei.engines.prosody.preprocessing import prepare
 
 RATE = 16_000
@@ -41,7 +41,7 @@ def talk(*loud: tuple[float, float], seconds: float = 4.0, soft: float = 0.0005)
 
 def test_pauses_lie_between_and_silence_at_the_ends_is_none() -> None:
     parts = ((0.5, 1.5), (2.0, 3.0))
-    heard = listen(prepare(talk(*parts), RATE), Script(*parts))
+    heard = detect_pauses(prepare(talk(*parts), RATE), Script(*parts))
     assert heard.whole is not None
     assert heard.whole.start_s == pytest.approx(0.5 - LATE_S, abs=0.02)
     assert heard.whole.end_s == pytest.approx(3.0, abs=0.02)
@@ -54,19 +54,19 @@ def test_pauses_lie_between_and_silence_at_the_ends_is_none() -> None:
 @pytest.mark.parametrize(("gap_s", "pauses"), [(0.16, 0), (0.24, 1)])
 def test_what_is_shorter_than_a_fifth_of_a_second_is_articulation(gap_s: float, pauses: int) -> None:
     parts = ((0.5, 1.5), (1.5 + gap_s, 3.0))
-    heard = listen(prepare(talk(*parts), RATE), Script(*parts))
+    heard = detect_pauses(prepare(talk(*parts), RATE), Script(*parts))
     assert len(heard.pauses) == pauses
 
 
 def test_a_vowel_that_the_detector_misses_is_no_pause() -> None:
-    heard = listen(prepare(talk((0.5, 3.0)), RATE), Script((0.5, 1.5), (2.0, 3.0)))
+    heard = detect_pauses(prepare(talk((0.5, 3.0)), RATE), Script((0.5, 1.5), (2.0, 3.0)))
     assert heard.pauses == ()
     assert np.count_nonzero(heard.speech) == pytest.approx(257, abs=3)
 
 
 def test_a_click_is_no_speech() -> None:
     parts = ((0.5, 0.56), (1.5, 3.0), (3.6, 3.66))
-    heard = listen(prepare(talk(*parts), RATE), Script(*parts))
+    heard = detect_pauses(prepare(talk(*parts), RATE), Script(*parts))
     assert heard.whole is not None
     assert heard.whole.start_s == pytest.approx(1.5 - LATE_S, abs=0.02)
     assert heard.whole.end_s == pytest.approx(3.0, abs=0.02)
@@ -79,7 +79,7 @@ def test_doubt_goes_on_as_what_was_before() -> None:
             return 0.42 if 1.2 <= self._at * 0.02 < 1.8 and sure < 0.5 else sure
 
     parts = ((0.5, 1.2), (2.4, 3.0))
-    heard = listen(prepare(talk(*parts), RATE), Doubts(*parts))
+    heard = detect_pauses(prepare(talk(*parts), RATE), Doubts(*parts))
     (pause,) = heard.pauses
     assert pause.start_s == pytest.approx(1.8, abs=0.03)
     assert heard.whole is not None
@@ -93,7 +93,7 @@ def test_nobody_speaks() -> None:
         (np.full(RATE, 12_000, np.int16), Script((0.0, 9.0))),
         (talk((0.5, 3.0)), Script()),
     ):
-        heard = listen(prepare(pcm, RATE), vad)
+        heard = detect_pauses(prepare(pcm, RATE), vad)
         assert heard.whole is None
         assert heard.pauses == ()
         assert not heard.speech.any()

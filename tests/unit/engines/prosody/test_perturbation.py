@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from bench.prosody_voices import RATE, make_voice
 from kuaimei.audio.pcm import from_float
 from kuaimei.audio.pitch import track_pitch
-from kuaimei.engines.prosody.harmonicity import harmonics_to_noise_db, likeness
+from kuaimei.engines.prosody.harmonicity import harmonics_to_noise_db, period_correlation
 from kuaimei.engines.prosody.perturbation import Pulses, jitter, mark_pulses, shimmer
 
 
@@ -78,6 +78,6 @@ def test_a_voice_is_like_itself_one_period_later_and_noise_is_not() -> None:
     samples, _ = make_voice(200.0, seconds=0.5)
     noise = np.random.default_rng(0).normal(0, 0.1, RATE // 2).astype(np.float32)
     f0_hz, frames = np.full(50, 200.0, np.float32), np.arange(10, 40)
-    assert likeness(samples, f0_hz, frames).min() > 0.999
-    assert np.abs(likeness(noise, f0_hz, frames)).mean() < 0.25
-    assert len(likeness(samples, f0_hz, np.zeros(0, np.int64))) == 0
+    assert period_correlation(samples, f0_hz, frames).min() > 0.999
+    assert np.abs(period_correlation(noise, f0_hz, frames)).mean() < 0.25
+    assert len(period_correlation(samples, f0_hz, np.zeros(0, np.int64))) == 0

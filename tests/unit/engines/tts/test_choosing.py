@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kuaimei.engines.tts.kokoro import runtime_selection
-from kuaimei.engines.tts.kokoro.runtime import RuntimeName, Utterance
+from kuaimei.engines.tts.kokoro.runtime import RuntimeName, SynthesisInput
 from kuaimei.errors import WeightsError
 from kuaimei.settings import EngineSettings, Settings
 
@@ -19,7 +19,7 @@ class Paced:
         self.name = name
         self._ticks = ticks
 
-    def render(self, utterance: Utterance, *, alone: bool) -> NDArray[np.float32]:
+    def render(self, utterance: SynthesisInput, *, alone: bool) -> NDArray[np.float32]:
         Paced.clock += self._ticks
         return np.zeros(1, np.float32)
 
@@ -57,7 +57,7 @@ def test_the_fastest_is_measured_once_and_remembered(
     tmp_path: Path, folder: Path, paced: dict[str, float]
 ) -> None:
     told: list[str] = []
-    assert runtime_selection.remembered(settings(tmp_path), folder) is None
+    assert runtime_selection.cached_choice(settings(tmp_path), folder) is None
     assert runtime_selection.choose_runtime(settings(tmp_path), folder) == "openvino-bf16", (
         "a guess, until measured"
     )
@@ -71,15 +71,15 @@ def test_a_measurement_of_something_else_does_not_count(
     tmp_path: Path, folder: Path, paced: dict[str, float]
 ) -> None:
     runtime_selection.measure(settings(tmp_path), folder)
-    assert runtime_selection.remembered(settings(tmp_path, cores=4), folder) is None
+    assert runtime_selection.cached_choice(settings(tmp_path, cores=4), folder) is None
     (folder / "fp32.onnx").write_bytes(b"other weights")
-    assert runtime_selection.remembered(settings(tmp_path), folder) is None
+    assert runtime_selection.cached_choice(settings(tmp_path), folder) is None
 
 
 @pytest.mark.parametrize("memory", ["", "[]", "{}", '{"key": 3}'])
 def test_a_damaged_memory_is_none(tmp_path: Path, folder: Path, memory: str) -> None:
     (tmp_path / "runtime.json").write_text(memory, encoding="utf-8")
-    assert runtime_selection.remembered(settings(tmp_path), folder) is None
+    assert runtime_selection.cached_choice(settings(tmp_path), folder) is None
 
 
 @pytest.mark.parametrize(

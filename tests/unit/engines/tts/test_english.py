@@ -1,7 +1,7 @@
 import pytest
 
 from kuaimei.engines.tts.kokoro.g2p_en import English
-from kuaimei.engines.tts.kokoro.letter_to_sound import sound_out
+from kuaimei.engines.tts.kokoro.letter_to_sound import letters_to_phonemes
 
 
 @pytest.fixture(scope="module")
@@ -55,4 +55,4 @@ def test_every_word_is_said_somehow(english: English, word: str) -> None:
     ],
 )
 def test_unknown_words_are_sounded_out(word: str, phonemes: str | None) -> None:
-    assert sound_out(word) == phonemes
+    assert letters_to_phonemes(word) == phonemes

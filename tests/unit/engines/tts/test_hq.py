@@ -8,12 +8,12 @@ import pytest
 from numpy.typing import NDArray
 
 from kuaimei.audio.loudness import SPEECH_DBFS, speech_level
-from kuaimei.engines.onnx_sessions import Run
-from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.tts.kokoro.assets import Alphabet, Voices
-from kuaimei.engines.tts.kokoro.clause_synthesis import Stopped, Voicing
+from kuaimei.engines.onnx_sessions import CancellableRun
+from kuaimei.engines.scheduling import Scheduler
+from kuaimei.engines.tts.kokoro.assets import Tokenizer, Voices
+from kuaimei.engines.tts.kokoro.clause_synthesis import ClauseSynthesizer, SynthesisStopped
 from kuaimei.engines.tts.kokoro.hq import KokoroHq, sentences
-from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
+from kuaimei.engines.tts.kokoro.runtime import RATE, SynthesisInput
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import EngineError
 from kuaimei.text.clauses import speech_length
@@ -30,7 +30,7 @@ class Hum:
     """Hums 20 ms for each token; while the gate is shut it is at work until it is stopped."""
 
     def __init__(self) -> None:
-        self.heard: list[Utterance] = []
+        self.heard: list[SynthesisInput] = []
         self.begun = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
@@ -38,13 +38,13 @@ class Hum:
         self.stopped = 0
         self.closed = False
 
-    def render(self, utterance: Utterance, run: Run | None = None) -> NDArray[np.float32]:
+    def render(self, utterance: SynthesisInput, run: CancellableRun | None = None) -> NDArray[np.float32]:
         self.heard.append(utterance)
         self.begun.set()
         while not self.gate.wait(0.005):
             if run is not None and run.stopped:
                 self.stopped += 1
-                raise Stopped
+                raise SynthesisStopped
         if self.fails:
             raise RuntimeError("no memory")
         time = np.arange(int(0.02 * RATE) * (len(utterance.tokens) - 2)) / RATE
@@ -56,14 +56,16 @@ class Hum:
         self.closed = True
 
 
-def make(hum: Hum, lane: Lane | None = None) -> KokoroHq:
-    alphabet = Alphabet({"x": 5, ",": 3}, frozenset({3}))
+def make(hum: Hum, scheduler: Scheduler | None = None) -> KokoroHq:
+    alphabet = Tokenizer({"x": 5, ",": 3}, frozenset({3}))
     tables = {"zf_one": np.zeros((510, 256), np.float32), "zf_two": np.ones((510, 256), np.float32)}
 
     def phonemes(text: str) -> str:
         return "".join("x" if char.isalnum() else "," for char in text) if any(map(str.isalnum, text)) else ""
 
-    return KokoroHq(hum, Voicing(alphabet, Voices(tables), phonemes), lane or Lane("cores", 2))
+    return KokoroHq(
+        hum, ClauseSynthesizer(alphabet, Voices(tables), phonemes), scheduler or Scheduler("cores", 2)
+    )
 
 
 async def test_a_sentence_is_one_piece_levelled_and_of_the_voice_asked_for() -> None:
@@ -81,13 +83,13 @@ async def test_a_sentence_is_one_piece_levelled_and_of_the_voice_asked_for() -> 
 
 
 async def test_it_gives_way_in_the_middle_and_begins_the_sentence_anew() -> None:
-    hum, lane = Hum(), Lane("cores", 2)
-    kokoro = make(hum, lane)
+    hum, scheduler = Hum(), Scheduler("cores", 2)
+    kokoro = make(hum, scheduler)
     hum.gate.clear()
     speaking = asyncio.ensure_future(anext(kokoro.stream(TTSReq(text=TEXT, ticket=BACKGROUND))))
     await asyncio.to_thread(hum.begun.wait)
-    async with lane.slot(LIVE, 2):  # would never come if the network went on
-        assert (hum.stopped, lane.busy) == (1, 2)
+    async with scheduler.acquire(LIVE, 2):  # would never come if the network went on
+        assert (hum.stopped, scheduler.busy) == (1, 2)
         hum.gate.set()
         assert len(hum.heard) == 1
     pcm = await speaking
@@ -98,14 +100,14 @@ async def test_it_gives_way_in_the_middle_and_begins_the_sentence_anew() -> None
 
 
 async def test_whoever_wants_it_no_more_gets_the_core_back() -> None:
-    hum, lane = Hum(), Lane("cores", 1)
-    kokoro = make(hum, lane)
+    hum, scheduler = Hum(), Scheduler("cores", 1)
+    kokoro = make(hum, scheduler)
     hum.gate.clear()
     speaking = asyncio.ensure_future(anext(kokoro.stream(TTSReq(text=TEXT, ticket=BACKGROUND))))
     await asyncio.to_thread(hum.begun.wait)
     speaking.cancel()
     await asyncio.gather(speaking, return_exceptions=True)
-    async with lane.slot(BACKGROUND):
+    async with scheduler.acquire(BACKGROUND):
         assert hum.stopped == 1
 
 

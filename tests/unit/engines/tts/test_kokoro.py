@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from kuaimei.audio.loudness import SPEECH_DBFS, speech_level
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.silence import sound_bounds
-from kuaimei.engines.protocols import VoiceBank
-from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.tts.kokoro.assets import Alphabet, Voices
+from kuaimei.engines.protocols import StyleVoiceBank
+from kuaimei.engines.scheduling import Scheduler
+from kuaimei.engines.tts.kokoro.assets import Tokenizer, Voices
 from kuaimei.engines.tts.kokoro.engine import Kokoro
-from kuaimei.engines.tts.kokoro.runtime import RATE, RuntimeName, Utterance
+from kuaimei.engines.tts.kokoro.runtime import RATE, RuntimeName, SynthesisInput
 from kuaimei.engines.types import Ticket, TTSReq
 from kuaimei.errors import EngineError, QueueFull
 
@@ -32,7 +32,7 @@ class Hum:
     name: RuntimeName = "onnxruntime-int8"
 
     def __init__(self) -> None:
-        self.heard: list[tuple[Utterance, bool]] = []
+        self.heard: list[tuple[SynthesisInput, bool]] = []
         self.lock = threading.Lock()
         self.at_once = 0
         self.most_at_once = 0
@@ -43,7 +43,7 @@ class Hum:
         self.settled_after: int | None = None
         self.closed = False
 
-    def render(self, utterance: Utterance, *, alone: bool) -> NDArray[np.float32]:
+    def render(self, utterance: SynthesisInput, *, alone: bool) -> NDArray[np.float32]:
         with self.lock:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
@@ -69,14 +69,14 @@ class Hum:
         self.closed = True
 
 
-def make(hum: Hum, lane: Lane | None = None) -> Kokoro:
-    alphabet = Alphabet({"x": 5, ",": 3}, frozenset({3}))
+def make(hum: Hum, scheduler: Scheduler | None = None) -> Kokoro:
+    alphabet = Tokenizer({"x": 5, ",": 3}, frozenset({3}))
     tables = {"zf_one": np.zeros((510, 256), np.float32), "zf_two": np.ones((510, 256), np.float32)}
 
     def phonemes(text: str) -> str:
         return "".join("x" if char.isalnum() else "," for char in text) if any(map(str.isalnum, text)) else ""
 
-    return Kokoro(hum, alphabet, Voices(tables), phonemes, lane or Lane("cores", 4))
+    return Kokoro(hum, alphabet, Voices(tables), phonemes, scheduler or Scheduler("cores", 4))
 
 
 async def spoken(kokoro: Kokoro, text: str, **more: Any) -> list[Pcm]:
@@ -132,7 +132,7 @@ async def test_a_long_text_is_spoken_in_order_and_side_by_side() -> None:
 
 async def test_on_two_cores_a_long_text_is_spoken_one_piece_after_the_other() -> None:
     hum = Hum()
-    pieces = await spoken(make(hum, Lane("cores", 2)), LONG)
+    pieces = await spoken(make(hum, Scheduler("cores", 2)), LONG)
     assert [alone for _, alone in hum.heard] == [True] * len(pieces)
     assert len(pieces) >= 3
     assert hum.most_at_once == 1
@@ -188,10 +188,10 @@ async def test_a_failure_of_the_network_is_one_sentence() -> None:
 
 
 async def test_a_request_whose_time_is_up_is_refused() -> None:
-    hum, lane = Hum(), Lane("cores", 1)
-    kokoro = make(hum, lane)
+    hum, scheduler = Hum(), Scheduler("cores", 1)
+    kokoro = make(hum, scheduler)
     now = asyncio.get_running_loop().time()
-    async with lane.slot(Ticket()):
+    async with scheduler.acquire(Ticket()):
         with pytest.raises(QueueFull):
             await spoken(kokoro, "xx", ticket=Ticket(deadline=now - 1))
     assert not hum.heard
@@ -210,7 +210,7 @@ async def test_warming_up_renders_both_ways() -> None:
 async def test_a_voice_is_learned_at_run_time() -> None:
     hum = Hum()
     kokoro = make(hum)
-    assert isinstance(kokoro, VoiceBank)
+    assert isinstance(kokoro, StyleVoiceBank)
     kokoro.put_voice("voice_a", np.full(256, 7.0, np.float32))
     assert list(kokoro.voices) == ["zf_one", "zf_two", "voice_a"]
     assert set(kokoro.stock) == {"zf_one", "zf_two"}

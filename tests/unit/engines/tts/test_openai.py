@@ -14,12 +14,12 @@ from fastapi.responses import StreamingResponse
 
 from kuaimei.audio.pcm import EMPTY, Pcm, to_bytes
 from kuaimei.engines.protocols import Synthesizer
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.tts import open_synthesizer
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineError, EngineUnavailable, SettingsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import EngineSettings, Settings
 
 RATE = 24_000
@@ -85,8 +85,10 @@ async def server() -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def opened(url: str, tmp_path: Path, **engines: Any) -> AsyncIterator[Synthesizer]:
-    workshop = Workshop(Settings(home=tmp_path, engines=EngineSettings(**engines)), Lane("cores", 2))
-    async with open_synthesizer(workshop, Source("tts", url, "openai", url=url)) as synthesizer:
+    engine_context = EngineContext(
+        Settings(home=tmp_path, engines=EngineSettings(**engines)), Scheduler("cores", 2)
+    )
+    async with open_synthesizer(engine_context, EngineSource("tts", url, "openai", url=url)) as synthesizer:
         yield synthesizer
 
 
@@ -173,4 +175,4 @@ async def test_without_a_voice_there_is_no_far_synthesiser(server: Server, tmp_p
 
 async def test_its_queue_can_be_watched(server: Server, tmp_path: Path) -> None:
     async with opened(server.url, tmp_path) as synthesizer:
-        assert isinstance(getattr(synthesizer, "lane", None), Lane)
+        assert isinstance(getattr(synthesizer, "scheduler", None), Scheduler)

@@ -8,7 +8,7 @@ import openvino  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from kuaimei.engines.tts.kokoro.graph_passes import ease_snakes
+from kuaimei.engines.tts.kokoro.graph_passes import approximate_snakes
 
 Computed = NDArray[np.float32]
 
@@ -37,7 +37,7 @@ def test_a_snake_is_the_same_without_its_sine() -> None:
     model = model_of([1, -1], snake)
     x = np.linspace(-40.0, 40.0, 20_001, dtype=np.float32)[np.newaxis]
     before = run(model, x)
-    assert ease_snakes(model) == 1
+    assert approximate_snakes(model) == 1
     assert "Sin" not in types(model)
     assert np.abs(run(model, x) - before).max() < 1e-4
 
@@ -46,5 +46,5 @@ def test_a_sine_by_itself_and_another_power_are_left_alone() -> None:
     cubed = model_of([1, -1], lambda given: ops.power(ops.sin(given), ops.constant(np.float32(3.0))))
     alone = model_of([1, -1], ops.sin)
     for model in (cubed, alone):
-        assert ease_snakes(model) == 0
+        assert approximate_snakes(model) == 0
         assert "Sin" in types(model)

@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kuaimei.engines.tts.kokoro.assets import Alphabet, Voices, load_alphabet, load_voices
+from kuaimei.engines.tts.kokoro.assets import Tokenizer, Voices, load_alphabet, load_voices
 from kuaimei.errors import WeightsError
 
-ALPHABET = Alphabet({"a": 5, "b": 6, " ": 16, ",": 3}, frozenset({16, 3}))
+ALPHABET = Tokenizer({"a": 5, "b": 6, " ": 16, ",": 3}, frozenset({16, 3}))
 
 
 def test_unknown_phonemes_are_left_out() -> None:

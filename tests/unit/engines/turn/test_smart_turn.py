@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from faster_whisper.feature_extractor import FeatureExtractor  # type: ignore[import-untyped]
 
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.turn import open_turn_detector
 from kuaimei.engines.turn.smart_turn import SmartTurn, window
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import QueueFull, SettingsError, WeightsError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.settings import Settings
 from tests.virtual_time import virtually
 
@@ -26,7 +26,7 @@ class Network:
         return [np.array([[self.answer]], np.float32)]
 
 
-def _detector(network: Network, cores: Lane) -> SmartTurn:
+def _detector(network: Network, cores: Scheduler) -> SmartTurn:
     return SmartTurn(network, FeatureExtractor(chunk_length=8), cores)
 
 
@@ -52,33 +52,37 @@ def test_silence_and_nothing_are_harmless() -> None:
 
 async def test_the_network_sees_eight_seconds_of_mel() -> None:
     network = Network(0.75)
-    answer = await _detector(network, Lane("cores", 2)).completeness(np.ones(5000, np.int16))
+    answer = await _detector(network, Scheduler("cores", 2)).completeness(np.ones(5000, np.int16))
     assert answer == 0.75
     assert network.inputs[0].shape == (1, 80, 800)
     assert network.inputs[0].dtype == np.float32
 
 
 async def test_an_answer_outside_the_unit_interval_is_clipped() -> None:
-    assert await _detector(Network(1.0001), Lane("cores", 2)).completeness(np.ones(5000, np.int16)) == 1.0
+    assert (
+        await _detector(Network(1.0001), Scheduler("cores", 2)).completeness(np.ones(5000, np.int16)) == 1.0
+    )
 
 
 @virtually
 async def test_it_gives_up_when_no_core_comes_free() -> None:
-    cores = Lane("cores", 2)
+    cores = Scheduler("cores", 2)
     detector = _detector(Network(), cores)
-    async with cores.slot(Ticket(priority=Priority.SPECULATIVE), 2):
+    async with cores.acquire(Ticket(priority=Priority.SPECULATIVE), 2):
         with pytest.raises(QueueFull):
             await detector.completeness(np.ones(5000, np.int16))
     assert cores.busy == 0
 
 
 async def test_opening_needs_weights_and_a_known_name(tmp_path: Path) -> None:
-    workshop = Workshop(Settings(home=tmp_path), Lane("cores", 2))
+    engine_context = EngineContext(Settings(home=tmp_path), Scheduler("cores", 2))
     with pytest.raises(WeightsError, match="no weights on this machine"):
-        async with open_turn_detector(workshop, Source("turn", "smart-turn", "smart-turn")):
+        async with open_turn_detector(engine_context, EngineSource("turn", "smart-turn", "smart-turn")):
             pass
     with pytest.raises(WeightsError, match="there is no network"):
-        async with open_turn_detector(workshop, Source("turn", "smart-turn", "smart-turn", tmp_path)):
+        async with open_turn_detector(
+            engine_context, EngineSource("turn", "smart-turn", "smart-turn", tmp_path)
+        ):
             pass
     with pytest.raises(SettingsError):
-        open_turn_detector(workshop, Source("turn", "oracle", "oracle"))
+        open_turn_detector(engine_context, EngineSource("turn", "oracle", "oracle"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import ASR_RATE, EMPTY
-from kuaimei.engines.vad.segments import Piece, cut, pieces_of
+from kuaimei.engines.vad.segments import SpeechSegment, cut, speech_segments
 from tests.fakes import FakeVad, said, silence
 
 FRAME = 512
@@ -15,7 +15,7 @@ def frames(*runs: tuple[float, float]) -> list[float]:
     return [p for seconds, p in runs for _ in range(round(seconds / 0.032))]
 
 
-def seconds(pieces: list[Piece]) -> list[tuple[float, float]]:
+def seconds(pieces: list[SpeechSegment]) -> list[tuple[float, float]]:
     return [(round(p.start / ASR_RATE, 1), round(p.end / ASR_RATE, 1)) for p in pieces]
 
 
@@ -45,10 +45,10 @@ def test_speech_without_a_pause_is_cut_where_it_is_least_likely() -> None:
 async def test_everything_said_is_in_a_piece() -> None:
     parts = [part for n in range(1, 9) for part in (said("一二三" * n), silence(120 * n))]
     pcm = np.concatenate(parts)
-    found = await pieces_of(pcm, FakeVad())
+    found = await speech_segments(pcm, FakeVad())
     covered = np.zeros(len(pcm), bool)
     for piece in found:
         assert not covered[piece.start : piece.end].any()
         covered[piece.start : piece.end] = True
     assert covered[: len(pcm) - FRAME][pcm[: len(pcm) - FRAME] > 0].all()
-    assert await pieces_of(EMPTY, FakeVad()) == []
+    assert await speech_segments(EMPTY, FakeVad()) == []

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import Pcm, from_float
-from kuaimei.engines.onnx_sessions import Session
+from kuaimei.engines.onnx_sessions import OnnxSession
 from kuaimei.engines.vad.silero import SileroVad, load_silero
 from kuaimei.errors import WeightsError
 
 
 @pytest.fixture(scope="module")
-def session() -> Session:
+def session() -> OnnxSession:
     return load_silero()
 
 
@@ -29,7 +29,7 @@ def _sounds(frames: int) -> Pcm:
     return from_float(0.2 * source * syllables + noise)
 
 
-def test_a_stream_gives_the_numbers_of_the_whole_recording(session: Session) -> None:
+def test_a_stream_gives_the_numbers_of_the_whole_recording(session: OnnxSession) -> None:
     from faster_whisper.vad import get_vad_model  # type: ignore[import-untyped]
 
     pcm = _sounds(40)
@@ -43,12 +43,12 @@ def test_a_stream_gives_the_numbers_of_the_whole_recording(session: Session) -> 
     np.testing.assert_allclose(heard[:-1], expected[:-1], atol=1e-4)
 
 
-def test_silence_is_no_speech(session: Session) -> None:
+def test_silence_is_no_speech(session: OnnxSession) -> None:
     vad = SileroVad(session)
     assert max(vad.probability(np.zeros(512, np.int16)) for _ in range(30)) < 0.1
 
 
-def test_streams_share_the_network_but_no_state(session: Session) -> None:
+def test_streams_share_the_network_but_no_state(session: OnnxSession) -> None:
     pcm = _sounds(20)
     alone = SileroVad(session)
     expected = [alone.probability(pcm[start : start + 512]) for start in range(0, len(pcm), 512)]
@@ -62,7 +62,7 @@ def test_streams_share_the_network_but_no_state(session: Session) -> None:
     assert heard == expected
 
 
-def test_reset_forgets_everything(session: Session) -> None:
+def test_reset_forgets_everything(session: OnnxSession) -> None:
     pcm = _sounds(20)
     vad = SileroVad(session)
     first = [vad.probability(pcm[start : start + 512]) for start in range(0, len(pcm), 512)]
@@ -70,7 +70,7 @@ def test_reset_forgets_everything(session: Session) -> None:
     assert [vad.probability(pcm[start : start + 512]) for start in range(0, len(pcm), 512)] == first
 
 
-def test_a_frame_of_another_length_is_refused(session: Session) -> None:
+def test_a_frame_of_another_length_is_refused(session: OnnxSession) -> None:
     with pytest.raises(ValueError, match="512 samples"):
         SileroVad(session).probability(np.zeros(480, np.int16))
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kuaimei.audio.pcm import from_bytes, to_bytes
-from kuaimei.server.realtime.codecs import RATES, AudioFormat, FromWire, ToWire
+from kuaimei.server.realtime.codecs import RATES, AudioFormat, InputDecoder, OutputEncoder
 
 LAWS: list[AudioFormat] = ["audio/pcmu", "audio/pcma"]
 
@@ -27,25 +27,25 @@ def tone(rate: int, seconds: float = 0.5, hz: float = 440.0) -> np.ndarray:
 )
 def test_codes_of_g711(fmt: AudioFormat, code: int, sample: int) -> None:
     # At the wire's own rate nothing is resampled: the encoder shows the tables.
-    assert ToWire(fmt, 8000).push(np.array([sample], np.int16)) == bytes([code])
+    assert OutputEncoder(fmt, 8000).push(np.array([sample], np.int16)) == bytes([code])
 
 
 @pytest.mark.parametrize("fmt", LAWS)
 def test_every_code_survives(fmt: AudioFormat) -> None:
-    wire = FromWire(fmt)
+    wire = InputDecoder(fmt)
     levels = wire._decode(bytes(range(256)))
     assert len(set(levels.tolist())) == (255 if fmt == "audio/pcmu" else 256)  # µ-law has two zeros
-    again = ToWire(fmt, 8000).push(levels)
+    again = OutputEncoder(fmt, 8000).push(levels)
     assert np.array_equal(wire._decode(again), levels)
 
 
 @pytest.mark.parametrize("fmt", ["audio/pcm", *LAWS])
 def test_a_tone_comes_through_in_packets(fmt: AudioFormat) -> None:
     rate = RATES[fmt]
-    out = ToWire(fmt, 24_000)
+    out = OutputEncoder(fmt, 24_000)
     sent = b"".join(out.push(part) for part in np.array_split(tone(24_000), 25)) + out.flush()
     assert len(sent) / (2 if fmt == "audio/pcm" else 1) == pytest.approx(rate * 0.5, abs=2)
-    ears = FromWire(fmt)
+    ears = InputDecoder(fmt)
     size = 320
     parts = [ears.push(sent[i : i + size]) for i in range(0, len(sent), size)]
     heard = np.concatenate([*parts, ears.flush()]).astype(float)
@@ -57,11 +57,11 @@ def test_a_tone_comes_through_in_packets(fmt: AudioFormat) -> None:
 
 def test_pcm_at_24_khz_is_left_alone() -> None:
     sound = tone(24_000)
-    assert np.array_equal(from_bytes(ToWire("audio/pcm", 24_000).push(sound)), sound)
+    assert np.array_equal(from_bytes(OutputEncoder("audio/pcm", 24_000).push(sound)), sound)
 
 
 def test_half_a_sample_is_refused() -> None:
-    ears = FromWire("audio/pcm")
+    ears = InputDecoder("audio/pcm")
     with pytest.raises(ValueError, match="multiple"):
         ears.push(b"odd")
     assert len(ears.push(to_bytes(tone(24_000))))  # and the next packet is heard

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from openai.types.realtime import RealtimeSessionCreateRequest
 
-from kuaimei.dialogue.history import History
-from kuaimei.engines.llm.context_window import SPARE_TOKENS, trim
+from kuaimei.dialogue.history import ChatHistory
+from kuaimei.engines.llm.context_window import SPARE_TOKENS, fit_context
 from kuaimei.server.realtime.config import SessionConfig, instructions_capacity
 from kuaimei.server.realtime.protocol import ProtocolError
 from kuaimei.settings import DialogueSettings, Settings
@@ -33,9 +33,14 @@ def test_what_is_told_at_the_beginning(config: SessionConfig) -> None:
     assert told["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24_000}
     assert told["audio"]["input"]["turn_detection"]["type"] == "server_vad"
     assert told["audio"]["output"]["voice"] == "one"
-    manner = config.manner()
-    assert (manner.voice, manner.speak, manner.reply, manner.interrupt) == ("one", True, True, True)
-    assert manner.instructions == ""
+    reply_options = config.reply_options()
+    assert (reply_options.voice, reply_options.speak, reply_options.reply, reply_options.interrupt) == (
+        "one",
+        True,
+        True,
+        True,
+    )
+    assert reply_options.instructions == ""
 
 
 def test_only_what_is_given_changes(config: SessionConfig) -> None:
@@ -44,9 +49,9 @@ def test_only_what_is_given_changes(config: SessionConfig) -> None:
     )
     config = config.update(listening({"type": "semantic_vad"}))
     config = config.update(listening({"type": "server_vad", "interrupt_response": False}))
-    manner = config.manner()
-    assert (manner.voice, manner.speed, manner.instructions) == ("two", 1.5, "短")
-    assert (manner.reply, manner.interrupt) == (True, False)
+    reply_options = config.reply_options()
+    assert (reply_options.voice, reply_options.speed, reply_options.instructions) == ("two", 1.5, "短")
+    assert (reply_options.reply, reply_options.interrupt) == (True, False)
     assert config.update({"instructions": ""}).describe("s")["instructions"] == "預設"
 
 
@@ -54,17 +59,17 @@ def test_null_turns_off(config: SessionConfig) -> None:
     config = config.update({"audio": {"input": {"turn_detection": None, "transcription": None}}})
     told = config.describe("s")["audio"]["input"]
     assert (told["turn_detection"], told["transcription"]) == (None, None)
-    assert not config.manner().reply  # a commit is not a wish for an answer
+    assert not config.reply_options().reply  # a commit is not a wish for an answer
     config = config.update(
         {"audio": {"input": {"turn_detection": {"type": "server_vad"}, "transcription": {}}}}
     )
-    assert config.manner().reply
+    assert config.reply_options().reply
     assert config.transcription
 
 
 def test_a_transcription_session_gives_no_answers(config: SessionConfig) -> None:
     config = config.update({"type": "transcription"})
-    assert not config.manner().reply
+    assert not config.reply_options().reply
     assert "output" not in config.describe("s")["audio"]
     assert config.update({"instructions": "x"}).answers is False
 
@@ -102,7 +107,7 @@ def test_what_is_wrong_changes_nothing(
 
 def test_one_response_may_differ(config: SessionConfig) -> None:
     config = config.update({"audio": {"input": {"turn_detection": None}}, "instructions": "一般"})
-    manner, metadata = config.for_response(
+    reply_options, metadata = config.for_response(
         {
             "instructions": "大聲",
             "output_modalities": ["text"],
@@ -110,7 +115,12 @@ def test_one_response_may_differ(config: SessionConfig) -> None:
             "metadata": {"k": "v"},
         }
     )
-    assert (manner.instructions, manner.speak, manner.voice, manner.reply) == ("大聲", False, "two", True)
+    assert (reply_options.instructions, reply_options.speak, reply_options.voice, reply_options.reply) == (
+        "大聲",
+        False,
+        "two",
+        True,
+    )
     assert metadata == {"k": "v"}
     assert config.for_response({})[0].instructions == "一般"
     unsupported: list[dict[str, Any]] = [{"conversation": "none"}, {"input": []}, {"tools": [{}]}]
@@ -135,11 +145,11 @@ def test_instructions_that_leave_no_place_for_the_conversation_are_refused(confi
         assert refused.value.param == f"{param}.instructions"
         assert str(capacity) in str(refused.value)
     # What is accepted is never cut, and something is left for what was said.
-    history = History()
+    history = ChatHistory()
     history.add("user", "你好" * 2000)
     messages = history.request("好" * capacity, config.settings.dialogue.history_tokens)
     spent = config.settings.dialogue.max_reply_tokens + SPARE_TOKENS
-    trimmed = trim(messages, config.settings.engines.llm_context - spent)
+    trimmed = fit_context(messages, config.settings.engines.llm_context - spent)
     assert trimmed == messages
     assert trimmed[0].content == "好" * capacity
 

@@ -2,20 +2,20 @@ from typing import Any
 
 import pytest
 
-from kuaimei.server.realtime.input_config import Hearing, Transcription, TurnDetection
+from kuaimei.server.realtime.input_config import InputConfig, Transcription, TurnDetection
 from kuaimei.server.realtime.protocol import ProtocolError
 from kuaimei.settings import DialogueSettings
 
 BASE = DialogueSettings()
 
 
-def detecting(hearing: Hearing | None = None, **fields: Any) -> Hearing:
+def detecting(hearing: InputConfig | None = None, **fields: Any) -> InputConfig:
     asked = TurnDetection.model_validate({"type": "server_vad", **fields})
-    return (hearing or Hearing()).detecting(asked)
+    return (hearing or InputConfig()).with_turn_detection(asked)
 
 
-def transcribing(hearing: Hearing | None = None, **fields: Any) -> Hearing:
-    return (hearing or Hearing()).transcribing(Transcription.model_validate(fields))
+def transcribing(hearing: InputConfig | None = None, **fields: Any) -> InputConfig:
+    return (hearing or InputConfig()).with_transcription(Transcription.model_validate(fields))
 
 
 def test_who_asks_for_nothing_gets_the_settings() -> None:

@@ -60,9 +60,9 @@ def test_tokens_are_counted_up_to_a_limit() -> None:
     items.add(user_audio_item("u"), label="")
     assert items.tokens(100) == 7
     assert items.tokens(6) == 6
-    items.shorten("a", "一")
+    items.truncate("a", "一")
     assert items.tokens(100) == 3
-    items.shorten("nobody", "x")
+    items.truncate("nobody", "x")
 
 
 @pytest.mark.parametrize("strange", [[], {}, [["user"]], 1.5, None, True])

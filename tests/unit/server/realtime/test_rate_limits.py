@@ -2,16 +2,16 @@ import asyncio
 
 import pytest
 
-from kuaimei.server.realtime.rate_limits import Allowance, EventPace, Pace
+from kuaimei.server.realtime.rate_limits import AudioRateLimiter, EventPace, TokenBucket
 from tests.virtual_time import run_virtually
 
 
 def took(*audio_s: float, gap_s: float = 0.0) -> float:
     async def send() -> float:
         loop = asyncio.get_running_loop()
-        pace, started = Pace(), loop.time()
+        pace, started = AudioRateLimiter(), loop.time()
         for each in audio_s:
-            await pace.keep(each)
+            await pace.acquire(each)
             await asyncio.sleep(gap_s)
         return loop.time() - started - gap_s * len(audio_s)
 
@@ -38,7 +38,7 @@ def test_an_hour_at_once_is_read_at_four_times_its_speed() -> None:
 
 def test_requests_come_in_bursts_but_not_for_ever() -> None:
     async def ask() -> None:
-        allowance = Allowance(60)
+        allowance = TokenBucket(60)
         assert [allowance.ask() for _ in range(60)] == [0.0] * 60
         assert allowance.ask() == pytest.approx(1.0)
         await asyncio.sleep(0.4)

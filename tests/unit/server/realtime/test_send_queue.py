@@ -1,10 +1,10 @@
 import asyncio
 import json
 
-from kuaimei.server.realtime.send_queue import Outbox
+from kuaimei.server.realtime.send_queue import SendQueue
 
 
-async def drain(outbox: Outbox) -> list[str]:
+async def drain(outbox: SendQueue) -> list[str]:
     kinds: list[str] = []
     while outbox.size:
         text = await outbox.take()
@@ -14,7 +14,7 @@ async def drain(outbox: Outbox) -> list[str]:
 
 
 async def test_in_order_with_an_id_each() -> None:
-    outbox = Outbox(1000)
+    outbox = SendQueue(1000)
     outbox.put({"type": "a"})
     outbox.put({"type": "b", "text": "好"})
     first, second = json.loads(await outbox.take() or ""), json.loads(await outbox.take() or "")
@@ -24,7 +24,7 @@ async def test_in_order_with_an_id_each() -> None:
 
 
 async def test_who_waits_gets_the_next_one() -> None:
-    outbox = Outbox(1000)
+    outbox = SendQueue(1000)
     taking = asyncio.ensure_future(outbox.take())
     await asyncio.sleep(0)
     assert not taking.done()
@@ -33,7 +33,7 @@ async def test_who_waits_gets_the_next_one() -> None:
 
 
 async def test_a_replys_audio_is_thrown_away_and_nothing_else() -> None:
-    outbox = Outbox(10_000)
+    outbox = SendQueue(10_000)
     for n in range(3):
         outbox.put({"type": f"audio-{n}"}, audio_of="one")
         outbox.put({"type": f"text-{n}"})
@@ -43,15 +43,15 @@ async def test_a_replys_audio_is_thrown_away_and_nothing_else() -> None:
 
 
 async def test_the_size_goes_with_what_is_thrown_away() -> None:
-    outbox = Outbox(10_000)
+    outbox = SendQueue(10_000)
     outbox.put({"type": "audio", "delta": "x" * 500}, audio_of="one")
     outbox.drop_audio("one")
     assert outbox.size == 0
 
 
 async def test_too_much_is_given_up_for_good() -> None:
-    outbox = Outbox(300)
-    taking = asyncio.ensure_future(Outbox(300).take())
+    outbox = SendQueue(300)
+    taking = asyncio.ensure_future(SendQueue(300).take())
     outbox.put({"type": "a"})
     outbox.put({"type": "b", "text": "x" * 300})
     assert outbox.overflowed

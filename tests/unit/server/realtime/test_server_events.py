@@ -10,25 +10,25 @@ import pytest
 
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import (
+    FinalTranscript,
     ReplyAudio,
     ReplyFinished,
-    ReplyHeld,
     ReplyInterrupted,
+    ReplyPaused,
     ReplyResumed,
     ReplyStarted,
     ReplyText,
-    SpeechDropped,
+    SpeechRejected,
     SpeechStarted,
-    TranscriptFinal,
     TurnEnded,
     TurnFailed,
-    TurnTimed,
-    TurnTiming,
+    TurnLatencies,
+    TurnMetrics,
 )
 from kuaimei.rendering.broadcast import Ready
 from kuaimei.server.realtime.config import SessionConfig
-from kuaimei.server.realtime.send_queue import Outbox
-from kuaimei.server.realtime.server_events import Gateway
+from kuaimei.server.realtime.send_queue import SendQueue
+from kuaimei.server.realtime.server_events import ServerEventEmitter
 from kuaimei.settings import DialogueSettings, Settings
 from kuaimei.store.rows import Boundary, Rendering
 from tests.fakes import fake_engines, play, said, silence
@@ -36,7 +36,7 @@ from tests.fakes import fake_engines, play, said, silence
 SECOND = np.ones(24_000, np.int16)
 
 
-def make_gateway(**settings: Any) -> Gateway:
+def make_gateway(**settings: Any) -> ServerEventEmitter:
     config = SessionConfig(
         settings=Settings(dialogue=DialogueSettings(**settings)),
         voices=("one",),
@@ -44,21 +44,21 @@ def make_gateway(**settings: Any) -> Gateway:
         recognizer="whisper",
         voice="one",
     )
-    return Gateway("sess_1", Outbox(10_000_000), config)
+    return ServerEventEmitter("sess_1", SendQueue(10_000_000), config)
 
 
-def waiting(gateway: Gateway) -> list[dict[str, Any]]:
+def waiting(gateway: ServerEventEmitter) -> list[dict[str, Any]]:
     """What waits to be sent, taken out."""
     letters = list(gateway._outbox._letters)
     gateway._outbox._letters.clear()
     return [json.loads(letter.text) for letter in letters]
 
 
-def kinds(gateway: Gateway) -> list[str]:
+def kinds(gateway: ServerEventEmitter) -> list[str]:
     return [event["type"] for event in waiting(gateway)]
 
 
-def begun(gateway: Gateway, audio: bool = True) -> None:
+def begun(gateway: ServerEventEmitter, audio: bool = True) -> None:
     gateway(ReplyStarted(1, 0.0, "reply_1"))
     gateway(ReplyText(1, 0.0, "reply_1", "好的。"))
     if audio:
@@ -68,7 +68,7 @@ def begun(gateway: Gateway, audio: bool = True) -> None:
 def test_held_audio_is_thrown_away_and_comes_again() -> None:
     gateway = make_gateway()
     begun(gateway)
-    gateway(ReplyHeld(1, 0.3, "reply_1", 300.0))
+    gateway(ReplyPaused(1, 0.3, "reply_1", 300.0))
     told = kinds(gateway)
     assert "response.output_audio.delta" not in told
     assert told[-1] == "kuaimei.reply.held"
@@ -86,7 +86,7 @@ def test_after_its_end_a_resumed_reply_sounds_without_ending_twice() -> None:
     begun(gateway)
     gateway(ReplyFinished(1, 0.1, "reply_1", "好的。", 1000.0))
     assert kinds(gateway).count("response.done") == 1
-    gateway(ReplyHeld(1, 0.3, "reply_1", 300.0))
+    gateway(ReplyPaused(1, 0.3, "reply_1", 300.0))
     gateway(ReplyResumed(1, 0.9, "reply_1", 300.0))
     gateway(ReplyAudio(1, 0.9, "reply_1", SECOND[:16_800], 24_000, 300.0))
     told = kinds(gateway)
@@ -116,7 +116,7 @@ def test_a_late_chunk_of_an_old_turn_is_not_sent() -> None:
     gateway(ReplyStarted(2, 0.5, "reply_2"))
     kinds(gateway)
     gateway(ReplyAudio(1, 0.6, "reply_1", SECOND, 24_000, 0.0))
-    gateway(ReplyHeld(1, 0.6, "reply_1", 0.0))
+    gateway(ReplyPaused(1, 0.6, "reply_1", 0.0))
     assert kinds(gateway) == []
 
 
@@ -130,8 +130,8 @@ def test_an_open_response_ends_before_the_next_begins() -> None:
 
 def test_a_turn_that_ends_without_its_reply_ends_the_response() -> None:
     gateway = make_gateway()
-    gateway.open_reply(1, gateway.config.manner())
-    gateway(TurnTimed(1, 1.0, TurnTiming()))
+    gateway.open_reply(1, gateway.config.reply_options())
+    gateway(TurnMetrics(1, 1.0, TurnLatencies()))
     assert waiting(gateway)[-1]["response"]["status"] == "cancelled"
 
 
@@ -146,7 +146,7 @@ def test_usage_counts_what_was_written_and_estimates_what_was_read() -> None:
 def test_sounds_that_were_no_turn() -> None:
     gateway = make_gateway()
     gateway(SpeechStarted(1, 0.0, 320.0))
-    gateway(SpeechDropped(1, 0.2, "嗯"))
+    gateway(SpeechRejected(1, 0.2, "嗯"))
     started, stopped, dropped = waiting(gateway)
     assert started["item_id"] == stopped["item_id"] == dropped["item_id"]
     assert (stopped["type"], dropped["text"]) == ("input_audio_buffer.speech_stopped", "嗯")
@@ -186,7 +186,7 @@ def test_transcription_turned_off() -> None:
     gateway.config = gateway.config.update({"audio": {"input": {"transcription": None}}})
     gateway(TurnEnded(1, 1.0, 0.9, 1500.0, "silence"))
     kinds(gateway)
-    gateway(TranscriptFinal(1, 1.1, "你好", "zh"))
+    gateway(FinalTranscript(1, 1.1, "你好", "zh"))
     assert kinds(gateway) == []
 
 
@@ -218,7 +218,7 @@ def test_a_whole_conversation_with_a_barge_in(
             await play(conversation, silence(300), said("今天天氣如何"), silence(3000))
             await play(conversation, said("等一下我想問別的"), silence(1500))
             await play(conversation, silence(12_000))
-            await conversation.idle()
+            await conversation.wait_idle()
         await asyncio.sleep(0)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)

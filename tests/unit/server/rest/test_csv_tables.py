@@ -3,11 +3,11 @@
 import csv
 import io
 
-from kuaimei.server.rest.csv_tables import sheet, sheet_response
+from kuaimei.server.rest.csv_tables import csv_text, sheet_response
 
 
 def test_text_is_no_formula_and_numbers_keep_their_sign() -> None:
-    text = sheet(("a", "b"), [("=1+1", -0.5), ("@x", None), ("-3", 4), ("好，\n是", "+"), ("\tx", "\r")])
+    text = csv_text(("a", "b"), [("=1+1", -0.5), ("@x", None), ("-3", 4), ("好，\n是", "+"), ("\tx", "\r")])
     assert text.startswith("\ufeffa,b")
     rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
     assert rows[1:] == [["'=1+1", "-0.5"], ["'@x", ""], ["'-3", "4"], ["好，\n是", "'+"], ["'\tx", "'\r"]]

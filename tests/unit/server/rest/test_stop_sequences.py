@@ -1,10 +1,10 @@
 import pytest
 
-from kuaimei.server.rest.stop_sequences import StopCutter
+from kuaimei.server.rest.stop_sequences import StopSequenceFilter
 
 
 def through(text: str, stops: list[str], size: int) -> str:
-    cutter = StopCutter(stops)
+    cutter = StopSequenceFilter(stops)
     parts = [cutter.push(text[i : i + size]) for i in range(0, len(text), size)]
     return "".join(parts) + cutter.flush()
 
@@ -27,6 +27,6 @@ def test_however_the_text_comes(text: str, stops: list[str], wanted: str) -> Non
 
 
 def test_nothing_more_once_stopped() -> None:
-    cutter = StopCutter(["。"])
+    cutter = StopSequenceFilter(["。"])
     assert [cutter.push("好。再"), cutter.push("見"), cutter.flush()] == ["好", "", ""]
     assert cutter.stopped

@@ -1,4 +1,4 @@
-from kuaimei.server.rest.subtitles import Segment, srt, verbose, vtt
+from kuaimei.server.rest.subtitles import Segment, srt, verbose_json, vtt
 
 SEGMENTS = [Segment(0.25, 1.9996, "你好", "zh", 0.9), Segment(3661.5, 3662.0, "hello", "en")]
 
@@ -14,8 +14,8 @@ def test_webvtt() -> None:
 
 
 def test_verbose() -> None:
-    told = verbose("你好hello", SEGMENTS, 3662.2, "zh")
+    told = verbose_json("你好hello", SEGMENTS, 3662.2, "zh")
     assert (told["language"], told["duration"]) == ("chinese", 3662.2)
     assert told["segments"][0]["avg_logprob"] == -0.1054
     assert told["segments"][1]["avg_logprob"] == 0.0
-    assert verbose("", [], 0.0, None)["language"] == "unknown"
+    assert verbose_json("", [], 0.0, None)["language"] == "unknown"

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from kuaimei.server.realtime.transport import Gone
+from kuaimei.server.realtime.transport import Disconnected
 from kuaimei.server.webrtc import data_channel as room
-from kuaimei.server.webrtc.data_channel import Channel
+from kuaimei.server.webrtc.data_channel import DataChannel
 
 
 class Wire:
@@ -25,8 +25,8 @@ class Wire:
         self.sent.append(text)
 
 
-def attached() -> tuple[Channel, Wire]:
-    channel, wire = Channel(), Wire()
+def attached() -> tuple[DataChannel, Wire]:
+    channel, wire = DataChannel(), Wire()
     channel.attach(wire)  # type: ignore[arg-type]
     return channel, wire
 
@@ -38,9 +38,9 @@ async def test_what_came_before_the_end_is_still_read() -> None:
         wire.told["message"](message)
     wire.told["close"]()
     assert [await channel.receive() for _ in range(3)] == ["a", None, "b"]
-    with pytest.raises(Gone):
+    with pytest.raises(Disconnected):
         await channel.receive()
-    with pytest.raises(Gone):
+    with pytest.raises(Disconnected):
         await channel.send("c")
 
 
@@ -63,14 +63,14 @@ async def test_a_flood_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(4):
         wire.told["message"]("x")
     assert [await channel.receive() for _ in range(3)] == ["x"] * 3
-    with pytest.raises(Gone):
+    with pytest.raises(Disconnected):
         await channel.receive()
 
 
 async def test_the_last_word_is_waited_for_but_not_for_ever() -> None:
     channel, wire = attached()
     wire.bufferedAmount = 10
-    await channel.part({"type": "kuaimei.goodbye"}, 0.05)
+    await channel.drain_and_close({"type": "kuaimei.goodbye"}, 0.05)
     assert json.loads(wire.sent[0])["type"] == "kuaimei.goodbye"
     wire.told["close"]()
-    await channel.part({"type": "kuaimei.goodbye"}, 60.0)
+    await channel.drain_and_close({"type": "kuaimei.goodbye"}, 60.0)

@@ -7,7 +7,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.server.webrtc.inbound_audio import Gaps, listen, mono
+from kuaimei.server.webrtc.inbound_audio import GapFiller, forward_audio, mono
 from tests.virtual_time import virtually
 
 
@@ -25,32 +25,32 @@ def test_two_channels_become_one() -> None:
 
 
 def test_a_stream_without_gaps_is_left_alone() -> None:
-    gaps = Gaps(48_000)
-    assert [gaps.before(n * 960, 960) for n in range(5)] == [0] * 5
+    gaps = GapFiller(48_000)
+    assert [gaps.silence_before(n * 960, 960) for n in range(5)] == [0] * 5
 
 
 def test_lost_packets_take_their_time() -> None:
-    gaps = Gaps(48_000)
+    gaps = GapFiller(48_000)
     assert gaps.stalled() == 0  # before the first packet there is nothing to wait for
-    gaps.before(0, 960)
-    assert gaps.before(960 * 4, 960) == 960 * 3
-    assert gaps.before(960 * 5, 960) == 0
+    gaps.silence_before(0, 960)
+    assert gaps.silence_before(960 * 4, 960) == 960 * 3
+    assert gaps.silence_before(960 * 5, 960) == 0
 
 
 def test_what_was_filled_while_waiting_is_not_filled_again() -> None:
-    gaps = Gaps(48_000)
-    gaps.before(0, 960)
+    gaps = GapFiller(48_000)
+    gaps.silence_before(0, 960)
     filled = gaps.stalled() + gaps.stalled()
     assert filled == int(48_000 * 0.12) * 2
-    assert gaps.before(960 + 48_000, 960) == 48_000 - filled
-    assert gaps.before(960 * 2 + 48_000, 960) == 0
+    assert gaps.silence_before(960 + 48_000, 960) == 48_000 - filled
+    assert gaps.silence_before(960 * 2 + 48_000, 960) == 0
 
 
 def test_time_stamps_that_jump_are_a_new_beginning() -> None:
-    gaps = Gaps(48_000)
-    gaps.before(0, 960)
-    assert gaps.before(48_000 * 3600, 960) == 0
-    assert gaps.before(0, 960) == 0  # backwards too
+    gaps = GapFiller(48_000)
+    gaps.silence_before(0, 960)
+    assert gaps.silence_before(48_000 * 3600, 960) == 0
+    assert gaps.silence_before(0, 960) == 0  # backwards too
 
 
 class Track(MediaStreamTrack):
@@ -77,7 +77,7 @@ async def test_a_client_that_sends_nothing_is_silent() -> None:
     # 200 ms of sound, a pause in which no packet comes, 200 ms of sound.
     first = [frame(loud, pts=n * 960) for n in range(10)]
     later = [frame(loud, pts=(n + 20) * 960) for n in range(10)]
-    await listen(Track([*first, None, *later]), heard.append)
+    await forward_audio(Track([*first, None, *later]), heard.append)
     samples = np.concatenate(heard)
     assert len(samples) == pytest.approx(0.6 * 16_000, rel=0.06)  # the resampler keeps the last of it
     assert np.abs(samples[int(0.25 * 16_000) : int(0.35 * 16_000)]).max() < 100
@@ -88,5 +88,5 @@ async def test_a_client_that_sends_nothing_is_silent() -> None:
 async def test_what_comes_faster_than_any_microphone_is_not_heard() -> None:
     sound = np.full(960 * 2, 8000, np.int16)
     heard: list[Pcm] = []
-    await listen(Track([frame(sound, pts=n * 960) for n in range(50 * 60)]), heard.append)
+    await forward_audio(Track([frame(sound, pts=n * 960) for n in range(50 * 60)]), heard.append)
     assert sum(map(len, heard)) / 16_000 == pytest.approx(10.0, abs=0.5)

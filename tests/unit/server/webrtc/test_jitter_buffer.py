@@ -5,7 +5,7 @@ import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RtpPacket
 
-from kuaimei.server.webrtc.jitter_buffer import hasten
+from kuaimei.server.webrtc.jitter_buffer import shrink_jitter_buffer
 
 
 def packet(number: int) -> RtpPacket:
@@ -18,7 +18,7 @@ def packet(number: int) -> RtpPacket:
 async def through() -> Callable[..., list[int]]:
     """Numbers of the packets that get through a hastened receiver when those given have come."""
     receiver = RTCPeerConnection().addTransceiver("audio").receiver
-    hasten(receiver)
+    shrink_jitter_buffer(receiver)
 
     def come(*numbers: int) -> list[int]:
         buffer = receiver._RTCRtpReceiver__jitter_buffer  # type: ignore[attr-defined]
@@ -45,5 +45,5 @@ async def test_one_that_is_lost_is_soon_given_up(through: Callable[..., list[int
 
 def test_another_library_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        hasten(object())  # type: ignore[arg-type]
+        shrink_jitter_buffer(object())  # type: ignore[arg-type]
     assert "60 ms" in caplog.text

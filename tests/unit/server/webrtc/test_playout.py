@@ -9,7 +9,7 @@ import pytest
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.server.realtime.codecs import AudioFormat
-from kuaimei.server.realtime.send_queue import Outbox
+from kuaimei.server.realtime.send_queue import SendQueue
 from kuaimei.server.webrtc.playout import Playout
 
 
@@ -23,17 +23,17 @@ class Spoken:
 
 class Listener:
     def __init__(self) -> None:
-        self.outbox = Outbox(10_000_000)
+        self.outbox = SendQueue(10_000_000)
         self.playout = Playout(self.outbox)
         self.played: list[float] = []
         self.playout.played = self.played.append
         self.heard: list[Pcm | None] = []
 
     def take(self, frames: int = 1) -> None:
-        self.heard += [self.playout.take() for _ in range(frames)]
+        self.heard += [self.playout.read_frame() for _ in range(frames)]
 
     def until_silent(self) -> None:
-        while (frame := self.playout.take()) is not None:
+        while (frame := self.playout.read_frame()) is not None:
             self.heard.append(frame)
 
     @property
@@ -83,14 +83,14 @@ def test_silence_is_there_in_a_frame_and_the_place_is_known() -> None:
     listener.playout.silence(reply)
     assert listener.played[-1] == pytest.approx(1000.0, abs=0.1)
     assert listener.kinds == ["output_audio_buffer.started", "output_audio_buffer.cleared"]
-    fade = listener.playout.take()
+    fade = listener.playout.read_frame()
     assert fade is not None
     assert np.abs(fade[480:]).max() == 0  # 10 ms, then nothing
-    assert listener.playout.take() is None
-    assert listener.playout.take() is None
+    assert listener.playout.read_frame() is None
+    assert listener.playout.read_frame() is None
     assert listener.kinds == ["output_audio_buffer.started", "output_audio_buffer.cleared"]
     listener.playout.silence(reply)
-    listener.playout.cleared(reply)
+    listener.playout.on_cleared(reply)
     assert listener.kinds.count("output_audio_buffer.cleared") == 1
     # It was only a cough: the rest comes again, from where the listener stopped hearing.
     listener.playout.play(reply, wave(4000), 24_000, 1000.0)
@@ -136,7 +136,7 @@ def test_silence_where_nothing_was_heard_says_nothing() -> None:
     listener.take(3)
     assert listener.kinds == []
     assert listener.played == []
-    listener.playout.cleared(reply)
+    listener.playout.on_cleared(reply)
     assert listener.kinds == ["output_audio_buffer.cleared"]
 
 

@@ -1,7 +1,7 @@
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
-from kuaimei.server.webrtc.sdp import CANDIDATES_LIMIT, checked
+from kuaimei.server.webrtc.sdp import CANDIDATES_LIMIT, validate_offer
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def with_candidates(offer: str, *hosts: str, port: int = 50_000, transport: str 
 
 def test_there_are_not_more_than_a_client_can_have(offer: str) -> None:
     hosts = [f"192.0.2.{n % 250 + 1}" for n in range(900)]
-    assert len(candidates(checked(with_candidates(offer, *hosts)))) == CANDIDATES_LIMIT
+    assert len(candidates(validate_offer(with_candidates(offer, *hosts)))) == CANDIDATES_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -53,17 +53,17 @@ def test_there_are_not_more_than_a_client_can_have(offer: str) -> None:
     ],
 )
 def test_nothing_is_sent_where_no_client_can_be(offer: str, host: str) -> None:
-    assert candidates(checked(with_candidates(offer, host, "192.168.1.7"))) == ["192.168.1.7"]
+    assert candidates(validate_offer(with_candidates(offer, host, "192.168.1.7"))) == ["192.168.1.7"]
 
 
 @pytest.mark.parametrize("host", ["192.168.1.7", "10.0.0.1", "8.8.8.8", "2001:4860:4860::8888", "fd00::1"])
 def test_other_machines_are_called(offer: str, host: str) -> None:
-    assert candidates(checked(with_candidates(offer, host))) == [host]
-    assert not candidates(checked(with_candidates(offer, host, port=53)))
-    assert not candidates(checked(with_candidates(offer, host, port=70_000)))
-    assert not candidates(checked(with_candidates(offer, host, transport="tcp")))
+    assert candidates(validate_offer(with_candidates(offer, host))) == [host]
+    assert not candidates(validate_offer(with_candidates(offer, host, port=53)))
+    assert not candidates(validate_offer(with_candidates(offer, host, port=70_000)))
+    assert not candidates(validate_offer(with_candidates(offer, host, transport="tcp")))
 
 
 def test_a_server_on_this_machine_alone_calls_this_machine(offer: str) -> None:
-    assert candidates(checked(with_candidates(offer, "127.0.0.1"), loopback=True)) == ["127.0.0.1"]
-    assert not candidates(checked(with_candidates(offer, "169.254.1.1"), loopback=True))
+    assert candidates(validate_offer(with_candidates(offer, "127.0.0.1"), loopback=True)) == ["127.0.0.1"]
+    assert not candidates(validate_offer(with_candidates(offer, "169.254.1.1"), loopback=True))

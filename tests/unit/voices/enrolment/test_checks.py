@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 from kuaimei.audio.pcm import Pcm
 from kuaimei.voices.enrolment.checks import check_all
 from kuaimei.voices.enrolment.checks.level import check_clipping, check_loudness, check_speech
-from kuaimei.voices.enrolment.checks.messages import WORDS
+from kuaimei.voices.enrolment.checks.messages import MESSAGES
 from kuaimei.voices.enrolment.checks.noise import check_music, check_noise, signal_to_noise_db
-from kuaimei.voices.enrolment.checks.reverberation import check_reverberation, decay_s
-from kuaimei.voices.enrolment.checks.speakers import check_speakers, two_voices
+from kuaimei.voices.enrolment.checks.reverberation import check_reverberation, rt60_s
+from kuaimei.voices.enrolment.checks.speakers import check_speakers, speaker_separation
 from kuaimei.voices.enrolment.speech_regions import RATE, find_speech
 from tests.unit.voices.signals import LoudVad, chords, echoing, hiss, listened, spoken
 
@@ -75,7 +75,7 @@ def test_noise(snr_db: float, verdict: str) -> None:
 @pytest.mark.parametrize("room_s", [0.4, 0.8, 1.6])
 def test_the_time_a_room_rings_on(room_s: float) -> None:
     speech = listened(hiss(echoing(spoken(1.5, 1.5, 1.5, pause_s=1.2), room_s), 60))
-    assert decay_s(speech) == pytest.approx(room_s, rel=0.4)
+    assert rt60_s(speech) == pytest.approx(room_s, rel=0.4)
 
 
 def test_reverberation() -> None:
@@ -122,14 +122,14 @@ def test_two_speakers() -> None:
 def test_a_cough_is_no_second_voice() -> None:
     one = np.tile(np.array([[1.0, 0.0]], np.float32), (20, 1))
     one[7] = [0.0, 1.0]
-    assert two_voices(one) == 1.0
+    assert speaker_separation(one) == 1.0
     one[:6] = [0.0, 1.0]
-    assert two_voices(one) < 0.1
-    assert two_voices(np.tile(np.array([[1.0, 0.0]], np.float32), (5, 1))) == 1.0
+    assert speaker_separation(one) < 0.1
+    assert speaker_separation(np.tile(np.array([[1.0, 0.0]], np.float32), (5, 1))) == 1.0
 
 
 def test_there_is_advice_for_everything() -> None:
-    for check, verdicts in WORDS.items():
+    for check, verdicts in MESSAGES.items():
         assert set(verdicts) == {"ok", "warning", "refused"}, check
         for zh, en in verdicts.values():
             assert zh.endswith("。")

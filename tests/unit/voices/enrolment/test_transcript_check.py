@@ -1,16 +1,16 @@
 import pytest
 
-from kuaimei.voices.enrolment.transcript_check import compare
+from kuaimei.voices.enrolment.transcript_check import match_transcript
 
 
 def test_script_and_marks_make_no_difference() -> None:
-    found = compare("对，这就是我！", "對這就是我", "zh")
+    found = match_transcript("对，这就是我！", "對這就是我", "zh")
     assert (found.check.verdict, found.check.value, found.text) == ("ok", 0.0, "对，这就是我！")
 
 
 def test_the_part_that_is_said_is_found_in_a_longer_text() -> None:
     given = "大家好，我是小明。今天我們要去動物園看獅子，還有大象。晚上再一起吃飯。"
-    found = compare(given, "今天我們要去動物園看師子還有大象", "zh")
+    found = match_transcript(given, "今天我們要去動物園看師子還有大象", "zh")
     assert found.text == "今天我們要去動物園看獅子，還有大象。"
     assert found.check.value == pytest.approx(100 / 16, abs=0.1)
 
@@ -28,13 +28,13 @@ def test_the_part_that_is_said_is_found_in_a_longer_text() -> None:
     ],
 )
 def test_verdicts(given: str, heard: str, language: str, verdict: str) -> None:
-    assert compare(given, heard, language).check.verdict == verdict  # type: ignore[arg-type]
+    assert match_transcript(given, heard, language).check.verdict == verdict  # type: ignore[arg-type]
 
 
 def test_where_nothing_was_heard_nothing_contradicts() -> None:
-    assert compare("今天天氣很好", "", "zh").check.verdict == "ok"
+    assert match_transcript("今天天氣很好", "", "zh").check.verdict == "ok"
 
 
 def test_a_long_text_takes_no_time() -> None:
-    found = compare("今天天氣很好，" * 400 + "我們去看電影。", "我們去看電影", "zh")
+    found = match_transcript("今天天氣很好，" * 400 + "我們去看電影。", "我們去看電影", "zh")
     assert found.text == "我們去看電影。"

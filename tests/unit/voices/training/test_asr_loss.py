@@ -4,10 +4,10 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
-from kuaimei.engines.asr.whisper import WRITTEN_SO
+from kuaimei.engines.asr.whisper import SCRIPT_PROMPTS
 from kuaimei.engines.types import Language
 from kuaimei.errors import WeightsError
-from kuaimei.voices.training.asr_loss import listener
+from kuaimei.voices.training.asr_loss import write_asr_loss_spec
 
 MARKS = ["startoftranscript", "zh", "en", "transcribe", "notimestamps", "startofprev", "endoftext"]
 
@@ -15,7 +15,7 @@ MARKS = ["startoftranscript", "zh", "en", "transcribe", "notimestamps", "startof
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A tokenizer that has a number for each character and each of Whisper's marks."""
-    characters = sorted(set(f"{WRITTEN_SO['zh']}今天好嗎How are you, don't? ，？"))
+    characters = sorted(set(f"{SCRIPT_PROMPTS['zh']}今天好嗎How are you, don't? ，？"))
     tokenizer = Tokenizer(BPE({char: number for number, char in enumerate(characters)}, []))
     tokenizer.add_special_tokens([f"<|{mark}|>" for mark in MARKS])
     tokenizer.save(str(tmp_path / "tokenizer.json"))
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 def test_lines_are_put_to_it_without_what_nobody_hears(
     folder: Path, language: Language, line: str, spoken: str, before: str
 ) -> None:
-    found = listener(folder, [line, line], language)
+    found = write_asr_loss_spec(folder, [line, line], language)
     assert found is not None
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 
@@ -53,10 +53,10 @@ def test_lines_are_put_to_it_without_what_nobody_hears(
 def test_damaged_weights_are_named(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
     with pytest.raises(WeightsError, match="models verify"):
-        listener(folder, ["今天"], "zh")
+        write_asr_loss_spec(folder, ["今天"], "zh")
 
 
 @pytest.mark.parametrize("missing", ["model.bin", "tokenizer.json"])
 def test_without_its_weights_nobody_listens(folder: Path, missing: str) -> None:
     (folder / missing).unlink()
-    assert listener(folder, ["今天"], "zh") is None
+    assert write_asr_loss_spec(folder, ["今天"], "zh") is None

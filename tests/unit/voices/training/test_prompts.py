@@ -1,12 +1,12 @@
 import pytest
 
 from kuaimei.engines.types import Language
-from kuaimei.voices.training.prompts import JUDGED, PRACTISED, clauses
+from kuaimei.voices.training.prompts import EVAL_PROMPTS, TRAINING_PROMPTS, clauses
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_clauses_are_all_that_is_said_in_pieces(language: Language) -> None:
-    lines = PRACTISED[language]
+    lines = TRAINING_PROMPTS[language]
     found = clauses(lines)
     assert "".join(found).replace(" ", "") == "".join(lines).replace(" ", "")
     assert len(found) > len(lines)
@@ -19,5 +19,5 @@ def test_marks_stay_with_what_they_close() -> None:
 
 
 def test_nothing_is_judged_that_was_practised() -> None:
-    for language in PRACTISED:
-        assert not set(PRACTISED[language]) & set(JUDGED[language])
+    for language in TRAINING_PROMPTS:
+        assert not set(TRAINING_PROMPTS[language]) & set(EVAL_PROMPTS[language])

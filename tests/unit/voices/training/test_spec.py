@@ -11,8 +11,8 @@ from kuaimei.settings import VoiceSettings
 from kuaimei.training.job import read_job
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.serialization import style_bytes
-from kuaimei.voices.training.prompts import practised
-from kuaimei.voices.training.spec import lay_out, order
+from kuaimei.voices.training.prompts import training_prompts
+from kuaimei.voices.training.spec import build_job_spec, write_job_folder
 from kuaimei.voices.types import Step
 
 SETTINGS = VoiceSettings(threads=3, style_s=11.0, decoder_s=22.0)
@@ -25,7 +25,7 @@ def tokens(text: str) -> list[int]:
 def written(folder: Path, step: Step, said: str) -> dict[str, Any]:
     for name in ("kokoro.onnx", "ge2e.onnx"):
         (folder / name).touch()
-    return order(
+    return build_job_spec(
         step,
         "zh",
         said,
@@ -41,11 +41,11 @@ def written(folder: Path, step: Step, said: str) -> dict[str, Any]:
 def test_the_process_reads_what_was_ordered(tmp_path: Path, step: Step, seconds: float) -> None:
     pcm = np.arange(RATE, dtype=np.int16)
     style = np.linspace(-1.0, 1.0, 256, dtype=np.float32)
-    lay_out(tmp_path / "job", written(tmp_path, step, "今天很好"), pcm, style_bytes(style))
+    write_job_folder(tmp_path / "job", written(tmp_path, step, "今天很好"), pcm, style_bytes(style))
     job = read_job(tmp_path / "job")
     assert (job.step, job.seconds, job.threads, job.listener) == (step, seconds, 3, None)
     assert job.reference_tokens == tuple(tokens("今天很好"))
-    assert job.lines == tuple(tuple(tokens(line)) for line in practised(step, "zh"))
+    assert job.lines == tuple(tuple(tokens(line)) for line in training_prompts(step, "zh"))
     assert np.array_equal(np.load(job.style), style)
     heard, rate = soundfile.read(job.reference, dtype="int16")
     assert rate == RATE
@@ -53,5 +53,5 @@ def test_the_process_reads_what_was_ordered(tmp_path: Path, step: Step, seconds:
 
 
 def test_a_style_is_learned_without_knowing_what_is_said(tmp_path: Path) -> None:
-    lay_out(tmp_path / "job", written(tmp_path, "style", ""), np.zeros(RATE, np.int16), b"")
+    write_job_folder(tmp_path / "job", written(tmp_path, "style", ""), np.zeros(RATE, np.int16), b"")
     assert read_job(tmp_path / "job").reference_tokens is None

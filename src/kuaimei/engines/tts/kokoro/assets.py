@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kuaimei.errors import WeightsError
 
-__all__ = ["LONGEST", "MARKS", "Alphabet", "Voices", "load_alphabet", "load_voices", "style_of"]
+__all__ = ["LONGEST", "MARKS", "Tokenizer", "Voices", "load_alphabet", "load_voices", "style_of"]
 
 LONGEST: Final = 508
 """Phonemes in one piece: the network takes 512 with the pads, a voice's table has 510 rows."""
@@ -30,7 +30,7 @@ _PREFERRED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Alphabet:
+class Tokenizer:
     """Which phoneme has which number; the pad has 0.
 
     Attributes:
@@ -57,7 +57,7 @@ class Alphabet:
 
 
 @dataclass(frozen=True, slots=True)
-class _Learned:
+class _ClonedStyle:
     """A voice that came later.
 
     Attributes:
@@ -85,7 +85,7 @@ class Voices:
     """
 
     stock: Mapping[str, NDArray[np.float32]]
-    learned: Mapping[str, _Learned] = field(default_factory=dict)
+    learned: Mapping[str, _ClonedStyle] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ class Voices:
             raise ValueError(f"a style has {_STYLE} finite numbers in each row, not shape {style.shape}")
         table.setflags(write=False)
         like = self._nearest(table[0]) if len(table) == 1 else None
-        return Voices(self.stock, {**self.learned, name: _Learned(table, like)})
+        return Voices(self.stock, {**self.learned, name: _ClonedStyle(table, like)})
 
     def _nearest(self, style: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """Table of the stock voice whose prosody is nearest to that of ``style``.
@@ -146,7 +146,7 @@ def _row(table: NDArray[np.float32], phonemes: int) -> NDArray[np.float32]:
     return row
 
 
-def load_alphabet(folder: Path) -> Alphabet:
+def load_alphabet(folder: Path) -> Tokenizer:
     """Read ``tokenizer.json``.
 
     Raises:
@@ -158,7 +158,7 @@ def load_alphabet(folder: Path) -> Alphabet:
         known = {str(symbol): int(number) for symbol, number in numbers.items() if number}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} is not Kokoro's alphabet; run: kuaimei models pull kokoro") from error
-    return Alphabet(known, frozenset(known[mark] for mark in MARKS if mark in known))
+    return Tokenizer(known, frozenset(known[mark] for mark in MARKS if mark in known))
 
 
 def load_voices(folder: Path) -> Voices:

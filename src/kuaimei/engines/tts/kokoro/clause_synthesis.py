@@ -7,17 +7,17 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.audio.loudness import level
+from kuaimei.audio.loudness import rms_dbfs
 from kuaimei.audio.pcm import EMPTY, Pcm, from_float
 from kuaimei.audio.silence import silence, trim_silence
-from kuaimei.engines.tts.kokoro.assets import Alphabet, Voices
-from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
+from kuaimei.engines.tts.kokoro.assets import Tokenizer, Voices
+from kuaimei.engines.tts.kokoro.runtime import RATE, SynthesisInput
 from kuaimei.errors import EngineError
 from kuaimei.system.failures import words_of
 
-__all__ = ["Network", "Stopped", "Styles", "Voicing"]
+__all__ = ["ClauseSynthesizer", "Network", "Styles", "SynthesisStopped"]
 
-Network: TypeAlias = Callable[[Utterance], NDArray[np.float32]]
+Network: TypeAlias = Callable[[SynthesisInput], NDArray[np.float32]]
 """Renders one piece: samples at `RATE`."""
 Styles: TypeAlias = Callable[[int], NDArray[np.float32]]
 """Of one voice: number of phonemes to style."""
@@ -28,11 +28,11 @@ _RUNNING_ON_MS: Final = 15.0
 """Silence after a clause that was cut in the middle of a sentence."""
 
 
-class Stopped(Exception):
+class SynthesisStopped(Exception):
     """A network was told to stop in the middle of a piece."""
 
 
-class Voicing:
+class ClauseSynthesizer:
     """The voices at hand, and text in one of them to sound, whatever computes the network.
 
     Args:
@@ -41,7 +41,7 @@ class Voicing:
         phonemes: Text to phonemes.
     """
 
-    def __init__(self, alphabet: Alphabet, voices: Voices, phonemes: Callable[[str], str]) -> None:
+    def __init__(self, alphabet: Tokenizer, voices: Voices, phonemes: Callable[[str], str]) -> None:
         self._alphabet = alphabet
         self._stock = voices.stock
         self._voices = voices  # replaced as a whole: whoever is speaking keeps those it began with
@@ -54,11 +54,11 @@ class Voicing:
 
     @property
     def stock(self) -> Mapping[str, NDArray[np.float32]]:
-        """See `kuaimei.engines.protocols.VoiceBank`."""
+        """See `kuaimei.engines.protocols.StyleVoiceBank`."""
         return self._stock
 
     def put(self, voice_id: str, style: NDArray[np.float32]) -> None:
-        """See `kuaimei.engines.protocols.VoiceBank.put_voice`."""
+        """See `kuaimei.engines.protocols.StyleVoiceBank.put_voice`."""
         if voice_id in self._stock:
             raise EngineError(f"{voice_id} is a voice that Kokoro came with; it cannot be replaced")
         try:
@@ -67,7 +67,7 @@ class Voicing:
             raise EngineError(f"the voice {voice_id} cannot be spoken: {error}") from error
 
     def drop(self, voice_id: str) -> None:
-        """See `kuaimei.engines.protocols.VoiceBank.drop_voice`."""
+        """See `kuaimei.engines.protocols.StyleVoiceBank.drop_voice`."""
         if voice_id not in self._stock:
             self._voices = self._voices.without(voice_id)
 
@@ -84,7 +84,7 @@ class Voicing:
         return partial(voices.style, voice)
 
     def tokens(self, text: str) -> tuple[int, ...]:
-        """See `kuaimei.engines.protocols.VoiceBank`."""
+        """See `kuaimei.engines.protocols.StyleVoiceBank`."""
         try:
             return self._alphabet.tokens(self._phonemes(text))
         except Exception as error:  # whatever reads text
@@ -102,9 +102,9 @@ class Voicing:
             parts = []
             for piece in self._alphabet.pieces(tokens):
                 padded = np.array([0, *piece, 0], np.int64)
-                samples = network(Utterance(padded, styles(len(piece)), speed))
+                samples = network(SynthesisInput(padded, styles(len(piece)), speed))
                 parts.append(trim_silence(from_float(samples), RATE))
-        except Stopped:
+        except SynthesisStopped:
             raise
         except Exception as error:  # whatever a runtime throws
             raise EngineError(
@@ -112,7 +112,9 @@ class Voicing:
             ) from error
         if not any(len(part) for part in parts):
             return EMPTY
-        return np.concatenate([level(np.concatenate(parts), RATE), silence(_pause_ms(clause) / speed, RATE)])
+        return np.concatenate(
+            [rms_dbfs(np.concatenate(parts), RATE), silence(_pause_ms(clause) / speed, RATE)]
+        )
 
 
 def _size(text: str) -> str:

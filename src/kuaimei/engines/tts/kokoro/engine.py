@@ -1,4 +1,4 @@
-"""Kokoro as the house's synthesiser: text in, trimmed and levelled clauses out."""
+"""Kokoro as the server's synthesiser: text in, trimmed and levelled clauses out."""
 
 import asyncio
 from collections import deque
@@ -11,22 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.executor import compute
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
-from kuaimei.engines.tts.kokoro.assets import Alphabet, Voices, load_alphabet, load_voices
-from kuaimei.engines.tts.kokoro.clause_synthesis import Styles, Voicing
+from kuaimei.engines.executor import run_on_cores
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
+from kuaimei.engines.tts.kokoro.assets import Tokenizer, Voices, load_alphabet, load_voices
+from kuaimei.engines.tts.kokoro.clause_synthesis import ClauseSynthesizer, Styles
 from kuaimei.engines.tts.kokoro.g2p import load_phonemes
-from kuaimei.engines.tts.kokoro.runtime import RATE, SIDE_BY_SIDE_FROM, Runtime
+from kuaimei.engines.tts.kokoro.runtime import RATE, SIDE_BY_SIDE_FROM, KokoroRuntime
 from kuaimei.engines.tts.kokoro.runtime_selection import cache_folder, choose_runtime, open_runtime
 from kuaimei.engines.types import Priority, Ticket, TTSReq
 from kuaimei.errors import WeightsError
-from kuaimei.models.source import Source
-from kuaimei.text.clauses import FOLLOWING, ClauseCutter, ClauseSizes, speech_length
+from kuaimei.models.source import EngineSource
+from kuaimei.text.clauses import FOLLOWING, ClauseSegmenter, ClauseSizes, speech_length
 
 __all__ = ["Kokoro", "open_kokoro"]
 
-_ONE_BREATH: Final = 24.0
+_SINGLE_PIECE_LENGTH: Final = 24.0
 """Spoken characters up to which a text is rendered in one piece; a conversation's clauses are shorter."""
 _WARM_UP: Final = (("你好，", True), ("散步，Hello!", False))
 _FOLLOWING: Final = ClauseSizes(sentence=10, pause=15, word_min=18, word_max=28, limit=32)
@@ -48,14 +48,14 @@ class Kokoro:
 
     def __init__(
         self,
-        runtime: Runtime,
-        alphabet: Alphabet,
+        runtime: KokoroRuntime,
+        alphabet: Tokenizer,
         voices: Voices,
         phonemes: Callable[[str], str],
-        cores: Lane,
+        cores: Scheduler,
     ) -> None:
         self._runtime = runtime
-        self._voicing = Voicing(alphabet, voices, phonemes)
+        self._voicing = ClauseSynthesizer(alphabet, voices, phonemes)
         self._cores = cores
 
     @property
@@ -70,19 +70,19 @@ class Kokoro:
 
     @property
     def stock(self) -> Mapping[str, NDArray[np.float32]]:
-        """See `kuaimei.engines.protocols.VoiceBank`."""
+        """See `kuaimei.engines.protocols.StyleVoiceBank`."""
         return self._voicing.stock
 
     def put_voice(self, voice_id: str, style: NDArray[np.float32]) -> None:
-        """See `kuaimei.engines.protocols.VoiceBank`."""
+        """See `kuaimei.engines.protocols.StyleVoiceBank`."""
         self._voicing.put(voice_id, style)
 
     def drop_voice(self, voice_id: str) -> None:
-        """See `kuaimei.engines.protocols.VoiceBank`."""
+        """See `kuaimei.engines.protocols.StyleVoiceBank`."""
         self._voicing.drop(voice_id)
 
     def tokens(self, text: str) -> tuple[int, ...]:
-        """See `kuaimei.engines.protocols.VoiceBank`."""
+        """See `kuaimei.engines.protocols.StyleVoiceBank`."""
         return self._voicing.tokens(text)
 
     async def stream(self, req: TTSReq) -> AsyncGenerator[Pcm, None]:
@@ -132,7 +132,9 @@ class Kokoro:
     async def _speak(self, clause: str, styles: Styles, req: TTSReq, *, alone: bool) -> Pcm:
         alone = alone or self._cores.capacity < SIDE_BY_SIDE_FROM
         units = self._cores.capacity if alone else 1
-        return await compute(self._cores, req.ticket, units, self._render, clause, styles, req.speed, alone)
+        return await run_on_cores(
+            self._cores, req.ticket, units, self._render, clause, styles, req.speed, alone
+        )
 
     def _render(self, clause: str, styles: Styles, speed: float, alone: bool) -> Pcm:
         """One clause, in a thread."""
@@ -140,18 +142,18 @@ class Kokoro:
 
 
 @asynccontextmanager
-async def open_kokoro(workshop: Workshop, source: Source) -> AsyncIterator[Kokoro]:
+async def open_kokoro(engine_context: EngineContext, source: EngineSource) -> AsyncIterator[Kokoro]:
     """Kokoro from the folder ``source.path``, warmed.
 
     Raises:
         WeightsError: If something is missing there.
         SettingsError: If the user's lexicon has a bad line.
     """
-    folder, settings = source.path, workshop.settings
+    folder, settings = source.path, engine_context.settings
     if folder is None or not folder.is_dir():
         raise WeightsError(f"there is no folder of Kokoro's at {folder}; run: kuaimei models pull kokoro")
 
-    def load() -> Runtime:
+    def load() -> KokoroRuntime:
         name = choose_runtime(settings, folder)
         return open_runtime(name, folder, settings.engines.cores, cache_folder(settings))
 
@@ -159,7 +161,7 @@ async def open_kokoro(workshop: Workshop, source: Source) -> AsyncIterator[Kokor
     phonemes, runtime = await asyncio.gather(
         asyncio.to_thread(load_phonemes, settings.home / "lexicon.toml"), asyncio.to_thread(load)
     )
-    engine = Kokoro(runtime, alphabet, voices, phonemes, workshop.cores)
+    engine = Kokoro(runtime, alphabet, voices, phonemes, engine_context.cores)
     try:
         await engine.warm_up()
         yield engine
@@ -169,9 +171,9 @@ async def open_kokoro(workshop: Workshop, source: Source) -> AsyncIterator[Kokor
 
 def _clauses(text: str) -> list[str]:
     """``text`` in pieces to be rendered apart: one, unless it is long."""
-    if speech_length(text) <= _ONE_BREATH:
+    if speech_length(text) <= _SINGLE_PIECE_LENGTH:
         return [text]
-    cutter = ClauseCutter(first=FOLLOWING, following=_FOLLOWING)
+    cutter = ClauseSegmenter(first=FOLLOWING, following=_FOLLOWING)
     clauses = [*cutter.push(text), *cutter.flush()]
     if len(clauses) > 1 and speech_length(clauses[-1]) < FOLLOWING.sentence:
         clauses[-2:] = ["".join(clauses[-2:])]

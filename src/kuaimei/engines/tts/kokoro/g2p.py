@@ -9,7 +9,7 @@ from typing import Final
 from kuaimei.engines.tts.kokoro.g2p_en import English
 from kuaimei.engines.tts.kokoro.g2p_zh import HAN, load_mandarin
 from kuaimei.text.lexicon import load_lexicon
-from kuaimei.text.normalization import read_aloud
+from kuaimei.text.normalization import normalize_text
 from kuaimei.text.script import to_simplified
 
 __all__ = ["Phonemes", "load_phonemes"]
@@ -76,4 +76,4 @@ def load_phonemes(lexicon: Path | None) -> Phonemes:
         SettingsError: If the lexicon has a bad line.
     """
     words = load_lexicon(lexicon)
-    return Phonemes(load_mandarin(words), English(), lambda text: read_aloud(text, words))
+    return Phonemes(load_mandarin(words), English(), lambda text: normalize_text(text, words))

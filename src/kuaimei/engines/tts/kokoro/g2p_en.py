@@ -13,7 +13,7 @@ from typing import Final
 
 from num2words import num2words  # type: ignore[import-untyped]
 
-from kuaimei.engines.tts.kokoro.letter_to_sound import VOWELS, sound_out
+from kuaimei.engines.tts.kokoro.letter_to_sound import VOWELS, letters_to_phonemes
 
 __all__ = ["English"]
 
@@ -123,7 +123,7 @@ class English:
             joined += sounds
         return joined
 
-    def spell(self, letters: str) -> str:
+    def to_phonemes(self, letters: str) -> str:
         """``letters`` named one by one, the last one stressed."""
         names = [name for letter in letters if isinstance(name := self._gold.get(letter.upper()), str)]
         weak = [name.replace("ˈ", "ˌ") for name in names[:-1]]
@@ -140,8 +140,8 @@ class English:
             parts = _PARTS.findall(word)
             known = " ".join(self.word(part) for part in parts) if len(parts) > 1 else None
         if known is None:
-            known = self._compound(word.lower()) or sound_out(word)
-        return known if known is not None else self.spell(word)
+            known = self._compound(word.lower()) or letters_to_phonemes(word)
+        return known if known is not None else self.to_phonemes(word)
 
     def _words(self, kind: str, token: str) -> list[str]:
         if kind == "word":
@@ -152,7 +152,7 @@ class English:
             return _SHORT.get(token.lower(), token).split()
         if kind == "initials":
             return [re.sub(r"[. ]", "", token).upper()]
-        return re.findall(r"[a-z]+", _told(token))
+        return re.findall(r"[a-z]+", _number_words(token))
 
     def _in_context(self, word: str) -> Callable[[str], str]:
         lower = word.lower()
@@ -170,14 +170,14 @@ class English:
         if lower in _TERMS:
             return _TERMS[lower]
         if len(word) == 1:
-            return self.spell(word)
+            return self.to_phonemes(word)
         exact = self._entry(word)
         if exact is not None:
             return exact
         if word.isupper() and (len(word) <= 3 or self._entry(lower) is None):
             # GPU, IT, US; but NASA. Longer unknown capitals are shouted words if they have the vowels.
             shouted = len(word) > 5 and re.search(r"[AEIOUY]", word)
-            return None if shouted else self.spell(word)
+            return None if shouted else self.to_phonemes(word)
         return (
             self._entry(lower)
             or self._entry(lower.capitalize())
@@ -247,7 +247,7 @@ def _begins_with_vowel(sounds: str) -> bool:
     return sounds.lstrip("ˈˌ")[:1] in VOWELS if sounds else False
 
 
-def _told(number: str) -> str:
+def _number_words(number: str) -> str:
     """A number that nobody wrote out before, in words."""
     whole, _, fraction = number.replace(",", "").partition(".")
     if len(whole) > 15:

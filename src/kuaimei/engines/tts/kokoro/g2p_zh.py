@@ -1,4 +1,4 @@
-"""Mandarin to phonemes: words by jieba, readings by pypinyin and the house's lexicon, sounds by misaki.
+"""Mandarin to phonemes: words by jieba, readings by pypinyin and the server's lexicon, sounds by misaki.
 
 Tone sandhi (third tones in a row, 一, 不) is left to the voice: Kokoro was trained on citation tones.
 """
@@ -10,14 +10,14 @@ from itertools import pairwise
 from typing import Any, Final
 
 from kuaimei.engines.import_lock import importing
-from kuaimei.text.lexicon import Lexicon, phrases_for_pypinyin, teach_pypinyin
+from kuaimei.text.lexicon import Lexicon, phrases_for_pypinyin, register_with_pypinyin
 
 __all__ = ["HAN", "Mandarin", "load_mandarin"]
 
 HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff〇"
 """Characters that are read as Mandarin, for use within the brackets of a regular expression."""
 
-_HUMMED: Final = frozenset({"n", "ng", "m", "hm", "hng"})
+_SYLLABIC_NASALS: Final = frozenset({"n", "ng", "m", "hm", "hng"})
 """嗯 and its like: as syllables without a vowel the voice swallows them."""
 
 
@@ -91,7 +91,7 @@ class Mandarin:
 @lru_cache(maxsize=4096)
 def _sounds(ipa: Any, pinyin: str) -> str:
     """One syllable in Kokoro's phonemes; empty for what is no syllable."""
-    if pinyin[:-1] in _HUMMED:
+    if pinyin[:-1] in _SYLLABIC_NASALS:
         pinyin = f"en{pinyin[-1]}"
     try:
         said: str = ipa(pinyin)
@@ -103,5 +103,5 @@ def _sounds(ipa: Any, pinyin: str) -> str:
 def load_mandarin(lexicon: Lexicon) -> Mandarin:
     """Mandarin with the readings of ``lexicon``, in words that pypinyin knows and in those it does not."""
     mandarin = Mandarin(phrases_for_pypinyin(lexicon))
-    teach_pypinyin(lexicon)
+    register_with_pypinyin(lexicon)
     return mandarin

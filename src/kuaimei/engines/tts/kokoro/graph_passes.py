@@ -6,7 +6,7 @@ import numpy as np
 
 from kuaimei.engines.import_lock import importing
 
-__all__ = ["SINE_SQUARED", "ease_snakes"]
+__all__ = ["SINE_SQUARED", "approximate_snakes"]
 
 SINE_SQUARED: Final = (9.869257, -32.425144, 41.825653, -24.15333)
 """``a`` of ``sin²(πr) ≈ a₀t + a₁t² + a₂t³ + a₃t⁴`` with ``t = r²``, for ``-½ ≤ r ≤ ½``; off by 8e-5 at most.
@@ -15,7 +15,7 @@ Interpolated at the Chebyshev nodes of ``sin²(π√t) / t``.
 """
 
 
-def ease_snakes(model: Any) -> int:
+def approximate_snakes(model: Any) -> int:
     """Write every ``sin(αx)²`` of an OpenVINO model as a polynomial; how many there were.
 
     The vocoder's activation is the snake ``x + sin²(αx) / α`` (Ziyin et al., 2020, "Neural networks fail to

@@ -14,20 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.engines.executor import compute
-from kuaimei.engines.onnx_sessions import Run, StoppableSession, open_session
-from kuaimei.engines.registry import Workshop
-from kuaimei.engines.scheduling import Lane
+from kuaimei.engines.executor import run_on_cores
+from kuaimei.engines.onnx_sessions import CancellableRun, StoppableSession, open_session
+from kuaimei.engines.registry import EngineContext
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.tts.kokoro.assets import load_alphabet, load_voices
-from kuaimei.engines.tts.kokoro.clause_synthesis import Stopped, Styles, Voicing
+from kuaimei.engines.tts.kokoro.clause_synthesis import ClauseSynthesizer, Styles, SynthesisStopped
 from kuaimei.engines.tts.kokoro.g2p import load_phonemes
-from kuaimei.engines.tts.kokoro.runtime import RATE, Utterance
+from kuaimei.engines.tts.kokoro.runtime import RATE, SynthesisInput
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import WeightsError
 from kuaimei.models.onnx_reader import read_onnx
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.models.weight_delta import load_difference
-from kuaimei.text.clauses import ClauseCutter, ClauseSizes, speech_length
+from kuaimei.text.clauses import ClauseSegmenter, ClauseSizes, speech_length
 
 __all__ = ["MEMORY_MB", "HqNetwork", "HqRuntime", "KokoroHq", "open_hq", "sentences"]
 
@@ -44,7 +44,7 @@ _SHORTEST: Final = 6.0
 class HqRuntime(Protocol):
     """Renders a piece on one core, and can be stopped."""
 
-    def render(self, utterance: Utterance, run: Run | None = None) -> NDArray[np.float32]:
+    def render(self, utterance: SynthesisInput, run: CancellableRun | None = None) -> NDArray[np.float32]:
         """Samples at `RATE`, shape ``(m,)``.
 
         Raises:
@@ -71,7 +71,7 @@ class HqNetwork:
     def __init__(self, path: Path, replaced: Mapping[str, NDArray[np.float32]] | None = None) -> None:
         self._session: StoppableSession | None = open_session(path, threads=1, replaced=replaced)
 
-    def render(self, utterance: Utterance, run: Run | None = None) -> NDArray[np.float32]:
+    def render(self, utterance: SynthesisInput, run: CancellableRun | None = None) -> NDArray[np.float32]:
         """See `HqRuntime.render`."""
         if self._session is None:
             raise RuntimeError("the synthesiser is closed")
@@ -80,7 +80,7 @@ class HqNetwork:
             audio: NDArray[np.float32] = self._session.run(None, inputs, options)[0]
         except Exception:  # its exception classes are not public
             if run is not None and run.stopped:
-                raise Stopped from None
+                raise SynthesisStopped from None
             raise
         return audio.reshape(-1)
 
@@ -103,7 +103,7 @@ class KokoroHq:
 
     sample_rate = RATE
 
-    def __init__(self, network: HqRuntime, voicing: Voicing, cores: Lane) -> None:
+    def __init__(self, network: HqRuntime, voicing: ClauseSynthesizer, cores: Scheduler) -> None:
         self._network = network
         self._voicing = voicing
         self._cores = cores
@@ -115,11 +115,11 @@ class KokoroHq:
         return self._voicing.names
 
     def put_voice(self, voice_id: str, style: NDArray[np.float32]) -> None:
-        """See `kuaimei.engines.protocols.VoiceBank`."""
+        """See `kuaimei.engines.protocols.StyleVoiceBank`."""
         self._voicing.put(voice_id, style)
 
     def drop_voice(self, voice_id: str) -> None:
-        """See `kuaimei.engines.protocols.VoiceBank`."""
+        """See `kuaimei.engines.protocols.StyleVoiceBank`."""
         self._voicing.drop(voice_id)
 
     async def stream(self, req: TTSReq) -> AsyncGenerator[Pcm, None]:
@@ -141,9 +141,9 @@ class KokoroHq:
 
     async def _speak(self, sentence: str, styles: Styles, req: TTSReq) -> Pcm:
         while True:
-            run = Run()
+            run = CancellableRun()
             try:
-                return await compute(
+                return await run_on_cores(
                     self._cores,
                     req.ticket,
                     1,
@@ -154,15 +154,15 @@ class KokoroHq:
                     run,
                     give_way=run.stop,
                 )
-            except Stopped:
+            except SynthesisStopped:
                 self.given_way += 1
             finally:
                 run.stop()  # nobody may wait for it any more, and its core is wanted back
 
-    def _render(self, sentence: str, styles: Styles, speed: float, run: Run) -> Pcm:
+    def _render(self, sentence: str, styles: Styles, speed: float, run: CancellableRun) -> Pcm:
         """One sentence, in a thread."""
 
-        def network(utterance: Utterance) -> NDArray[np.float32]:
+        def network(utterance: SynthesisInput) -> NDArray[np.float32]:
             return self._network.render(utterance, run)
 
         return self._voicing.speak(sentence, styles, speed, network)
@@ -170,7 +170,7 @@ class KokoroHq:
 
 @asynccontextmanager
 async def open_hq(
-    workshop: Workshop, source: Source, difference: Path | None = None
+    engine_context: EngineContext, source: EngineSource, difference: Path | None = None
 ) -> AsyncIterator[KokoroHq]:
     """The beautiful Kokoro from the folder ``source.path``.
 
@@ -188,13 +188,13 @@ async def open_hq(
         raise WeightsError(f"there is no folder of Kokoro's at {folder}; run: kuaimei models pull kokoro")
     path = folder / "fp32.onnx"
 
-    def load() -> tuple[HqNetwork, Voicing]:
+    def load() -> tuple[HqNetwork, ClauseSynthesizer]:
         network = HqNetwork(path, _replaced(path, difference) if difference is not None else None)
-        phonemes: Callable[[str], str] = load_phonemes(workshop.settings.home / "lexicon.toml")
-        return network, Voicing(load_alphabet(folder), load_voices(folder), phonemes)
+        phonemes: Callable[[str], str] = load_phonemes(engine_context.settings.home / "lexicon.toml")
+        return network, ClauseSynthesizer(load_alphabet(folder), load_voices(folder), phonemes)
 
     network, voicing = await asyncio.to_thread(load)
-    engine = KokoroHq(network, voicing, workshop.cores)
+    engine = KokoroHq(network, voicing, engine_context.cores)
     try:
         yield engine
     finally:
@@ -203,7 +203,7 @@ async def open_hq(
 
 def sentences(text: str) -> list[str]:
     """``text`` in pieces of one breath, mostly sentences; together they are exactly ``text``."""
-    cutter = ClauseCutter(first=_SIZES, following=_SIZES)
+    cutter = ClauseSegmenter(first=_SIZES, following=_SIZES)
     pieces = [*cutter.push(text), *cutter.flush()]
     if len(pieces) > 1 and speech_length(pieces[-1]) < _SHORTEST:
         pieces[-2:] = ["".join(pieces[-2:])]

@@ -8,7 +8,7 @@ listener forgives much. Symbols are misaki's (A = eɪ, I = aɪ, O = oʊ, W = aʊ
 import re
 from typing import Final
 
-__all__ = ["sound_out"]
+__all__ = ["letters_to_phonemes"]
 
 VOWELS: Final = frozenset("AIOQWYaiuæɑɒɔəɛɜɪʊʌᵻ")
 
@@ -110,7 +110,7 @@ _RULES: Final = tuple(
 )
 
 
-def sound_out(word: str) -> str | None:
+def letters_to_phonemes(word: str) -> str | None:
     """Phonemes of ``word`` (latin letters), stressed on the first vowel; None if it has no vowel letter."""
     word = word.lower()
     if not re.search(r"[aeiouy]", word):

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.engines.import_lock import importing
-from kuaimei.engines.tts.kokoro.graph_passes import ease_snakes
-from kuaimei.engines.tts.kokoro.runtime import SIDE_BY_SIDE_FROM, RuntimeName, Utterance
+from kuaimei.engines.tts.kokoro.graph_passes import approximate_snakes
+from kuaimei.engines.tts.kokoro.runtime import SIDE_BY_SIDE_FROM, RuntimeName, SynthesisInput
 from kuaimei.errors import WeightsError
 from kuaimei.system.memory import release_freed, release_mapped
 
@@ -26,7 +26,7 @@ another kernel here and there: the sound changes (a correlation of 0.997), where
 bit for bit.
 """
 
-_CUTS: Final = (
+_SUBGRAPH_BOUNDARIES: Final = (
     "/decoder/Slice",  # style of the decoder
     "/decoder/decoder/Unsqueeze",  # F0
     "/encoder/Reshape_1",  # energy
@@ -96,7 +96,7 @@ class OpenVino:
         self._narrow = _Pool(chains(threads)) if threads >= SIDE_BY_SIDE_FROM else self._wide
         self._files = _compiled_files(cache)
 
-    def render(self, utterance: Utterance, *, alone: bool) -> NDArray[np.float32]:
+    def render(self, utterance: SynthesisInput, *, alone: bool) -> NDArray[np.float32]:
         """See `Runtime.render`."""
         with (self._wide if alone else self._narrow).one() as chain:
             return chain.run(utterance.inputs("input_ids"))
@@ -123,7 +123,7 @@ class _Chain:
         first.infer(feed)
         last = first
         for request in others:
-            for place in range(len(_CUTS)):
+            for place in range(len(_SUBGRAPH_BOUNDARIES)):
                 request.set_input_tensor(place, last.get_output_tensor(place))
             request.infer()
             last = request
@@ -179,7 +179,7 @@ def _compiled_files(cache: Path | None) -> frozenset[Path]:
 
 
 def _parts(model: Any, precision: str) -> list[tuple[Any, str]]:
-    """``model`` cut at `_CUTS`, with the precision of each part; whole and exact if its graph is another."""
+    """``model`` cut at `_SUBGRAPH_BOUNDARIES`, with the precision of each part; whole and exact if its graph is another."""
     with importing():
         import openvino
         from openvino import opset13 as ops
@@ -188,18 +188,18 @@ def _parts(model: Any, precision: str) -> list[tuple[Any, str]]:
         return {op.get_friendly_name(): op for op in graph.get_ordered_ops()}
 
     nodes = named(model)
-    if not all(name in nodes for name in _CUTS):
+    if not all(name in nodes for name in _SUBGRAPH_BOUNDARIES):
         return [(model, "f32")]
     rest = model.clone()
     inputs = []
-    for place, output in enumerate(named(rest)[name].output(0) for name in _CUTS):
+    for place, output in enumerate(named(rest)[name].output(0) for name in _SUBGRAPH_BOUNDARIES):
         given = ops.parameter(output.get_partial_shape(), output.get_element_type(), name=f"cut{place}")
         for target in output.get_target_inputs():
             target.replace_source_output(given.output(0))
         inputs.append(given)
     front = openvino.Model(
-        [ops.result(nodes[name].output(0)) for name in _CUTS], model.get_parameters(), "front"
+        [ops.result(nodes[name].output(0)) for name in _SUBGRAPH_BOUNDARIES], model.get_parameters(), "front"
     )
     vocoder = openvino.Model(rest.get_results(), inputs, "vocoder")
-    ease_snakes(vocoder)
+    approximate_snakes(vocoder)
     return [(front, "f32"), (vocoder, precision)]

@@ -7,10 +7,10 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.engines.onnx_sessions import Session, open_session
+from kuaimei.engines.onnx_sessions import OnnxSession, open_session
 from kuaimei.system.memory import release_freed
 
-__all__ = ["RATE", "SIDE_BY_SIDE_FROM", "OnnxRuntime", "Runtime", "RuntimeName", "Utterance"]
+__all__ = ["RATE", "SIDE_BY_SIDE_FROM", "KokoroRuntime", "OnnxRuntime", "RuntimeName", "SynthesisInput"]
 
 RATE: Final = 24_000
 """Sample rate of Kokoro in Hz."""
@@ -23,7 +23,7 @@ RuntimeName: TypeAlias = Literal["onnxruntime-int8", "openvino-bf16", "openvino-
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class SynthesisInput:
     """One piece to render.
 
     Attributes:
@@ -42,12 +42,12 @@ class Utterance:
         return {tokens: self.tokens[np.newaxis], "style": self.style, "speed": speed}
 
 
-class Runtime(Protocol):
+class KokoroRuntime(Protocol):
     """Renders pieces; safe to call from several threads."""
 
     name: RuntimeName
 
-    def render(self, utterance: Utterance, *, alone: bool) -> NDArray[np.float32]:
+    def render(self, utterance: SynthesisInput, *, alone: bool) -> NDArray[np.float32]:
         """Samples at `RATE`, shape ``(m,)``.
 
         Args:
@@ -72,13 +72,13 @@ class OnnxRuntime:
     name: RuntimeName = "onnxruntime-int8"
 
     def __init__(self, path: Path, threads: int) -> None:
-        self._wide: Session | None = open_session(path, threads=threads)
-        self._narrow: Session | None = (
+        self._wide: OnnxSession | None = open_session(path, threads=threads)
+        self._narrow: OnnxSession | None = (
             open_session(path, threads=1) if threads >= SIDE_BY_SIDE_FROM else self._wide
         )
 
-    def render(self, utterance: Utterance, *, alone: bool) -> NDArray[np.float32]:
-        """See `Runtime.render`."""
+    def render(self, utterance: SynthesisInput, *, alone: bool) -> NDArray[np.float32]:
+        """See `KokoroRuntime.render`."""
         session = self._wide if alone else self._narrow
         if session is None:
             raise RuntimeError("the synthesiser is closed")
@@ -86,9 +86,9 @@ class OnnxRuntime:
         return audio
 
     def settle(self) -> None:
-        """See `Runtime.settle`."""
+        """See `KokoroRuntime.settle`."""
         release_freed()
 
     def close(self) -> None:
-        """See `Runtime.close`."""
+        """See `KokoroRuntime.close`."""
         self._wide = self._narrow = None

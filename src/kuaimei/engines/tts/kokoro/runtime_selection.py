@@ -17,14 +17,14 @@ import numpy as np
 from kuaimei.engines.import_lock import importing
 from kuaimei.engines.tts.kokoro.assets import load_voices
 from kuaimei.engines.tts.kokoro.openvino import OpenVino
-from kuaimei.engines.tts.kokoro.runtime import OnnxRuntime, Runtime, RuntimeName, Utterance
+from kuaimei.engines.tts.kokoro.runtime import KokoroRuntime, OnnxRuntime, RuntimeName, SynthesisInput
 from kuaimei.errors import WeightsError
 from kuaimei.settings import Settings
 from kuaimei.system.privacy import close_to_others
 
-__all__ = ["cache_folder", "candidates", "choose_runtime", "measure", "open_runtime", "remembered"]
+__all__ = ["cache_folder", "cached_choice", "candidates", "choose_runtime", "measure", "open_runtime"]
 
-_MEMORY: Final = "runtime.json"
+_CACHE_FILE: Final = "runtime.json"
 _REVISION: Final = 2
 """Of how the network is computed: what makes one of them quicker counts it up, and all are timed anew."""
 _LENGTHS: Final = (24, 48)
@@ -50,7 +50,7 @@ def choose_runtime(settings: Settings, folder: Path) -> RuntimeName:
     names = candidates(settings, folder)
     if len(names) == 1:
         return names[0]
-    known = remembered(settings, folder)
+    known = cached_choice(settings, folder)
     if known in names:
         return known
     # bfloat16 in hardware beats int8, which beats float32.
@@ -99,7 +99,7 @@ def measure(
     for length in _LENGTHS:
         tokens = np.zeros(length + 2, np.int64)
         tokens[1:-1] = generator.choice(np.arange(43, 70), length)
-        pieces.append(Utterance(tokens, voices.style(voices.names[0], length), 1.0))
+        pieces.append(SynthesisInput(tokens, voices.style(voices.names[0], length), 1.0))
     took: dict[RuntimeName, float] = {}
     for name in candidates(settings, folder):
         runtime = open_runtime(name, folder, settings.engines.cores)
@@ -109,8 +109,8 @@ def measure(
             runtime.close()
         progress(f"speech with {name}: {took[name]:.2f} s")
     fastest = min(took, key=lambda name: took[name])
-    memory = {"key": _told(_key(settings, folder)), "fastest": fastest, "seconds": took}
-    path = settings.home / _MEMORY
+    memory = {"key": _describe(_key(settings, folder)), "fastest": fastest, "seconds": took}
+    path = settings.home / _CACHE_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".part")
     fresh.write_text(json.dumps(memory, indent=2) + "\n", encoding="utf-8")
@@ -118,17 +118,17 @@ def measure(
     return took
 
 
-def remembered(settings: Settings, folder: Path) -> RuntimeName | None:
+def cached_choice(settings: Settings, folder: Path) -> RuntimeName | None:
     """The fastest by an earlier `measure` of these weights on this machine; None if there was none."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        memory = json.loads((settings.home / _MEMORY).read_text(encoding="utf-8"))
-        if memory["key"] == _told(_key(settings, folder)):
+        memory = json.loads((settings.home / _CACHE_FILE).read_text(encoding="utf-8"))
+        if memory["key"] == _describe(_key(settings, folder)):
             fastest: RuntimeName = memory["fastest"]
             return fastest
     return None
 
 
-def open_runtime(name: RuntimeName, folder: Path, threads: int, cache: Path | None = None) -> Runtime:
+def open_runtime(name: RuntimeName, folder: Path, threads: int, cache: Path | None = None) -> KokoroRuntime:
     """Load the network for ``name`` from ``folder``; takes 1 to 4 s.
 
     Args:
@@ -154,7 +154,7 @@ def cache_folder(settings: Settings) -> Path:
     return settings.home / "cache" / "openvino"
 
 
-def _best_of(times: int, runtime: Runtime, piece: Utterance) -> float:
+def _best_of(times: int, runtime: KokoroRuntime, piece: SynthesisInput) -> float:
     runtime.render(piece, alone=True)  # the first of a length is slower
     took = []
     for _ in range(times):
@@ -185,7 +185,7 @@ def _key(settings: Settings, folder: Path) -> _Key:
     return _Key(_cpu(), settings.engines.cores, versions, digest.hexdigest()[:16])
 
 
-def _told(key: _Key) -> dict[str, str | int]:
+def _describe(key: _Key) -> dict[str, str | int]:
     return {"cpu": key.cpu, "cores": key.cores, "versions": key.versions, "weights": key.weights}
 
 

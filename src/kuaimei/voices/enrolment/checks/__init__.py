@@ -7,13 +7,13 @@ from kuaimei.voices.enrolment.checks.level import check_clipping, check_loudness
 from kuaimei.voices.enrolment.checks.noise import check_music, check_noise
 from kuaimei.voices.enrolment.checks.reverberation import check_reverberation
 from kuaimei.voices.enrolment.checks.speakers import Encoder, check_speakers
-from kuaimei.voices.enrolment.speech_regions import Speech
+from kuaimei.voices.enrolment.speech_regions import SpeechRegions
 from kuaimei.voices.types import Check
 
 __all__ = ["Encoder", "check_all"]
 
 
-def check_all(speech: Speech, encoder: Encoder | None = None) -> tuple[Check, ...]:
+def check_all(speech: SpeechRegions, encoder: Encoder | None = None) -> tuple[Check, ...]:
     """All checks, in the order in which they are shown. Blocks.
 
     Args:

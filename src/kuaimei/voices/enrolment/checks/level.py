@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 
 from kuaimei.audio.pcm import to_float
-from kuaimei.voices.enrolment.checks.messages import judged
-from kuaimei.voices.enrolment.speech_regions import HOP_S, RATE, Speech
+from kuaimei.voices.enrolment.checks.messages import make_check
+from kuaimei.voices.enrolment.speech_regions import HOP_S, RATE, SpeechRegions
 from kuaimei.voices.types import Check, Verdict
 
 __all__ = ["check_clipping", "check_loudness", "check_speech", "clipped_percent"]
@@ -21,32 +21,32 @@ _VERY_TOP: Final = 0.98
 _HIGH: Final = 0.9
 _CLIPPED: Final = 0.03
 _BADLY_CLIPPED: Final = 0.5
-_PILED_UP: Final = 0.33
+_MIN_CLIPPED_RUN: Final = 0.33
 
 
-def check_speech(speech: Speech) -> Check:
+def check_speech(speech: SpeechRegions) -> Check:
     """Seconds of speech."""
     spoken_s = speech.speech_s
     verdict: Verdict = "refused" if spoken_s < _SHORTEST_S else "warning" if spoken_s < _SHORT_S else "ok"
-    return judged("speech", verdict, spoken_s, "s")
+    return make_check("speech", verdict, spoken_s, "s")
 
 
-def check_loudness(speech: Speech) -> Check:
+def check_loudness(speech: SpeechRegions) -> Check:
     """RMS of what is spoken, in dBFS."""
     power = 10.0 ** (speech.levels[speech.spoken()] / 10.0)
     dbfs = float(10.0 * np.log10(max(float(power.mean()), 1e-12))) if len(power) else -120.0
     verdict: Verdict = "refused" if dbfs < _TOO_QUIET_DBFS else "warning" if dbfs < _QUIET_DBFS else "ok"
-    return judged("loudness", verdict, dbfs, "dBFS")
+    return make_check("loudness", verdict, dbfs, "dBFS")
 
 
-def check_clipping(speech: Speech) -> Check:
+def check_clipping(speech: SpeechRegions) -> Check:
     """Percent of the speech that is clipped."""
     percent = clipped_percent(speech)
     verdict: Verdict = "refused" if percent >= _BADLY_CLIPPED else "warning" if percent >= _CLIPPED else "ok"
-    return judged("clipping", verdict, percent, "%")
+    return make_check("clipping", verdict, percent, "%")
 
 
-def clipped_percent(speech: Speech) -> float:
+def clipped_percent(speech: SpeechRegions) -> float:
     """Percent of samples of speech that lie at the top, where they pile up there.
 
     The amplitudes of speech thin out towards the peak (Davenport 1952: nearly exponentially): of the
@@ -62,4 +62,4 @@ def clipped_percent(speech: Speech) -> float:
     top = int(np.count_nonzero(samples >= _TOP * peak))
     very_top = int(np.count_nonzero(samples >= _VERY_TOP * peak))
     high = int(np.count_nonzero(samples >= _HIGH * peak))
-    return 100.0 * top / samples.size if very_top >= _PILED_UP * high else 0.0
+    return 100.0 * top / samples.size if very_top >= _MIN_CLIPPED_RUN * high else 0.0

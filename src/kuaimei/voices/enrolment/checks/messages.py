@@ -5,11 +5,11 @@ from typing import Final, Literal, TypeAlias
 
 from kuaimei.voices.types import Check, Verdict
 
-__all__ = ["WORDS", "judged", "unmeasured"]
+__all__ = ["MESSAGES", "make_check", "unmeasured"]
 
 Advice: TypeAlias = dict[Literal["zh", "en"], str]
 
-WORDS: Final[Mapping[str, Mapping[Verdict, tuple[str, str]]]] = {
+MESSAGES: Final[Mapping[str, Mapping[Verdict, tuple[str, str]]]] = {
     "speech": {
         "ok": ("說話的長度足夠。", "There is enough speech."),
         "warning": (
@@ -122,9 +122,9 @@ _UNMEASURED: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def judged(check: str, verdict: Verdict, value: float, unit: str) -> Check:
+def make_check(check: str, verdict: Verdict, value: float, unit: str) -> Check:
     """The check with its advice; ``value`` rounded for reading."""
-    zh, en = WORDS[check][verdict]
+    zh, en = MESSAGES[check][verdict]
     return Check(check=check, verdict=verdict, value=round(value, 3), unit=unit, advice={"zh": zh, "en": en})
 
 

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.loudness import signal_to_noise_db as ratio_db
 from kuaimei.audio.pcm import to_float
-from kuaimei.voices.enrolment.checks.messages import judged, unmeasured
-from kuaimei.voices.enrolment.speech_regions import HOP_S, RATE, Speech
+from kuaimei.voices.enrolment.checks.messages import make_check, unmeasured
+from kuaimei.voices.enrolment.speech_regions import HOP_S, RATE, SpeechRegions
 from kuaimei.voices.types import Check, Verdict
 
-__all__ = ["check_music", "check_noise", "signal_to_noise_db", "tonal_percent"]
+__all__ = ["check_music", "check_noise", "music_percent", "signal_to_noise_db"]
 
 _PAUSES_S: Final = 0.2
 """Less of them tells nothing."""
@@ -31,16 +31,16 @@ _STEADY: Final = 3
 """Frames (43 ms apart) in which a tone must stay where it is."""
 
 
-def check_noise(speech: Speech) -> Check:
+def check_noise(speech: SpeechRegions) -> Check:
     """Signal-to-noise ratio in dB."""
     ratio = signal_to_noise_db(speech)
     if ratio is None:
         return unmeasured("noise")
     verdict: Verdict = "refused" if ratio < _TOO_NOISY_DB else "warning" if ratio < _NOISY_DB else "ok"
-    return judged("noise", verdict, ratio, "dB")
+    return make_check("noise", verdict, ratio, "dB")
 
 
-def signal_to_noise_db(speech: Speech) -> float | None:
+def signal_to_noise_db(speech: SpeechRegions) -> float | None:
     """10 log₁₀((S − N) / N): power while somebody speaks, less that in the pauses, over the latter.
 
     Where there is no pause, N is the 5th percentile of the power, as in minimum statistics (Martin 2001);
@@ -56,18 +56,18 @@ def signal_to_noise_db(speech: Speech) -> float | None:
     return ratio_db(float(spoken.mean()), float(pauses.mean()))
 
 
-def check_music(speech: Speech) -> Check:
+def check_music(speech: SpeechRegions) -> Check:
     """Percent of the time outside speech in which there are steady tones."""
-    percent = tonal_percent(speech)
+    percent = music_percent(speech)
     if percent is None:
         return unmeasured("music")
     verdict: Verdict = (
         "refused" if percent >= _ONLY_MUSIC_PERCENT else "warning" if percent >= _MUSIC_PERCENT else "ok"
     )
-    return judged("music", verdict, percent, "%")
+    return make_check("music", verdict, percent, "%")
 
 
-def tonal_percent(speech: Speech) -> float | None:
+def music_percent(speech: SpeechRegions) -> float | None:
     """Percentage of the frames in pauses with a tone that is loud, sharp and steady; None without pauses.
 
     Sharp: 15 dB above the median of its surroundings (an octave to either side); steady: at the same

@@ -5,14 +5,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.voices.enrolment.checks.messages import judged, unmeasured
-from kuaimei.voices.enrolment.speech_regions import HOP_S, Speech
+from kuaimei.voices.enrolment.checks.messages import make_check, unmeasured
+from kuaimei.voices.enrolment.speech_regions import HOP_S, SpeechRegions
 from kuaimei.voices.types import Check, Verdict
 
-__all__ = ["check_reverberation", "decay_s"]
+__all__ = ["check_reverberation", "rt60_s"]
 
-_RINGING_S: Final = 0.6
-_ECHOING_S: Final = 1.2
+_WARN_RT_S: Final = 0.6
+_FAIL_RT_S: Final = 1.2
 _WINDOW_S: Final = 1.0
 _SHORTEST_S: Final = 0.08
 _RANGE_DB: Final = 12.0
@@ -23,16 +23,16 @@ _LINEAR: Final = 0.9
 _LEAST: Final = 1
 
 
-def check_reverberation(speech: Speech) -> Check:
+def check_reverberation(speech: SpeechRegions) -> Check:
     """Seconds in which sound would fall by 60 dB after speech ends."""
-    seconds = decay_s(speech)
+    seconds = rt60_s(speech)
     if seconds is None:
         return unmeasured("reverberation")
-    verdict: Verdict = "refused" if seconds >= _ECHOING_S else "warning" if seconds >= _RINGING_S else "ok"
-    return judged("reverberation", verdict, seconds, "s")
+    verdict: Verdict = "refused" if seconds >= _FAIL_RT_S else "warning" if seconds >= _WARN_RT_S else "ok"
+    return make_check("reverberation", verdict, seconds, "s")
 
 
-def decay_s(speech: Speech) -> float | None:
+def rt60_s(speech: SpeechRegions) -> float | None:
     """Reverberation time (60 dB) from the free decays at the ends of speech; None if there is none.
 
     Behind the last loud sound before a pause the level is followed down to just above the background;

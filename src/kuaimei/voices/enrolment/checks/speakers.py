@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuaimei.audio.pcm import Pcm
-from kuaimei.voices.enrolment.checks.messages import judged, unmeasured
-from kuaimei.voices.enrolment.speech_regions import RATE, Speech
+from kuaimei.voices.enrolment.checks.messages import make_check, unmeasured
+from kuaimei.voices.enrolment.speech_regions import RATE, SpeechRegions
 from kuaimei.voices.types import Check, Verdict
 
-__all__ = ["Encoder", "check_speakers", "two_voices"]
+__all__ = ["Encoder", "check_speakers", "speaker_separation"]
 
 _WINDOW_S: Final = 1.6
 """What GE2E was trained on."""
@@ -34,7 +34,7 @@ class Encoder(Protocol):
         ...
 
 
-def check_speakers(speech: Speech, encoder: Encoder | None) -> Check:
+def check_speakers(speech: SpeechRegions, encoder: Encoder | None) -> Check:
     """Cosine between the two most different voices in the recording, by GE2E; blocks for a second or two."""
     if encoder is None:
         return unmeasured("speakers")
@@ -47,12 +47,12 @@ def check_speakers(speech: Speech, encoder: Encoder | None) -> Check:
     if len(starts) > _WINDOWS:
         starts = starts[np.linspace(0, len(starts) - 1, _WINDOWS).astype(int)]
     embedded = np.stack([encoder.embed(spoken[at : at + size], RATE) for at in starts])
-    cosine = two_voices(embedded)
+    cosine = speaker_separation(embedded)
     verdict: Verdict = "refused" if cosine < _DIFFERENT else "warning" if cosine < _DOUBTFUL else "ok"
-    return judged("speakers", verdict, cosine, "cosine")
+    return make_check("speakers", verdict, cosine, "cosine")
 
 
-def two_voices(embedded: NDArray[np.float32]) -> float:
+def speaker_separation(embedded: NDArray[np.float32]) -> float:
     """Cosine between the centres of the two voices that ``embedded`` (n, d; rows of length 1) falls into.
 
     Spherical k-means (Dhillon & Modha 2001) for two, begun at the two rows that are least alike; 1.0 if

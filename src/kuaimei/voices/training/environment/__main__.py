@@ -1,6 +1,6 @@
 """The process that makes the environment for learning: ``python -m kuaimei.voices.training.environment ORDER``.
 
-``ORDER`` is `Order` as JSON. Standard output carries JSON lines and nothing else: ``planned``, ``progress``,
+``ORDER`` is `RenderingTask` as JSON. Standard output carries JSON lines and nothing else: ``planned``, ``progress``,
 at last ``done``, ``busy`` or ``failed``. It may be killed at any moment.
 """
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.settings import Settings
 from kuaimei.system.failures import trace_of
 from kuaimei.voices.training.environment.errors import NotMade
@@ -54,9 +54,9 @@ class LearningEnvironment:
         recipe: What it is made of.
     """
 
-    def __init__(self, settings: Settings, quiet: Quiet, recipe: Recipe = RECIPE) -> None:
+    def __init__(self, settings: Settings, idle_monitor: IdleMonitor, recipe: Recipe = RECIPE) -> None:
         self._settings = settings
-        self._quiet = quiet
+        self._idle_monitor = idle_monitor
         self._recipe = recipe
         self._path = interpreter_path(settings, recipe)
         self._state = EnvironmentState("unavailable", _NOT_BEGUN)
@@ -114,9 +114,9 @@ class LearningEnvironment:
             self._change(EnvironmentState("waiting", _SOON))
             await asyncio.sleep(after_s)
         while self.python() is None:
-            if self._quiet.busy:
+            if self._idle_monitor.busy:
                 self._change(EnvironmentState("waiting", _HELD))
-                await self._quiet.wait()
+                await self._idle_monitor.wait()
             try:
                 if await self._make() == "busy":
                     self._change(EnvironmentState("waiting", _ELSEWHERE))
@@ -147,10 +147,10 @@ class LearningEnvironment:
             elif not making.held and held_since is not None:
                 held_s, held_since = held_s + now - held_since, None
             spent_s = now - started - held_s
-            self._change(_told(making, spent_s))
+            self._change(_to_state(making, spent_s))
 
         build = build_for(_wish(self._settings))
-        return await run_making(self._settings.home, build, self._recipe, self._quiet, changed)
+        return await run_making(self._settings.home, build, self._recipe, self._idle_monitor, changed)
 
     async def _watch(self, seconds: float) -> None:
         """Sleep, unless it comes meanwhile from elsewhere."""
@@ -181,7 +181,7 @@ def missing_interpreter(settings: Settings) -> str:
     )
 
 
-def _told(making: Making, spent_s: float) -> EnvironmentState:
+def _to_state(making: Making, spent_s: float) -> EnvironmentState:
     doing = f": {making.doing}" if making.doing else ""
     detail = f"the environment for learning voices is being made{doing}"
     eta_s = None

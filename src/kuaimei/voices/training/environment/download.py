@@ -9,7 +9,7 @@ from typing import Final
 
 import httpx
 
-from kuaimei.models.download import Remote, download, file_sha256
+from kuaimei.models.download import RemoteFile, download, file_sha256
 from kuaimei.models.errors import Missing, Unreachable
 from kuaimei.models.pypi import Offer, PipSettings, PythonIndex
 from kuaimei.voices.training.environment.requirements import Build, Package, Recipe, packages
@@ -32,7 +32,7 @@ class Wanted:
     """
 
     lists: tuple[Path, ...]
-    missing: dict[str, Remote]
+    missing: dict[str, RemoteFile]
 
     @property
     def size(self) -> int:
@@ -68,7 +68,7 @@ class Fetcher:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         here = {file_sha256(path): path.name for path in sorted(self.folder.glob("*.whl"))}
-        missing: dict[str, Remote] = {}
+        missing: dict[str, RemoteFile] = {}
         lists = [self.recipe.packages]
         with_cuda = False
         for package in packages(self.recipe.packages):
@@ -99,12 +99,12 @@ class Fetcher:
         for file, remote in wanted.missing.items():
             download(self.client, remote, self.folder / file, advance=advance)
 
-    def _locate(self, package: Package) -> Remote:
+    def _locate(self, package: Package) -> RemoteFile:
         if package.name == _TORCH and self.build == "cpu" and sys.platform == "linux":
             return self._locate_torch(package)
         return self._remote(package, self._index.offers(package.name, package.version))
 
-    def _locate_torch(self, package: Package) -> Remote:
+    def _locate_torch(self, package: Package) -> RemoteFile:
         """The build without CUDA, a tenth of the other with its libraries; if need be, the other."""
         offers = self._index.offers(package.name, package.version)
         small = [offer for offer in offers if offer.version.endswith(_WITHOUT_CUDA)]
@@ -121,7 +121,7 @@ class Fetcher:
         except Missing:
             return self._remote(package, offers)
 
-    def _remote(self, package: Package, offers: Sequence[Offer]) -> Remote:
+    def _remote(self, package: Package, offers: Sequence[Offer]) -> RemoteFile:
         """The first of ``offers`` that is listed."""
         title = f"the package {package.name} {package.version}"
         for offer in offers:
@@ -134,7 +134,7 @@ class Fetcher:
                 continue
             one, *others = (sha256,) if sha256 else sorted(package.sha256)
             size = self._size(title, offer)
-            return Remote(title, offer.url, size, one, offer.headers, frozenset(others))
+            return RemoteFile(title, offer.url, size, one, offer.headers, frozenset(others))
         if offers:
             raise Missing(f"{title} is offered, but no file of it is one that is listed with its hash")
         raise Missing(f"{title} is not offered for this machine by the index that pip is told of")
@@ -155,6 +155,6 @@ class Fetcher:
         return int(size)
 
 
-def _name(remote: Remote) -> str:
+def _name(remote: RemoteFile) -> str:
     """The file's own name, by which pip knows what it is."""
     return Path(httpx.URL(remote.url).path).name

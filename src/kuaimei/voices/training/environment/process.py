@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.voices.training.environment.errors import NotMade
 from kuaimei.voices.training.environment.requirements import Build, Recipe
 
@@ -53,7 +53,7 @@ class Making:
 
 
 async def run_making(
-    home: Path, build: Build, recipe: Recipe, quiet: Quiet, changed: Callable[[Making], None]
+    home: Path, build: Build, recipe: Recipe, idle_monitor: IdleMonitor, changed: Callable[[Making], None]
 ) -> Outcome:
     """Have it made by a process of the lowest priority, which stands still while somebody talks.
 
@@ -107,7 +107,7 @@ async def run_making(
             _signal(process, signal.SIGSTOP if busy else signal.SIGCONT)
             tell(held=busy)
 
-    unsubscribe = quiet.subscribe(hold)
+    unsubscribe = idle_monitor.subscribe(hold)
     try:
         return await _listen(process, tell)
     finally:

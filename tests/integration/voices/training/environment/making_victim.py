@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.voices.training.environment.process import Making, run_making
 from kuaimei.voices.training.environment.requirements import Recipe
 
@@ -19,4 +19,4 @@ def main(home: str, given: str) -> None:
         sys.stdout.write(f"{making.doing}\n")
         sys.stdout.flush()
 
-    asyncio.run(run_making(Path(home), "cpu", recipe, Quiet(), changed))
+    asyncio.run(run_making(Path(home), "cpu", recipe, IdleMonitor(), changed))

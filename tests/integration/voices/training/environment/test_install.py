@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kuaimei.dialogue.events import SpeechStarted
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.voices.training.environment.errors import BeingMade, NotMade
 from kuaimei.voices.training.environment.install import bring_packages, make_environment
 from kuaimei.voices.training.environment.paths import places
@@ -161,7 +161,7 @@ class Free:
 
 
 async def run(home: Path, given: Recipe, changed: Callable[[Making], None] = lambda making: None) -> str:
-    return await run_making(home, "cpu", given, Quiet(), changed)
+    return await run_making(home, "cpu", given, IdleMonitor(), changed)
 
 
 @pytest.mark.parametrize("content", [random.Random(2).randbytes(9_000_000), b"\0" * 9_000_000])
@@ -290,11 +290,11 @@ async def test_killed_in_the_middle_nothing_runs_on_and_the_next_goes_on(
 @pytest.mark.skipif(sys.platform != "linux", reason="states of processes are read from /proc")
 async def test_it_stands_still_while_somebody_talks(tmp_path: Path, home: Path, links: Path) -> None:
     given = whole(tmp_path, GATE.format(str(tmp_path / "gate")))
-    quiet, seen = Quiet(settle_s=0.01), list[Making]()
-    running = asyncio.ensure_future(run_making(home, "cpu", given, quiet, seen.append))
+    idle_monitor, seen = IdleMonitor(settle_s=0.01), list[Making]()
+    running = asyncio.ensure_future(run_making(home, "cpu", given, idle_monitor, seen.append))
     await eventually(lambda: bool(seen) and seen[-1].doing == "trying it")
     await eventually(lambda: len(making_processes(home)) >= 2)
-    watch = quiet.watch("sess_a")
+    watch = idle_monitor.watch("sess_a")
     watch(SPEECH)
     pids = making_processes(home)
     await eventually(lambda: all(state_of(pid) == "T" for pid in pids))
@@ -310,11 +310,11 @@ async def test_cancelled_it_is_gone_at_once_even_if_it_stands_still(
     tmp_path: Path, home: Path, links: Path
 ) -> None:
     given = whole(tmp_path, GATE.format(str(tmp_path / "gate")))
-    quiet, seen = Quiet(settle_s=0.01), list[Making]()
-    running = asyncio.ensure_future(run_making(home, "cpu", given, quiet, seen.append))
+    idle_monitor, seen = IdleMonitor(settle_s=0.01), list[Making]()
+    running = asyncio.ensure_future(run_making(home, "cpu", given, idle_monitor, seen.append))
     await eventually(lambda: bool(seen) and seen[-1].doing == "trying it")
     await eventually(lambda: len(making_processes(home)) >= 2)
-    quiet.watch("sess_a")(SPEECH)
+    idle_monitor.watch("sess_a")(SPEECH)
     pids = making_processes(home)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

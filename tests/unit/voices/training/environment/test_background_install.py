@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from kuaimei.dialogue.events import SpeechStarted
-from kuaimei.dialogue.idle_monitor import Quiet
+from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.settings import Settings, VoiceSettings
 from kuaimei.voices.training.environment import background_install
 from kuaimei.voices.training.environment.background_install import LearningEnvironment
@@ -40,8 +40,8 @@ class World:
 
     def open(self) -> LearningEnvironment:
         """On a running loop."""
-        self.quiet = Quiet()
-        environment = LearningEnvironment(self.settings, self.quiet, self.recipe)
+        self.idle_monitor = IdleMonitor()
+        environment = LearningEnvironment(self.settings, self.idle_monitor, self.recipe)
         environment.changed.append(self.told.append)
         return environment
 
@@ -57,7 +57,12 @@ class World:
         return "done"
 
     async def _run(
-        self, home: Path, build: str, given: Recipe, quiet: Quiet, changed: Callable[[Making], None]
+        self,
+        home: Path,
+        build: str,
+        given: Recipe,
+        idle_monitor: IdleMonitor,
+        changed: Callable[[Making], None],
     ) -> str:
         assert (home, build, given) == (self.settings.home, "cpu", self.recipe)
         self.began.append(asyncio.get_running_loop().time())
@@ -137,7 +142,7 @@ def test_nothing_is_begun_while_somebody_talks(
 
     async def life() -> None:
         environment = given.open()
-        watch = given.quiet.watch("sess_a")
+        watch = given.idle_monitor.watch("sess_a")
         watch(SpeechStarted(1, 0.0, 0.0))
         given.makings.append(given.done)
         keeping = asyncio.ensure_future(environment.keep(given.come))

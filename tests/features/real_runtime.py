@@ -16,7 +16,7 @@ import pytest
 
 from kuaimei.audio.decode import decode
 from kuaimei.audio.pcm import ASR_RATE, Pcm
-from kuaimei.runtime import House, open_house
+from kuaimei.runtime import Runtime, open_runtime
 from kuaimei.settings import (
     DialogueSettings,
     EngineSettings,
@@ -27,10 +27,10 @@ from kuaimei.settings import (
 )
 from tests.fakes import silence
 from tests.features.world import Http, World
-from tests.integration.server.serving import Served, TestHouse, serving
-from tests.integration.server.talking import Talk, b64, wire
+from tests.integration.server.app_server import InMemoryRuntime, Served, serving
+from tests.integration.server.realtime_client import Talk, b64, wire
 
-__all__ = ["RealHouse", "Turn", "opened"]
+__all__ = ["RealRuntime", "Turn", "opened"]
 
 _LIGHT = {"asr": "whisper-base", "llm": "qwen2.5-coder-0.5b"}
 _PACKET = 2400
@@ -42,7 +42,7 @@ class Turn:
     """One that was really spoken and answered.
 
     Attributes:
-        talk: The connection, open as long as the house is.
+        talk: The connection, open as long as the server is.
         reached: Addresses to which the process was connected from before its client came to its end.
     """
 
@@ -71,7 +71,7 @@ class Turn:
 
 
 @dataclass
-class RealHouse:
+class RealRuntime:
     """Open and served.
 
     Attributes:
@@ -79,7 +79,7 @@ class RealHouse:
         sounds: What the synthesiser said, by text and voice.
     """
 
-    house: House
+    runtime: Runtime
     served: Served
     http: Http
     world: World
@@ -164,7 +164,7 @@ def _open_now() -> set[str]:
 
 
 @asynccontextmanager
-async def opened(world: World, store: StoreSettings) -> AsyncIterator[RealHouse]:
+async def opened(world: World, store: StoreSettings) -> AsyncIterator[RealRuntime]:
     """Everything, with light models and without learning voices in the background."""
     weights = Settings().weights_dir
     missing = [name for name in _LIGHT.values() if not (weights / name).is_dir()]
@@ -184,11 +184,11 @@ async def opened(world: World, store: StoreSettings) -> AsyncIterator[RealHouse]
             **cast(Any, _LIGHT),
         )
         async with (
-            open_house(settings) as house,
-            serving(cast(TestHouse, house)) as served,
+            open_runtime(settings) as runtime,
+            serving(cast(InMemoryRuntime, runtime)) as served,
             httpx.AsyncClient(base_url=served.url, timeout=120, trust_env=False) as client,
         ):
-            yield RealHouse(house, served, Http(world, client), world)
+            yield RealRuntime(runtime, served, Http(world, client), world)
 
 
 def level(pcm: Pcm) -> float:

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import Pcm, from_float
-from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.engines.scheduling import Lane
+from kuaimei.dialogue.idle_monitor import IdleMonitor
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.settings import Settings, VoiceSettings
-from kuaimei.store import Store, Transcript, Utterance, open_store
+from kuaimei.store import Store, StoredTranscript, UtteranceRow, open_store
 from kuaimei.system.supervision import Supervisor
-from kuaimei.voices.context import Workroom, speaker_encoder
-from kuaimei.voices.enrolment.pipeline import Examiner
+from kuaimei.voices.context import VoiceContext, speaker_encoder
+from kuaimei.voices.enrolment.pipeline import ReferenceExaminer
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.library import VoiceLibrary, open_library
 from kuaimei.voices.training.environment import background_install
@@ -37,10 +37,10 @@ from tests.fakes import FakeRecognizer, FakeSynthesizer
 
 __all__ = [
     "CONSENT",
-    "Bank",
-    "Copyist",
-    "Living",
+    "FakeReferenceBank",
+    "FakeVoiceBank",
     "LoudVad",
+    "RunningLibrary",
     "audio",
     "eventually",
     "half_made",
@@ -68,7 +68,7 @@ class LoudVad:
 
 
 @dataclass
-class Bank(FakeSynthesizer):
+class FakeVoiceBank(FakeSynthesizer):
     """A synthesiser that learns voices."""
 
     learned: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Bank(FakeSynthesizer):
 
 
 @dataclass
-class Copyist(FakeSynthesizer):
+class FakeReferenceBank(FakeSynthesizer):
     """A synthesiser that speaks as in a recording."""
 
     references: dict[str, tuple[bytes, str]] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class Copyist(FakeSynthesizer):
         self.references.pop(voice_id, None)
 
 
-class Room(Workroom):
+class FakeContext(VoiceContext):
     """As if the encoders were installed."""
 
     def losses(self) -> dict[str, Path]:
@@ -131,7 +131,7 @@ def audio(*lengths_s: float, **more: Any) -> bytes:
 
 
 @dataclass
-class Living:
+class RunningLibrary:
     """A library, with what is behind it.
 
     Attributes:
@@ -140,15 +140,15 @@ class Living:
 
     store: Store
     library: VoiceLibrary
-    bank: Bank
+    bank: FakeVoiceBank
     recognizer: FakeRecognizer
-    quiet: Quiet
+    idle_monitor: IdleMonitor
     place: Path
 
     async def add(self, data: bytes | None = None, **more: Any) -> Voice:
         """A voice, ready to speak."""
         given: dict[str, Any] = {"name": "媽媽", "consent": CONSENT, "owner": "local", **more}
-        added = await self.library.enrol(data or audio(2.0, 2.5, 3.0), **given)
+        added = await self.library.add(data or audio(2.0, 2.5, 3.0), **given)
         return await self.until(added.id, lambda voice: voice.state != "preparing")
 
     async def voice(self, voice: str) -> Voice:
@@ -182,7 +182,7 @@ class Living:
 
     @property
     def store_home(self) -> Path:
-        return self.library.room.settings.home
+        return self.library.context.settings.home
 
 
 def order(home: Path, **steps: Sequence[Sequence[Any]]) -> None:
@@ -222,8 +222,8 @@ def install_worker(place: Path) -> Path:
     return path
 
 
-async def _nothing(utterance: Utterance, pieces: object) -> Transcript:
-    return Transcript("")
+async def _nothing(utterance: UtteranceRow, pieces: object) -> StoredTranscript:
+    return StoredTranscript("")
 
 
 @asynccontextmanager
@@ -232,9 +232,9 @@ async def living(
     *,
     working: bool = True,
     installed: bool = True,
-    copyist: Copyist | None = None,
+    copyist: FakeReferenceBank | None = None,
     **voices: Any,
-) -> AsyncIterator[Living]:
+) -> AsyncIterator[RunningLibrary]:
     """Open the library; ``working``: its jobs are done. Call it again to start anew in the same place."""
     place = settings.home / "worker"
     given: Mapping[str, Any] = {"python": str(install_worker(place)) if installed else "/nowhere", **voices}
@@ -242,28 +242,32 @@ async def living(
     settings.home.mkdir(parents=True, exist_ok=True)
     weights = settings.home / "fp32.onnx"
     weights.touch()
-    bank, recognizer, quiet = Bank(delay_s=0.0), FakeRecognizer(text=TEXT, delay_s=0.0), Quiet(settle_s=0.01)
-    lane = Lane("cores", 2)
+    bank, recognizer, idle_monitor = (
+        FakeVoiceBank(delay_s=0.0),
+        FakeRecognizer(text=TEXT, delay_s=0.0),
+        IdleMonitor(settle_s=0.01),
+    )
+    scheduler = Scheduler("cores", 2)
     async with open_store(settings) as store:
-        room = Room(
+        context = FakeContext(
             settings=settings,
             store=store,
-            examiner=Examiner(LoudVad, recognizer, partial(speaker_encoder, settings), lane),
+            examiner=ReferenceExaminer(LoudVad, recognizer, partial(speaker_encoder, settings), scheduler),
             synthesizer=copyist or bank,
-            quiet=quiet,
-            cores=lane,
-            environment=LearningEnvironment(settings, quiet),
+            idle_monitor=idle_monitor,
+            cores=scheduler,
+            environment=LearningEnvironment(settings, idle_monitor),
             weights=weights,
         )
-        async with open_library(room) as library, Supervisor() as tasks:
-            tasks.start("voices", library.upkeep.tend)
+        async with open_library(context) as library, Supervisor() as tasks:
+            tasks.start("voices", library.maintenance.run)
             tasks.start("keeping", store.maintenance.run)
-            jobs = store.run_jobs(library.jobs, transcribe=_nothing, apart=library.apart)
+            jobs = store.run_jobs(library.jobs, transcribe=_nothing, apart=library.dedicated_jobs)
             task = asyncio.ensure_future(jobs) if working else None
             if task is None:
                 jobs.close()
             try:
-                yield Living(store, library, bank, recognizer, quiet, place)
+                yield RunningLibrary(store, library, bank, recognizer, idle_monitor, place)
             finally:
                 if task is not None:
                     task.cancel()

@@ -18,27 +18,28 @@ from kuaimei.analysis.head import FEATURES
 from kuaimei.analysis.service import open_analysis
 from kuaimei.analysis.types import SCORES
 from kuaimei.dialogue.engines import Engines
-from kuaimei.dialogue.idle_monitor import Quiet
-from kuaimei.engines.scheduling import Lane
+from kuaimei.dialogue.idle_monitor import IdleMonitor
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.http.connection_limits import ConnectionRegistry
 from kuaimei.http.uvicorn_http import HttpConfig
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.people.authentication import Entrance
-from kuaimei.runtime import House
-from kuaimei.server import create_app, make_server
+from kuaimei.runtime import Runtime
+from kuaimei.server.app import create_app
 from kuaimei.server.gc_freeze import freeze_heap
+from kuaimei.server.serve import make_server
 from kuaimei.settings import Settings
-from kuaimei.store import Store, Transcript, Utterance, open_store
+from kuaimei.store import Store, StoredTranscript, UtteranceRow, open_store
 from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.text import clauses
 from kuaimei.voices.context import speaker_encoder
-from kuaimei.voices.enrolment.pipeline import Examiner
+from kuaimei.voices.enrolment.pipeline import ReferenceExaminer
 from kuaimei.voices.library import open_library
 from kuaimei.voices.training.environment.background_install import LearningEnvironment
 from tests.fakes import FakeRecognizer
 from tests.heartbeat import Heartbeat, heartbeat
-from tests.integration.server.serving import eventually, quick_engines
-from tests.integration.voices.living import TEXT, Bank, LoudVad, Room
+from tests.integration.server.app_server import eventually, quick_engines
+from tests.integration.voices.running_library import TEXT, FakeContext, FakeVoiceBank, LoudVad
 
 __all__ = ["LONG", "Whole", "apart", "fill", "whole"]
 
@@ -54,7 +55,7 @@ _FRAMES: Final = 500
 class Whole:
     """Where it can be reached, and what is behind it."""
 
-    house: House
+    runtime: Runtime
     app: FastAPI
     port: int
     registry: ConnectionRegistry
@@ -69,12 +70,12 @@ class Whole:
 
     @property
     def store(self) -> Store:
-        assert self.house.store is not None
-        return self.house.store
+        assert self.runtime.store is not None
+        return self.runtime.store
 
 
-async def _nothing(utterance: Utterance, pieces: object) -> Transcript:
-    return Transcript("")
+async def _nothing(utterance: UtteranceRow, pieces: object) -> StoredTranscript:
+    return StoredTranscript("")
 
 
 @asynccontextmanager
@@ -93,45 +94,45 @@ async def whole(
     server = settings.server.model_copy(update={"port": 0, "open": anybody})
     settings = settings.model_copy(update={"server": server})
     settings.home.mkdir(parents=True, exist_ok=True)
-    engines = engines or quick_engines(synthesizer=Bank(delay_s=0.0, character_ms=100.0))
-    quiet, lane = Quiet(settle_s=0.01), Lane("cores", 2)
-    await asyncio.to_thread(clauses.warm)  # as where a server is opened
+    engines = engines or quick_engines(synthesizer=FakeVoiceBank(delay_s=0.0, character_ms=100.0))
+    idle_monitor, scheduler = IdleMonitor(settle_s=0.01), Scheduler("cores", 2)
+    await asyncio.to_thread(clauses.preload)  # as where a server is opened
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
         listener = FakeRecognizer(text=TEXT, delay_s=0.0)
-        room = Room(
+        room = FakeContext(
             settings=settings,
             store=store,
-            examiner=Examiner(LoudVad, listener, partial(speaker_encoder, settings), lane),
+            examiner=ReferenceExaminer(LoudVad, listener, partial(speaker_encoder, settings), scheduler),
             synthesizer=engines.synthesizer,
-            quiet=quiet,
-            cores=lane,
+            idle_monitor=idle_monitor,
+            cores=scheduler,
             weights=None,
-            environment=LearningEnvironment(settings, quiet),
+            environment=LearningEnvironment(settings, idle_monitor),
         )
         library = await stack.enter_async_context(open_library(room))
         analysis = None
         jobs = dict(library.jobs)
         if settings.analysis.enabled:
-            analysing = open_analysis(settings, store, LoudVad, lane, quiet)
+            analysing = open_analysis(settings, store, LoudVad, scheduler, idle_monitor)
             analysis = await stack.enter_async_context(analysing)
             jobs[ANALYSE_JOB] = analysis.analyst
         working = asyncio.ensure_future(store.run_jobs(jobs, transcribe=_nothing, apart=tuple(jobs)))
-        house = House(
+        runtime = Runtime(
             settings=settings,
             engines=engines,
             store=store,
             loaded=(
-                Source("asr", "whisper-small", "whisper"),
-                Source("llm", "tiny", "llama"),
-                Source("tts", "kokoro", "kokoro"),
+                EngineSource("asr", "whisper-small", "whisper"),
+                EngineSource("llm", "tiny", "llama"),
+                EngineSource("tts", "kokoro", "kokoro"),
             ),
-            lanes=(lane,),
-            quiet=quiet,
+            schedulers=(scheduler,),
+            idle_monitor=idle_monitor,
             voices=library,
             analysis=analysis,
         )
-        app = create_app(house, entrance=entrance)
+        app = create_app(runtime, entrance=entrance)
         prepare(app)
         running = make_server(app, settings.server)
         serving = asyncio.ensure_future(running.serve())
@@ -139,7 +140,7 @@ async def whole(
         try:
             assert isinstance(running.config, HttpConfig)
             port = running.servers[0].sockets[0].getsockname()[1]
-            yield Whole(house, app, port, running.config.registry)
+            yield Whole(runtime, app, port, running.config.registry)
         finally:
             running.should_exit = True
             await serving

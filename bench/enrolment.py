@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kuaimei.runtime import House
+from kuaimei.runtime import Runtime
 from kuaimei.voices.types import Consent, Voice
 
 __all__ = ["OWNER", "enrolled"]
@@ -18,14 +18,16 @@ _LOOK_S = 0.1
 _PATIENCE_S = 240.0
 
 
-async def enrolled(house: House, recording: Path, until: Callable[[Voice], bool], said: str = "") -> Voice:
+async def enrolled(
+    runtime: Runtime, recording: Path, until: Callable[[Voice], bool], said: str = ""
+) -> Voice:
     """The voice of ``recording``, as soon as ``until`` holds of it; what failed ends the measurement.
 
     Args:
         said: What is said in it; empty: recognised.
     """
-    assert house.voices is not None
-    added = await house.voices.enrol(
+    assert runtime.voices is not None
+    added = await runtime.voices.add(
         recording,
         name=OWNER,
         consent=Consent(speaker=OWNER, statement="a measurement", at=datetime.now(UTC)),
@@ -34,7 +36,7 @@ async def enrolled(house: House, recording: Path, until: Callable[[Voice], bool]
         strict=False,
     )
     async with asyncio.timeout(_PATIENCE_S):
-        while not until(voice := await house.voices.voice(added.id, OWNER)):
+        while not until(voice := await runtime.voices.voice(added.id, OWNER)):
             if failed := voice.error or voice.learning.error:
                 sys.exit(failed)
             await asyncio.sleep(_LOOK_S)

@@ -1,4 +1,4 @@
-"""The whole house: a reply is heard at once, then beautifully, and both are gone when its session is."""
+"""The whole server: a reply is heard at once, then beautifully, and both are gone when its session is."""
 
 import asyncio
 import io
@@ -12,11 +12,11 @@ import httpx
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from kuaimei.runtime import open_house
+from kuaimei.runtime import open_runtime
 from kuaimei.settings import EngineSettings, ServerSettings, Settings
 from tests.fakes import FakeLanguageModel
-from tests.integration.server.serving import TestHouse, quick_engines, serving
-from tests.integration.server.talking import Talk, audio_of, talking
+from tests.integration.server.app_server import InMemoryRuntime, quick_engines, serving
+from tests.integration.server.realtime_client import Talk, audio_of, talking
 
 pytestmark = pytest.mark.models
 
@@ -46,7 +46,7 @@ def is_scored(event: dict[str, Any], recording: str) -> bool:
 @pytest.mark.usefixtures("kokoro_source")
 async def test_a_reply_is_heard_at_once_and_then_beautifully(home: Path) -> None:
     model = FakeLanguageModel(reply=TEXT, first_token_s=0.0, token_s=0.0)
-    async with serving(TestHouse(engines=quick_engines(language_model=model))) as brain:
+    async with serving(InMemoryRuntime(engines=quick_engines(language_model=model))) as brain:
         settings = Settings(
             home=home,
             llm=f"{brain.url}/v1",
@@ -59,7 +59,7 @@ async def test_a_reply_is_heard_at_once_and_then_beautifully(home: Path) -> None
             engines=EngineSettings(tts_runtime="onnxruntime"),  # nothing is compiled for one sentence
             server=ServerSettings(port=0, open=True),
         )
-        async with open_house(settings) as house, serving(cast(TestHouse, house)) as served:
+        async with open_runtime(settings) as runtime, serving(cast(InMemoryRuntime, runtime)) as served:
             async with talking(served) as talk, httpx.AsyncClient(base_url=served.url) as http:
                 content = [{"type": "input_text", "text": "今天天氣怎麼樣？"}]
                 item = {"type": "message", "role": "user", "content": content}
@@ -83,7 +83,7 @@ async def test_a_reply_is_heard_at_once_and_then_beautifully(home: Path) -> None
 
                 kept = (await http.get(f"/api/recordings/{told['recording']}")).json()
                 assert kept["transcript"] == TEXT
-                assert kept["voice"] == house.engines.synthesizer.voices[0] == kept["hq"]["voice"]
+                assert kept["voice"] == runtime.engines.synthesizer.voices[0] == kept["hq"]["voice"]
                 assert kept["hq"]["state"] == "ready"
                 session = talk.events[0]["session"]["id"]
                 while not (scored := [e for e in talk.events if is_scored(e, told["recording"])]):
@@ -92,8 +92,8 @@ async def test_a_reply_is_heard_at_once_and_then_beautifully(home: Path) -> None
                 spoken = (await http.get(f"/api/recordings/{told['recording']}/analysis")).json()
                 assert spoken["scores"]["affability"]["value"] == scored[0]["affability"]
                 assert spoken["features"]["rate_syl_s"] > 2
-            assert house.hq is not None
-            assert (house.hq.counts.ready, house.hq.residency.counters.loads) == (1, 1)
+            assert runtime.hq is not None
+            assert (runtime.hq.counts.ready, runtime.hq.model_cache.counters.loads) == (1, 1)
             async with httpx.AsyncClient(base_url=served.url) as http:
                 assert (await http.delete(f"/api/sessions/{session}")).status_code == 204
                 assert (await http.get(told["audio"])).status_code == 404

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.taps import RATE, correlation
+from bench.audio_capture import RATE, correlation
 from kuaimei.audio.pcm import Pcm
 
 

@@ -16,8 +16,8 @@ from kuaimei.dialogue.engines import Engines
 from kuaimei.engines.types import Language, STTChunk
 from tests.browser.person import Person
 from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer
-from tests.integration.server.calling import LoudVad
-from tests.integration.server.serving import TestHouse, eventually, quick_engines
+from tests.integration.server.app_server import InMemoryRuntime, eventually, quick_engines
+from tests.integration.server.webrtc_client import LoudVad
 
 __all__ = [
     "ANSWER",
@@ -149,11 +149,11 @@ class Visitor:
         await self.page.locator("form textarea").last.fill(text)
         await self.page.keyboard.press("Enter")
 
-    async def leave(self, house: TestHouse) -> None:
+    async def leave(self, runtime: InMemoryRuntime) -> None:
         """Close the page, and see the server notice."""
-        before = len(house.ended)
+        before = len(runtime.ended)
         await self.page.goto("about:blank")
-        await eventually(lambda: len(house.ended) > before)
+        await eventually(lambda: len(runtime.ended) > before)
 
     def at_ease(self) -> None:
         """Nothing was complained of, and nobody else was asked for anything."""

@@ -3,7 +3,7 @@
 Vowels are made of glottal pulses one by one, so that their F0, jitter, shimmer and noise are known exactly,
 and every meter that is installed measures them. Printed is by how much it is off, in percent.
 
-    python -m bench.prosody_truth [--meters own,praat] [--seconds 2] [--json]
+    python -m bench.prosody_ground_truth [--meters own,praat] [--seconds 2] [--json]
 
 Two tables: in the first each pulse has rung out when the next one comes (damped formants): what is
 measured there is the meter. In the second the formants ring as in a real open vowel, and above some 150 Hz
@@ -22,7 +22,7 @@ import numpy as np
 
 from bench.prosody_voices import DAMPED, NOISELESS_DB, RATE, RINGING, make_voice
 from kuaimei.engines.prosody import METERS, open_meter
-from kuaimei.engines.protocols import VoiceMeter
+from kuaimei.engines.protocols import VoiceQualityExtractor
 from kuaimei.errors import SettingsError
 
 __all__ = ["Line", "compare", "main"]
@@ -65,7 +65,11 @@ class Line:
 
 
 def compare(
-    meters: Sequence[VoiceMeter], *, damping: float, pitches: Sequence[float] = PITCHES, seconds: float = 2.0
+    meters: Sequence[VoiceQualityExtractor],
+    *,
+    damping: float,
+    pitches: Sequence[float] = PITCHES,
+    seconds: float = 2.0,
 ) -> Iterator[Line]:
     """One line for each pitch and each thing put in."""
     for f0_hz in pitches:
@@ -88,7 +92,7 @@ def compare(
             yield Line(f0_hz, damping, quantity, getattr(truth, quantity), measured, f0_off)
 
 
-def _speed(meter: VoiceMeter) -> float:
+def _speed(meter: VoiceQualityExtractor) -> float:
     """Milliseconds of one core for a second of voice."""
     samples, _ = make_voice(160.0, jitter=0.01, seconds=10.0)
     meter.voice(samples[:RATE], RATE)
@@ -97,7 +101,7 @@ def _speed(meter: VoiceMeter) -> float:
     return 1000.0 * (time.process_time() - begun) / (len(samples) / RATE)
 
 
-def _installed(names: Sequence[str]) -> list[VoiceMeter]:
+def _installed(names: Sequence[str]) -> list[VoiceQualityExtractor]:
     meters = []
     for name in names:
         try:

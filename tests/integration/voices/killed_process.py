@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from kuaimei.settings import Settings, StoreSettings
-from tests.integration.voices.living import living
+from tests.integration.voices.running_library import living
 
 
 def main(home: str, database: str) -> None:
@@ -12,9 +12,9 @@ def main(home: str, database: str) -> None:
 
 
 async def _live(settings: Settings) -> None:
-    async with living(settings, learn="style") as house:
-        house.order(style=[["progress", 0.2], ["progress", 0.4], ["hang", 0]])
-        voice = await house.add()
-        await house.until(voice.id, lambda v: v.learning.state == "running" and v.learning.progress > 0.3)
-        print(voice.id, house.runs[0]["pid"], flush=True)
+    async with living(settings, learn="style") as runtime:
+        runtime.order(style=[["progress", 0.2], ["progress", 0.4], ["hang", 0]])
+        voice = await runtime.add()
+        await runtime.until(voice.id, lambda v: v.learning.state == "running" and v.learning.progress > 0.3)
+        print(voice.id, runtime.runs[0]["pid"], flush=True)
         await asyncio.Event().wait()

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from kuaimei.errors import StoreError
 from kuaimei.settings import Settings
-from kuaimei.store.analyses import Analyses
+from kuaimei.store.analyses import AnalysisRepository
 from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import open_database
 from kuaimei.store.disk_space import Space
-from kuaimei.store.jobs import Jobs
+from kuaimei.store.jobs import JobQueue
 from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
-from kuaimei.store.renderings import Renderings
-from kuaimei.store.spool import Run, SpoolWriter
+from kuaimei.store.renderings import RenderingRepository
+from kuaimei.store.spool import SpoolRun, SpoolWriter
 from kuaimei.store.store import Store
 
 __all__ = ["open_store"]
@@ -41,19 +41,19 @@ async def open_store(settings: Settings, server: EmbeddedPostgres | None = None)
             )
         )
         blobs = Blobs(kept.blob_url, settings.home / "recordings")
-        jobs = Jobs(database)
+        jobs = JobQueue(database)
         stack.push_async_callback(jobs.close)
         spools = settings.home / "spool"
         try:
-            run = await asyncio.to_thread(Run.begin, spools)
+            run = await asyncio.to_thread(SpoolRun.begin, spools)
         except OSError as error:
             raise StoreError(f"{spools} cannot be written: {error}") from error
         stack.push_async_callback(asyncio.to_thread, run.close)
         writer = SpoolWriter()
         stack.push_async_callback(asyncio.to_thread, writer.close)
         two_tiers = settings.rendering.hq != "none"
-        renderings = Renderings(database, blobs, jobs, run.folder, enabled=two_tiers)
-        analyses = Analyses(database, jobs, enabled=settings.analysis.enabled)
+        renderings = RenderingRepository(database, blobs, jobs, run.folder, enabled=two_tiers)
+        analyses = AnalysisRepository(database, jobs, enabled=settings.analysis.enabled)
         folders = [settings.home, Path(blobs.place)]  # not there where that is an address
         space = Space(folders, kept.disk_low_mb, kept.disk_full_mb)
         with suppress(OSError):

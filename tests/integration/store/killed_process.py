@@ -9,16 +9,16 @@ from pathlib import Path
 
 from kuaimei.dialogue.events import (
     ClauseReady,
+    FinalTranscript,
     ReplyAudio,
     ReplyStarted,
     ReplyText,
-    SpeechHeard,
+    SpeechAudio,
     SpeechStarted,
-    TranscriptFinal,
     TurnEnded,
 )
 from kuaimei.settings import AnalysisSettings, Settings, StoreSettings
-from kuaimei.store import Transcript, Utterance, open_store
+from kuaimei.store import StoredTranscript, UtteranceRow, open_store
 from tests.integration.store.talking import FRAME, REPLY_RATE, frames, now, sound
 
 HEARD = sound(120 * FRAME, 11)
@@ -42,14 +42,14 @@ async def converse(home: Path, database: str) -> None:
         recorder = store.recorder("sess_victim", voice="zf_xiaobei")
         recorder(SpeechStarted(1, now(), 0.0))
         for count, frame in enumerate(frames(HEARD), 1):
-            recorder(SpeechHeard(1, now(), frame))
+            recorder(SpeechAudio(1, now(), frame))
             tell("speaking", count * FRAME)
             await asyncio.sleep(0.008)
         recorder(TurnEnded(1, now(), now(), 0.0, "silence"))
         await store._writer.barrier()
         tell("ended", len(HEARD))
         await asyncio.sleep(0.1)
-        recorder(TranscriptFinal(1, now(), "說完了", "zh"))
+        recorder(FinalTranscript(1, now(), "說完了", "zh"))
         tell("understood", len(HEARD))
         await asyncio.sleep(0.1)
         recorder(ReplyStarted(1, now(), "reply"))
@@ -67,7 +67,7 @@ async def converse(home: Path, database: str) -> None:
 
 
 async def work(home: Path, database: str) -> None:
-    async def never_done(utterance: Utterance, pieces: object) -> Transcript:
+    async def never_done(utterance: UtteranceRow, pieces: object) -> StoredTranscript:
         tell("working", utterance.id)
         await asyncio.Event().wait()
         raise AssertionError

@@ -13,23 +13,24 @@ from typing import Any
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 
-from kuaimei.analysis.service import AnalysisRoom
+from kuaimei.analysis.service import AnalysisService
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.engines import Engines
 from kuaimei.dialogue.events import Event, Observer
-from kuaimei.dialogue.reply_options import Manner
-from kuaimei.engines.scheduling import Lane
+from kuaimei.dialogue.reply_options import ReplyOptions
+from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Message
 from kuaimei.errors import NotFound, StoreError
-from kuaimei.models.source import Source
+from kuaimei.models.source import EngineSource
 from kuaimei.people.authentication import Entrance
 from kuaimei.rendering.hq_tier import HqTier
-from kuaimei.server import create_app, make_server
+from kuaimei.server.app import create_app
+from kuaimei.server.serve import make_server
 from kuaimei.server.static_page import Page
 from kuaimei.settings import DialogueSettings, ServerSettings, Settings
 from kuaimei.store.deletions import Deletion, DeletionKind
 from kuaimei.store.erasure_check import Leftover
-from kuaimei.store.rows import Audio, Health, Session, Statistics, Turn, Utterance
+from kuaimei.store.rows import Audio, Health, SessionRow, Statistics, TurnRow, UtteranceRow
 from kuaimei.store.utterance_record import LOCAL, Tier
 from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.library import VoiceLibrary
@@ -46,9 +47,9 @@ from tests.integration.server.preferring import MemoryPreferences
 
 __all__ = [
     "KEY",
+    "InMemoryRuntime",
     "MemoryArchive",
     "Served",
-    "TestHouse",
     "eventually",
     "make_settings",
     "quick_engines",
@@ -73,8 +74,8 @@ def quick_engines(**replaced: Any) -> Engines:
 class MemoryArchive:
     """Keeps nothing but what a test puts in."""
 
-    kept: dict[str, Session] = field(default_factory=dict)
-    said: dict[str, list[Utterance]] = field(default_factory=dict)
+    kept: dict[str, SessionRow] = field(default_factory=dict)
+    said: dict[str, list[UtteranceRow]] = field(default_factory=dict)
     sound: dict[str, bytes] = field(default_factory=dict)
     away: bool = False
     preferences: MemoryPreferences = field(default_factory=MemoryPreferences)
@@ -97,9 +98,9 @@ class MemoryArchive:
     ) -> None:
         """A session in which ``texts`` were said, by user and assistant in turn."""
         now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-        self.kept[session] = Session(session, now, client or {}, title=texts[0], owner=owner)
+        self.kept[session] = SessionRow(session, now, client or {}, title=texts[0], owner=owner)
         self.said[session] = [
-            Utterance(
+            UtteranceRow(
                 id=f"utt_{session}_{n}",
                 session_id=session,
                 turn=n // 2 + 1,
@@ -139,43 +140,43 @@ class MemoryArchive:
         self, session: str, client: dict[str, Any] | None = None, *, owner: str = LOCAL
     ) -> None:
         self._check()
-        self.kept.setdefault(session, Session(session, datetime.now(UTC), client or {}, owner=owner))
+        self.kept.setdefault(session, SessionRow(session, datetime.now(UTC), client or {}, owner=owner))
 
     async def sessions(
         self, limit: int = 50, *, before: str | None = None, search: str = "", owner: str | None = None
-    ) -> Sequence[Session]:
+    ) -> Sequence[SessionRow]:
         self._check()
         found = [s for s in reversed(self.kept.values()) if search in s.title and owner in {None, s.owner}]
         if before is not None:
             found = found[[s.id for s in found].index(before) + 1 :]
         return found[:limit]
 
-    async def session(self, session: str) -> Session:
+    async def session(self, session: str) -> SessionRow:
         self._check()
         if session not in self.kept:
             raise NotFound(f"no session {session} is kept")
         return self.kept[session]
 
     async def utterances(
-        self, session: str, limit: int | None = None, *, after: Utterance | None = None
-    ) -> Sequence[Utterance]:
+        self, session: str, limit: int | None = None, *, after: UtteranceRow | None = None
+    ) -> Sequence[UtteranceRow]:
         found = self.said.get(session, [])
         if after is not None:
             found = found[[one.id for one in found].index(after.id) + 1 :]
         return found[:limit]
 
-    async def latest(self, session: str, limit: int) -> Sequence[Utterance]:
+    async def latest(self, session: str, limit: int) -> Sequence[UtteranceRow]:
         return self.said.get(session, [])[-limit:]
 
-    async def utterance(self, utterance: str) -> Utterance:
+    async def utterance(self, utterance: str) -> UtteranceRow:
         for said in self.said.values():
             for one in said:
                 if one.id == utterance:
                     return one
         raise NotFound(f"no utterance {utterance} is kept")
 
-    async def turns(self, session: str, limit: int | None = None, *, after: int = -1) -> Sequence[Turn]:
-        return [Turn(1, {"first_audio_ms": 900.0}, [])] if after < 1 else []
+    async def turns(self, session: str, limit: int | None = None, *, after: int = -1) -> Sequence[TurnRow]:
+        return [TurnRow(1, {"first_audio_ms": 900.0}, [])] if after < 1 else []
 
     async def history(self, session: str) -> Sequence[Message]:
         return [Message(role=u.speaker, content=u.transcript or "") for u in self.said.get(session, [])]
@@ -199,7 +200,7 @@ class MemoryArchive:
         kept = await self.session(session)
         self.kept[session] = replace(kept, title=title.strip())
 
-    async def render_again(self, utterance: str) -> None:
+    async def retry_rendering(self, utterance: str) -> None:
         found = await self.utterance(utterance)
         if found.speaker != "assistant":
             raise NotFound(f"utterance {utterance} is no reply that was spoken")
@@ -240,7 +241,7 @@ class MemoryArchive:
 
 
 @dataclass
-class TestHouse:
+class InMemoryRuntime:
     """As the wiring makes it, from fakes."""
 
     __test__ = False
@@ -248,28 +249,28 @@ class TestHouse:
     settings: Settings = field(default_factory=lambda: make_settings())
     engines: Engines = field(default_factory=quick_engines)
     store: MemoryArchive | None = None
-    loaded: Sequence[Source] = (
-        Source("asr", "whisper-small", "whisper", licence="MIT"),
-        Source("llm", "/somewhere/secret/tiny.gguf", "llama"),
-        Source("tts", "kokoro", "kokoro", licence="Apache-2.0"),
-        Source("vad", "silero", "silero"),
+    loaded: Sequence[EngineSource] = (
+        EngineSource("asr", "whisper-small", "whisper", licence="MIT"),
+        EngineSource("llm", "/somewhere/secret/tiny.gguf", "llama"),
+        EngineSource("tts", "kokoro", "kokoro", licence="Apache-2.0"),
+        EngineSource("vad", "silero", "silero"),
     )
     hq: HqTier | None = None
     voices: VoiceLibrary | None = None
-    analysis: AnalysisRoom | None = None
+    analysis: AnalysisService | None = None
     tasks: Supervisor = field(default_factory=Supervisor)
-    lanes: Sequence[Lane] = field(default_factory=lambda: (Lane("cores", 2),))
+    schedulers: Sequence[Scheduler] = field(default_factory=lambda: (Scheduler("cores", 2),))
     events: dict[str, list[Event]] = field(default_factory=dict)
     conversations: dict[str, Conversation] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
 
     @asynccontextmanager
-    async def converse(
+    async def open_conversation(
         self,
         session: str,
         observers: Sequence[Observer] = (),
         *,
-        manner: Manner | None = None,
+        reply_options: ReplyOptions | None = None,
         earlier: Sequence[Message] = (),
         first_turn: int = 1,
         owner: str = LOCAL,
@@ -281,7 +282,7 @@ class TestHouse:
             self.settings.dialogue,
             session,
             [*observers, noted.append],
-            manner=manner or Manner(),
+            reply_options=reply_options or ReplyOptions(),
             earlier=earlier,
             first_turn=first_turn,
         ) as conversation:
@@ -319,7 +320,7 @@ async def eventually(condition: Callable[[], bool], timeout_s: float = 30.0) -> 
 class Served:
     """Where it can be reached."""
 
-    house: TestHouse
+    runtime: InMemoryRuntime
     port: int
 
     @property
@@ -337,19 +338,19 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    house: TestHouse | None = None,
+    runtime: InMemoryRuntime | None = None,
     page: Page | None = None,
     *,
     entrance: Entrance | None = None,
     **changed: Any,
 ) -> AsyncIterator[Served]:
-    """Serve ``house`` on a free port of loopback for the length of the block."""
-    house = replace(house or TestHouse(), **changed)
-    server = make_server(create_app(house, page, entrance=entrance), house.settings.server)
+    """Serve ``server`` on a free port of loopback for the length of the block."""
+    runtime = replace(runtime or InMemoryRuntime(), **changed)
+    server = make_server(create_app(runtime, page, entrance=entrance), runtime.settings.server)
     running = asyncio.ensure_future(server.serve())
     await eventually(lambda: server.started or running.done())
     try:
-        yield Served(house, server.servers[0].sockets[0].getsockname()[1])
+        yield Served(runtime, server.servers[0].sockets[0].getsockname()[1])
     finally:
         server.should_exit = True
         await running

@@ -30,7 +30,7 @@ RATE = 24_000
 
 _TRIES = 40
 
-SCRIPT = Path(__file__).with_name("taps.js").read_text(encoding="utf-8")
+SCRIPT = Path(__file__).with_name("audio_capture.js").read_text(encoding="utf-8")
 """To be run before the page's own; its context must let scripts from blobs in (``bypass_csp``)."""
 
 
