@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.virtual_time import run_virtually
+from tests.support.virtual_time import run_virtually
 
 # No server of a test makes an environment for learning voices: tests of that say so.
 os.environ["KUAIMEI_VOICES__ENVIRONMENT"] = "off"

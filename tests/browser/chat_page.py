@@ -15,9 +15,9 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.engines import Engines
 from kuaimei.engines.types import Language, STTChunk
 from tests.browser.person import Person
-from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer
-from tests.integration.server.app_server import InMemoryRuntime, eventually, quick_engines
-from tests.integration.server.webrtc_client import LoudVad
+from tests.support.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer
+from tests.support.server.app_server import InMemoryRuntime, eventually, quick_engines
+from tests.support.server.webrtc_client import LoudVad
 
 __all__ = [
     "ANSWER",

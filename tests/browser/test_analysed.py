@@ -13,9 +13,9 @@ from kuaimei.settings import AnalysisSettings, ServerSettings, Settings
 from kuaimei.store import open_store
 from tests.browser.chat_page import QUESTION, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.integration.server.app_server import serving
-from tests.integration.store.analysing import analysing
 from tests.integration.store.conftest import cluster, made, settings
+from tests.support.server.app_server import serving
+from tests.support.store.analysing import analysing
 
 __all__ = ["cluster", "made", "settings"]
 

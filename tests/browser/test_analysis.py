@@ -16,7 +16,7 @@ from kuaimei.store.rows import Summary
 from tests.browser.analysing import CLIP, CONTOURS, FEATURES, Analysing, analysis, bare, course, scores
 from tests.browser.chat_page import QUESTION, Visitor, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, serving
+from tests.support.server.app_server import InMemoryRuntime, MemoryArchive, serving
 
 _SAID = ("utt_sess_rain_0", "utt_sess_rain_1", "utt_sess_rain_2")
 

@@ -16,7 +16,7 @@ from kuaimei.server.serve import make_server
 from tests.browser.chat_page import ANSWER, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
 from tests.browser.person import Person
-from tests.integration.server.app_server import KEY, InMemoryRuntime, MemoryArchive, eventually, make_settings
+from tests.support.server.app_server import KEY, InMemoryRuntime, MemoryArchive, eventually, make_settings
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from playwright.async_api import expect
 from tests.browser.chat_page import axe_findings, visiting
 from tests.browser.conftest import OpenBrowser
 from tests.integration.http.test_bind import runtime
-from tests.integration.server.app_server import serving
+from tests.support.server.app_server import serving
 
 
 async def test_two_renderings_are_compared_blind(open_browser: OpenBrowser, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from playwright.async_api import expect
 import hatch_build
 from tests.browser.chat_page import ROOT, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, serving
+from tests.support.server.app_server import InMemoryRuntime, MemoryArchive, serving
 
 _JAVASCRIPT_LIMIT = 400 * 1024
 

@@ -20,8 +20,8 @@ from tests.browser.chat_page import ANSWER, QUESTION, Visitor, axe_findings, roo
 from tests.browser.cloning import Cloning, cloned_voice
 from tests.browser.conftest import OpenBrowser
 from tests.browser.person import Person
-from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said
-from tests.integration.server.app_server import KEY, InMemoryRuntime, MemoryArchive, make_settings, serving
+from tests.support.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said
+from tests.support.server.app_server import KEY, InMemoryRuntime, MemoryArchive, make_settings, serving
 
 _KEPT = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 _LIMIT = 150 * 1024

@@ -9,8 +9,8 @@ from playwright.async_api import Download, Page, Route, expect
 from kuaimei.audio.encode import encode
 from tests.browser.chat_page import room_engines, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.fakes import said
-from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, serving
+from tests.support.fakes import said
+from tests.support.server.app_server import InMemoryRuntime, MemoryArchive, serving
 
 
 def _runtime() -> InMemoryRuntime:

@@ -12,7 +12,7 @@ from playwright.async_api import BrowserContext, Page, expect
 from tests.browser.chat_page import ANSWER, Visitor, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
 from tests.browser.person import Person
-from tests.integration.server.app_server import (
+from tests.support.server.app_server import (
     KEY,
     InMemoryRuntime,
     MemoryArchive,

@@ -11,7 +11,7 @@ from kuaimei.server.serve import make_server
 from kuaimei.server.startup_app import StartupApp
 from tests.browser.chat_page import ANSWER, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.integration.server.app_server import (
+from tests.support.server.app_server import (
     KEY,
     InMemoryRuntime,
     MemoryArchive,

@@ -9,8 +9,8 @@ from playwright.async_api import expect
 
 from tests.browser.chat_page import ANSWER, QUESTION, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.fakes import FakeLanguageModel, FakeSynthesizer
-from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, serving
+from tests.support.fakes import FakeLanguageModel, FakeSynthesizer
+from tests.support.server.app_server import InMemoryRuntime, MemoryArchive, serving
 
 TRANSPORTS = [("auto", "WebRTC"), ("websocket", "WebSocket")]
 

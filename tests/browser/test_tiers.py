@@ -15,8 +15,8 @@ from kuaimei.store.rows import Boundary, Rendering
 from tests.browser.chat_page import ANSWER, Visitor, axe_findings, room_engines, visiting
 from tests.browser.conftest import OpenBrowser
 from tests.browser.test_talking import TRANSPORTS, WATCH_LEVELS
-from tests.fakes import FakeLanguageModel, FakeSynthesizer, said
-from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, eventually, serving
+from tests.support.fakes import FakeLanguageModel, FakeSynthesizer, said
+from tests.support.server.app_server import InMemoryRuntime, MemoryArchive, eventually, serving
 
 _SLOWER = 1.25
 """The beautiful rendering takes its time."""

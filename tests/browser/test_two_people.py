@@ -16,9 +16,9 @@ from kuaimei.settings import Settings
 from tests.browser.chat_page import Visitor, axe_findings, visiting
 from tests.browser.conftest import OpenBrowser
 from tests.browser.person import Person
-from tests.integration.server.app_server import eventually
+from tests.support.server.app_server import eventually
 
-_two: Any = pytest.importorskip("tests.integration.people.two", reason="this server knows one person only")
+_two: Any = pytest.importorskip("tests.support.people.two_people", reason="this server knows one person only")
 _stored: Any = pytest.importorskip("tests.integration.people.conftest")
 cluster, made, settings, stored_settings = (
     _stored.cluster,

@@ -15,8 +15,8 @@ from tests.browser.chat_page import Visitor, axe_findings, room_engines, visitin
 from tests.browser.cloning import REFUSING, Cloning, cloned_voice
 from tests.browser.conftest import OpenBrowser
 from tests.browser.person import Person
-from tests.fakes import FakeSynthesizer, said
-from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, eventually, serving
+from tests.support.fakes import FakeSynthesizer, said
+from tests.support.server.app_server import InMemoryRuntime, MemoryArchive, eventually, serving
 
 _FILE: FilePayload = {"name": "mum.mp3", "mimeType": "audio/mpeg", "buffer": b"ID3" + bytes(2000)}
 _DROP = """() => {

@@ -25,10 +25,10 @@ from kuaimei.settings import (
     StoreSettings,
     VoiceSettings,
 )
-from tests.fakes import silence
 from tests.features.world import Http, World
-from tests.integration.server.app_server import InMemoryRuntime, Served, serving
-from tests.integration.server.realtime_client import Talk, b64, wire
+from tests.support.fakes import silence
+from tests.support.server.app_server import InMemoryRuntime, Served, serving
+from tests.support.server.realtime_client import Talk, b64, wire
 
 __all__ = ["RealRuntime", "Turn", "opened"]
 

@@ -8,7 +8,7 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import FinalTranscript, ReplyAudio, ReplyInterrupted, ReplyPaused
 from kuaimei.settings import DialogueSettings
-from tests.fakes import (
+from tests.support.fakes import (
     EventLog,
     FakeLanguageModel,
     FakeRecognizer,
@@ -17,7 +17,7 @@ from tests.fakes import (
     play,
     silence,
 )
-from tests.virtual_time import run_virtually
+from tests.support.virtual_time import run_virtually
 
 __all__ = ["REPLY", "SpokenTo"]
 

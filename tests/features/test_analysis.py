@@ -23,11 +23,11 @@ from kuaimei.runtime import Runtime
 from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.store import Recorder, Store, UtteranceRow, open_store
 from tests.features.world import World
-from tests.integration.server.app_server import InMemoryRuntime, Served, quick_engines, serving
-from tests.integration.store.analysing import SAID, analysing, voice
-from tests.integration.store.talking import eventually, frames, hear, now, take_turn
 from tests.integration.store.test_analyses import complete, lacking
 from tests.integration.store.test_recovery import reached, victim
+from tests.support.server.app_server import InMemoryRuntime, Served, quick_engines, serving
+from tests.support.store.analysing import SAID, analysing, voice
+from tests.support.store.talking import eventually, frames, hear, now, take_turn
 
 scenarios("analysis.feature")
 
@@ -246,7 +246,7 @@ def _(world: World) -> None:
 @given("許多人正在說話，程序被強制結束")
 def _(world: World, settings: Settings) -> None:
     async def killed() -> None:
-        async with victim(settings, "analyse", "tests.integration.store.analysing") as process:
+        async with victim(settings, "analyse", "tests.support.store.analysing") as process:
             await reached(process, "analysed")
             process.send_signal(signal.SIGKILL)
 

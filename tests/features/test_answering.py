@@ -10,7 +10,9 @@ from kuaimei.engines.llm.context_window import fit_context
 from kuaimei.engines.types import Message
 from kuaimei.settings import DialogueSettings
 from kuaimei.text.clauses import split_clauses
-from tests.fakes import (
+from tests.features.spoken import REPLY, SpokenTo
+from tests.features.world import World
+from tests.support.fakes import (
     EventLog,
     FakeLanguageModel,
     FakeRecognizer,
@@ -20,11 +22,9 @@ from tests.fakes import (
     said,
     silence,
 )
-from tests.features.spoken import REPLY, SpokenTo
-from tests.features.world import World
-from tests.integration.server.app_server import quick_engines
-from tests.integration.server.realtime_client import Talk, b64, wire
-from tests.virtual_time import run_virtually
+from tests.support.server.app_server import quick_engines
+from tests.support.server.realtime_client import Talk, b64, wire
+from tests.support.virtual_time import run_virtually
 
 scenarios("answering.feature")
 

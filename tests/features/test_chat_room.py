@@ -20,18 +20,18 @@ from kuaimei.server.app import create_app
 from kuaimei.server.serve import make_server
 from kuaimei.server.startup_app import StartupApp
 from kuaimei.settings import Settings
-from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, noise, said, silence
 from tests.features.real_runtime import RealRuntime, level
 from tests.features.spoken import SpokenTo
 from tests.features.world import World
-from tests.integration.server.app_server import (
+from tests.support.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, noise, said, silence
+from tests.support.server.app_server import (
     InMemoryRuntime,
     Served,
     eventually,
     make_settings,
     quick_engines,
 )
-from tests.integration.server.realtime_client import Talk, audio_of, b64, talking, wire
+from tests.support.server.realtime_client import Talk, audio_of, b64, talking, wire
 
 scenarios("chat_room.feature")
 

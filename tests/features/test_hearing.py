@@ -22,12 +22,12 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.settings import DialogueSettings
 from kuaimei.text.script import to_traditional
-from tests.fakes import EventLog, FakeLanguageModel, FakeRecognizer, fake_engines, play, said, silence
 from tests.features.real_runtime import RealRuntime
 from tests.features.world import World
-from tests.integration.server.app_server import quick_engines
-from tests.integration.server.realtime_client import Talk
-from tests.virtual_time import run_virtually
+from tests.support.fakes import EventLog, FakeLanguageModel, FakeRecognizer, fake_engines, play, said, silence
+from tests.support.server.app_server import quick_engines
+from tests.support.server.realtime_client import Talk
+from tests.support.virtual_time import run_virtually
 
 scenarios("hearing.feature")
 

@@ -23,13 +23,13 @@ from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, StoredTranscript, UtteranceRow, open_store, tables
 from tests.features.real_runtime import RealRuntime
 from tests.features.world import World
-from tests.integration.server.realtime_client import talking
-from tests.integration.store.deleting import WORDS, Life
-from tests.integration.store.killed_process import HEARD
-from tests.integration.store.searching import database_hits, file_hits
-from tests.integration.store.talking import FRAME, eventually, hear, recording, run_jobs, sound
 from tests.integration.store.test_recovery import on_disk, reached, victim
 from tests.integration.store.test_retention import Time, said
+from tests.support.server.realtime_client import talking
+from tests.support.store.deleting import WORDS, Life
+from tests.support.store.killed_process import HEARD
+from tests.support.store.searching import database_hits, file_hits
+from tests.support.store.talking import FRAME, eventually, hear, recording, run_jobs, sound
 
 scenarios("keeping.feature")
 
@@ -250,7 +250,7 @@ def _(world: World) -> None:
 
     async def killed() -> None:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.integration.store.deleting"),
+            *(sys.executable, "-m", "tests.support.store.deleting"),
             *(str(settings.home), settings.store.database_url, "session", IN_THE_MIDDLE),
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},

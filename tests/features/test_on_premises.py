@@ -39,8 +39,8 @@ from tests.features.real_runtime import RealRuntime
 from tests.features.world import World
 from tests.integration.cli.test_run_server import Server
 from tests.integration.cli.test_run_server import serving as started
-from tests.integration.server.app_server import KEY, InMemoryRuntime, eventually, make_settings, serving
-from tests.integration.server.realtime_client import Talk, b64, question
+from tests.support.server.app_server import KEY, InMemoryRuntime, eventually, make_settings, serving
+from tests.support.server.realtime_client import Talk, b64, question
 
 scenarios("on_premises.feature")
 

@@ -18,10 +18,10 @@ from kuaimei.settings import Settings
 from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.postgres.postmaster import find_postmaster
 from kuaimei.system.supervision import Supervisor
-from tests.fakes import FakeLanguageModel, silence
 from tests.features.world import World
-from tests.integration.server.app_server import MemoryArchive, eventually, quick_engines
-from tests.integration.server.realtime_client import Talk, b64, wire
+from tests.support.fakes import FakeLanguageModel, silence
+from tests.support.server.app_server import MemoryArchive, eventually, quick_engines
+from tests.support.server.realtime_client import Talk, b64, wire
 
 scenarios("operations.feature")
 

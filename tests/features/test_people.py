@@ -21,13 +21,13 @@ from kuaimei.people.keys import digest, is_key
 from kuaimei.server.rest import me as rest
 from kuaimei.settings import RenderingSettings, ServerSettings, Settings, StoreSettings
 from tests.features.world import Http, World
-from tests.integration.people.commands import run_command
 from tests.integration.people.conftest import own_temporary_folder
 from tests.integration.people.test_me import dumped, everywhere
-from tests.integration.people.two import SECRET, Somebody, Two, two
-from tests.integration.server.realtime_client import Talk
-from tests.integration.server.whole_server import Whole, whole
-from tests.integration.store.searching import database_hits
+from tests.support.people.commands import run_command
+from tests.support.people.two_people import SECRET, Somebody, Two, two
+from tests.support.server.realtime_client import Talk
+from tests.support.server.whole_server import Whole, whole
+from tests.support.store.searching import database_hits
 
 __all__ = ["own_temporary_folder"]
 

@@ -28,16 +28,16 @@ from kuaimei.text.lexicon import load_lexicon
 from kuaimei.text.normalization import normalize_text
 from kuaimei.workers.engines import ENGINES
 from kuaimei.workers.reference_store import ReferenceStore
-from tests.fakes import FakeSynthesizer
 from tests.features.real_runtime import RealRuntime
 from tests.features.world import World
-from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, quick_engines, serving
-from tests.integration.store.rendering import Slow, rendering, synthesizer
-from tests.integration.store.talking import eventually, now
 from tests.integration.store.test_recovery import reached, victim
 from tests.integration.store.test_rendering import ready, reply_once
+from tests.support.fakes import FakeSynthesizer
+from tests.support.server.app_server import InMemoryRuntime, MemoryArchive, quick_engines, serving
+from tests.support.store.rendering import Slow, rendering, synthesizer
+from tests.support.store.talking import eventually, now
+from tests.support.tone_engine import Tone
 from tests.unit.workers import test_client as worker
-from tests.unit.workers.tone import Tone
 
 scenarios("two_tiers.feature")
 
@@ -266,7 +266,7 @@ def _(world: World, settings: Settings) -> None:
     async def killed() -> str:
         async with open_store(settings) as store:
             utterance = await reply_once(store)
-        async with victim(settings, "", module="tests.integration.store.rendering") as process:
+        async with victim(settings, "", module="tests.support.store.rendering") as process:
             await reached(process, "second")
             process.send_signal(signal.SIGKILL)
         return utterance

@@ -24,11 +24,11 @@ from kuaimei.voices.training import job
 from kuaimei.voices.types import Voice
 from tests.features.real_runtime import RealRuntime
 from tests.features.world import Http, World
-from tests.integration.server.app_server import InMemoryRuntime, quick_engines, serving
-from tests.integration.store.talking import sound, take_turn
 from tests.integration.voices.enrolment.test_real import MORE, TEXT, at_home
-from tests.integration.voices.running_library import RunningLibrary, audio, half_made, kept, living, speech
-from tests.unit.voices.signals import chords, echoing, hiss
+from tests.support.server.app_server import InMemoryRuntime, quick_engines, serving
+from tests.support.signals import chords, echoing, hiss
+from tests.support.store.talking import sound, take_turn
+from tests.support.voices.running_library import RunningLibrary, audio, half_made, kept, living, speech
 
 scenarios("voices.feature")
 

@@ -19,10 +19,10 @@ from kuaimei.runtime import Runtime
 from kuaimei.server.static_page import Page
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
-from tests.fakes import FakeLanguageModel
 from tests.features.context import Notes
-from tests.integration.server.app_server import InMemoryRuntime, Served, make_settings, quick_engines, serving
-from tests.integration.server.realtime_client import Talk, talking
+from tests.support.fakes import FakeLanguageModel
+from tests.support.server.app_server import InMemoryRuntime, Served, make_settings, quick_engines, serving
+from tests.support.server.realtime_client import Talk, talking
 
 __all__ = ["World"]
 

@@ -14,7 +14,7 @@ from kuaimei.audio.decode import decode
 from kuaimei.runtime import open_runtime
 from kuaimei.settings import RenderingSettings, ServerSettings, Settings, StoreSettings
 from tests.integration.docs.blocks import blocks, run
-from tests.integration.server.app_server import KEY, InMemoryRuntime, Served, serving
+from tests.support.server.app_server import KEY, InMemoryRuntime, Served, serving
 
 pytestmark = [
     pytest.mark.models,

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.integration.docs.blocks import blocks, run
-from tests.integration.server.app_server import KEY, make_settings, serving
+from tests.support.server.app_server import KEY, make_settings, serving
 
 _PAGE = "docs/how-to/https-on-a-lan.md"
 _NAME = "voice.lan"

@@ -13,7 +13,7 @@ from kuaimei.evaluation.runs.training import VoiceTrainer
 from kuaimei.evaluation.training_cache import CachedTraining, TrainingCache
 from kuaimei.settings import Settings
 from kuaimei.voices.types import Step
-from tests.integration.voices.running_library import TEXT, kept, living, speech
+from tests.support.voices.running_library import TEXT, kept, living, speech
 
 
 @pytest.fixture(autouse=True)

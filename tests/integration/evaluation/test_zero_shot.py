@@ -16,9 +16,9 @@ from kuaimei.evaluation.references import EvaluationReference
 from kuaimei.evaluation.report import VoiceReport
 from kuaimei.evaluation.runs.zero_shot import ZeroShotRun
 from kuaimei.voices.enrolment.pipeline import ReferenceExaminer
-from tests.fakes import FakeRecognizer, FakeSynthesizer
-from tests.integration.voices.running_library import TEXT, LoudVad, audio
-from tests.unit.evaluation.ears import PitchEncoder, Rating
+from tests.support.fake_encoders import PitchEncoder, Rating
+from tests.support.fakes import FakeRecognizer, FakeSynthesizer
+from tests.support.voices.running_library import TEXT, LoudVad, audio
 
 
 @dataclass

@@ -15,8 +15,8 @@ from kuaimei.audio.loudness import speech_level
 from kuaimei.audio.pcm import Pcm
 from kuaimei.store.rows import Audio
 from kuaimei.store.utterance_record import Tier
-from tests.fakes import FakeSynthesizer
-from tests.integration.server.app_server import (
+from tests.support.fakes import FakeSynthesizer
+from tests.support.server.app_server import (
     InMemoryRuntime,
     MemoryArchive,
     Served,
@@ -24,8 +24,8 @@ from tests.integration.server.app_server import (
     quick_engines,
     serving,
 )
-from tests.integration.server.belonging import OneLibrary
-from tests.integration.server.preferring import MemoryPreferences
+from tests.support.server.belongings import OneLibrary
+from tests.support.server.listening_tests import MemoryPreferences
 
 REPLY = "utt_sess_a_1"
 VOICES = ("zf_one", "zm_two", "af_three", "voice_mine", "voice_not")

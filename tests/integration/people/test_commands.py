@@ -19,10 +19,10 @@ import pytest
 from kuaimei.people.keys import digest, is_key
 from kuaimei.settings import Settings
 from kuaimei.store import open_store
-from tests.integration.people.commands import environment, run_command
 from tests.integration.people.test_me import dumped, everywhere
-from tests.integration.people.two import SECRET, two
-from tests.integration.server.realtime_client import talking
+from tests.support.people.commands import environment, run_command
+from tests.support.people.two_people import SECRET, two
+from tests.support.server.realtime_client import talking
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -15,9 +15,9 @@ from kuaimei.errors import StoreError
 from kuaimei.people.erasure import forget, forget_marked
 from kuaimei.server.rest import me as rest
 from kuaimei.settings import Settings
-from tests.integration.people.two import SECRET, Two, two
-from tests.integration.server.app_server import InMemoryRuntime, eventually, make_settings, serving
-from tests.integration.server.realtime_client import talking
+from tests.support.people.two_people import SECRET, Two, two
+from tests.support.server.app_server import InMemoryRuntime, eventually, make_settings, serving
+from tests.support.server.realtime_client import talking
 
 OTHER = "班的另外一個完全不同的句子"
 

@@ -16,10 +16,10 @@ from websockets.exceptions import InvalidStatus
 from kuaimei.http import refusals
 from kuaimei.server.app import create_app
 from kuaimei.settings import Settings
-from tests.integration.people.two import SECRET, Somebody, Two, two
-from tests.integration.server.app_server import InMemoryRuntime
-from tests.integration.server.realtime_client import talking
-from tests.integration.server.webrtc_client import Caller, offer_of
+from tests.support.people.two_people import SECRET, Somebody, Two, two
+from tests.support.server.app_server import InMemoryRuntime
+from tests.support.server.realtime_client import talking
+from tests.support.server.webrtc_client import Caller, offer_of
 
 FREE = {"name", "side"}
 """Parameters of paths that name nothing of anybody's: a model, and which of two clips."""

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from kuaimei.settings import ServerSettings, Settings
-from tests.integration.people.two import Two, two
-from tests.integration.server.realtime_client import talking
+from tests.support.people.two_people import Two, two
+from tests.support.server.realtime_client import talking
 
 pytestmark = pytest.mark.usefixtures("trouble")  # that somebody was refused is told
 

@@ -15,16 +15,16 @@ from kuaimei.people.keys import digest
 from kuaimei.people.machine_key import ensure_machine_key, replace_machine_key
 from kuaimei.settings import Settings
 from kuaimei.store import open_store
-from tests.integration.people.two import two
-from tests.integration.server.app_server import (
+from tests.support.people.two_people import two
+from tests.support.server.app_server import (
     InMemoryRuntime,
     MemoryArchive,
     eventually,
     make_settings,
     serving,
 )
-from tests.integration.server.realtime_client import talking
-from tests.integration.server.webrtc_client import Caller, offer_of
+from tests.support.server.realtime_client import talking
+from tests.support.server.webrtc_client import Caller, offer_of
 
 
 async def closed(socket: ClientConnection) -> tuple[int, str]:

@@ -14,9 +14,9 @@ import soundfile  # type: ignore[import-untyped]
 
 from kuaimei.runtime import open_runtime
 from kuaimei.settings import EngineSettings, ServerSettings, Settings
-from tests.fakes import FakeLanguageModel
-from tests.integration.server.app_server import InMemoryRuntime, quick_engines, serving
-from tests.integration.server.realtime_client import Talk, audio_of, talking
+from tests.support.fakes import FakeLanguageModel
+from tests.support.server.app_server import InMemoryRuntime, quick_engines, serving
+from tests.support.server.realtime_client import Talk, audio_of, talking
 
 pytestmark = pytest.mark.models
 

@@ -7,15 +7,15 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.fakes import FakeLanguageModel, FakeRecognizer, said, silence
-from tests.integration.server.app_server import (
+from tests.support.fakes import FakeLanguageModel, FakeRecognizer, said, silence
+from tests.support.server.app_server import (
     InMemoryRuntime,
     MemoryArchive,
     eventually,
     make_settings,
     serving,
 )
-from tests.integration.server.realtime_client import Talk, b64, talking, wire
+from tests.support.server.realtime_client import Talk, b64, talking, wire
 
 
 def full_runtime(waiting: int = 2) -> InMemoryRuntime:

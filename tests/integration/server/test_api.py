@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from kuaimei.server.static_page import Page
 from kuaimei.settings import IceServer
 from kuaimei.store.deletions import Deletion, DeletionKind
-from tests.fakes import FakeSynthesizer
-from tests.integration.server.app_server import (
+from tests.support.fakes import FakeSynthesizer
+from tests.support.server.app_server import (
     KEY,
     InMemoryRuntime,
     MemoryArchive,
@@ -27,7 +27,7 @@ from tests.integration.server.app_server import (
     quick_engines,
     serving,
 )
-from tests.integration.server.realtime_client import talking
+from tests.support.server.realtime_client import talking
 
 SOUND = bytes(range(256)) * 20
 

@@ -22,9 +22,9 @@ from kuaimei.workers.app import create_worker
 from kuaimei.workers.reference_store import ReferenceStore
 from kuaimei.workers.types import EngineRequest, EngineSpec, Licence, Options
 from kuaimei.workers.worker import ModelHost
-from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said
-from tests.integration.server.app_server import InMemoryRuntime, eventually, quick_engines, serving
-from tests.integration.voices.running_library import audio, living
+from tests.support.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said
+from tests.support.server.app_server import InMemoryRuntime, eventually, quick_engines, serving
+from tests.support.voices.running_library import audio, living
 
 PATIENCE_S = 60.0
 

@@ -21,13 +21,13 @@ from kuaimei.workers.app import create_worker
 from kuaimei.workers.reference_store import ReferenceStore
 from kuaimei.workers.types import Options
 from kuaimei.workers.worker import ModelHost
-from tests.fakes import FakeLanguageModel
-from tests.integration.server.app_server import quick_engines
-from tests.integration.server.realtime_client import b64, question
-from tests.integration.server.whole_server import Whole, fill, whole
-from tests.integration.voices.running_library import FakeVoiceBank, audio
-from tests.routes import routes_of
-from tests.unit.workers.tone import Tone
+from tests.support.fakes import FakeLanguageModel
+from tests.support.routes import routes_of
+from tests.support.server.app_server import quick_engines
+from tests.support.server.realtime_client import b64, question
+from tests.support.server.whole_server import Whole, fill, whole
+from tests.support.tone_engine import Tone
+from tests.support.voices.running_library import FakeVoiceBank, audio
 
 NO_TEXT: Final = ("a\x00b", "\x00", "a\ud800b", "\udfff")
 STRANGE: Final = ("\uffff", "\u202e\u2066abc", "a\u0301" * 50, "\ufeff", "\u2028", "\x7f\x1b[2J", "𠮷😀")

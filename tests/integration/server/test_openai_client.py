@@ -11,8 +11,8 @@ from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.errors import EngineError, QueueFull
-from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said, silence
-from tests.integration.server.app_server import eventually, quick_engines, serving
+from tests.support.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said, silence
+from tests.support.server.app_server import eventually, quick_engines, serving
 
 
 def wav(seconds: int = 1) -> bytes:

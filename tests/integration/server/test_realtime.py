@@ -11,9 +11,9 @@ from openai.types.realtime import RealtimeServerEvent
 
 from kuaimei.dialogue.events import UserText
 from kuaimei.errors import EngineError
-from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said, silence
-from tests.integration.server.app_server import eventually, make_settings, quick_engines, serving
-from tests.integration.server.realtime_client import Talk, audio_of, b64, question, talking, wire
+from tests.support.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, said, silence
+from tests.support.server.app_server import eventually, make_settings, quick_engines, serving
+from tests.support.server.realtime_client import Talk, audio_of, b64, question, talking, wire
 
 REPLY = "好的。今天天氣很好，適合出門走走。"
 

@@ -12,8 +12,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from kuaimei.server.realtime import connections
 from kuaimei.server.realtime.loops import FRAME_LIMIT
-from tests.fakes import FakeLanguageModel, FakeSynthesizer, said
-from tests.integration.server.app_server import (
+from tests.support.fakes import FakeLanguageModel, FakeSynthesizer, said
+from tests.support.server.app_server import (
     KEY,
     InMemoryRuntime,
     MemoryArchive,
@@ -22,7 +22,7 @@ from tests.integration.server.app_server import (
     quick_engines,
     serving,
 )
-from tests.integration.server.realtime_client import b64, talking, wire
+from tests.support.server.realtime_client import b64, talking, wire
 
 WRONG: list[tuple[dict[str, Any], str, str | None]] = [
     ({"type": "no.such.event"}, "unknown_event", "type"),

@@ -12,8 +12,8 @@ from kuaimei.server.realtime.config import SessionConfig
 from kuaimei.server.realtime.loops import expire
 from kuaimei.server.realtime.send_queue import SendQueue
 from kuaimei.server.realtime.server_events import ServerEventEmitter
-from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, make_settings, serving
-from tests.virtual_time import START, virtually
+from tests.support.server.app_server import InMemoryRuntime, MemoryArchive, make_settings, serving
+from tests.support.virtual_time import START, virtually
 
 
 @virtually

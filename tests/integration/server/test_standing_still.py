@@ -13,11 +13,11 @@ from kuaimei.server.realtime.items import TEXT_LIMIT
 from kuaimei.server.realtime.loops import FRAME_LIMIT
 from kuaimei.server.realtime.protocol import CLIENT_EVENTS
 from kuaimei.settings import AnalysisSettings, Settings
-from tests.integration.server.app_server import quick_engines
-from tests.integration.server.realtime_client import b64
-from tests.integration.server.whole_server import LONG, Apart, apart, fill
-from tests.integration.voices.running_library import FakeVoiceBank, audio
-from tests.routes import routes_of
+from tests.support.routes import routes_of
+from tests.support.server.app_server import quick_engines
+from tests.support.server.realtime_client import b64
+from tests.support.server.whole_server import LONG, Apart, apart, fill
+from tests.support.voices.running_library import FakeVoiceBank, audio
 
 WORST_MS: Final = 50.0
 SESSION: Final = "sess_long"

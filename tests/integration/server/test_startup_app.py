@@ -16,7 +16,7 @@ from kuaimei.server import static_page as pages
 from kuaimei.server.app import create_app
 from kuaimei.server.serve import make_server
 from kuaimei.server.startup_app import StartupApp
-from tests.integration.server.app_server import (
+from tests.support.server.app_server import (
     KEY,
     InMemoryRuntime,
     MemoryArchive,
@@ -24,7 +24,7 @@ from tests.integration.server.app_server import (
     eventually,
     make_settings,
 )
-from tests.integration.server.realtime_client import talking
+from tests.support.server.realtime_client import talking
 
 
 async def test_from_loading_to_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,9 @@ from kuaimei.server.serve import make_server
 from kuaimei.server.startup_app import StartupApp
 from kuaimei.settings import Settings
 from kuaimei.store.rows import Health
-from tests.fakes import said, silence
-from tests.integration.server.app_server import (
+from tests.support.fakes import said, silence
+from tests.support.routes import routes_of
+from tests.support.server.app_server import (
     KEY,
     InMemoryRuntime,
     MemoryArchive,
@@ -27,9 +28,8 @@ from tests.integration.server.app_server import (
     make_settings,
     serving,
 )
-from tests.integration.server.realtime_client import b64, wire
-from tests.integration.server.whole_server import Whole, whole
-from tests.routes import routes_of
+from tests.support.server.realtime_client import b64, wire
+from tests.support.server.whole_server import Whole, whole
 
 KEYED = {"Authorization": f"Bearer {KEY}"}
 SPOKEN = said("一二三四五六七")

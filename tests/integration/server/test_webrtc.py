@@ -10,8 +10,8 @@ import pytest
 from kuaimei.audio.resample import resample
 from kuaimei.dialogue.events import SpeechAudio
 from kuaimei.server.webrtc import calls
-from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, silence
-from tests.integration.server.app_server import (
+from tests.support.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, silence
+from tests.support.server.app_server import (
     KEY,
     InMemoryRuntime,
     MemoryArchive,
@@ -20,8 +20,8 @@ from tests.integration.server.app_server import (
     make_settings,
     serving,
 )
-from tests.integration.server.realtime_client import Talk, talking
-from tests.integration.server.webrtc_client import Caller, calling, calling_engines, offer_of, tone
+from tests.support.server.realtime_client import Talk, talking
+from tests.support.server.webrtc_client import Caller, calling, calling_engines, offer_of, tone
 
 REPLY = "好的。今天天氣很好，適合出門走走。"
 

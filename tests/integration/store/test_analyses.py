@@ -19,9 +19,9 @@ from kuaimei.store import Recorder, Store, UtteranceRow, open_store, tables
 from kuaimei.store.due_analyses import AnalysisVersion
 from kuaimei.store.ratings import RatingScores
 from kuaimei.store.score_history import Cohort, ScoreCursor
-from tests.integration.store.analysing import SAID, LoudnessVad, analysing, everything, voice
-from tests.integration.store.talking import eventually, hear, take_turn
 from tests.integration.store.test_recovery import reached, victim
+from tests.support.store.analysing import SAID, LoudnessVad, analysing, everything, voice
+from tests.support.store.talking import eventually, hear, take_turn
 
 
 @pytest.fixture
@@ -414,7 +414,7 @@ async def test_nothing_is_asked_for_where_nothing_is_analysed(settings: Settings
 async def test_killed_at_any_moment_nothing_stays_without_an_analysis(
     settings: Settings, stage: str, amount: int
 ) -> None:
-    module = "tests.integration.store.analysing"
+    module = "tests.support.store.analysing"
     async with victim(settings, "analyse", module) as process:
         for _ in range(max(1, amount if stage == "analysed" else 1)):
             await reached(process, stage, amount if stage == "said" else 0)

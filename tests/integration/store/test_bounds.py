@@ -15,7 +15,7 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.settings import Settings
 from kuaimei.store import open_store, recorder
-from tests.integration.store.talking import REPLY_RATE, now, recording, sound
+from tests.support.store.talking import REPLY_RATE, now, recording, sound
 
 
 async def test_speech_that_does_not_end_goes_on_in_another_recording(

@@ -8,8 +8,8 @@ from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import ReplyAudio, ReplyFinished, ReplyInterrupted, SpeechAudio, TurnMetrics
 from kuaimei.settings import DialogueSettings, Settings
 from kuaimei.store import open_store
-from tests.fakes import EventLog, FakeLanguageModel, fake_engines, play, said, silence
-from tests.integration.store.talking import recording
+from tests.support.fakes import EventLog, FakeLanguageModel, fake_engines, play, said, silence
+from tests.support.store.talking import recording
 
 
 async def test_what_the_events_say_is_what_is_kept(settings: Settings) -> None:

@@ -21,8 +21,8 @@ from kuaimei.errors import StoreError
 from kuaimei.settings import Settings, StoreSettings
 from kuaimei.store import Store, open_store, s3_blobs
 from kuaimei.store.connection import DatabaseConnection, with_deadlines
-from tests.integration.store.network import BlackHole, black_hole
-from tests.integration.store.talking import hear, now, recording, sound
+from tests.support.store.network import BlackHole, black_hole
+from tests.support.store.talking import hear, now, recording, sound
 
 TIMEOUT_S = 2.0
 STATED_S = TIMEOUT_S + 5.0

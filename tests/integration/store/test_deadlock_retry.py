@@ -14,8 +14,8 @@ from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
 from kuaimei.store.deadlock_retry import Deadlock, again_after_deadlock
 from kuaimei.store.utterance_writer import SESSION_LOCK
-from tests.integration.store.talking import hear, now, sound
-from tests.virtual_time import virtually
+from tests.support.store.talking import hear, now, sound
+from tests.support.virtual_time import virtually
 
 STORE = Path(__file__).parents[3] / "src/kuaimei/store"
 WRITING = ("insert", "update", "delete")

@@ -12,7 +12,7 @@ from kuaimei.dialogue.events import SpeechAudio, SpeechStarted, TurnEnded, UserT
 from kuaimei.errors import NotFound
 from kuaimei.settings import Settings
 from kuaimei.store import StoredTranscript, UtteranceRow, open_store
-from tests.integration.store.talking import files, hear, now, recording, run_jobs, sound, take_turn
+from tests.support.store.talking import files, hear, now, recording, run_jobs, sound, take_turn
 
 
 def spooled(home: Path) -> list[str]:

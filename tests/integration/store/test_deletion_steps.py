@@ -11,7 +11,7 @@ from kuaimei.store import Store, open_store
 from kuaimei.store.analyses import AnalysisResult
 from kuaimei.store.due_analyses import AnalysisVersion
 from kuaimei.store.rows import Boundary
-from tests.integration.store.talking import files, sound, take_turn
+from tests.support.store.talking import files, sound, take_turn
 
 BASIS = AnalysisVersion("e1", "h1")
 ROW: dict[str, Any] = {

@@ -17,9 +17,9 @@ from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store
 from kuaimei.store.deletions import Deletion, Step
 from kuaimei.store.spool import SpoolRun
-from tests.integration.store.deleting import KINDS, WORDS, Kind, Life, Moments, delete, live
-from tests.integration.store.searching import database_hits, file_hits
-from tests.integration.store.talking import hear, sound, take_turn
+from tests.support.store.deleting import KINDS, WORDS, Kind, Life, Moments, delete, live
+from tests.support.store.searching import database_hits, file_hits
+from tests.support.store.talking import hear, sound, take_turn
 
 ROOT = Path(__file__).parents[3]
 ERASED = "erased_voices"
@@ -167,7 +167,7 @@ async def test_killed_at_any_moment_it_is_finished_by_the_next_start(
 ) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.integration.store.deleting"),
+        *(sys.executable, "-m", "tests.support.store.deleting"),
         *(str(settings.home), settings.store.database_url, kind, str(moment)),
         stdout=asyncio.subprocess.PIPE,
         env=environment,

@@ -27,9 +27,9 @@ from kuaimei.store.analyses import ANALYSE_JOB
 from kuaimei.store.jobs import Job
 from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.renderings import HQ_JOB
-from tests.fakes import FakeRecognizer, FakeSynthesizer, fake_engines, play, said, silence
-from tests.integration.store.analysing import analysing
-from tests.integration.store.searching import database_hits
+from tests.support.fakes import FakeRecognizer, FakeSynthesizer, fake_engines, play, said, silence
+from tests.support.store.analysing import analysing
+from tests.support.store.searching import database_hits
 
 SPOKEN, TYPED, WRITTEN = "密語甲", "密語乙", "密語丙"
 SECRET = "密語"

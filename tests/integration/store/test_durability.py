@@ -15,8 +15,8 @@ from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store
 from kuaimei.store.voices import DECODER, JUDGE, REFERENCE, STYLE
 from kuaimei.voices.training.spec import write_job_folder
-from tests.integration.store.talking import answer, hear, sound
 from tests.integration.store.test_deletion_steps import ROW
+from tests.support.store.talking import answer, hear, sound
 
 
 class Journal:

@@ -8,7 +8,7 @@ from kuaimei.audio.pcm import Pcm
 from kuaimei.settings import Settings
 from kuaimei.store import Store, StoredTranscript, UtteranceRow, open_store
 from kuaimei.store.jobs import Job
-from tests.integration.store.talking import eventually
+from tests.support.store.talking import eventually
 
 
 async def nothing(utterance: UtteranceRow, pieces: AsyncIterator[Pcm]) -> StoredTranscript:

@@ -28,7 +28,7 @@ from kuaimei.settings import Settings, StoreSettings
 from kuaimei.store import open_store, tables
 from kuaimei.store.ids import made_at
 from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
-from tests.integration.store.talking import REPLY_RATE, answer, hear, now, recording, sound, take_turn
+from tests.support.store.talking import REPLY_RATE, answer, hear, now, recording, sound, take_turn
 
 
 async def test_a_turn_is_kept_whole(settings: Settings) -> None:

@@ -8,8 +8,8 @@ from kuaimei.analysis.labels import read_labels
 from kuaimei.cli.label_data import gather
 from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.store import open_store
-from tests.integration.store.analysing import SAID, analysing, voice
-from tests.integration.store.talking import eventually, take_turn
+from tests.support.store.analysing import SAID, analysing, voice
+from tests.support.store.talking import eventually, take_turn
 
 
 @pytest.fixture

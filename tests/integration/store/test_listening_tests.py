@@ -11,7 +11,7 @@ from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Store, open_store, tables
 from kuaimei.store.listening_tests import Choice, Tally
 from kuaimei.store.rows import Boundary
-from tests.integration.store.talking import answer, now, sound, take_turn
+from tests.support.store.talking import answer, now, sound, take_turn
 
 OWNER = "local"
 

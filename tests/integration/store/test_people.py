@@ -17,7 +17,7 @@ from kuaimei.store import store as stores
 from kuaimei.store.database import Database
 from kuaimei.store.keys import Key
 from kuaimei.store.store import Store
-from tests.integration.store.talking import now
+from tests.support.store.talking import now
 
 OLD = """
 insert into sessions (id, client) values ('sess_me', '{"agent": "curl"}'),

@@ -39,9 +39,9 @@ from kuaimei.store.quarantine import Broken
 from kuaimei.store.ratings import RatingScores
 from kuaimei.store.spool import SpoolRun
 from kuaimei.store.utterance_record import UtteranceRecord
-from tests.integration.store.deleting import live
-from tests.integration.store.searching import file_hits
-from tests.integration.store.talking import answer, hear, now, recording, run_jobs, sound
+from tests.support.store.deleting import live
+from tests.support.store.searching import file_hits
+from tests.support.store.talking import answer, hear, now, recording, run_jobs, sound
 
 POISON = {
     "nul": "你\x00好",

@@ -10,8 +10,8 @@ from kuaimei.engines.registry import EngineContext
 from kuaimei.engines.vad import open_vad
 from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.store import open_store, tables
-from tests.integration.store.analysing import voice
-from tests.integration.store.talking import eventually, hear, take_turn
+from tests.support.store.analysing import voice
+from tests.support.store.talking import eventually, hear, take_turn
 
 
 @pytest.fixture

@@ -20,15 +20,15 @@ from kuaimei.settings import Settings
 from kuaimei.store import Store, StoredTranscript, UtteranceRow, open_store
 from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.spool import Spool
-from tests.integration.store.killed_process import HEARD, SECOND_CLAUSE, SPOKEN
-from tests.integration.store.talking import FRAME, answer, eventually, hear, now, recording, run_jobs, sound
+from tests.support.store.killed_process import HEARD, SECOND_CLAUSE, SPOKEN
+from tests.support.store.talking import FRAME, answer, eventually, hear, now, recording, run_jobs, sound
 
 ROOT = Path(__file__).parents[3]
 
 
 @asynccontextmanager
 async def victim(
-    settings: Settings, what: str, module: str = "tests.integration.store.killed_process"
+    settings: Settings, what: str, module: str = "tests.support.store.killed_process"
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     process = await asyncio.create_subprocess_exec(

@@ -16,10 +16,10 @@ from kuaimei.store import Store, open_store
 from kuaimei.store.rows import Rendering
 from kuaimei.store.spool import SpoolRun
 from kuaimei.store.utterance_record import UtteranceRecord
-from tests.integration.store.rendering import SENTENCES, TEXT, rendering, synthesizer
-from tests.integration.store.talking import answer, eventually, files, now, sound
 from tests.integration.store.test_recovery import reached, victim
 from tests.integration.store.test_renderings import heard, the_reply
+from tests.support.store.rendering import SENTENCES, TEXT, rendering, synthesizer
+from tests.support.store.talking import answer, eventually, files, now, sound
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_a_reply_is_rendered_when_nobody_talks(settings: Settings) -> None
 async def test_killed_in_the_middle_it_is_finished_after_the_next_start(settings: Settings) -> None:
     async with open_store(settings) as store:
         utterance = await reply_once(store)
-    async with victim(settings, "", module="tests.integration.store.rendering") as process:
+    async with victim(settings, "", module="tests.support.store.rendering") as process:
         await reached(process, "second")
         process.send_signal(signal.SIGKILL)
     speaker = synthesizer()

@@ -23,7 +23,7 @@ from kuaimei.errors import NotFound
 from kuaimei.settings import RenderingSettings, Settings
 from kuaimei.store import Recorder, Store, StoredTranscript, UtteranceRow, open_store
 from kuaimei.store.rows import Boundary, Rendering
-from tests.integration.store.talking import (
+from tests.support.store.talking import (
     REPLY_RATE,
     answer,
     eventually,

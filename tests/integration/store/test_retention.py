@@ -10,8 +10,8 @@ from kuaimei.dialogue.events import UserText
 from kuaimei.settings import Settings, StoreSettings
 from kuaimei.store import Store, open_store
 from kuaimei.store.retention import Retention
-from tests.integration.store.searching import database_hits
-from tests.integration.store.talking import now, sound, take_turn
+from tests.support.store.searching import database_hits
+from tests.support.store.talking import now, sound, take_turn
 
 DAY_S = 86_400.0
 

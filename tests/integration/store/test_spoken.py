@@ -24,10 +24,10 @@ from kuaimei.settings import AnalysisSettings, Settings
 from kuaimei.store import Store, UtteranceRow, open_store
 from kuaimei.store.rows import Summary
 from kuaimei.store.tables import analyses
-from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, Served, serving
-from tests.integration.server.realtime_client import talking
-from tests.integration.store.analysing import analysing, voice
-from tests.integration.store.talking import eventually, now, take_turn
+from tests.support.server.app_server import InMemoryRuntime, MemoryArchive, Served, serving
+from tests.support.server.realtime_client import talking
+from tests.support.store.analysing import analysing, voice
+from tests.support.store.talking import eventually, now, take_turn
 
 
 @pytest.fixture

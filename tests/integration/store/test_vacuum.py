@@ -11,8 +11,8 @@ from kuaimei.settings import AnalysisSettings, RenderingSettings, Settings
 from kuaimei.store import Store, open_store, vacuum
 from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.tables import metadata
-from tests.integration.store.searching import file_hits
-from tests.integration.store.talking import now, sound, take_turn
+from tests.support.store.searching import file_hits
+from tests.support.store.talking import now, sound, take_turn
 
 SECRET = "sentinelofvacuum"
 

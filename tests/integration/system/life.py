@@ -17,9 +17,9 @@ from kuaimei.server.voice_previews import VoicePreviews
 from kuaimei.settings import Settings
 from kuaimei.system.folders import swept_folder
 from kuaimei.system.privacy import close_umask, make_home
-from tests.integration.store.analysing import analysing, everything
-from tests.integration.store.talking import eventually
-from tests.integration.voices.running_library import living
+from tests.support.store.analysing import analysing, everything
+from tests.support.store.talking import eventually
+from tests.support.voices.running_library import living
 
 
 class Watch:

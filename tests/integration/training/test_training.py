@@ -21,7 +21,7 @@ from kuaimei.models.weight_delta import load_difference
 from kuaimei.settings import Settings
 from kuaimei.voices.training.asr_loss import ASR_LOSS_MODEL, write_asr_loss_spec
 from tests.integration.conftest import Spoken
-from tests.learning_environment import need_torch
+from tests.support.training_environment import need_torch
 
 pytestmark = pytest.mark.models
 

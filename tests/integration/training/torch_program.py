@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from tests.learning_environment import need_torch
+from tests.support.training_environment import need_torch
 
 __all__ = ["need_torch", "run_with_torch"]
 

@@ -27,8 +27,8 @@ from kuaimei.voices.training.environment import background_install
 from kuaimei.voices.training.environment.paths import places
 from kuaimei.voices.training.prompts import TRAINING_PROMPTS, clauses
 from kuaimei.voices.types import Voice
-from tests.integration.store.talking import sound, take_turn
-from tests.integration.voices.running_library import (
+from tests.support.store.talking import sound, take_turn
+from tests.support.voices.running_library import (
     CONSENT,
     TEXT,
     FakeReferenceBank,
@@ -330,7 +330,7 @@ async def test_a_server_that_is_killed_leaves_no_orphan_and_the_next_goes_on(set
     victim = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        "import sys; from tests.integration.voices.killed_process import main; main(*sys.argv[1:])",
+        "import sys; from tests.support.voices.killed_process import main; main(*sys.argv[1:])",
         str(settings.home),
         settings.store.database_url,
         stdout=asyncio.subprocess.PIPE,

@@ -15,9 +15,9 @@ from kuaimei.settings import Settings
 from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.training.environment import background_install
 from kuaimei.voices.training.environment.process import Making
-from tests.integration.server.app_server import InMemoryRuntime, quick_engines, serving
-from tests.integration.server.realtime_client import talking
-from tests.integration.voices.running_library import TEXT, RunningLibrary, audio, living
+from tests.support.server.app_server import InMemoryRuntime, quick_engines, serving
+from tests.support.server.realtime_client import talking
+from tests.support.voices.running_library import TEXT, RunningLibrary, audio, living
 
 FIELDS = {"name": "媽媽", "consent_speaker": "王美美", "consent_statement": "可以"}
 

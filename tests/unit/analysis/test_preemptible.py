@@ -20,7 +20,7 @@ from kuaimei.engines.prosody import open_meter
 from kuaimei.engines.prosody.types import VoiceQuality
 from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Priority, Ticket
-from tests.fakes import FakeVad, silence
+from tests.support.fakes import FakeVad, silence
 
 BACKGROUND = Ticket(session="sess_a", priority=Priority.BACKGROUND)
 LIVE = Ticket(session="sess_b", priority=Priority.LIVE)

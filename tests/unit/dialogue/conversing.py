@@ -4,7 +4,7 @@ from typing import Any
 
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.settings import DialogueSettings
-from tests.fakes import EventLog, FakeLanguageModel, fake_engines
+from tests.support.fakes import EventLog, FakeLanguageModel, fake_engines
 
 __all__ = ["REPLY", "conversation"]
 

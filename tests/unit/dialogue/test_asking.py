@@ -18,7 +18,7 @@ from kuaimei.dialogue.events import (
     UserText,
 )
 from kuaimei.dialogue.turn import ReplyOptions
-from tests.fakes import (
+from tests.support.fakes import (
     EventLog,
     FakeLanguageModel,
     FakeRecognizer,
@@ -27,8 +27,8 @@ from tests.fakes import (
     said,
     silence,
 )
+from tests.support.virtual_time import virtually
 from tests.unit.dialogue.conversing import REPLY, conversation
-from tests.virtual_time import virtually
 
 
 @virtually

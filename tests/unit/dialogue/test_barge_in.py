@@ -22,7 +22,7 @@ from kuaimei.dialogue.turn import ReplyOptions
 from kuaimei.engines.types import Message
 from kuaimei.errors import EngineError
 from kuaimei.settings import DialogueSettings
-from tests.fakes import (
+from tests.support.fakes import (
     EventLog,
     FakeLanguageModel,
     FakeRecognizer,
@@ -33,8 +33,8 @@ from tests.fakes import (
     said,
     silence,
 )
+from tests.support.virtual_time import virtually
 from tests.unit.dialogue.conversing import REPLY
-from tests.virtual_time import virtually
 
 
 def talking(log: EventLog, **parts: Any) -> Conversation:

@@ -12,7 +12,7 @@ from kuaimei.dialogue.events import (
     ReplyInterrupted,
     ReplyStarted,
 )
-from tests.fakes import (
+from tests.support.fakes import (
     EventLog,
     FakeLanguageModel,
     FakeRecognizer,
@@ -20,8 +20,8 @@ from tests.fakes import (
     said,
     silence,
 )
+from tests.support.virtual_time import virtually
 from tests.unit.dialogue.conversing import REPLY, conversation
-from tests.virtual_time import virtually
 
 
 @virtually

@@ -5,8 +5,8 @@ import numpy as np
 from kuaimei.dialogue.captions import Captions
 from kuaimei.dialogue.task_set import TaskSet
 from kuaimei.settings import DialogueSettings
-from tests.fakes import FakeCaptioner, said
-from tests.virtual_time import virtually
+from tests.support.fakes import FakeCaptioner, said
+from tests.support.virtual_time import virtually
 
 
 def captions(tasks: TaskSet, told: list[str], delay_s: float = 0.02) -> Captions:

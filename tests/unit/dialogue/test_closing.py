@@ -10,7 +10,7 @@ from kuaimei.dialogue.speech_output import SpeechOutput
 from kuaimei.dialogue.turn import Turn
 from kuaimei.dialogue.utterance import Utterance
 from kuaimei.settings import DialogueSettings
-from tests.fakes import (
+from tests.support.fakes import (
     EventLog,
     FakeCaptioner,
     FakeCaptionStream,
@@ -24,8 +24,8 @@ from tests.fakes import (
     said,
     silence,
 )
+from tests.support.virtual_time import virtually
 from tests.unit.dialogue.conversing import REPLY
-from tests.virtual_time import virtually
 
 
 async def _nothing(c: Conversation) -> None:

@@ -26,7 +26,7 @@ from kuaimei.dialogue.events import (
 from kuaimei.dialogue.turn import ReplyOptions
 from kuaimei.engines.types import Message
 from kuaimei.settings import DialogueSettings
-from tests.fakes import (
+from tests.support.fakes import (
     EventLog,
     FakeLanguageModel,
     FakeRecognizer,
@@ -37,8 +37,8 @@ from tests.fakes import (
     said,
     silence,
 )
+from tests.support.virtual_time import START, virtually
 from tests.unit.dialogue.conversing import REPLY, conversation
-from tests.virtual_time import START, virtually
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 

@@ -18,7 +18,7 @@ from kuaimei.dialogue.turn import ReplyOptions
 from kuaimei.engines.types import TTSReq
 from kuaimei.errors import EngineError, QueueFull
 from kuaimei.settings import DialogueSettings
-from tests.fakes import (
+from tests.support.fakes import (
     EventLog,
     FakeCaptioner,
     FakeLanguageModel,
@@ -31,8 +31,8 @@ from tests.fakes import (
     said,
     silence,
 )
+from tests.support.virtual_time import virtually
 from tests.unit.dialogue.conversing import REPLY
-from tests.virtual_time import virtually
 
 
 async def a_turn_works(c: Conversation, log: EventLog) -> None:

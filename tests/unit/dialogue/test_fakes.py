@@ -1,6 +1,14 @@
 from kuaimei.engines.types import LLMReq, Message, STTReq, TTSReq
-from tests.fakes import FakeLanguageModel, FakeRecognizer, FakeSynthesizer, LetterSignal, noise, said, silence
-from tests.virtual_time import virtually
+from tests.support.fakes import (
+    FakeLanguageModel,
+    FakeRecognizer,
+    FakeSynthesizer,
+    LetterSignal,
+    noise,
+    said,
+    silence,
+)
+from tests.support.virtual_time import virtually
 
 
 def test_letters_read_what_was_said() -> None:

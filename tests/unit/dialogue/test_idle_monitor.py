@@ -13,8 +13,8 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.settings import DialogueSettings
-from tests.fakes import FakeLanguageModel, fake_engines, play, said, silence
-from tests.virtual_time import START, virtually
+from tests.support.fakes import FakeLanguageModel, fake_engines, play, said, silence
+from tests.support.virtual_time import START, virtually
 
 
 def now() -> float:

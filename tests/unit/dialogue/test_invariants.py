@@ -41,7 +41,7 @@ from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import LLMReq, STTChunk, STTReq, TTSReq
 from kuaimei.errors import EngineError, QueueFull
 from kuaimei.settings import DialogueSettings
-from tests.fakes import (
+from tests.support.fakes import (
     CHARACTER_MS,
     EventLog,
     FakeCaptioner,
@@ -56,7 +56,7 @@ from tests.fakes import (
     said,
     silence,
 )
-from tests.virtual_time import virtually
+from tests.support.virtual_time import virtually
 
 SEEDS = (*range(60), 701)
 REPLIES = (

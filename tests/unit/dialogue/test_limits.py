@@ -7,9 +7,9 @@ import pytest
 
 from kuaimei.dialogue.events import FinalTranscript, SpeechAudio, SpeechStarted, TurnEnded
 from kuaimei.dialogue.reply_options import ReplyOptions
-from tests.fakes import EventLog, FakeRecognizer, play, said, silence
+from tests.support.fakes import EventLog, FakeRecognizer, play, said, silence
+from tests.support.virtual_time import virtually
 from tests.unit.dialogue.conversing import conversation
-from tests.virtual_time import virtually
 
 WORDS = "".join(chr(0x4E00 + n) for n in range(150))  # 24 s without a pause
 

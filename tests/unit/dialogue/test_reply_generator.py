@@ -7,9 +7,9 @@ from kuaimei.dialogue.reply_generator import ReplyGenerator
 from kuaimei.engines.types import LLMReq, Message, Ticket
 from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.settings import DialogueSettings
-from tests.fakes import FakeLanguageModel
+from tests.support.fakes import FakeLanguageModel
+from tests.support.virtual_time import virtually
 from tests.unit.dialogue.conversing import REPLY
-from tests.virtual_time import virtually
 
 REQ = LLMReq(messages=(Message(role="user", content="天氣"),), max_tokens=100)
 

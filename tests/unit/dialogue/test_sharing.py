@@ -10,7 +10,7 @@ from kuaimei.dialogue.events import FinalTranscript, ReplyAudio, TurnEnded, Turn
 from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Priority, STTChunk, STTReq, Ticket, TTSReq
 from kuaimei.settings import DialogueSettings
-from tests.fakes import (
+from tests.support.fakes import (
     EventLog,
     FakeLanguageModel,
     FakeRecognizer,
@@ -20,7 +20,7 @@ from tests.fakes import (
     said,
     silence,
 )
-from tests.virtual_time import virtually
+from tests.support.virtual_time import virtually
 
 
 @dataclass

@@ -8,8 +8,8 @@ from kuaimei.dialogue.speech_output import SpeechOutput, _text_within
 from kuaimei.engines.types import Ticket, TTSReq
 from kuaimei.errors import EngineError, EngineUnavailable
 from kuaimei.settings import DialogueSettings
-from tests.fakes import EventLog, FakeSynthesizer
-from tests.virtual_time import START, virtually
+from tests.support.fakes import EventLog, FakeSynthesizer
+from tests.support.virtual_time import START, virtually
 
 CLAUSE = TTSReq(text="一二三四五")  # one second
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from kuaimei.dialogue.task_set import TaskSet
-from tests.virtual_time import virtually
+from tests.support.virtual_time import virtually
 
 
 @virtually

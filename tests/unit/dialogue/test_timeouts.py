@@ -9,9 +9,9 @@ from kuaimei.dialogue.timeouts import timeout_excluding_queue
 from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import LLMReq, Priority, QueueTimer, Ticket
 from kuaimei.settings import DialogueSettings
-from tests.fakes import EventLog, FakeLanguageModel, fake_engines
+from tests.support.fakes import EventLog, FakeLanguageModel, fake_engines
+from tests.support.virtual_time import virtually
 from tests.unit.dialogue.conversing import REPLY
-from tests.virtual_time import virtually
 
 
 def now() -> float:

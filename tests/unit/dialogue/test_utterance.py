@@ -9,8 +9,8 @@ from kuaimei.dialogue.utterance import Utterance
 from kuaimei.engines.types import Priority
 from kuaimei.errors import EngineError
 from kuaimei.settings import DialogueSettings
-from tests.fakes import FakeRecognizer, said, silence
-from tests.virtual_time import virtually
+from tests.support.fakes import FakeRecognizer, said, silence
+from tests.support.virtual_time import virtually
 
 
 def hear(utterance: Utterance, *sounds: Pcm) -> None:

@@ -8,7 +8,7 @@ from kuaimei.dialogue.task_set import TaskSet
 from kuaimei.dialogue.utterance import Utterance
 from kuaimei.dialogue.utterance_detector import EndReason, UtteranceDetector
 from kuaimei.settings import DialogueSettings
-from tests.fakes import (
+from tests.support.fakes import (
     FakeCaptioner,
     FakeRecognizer,
     FakeTurnDetector,
@@ -18,7 +18,7 @@ from tests.fakes import (
     said,
     silence,
 )
-from tests.virtual_time import virtually
+from tests.support.virtual_time import virtually
 
 
 class Diary:

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from tests.virtual_time import START, run_virtually, virtually
+from tests.support.virtual_time import START, run_virtually, virtually
 
 
 def test_half_an_hour_passes_at_once() -> None:

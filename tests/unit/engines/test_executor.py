@@ -7,7 +7,7 @@ from kuaimei.engines.executor import run_on_cores
 from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import QueueFull
-from tests.virtual_time import virtually
+from tests.support.virtual_time import virtually
 
 LIVE = Ticket(priority=Priority.LIVE)
 

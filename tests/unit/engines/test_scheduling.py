@@ -6,7 +6,7 @@ import pytest
 from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import CommitFlag, Priority, Ticket
 from kuaimei.errors import QueueFull
-from tests.virtual_time import START, virtually
+from tests.support.virtual_time import START, virtually
 
 
 def ticket(session: str = "", priority: Priority = Priority.LIVE, deadline: float | None = None) -> Ticket:

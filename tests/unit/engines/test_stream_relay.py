@@ -8,7 +8,7 @@ from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.stream_relay import relayed
 from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import EngineError, EngineUnavailable
-from tests.virtual_time import virtually
+from tests.support.virtual_time import virtually
 
 TICKET = Ticket(session="a")
 

@@ -17,7 +17,7 @@ from kuaimei.evaluation.report import COLUMNS, Naturalness, Speed, VoiceReport, 
 from kuaimei.evaluation.synthesize import SynthesizedSet, speak_all, time_speech
 from kuaimei.evaluation.test_sentences import FIFTY, HELD_OUT, LONG
 from kuaimei.voices.training.prompts import EVAL_PROMPTS, TRAINING_PROMPTS
-from tests.unit.evaluation.ears import PitchEncoder, Rating
+from tests.support.fake_encoders import PitchEncoder, Rating
 
 RATE = 24_000
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from kuaimei.errors import EngineUnavailable
 from kuaimei.http.client_disconnect import Streamed, attended
 from kuaimei.http.errors import ApiError
-from tests.virtual_time import START, virtually
+from tests.support.virtual_time import START, virtually
 
 SCOPE = {"type": "http", "method": "GET", "path": "/", "headers": [], "asgi": {"spec_version": "2.3"}}
 

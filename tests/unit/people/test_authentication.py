@@ -11,7 +11,7 @@ from kuaimei.people.keys import new_key
 from kuaimei.people.machine_key import FILE, ensure_machine_key
 from kuaimei.people.names import NameRefused
 from kuaimei.settings import ServerSettings, Settings
-from tests.integration.server.belonging import MemoryKeys, MemoryPeople
+from tests.support.server.belongings import MemoryKeys, MemoryPeople
 
 KEY = "a-key-of-some-length"
 

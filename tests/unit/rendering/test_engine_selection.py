@@ -14,7 +14,7 @@ from kuaimei.errors import EngineError, NotFound, WeightsError
 from kuaimei.models.source import EngineSource
 from kuaimei.rendering.engine_selection import HqEngineSelector
 from kuaimei.settings import EngineSettings, RenderingSettings, Settings
-from tests.fakes import FakeSynthesizer
+from tests.support.fakes import FakeSynthesizer
 
 FAR = EngineSource("tts", "http://127.0.0.1:9/v1", "openai", url="http://127.0.0.1:9/v1")
 

@@ -7,7 +7,7 @@ import pytest
 
 from kuaimei.errors import EngineUnavailable, SettingsError, WeightsError
 from kuaimei.rendering.model_cache import Counters, ModelCache
-from tests.virtual_time import START, virtually
+from tests.support.virtual_time import START, virtually
 
 
 class Shelf:

@@ -20,8 +20,8 @@ from kuaimei.rendering.model_cache import ModelCache
 from kuaimei.rendering.renderer import HqEngine, Renderer, RenderingCounts
 from kuaimei.store.renderings import RenderingTask
 from kuaimei.store.rows import Boundary, Rendering
-from tests.fakes import FakeSynthesizer
-from tests.virtual_time import START, virtually
+from tests.support.fakes import FakeSynthesizer
+from tests.support.virtual_time import START, virtually
 
 TEXT = "今天臺北多雲，氣溫二十五度，傍晚可能會下雨。出門的時候記得要帶傘，也要多穿一件外套！"
 ORDER = RenderingTask(

@@ -3,7 +3,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from kuaimei.server.readiness import Readiness
-from tests.integration.server.app_server import MemoryArchive
+from tests.support.server.app_server import MemoryArchive
 
 
 def test_an_answer_is_used_for_two_seconds(

@@ -9,7 +9,7 @@ from kuaimei.errors import EngineError
 from kuaimei.server import voice_previews as room
 from kuaimei.server.voice_previews import VoicePreviews, language_of
 from kuaimei.store.voice_paths import sample_voice
-from tests.fakes import FakeSynthesizer
+from tests.support.fakes import FakeSynthesizer
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from kuaimei.system.supervision import Supervisor
-from tests.virtual_time import START, virtually
+from tests.support.virtual_time import START, virtually
 
 
 def _now() -> float:

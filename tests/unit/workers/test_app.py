@@ -16,7 +16,7 @@ from kuaimei.workers.app import create_worker
 from kuaimei.workers.reference_store import ReferenceStore
 from kuaimei.workers.types import Options
 from kuaimei.workers.worker import ModelHost
-from tests.unit.workers.tone import RATE, Tone
+from tests.support.tone_engine import RATE, Tone
 
 HALF = RATE // 100
 

@@ -24,7 +24,7 @@ from kuaimei.workers.app import create_worker
 from kuaimei.workers.reference_store import ReferenceStore
 from kuaimei.workers.types import Options
 from kuaimei.workers.worker import ModelHost
-from tests.unit.workers.tone import RATE, Tone
+from tests.support.tone_engine import RATE, Tone
 
 VOICE = encode((6000 * np.sin(np.arange(48_000) / 20)).astype(np.int16), 24_000, "flac")
 

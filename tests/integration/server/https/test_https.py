@@ -25,7 +25,7 @@ from kuaimei.server.https.serve import Https, open_https, with_own_names
 from kuaimei.server.serve import make_server
 from kuaimei.server.startup_app import StartupApp
 from kuaimei.settings import Settings
-from tests.integration.server.app_server import KEY, InMemoryRuntime, eventually, make_settings
+from tests.support.server.app_server import KEY, InMemoryRuntime, eventually, make_settings
 
 _SECRETS = (b"PRIVATE KEY",)
 

@@ -14,8 +14,8 @@ from kuaimei.rendering.hq_tier import HqTier
 from kuaimei.rendering.model_cache import ModelCache
 from kuaimei.store.rows import Audio, Boundary, Rendering
 from kuaimei.store.utterance_record import Tier
-from tests.integration.server.app_server import InMemoryRuntime, MemoryArchive, Served, serving
-from tests.integration.server.realtime_client import talking
+from tests.support.server.app_server import InMemoryRuntime, MemoryArchive, Served, serving
+from tests.support.server.realtime_client import talking
 
 FAST, FINE = b"fast" * 300, b"fine" * 400
 CLAUSES = (Boundary(0, 0.0, 700.0), Boundary(1, 700.0, 1900.5))

@@ -20,7 +20,7 @@ from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 from kuaimei.store.postgres.postmaster import find_postmaster
 from kuaimei.store.postgres.sockets import socket_folder
 from tests.integration.store.conftest import copy, embedded
-from tests.integration.store.talking import hear, sound
+from tests.support.store.talking import hear, sound
 
 ROOT = Path(__file__).parents[4]
 

@@ -23,7 +23,7 @@ from kuaimei.voices.context import speaker_encoder
 from kuaimei.voices.enrolment.checks import check_all
 from kuaimei.voices.enrolment.speech_regions import RATE, SpeechRegions, find_speech
 from kuaimei.voices.types import Check
-from tests.unit.voices.signals import chords, echoing, hiss
+from tests.support.signals import chords, echoing, hiss
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]
 

@@ -14,7 +14,7 @@ from kuaimei.engines.asr.whisper_decoder import LEAST_WINDOW_S, WhisperInput
 from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Language, Priority, STTChunk, STTReq, Ticket
 from kuaimei.errors import EngineError, QueueFull
-from tests.virtual_time import virtually
+from tests.support.virtual_time import virtually
 
 LIVE = Ticket(session="a", priority=Priority.LIVE)
 

@@ -13,7 +13,7 @@ from kuaimei.engines.types import Priority, Ticket
 from kuaimei.errors import QueueFull, SettingsError, WeightsError
 from kuaimei.models.source import EngineSource
 from kuaimei.settings import Settings
-from tests.virtual_time import virtually
+from tests.support.virtual_time import virtually
 
 
 class Network:

@@ -5,7 +5,7 @@ import pytest
 
 from kuaimei.audio.pcm import ASR_RATE, EMPTY
 from kuaimei.engines.vad.segments import SpeechSegment, cut, speech_segments
-from tests.fakes import FakeVad, said, silence
+from tests.support.fakes import FakeVad, said, silence
 
 FRAME = 512
 

@@ -12,7 +12,7 @@ import pytest
 from kuaimei.server.https.authority import certificate_of
 from kuaimei.server.https.certificate import ServerCertificate
 from kuaimei.server.https.hostnames import Names
-from tests.virtual_time import virtually
+from tests.support.virtual_time import virtually
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from kuaimei.server.realtime.rate_limits import AudioRateLimiter, EventPace, TokenBucket
-from tests.virtual_time import run_virtually
+from tests.support.virtual_time import run_virtually
 
 
 def took(*audio_s: float, gap_s: float = 0.0) -> float:

@@ -31,7 +31,7 @@ from kuaimei.server.realtime.send_queue import SendQueue
 from kuaimei.server.realtime.server_events import ServerEventEmitter
 from kuaimei.settings import DialogueSettings, Settings
 from kuaimei.store.rows import Boundary, Rendering
-from tests.fakes import fake_engines, play, said, silence
+from tests.support.fakes import fake_engines, play, said, silence
 
 SECOND = np.ones(24_000, np.int16)
 

@@ -8,7 +8,7 @@ from av import AudioFrame
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.server.webrtc.inbound_audio import GapFiller, forward_audio, mono
-from tests.virtual_time import virtually
+from tests.support.virtual_time import virtually
 
 
 def frame(samples: Pcm, *, pts: int = 0, rate: int = 48_000, layout: str = "stereo") -> AudioFrame:

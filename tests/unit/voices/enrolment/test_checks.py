@@ -10,7 +10,7 @@ from kuaimei.voices.enrolment.checks.noise import check_music, check_noise, sign
 from kuaimei.voices.enrolment.checks.reverberation import check_reverberation, rt60_s
 from kuaimei.voices.enrolment.checks.speakers import check_speakers, speaker_separation
 from kuaimei.voices.enrolment.speech_regions import RATE, find_speech
-from tests.unit.voices.signals import LoudVad, chords, echoing, hiss, listened, spoken
+from tests.support.signals import LoudVad, chords, echoing, hiss, listened, spoken
 
 GOOD = hiss(spoken(2.0, 3.0, 2.5), 45)
 

@@ -4,7 +4,7 @@ import pytest
 from kuaimei.audio.loudness import SPEECH_DBFS, speech_level
 from kuaimei.voices.enrolment.excerpt import LONGEST_S, best_excerpt, held_out, normalize_level
 from kuaimei.voices.enrolment.speech_regions import RATE, SpeechSpan
-from tests.unit.voices.signals import hiss, listened, spoken
+from tests.support.signals import hiss, listened, spoken
 
 
 def test_all_of_a_short_recording_without_its_silence() -> None:

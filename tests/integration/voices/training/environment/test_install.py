@@ -21,7 +21,7 @@ from kuaimei.voices.training.environment.install import bring_packages, make_env
 from kuaimei.voices.training.environment.paths import places
 from kuaimei.voices.training.environment.process import Making, run_making
 from kuaimei.voices.training.environment.requirements import Recipe
-from tests.tiny_packages import recipe, requirement, wheel, write_packages
+from tests.support.tiny_packages import recipe, requirement, wheel, write_packages
 
 ONE = wheel("one", "1.0")
 TORCH = wheel("torch", "2.0+cpu", random.Random(1).randbytes(300_000))

@@ -17,7 +17,7 @@ from kuaimei.voices.training.environment.paths import places
 from kuaimei.voices.training.environment.process import Making
 from kuaimei.voices.training.environment.requirements import Recipe
 from kuaimei.voices.training.environment.state import EnvironmentState
-from tests.tiny_packages import recipe, requirement
+from tests.support.tiny_packages import recipe, requirement
 
 OnVirtualTime = Callable[[Coroutine[Any, Any, None]], None]
 Make = Callable[[Callable[[Making], None]], Awaitable[str]]

@@ -15,7 +15,7 @@ from kuaimei.models.errors import Missing, Unreachable, WrongHash
 from kuaimei.models.pypi import PipSettings
 from kuaimei.voices.training.environment.download import Fetcher, Wanted
 from kuaimei.voices.training.environment.requirements import Build, Recipe
-from tests.tiny_packages import recipe, requirement, wheel, write_packages
+from tests.support.tiny_packages import recipe, requirement, wheel, write_packages
 from tests.unit.models.serving import Handler, Site
 
 ONE = wheel("one", "1.0")

@@ -6,7 +6,7 @@ from kuaimei.settings import Settings, VoiceSettings
 from kuaimei.voices.training.environment import requirements
 from kuaimei.voices.training.environment.paths import interpreter, places
 from kuaimei.voices.training.environment.requirements import build_for, fingerprint, packages
-from tests.tiny_packages import recipe, requirement
+from tests.support.tiny_packages import recipe, requirement
 
 ONE = requirement("one", "1.0", b"x")
 

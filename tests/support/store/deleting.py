@@ -23,7 +23,7 @@ from kuaimei.store.deletions import Deletion
 from kuaimei.store.due_analyses import AnalysisVersion
 from kuaimei.store.ratings import RatingScores
 from kuaimei.store.rows import Boundary
-from tests.integration.store.talking import now, sound, take_turn
+from tests.support.store.talking import now, sound, take_turn
 
 T = TypeVar("T")
 Kind: TypeAlias = Literal["session", "utterance", "voice"]

@@ -14,8 +14,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from kuaimei.audio.pcm import ASR_RATE, Pcm, to_bytes
 from kuaimei.audio.resample import resample
-from tests.fakes import said, silence
-from tests.integration.server.app_server import Served
+from tests.support.fakes import said, silence
+from tests.support.server.app_server import Served
 
 __all__ = ["Talk", "audio_of", "b64", "check_official", "question", "talking", "wire"]
 

@@ -19,7 +19,7 @@ from kuaimei.dialogue.events import (
 )
 from kuaimei.settings import AnalysisSettings, Settings, StoreSettings
 from kuaimei.store import StoredTranscript, UtteranceRow, open_store
-from tests.integration.store.talking import FRAME, REPLY_RATE, frames, now, sound
+from tests.support.store.talking import FRAME, REPLY_RATE, frames, now, sound
 
 HEARD = sound(120 * FRAME, 11)
 SPOKEN = sound(96_000, 12)

@@ -19,7 +19,7 @@ from kuaimei.rendering.renderer import HqEngine, Renderer, RenderingCounts
 from kuaimei.settings import Settings, StoreSettings
 from kuaimei.store import Store, StoredTranscript, open_store
 from kuaimei.store.renderings import HQ_JOB
-from tests.fakes import FakeSynthesizer
+from tests.support.fakes import FakeSynthesizer
 
 TEXT = "今天臺北多雲，氣溫二十五度，傍晚可能會下雨。出門的時候記得要帶傘，也要多穿一件外套！"
 SENTENCES = TEXT[:22], TEXT[22:]

@@ -33,7 +33,7 @@ from kuaimei.voices.training.environment.background_install import LearningEnvir
 from kuaimei.voices.training.environment.paths import places
 from kuaimei.voices.training.environment.process import Making
 from kuaimei.voices.types import Consent, Voice
-from tests.fakes import FakeRecognizer, FakeSynthesizer
+from tests.support.fakes import FakeRecognizer, FakeSynthesizer
 
 __all__ = [
     "CONSENT",

@@ -34,16 +34,16 @@ from kuaimei.store.rows import Audio, Health, SessionRow, Statistics, TurnRow, U
 from kuaimei.store.utterance_record import LOCAL, Tier
 from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.library import VoiceLibrary
-from tests.fakes import (
+from tests.support.fakes import (
     FakeCaptioner,
     FakeLanguageModel,
     FakeRecognizer,
     FakeSynthesizer,
     fake_engines,
 )
-from tests.integration.server.analysing import MemoryAnalyses, MemoryPeers, MemoryRatings
-from tests.integration.server.belonging import MemoryKeys, MemoryPeople, MemoryVoices
-from tests.integration.server.preferring import MemoryPreferences
+from tests.support.server.analysis_service import MemoryAnalyses, MemoryPeers, MemoryRatings
+from tests.support.server.belongings import MemoryKeys, MemoryPeople, MemoryVoices
+from tests.support.server.listening_tests import MemoryPreferences
 
 __all__ = [
     "KEY",

@@ -20,7 +20,7 @@ from kuaimei.engines.scheduling import Scheduler
 from kuaimei.settings import RenderingSettings, Settings, StoreSettings
 from kuaimei.store import Recorder, Store, StoredTranscript, UtteranceRow, open_store
 from kuaimei.store.analyses import ANALYSE_JOB
-from tests.integration.store.talking import frames, hear, now, take_turn
+from tests.support.store.talking import frames, hear, now, take_turn
 
 SAID = "今天的天氣真的很不錯"
 

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from kuaimei.settings import Settings, StoreSettings
-from tests.integration.voices.running_library import living
+from tests.support.voices.running_library import living
 
 
 def main(home: str, database: str) -> None:

@@ -17,9 +17,9 @@ from av import AudioFrame
 from kuaimei.audio.pcm import ASR_RATE, EMPTY, Pcm
 from kuaimei.audio.resample import resample
 from kuaimei.dialogue.engines import Engines
-from tests.fakes import silence
-from tests.integration.server.app_server import Served, quick_engines
-from tests.integration.server.realtime_client import check_official
+from tests.support.fakes import silence
+from tests.support.server.app_server import Served, quick_engines
+from tests.support.server.realtime_client import check_official
 
 __all__ = ["Caller", "LoudVad", "Microphone", "calling", "calling_engines", "offer_of", "tone"]
 

@@ -36,10 +36,10 @@ from kuaimei.voices.context import speaker_encoder
 from kuaimei.voices.enrolment.pipeline import ReferenceExaminer
 from kuaimei.voices.library import open_library
 from kuaimei.voices.training.environment.background_install import LearningEnvironment
-from tests.fakes import FakeRecognizer
-from tests.heartbeat import Heartbeat, heartbeat
-from tests.integration.server.app_server import eventually, quick_engines
-from tests.integration.voices.running_library import TEXT, FakeContext, FakeVoiceBank, LoudVad
+from tests.support.fakes import FakeRecognizer
+from tests.support.heartbeat import Heartbeat, heartbeat
+from tests.support.server.app_server import eventually, quick_engines
+from tests.support.voices.running_library import TEXT, FakeContext, FakeVoiceBank, LoudVad
 
 __all__ = ["LONG", "Whole", "apart", "fill", "whole"]
 

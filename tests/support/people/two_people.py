@@ -16,11 +16,11 @@ from kuaimei.runtime import Runtime
 from kuaimei.settings import Settings
 from kuaimei.store import Recorder, Store
 from kuaimei.store.people import Person, Role
-from tests.integration.server.app_server import InMemoryRuntime, Served, eventually, serving
-from tests.integration.server.webrtc_client import calling_engines
-from tests.integration.store.talking import now, sound, take_turn
-from tests.integration.voices.running_library import CONSENT, RunningLibrary, audio, living
-from tests.integration.voices.running_library import eventually as until
+from tests.support.server.app_server import InMemoryRuntime, Served, eventually, serving
+from tests.support.server.webrtc_client import calling_engines
+from tests.support.store.talking import now, sound, take_turn
+from tests.support.voices.running_library import CONSENT, RunningLibrary, audio, living
+from tests.support.voices.running_library import eventually as until
 
 __all__ = ["SECRET", "Somebody", "Two", "two"]
 
