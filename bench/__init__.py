@@ -1,1 +1,1 @@
-"""Speed and quality, measured; each script prints the figures that the docs quote."""
+"""Benchmarks of speed and quality; each script prints the figures that the docs quote."""

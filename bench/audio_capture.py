@@ -1,4 +1,4 @@
-"""What goes into a page's microphone and what comes out of its loudspeaker, recorded on one clock."""
+"""Capture of a page's microphone and loudspeaker on one clock, and access to the stored recordings."""
 
 import asyncio
 import base64
@@ -26,12 +26,12 @@ __all__ = [
 ]
 
 RATE = 24_000
-"""Of what is recorded, in Hz."""
+"""Sample rate of the captures in Hz."""
 
 _TRIES = 40
 
 SCRIPT = Path(__file__).with_name("audio_capture.js").read_text(encoding="utf-8")
-"""To be run before the page's own; its context must let scripts from blobs in (``bypass_csp``)."""
+"""Script to run before the page's own; its context must allow scripts from blobs (``bypass_csp``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,15 @@ class Recorded:
 
 
 async def recorded(page: Any) -> Recorded:
-    """All that the taps of a Playwright page have heard since its microphone was opened."""
+    """Return everything captured on a Playwright page since its microphone was opened."""
     both = await page.evaluate("window.recordedByTaps()")
     return Recorded(*(np.frombuffer(base64.b64decode(one), "<i2") for one in both))
 
 
 async def kept(page: Any, replies: int = 1) -> list[dict[str, Any]]:
-    """The utterances of the page's conversation as the server keeps them, once so many replies are safe.
+    """Return the stored utterances of the page's conversation, once that many replies have their audio.
 
-    Those that are safe after 20 s, where there are never so many: a reply that failed is not kept.
+    After 20 s it returns what there is: a failed reply is never stored.
     """
     found: list[dict[str, Any]] = []
     for _ in range(_TRIES):
@@ -64,20 +64,20 @@ async def kept(page: Any, replies: int = 1) -> list[dict[str, Any]]:
 
 
 async def kept_turns(page: Any) -> list[dict[str, Any]]:
-    """Timings and failures of each turn of the page's conversation, in order, as the server keeps them."""
+    """Return timings and failures of each turn of the page's conversation, in order, as stored."""
     answer = await page.request.get(f"{_origin(page)}/api/sessions/{_session(page)}/turns")
     turns: list[dict[str, Any]] = (await answer.json()).get("data", [])
     return turns
 
 
 async def kept_audio(page: Any, utterance: str) -> Pcm:
-    """The recording of an utterance, at `RATE`."""
+    """Return the recording of an utterance, at `RATE`."""
     audio = await page.request.get(f"{_origin(page)}/api/recordings/{utterance}/audio")
     return await decode(await audio.body(), RATE)
 
 
 async def kept_reply(page: Any) -> Pcm:
-    """The latest reply of the page's conversation as the server keeps it, at `RATE`."""
+    """Return the latest stored reply of the page's conversation, at `RATE`."""
     replies = [one for one in await kept(page) if one["speaker"] == "assistant"]
     return await kept_audio(page, replies[-1]["id"])
 
@@ -91,12 +91,17 @@ def _origin(page: Any) -> str:
 
 
 def correlation(heard: Pcm, sent: Pcm, *, window_s: float = 0.2) -> float:
-    """How well ``heard`` is ``sent``: the median over windows of the best normalised correlation.
+    """Return how well ``heard`` matches ``sent``: the median of the windows' best normalized correlations.
 
-    A player stretches and shrinks sound a little to keep step with the network, and on a busy machine it
-    runs dry between two clauses, so that whole recordings drift apart though every piece is the same: each
-    window may lie anywhere. Both at `RATE`; windows in which ``sent`` is silent are left out. Windows of
-    0.2 s of other speech find something alike by 0.4 to 0.6.
+    A player stretches and shrinks audio a little to keep up with the network, and on a busy machine it
+    underruns between two clauses, so that whole recordings drift apart though every piece is the same: each
+    window may match anywhere. Both at `RATE`; windows in which ``sent`` is silent are left out. Windows of
+    0.2 s of other speech correlate by 0.4 to 0.6.
+
+    Args:
+        heard: Int16 samples that were played.
+        sent: Int16 samples that were sent.
+        window_s: Length of a window in seconds.
     """
     size = int(window_s * RATE)
     if len(heard) <= size:
@@ -108,7 +113,7 @@ def correlation(heard: Pcm, sent: Pcm, *, window_s: float = 0.2) -> float:
 
 
 def _matches(area: NDArray[np.float64], piece: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Normalised correlation of ``piece`` (m,) with every place of ``area`` (n,): shape ``(n - m + 1,)``."""
+    """Return the normalized correlation of ``piece`` (m,) with ``area`` (n,) by offset, ``(n - m + 1,)``."""
     size = 1 << (len(area) + len(piece)).bit_length()
     product = np.fft.irfft(np.fft.rfft(area, size) * np.conj(np.fft.rfft(piece, size)), size)
     energy = np.cumsum(np.concatenate([[0.0], area**2]))

@@ -1,9 +1,9 @@
-"""Does whoever talks wait longer while something else is being worked at?
+"""Effect of background work on the latency of a conversation.
 
     python -m bench.background_work FOLDER --work analysis|learning [--turns 12] [--rounds 2] [--json]
 
-Rounds with the work and without it alternate, in servers that are otherwise alike: both keep what is said.
-Milliseconds from the last voiced frame to the first sound of the answer.
+Rounds with and without the work alternate, on servers that are otherwise the same: both store recordings.
+Measures milliseconds from the last voiced frame to the first audio of the reply.
 """
 
 import argparse
@@ -59,7 +59,14 @@ def main() -> None:
 
 
 async def run(folder: Path, work: Work, turns: int, rounds: int) -> tuple[list[float], list[float]]:
-    """First audio without the work and beside it, in milliseconds."""
+    """Return first-audio latencies without the work and beside it, in milliseconds.
+
+    Args:
+        folder: Folder of the recordings.
+        work: Kind of background work.
+        turns: Number of turns of each kind.
+        rounds: Number of rounds that they are split into.
+    """
     paths = sorted(folder.glob("*.wav"))
     if not paths:
         sys.exit(f"no .wav in {folder}")

@@ -1,4 +1,4 @@
-"""Debian's Chromium, whose microphone hears a file."""
+"""Chromium with a fake microphone that plays a file."""
 
 import json
 import shutil
@@ -18,16 +18,16 @@ _RATE = 48_000
 
 
 def find_chromium() -> str | None:
-    """Path of the browser; None if there is none."""
+    """Return the path of the browser; None if there is none."""
     return next(filter(None, map(shutil.which, _NAMES)), None)
 
 
 def arguments(clip: Path | None = None, *, allow: bool = True) -> list[str]:
-    """How it is started.
+    """Return the arguments to start the browser with.
 
     Args:
-        clip: WAV file that its microphone hears, once; None: a microphone of the page's own making.
-        allow: The microphone, without asking.
+        clip: WAV file that the microphone plays, once; None: the page supplies a microphone of its own.
+        allow: Grant access to the microphone without asking.
     """
     return [
         "--use-fake-device-for-media-stream",
@@ -40,7 +40,14 @@ def arguments(clip: Path | None = None, *, allow: bool = True) -> list[str]:
 
 
 def microphone_file(path: Path, speech: Pcm, *, before_s: float = 2.0, after_s: float = 60.0) -> Path:
-    """``speech`` (16 kHz) between silences, as a WAV file at 48 kHz."""
+    """Write ``speech`` (16 kHz) between silences to ``path``, as WAV at 48 kHz; return the path.
+
+    Args:
+        path: File to write.
+        speech: Int16 samples at 16 kHz.
+        before_s: Seconds of silence before.
+        after_s: Seconds of silence after.
+    """
     silence = [np.zeros(int(seconds * _RATE), np.int16) for seconds in (before_s, after_s)]
     samples = np.concatenate([silence[0], resample(speech, ASR_RATE, _RATE), silence[1]])
     with wave.open(str(path), "wb") as file:
@@ -52,12 +59,12 @@ def microphone_file(path: Path, speech: Pcm, *, before_s: float = 2.0, after_s: 
 
 
 def preferring(**preferences: object) -> str:
-    """A script for a page that is to find these preferences, as if set on an earlier visit."""
+    """Return a script that gives a page these preferences, as if set on an earlier visit."""
     return f"localStorage.setItem('kuaimei.preferences', {json.dumps(json.dumps(preferences))})"
 
 
 async def start_talking(page: Page, patience_ms: float) -> None:
-    """Switch the microphone on, and agree to the recording where the page asks for that first."""
+    """Switch the microphone on, and agree to the recording if the page asks for consent."""
     talk = page.locator("[data-talk]")
     await talk.click()
     question = page.locator("[data-notice]")

@@ -1,10 +1,10 @@
-"""Several people at their pages at once, on the light models: is every word answered, and to whom it belongs?
+"""Several users at their pages at once, on the light models: does everyone get the right reply?
 
     python -m bench.browser_crowd [--people 5] [--json]
 
-Everybody begins to speak at the same moment, waits for the answer, and goes on. Each sentence is said by
-Kokoro in a voice of the speaker's own. Status 1 if a turn was lost, came to somebody else, or was not
-heard as the server sent it.
+All begin to speak at the same moment, wait for the reply, and go on. Each sentence is spoken by Kokoro
+in a voice of its own per user. Status 1 if a turn was lost, reached another user, or was not played as
+the server sent it.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from kuaimei.text.error_rate import error_rate
 _LIGHT = {
     "KUAIMEI_ASR": "whisper-base",
     "KUAIMEI_LLM": "qwen2.5-coder-0.5b",
-    "KUAIMEI_DIALOGUE__MAX_REPLY_TOKENS": "40",  # who is answered is asked, not how long a model goes on
+    "KUAIMEI_DIALOGUE__MAX_REPLY_TOKENS": "40",  # the benchmark tests delivery, not how long a model goes on
 }
 _PLACES = (
     "台北的夜市",
@@ -53,14 +53,14 @@ _MOUTH = Path(__file__).with_name("fake_microphone.js").read_text(encoding="utf-
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One turn of one person.
+    """One turn of one user.
 
     Attributes:
-        own: What was understood is nearer to this sentence than to anybody's other one.
-        match: Correlation of the reply that was played with the one that is kept.
-        waited_s: From the end of the sentence until the reply was complete.
-        first_s: … until its first sound.
-        failed: What failed of it; an apology is no answer.
+        own: The transcript is nearer to this sentence than to any other sentence.
+        match: Correlation of the reply that was played with the one that is stored.
+        waited_s: Seconds from the end of the sentence until the reply was complete.
+        first_s: Seconds until its first audio.
+        failed: Failures of the turn; an error phrase is no reply.
     """
 
     person: int
@@ -75,7 +75,7 @@ class Said:
 
     @property
     def right(self) -> bool:
-        """Neither lost nor crossed."""
+        """True if the turn was neither lost nor delivered to another user."""
         return self.own and bool(self.reply) and not self.failed and self.match > 0.8
 
 
@@ -114,7 +114,7 @@ def main() -> None:
 
 
 async def run(people: int) -> list[Said]:
-    """Everybody's turns."""
+    """Return the turns of all users."""
     sentences = [[one.format(_PLACES[person]) for one in _SENTENCES] for person in range(people)]
     note("speaking the sentences …")
     speech, rate = await _spoken(sentences)
@@ -153,7 +153,7 @@ async def _talk(
     together: asyncio.Barrier,
 ) -> list[Said]:
     context = await browser.new_context(locale="zh-TW", bypass_csp=True)
-    # What is compared is the fast rendering: the beautiful one must not take over.
+    # Compare the fast rendering: the HQ one must not replace it.
     await context.add_init_script(preferring(swap=False))
     await context.add_init_script(_MOUTH)
     await context.add_init_script(SCRIPT)

@@ -1,11 +1,11 @@
-"""How long a listener at the page waits, beside what ``kuaimei talk`` reports for the same recordings.
+"""Latency at the page, compared with what ``kuaimei talk`` reports for the same recordings.
 
     python -m bench.browser_turn FOLDER_OF_RECORDINGS [--turns 3] [--json]
 
-A real browser (Chromium) hears each recording through its microphone and plays the reply; both are
+A real browser (Chromium) gets each recording through its microphone and plays the reply; both are
 tapped inside the page on one clock. Milliseconds from the end of the last voiced frame in the
 microphone to the first sample of the reply at the loudspeaker. ``match`` is the correlation of what was
-played with the recording that the server keeps of its reply.
+played with the recording of the reply that the server stores.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from kuaimei.runtime import open_engine
 from kuaimei.settings import Settings
 
 _LOUD = 100
-"""Of a 16-bit sample: the reply has begun."""
+"""Magnitude of a 16-bit sample from which on the reply has begun."""
 _PATIENCE_MS = 120_000
 
 
@@ -44,8 +44,9 @@ class Turn:
     """One turn at the page.
 
     Attributes:
-        talk_ms: What `kuaimei talk` reports for the recording.
-        server_ms: What the server reports of this very turn: what is left is the way to it and back.
+        talk_ms: Latency that `kuaimei talk` reports for the recording.
+        server_ms: Latency that the server reports for this very turn; the rest is transport.
+        match: Correlation of what was played with the stored recording of the reply.
     """
 
     file: str
@@ -57,7 +58,7 @@ class Turn:
 
     @property
     def more_ms(self) -> float | None:
-        """What the way to the browser and back adds."""
+        """Milliseconds that the transport to the browser and back adds."""
         return None if self.talk_ms is None else self.browser_ms - self.talk_ms
 
 
@@ -81,7 +82,7 @@ def main() -> None:
 
 
 async def run(paths: Sequence[Path], turns: int) -> list[Turn]:
-    """Every recording ``turns`` times over each way, after ``kuaimei talk`` has heard them as often."""
+    """Run every recording ``turns`` times over each transport, after as many runs of ``kuaimei talk``."""
     if not paths:
         sys.exit("no .wav there")
     talked = _talk(paths, turns)
@@ -111,7 +112,7 @@ async def run(paths: Sequence[Path], turns: int) -> list[Turn]:
 
 
 def _talk(paths: Sequence[Path], turns: int) -> dict[str, float]:
-    """Median of what `kuaimei talk` reports for each recording; one conversation, as one would have it."""
+    """Return the median latency that `kuaimei talk` reports per recording, all in one conversation."""
     command = [sys.executable, "-m", "kuaimei", "talk", *(str(path) for path in paths), "--json"]
     found: dict[str, list[float]] = {}
     for _ in range(turns):
@@ -123,7 +124,7 @@ def _talk(paths: Sequence[Path], turns: int) -> dict[str, float]:
 
 
 async def _turn(address: str, pcm: Pcm, transport: str) -> tuple[Recorded, Pcm, float | None]:
-    """What went in and out of the page, the reply as the server keeps it (`RATE`), and its own account."""
+    """Return the capture of the page, the stored reply (`RATE`), and the server's own latency."""
     with tempfile.TemporaryDirectory(prefix="kuaimei-clip-") as folder:
         clip = microphone_file(Path(folder) / "clip.wav", pcm)
         async with async_playwright() as playwright:
@@ -153,7 +154,7 @@ async def _visit(browser: Browser, address: str, transport: str) -> tuple[Record
 
 
 def _delay_ms(heard: Recorded, vad: VoiceActivityDetector) -> float:
-    """From the end of the last voiced frame to the first sound of the reply."""
+    """Return milliseconds from the end of the last voiced frame to the first audio of the reply."""
     speech = resample(heard.microphone, RATE, ASR_RATE)
     size = vad.frame_samples
     voiced = [

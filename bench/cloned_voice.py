@@ -1,4 +1,4 @@
-"""How soon an uploaded voice can be used, and how fast it speaks.
+"""Time until an uploaded voice can be used, and its synthesis speed.
 
 python -m bench.cloned_voice RECORDING [--said TEXT] [--times 7] [--json]
 """
@@ -40,7 +40,13 @@ def main() -> None:
 
 
 async def run(recording: Path, said: str, times: int) -> dict[str, float]:
-    """Seconds; medians over ``times``."""
+    """Return times in seconds; medians over ``times`` runs.
+
+    Args:
+        recording: Reference recording.
+        said: What is said in it; empty: it is transcribed.
+        times: Number of runs.
+    """
     cutter = ClauseSegmenter()
     clause = next(clause for token in TEXT if (clause := "".join(cutter.push(token))))
     with private_home() as home:
@@ -71,7 +77,7 @@ async def run(recording: Path, said: str, times: int) -> dict[str, float]:
 
 
 async def _spoken(synthesizer: Synthesizer, text: str, voice: str) -> tuple[float, float]:
-    """Seconds it took, and of audio."""
+    """Return the seconds it took, and the seconds of audio."""
     started = time.perf_counter()
     ticket = Ticket(session="bench", priority=Priority.LIVE)
     pcm = await collect_pcm(synthesizer.stream(TTSReq(text=text, voice_id=voice, ticket=ticket)))

@@ -1,8 +1,8 @@
-"""What the conversation itself costs, with engines that cost nothing.
+"""Overhead of the conversation itself, with engines that cost nothing.
 
 Two figures: milliseconds it adds to a turn (from the commit of the user's words to the first audio of
-the reply, and processor time for the whole turn), and the share of one core that many conversations at
-once take in real time.
+the reply, and processor time for the whole turn), and the share of one core that many concurrent
+conversations take in real time.
 
     python -m bench.conversation_overhead [--turns 200] [--sessions 100] [--seconds 20] [--json]
 """
@@ -19,7 +19,7 @@ from kuaimei.audio.pcm import ASR_RATE
 from kuaimei.dialogue.conversation import Conversation
 from kuaimei.dialogue.events import Event, ReplyAudio, TurnMetrics
 from kuaimei.settings import DialogueSettings
-from tests.fakes import (
+from tests.support.fakes import (
     FakeCaptioner,
     FakeLanguageModel,
     FakeRecognizer,
@@ -37,7 +37,7 @@ _SPOKEN_AND_SILENCE = np.concatenate((_SPOKEN, silence(5000)))
 
 
 class _Watch:
-    """Counts turns and tells when the first audio and the end of one have come."""
+    """Counts turns, and signals the first audio and the end of one."""
 
     def __init__(self) -> None:
         self.turns = 0
@@ -64,7 +64,7 @@ def _conversation(session: str, watch: _Watch) -> Conversation:
 
 
 async def _turns(count: int) -> dict[str, float]:
-    """One conversation after another, each of one spoken turn, fed as fast as it takes it."""
+    """Run one conversation after another, each of one spoken turn, fed as fast as it accepts audio."""
     added: list[float] = []
     cpu: list[float] = []
     for number in range(count):
@@ -90,7 +90,7 @@ async def _turns(count: int) -> dict[str, float]:
 
 
 async def _sessions(count: int, seconds: float) -> dict[str, float]:
-    """Many conversations at once in real time, each speaking a quarter of the time and answered."""
+    """Run many conversations at once in real time, each speaking a quarter of the time and answered."""
     watch = _Watch()
     over = asyncio.get_running_loop().time() + seconds
 

@@ -1,4 +1,4 @@
-"""A cloned voice for a measurement."""
+"""Enrolment of a cloned voice for a benchmark."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from kuaimei.voices.types import Consent, Voice
 __all__ = ["OWNER", "enrolled"]
 
 OWNER = "local"
-"""Id of whom all voices of measurements are: of whoever runs the server."""
+"""Id of the owner of all benchmark voices: the local user."""
 
 _LOOK_S = 0.1
 _PATIENCE_S = 240.0
@@ -21,10 +21,13 @@ _PATIENCE_S = 240.0
 async def enrolled(
     runtime: Runtime, recording: Path, until: Callable[[Voice], bool], said: str = ""
 ) -> Voice:
-    """The voice of ``recording``, as soon as ``until`` holds of it; what failed ends the measurement.
+    """Enrol ``recording``; return the voice as soon as ``until`` holds. A failure ends the program.
 
     Args:
-        said: What is said in it; empty: recognised.
+        runtime: Runtime with a voice library.
+        recording: Reference recording.
+        until: Condition to wait for.
+        said: Transcript of the recording; empty: it is transcribed.
     """
     assert runtime.voices is not None
     added = await runtime.voices.add(

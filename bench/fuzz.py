@@ -1,12 +1,12 @@
-"""Does anything that clients can send break the server, or tell one what another said?
+"""Fuzzer: can any client input break the server, or reveal one owner's data to another?
 
     python -m bench.fuzz [--count 1000000] [--seconds 600] [--seed 1] [--json]
 
 A whole server with a real store and engines that cost nothing, and clients of two owners that send it frames,
-events, requests and bytes from the ordinary to the absurd, through every entry point. What must hold: nothing
-crashes, nothing unforeseen is logged, no answer is a 5xx but the documented ones, nobody is told what
-somebody else said, the event loop never computes for more than 250 ms in one step, and at the end all of it
-is kept.
+events, requests and bytes from the ordinary to the absurd, through every entry point. Invariants: nothing
+crashes, no unexpected error is logged, no answer is a 5xx but the documented ones, no owner receives what
+another one said, the event loop never computes for more than 250 ms in one step, and at the end everything
+is stored.
 """
 
 import argparse
@@ -29,23 +29,23 @@ from bench.fuzz_inputs import Inputs
 from kuaimei.cli.console import note, print_json, print_table
 from kuaimei.dialogue.engines import Engines
 from kuaimei.engines.types import LLMReq
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.people.keys import digest, new_key, prefix_of
 from kuaimei.settings import AnalysisSettings, RenderingSettings, ServerSettings, Settings
-from tests.fakes import FakeCaptioner, FakeLanguageModel, FakeRecognizer, fake_engines, said, silence
-from tests.integration.server.app_server import eventually
-from tests.integration.server.realtime_client import b64, wire
-from tests.integration.server.whole_server import Apart, apart
-from tests.integration.voices.running_library import FakeVoiceBank
+from tests.support.fakes import FakeCaptioner, FakeLanguageModel, FakeRecognizer, fake_engines, said, silence
+from tests.support.server.app_server import eventually
+from tests.support.server.realtime_client import b64, wire
+from tests.support.server.whole_server import Apart, apart
+from tests.support.voices.running_library import FakeVoiceBank
 
 __all__ = ["Result", "fuzz", "main"]
 
 WORST_MS: Final = 250.0
-"""Of computing in one step of the event loop."""
+"""Maximum milliseconds of computing in one step of the event loop."""
 _BEHIND: Final = 200
-"""Utterances to be kept; beyond that, the clients wait."""
+"""Number of utterances waiting to be stored beyond which the clients pause."""
 _GOODBYE_MS: Final = 1900.0
-"""Where the machine itself stands still for longer, a goodbye may not be said in time."""
+"""Stall of the whole machine from which on a missing close frame is excused."""
 _OWNERS: Final = (
     Owner("alice", new_key(), "ZQALICE7f3a"),
     Owner("bob", new_key(), "ZQBOB91c2e"),
@@ -59,7 +59,7 @@ _WEIGHTS: Final = {
     "/api/me/export": 0.02,
     "/metrics": 0.05,
 }
-"""Routes that start processes, or compute much even when the engines do not."""
+"""Relative frequency of routes that start processes, or are expensive even with free engines."""
 _EXAMPLES: Final[dict[str, Any]] = {
     "/v1/chat/completions": {
         "messages": [
@@ -87,11 +87,14 @@ _EXAMPLES: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it.
+    """Result of a run.
 
     Attributes:
-        worst_ms: Longest computing of the event loop in one step.
-        worst_wall_ms: … and on the wall clock, the machine's other work included.
+        findings: What was sent, and what went wrong.
+        took_s: Seconds of wall clock.
+        worst_ms: Longest computing of the event loop in one step, in milliseconds.
+        worst_wall_ms: The same on the wall clock, including other work of the machine.
+        unsaved: Utterances that were not stored.
     """
 
     findings: Findings
@@ -102,7 +105,7 @@ class Result:
 
 
 class _Noted(logging.Handler):
-    """Errors that were logged."""
+    """Records logged errors as faults."""
 
     def __init__(self, findings: Findings) -> None:
         super().__init__(logging.ERROR)
@@ -114,7 +117,7 @@ class _Noted(logging.Handler):
 
 
 def main() -> None:
-    """Run and print; ends with 1 if something must not have happened."""
+    """Run and print; exit with 1 if there are faults."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -157,14 +160,14 @@ def fuzz(
     *,
     prepare: Callable[[FastAPI], None] = lambda app: None,
 ) -> Result:
-    """Send until ``count`` are sent or ``seconds`` are over.
+    """Send until ``count`` inputs are sent or ``seconds`` are over.
 
     Args:
         home: Data folder of the server.
         count: Frames, events and requests.
         seconds: On the wall clock.
-        seed: The same seed, the same inputs (their order over the clients is the machine's).
-        settings: With the store to be used; None: one of its own in ``home``.
+        seed: The same seed gives the same inputs (their order over the clients varies).
+        settings: Settings with the store to use; None: a store of its own in ``home``.
         prepare: Changes the application before it is served.
     """
     findings = Findings()
@@ -174,12 +177,12 @@ def fuzz(
     )
     settings = settings.model_copy(update={"server": server})
     began = time.monotonic()
-    entrance = Entrance(server)
+    authentication = Authentication(server)
     with (
-        apart(settings, _engines(), entrance=entrance, prepare=prepare) as served,
+        apart(settings, _engines(), authentication=authentication, prepare=prepare) as served,
         _noted(findings),
     ):
-        served.run(_admit(served, entrance))
+        served.run(_admit(served, authentication))
         deadline = time.monotonic() + seconds
         target = Target(
             served.whole.port,
@@ -210,23 +213,23 @@ async def _clients(target: Target, seed: int) -> None:
             inputs = Inputs(seed * 1000 + number * 10 + _OWNERS.index(me), me.sentinel)
             if number < 2:
                 work.append(talk(target, me, others, inputs))
-            # What one client met, another asks for over HTTP.
+            # What one client creates, another requests over HTTP.
             work.append(requests(target, me, others, inputs))
     work.append(garbage(target, _OWNERS[0], Inputs(seed, _OWNERS[0].sentinel)))
     await asyncio.gather(*work)
 
 
-async def _admit(served: Apart, entrance: Entrance) -> None:
-    """Let the owners in."""
+async def _admit(served: Apart, authentication: Authentication) -> None:
+    """Create the owners and their keys."""
     store = served.whole.store
     for owner in _OWNERS:
         person = await store.people.add(owner.name)
         await store.keys.add(person.id, sha256=digest(owner.key), prefix=prefix_of(owner.key))
-    await eventually(lambda: all(entrance.identify(owner.key) for owner in _OWNERS))
+    await eventually(lambda: all(authentication.identify(owner.key) for owner in _OWNERS))
 
 
 def _engines() -> Engines:
-    """Cost nothing, remember nothing, and answer with what they were told, so that it could be mistaken."""
+    """Return engines that cost nothing, remember nothing, and echo their input, so that leaks are visible."""
 
     def echo(req: LLMReq) -> str:
         return f"好的，{req.messages[-1].content[:60]}。"
@@ -250,7 +253,7 @@ def _engines() -> Engines:
 
 
 def _routes(app: FastAPI) -> Sequence[Route]:
-    """All there are, as the application describes itself."""
+    """Return all routes of the application's OpenAPI description."""
     found = []
     for path, methods in app.openapi()["paths"].items():
         for method, told in methods.items():
@@ -275,14 +278,14 @@ def _routes(app: FastAPI) -> Sequence[Route]:
 
 
 def _settled(served: Apart) -> int:
-    """Utterances that are not kept, once nothing more has become of them for a minute."""
+    """Return the number of unsaved utterances, once it has not fallen for a minute."""
 
     async def settle() -> int:
         await served.whole.store.flush(60.0)
         return (await served.whole.store.statistics()).unsaved
 
     unsaved, before = served.run(settle()), sys.maxsize
-    while 0 < unsaved < before:  # a slow disk is behind, and is still at it
+    while 0 < unsaved < before:  # a slow disk is still catching up
         unsaved, before = served.run(settle()), unsaved
     return unsaved
 
@@ -290,7 +293,7 @@ def _settled(served: Apart) -> int:
 @contextmanager
 def _noted(findings: Findings) -> Iterator[None]:
     handler = _Noted(findings)
-    loggers = [logging.getLogger(name) for name in ("", "uvicorn")]  # the latter tells nobody above it
+    loggers = [logging.getLogger(name) for name in ("", "uvicorn")]  # uvicorn's logger does not propagate
     for logger in loggers:
         logger.addHandler(handler)
     try:

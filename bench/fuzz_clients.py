@@ -1,4 +1,4 @@
-"""The fuzzer's clients: over WebSocket, over HTTP as it should be, and over HTTP as nobody should."""
+"""The fuzzer's clients: over WebSocket, over valid HTTP, and over malformed HTTP."""
 
 import asyncio
 import json
@@ -18,27 +18,27 @@ __all__ = ["CUT_OFF", "Findings", "Owner", "Route", "Target", "garbage", "reques
 
 _PER_CONNECTION: Final = 2_500
 _AT_ONCE: Final = 40
-"""Events sent before the next is waited for: else the queues are what is tried, and little else."""
+"""Events sent before waiting for an answer: more would only test the queues."""
 _ANSWER_S: Final = 60.0
 _NAMES: Final = ("id", "item_id", "response_id", "event_id", "session_id", "recording")
 _DOCUMENTED: Final = frozenset(
     {"queue_full", "too_many_sessions", "webrtc_unavailable", "unavailable", "loading"}
 )
-"""Codes with which a 502 or 503 may be answered."""
+"""Error codes with which a 502 or 503 may be answered."""
 _BUSY: Final = "QueuePool limit"
-"""What the database says while more is to be kept than its disk takes."""
+"""Database error while more is to be stored than its disk takes."""
 CUT_OFF: Final = 1006
-"""No goodbye came: the server gives up on that after two seconds."""
+"""Close code without a close frame: the server stops waiting for it after two seconds."""
 _CLOSES: Final = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1013})
-"""Close codes with which the server may end a connection; 1011 says that it failed."""
+"""Close codes with which the server may end a connection; 1011 means that it failed."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Somebody with a key.
+    """Owner with a key.
 
     Attributes:
-        sentinel: A word in everything that is theirs.
+        sentinel: A word contained in all of the owner's data.
     """
 
     name: str
@@ -51,8 +51,9 @@ class Findings:
     """What was sent, and what went wrong.
 
     Attributes:
-        sent: By kind.
-        answers: HTTP statuses, and types and codes of events.
+        sent: Numbers by kind.
+        answers: Numbers of HTTP statuses, and of types and codes of events.
+        faults: Violations, at most 50.
     """
 
     sent: Counter[str] = field(default_factory=Counter)
@@ -61,11 +62,11 @@ class Findings:
 
     @property
     def total(self) -> int:
-        """Everything that was sent."""
+        """Number of inputs sent."""
         return sum(self.sent.values())
 
     def fault(self, what: str) -> None:
-        """Something that must not happen."""
+        """Record a violation."""
         if len(self.faults) < 50:
             self.faults.append(what[:1000])
 
@@ -75,9 +76,9 @@ class Route:
     """One method at one path.
 
     Attributes:
-        example: A proper body, or None.
+        example: A valid body, or None.
         form: The body is a form with a file.
-        weight: How often it is chosen, beside the others.
+        weight: Relative frequency.
     """
 
     method: str
@@ -91,12 +92,12 @@ class Route:
 
 @dataclass(frozen=True)
 class Target:
-    """A server under test.
+    """Server under test.
 
     Attributes:
-        going_on: False: it is enough.
-        behind: The store has much to keep still: what waits there is memory, which has to be searched for
-            garbage, and is not what is tried here.
+        going_on: Returns False when the clients should stop.
+        behind: Returns True if the store has a large backlog: it is held in memory, which costs garbage
+            collection and is not what is tested here.
     """
 
     port: int
@@ -108,7 +109,7 @@ class Target:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Base URL of the server."""
         return f"http://127.0.0.1:{self.port}"
 
 
@@ -119,7 +120,7 @@ def _check(target: Target, data: bytes, me: Owner, others: Sequence[Owner], wher
 
 
 def _remember_names(inputs: Inputs, value: Any) -> None:
-    """Remember the names of things in an answer."""
+    """Remember the ids in an answer."""
     if isinstance(value, dict):
         for name in _NAMES:
             if isinstance(found := value.get(name), str):
@@ -133,7 +134,14 @@ def _remember_names(inputs: Inputs, value: Any) -> None:
 
 
 async def talk(target: Target, me: Owner, others: Sequence[Owner], inputs: Inputs) -> None:
-    """Connections one after the other, with thousands of events in each."""
+    """Open connections one after the other, with thousands of events in each.
+
+    Args:
+        target: Server under test.
+        me: Owner whose key is used.
+        others: Owners whose data must not appear.
+        inputs: Source of the inputs.
+    """
     while target.going_on():
         query = ""
         if inputs.chance.random() < 0.3:
@@ -182,13 +190,13 @@ async def _converse(
             if not target.going_on():
                 break
             if not await _send_one(socket, target, inputs):
-                # What is sent after it would have the network throw the server's goodbye away.
+                # Sending more would make the network discard the server's close frame.
                 await asyncio.wait((reading,), timeout=_ANSWER_S)
                 return
-            while target.behind():  # noqa: ASYNC110 - the store tells nobody
+            while target.behind():  # noqa: ASYNC110 - the store sends no notification
                 await asyncio.sleep(0.05)
             if number % 4 == 0:
-                await asyncio.sleep(0)  # sending waits for nobody, and the others are to have their turn
+                await asyncio.sleep(0)  # sending alone never yields to the other clients
             if number % _AT_ONCE == 0 and not await _answered(socket, synced, reading):
                 target.findings.fault(f"nothing was answered within {_ANSWER_S:g} s")
                 return
@@ -201,7 +209,7 @@ async def _converse(
 
 
 async def _answered(socket: ClientConnection, synced: asyncio.Event, reading: "asyncio.Task[None]") -> bool:
-    """Everything sent so far was obeyed; False: nothing happens."""
+    """Wait until everything sent so far is processed; return False on a timeout."""
     synced.clear()
     await socket.send('{"type": "conversation.item.retrieve", "item_id": "-", "event_id": "sync"}')
     waiting = asyncio.ensure_future(synced.wait())
@@ -211,7 +219,7 @@ async def _answered(socket: ClientConnection, synced: asyncio.Event, reading: "a
 
 
 async def _send_one(socket: ClientConnection, target: Target, inputs: Inputs) -> bool:
-    """One frame; False: it is the end of the connection."""
+    """Send one frame; return False if it ends the connection."""
     pick = inputs.chance.random()
     if pick < 0.985:
         target.findings.sent["event"] += 1
@@ -228,14 +236,21 @@ async def _send_one(socket: ClientConnection, target: Target, inputs: Inputs) ->
         await socket.ping(inputs.random_bytes(100))
     else:
         target.findings.sent["frame that is no text"] += 1
-        # A text frame of bytes that are no UTF-8 ends a connection, by the protocol.
+        # A text frame of bytes that are not UTF-8 ends a connection, by the protocol.
         await socket.send(b"\xff\xfe" + inputs.random_bytes(50), text=True)
         return False
     return True
 
 
 async def requests(target: Target, me: Owner, others: Sequence[Owner], inputs: Inputs) -> None:
-    """Requests to all routes, with addresses, headers and bodies of all kinds."""
+    """Send requests to all routes, with addresses, headers and bodies of all kinds.
+
+    Args:
+        target: Server under test.
+        me: Owner whose key is used.
+        others: Owners whose data must not appear.
+        inputs: Source of the inputs.
+    """
     weights = [route.weight for route in target.routes]
     async with httpx.AsyncClient(base_url=target.url, timeout=_ANSWER_S) as client:
         while target.going_on():
@@ -248,7 +263,7 @@ async def requests(target: Target, me: Owner, others: Sequence[Owner], inputs: I
             except httpx.TimeoutException:
                 target.findings.fault(f"{route.method} {route.path} was not answered")
                 continue
-            except httpx.HTTPError as error:  # it refused to read further, for instance
+            except httpx.HTTPError as error:  # the server refused to read further, for instance
                 target.findings.answers[type(error).__name__] += 1
                 continue
             target.findings.answers[str(answer.status_code)] += 1
@@ -305,7 +320,13 @@ _NO_BREAKS: Final = dict.fromkeys((*range(32), 127))
 
 
 async def garbage(target: Target, me: Owner, inputs: Inputs) -> None:
-    """Connections on which something is said that is hardly HTTP, or none at all."""
+    """Open connections and send malformed or non-HTTP data.
+
+    Args:
+        target: Server under test.
+        me: Owner whose key is used.
+        inputs: Source of the inputs.
+    """
     heads = (
         b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n{}",

@@ -1,4 +1,4 @@
-"""What the fuzzer sends: events, documents, texts and bytes, from the ordinary to the absurd."""
+"""Inputs of the fuzzer: events, documents, texts and bytes, from the ordinary to the absurd."""
 
 import json
 import random
@@ -54,7 +54,7 @@ EVENTS: Final[Mapping[str, dict[str, Any]]] = {
     "response.cancel": {"response_id": "resp_x"},
     "output_audio_buffer.clear": {},
 }
-"""A proper one of each type, to begin from."""
+"""Valid event of each type, the base of mutations."""
 
 _EXTREMES: Final[tuple[Json, ...]] = (
     *(None, True, False, 0, -1, 1, 2**31, -(2**63), 2**64, 10**30, 0.1, -0.0, 1e308, -1e308, 1e-320),
@@ -78,28 +78,28 @@ _TEXTS: Final = (
 
 
 class Inputs:
-    """Makes inputs.
+    """Generates inputs.
 
     Args:
-        seed: The same seed, the same inputs.
-        sentinel: A word of the client's own that nobody else may ever be told.
+        seed: The same seed gives the same inputs.
+        sentinel: A word of the client that no other client may receive.
     """
 
     def __init__(self, seed: int, sentinel: str) -> None:
         self.chance = random.Random(seed)
         self.sentinel = sentinel
         self.ids: list[str] = ["item_x", "sess_x", "utt_x", "voice_x"]
-        """Names of things that were met, one's own or not."""
+        """Ids seen in answers, of the client itself or of others."""
 
     def remember(self, name: str) -> None:
-        """Something is called so."""
+        """Remember an id."""
         if len(self.ids) < 400:
             self.ids.append(name)
         else:
             self.ids[self.chance.randrange(len(self.ids))] = name
 
     def text(self) -> str:
-        """A text, mostly with the sentinel in it."""
+        """Return a text, mostly with the sentinel in it."""
         pick = self.chance.random()
         if pick < 0.5:
             return f"{self.sentinel} {self.chance.choice(_TEXTS)}"
@@ -108,13 +108,13 @@ class Inputs:
         return "".join(self.chance.choice(_TEXTS) for _ in range(self.chance.randrange(4)))
 
     def name(self) -> str:
-        """A name of something, or of nothing."""
+        """Return an id, existing or not."""
         if self.chance.random() < 0.7:
             return self.chance.choice(self.ids)
         return self.chance.choice(_TEXTS)
 
     def value(self) -> Json:
-        """Anything."""
+        """Return any JSON value."""
         makers: Sequence[Callable[[], Json]] = (
             lambda: self.chance.choice(_EXTREMES),
             self.text,
@@ -126,7 +126,7 @@ class Inputs:
         return self.chance.choice(makers)()
 
     def mutated(self, value: Json) -> Json:
-        """``value`` with a change somewhere in it."""
+        """Return ``value`` with a change somewhere in it."""
         chance = self.chance
         if isinstance(value, dict) and value and chance.random() < 0.9:
             name = chance.choice(list(value))
@@ -150,7 +150,7 @@ class Inputs:
         return self.value()
 
     def document(self, base: Json) -> str:
-        """JSON of ``base``, as it is, changed a little, or broken."""
+        """Return JSON of ``base``, unchanged, mutated, or broken."""
         pick = self.chance.random()
         if pick > 0.25:
             for _ in range(self.chance.choice((1, 1, 1, 2, 4))):
@@ -161,10 +161,10 @@ class Inputs:
         return text
 
     def event(self, audio: Sequence[str]) -> str:
-        """A client event's text.
+        """Return the text of a client event.
 
         Args:
-            audio: Base64 of proper sound, to choose from.
+            audio: Base64 of valid audio, to choose from.
         """
         kind = self.chance.choice(list(EVENTS))
         event: dict[str, Json] = {"type": kind, **EVENTS[kind]}
@@ -184,11 +184,11 @@ class Inputs:
             text = self.chance.choice(
                 ("[" * 60_000, '{"a":' * 20_000, "[" + "1," * 200_000 + "1]", "9" * 9_000)
             )
-        # JSON may be written with lone surrogates; a frame cannot hold them.
+        # JSON may contain lone surrogates; a frame cannot.
         return text.encode("utf-8", "replace").decode()
 
     def broken(self, text: str) -> str:
-        """``text`` with some characters missing, doubled or exchanged."""
+        """Return ``text`` with some characters missing, doubled or replaced."""
         characters = list(text)
         for _ in range(self.chance.randrange(1, 6)):
             if not characters:
@@ -204,5 +204,5 @@ class Inputs:
         return "".join(characters)
 
     def random_bytes(self, most: int = 2_000) -> bytes:
-        """Bytes."""
+        """Return up to ``most`` random bytes."""
         return self.chance.randbytes(self.chance.randrange(most))

@@ -1,9 +1,9 @@
-"""Kills a server at random moments of a scripted life, starts it again, and counts what was lost.
+"""Kill a server at random moments of a scripted life, restart it, and count what was lost.
 
     python -m bench.kills [--times 200] [--seed 1] [--json]
 
 Received speech is what was handed to the store until the kill; it is compared, sample by sample, with what is
-stored after the last start. What was deleted must be nowhere: no file, no row. Status 1 if anything is wrong.
+stored after the last start. Deleted data must be gone: no file, no row. Status 1 if anything is wrong.
 """
 
 import argparse
@@ -35,26 +35,29 @@ from kuaimei.store.postgres.embedded_server import EmbeddedPostgres
 __all__ = ["Result", "run"]
 
 _START_S: Final = 120.0
-"""Longest wait for a start, on a machine that does much else."""
+"""Maximum wait for a start, on a busy machine."""
 _JOBS_S: Final = 300.0
 _ROOT: Final = Path(__file__).parents[1]
 
 
 @dataclass
 class Result:
-    """What came of it.
+    """Result of all kills.
 
     Attributes:
-        kills: So often it was killed, and so often of these while it started.
+        kills: Number of kills.
+        kills_while_starting: Number of these kills during a start.
         received_s: Seconds of speech, both sides, that were received and not deleted.
-        lost_s: Of these, not stored, or stored otherwise.
-        deleted: Sessions, utterances and voices whose deletion was said to be done.
-        returned: Of these, what is there again, or of which a file or a row is left.
-        unsaved: The most utterances that were not in the database when a start said that it was ready.
-        broken: Utterances put aside as impossible to keep.
-        voices_lost: Voices that were enrolled, not deleted, and are not there.
+        lost_s: Seconds of these that are missing or differ.
+        deleted: Sessions, utterances and voices whose deletion was confirmed.
+        returned: Number of these that exist again, or of which a file or a row is left.
+        unsaved: Maximum number of utterances outside the database when a start reported ready.
+        broken: Utterances quarantined as impossible to store.
+        voices: Voices that were enrolled and not deleted.
+        voices_lost: Number of these that are missing.
         jobs_left: Jobs that were not done in the end.
-        wrong: What is wrong, in words.
+        seconds: Duration of the run.
+        wrong: Violations, in words.
     """
 
     kills: int = 0
@@ -73,12 +76,12 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Nothing was lost, and nothing came back."""
+        """True if nothing was lost, and nothing deleted came back."""
         return not self.wrong
 
 
 def main() -> int:
-    """Run and print."""
+    """Run and print; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -100,7 +103,13 @@ def main() -> int:
 
 
 def run(times: int, seed: int, told: Callable[[str], None] = lambda line: None) -> Result:
-    """Kill ``times`` times, then look."""
+    """Kill ``times`` times, then compare.
+
+    Args:
+        times: Number of kills.
+        seed: Seed of the random choices.
+        told: Receives progress messages.
+    """
     home = Path(tempfile.mkdtemp(prefix="kuaimei-killed-"))
     result, chance, started = Result(), random.Random(seed), time.monotonic()
     journal = home.with_name(f"{home.name}.journal")
@@ -186,7 +195,14 @@ async def _look(home: Path, journal: Path, result: Result) -> None:
 async def _gone(
     store: Store, deleting: Iterable[tuple[str, ...]], deleted: set[tuple[str, ...]], result: Result
 ) -> set[tuple[str, ...]]:
-    """What was deleted in the end: of what was only begun that may be so, or not, but not by halves."""
+    """Return what is deleted in the end; an unconfirmed deletion may be done or not, but not by halves.
+
+    Args:
+        store: The open store.
+        deleting: Deletions that were begun: kind, id and more.
+        deleted: Deletions that were confirmed.
+        result: Receives the violations.
+    """
     gone = set()
     names = await asyncio.to_thread(_names_of_files, settings_of(store_home(store)).home)
     for words in deleting:
@@ -203,7 +219,7 @@ async def _gone(
 
 
 def store_home(store: Store) -> Path:
-    """The data folder of an open store."""
+    """Return the data folder of an open store."""
     return store._spools.parent
 
 
@@ -222,7 +238,7 @@ async def _there(store: Store, words: tuple[str, ...]) -> bool:
 
 
 def _names_of_files(home: Path) -> list[str]:
-    """Of all but the database, which is asked."""
+    """Return the names of all files outside the database folder."""
     return [
         os.path.relpath(os.path.join(place, name), home)
         for place, _, names in os.walk(home)
@@ -246,7 +262,7 @@ async def _compare(
         rate = ASR_RATE if speaker == "user" else REPLY_RATE
         found = [one for one in await store.utterances(session) if (one.turn, one.speaker) == (turn, speaker)]
         if found and found[0].voice in voices:
-            continue  # it has lost its sound with the voice
+            continue  # it lost its audio with the voice
         result.received_s += samples / rate
         same = await _same(store, found[0].id, session, turn, speaker, samples) if found else 0
         if same < samples:
@@ -256,7 +272,7 @@ async def _compare(
 
 
 async def _same(store: Store, utterance: str, session: str, turn: int, speaker: str, samples: int) -> int:
-    """So many of the samples are stored, from the first on."""
+    """Return how many of the samples are stored correctly, from the first on."""
     try:
         audio = await store.open_audio(utterance)
         data = b"".join([chunk async for chunk in audio.chunks])

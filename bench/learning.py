@@ -1,11 +1,11 @@
-"""How fast a voice is learned, and how like it becomes: the learning process alone, without the server.
+"""Speed of training a voice and the similarity reached: the training process alone, without the server.
 
     python -m bench.learning RECORDING --said TEXT [--judge RECORDING] [--steps style,decoder] [--json]
 
-The voice begins at the style predicted from RECORDING and is judged by ERes2Net, which nothing is learned
-from, in sentences that it does not practise on. With ``--judge`` against another recording of the speaker,
-best the other half: then RECORDING's microphone and room count for nothing. ``kuaimei bench clone`` judges
-everything else.
+The voice starts from the style predicted from RECORDING and is evaluated by ERes2Net, which is not used in
+training, on sentences that are not training prompts. With ``--judge`` against another recording of the
+speaker, preferably the other half: then RECORDING's microphone and room count for nothing. ``kuaimei bench
+clone`` evaluates everything else.
 """
 
 import argparse
@@ -61,18 +61,25 @@ class Bench:
         self.judge: SpeakerEncoder = open_encoder(self.weights / EVAL_ENCODER)
 
     def tokens(self, text: str) -> list[int]:
-        """Kokoro's numbers of a text."""
+        """Return Kokoro's token ids of a text."""
         return list(self.alphabet.tokens(self.phonemes(text)))
 
     def begin(self, pcm: Pcm, language: Language) -> tuple[Prediction, NDArray[np.float32]]:
-        """The voice as it is predicted, and the style that it is learned from."""
+        """Return the predicted voice, and the style that training starts from."""
         ge2e, campplus = (open_encoder(self.weights / name).embed(pcm, RATE) for name in TRAINING_ENCODERS)
         pitch = estimate_pitch(pcm, RATE)
         prediction = predict_style(ge2e, pitch, self.voices.stock, campplus)
         return prediction, initial_style(self.voices.stock, ge2e, pitch, language, campplus)
 
     def similarity(self, lines: Sequence[str], wanted: Pcm, style: Path | str, decoder: Path | None) -> float:
-        """Mean cosine of ``lines`` in a style (a file, or a stock voice's name) with ``wanted``."""
+        """Return the mean cosine of ``lines`` in a style with ``wanted``.
+
+        Args:
+            lines: Sentences to synthesize.
+            wanted: Recording of the speaker, at 24 kHz.
+            style: File of the style, or name of a stock voice.
+            decoder: File of the trained decoder; None: the stock one.
+        """
         replaced = {}
         if decoder is not None:
             difference, stock = load_difference(decoder), read_onnx(self.kokoro / "fp32.onnx").tensors
@@ -93,7 +100,7 @@ class Bench:
 
 
 def learn(folder: Path, step: str) -> dict[str, Any]:
-    """Run the learning process in ``folder``; its last event, with what it took."""
+    """Run the training process in ``folder``; return its last event, with its resource usage."""
     command = [str(PYTHON), "-W", "ignore", "-m", "kuaimei.training", str(folder)]
     event: dict[str, Any] = {"event": "failed", "message": "it said nothing"}
     iterations = 0
@@ -118,7 +125,15 @@ def learn(folder: Path, step: str) -> dict[str, Any]:
 def measure(
     bench: Bench, reference: Pcm, said: str, wanted: Pcm, steps: Sequence[Step]
 ) -> list[dict[str, Any]]:
-    """One row for the nearest stock voice, one for the prediction, one for each step."""
+    """Return one row for the nearest stock voice, one for the prediction, one for each step.
+
+    Args:
+        bench: Loaded models.
+        reference: Recording to train on, at 24 kHz.
+        said: What is said in it.
+        wanted: Recording to compare with, at 24 kHz.
+        steps: Steps to train.
+    """
     language: Language = "zh" if any(ord(char) > 0x2E80 for char in said) else "en"
     lines = EVAL_PROMPTS[language]
     rows: list[dict[str, Any]] = []
@@ -163,7 +178,7 @@ def measure(
 
 
 def main() -> None:
-    """See the module's text."""
+    """Run and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,13 +1,13 @@
-"""What the server's memory is made of, whether it grows, and what keeping it small costs.
+"""Memory of the server: its parts, its growth, and the latency cost of bounding it.
 
     python -m bench.memory [--uses 40] [--json]
     python -m bench.memory --texts 100 [--of tts] [--json]
     python -m bench.memory --first-audio 60 [--json]
 
-The first opens every engine alone in a process of its own, and all together as the server does, and tells
-what the process holds before, after opening (which warms), after the first use, after more, and once the
-allocator has handed back what was freed. The second uses one engine (or `all`) with so many texts or pieces
-of speech of different lengths and tells the slope; the third compares the time of the first audio
+The first opens every engine alone in a process of its own, and all together as the server does, and prints
+the memory of the process before, after opening (which warms up), after the first use, after more, and once
+the allocator has returned freed memory. The second uses one engine (or `all`) with that many texts or pieces
+of speech of different lengths and prints the slope; the third compares the time of the first audio
 (`bench.memory_first_audio`).
 """
 
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def parts(uses: int) -> Mapping[str, Any]:
-    """What each part holds at each step, in MB, after ``uses`` uses."""
+    """Return the memory of each part at each step, in MB, after ``uses`` uses."""
     with _prepared() as (home, speech):
         found = {}
         for part in PARTS:
@@ -77,7 +77,7 @@ def parts(uses: int) -> Mapping[str, Any]:
 
 
 def grown(part: str, uses: int) -> Mapping[str, Any]:
-    """Readings of ``part`` over so many uses, and the slope in MB a use, of all and of the second half."""
+    """Return readings of ``part``, and the slope in MB per use, over all and over the second half."""
     with _prepared() as (home, speech):
         found = _child(home, part, str(speech), "--uses", str(uses), "--every", str(_EVERY))
     series = found["series"]
@@ -94,7 +94,7 @@ def grown(part: str, uses: int) -> Mapping[str, Any]:
 
 @contextmanager
 def _prepared() -> Iterator[tuple[Path, Path]]:
-    """A data folder in which networks are compiled already, and a file of speech."""
+    """Prepare a data folder with compiled networks, and a file of speech."""
     with private_home() as home:
         speech = home / "speech.npy"
         _child(home, SPEECH, str(speech))
@@ -115,7 +115,7 @@ def _child(home: Path, *arguments: str) -> dict[str, Any]:
 
 
 def _table(found: Mapping[str, Any]) -> str:
-    """In Markdown: RSS at each step, and of what is held when opened, how much is whose."""
+    """Return a Markdown table: RSS at each step, and a breakdown of the memory when opened."""
     lines = [
         f"| MB | {' | '.join(_STEPS.values())} | opened: anonymous | mapped | PSS | takes | opened in s |",
         f"|---|{'---|' * (len(_STEPS) + 5)}",

@@ -1,4 +1,4 @@
-"""What the kernel says of a process's memory, and how fast a series of such figures rises."""
+"""Memory of a process as reported by the kernel, and the slope of a series of readings."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ __all__ = ["Held", "Slope", "held", "slope"]
 
 _KB: Final = 1024.0
 _Z95: Final = 1.959964
-"""Of a normal distribution: 95 % lie within so many standard deviations."""
+"""Standard deviations of a normal distribution within which 95 % lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class Held:
     Attributes:
         rss: Resident, shared pages in full.
         pss: Resident, shared pages by their share.
-        anonymous: Of ``rss``, what belongs to no file: heap, stacks, copies of weights.
-        mapped: Of ``rss``, pages of files: libraries, mapped weights. The system can take these back.
+        anonymous: Part of ``rss`` without a file: heap, stacks, copies of weights.
+        mapped: Part of ``rss`` from files: libraries, mapped weights. The system can reclaim it.
     """
 
     rss: float
@@ -33,7 +33,7 @@ class Held:
 
 
 def held(pid: int | str = "self") -> Held:
-    """What the process ``pid`` holds now."""
+    """Return the memory of the process ``pid``."""
     found: dict[str, float] = {}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()[1:]:
         name, _, size = line.partition(":")
@@ -44,7 +44,7 @@ def held(pid: int | str = "self") -> Held:
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """A slope with the interval in which it lies with 95 % confidence."""
+    """Slope with its 95 % confidence interval."""
 
     middle: float
     least: float
@@ -52,14 +52,14 @@ class Slope:
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> Slope:
-    """The Theil–Sen estimate: the median of the slopes between all pairs of points.
+    """Return the Theil-Sen estimate: the median of the slopes between all pairs of points.
 
-    A few points far off do not move it. The interval is Sen's (1968, "Estimates of the Regression Coefficient
+    A few outliers do not move it. The interval is Sen's (1968, "Estimates of the Regression Coefficient
     Based on Kendall's Tau"), without his correction for equal values.
 
     Args:
-        x: Rising, at least two.
-        y: As many.
+        x: Increasing values, at least two.
+        y: As many values.
     """
     pairs = combinations(zip(x, y, strict=True), 2)
     slopes = sorted((second - first) / (later - before) for (before, first), (later, second) in pairs)

@@ -1,7 +1,7 @@
-"""First audio with few compiled operations kept, beside all of them, turn by turn in one process.
+"""First audio with a bounded cache of compiled kernels, compared with an unbounded one.
 
-They take turns at being the first to speak, and ratios are taken text by text, so that a busy machine slows
-both alike.
+The two alternate in one process, also in who speaks first, and ratios are taken per text, so that a busy
+machine slows both alike.
 """
 
 import asyncio
@@ -29,18 +29,18 @@ from kuaimei.settings import Settings
 __all__ = ["compare"]
 
 _UNBOUNDED: Final = 5000
-"""What OpenVINO keeps of each kind by default."""
+"""Kernels of each kind that OpenVINO keeps by default."""
 _FIFTY: Final = "{}我們一起去公園散步，看看那裡的花開了沒有，然後再去附近的餐廳吃一頓豐盛的午餐，好不好呢？"
 _SAID_BEFORE: Final = 4
 _LIVE: Final = Ticket(session="first audio", priority=Priority.LIVE)
 
 
 def compare(count: int) -> Mapping[str, Any]:
-    """Medians of the first audio in ms, bounded and unbounded, and of the ratios of one text's two.
+    """Return medians of the first audio in ms, bounded and unbounded, and of the ratios per text.
 
     Args:
-        count: First clauses of 8 to 12 characters, as many texts of 50 that begin otherwise, and as many
-            clauses that were said before: only there does it help to keep everything.
+        count: Number of first clauses of 8 to 12 characters, of texts of 50 characters with other beginnings,
+            and of clauses that were spoken before: only for these an unbounded cache helps.
     """
     return asyncio.run(_compare(count))
 
@@ -110,7 +110,7 @@ def _ratios(found: Mapping[str, list[float]]) -> NDArray[np.float64]:
 
 
 async def _first(engine: Kokoro, text: str) -> Pcm:
-    """The first piece of ``text``; what follows is not asked for."""
+    """Return the first chunk of ``text``; the rest is not synthesized."""
     stream = engine.stream(TTSReq(text=text, ticket=_LIVE))
     try:
         return await anext(stream)

@@ -1,4 +1,4 @@
-"""Texts and speech of different lengths, with which engines are used while their memory is watched."""
+"""Texts and speech of different lengths, used to exercise engines while their memory is measured."""
 
 from pathlib import Path
 from typing import Final
@@ -34,34 +34,34 @@ _WHAT: Final = (
 _LISTS: Final = (_WHO, _WHEN, _WHERE, _WHAT)
 
 SPOKEN: Final = 24
-"""Texts that are spoken to have speech to recognise: some 90 s."""
+"""Number of texts that are spoken to get speech for recognition: some 90 s."""
 
 
 def short_text(number: int) -> str:
-    """The text of that number, of 3 to 45 characters; those from 0 to 4,095 are all different."""
+    """Return the text of that number, of 3 to 45 characters; those from 0 to 4,095 are all different."""
     # A full-period step visits all of them in an order in which the lengths are mixed.
     place = (number * 1597 + 611) % 4096
     return "".join(words[place >> 3 * index & 7] for index, words in enumerate(_LISTS))
 
 
 def first_clause(number: int) -> str:
-    """One of 8 to 12 characters, as a reply begins with."""
+    """Return a first clause of 8 to 12 characters."""
     place = (number * 37 + 11) % 64
     return f"{_WHEN[place & 7] or '現在'}{_WHO[place >> 3 & 7]}{'想去散步呢好了吧'[: 4 + number % 4]}，"[-12:]
 
 
 class Speech:
-    """Speech of any length, cut from what was recorded.
+    """Speech of any length, cut from a recording.
 
     Args:
-        path: A file of 16 kHz samples as numpy keeps them.
+        path: Numpy file of 16 kHz samples.
     """
 
     def __init__(self, path: Path) -> None:
         self._whole: Pcm = np.load(path)
 
     def __call__(self, number: int) -> Pcm:
-        """The piece of that number, of 1 to 12 s."""
+        """Return the excerpt of that number, of 1 to 12 s."""
         generator = np.random.default_rng(number)
         size = int(generator.uniform(1.0, 12.0) * ASR_RATE)
         start = int(generator.integers(0, max(1, len(self._whole) - size)))

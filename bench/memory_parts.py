@@ -1,8 +1,8 @@
-"""One engine in a process of its own, opened and used, with what that process holds at each step.
+"""Memory of one engine in a process of its own, at each step of opening and using it.
 
     python -m bench.memory_parts PART SPEECH [--uses 40] [--every 10]
 
-Called by `bench.memory`, which gives it a data folder; prints one object of JSON.
+Called by `bench.memory`, which supplies a data folder; prints one JSON object.
 """
 
 import argparse
@@ -42,11 +42,11 @@ from kuaimei.system.memory import release_freed
 __all__ = ["PARTS", "SPEECH"]
 
 Use: TypeAlias = Callable[[int], Awaitable[object]]
-"""Uses the engine with the text or piece of speech of that number."""
+"""Uses the engine with the text or excerpt of speech of that number."""
 Opener: TypeAlias = Callable[[Settings, Speech], AbstractAsyncContextManager[Use]]
 
 SPEECH: Final = "speech"
-"""In the place of a part: make the file of speech."""
+"""Value in place of a part: make the file of speech."""
 _PACKET: Final = ASR_RATE // 5
 _PEOPLE: Final = 3
 _TOKENS: Final = 24
@@ -155,7 +155,7 @@ async def _encoders(settings: Settings, speech: Speech) -> AsyncIterator[Use]:
 
 @asynccontextmanager
 async def _all(settings: Settings, speech: Speech) -> AsyncIterator[Use]:
-    """The server's engines and store; a use is a turn of one of three people, as fast as it can be."""
+    """Open the server's engines and store; a use is one turn of one of three users, without pauses."""
     async with open_runtime(settings) as runtime:
         engines = runtime.engines
         histories: list[list[Message]] = [[] for _ in range(_PEOPLE)]

@@ -1,9 +1,9 @@
-"""The yardstick: a plain streaming pipeline of the same engines.
+"""Baseline: a plain streaming pipeline of the same engines.
 
-What a competent afternoon gives: silence ends the turn, then the whole utterance is recognised in
-the padded 30 s window, then the reply is streamed, cut into clauses at punctuation, and each clause is
-synthesised as it comes while the language model goes on writing. No speculation, no recognition of
-pieces while somebody still speaks, no agreement over who uses the cores.
+A straightforward implementation: silence ends the turn, then the whole utterance is recognized in the
+padded 30 s window, then the reply is streamed, cut into clauses at punctuation, and each clause is
+synthesized as it comes while the language model continues. No speculation, no recognition of segments
+during speech, no scheduling of the cores.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _LIVE = Ticket(session="plain", priority=Priority.LIVE)
 
 @dataclass(frozen=True, slots=True)
 class PlainTurn:
-    """Milliseconds from the last voiced frame."""
+    """Result of one turn; milliseconds from the last voiced frame."""
 
     transcript: str
     reply: str
@@ -50,7 +50,18 @@ async def plain_turn(
     voice: str = "",
     max_tokens: int = 160,
 ) -> PlainTurn:
-    """Hear ``pcm`` (16 kHz) in real time and answer it; ``history`` grows by both messages."""
+    """Feed ``pcm`` (16 kHz) in real time and reply to it; both messages are added to ``history``.
+
+    Args:
+        pcm: Int16 samples at 16 kHz.
+        history: Messages so far.
+        vad: Factory of voice activity detectors.
+        recognizer: Transcribes the utterance.
+        language_model: Writes the reply.
+        synthesizer: Speaks the reply.
+        voice: Id of the voice; empty: the default one.
+        max_tokens: Maximum length of the reply.
+    """
     utterance, last_voiced = await _listen(pcm, vad())
 
     def since() -> float:
@@ -87,7 +98,7 @@ async def plain_turn(
 
 
 async def _listen(pcm: Pcm, vad: VoiceActivityDetector) -> tuple[Pcm, float]:
-    """The utterance and when its last voiced frame ended."""
+    """Return the utterance and the time at which its last voiced frame ended."""
     size = vad.frame_samples
     silence = np.zeros(size, dtype=np.int16)
     begun, last_voiced, heard, frames = time.perf_counter(), 0.0, False, []

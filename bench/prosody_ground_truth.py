@@ -1,14 +1,14 @@
-"""What the meters of pitch and voice quality say of voices that are known.
+"""Accuracy of the meters of pitch and voice quality on synthetic voices with known values.
 
-Vowels are made of glottal pulses one by one, so that their F0, jitter, shimmer and noise are known exactly,
-and every meter that is installed measures them. Printed is by how much it is off, in percent.
+Vowels are built from single glottal pulses, so that their F0, jitter, shimmer and noise are known exactly,
+and every installed meter measures them. Prints the errors in percent.
 
     python -m bench.prosody_ground_truth [--meters own,praat] [--seconds 2] [--json]
 
-Two tables: in the first each pulse has rung out when the next one comes (damped formants): what is
-measured there is the meter. In the second the formants ring as in a real open vowel, and above some 150 Hz
-what is left of one pulse is heard in the next: periods and strengths look more alike than they are, to every
-meter that compares periods of the wave.
+Two tables: in the first each pulse has decayed when the next one comes (damped formants): errors there are
+those of the meter. In the second the formants ring as in a real open vowel, and above some 150 Hz the rest of
+one pulse overlaps the next: periods and amplitudes look more alike than they are, to every meter that
+compares periods of the wave.
 """
 
 import argparse
@@ -42,13 +42,15 @@ _NOTES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One voice and what the meters say of it.
+    """One voice and what the meters measure.
 
     Attributes:
-        quantity: ``jitter``, ``shimmer`` or ``hnr_db``: what was put in.
+        f0_hz: Nominal F0.
+        damping: Factor of the formant bandwidths.
+        quantity: ``jitter``, ``shimmer`` or ``hnr_db``: the property that was set.
         truth: Its value.
-        measured: By each meter.
-        f0_off: F0 of each meter less the truth, as a share of it.
+        measured: Value by each meter.
+        f0_off: Relative error of F0 by each meter.
     """
 
     f0_hz: float
@@ -59,7 +61,7 @@ class Line:
     f0_off: dict[str, float | None]
 
     def off(self, meter: str) -> float | None:
-        """How far it is from the truth, as a share of it."""
+        """Return the relative error of a meter; None if it measured nothing."""
         value = self.measured[meter]
         return None if value is None else value / self.truth - 1.0
 
@@ -71,7 +73,14 @@ def compare(
     pitches: Sequence[float] = PITCHES,
     seconds: float = 2.0,
 ) -> Iterator[Line]:
-    """One line for each pitch and each thing put in."""
+    """Yield one line for each pitch and each property.
+
+    Args:
+        meters: Meters to compare.
+        damping: Factor of the formant bandwidths.
+        pitches: F0 values in Hz.
+        seconds: Length of each voice.
+    """
     for f0_hz in pitches:
         for quantity, amount in PUT_IN:
             samples, truth = make_voice(
@@ -93,7 +102,7 @@ def compare(
 
 
 def _speed(meter: VoiceQualityExtractor) -> float:
-    """Milliseconds of one core for a second of voice."""
+    """Return the milliseconds of one core per second of voice."""
     samples, _ = make_voice(160.0, jitter=0.01, seconds=10.0)
     meter.voice(samples[:RATE], RATE)
     begun = time.process_time()
@@ -134,7 +143,7 @@ def _print(title: str, lines: Sequence[Line], names: Sequence[str]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print how far each meter is off."""
+    """Print the errors of each meter."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

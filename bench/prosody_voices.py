@@ -1,4 +1,4 @@
-"""Voices whose F0, jitter, shimmer and noise are known, because they are made of pulses one by one."""
+"""Synthetic voices with known F0, jitter, shimmer and noise, built from single pulses."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,11 +14,11 @@ NOISELESS_DB: Final = 80.0
 _FINE: Final = 4
 """Pulses are drawn at this multiple of the rate, so that they lie between samples."""
 _FORMANTS: Final = ((650.0, 90.0), (1150.0, 110.0), (2500.0, 160.0), (3400.0, 220.0))
-"""Of an open vowel: Hz and bandwidth (after Fant, "Acoustic Theory of Speech Production", 1960)."""
+"""Formants of an open vowel: Hz and bandwidth (after Fant, "Acoustic Theory of Speech Production", 1960)."""
 DAMPED: Final = 5.0
-"""Times that bandwidth, a pulse has rung out when the next one comes, up to 300 Hz."""
+"""Factor of the bandwidth with which a pulse has decayed when the next one comes, up to 300 Hz."""
 RINGING: Final = 1.0
-"""As in a real open vowel: above some 150 Hz, what is left of a pulse is still heard in the next."""
+"""Factor as in a real open vowel: above some 150 Hz, the rest of a pulse overlaps the next."""
 _OPENS: Final = 0.4
 _CLOSES: Final = 0.16
 """Shares of a period in which the folds open and close."""
@@ -26,7 +26,7 @@ _CLOSES: Final = 0.16
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What was put into a voice.
+    """True values of a voice.
 
     Attributes:
         f0_hz: One over the mean period.
@@ -52,18 +52,18 @@ def make_voice(
     seconds: float = 2.0,
     seed: int = 0,
 ) -> tuple[NDArray[np.float32], Truth]:
-    """A vowel of Rosenberg's pulses (JASA 49, 1971, type B) at 16 kHz, and what is true of it.
+    """Synthesize a vowel of Rosenberg's pulses (JASA 49, 1971, type B) at 16 kHz, with its true values.
 
     Periods and amplitudes vary independently from pulse to pulse, each normally distributed.
 
     Args:
-        f0_hz: Mean.
-        jitter: About; what came out is in the truth.
-        shimmer: Likewise.
-        hnr_db: By white noise.
-        damping: Of the formants: `DAMPED` or `RINGING`.
+        f0_hz: Mean F0.
+        jitter: Nominal value; the truth holds the actual one.
+        shimmer: Nominal value, likewise.
+        hnr_db: Ratio to white noise.
+        damping: Factor of the formant bandwidths: `DAMPED` or `RINGING`.
         seconds: Length.
-        seed: Of all that is random.
+        seed: Seed of all randomness.
     """
     rng = np.random.default_rng(seed)
     count = int(seconds * f0_hz)
@@ -100,7 +100,7 @@ def make_voice(
 
 
 def _through_the_mouth(flow: NDArray[np.float64], rate: int, damping: float) -> NDArray[np.float64]:
-    """Formants, radiation at the lips (a difference), and nothing above half of `RATE`."""
+    """Apply formants and lip radiation (a difference), and remove everything above half of `RATE`."""
     size = 1 << (len(flow) + rate // 5).bit_length()
     hz = np.fft.rfftfreq(size, 1.0 / rate)
     response = 2j * np.pi * hz / 1000.0

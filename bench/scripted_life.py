@@ -1,9 +1,9 @@
-"""A scripted life of a server, to be killed: talk, enrol, learn, analyse, delete, all on the real store.
+"""Scripted life of a server, to be killed: talk, enrol, train, analyse, delete, all on the real store.
 
     python -m bench.scripted_life HOME JOURNAL NUMBER SEED
 
-The engines are light; store, jobs, voices, analysis and the process that learns are what they always are, but
-for what is computed. What was promised to be safe is written into the journal, a line each, as soon as it is.
+The engines are fakes; store, jobs, voices, analysis and the training subprocess work as usual, except for
+what they compute. Everything confirmed as safe is written to the journal at once, one line each.
 """
 
 import asyncio
@@ -68,14 +68,21 @@ _CLOSED_LATER_S: Final = 20.0
 
 
 def settings_of(home: Path) -> Settings:
-    """Everything is kept and worked on; a process that pretends learns."""
+    """Return settings that store and process everything; a fake process trains the voices."""
     worker = home / "worker" / "python"
     voices = VoiceSettings(python=str(worker), learn="style")
     return Settings(home=home, voices=voices)
 
 
 def sound_of(session: str, turn: int, speaker: str, samples: int) -> Pcm:
-    """What was said there: voiced, and nowhere the same, so that a misplaced piece is found."""
+    """Return the audio of an utterance: voiced, and unique, so that a misplaced segment is found.
+
+    Args:
+        session: Id of the session.
+        turn: Number of the turn.
+        speaker: ``user`` or ``assistant``.
+        samples: Number of samples.
+    """
     generator = np.random.default_rng(abs(hash_of(f"{session}/{turn}/{speaker}")))
     time = np.arange(samples) / ASR_RATE
     buzz = sum(np.sin(2 * np.pi * 140.0 * k * time) / k for k in range(1, 8))
@@ -83,34 +90,34 @@ def sound_of(session: str, turn: int, speaker: str, samples: int) -> Pcm:
 
 
 def hash_of(text: str) -> int:
-    """The same in every process."""
+    """Return a hash that is the same in every process."""
     return int.from_bytes(text.encode()[-8:], "big") ^ sum(n * b for n, b in enumerate(text.encode(), 1))
 
 
 class Journal:
-    """What was promised; a killed process loses none of it.
+    """Log of what was confirmed; a killed process loses none of it.
 
     Args:
-        path: Appended to.
+        path: File to append to.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def note(self, *words: object) -> None:
-        """One line."""
+        """Append one line."""
         os.write(self._file, (" ".join(map(str, words)) + "\n").encode())
 
     @staticmethod
     def read(path: Path) -> Iterator[list[str]]:
-        """Whole lines, in words."""
+        """Yield the complete lines, split into words."""
         for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
             if line.endswith("\n"):
                 yield line.split()
 
 
 class _LoudVad:
-    """Voiced is what is loud."""
+    """VAD by loudness."""
 
     frame_samples = FRAME
 
@@ -118,11 +125,11 @@ class _LoudVad:
         return 0.95 if float(np.abs(frame.astype(np.float32)).mean()) > 300 else 0.05
 
     def reset(self) -> None:
-        """Nothing is remembered."""
+        """Do nothing: there is no state."""
 
 
 class _Recognizer:
-    """Understands always the same."""
+    """Recognizer that always returns the same text."""
 
     async def transcribe(self, pcm: Pcm, req: STTReq) -> STTChunk:
         await asyncio.sleep(0.01)
@@ -131,7 +138,7 @@ class _Recognizer:
 
 @dataclass
 class _Bank:
-    """A synthesiser that learns voices and hums."""
+    """Synthesizer that supports trained voices and hums."""
 
     sample_rate: int = REPLY_RATE
     learned: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -160,9 +167,9 @@ class _Bank:
 
 
 class _Room(VoiceContext):
-    """As if the encoders were installed."""
+    """Voice context that pretends that the encoders are installed."""
 
-    def losses(self) -> dict[str, Path]:
+    def training_encoders(self) -> dict[str, Path]:
         return {name: self.settings.home / name for name in ("ge2e", "campplus")}
 
 
@@ -200,7 +207,7 @@ class _Opened:
 
 @asynccontextmanager
 async def open_life(home: Path) -> AsyncIterator[_Opened]:
-    """Store and voices, with all that goes on by itself."""
+    """Open store and voices, with all background tasks."""
     await asyncio.to_thread(_install_learner, home)
     settings = settings_of(home)
     cores, idle_monitor = Scheduler("cores", 2), IdleMonitor(settle_s=0.01)
@@ -246,12 +253,12 @@ async def _engine_for(voice: str) -> HqEngine:
 
 
 async def working(home: Path, patience_s: float) -> dict[str, int]:
-    """Do all that is still to be done; the jobs that are left when that takes too long."""
+    """Work until all jobs are done; return the jobs left after ``patience_s``."""
     async with open_life(home) as opened:
         counts: dict[str, int] = {}
         try:
             async with asyncio.timeout(patience_s):
-                while counts := await opened.store._jobs.counts():  # noqa: ASYNC110 - nobody tells us
+                while counts := await opened.store._jobs.counts():  # noqa: ASYNC110 - no notification
                     await asyncio.sleep(0.2)
         except TimeoutError:
             return counts
@@ -259,13 +266,13 @@ async def working(home: Path, patience_s: float) -> dict[str, int]:
 
 
 class _Life:
-    """One run of it.
+    """One run of the script.
 
     Args:
-        opened: What it lives in.
-        journal: Gets what was promised.
-        number: Of the run.
-        chance: Decides what comes next.
+        opened: Store, voices and tasks.
+        journal: Receives what was confirmed.
+        number: Number of the run.
+        chance: Random choices.
     """
 
     def __init__(self, opened: _Opened, journal: Journal, number: int, chance: random.Random) -> None:
@@ -276,7 +283,7 @@ class _Life:
         self._chance = chance
 
     async def go_on(self) -> None:
-        """For ever."""
+        """Run forever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._talk_for_ever("a"))
             group.create_task(self._talk_for_ever("b"))
@@ -307,7 +314,7 @@ class _Life:
                 recorder(SpeechAudio(turn, loop.time(), pcm[start : start + FRAME]))
                 await self._promise("user", session, turn, start + FRAME)
             recorder(TurnEnded(turn, loop.time(), loop.time(), len(pcm) / 16.0, "silence"))
-            if self._chance.random() < 0.7:  # else a job has to find out
+            if self._chance.random() < 0.7:  # else a job has to transcribe it
                 recorder(FinalTranscript(turn, loop.time(), _SAID, "zh"))
         reply = f"reply_{turn}"
         recorder(ReplyStarted(turn, loop.time(), reply))
@@ -321,7 +328,7 @@ class _Life:
         recorder(ReplyFinished(turn, loop.time(), reply, _ANSWERED, len(pcm) * 1000.0 / REPLY_RATE))
 
     async def _promise(self, speaker: str, session: str, turn: int, samples: int) -> None:
-        """What was handed to the kernel cannot be lost any more by whoever kills this process."""
+        """Record samples handed to the kernel, which killing this process cannot lose."""
         await self._store._writer.barrier()
         self._journal.note("received", session, turn, speaker, samples)
 
@@ -353,7 +360,7 @@ class _Life:
         while True:
             await asyncio.sleep(self._chance.uniform(0.05, 0.6))
             kept = [session.id for session in await self._store.sessions(50)]
-            # Whoever still talks in one goes on talking: that is not what is looked at here.
+            # Sessions of this run are still in use; deleting them is not tested here.
             kept = [one for one in kept if not one.startswith(f"sess_{self._number}")]
             if not kept:
                 continue
@@ -374,7 +381,14 @@ class _Life:
 
 
 async def live(home: Path, journal: Journal, number: int, seed: int) -> None:
-    """Until somebody kills this process."""
+    """Run until this process is killed.
+
+    Args:
+        home: Data folder.
+        journal: Receives what was confirmed.
+        number: Number of the run.
+        seed: Seed of the random choices.
+    """
     async with open_life(home) as opened:
         await opened.store.flush(_CLOSED_LATER_S)
         statistics = await opened.store.statistics()
@@ -384,7 +398,7 @@ async def live(home: Path, journal: Journal, number: int, seed: int) -> None:
 
 
 def main() -> None:
-    """Live."""
+    """Run with the arguments of the command line."""
     home, journal, number, seed = sys.argv[1:]
     asyncio.run(live(Path(home), Journal(Path(journal)), int(number), int(seed)))
 

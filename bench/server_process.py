@@ -1,4 +1,4 @@
-"""The server as ``kuaimei serve`` runs it: process and data folder of its own, the weights that are there."""
+"""Server process as run by ``kuaimei serve``, with a temporary data folder and the installed weights."""
 
 import os
 import signal
@@ -17,18 +17,18 @@ from bench.temp_home import private_home
 __all__ = ["server_process"]
 
 _DEFAULTS = {"KUAIMEI_SERVER__OPEN": "true", "KUAIMEI_VOICES__ENVIRONMENT": "off"}
-"""No key to pass on, and no environment for learning made meanwhile, which would be measured as well."""
+"""No key needed, and no training environment installed meanwhile, which would be measured as well."""
 _START_S = 180.0
 _END_S = 60.0
 
 
 @contextmanager
 def server_process(**environment: str) -> Iterator[str]:
-    """Its address, once it is ready; stopped with the block.
+    """Start a server and yield its address once it is ready; stop it at the end of the block.
 
     Args:
         environment: Settings, as ``KUAIMEI_LLM="qwen2.5-coder-0.5b"``; those of the caller's shell are
-            left out, so that a measurement is of what it says.
+            left out, so that the measurement is reproducible.
 
     Raises:
         RuntimeError: If it did not start; its log is in the message.

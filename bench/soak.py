@@ -1,13 +1,13 @@
-"""Several people, many turns in a row, on the default models: does the server grow?
+"""Soak test: several users and many turns on the default models; does the server's memory grow?
 
     python -m bench.soak [--people 3] [--turns 300] [--json]
 
-Everybody says one sentence after another over WebSocket, in real time, each sentence a new one, and waits
-until the answer is complete before the next. The memory of the server, its children and its database is read
-every second; the slope is Theil and Sen's over the second half, with an interval of 95 % by blocks of a
-minute, so that neither a single jump nor neighbouring values that resemble each other decide it. Models that
-are loaded on demand come and go: a second slope compares only minutes in which the same ones were there.
-Status 1 if a turn failed or was lost.
+Every user says one sentence after another over WebSocket, in real time, each sentence a new one, and waits
+until the reply is complete before the next. The memory of the server, its children and its database is read
+every second; the slope is Theil-Sen over the second half, with an interval of 95 % by blocks of a minute, so
+that neither a single jump nor the correlation of neighbouring values decides it. Models that are loaded on
+demand come and go: a second slope compares only minutes in which the same ones were loaded. Status 1 if a
+turn failed or was lost.
 """
 
 import argparse
@@ -38,10 +38,10 @@ from kuaimei.runtime import open_engine
 from kuaimei.settings import Settings
 
 _RATE = 24_000
-"""Of the Realtime protocol's PCM, in Hz."""
+"""Sample rate of the Realtime protocol's PCM in Hz."""
 _PACKET_S = 0.04
 _SILENCE_S = 30.0
-"""After a sentence: until it is understood, silence is sent as a microphone would."""
+"""Silence sent after a sentence, as a microphone would, until it is understood."""
 _PATIENCE_S = 180.0
 _SAMPLE_S = 1.0
 _BLOCK_S = 60.0
@@ -59,12 +59,12 @@ _QUESTIONS = (
 
 @dataclass(slots=True)
 class Talk:
-    """What came of one person's turns.
+    """Results of one user's turns.
 
     Attributes:
-        turns: Begun.
-        first_audio_s: From the end of the sentence to the first sound of its answer, turn by turn.
-        failed: What failed, in the server's words.
+        turns: Number of turns begun.
+        first_audio_s: Seconds from the end of the sentence to the first audio of the reply, per turn.
+        failed: Failures, in the server's words.
     """
 
     turns: int = 0
@@ -74,13 +74,13 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was held at one moment.
+    """Memory at one moment.
 
     Attributes:
-        at_s: Since the first turn.
-        server_mb: By the server and its children, pages that they share counted once (PSS).
-        database_mb: By PostgreSQL, likewise.
-        models_mb: Asked for by the models that are loaded on demand, in the server's own estimate.
+        at_s: Seconds since the first turn.
+        server_mb: Server and its children, shared pages counted once (PSS).
+        database_mb: PostgreSQL, likewise.
+        models_mb: Models loaded on demand, as estimated by the server.
     """
 
     at_s: float
@@ -90,13 +90,13 @@ class Sample:
 
     @property
     def total_mb(self) -> float:
-        """Of server and database."""
+        """Memory of server and database."""
         return self.server_mb + self.database_mb
 
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """Growth in MB a minute: the estimate and its interval of 95 %; None: too short to tell."""
+    """Growth in MB per minute: the estimate and its interval of 95 %; None: too short to tell."""
 
     mb_per_min: float | None
     low: float | None
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 async def run(people: int, turns: int) -> dict[str, Any]:
-    """Talk, and read the server's memory meanwhile."""
+    """Run the conversations while reading the server's memory."""
     sentences = sentences_for(turns)
     note(f"making {turns} sentences …")
     clips = await _spoken(sentences)
@@ -167,7 +167,7 @@ async def run(people: int, turns: int) -> dict[str, Any]:
 
 
 def sentences_for(count: int) -> list[str]:
-    """``count`` sentences, no two alike while there are others, in an order that mixes their lengths."""
+    """Return ``count`` sentences of mixed lengths, which repeat only when all have been used."""
     every = [
         question.format(place=place, subject=subject, other=_PLACES[(number + 3) % len(_PLACES)])
         for number, place in enumerate(_PLACES)
@@ -179,11 +179,11 @@ def sentences_for(count: int) -> list[str]:
 
 
 def slope_of(samples: Sequence[Sample], *, by_models: bool = False) -> Slope:
-    """The slope by Theil and Sen over block means, its interval by resampling the blocks.
+    """Return the Theil-Sen slope over block means, its interval by resampling the blocks.
 
     Args:
         samples: In order.
-        by_models: Compare only blocks all of which the same on-demand models were loaded in.
+        by_models: Compare only blocks in which the same on-demand models were loaded throughout.
     """
     seconds = np.array([one.at_s for one in samples])
     values = np.array([one.total_mb for one in samples])
@@ -228,11 +228,11 @@ async def _spoken(sentences: Sequence[str]) -> list[Pcm]:
 
 
 class _Memory:
-    """What the server at ``address`` holds, with its database, which is no child of it.
+    """Memory of the server at ``address`` and of its database, which is not a child of it.
 
     Args:
-        address: Where it listens.
-        since: Before it was started, as `time.time`.
+        address: Base URL of the server.
+        since: Time before its start, as `time.time`.
     """
 
     def __init__(self, address: str, since: float) -> None:
@@ -241,7 +241,7 @@ class _Memory:
         self._server = _listening_at(int(address.rpartition(":")[2]))
 
     def sample(self, at_s: float) -> Sample:
-        """Read everything; takes some 50 ms."""
+        """Read all figures; takes some 50 ms."""
         server = (self._server, *self._server.children(recursive=True))
         database = [
             process
@@ -258,7 +258,7 @@ class _Memory:
 
 
 def _listening_at(port: int) -> psutil.Process:
-    """The child that listens there."""
+    """Return the child process that listens on ``port``."""
     for child in psutil.Process().children(recursive=True):
         if any(c.laddr and c.laddr.port == port for c in child.net_connections("inet")):
             return child
@@ -292,7 +292,7 @@ async def _talk(address: str, clips: Iterator[Pcm], talk: Talk, talks: Sequence[
 
 
 async def _turn(socket: ClientConnection, clip: Pcm, talk: Talk) -> None:
-    """Say ``clip`` and hear the answer to its end."""
+    """Say ``clip`` and receive the reply to its end."""
     said: asyncio.Future[float] = asyncio.get_running_loop().create_future()
     saying = asyncio.ensure_future(_say(socket, clip, said))
     first_s: float | None = None
@@ -326,7 +326,7 @@ async def _turn(socket: ClientConnection, clip: Pcm, talk: Talk) -> None:
 
 
 async def _say(socket: ClientConnection, clip: Pcm, said: "asyncio.Future[float]") -> None:
-    """Send ``clip`` in real time, then silence, as a microphone does; tell when the clip was over."""
+    """Send ``clip`` in real time, then silence, as a microphone does; resolve ``said`` at the clip's end."""
     samples = int(_PACKET_S * _RATE)
     microphone = np.concatenate([clip, np.zeros(int(_SILENCE_S * _RATE), dtype=np.int16)])
     started = time.monotonic()

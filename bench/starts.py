@@ -1,8 +1,8 @@
-"""Starts ``kuaimei serve`` many times, several at once, nothing warm: does each come up, how soon, and stop?
+"""Start ``kuaimei serve`` many times, several at once, from a cold state: does each become ready and stop?
 
 ``python -m bench.starts --times 200 --at-once 3 [--account NAME] [--json]``. Each start has a data folder of
-its own with nothing but links to the weights in it, so that the database is made anew. It lasts until
-``/readyz`` says 200, then the server gets SIGINT. Exit status 1 if one did not come up or did not stop.
+its own with nothing but links to the weights in it, so that the database is created anew. It lasts until
+``/readyz`` returns 200, then the server gets SIGINT. Exit status 1 if one did not become ready or stop.
 
 ``--account`` starts them as that account (as root only), from weights copied to where it can read them. The
 interpreter has to be one that it can run: ``--python`` names another, which gets this one's packages.
@@ -43,13 +43,14 @@ _POLL_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is started.
+    """What to start.
 
     Attributes:
-        folder: Holds the data folders.
-        models: The weights.
-        timeout_s: For a start.
-        account: None: the one of this process.
+        folder: Parent of the data folders.
+        models: Folder of the weights.
+        python: Interpreter to run.
+        timeout_s: Maximum seconds of a start.
+        account: Account to run as; None: the one of this process.
     """
 
     folder: Path
@@ -61,14 +62,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One of them.
+    """Result of one start.
 
     Attributes:
-        ready_s: From the start of the process to ``/readyz`` 200; None: it never was.
-        stop_s: From SIGINT to the end of the process; None: it was killed.
-        status: Of the process.
-        left: Processes of the database that were there afterwards.
-        log: If anything went wrong: the end of what it said, and what its threads waited for.
+        ready_s: Seconds from the start of the process to ``/readyz`` 200; None: it never became ready.
+        stop_s: Seconds from SIGINT to the end of the process; None: it was killed.
+        status: Exit status of the process.
+        left: Database processes that were left running.
+        log: In case of failure: the end of its log, and what its threads waited for.
     """
 
     number: int
@@ -80,12 +81,18 @@ class Start:
 
     @property
     def good(self) -> bool:
-        """It came up, stopped by itself, and left nothing running."""
+        """True if it became ready, stopped by itself, and left nothing running."""
         return self.ready_s is not None and self.stop_s is not None and self.status == 0 and not self.left
 
 
 async def measure(plan: Plan, times: int, at_once: int) -> list[Start]:
-    """All starts, ``at_once`` at a time; each is told on standard error."""
+    """Run all starts, ``at_once`` at a time; each is reported on standard error.
+
+    Args:
+        plan: What to start.
+        times: Number of starts.
+        at_once: Number of concurrent starts.
+    """
     places = asyncio.Semaphore(at_once)
 
     async def one(number: int) -> Start:
@@ -156,11 +163,11 @@ async def _start(plan: Plan, number: int) -> Start:
 
 
 def _is_ready(pid: int, log: Path, until: float) -> bool:
-    """Wait for it; False if the process has ended, or at ``until``."""
+    """Wait until it is ready; return False if the process has ended, or at ``until``."""
     while time.monotonic() < until and psutil.pid_exists(pid):
         if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return False
-        # The address is told when all is open, so that nothing is asked before there is anything to ask.
+        # The log names the address once everything is open; polling before that is useless.
         if found := re.search(r"Open (http://\S+)", log.read_text(encoding="utf-8", errors="replace")):
             try:
                 with urlopen(f"{found[1].partition('#')[0].rstrip('/')}/readyz", timeout=5) as answer:
@@ -172,7 +179,7 @@ def _is_ready(pid: int, log: Path, until: float) -> bool:
 
 
 def _what_it_waits_for(pid: int) -> str:
-    """In which call of the kernel each thread is; Python's own stacks are in the log."""
+    """Return the kernel call in which each thread waits; Python's own stacks are in the log."""
     lines = []
     for task in sorted(Path(f"/proc/{pid}/task").glob("*")):
         try:
@@ -184,7 +191,7 @@ def _what_it_waits_for(pid: int) -> str:
 
 
 def _end_what_is_left(home: Path) -> int:
-    """Kill what still serves the database of ``home``; how many processes that were."""
+    """Kill what still serves the database of ``home``; return the number of processes."""
     place = str((home / "postgres").resolve())
     left = [
         process
@@ -199,7 +206,7 @@ def _end_what_is_left(home: Path) -> int:
 
 
 def report(starts: Sequence[Start]) -> str:
-    """What came of them, as a table and the logs of those that failed."""
+    """Return a summary, and the logs of the failed starts."""
     lines = [f"{len(starts)} starts, {sum(not start.good for start in starts)} failed"]
     for name in ("ready_s", "stop_s"):
         values = sorted(value for start in starts if (value := getattr(start, name)) is not None)
@@ -213,7 +220,7 @@ def report(starts: Sequence[Start]) -> str:
 
 
 def _readable_models(folder: Path, account: Account) -> Path:
-    """The weights that the settings name, where ``account`` can read them: copied if need be."""
+    """Return the weights' folder, copied if ``account`` cannot read the original."""
     settings = Settings()
     there = settings.weights_dir
     if may_pass(there / "kokoro") and all(may_read(path) for path in there.rglob("*")):
@@ -229,7 +236,7 @@ def _readable_models(folder: Path, account: Account) -> Path:
 
 
 def main() -> int:
-    """See the module."""
+    """Run and print; return the exit status."""
     parser = argparse.ArgumentParser(prog="bench.starts")
     parser.add_argument("--times", type=int, default=200)
     parser.add_argument("--at-once", type=int, default=3)
@@ -241,7 +248,7 @@ def main() -> int:
     account = account_named(given.account) if given.account else None
     with tempfile.TemporaryDirectory(prefix="kuaimei-starts-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        folder.chmod(0o755)  # the accounts of the server and of its database pass through
+        folder.chmod(0o755)  # the accounts of server and database need to traverse it
         models = Settings().weights_dir if account is None else _readable_models(folder, account)
         plan = Plan(folder, models, given.python, given.timeout_s, account)
         starts = asyncio.run(measure(plan, given.times, given.at_once))

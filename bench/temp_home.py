@@ -1,4 +1,4 @@
-"""A data folder of a measurement's own, with the weights that are there."""
+"""Temporary data folder with the installed weights, for a measurement."""
 
 import shutil
 import tempfile
@@ -14,7 +14,7 @@ __all__ = ["private_home"]
 
 @contextmanager
 def private_home() -> Iterator[Path]:
-    """A fresh one, gone after the block; which runtime is fastest here is known in it as in the real one."""
+    """Create a data folder, deleted after the block; the runtime measured as fastest is copied into it."""
     real = Settings()
     home = Path(tempfile.mkdtemp(prefix="kuaimei-measured-"))
     (home / "models").symlink_to(real.weights_dir)

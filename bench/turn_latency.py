@@ -1,9 +1,9 @@
-"""How long a listener waits: this server beside a plain streaming pipeline of the same engines, in one run.
+"""Latency of this server and of a plain streaming pipeline of the same engines, in one run.
 
     python -m bench.turn_latency FOLDER_OF_RECORDINGS [--turns 20] [--json]
 
-Every recording is spoken in real time; turns of the two alternate, so that both meet the same machine.
-Milliseconds from the last voiced frame. ``bench/clips.tsv`` says what is spoken in each known recording.
+Every recording is spoken in real time; turns of the two alternate, so that both see the same machine load.
+Milliseconds from the last voiced frame. ``bench/clips.tsv`` lists what is said in each known recording.
 """
 
 import argparse
@@ -33,19 +33,19 @@ STAGES = ["endpoint_ms", "transcript_ms", "first_token_ms", "first_clause_ms", "
 
 
 class Padded(WhisperDecoder):
-    """The same model, its window always padded to 30 s."""
+    """Decoder with the same model whose window is always padded to 30 s."""
 
     def __init__(self, decoder: WhisperDecoder) -> None:
         self._decoder = decoder
 
     def encode(self, pcm: Pcm, language: Language | None, *, least_s: float = FULL_WINDOW_S) -> WhisperInput:
-        """With the full window, whatever is asked for."""
+        """Encode with the full window, whatever ``least_s`` is."""
         return self._decoder.encode(pcm, language, least_s=FULL_WINDOW_S)
 
     def decode(
         self, heard: WhisperInput, prompt: str = "", *, beams: int = 1, temperature: float = 0.0
     ) -> Hypothesis:
-        """As the model it wraps."""
+        """Decode with the wrapped model."""
         return self._decoder.decode(heard, prompt, beams=beams, temperature=temperature)
 
 
@@ -83,7 +83,13 @@ def main() -> None:
 
 
 async def run(folder: Path, turns: int, *, with_plain: bool) -> tuple[list[TurnReport], list[PlainTurn]]:
-    """Alternate turns of the two."""
+    """Alternate turns of the two.
+
+    Args:
+        folder: Folder of the recordings.
+        turns: Number of turns of each.
+        with_plain: Run the plain pipeline, too.
+    """
     paths = sorted(folder.glob("*.wav"))
     if not paths:
         sys.exit(f"no .wav in {folder}")
@@ -120,7 +126,13 @@ async def run(folder: Path, turns: int, *, with_plain: bool) -> tuple[list[TurnR
 
 
 def summary(folder: Path, ours: list[TurnReport], plain: list[PlainTurn]) -> dict[str, object]:
-    """Everything measured, ready for JSON."""
+    """Return all measurements, ready for JSON.
+
+    Args:
+        folder: Folder of the recordings; not used.
+        ours: Turns of this server.
+        plain: Turns of the plain pipeline.
+    """
     said = dict(_references())
     result: dict[str, object] = {"turns": len(ours)}
     for language in ("zh", "en"):
@@ -142,7 +154,7 @@ def summary(folder: Path, ours: list[TurnReport], plain: list[PlainTurn]) -> dic
 
 
 def _clips(turns: list[TurnReport]) -> list[tuple[str, str]]:
-    """Recording and all that was understood of it, where it made more than one turn."""
+    """Return each recording with its whole transcript, joined if it made more than one turn."""
     heard: dict[int, tuple[str, str]] = {}
     for turn in turns:
         before = heard.get(turn.clip, (turn.file, ""))[1]
@@ -156,7 +168,7 @@ def _references() -> list[tuple[str, tuple[str, str]]]:
 
 
 def figures(values: Sequence[float | None]) -> dict[str, float]:
-    """P50, P95 and the worst of what is known."""
+    """Return P50, P95 and maximum of the known values."""
     p50, p95, worst = _row([v for v in values if v is not None])
     return {"p50": p50, "p95": p95, "max": worst}
 

@@ -1,7 +1,7 @@
-"""Write ``docs/reference/cli.md`` from the commands themselves.
+"""Generate ``docs/reference/cli.md`` from the commands themselves.
 
 python -m scripts.cli_reference            # writes the file
-python -m scripts.cli_reference --check    # status 1 if the file is not true
+python -m scripts.cli_reference --check    # status 1 if the file is out of date
 """
 
 from collections.abc import Iterator
@@ -28,12 +28,12 @@ _OWN = {"help", "install_completion", "show_completion"}
 
 
 def main() -> None:
-    """Write, or check."""
+    """Write or check the file."""
     write_or_check(TARGET, render(), "scripts.cli_reference")
 
 
 def render() -> str:
-    """The whole document."""
+    """Return the whole document."""
     app: Any = typer.main.get_command(_app())
     lines = [_INTRO]
     for name, command in app.commands.items():

@@ -1,9 +1,9 @@
-"""Write the ER diagram of the database into ``docs/05_architecture_and_design_document.md``.
+"""Generate the ER diagram of the database in ``docs/05_architecture_and_design_document.md``.
 
-It stands there between two marks; everything else in the document is left as it is.
+It is placed between two markers; the rest of the document stays as it is.
 
 python -m scripts.er_diagram            # writes the diagram
-python -m scripts.er_diagram --check    # status 1 if the one in the document is not true
+python -m scripts.er_diagram --check    # status 1 if the diagram is out of date
 """
 
 from collections.abc import Iterator
@@ -22,22 +22,22 @@ _SHORT = {"timestamp with time zone": "timestamptz"}
 
 
 def main() -> None:
-    """Write, or check."""
+    """Write or check the diagram."""
     text = TARGET.read_text(encoding="utf-8")
     write_or_check(TARGET, replaced(text, render(metadata)), "scripts.er_diagram")
 
 
 def replaced(text: str, diagram: str) -> str:
-    """``text`` with ``diagram`` between its marks.
+    """Return ``text`` with ``diagram`` between its markers.
 
     Raises:
-        SystemExit: If they are not there, once and in order.
+        SystemExit: If the markers are not there, once and in order.
     """
     return between(text, BEGIN, diagram, END, TARGET)
 
 
 def render(tables: MetaData) -> str:
-    """The diagram as a block of Mermaid, tables in the order in which they are declared."""
+    """Return the diagram as a Mermaid block, tables in the order of their declaration."""
     lines = ["```mermaid", "erDiagram"]
     declared = list(tables.tables.values())
     lines += [f"    {line}" for table in declared for line in _references(table)]
@@ -52,7 +52,7 @@ def _references(table: Table) -> Iterator[str]:
 
 
 def _cardinality(table: Table, column: Column[object]) -> str:
-    """How many rows there may be at either end."""
+    """Return the cardinality at both ends of a reference."""
     one = "|o" if column.nullable else "||"
     alone = column.primary_key and len(table.primary_key) == 1
     return f"{one}--{'o|' if alone else 'o{'}"

@@ -1,10 +1,10 @@
-"""Write ``docs/reference/events.md``: what travels in a conversation, from the code that reads and sends it.
+"""Generate ``docs/reference/events.md`` from the code that reads and sends realtime events.
 
 python -m scripts.events_reference            # writes the file
-python -m scripts.events_reference --check    # status 1 if the file is not true
+python -m scripts.events_reference --check    # status 1 if the file is out of date
 
-What a client may send is read from the models of `kuaimei.server.realtime.protocol`. What a server sends is
-said below, and compared with the names that stand in the code: one too many or one too few is an error.
+Client events are read from the models of `kuaimei.server.realtime.protocol`. Server events are described
+below, and compared with the names in the code: a missing or superfluous description is an error.
 """
 
 import ast
@@ -29,7 +29,7 @@ _NAME = re.compile(
     r"|(?:input_audio_buffer|output_audio_buffer|conversation\.item|response|kuaimei)(?:\.[a-z_]+)+"
 )
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
-"""The code puts the last word of these names behind it."""
+"""Prefix to which the code appends the last word of the name."""
 
 _INTRO = """# Realtime events
 
@@ -95,11 +95,11 @@ SAID = {
     "kuaimei.turn.timing": "When each stage came, in ms from the last voiced frame of the user.",
     "kuaimei.goodbye": "WebRTC: why the call ends. Over WebSocket the close code says it.",
 }
-"""What a server sends."""
+"""Descriptions of the server events."""
 
 
 def main() -> None:
-    """Write, or check."""
+    """Write or check the file."""
     problems = differences()
     if problems:
         sys.exit("scripts/events_reference.py: " + "; ".join(problems))
@@ -107,7 +107,7 @@ def main() -> None:
 
 
 def render() -> str:
-    """The whole document."""
+    """Return the whole document."""
     lines = [_INTRO, "## What a client sends\n"]
     lines += table(["event", "fields", "what it does"], [_row(model) for model in get_args(ClientEvent)])
     lines += ["## What the server sends\n"]
@@ -118,7 +118,7 @@ def render() -> str:
 
 
 def differences() -> list[str]:
-    """What is sent and not said here, and what is said and not sent."""
+    """Return what is sent but not described here, and what is described but not sent."""
     names, patterns = _in_the_code()
     problems = [f"{name} is sent and not said here" for name in sorted(names - SAID.keys())]
     problems += [
@@ -135,7 +135,7 @@ def differences() -> list[str]:
 
 
 def _in_the_code() -> tuple[set[str], list[re.Pattern[str]]]:
-    """Names of events where they are sent, and patterns of those that are put together."""
+    """Return the event names in the sending code, and patterns of those that are composed."""
     names: set[str] = set()
     patterns: set[str] = set()
     for folder in _SENDING:

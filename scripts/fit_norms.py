@@ -1,16 +1,16 @@
-"""Measure how the features of speech are spread, and write the head of scores that is shipped.
+"""Measure the distribution of the speech features, and write the scoring head that is shipped.
 
 python -m scripts.fit_norms --cache FOLDER            # writes src/kuaimei/analysis/head.json
 python -m scripts.fit_norms --cache FOLDER --clips 20 --out FILE
 
-Norms are the mean and standard deviation over Kokoro's stock voices saying everyday sentences at three
-paces: synthetic speech, read aloud, by 16 voices. People differ more than that, and one of them more from one
-moment to the next, so the deviation is made half as large again. Nobody is like that norm: a score is worth
-what it is worth beside other scores, hence the person's own history, and calibration. Where made speech says
-nothing (fillers), the literature does. Weights are those of `scripts.head_weights`.
+Norms are the mean and standard deviation over Kokoro's stock voices speaking everyday sentences at three
+tempos: synthetic speech, read aloud, by 16 voices. People differ more than that, and one person varies more
+over time, so the deviation is multiplied by 1.5. No speaker matches that norm: a score is meaningful only
+relative to other scores, hence the person's own history, and calibration. Where synthetic speech says
+nothing (fillers), values are from the literature. Weights are those of `scripts.head_weights`.
 
-Clips and what was measured of them are kept in the cache: an interrupted run goes on where it was.
-Some 4 minutes of two cores.
+Clips and their measurements are kept in the cache: an interrupted run resumes.
+Takes some 4 minutes on two cores.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from scripts.head_weights import ABSOLUTE, LITERATURE, WEIGHTS
 OUT = Path(__file__).resolve().parent.parent / "src" / "kuaimei" / "analysis" / "head.json"
 CLIPS = 48
 SPREAD = 1.5
-"""Judged: in five recordings of people, features lay up to 3.5 deviations of made speech from its mean."""
+"""Estimate: in five recordings of people, features lay up to 3.5 deviations from the synthetic mean."""
 MADE = (
     "{count} clips of synthetic speech by 16 stock voices of Kokoro (zh, en), measured by {extractor}; "
     "standard deviations times 1.5, since people differ more"
@@ -49,7 +49,7 @@ MADE = (
 
 
 async def hear(cache: Path, todo: Sequence[SyntheticUtterance]) -> list[dict[str, float | None]]:
-    """The features of each line; spoken and measured once."""
+    """Return the features of each utterance; each is synthesized and measured once."""
     settings = Settings()
     await _speak_all(settings, cache, todo)
     meter, found = open_meter("own"), []
@@ -84,7 +84,7 @@ async def _speak_all(settings: Settings, cache: Path, todo: Sequence[SyntheticUt
 
 
 def norms(rows: Sequence[Mapping[str, float | None]]) -> dict[str, Norm]:
-    """Of every feature that has a spread; the literature where made speech says nothing."""
+    """Return the norm of every feature that varies; the literature where synthetic speech says nothing."""
     found: dict[str, Norm] = {}
     for name in FEATURES:
         values = np.array([row[name] for row in rows if row[name] is not None], float)
@@ -123,7 +123,7 @@ def main() -> None:
         bias=dict.fromkeys(SCORES, 0.0),
         sources={s: {n: why for n, (_, why) in WEIGHTS[s].items() if n in reliable} for s in SCORES},
     )
-    # Named by its numbers: with other ones everything that is kept is scored again.
+    # Named by its numbers: when they change, everything stored is scored again.
     numbers = head.model_dump_json(include={"norms", "weights", "bias"})
     name = f"shipped-{today:%Y%m%d}-{hashlib.sha256(numbers.encode()).hexdigest()[:6]}"
     head = head.model_copy(update={"version": name})

@@ -1,16 +1,16 @@
-"""Fit what predicts a Kokoro style from how somebody sounds, on Kokoro's own speech.
+"""Fit the prediction of a Kokoro style from speaker embedding and pitch, on Kokoro's own speech.
 
 python -m scripts.fit_styles --cache FOLDER            # writes src/kuaimei/voices/data/styles.npz
 python -m scripts.fit_styles --cache FOLDER --samples 120 --out FILE
 
 Kokoro speaks two sentences in each of its stock styles, and in mixtures and perturbations of them; every
 clip is embedded by GE2E and CAM++ (plain, and through two different bad microphones) and its pitch measured.
-Ridge regressions then lead from there to the style, in the coordinates of the styles' principal axes: one
-from GE2E alone, one from both. How good they are, is told by predicting stock voices of which nothing was in
-the fit, and by ERes2Net, which had no part in it.
+Ridge regressions then map these to the style, in the coordinates of the styles' principal axes: one from GE2E
+alone, one from both. Their quality is measured by predicting stock voices that were excluded from the fit,
+and by ERes2Net, which had no part in it.
 
-Clips are kept in the cache, one file each: an interrupted run goes on where it was.
-Some 12 minutes of one core.
+Clips are kept in the cache, one file each: an interrupted run resumes.
+Takes some 12 minutes on one core.
 """
 
 import argparse
@@ -34,7 +34,7 @@ OUT = Path(__file__).resolve().parent.parent / "src" / "kuaimei" / "voices" / "d
 SAMPLES = 440
 FOLDS = 9
 AXES = 48
-"""Principal axes of the styles that are kept: fewer were worse."""
+"""Number of principal axes kept: fewer were worse."""
 RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -45,9 +45,16 @@ def judge(
     ridges: Mapping[bool, float],
     judging: SpeakerEncoder,
 ) -> dict[str, float]:
-    """Mean similarity to unseen stock voices, by an encoder that had no part in it.
+    """Return the mean similarity to unseen stock voices, by an encoder that had no part in the fit.
 
-    Two voices of each fold; what is said is not what the reference says.
+    Uses two voices of each fold, with another sentence than in the reference.
+
+    Args:
+        speaker: Synthesizes the clips.
+        heard: Measured clips.
+        stock: Styles of the stock voices by name.
+        ridges: Ridge with CAM++ (True) and without.
+        judging: The evaluation encoder.
     """
     found: dict[str, list[float]] = {
         one: [] for one in ("predicted", "predicted_by_ge2e", "between", "nearest", "itself")
@@ -70,7 +77,7 @@ def judge(
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A regression: inputs minus ``centre``, times ``weights``, are coordinates on ``axes`` from ``mean``."""
+    """Regression: inputs minus ``centre``, times ``weights``, are coordinates on ``axes`` from ``mean``."""
 
     weights: Floats
     axes: Floats
@@ -84,7 +91,14 @@ class Fit:
 
 
 def fit(heard: Sequence[Heard], stock: Mapping[str, Floats], ridge: float, both: bool) -> Fit:
-    """Ridge regression, from GE2E or from both; ``ridge`` is in units of the inputs' mean variance."""
+    """Fit a ridge regression, from GE2E or from both; ``ridge`` is in units of the inputs' mean variance.
+
+    Args:
+        heard: Measured clips.
+        stock: Styles of the stock voices by name.
+        ridge: Strength of the penalty.
+        both: With CAM++ (True) or from GE2E alone.
+    """
     table = np.stack(list(stock.values()))
     mean = table.mean(axis=0)
     _, spread, rows = np.linalg.svd(table - mean, full_matrices=False)
@@ -99,7 +113,7 @@ def fit(heard: Sequence[Heard], stock: Mapping[str, Floats], ridge: float, both:
 
 
 def folds(stock: Mapping[str, Floats]) -> list[set[str]]:
-    """The stock voices in groups; of a group nothing is in the fit that predicts it."""
+    """Split the stock voices into groups; each group is excluded from the fit that predicts it."""
     names = np.random.default_rng(SEED).permutation(sorted(stock))
     return [set(names[start::FOLDS].tolist()) for start in range(FOLDS)]
 
@@ -107,7 +121,13 @@ def folds(stock: Mapping[str, Floats]) -> list[set[str]]:
 def without(
     heard: Sequence[Heard], stock: Mapping[str, Floats], out: set[str]
 ) -> tuple[list[Heard], dict[str, Floats]]:
-    """What is left where the voices ``out`` are unknown."""
+    """Return clips and stock voices without anything of the voices ``out``.
+
+    Args:
+        heard: Measured clips.
+        stock: Styles of the stock voices by name.
+        out: Names of the voices to exclude.
+    """
     return [h for h in heard if not out & set(h.recipe.voices)], {
         n: s for n, s in stock.items() if n not in out
     }
@@ -116,10 +136,10 @@ def without(
 def cross_validate(
     heard: Sequence[Heard], stock: Mapping[str, Floats]
 ) -> tuple[dict[bool, float], dict[str, float]]:
-    """The best ridge with CAM++ and without.
+    """Find the best ridge with CAM++ and without.
 
     Returns:
-        The ridges, and the errors in shares of the variance of the unseen stock voices.
+        The ridges, and the errors as shares of the variance of the unseen stock voices.
     """
     parts = [(out, *without(heard, stock, out)) for out in folds(stock)]
     tests = _own(heard, stock)
@@ -150,7 +170,7 @@ def cross_validate(
 
 
 def _own(heard: Sequence[Heard], stock: Mapping[str, Floats]) -> dict[str, list[Heard]]:
-    """What was spoken in each stock voice as it is."""
+    """Return the clips of each unmodified stock voice."""
     return {name: [one for one in heard if one.recipe.voices == (name,)] for name in stock}
 
 

@@ -1,4 +1,4 @@
-"""A file that a script writes from the code: written, or checked to be true."""
+"""Generated files: write them, or check that they are up to date."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def write_or_check(target: Path, text: str, module: str) -> None:
-    """Write ``text`` to ``target``; with ``--check`` end with status 1 if it is not what is there."""
+    """Write ``text`` to ``target``; with ``--check`` exit with status 1 if the file differs.
+
+    Args:
+        target: File to write.
+        text: Its content.
+        module: Module to run, for the error message.
+    """
     if "--check" not in sys.argv:
         target.write_text(text, encoding="utf-8")
     elif not target.is_file() or target.read_text(encoding="utf-8") != text:
@@ -18,10 +24,17 @@ def write_or_check(target: Path, text: str, module: str) -> None:
 
 
 def between(text: str, begin: str, inside: str, end: str, where: Path) -> str:
-    """``text`` with ``inside`` between two marks, everything else as it is.
+    """Return ``text`` with ``inside`` between two markers, everything else unchanged.
+
+    Args:
+        text: The document.
+        begin: First marker.
+        inside: New content.
+        end: Second marker.
+        where: Path of the document, for the error message.
 
     Raises:
-        SystemExit: If the marks are not there, once and in order; ``where`` is named.
+        SystemExit: If the markers are not there, once and in order.
     """
     before, found, rest = text.partition(begin)
     _, closed, after = rest.partition(end)
@@ -31,11 +44,11 @@ def between(text: str, begin: str, inside: str, end: str, where: Path) -> str:
 
 
 def cell(text: str) -> str:
-    """``text`` as it can stand in a table."""
+    """Return ``text`` escaped for a table cell."""
     return " ".join(text.replace("|", r"\|").split())
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a table in Markdown."""
+    """Return the lines of a Markdown table."""
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     return [*lines, *(f"| {' | '.join(map(cell, row))} |" for row in rows), ""]

@@ -1,9 +1,9 @@
-"""How much each feature counts in the head of scores that is shipped, and why its sign is what it is.
+"""Weights of the features in the shipped scoring head, with the sources of their signs.
 
-Signs are from experiments with listeners or speakers. Sizes are judged: 0.7 and 0.8 for the main
-cue of a score, some half of that for the others, less where two of them say much the same or the evidence is
-indirect. Together they make most utterances lie between 0.2 and 0.8. They are not fitted to anything;
-``kuaimei calibrate`` does that. A feature that the reliability bench does not pass is left out.
+Signs are from experiments with listeners or speakers. Magnitudes are estimates: 0.7 and 0.8 for the main
+cue of a score, some half of that for the others, less where two of them are largely redundant or the evidence
+is indirect. Together they make most utterances lie between 0.2 and 0.8. They are not fitted to anything;
+``kuaimei calibrate`` does that. Features that fail the reliability benchmark are left out.
 """
 
 from collections.abc import Mapping
@@ -95,7 +95,7 @@ LITERATURE: Final[Mapping[str, Norm]] = {
         "as large as that since they are rare in a short utterance; recognition leaves most of them out",
     ),
 }
-"""Where speech that is read aloud says nothing."""
+"""Norms of features about which speech read aloud says nothing."""
 
 ABSOLUTE: Final = frozenset({"duration_s", "speech_s", "snr_db", "f0_mean_hz"})
-"""Say how long, where and by whom something was said, not how: they are never standardised."""
+"""Features of length, conditions and speaker rather than manner of speaking: they are never standardized."""

@@ -1,7 +1,7 @@
-"""Write ``docs/licences.md``: what the default install brings, under which licence.
+"""Generate ``docs/licences.md``: the contents of the default install and their licences.
 
 python -m scripts.licences            # writes the file
-python -m scripts.licences --check    # status 1 if the file is not true
+python -m scripts.licences --check    # status 1 if the file is out of date
 """
 
 import json
@@ -21,7 +21,7 @@ STATED = {
     "openvino-telemetry": "Apache-2.0",
     "num2words": "LGPL-2.1",
 }
-"""Where a package's own metadata says nothing useful: read from its licence file."""
+"""Licences of packages whose metadata says nothing useful: read from their licence files."""
 
 INTRO = """# Licences
 
@@ -50,12 +50,12 @@ The tests use all of these but the last; the server needs none. And of what is a
 
 
 def main() -> None:
-    """Write, or check."""
+    """Write or check the file."""
     write_or_check(TARGET, render(), "scripts.licences")
 
 
 def render() -> str:
-    """The whole document."""
+    """Return the whole document."""
     lines = [INTRO, "## Weights\n", "| name | role | licence |", "|---|---|---|"]
     catalogue = tomllib.loads((ROOT / "src/kuaimei/models/catalog.toml").read_text(encoding="utf-8"))
     lines += [f"| {m['name']} | {m['role']} | {m['licence']} |" for m in catalogue["model"]]
@@ -67,7 +67,7 @@ def render() -> str:
 
 
 def page_packages() -> list[tuple[str, str]]:
-    """Name and licence of what the page is made of, tools aside, from its lock file."""
+    """Return name and licence of the page's packages, development tools aside, from its lock file."""
     lock = ROOT / "web" / "package-lock.json"
     entries = json.loads(lock.read_text(encoding="utf-8"))["packages"].items() if lock.exists() else []
     return sorted(
@@ -78,14 +78,14 @@ def page_packages() -> list[tuple[str, str]]:
 
 
 def packages() -> list[str]:
-    """Names in requirements.txt that apply to this platform."""
+    """Return the names in requirements.txt that apply to this platform."""
     text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     pinned = re.findall(r"^([a-z0-9][a-z0-9._-]*)==[^\s;]+(?: ; (.+?))?(?: \\)?$", text, re.M)
     return [name for name, marker in pinned if not marker or Marker(marker).evaluate()]
 
 
 def licence(name: str) -> str:
-    """As the package says it, as briefly as it can be said."""
+    """Return the licence as the package states it, in its shortest form."""
     if name in STATED:
         return STATED[name]
     data = metadata(name)

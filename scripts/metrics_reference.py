@@ -1,7 +1,7 @@
-"""Write ``docs/reference/metrics.md`` from `kuaimei.server.metrics`.
+"""Generate ``docs/reference/metrics.md`` from `kuaimei.server.metrics`.
 
 python -m scripts.metrics_reference            # writes the file
-python -m scripts.metrics_reference --check    # status 1 if the file is not true
+python -m scripts.metrics_reference --check    # status 1 if the file is out of date
 """
 
 import re
@@ -50,12 +50,12 @@ _GROUPS = (
 
 
 def main() -> None:
-    """Write, or check."""
+    """Write or check the file."""
     write_or_check(TARGET, render(), "scripts.metrics_reference")
 
 
 def render() -> str:
-    """The whole document."""
+    """Return the whole document."""
     lines = [_INTRO]
     families = _families()
     for title, _ in _GROUPS:
@@ -72,7 +72,7 @@ def _group(name: str) -> str:
 
 
 def _families() -> list[list[str]]:
-    """Name of each and what is said of it, as a server shows them that has everything."""
+    """Return name and description of each metric, as exposed by a server with all features."""
     tier = SimpleNamespace(
         counts=RenderingCounts(), model_cache=SimpleNamespace(counters=Counters(), used_mb=0.0)
     )
@@ -95,7 +95,7 @@ def _by(labels: list[str]) -> str:
 
 
 def _labels(metrics: Metrics, family: Metric) -> list[str]:
-    """Also of those that have counted nothing yet."""
+    """Return the label names of a metric, including those without samples yet."""
     collector = metrics.registry._names_to_collectors.get(family.name)
     declared = getattr(collector, "_labelnames", ())
     shown = {label for sample in family.samples for label in sample.labels} - {"le"}

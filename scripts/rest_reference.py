@@ -1,7 +1,7 @@
-"""Write ``docs/reference/rest.md`` from the application's own description of itself.
+"""Generate ``docs/reference/rest.md`` from the application's OpenAPI description.
 
 python -m scripts.rest_reference            # writes the file
-python -m scripts.rest_reference --check    # status 1 if the file is not true
+python -m scripts.rest_reference --check    # status 1 if the file is out of date
 """
 
 import inspect
@@ -50,12 +50,12 @@ _GROUPS = (
 
 
 def main() -> None:
-    """Write, or check."""
+    """Write or check the file."""
     write_or_check(TARGET, render(), "scripts.rest_reference")
 
 
 def render() -> str:
-    """The whole document."""
+    """Return the whole document."""
     described = _described()
     operations = [
         (path, method, operation)
@@ -77,7 +77,7 @@ def render() -> str:
 
 
 def _described() -> dict[str, Any]:
-    """By the application itself, with nothing behind it: nothing is asked of it."""
+    """Return the OpenAPI description of an application without engines or store."""
     with tempfile.TemporaryDirectory() as home:
         engines = cast(Any, SimpleNamespace(synthesizer=None))
         runtime = Runtime(Settings(home=Path(home)), engines, None, (), ())
@@ -151,7 +151,7 @@ def _said(operation: dict[str, Any]) -> str:
 
 
 def _first(text: str) -> str:
-    """The paragraph that says what it does, in Markdown."""
+    """Return the first paragraph, in Markdown."""
     return text.partition("\n\n")[0].replace("``", "`")
 
 

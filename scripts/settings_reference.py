@@ -1,7 +1,7 @@
-"""Write ``docs/reference/settings.md`` from `kuaimei.settings`.
+"""Generate ``docs/reference/settings.md`` from `kuaimei.settings`.
 
 python -m scripts.settings_reference            # writes the file
-python -m scripts.settings_reference --check    # status 1 if the file is not true
+python -m scripts.settings_reference --check    # status 1 if the file is out of date
 """
 
 import ast
@@ -57,7 +57,7 @@ _MADE = {
     "cores": "all that the process may use",
     "threads": "half of the cores that the process may use",
 }
-"""Defaults that are made when the program starts."""
+"""Defaults that are computed at start-up."""
 _TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "yes or no", "Path": "folder"}
 _BOUNDS = {
     Gt: (">", "gt"),
@@ -69,12 +69,12 @@ _BOUNDS = {
 
 
 def main() -> None:
-    """Write, or check."""
+    """Write or check the file."""
     write_or_check(TARGET, render(), "scripts.settings_reference")
 
 
 def render() -> str:
-    """The whole document."""
+    """Return the whole document."""
     lines = [_INTRO]
     sections = {
         name: field.annotation for name, field in settings.Settings.model_fields.items() if _is_section(field)
@@ -92,7 +92,7 @@ def render() -> str:
 
 
 def documented(model: type[BaseModel]) -> dict[str, str]:
-    """What is said of each field below it in the source."""
+    """Return the string below each field in the source."""
     body = ast.parse(inspect.getsource(model)).body[0]
     found, field = {}, ""
     for node in body.body if isinstance(body, ast.ClassDef) else ():

@@ -1,9 +1,9 @@
-"""What MkDocs does beyond its settings: the repository's own pages, and nothing from any other host.
+"""MkDocs hooks: add the repository's own pages, and keep the site free of other hosts.
 
-- README, CONTRIBUTING … are pages of the site as they are; their links are turned towards its other pages.
-- A link to a file of the repository leads to a page that shows it (``source/…``), so that the links which
-  work on a forge work here, too.
-- Diagrams, and searching without a server, come from ``docs/vendor``, fetched as its lock file says.
+- README, CONTRIBUTING … become pages of the site; their links are rewritten to its other pages.
+- A link to a file of the repository leads to a page that shows it (``source/…``), so that links that work
+  on a forge work here, too.
+- Diagrams, and search without a server, come from ``docs/vendor``, installed by its lock file.
 """
 
 import posixpath
@@ -51,8 +51,8 @@ _ELSEWHERE = (
     (re.compile(r'"https://[^"]+/mermaid@[^"]+\.js"'), 'new URL("assets/vendor/mermaid.js",__md_scope).href'),
     (re.compile(r'"https://[^"]+/resize-observer-polyfill"'), '"data:text/javascript,"'),
 )
-"""What the theme's script would fetch from another host, and what it takes instead. (Every browser observes
-sizes by itself.)"""
+"""URLs that the theme's script would fetch from another host, with their replacements. (Every browser has
+ResizeObserver built in.)"""
 _LANGUAGES = {
     ".css": "css",
     ".feature": "gherkin",
@@ -77,7 +77,7 @@ _HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the pages of a folder where the navigation names it, ``folder/``."""
+    """Expand ``folder/`` in the navigation to the pages of that folder."""
     config.nav = [_unfolded(item, Path(config.docs_dir)) for item in config.nav or []]
     return config
 
@@ -101,7 +101,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn links to files of the repository into links to pages of the site."""
+    """Rewrite links to files of the repository as links to pages of the site."""
     origin = _origin(page.file.src_uri)
     if origin is None:
         return markdown
@@ -118,7 +118,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Say in which language a page is: what pronounces, hyphenates or chooses glyphs goes by it."""
+    """Set the language of a Chinese page, used for pronunciation, hyphenation and glyphs."""
     text = page.markdown or ""
     if len(_HAN.findall(text)) > 0.15 * len(text):
         output = output.replace('<html lang="en"', '<html lang="zh-Hant-TW"', 1)
@@ -126,7 +126,7 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Let the theme's script take from the site what it would take from elsewhere."""
+    """Make the theme's script load from the site what it would load from other hosts."""
     scripts = list(Path(config.site_dir, "assets/javascripts").glob("bundle.*.min.js"))
     for script in scripts:
         text = script.read_text(encoding="utf-8")
@@ -141,7 +141,7 @@ def on_post_build(config: MkDocsConfig) -> None:
 
 
 def links_replaced(markdown: str, turned: Callable[[str], str]) -> str:
-    """``markdown`` with every link's target as ``turned`` gives it; code is left alone."""
+    """Return ``markdown`` with every link target mapped by ``turned``; code is unchanged."""
     pieces, position = [], 0
     for start, end in (*_code_spans(markdown), (len(markdown), len(markdown))):
         text = markdown[position:start]
@@ -152,7 +152,7 @@ def links_replaced(markdown: str, turned: Callable[[str], str]) -> str:
 
 
 def links_of(markdown: str) -> list[str]:
-    """Targets of all links and images in ``markdown``, code left out."""
+    """Return the targets of all links and images in ``markdown``, except in code."""
     found: list[str] = []
 
     def noted(link: str) -> str:
@@ -164,7 +164,7 @@ def links_of(markdown: str) -> list[str]:
 
 
 def _code_spans(markdown: str) -> Iterator[tuple[int, int]]:
-    """Where code is; a link whose text is code is a link all the same."""
+    """Yield the spans of code; a link whose text is code is still a link."""
     position = 0
     for fence in _FENCE.finditer(markdown):
         yield from _inline(markdown, position, fence.start())
@@ -179,7 +179,7 @@ def _inline(markdown: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _teach_words(files: Files) -> None:
-    """Let the search find whole words: what cuts Chinese for it knows Simplified ones only."""
+    """Add Traditional words to the search's segmenter, which knows Simplified ones only."""
     simplified = OpenCC("t2s")
     for word in _WORDS:
         jieba.add_word(word)
@@ -208,7 +208,7 @@ def _unfolded(item: Any, docs: Path) -> Any:
 
 
 def _origin(page: str) -> str | None:
-    """Where a page lies in the repository; None: nowhere, it was made."""
+    """Return the path of a page in the repository; None if it is generated."""
     for path, name in PAGES.items():
         if name == page:
             return path
@@ -216,7 +216,7 @@ def _origin(page: str) -> str | None:
 
 
 def _split(origin: str, link: str) -> tuple[str | None, str]:
-    """Path of ``link`` in the repository, and its anchor; None: it leads to no file of it."""
+    """Return the path of ``link`` in the repository, and its anchor; None if it is no file of it."""
     path, mark, anchor = link.partition("#")
     if not path or _SCHEME.match(link) or path.startswith("/"):
         return None, ""
@@ -225,7 +225,7 @@ def _split(origin: str, link: str) -> tuple[str | None, str]:
 
 
 def _on_site(path: str) -> str | None:
-    """Page (or file) of the site for a path in the repository."""
+    """Return the page (or file) of the site for a path in the repository."""
     if path in PAGES:
         return PAGES[path]
     if f"{path}/README.md" in PAGES:
@@ -240,7 +240,7 @@ def _source(path: str) -> str:
 
 
 def _sources(files: Files) -> Iterator[str]:
-    """Files of the repository, no pages themselves, to which pages link."""
+    """Yield files of the repository that pages link to and that are not pages themselves."""
     seen = set()
     for file in files.documentation_pages():
         origin = _origin(file.src_uri)
@@ -255,7 +255,7 @@ def _sources(files: Files) -> Iterator[str]:
 
 
 def _shown(path: str, text: str) -> str:
-    """A page that shows a file."""
+    """Return a page that shows a file."""
     name = path.rpartition("/")[2]
     language = _LANGUAGES.get(Path(name).suffix) or _NAMED.get(name, "text")
     fence = "`" * max(4, *(len(run) + 1 for run in re.findall(r"`+", text)), 4)
@@ -265,7 +265,7 @@ def _shown(path: str, text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _fetched() -> Path:
-    """The packages of ``docs/vendor``, as its lock file says."""
+    """Return the installed packages of ``docs/vendor``; install them if the lock file is newer."""
     folder = ROOT / "docs" / "vendor"
     modules, lock = folder / "node_modules", folder / "package-lock.json"
     stamp = modules / ".package-lock.json"

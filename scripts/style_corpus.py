@@ -1,4 +1,4 @@
-"""Kokoro's own speech in many styles, and how it sounds: what `scripts.fit_styles` learns from."""
+"""Corpus of Kokoro's speech in many styles, with its measurements: the data of `scripts.fit_styles`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What to speak: a style and the stock voices that are in it."""
+    """Sentence to speak: a style and the stock voices that are in it."""
 
     number: int
     style: Floats
@@ -34,7 +34,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A recipe's speech, as an encoder and a pitch tracker hear it.
+    """Measurements of a recipe's speech.
 
     Attributes:
         embeddings: By GE2E, plain and through bad microphones, shape ``(3, 256)``.
@@ -48,7 +48,7 @@ class Heard:
     pitch: tuple[float, float]
 
     def inputs(self, both: bool) -> Floats:
-        """Of the regression, one row for each microphone; with CAM++ or without."""
+        """Return the regression inputs, one row for each microphone, with CAM++ (``both``) or without."""
         return np.stack(
             [
                 inputs(embedding, *self.pitch, campplus if both else None)
@@ -58,7 +58,7 @@ class Heard:
 
 
 def recipes(stock: Mapping[str, Floats], count: int) -> Iterator[Recipe]:
-    """The stock styles with each sentence first, then mixtures and perturbations; the same every time."""
+    """Yield each stock style with each sentence, then mixtures and perturbations; the same every time."""
     number = 0
     for sentence in SENTENCES:
         for name, style in stock.items():
@@ -86,7 +86,7 @@ def recipes(stock: Mapping[str, Floats], count: int) -> Iterator[Recipe]:
 
 
 def microphones(pcm: Pcm, rng: np.random.Generator) -> Iterator[Pcm]:
-    """``pcm`` as it is, then with a tilted spectrum and noise, then narrow and in a small room."""
+    """Yield ``pcm`` unchanged, then tilted in spectrum and noisy, then band-limited in a small room."""
     yield pcm
     sound = to_float(pcm)
     level = float(np.sqrt(np.mean(sound**2)))
@@ -112,7 +112,15 @@ def _levelled(sound: NDArray[np.float64], level: float) -> Pcm:
 def listen(
     cache: Path, recipe: Recipe, pcm: Pcm, ge2e: SpeakerEncoder, campplus: SpeakerEncoder
 ) -> Heard | None:
-    """Embed and measure a clip, once; None if nothing in it is voiced."""
+    """Embed and measure a clip, once; return None if nothing in it is voiced.
+
+    Args:
+        cache: Folder of the results.
+        recipe: What is spoken in the clip.
+        pcm: The clip, at 24 kHz.
+        ge2e: GE2E encoder.
+        campplus: CAM++ encoder.
+    """
     path = cache / f"{recipe.number}.heard.npz"
     if not path.is_file():
         pitch = summarise_pitch(track_pitch(pcm, RATE))
@@ -133,11 +141,11 @@ def listen(
 
 
 class Speaker:
-    """Speaks recipes, each only once.
+    """Synthesizes recipes, each only once.
 
     Args:
         cache: Folder of the clips.
-        weights: Of Kokoro.
+        weights: Folder of Kokoro's weights.
     """
 
     def __init__(self, cache: Path, weights: Path) -> None:
@@ -148,12 +156,12 @@ class Speaker:
         self._cache = cache
 
     def say(self, style: Floats, sentence: str) -> Pcm:
-        """``sentence`` in ``style``, at 24 kHz."""
+        """Synthesize ``sentence`` in ``style``, at 24 kHz."""
         utterance = SynthesisInput(self._tokens[sentence], style.astype(np.float32)[np.newaxis], 1.0)
         return trim_silence(from_float(np.clip(self._runtime.render(utterance, alone=True), -1.0, 1.0)), RATE)
 
     def clip(self, recipe: Recipe) -> Pcm:
-        """That of the cache; it is made if it is not there."""
+        """Return the clip from the cache; synthesize it if it is missing."""
         path = self._cache / f"{recipe.number}.npy"
         if not path.is_file():
             half = path.with_suffix(".half.npy")
@@ -163,7 +171,7 @@ class Speaker:
         return pcm
 
     def speak_all(self, todo: Sequence[Recipe]) -> None:
-        """Fill the cache."""
+        """Synthesize all recipes into the cache."""
         for done, recipe in enumerate(todo):
             self.clip(recipe)
             if done % 50 == 0:

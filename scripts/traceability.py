@@ -1,7 +1,7 @@
-"""Write the table of stories, features, scenarios and tests into the guide.
+"""Generate the traceability table of stories, features, scenarios and tests in the guide.
 
-python -m scripts.traceability            # writes it between its markers
-python -m scripts.traceability --check    # status 1 if it is not true, or a story has no scenario
+python -m scripts.traceability            # writes the table between its markers
+python -m scripts.traceability --check    # status 1 if it is out of date, or a story has no scenario
 """
 
 import re
@@ -24,7 +24,7 @@ STORY: Final = re.compile(r"US-\d{3}")
 KINDS: Final[Mapping[str, str]] = {"happy": "正常", "sad": "失敗", "edge": "邊界"}
 PLANNED: Final = "planned"
 BUILT: Final = "可用"
-"""States of a story, as its scenarios make it."""
+"""State of a story with all scenarios built."""
 PARTLY: Final = "部分"
 COMING: Final = "計畫中"
 
@@ -38,9 +38,10 @@ class Story:
     """One row of the requirements.
 
     Attributes:
-        wish: Who wants what, and why.
-        state: As the row says.
-        feature: Name of the file that it links to.
+        id: ``US-001`` and so on.
+        wish: The user story: role, wish and reason.
+        state: State given in the row.
+        feature: Name of the feature file that it links to.
     """
 
     id: str
@@ -51,11 +52,13 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One of a feature.
+    """One scenario of a feature.
 
     Attributes:
-        tags: Without their @; those of the feature included.
-        line: In the file, from 1.
+        feature: Name of the feature file.
+        name: Title of the scenario.
+        tags: Tags without their @, including those of the feature.
+        line: Line in the file, from 1.
     """
 
     feature: str
@@ -65,17 +68,17 @@ class Scenario:
 
     @property
     def stories(self) -> list[str]:
-        """Those it is about."""
+        """Ids of the stories it covers."""
         return sorted(tag for tag in self.tags if STORY.fullmatch(tag))
 
     @property
     def kinds(self) -> list[str]:
-        """One of `KINDS`, if it is as it should be."""
+        """Its tags that are in `KINDS`; exactly one if it is valid."""
         return sorted(tag for tag in self.tags if tag in KINDS)
 
     @property
     def planned(self) -> bool:
-        """Not built yet."""
+        """True if it is not built yet."""
         return PLANNED in self.tags
 
     @property
@@ -85,18 +88,18 @@ class Scenario:
 
     @property
     def module(self) -> str:
-        """File of the test."""
+        """File name of the test module."""
         return f"test_{self.feature.removesuffix('.feature')}.py"
 
 
 def stories() -> list[Story]:
-    """All of the requirements, in their order."""
+    """Return all stories of the requirements, in order."""
     rows = _ROW.finditer(STORIES.read_text(encoding="utf-8"))
     return [Story(row[1], row[2], row[4], f"{row[5]}.feature") for row in rows]
 
 
 def scenarios() -> list[Scenario]:
-    """All of all features, in their order."""
+    """Return all scenarios of all features, in order."""
     return [scenario for path in sorted(FEATURES.glob("*.feature")) for scenario in _read(path)]
 
 
@@ -114,13 +117,13 @@ def _tags(node: Mapping[str, Any]) -> set[str]:
 
 
 def state_of(story: Story, found: Sequence[Scenario]) -> str:
-    """What its scenarios make of a story."""
+    """Return the state of a story according to its scenarios."""
     planned = [scenario.planned for scenario in found if story.id in scenario.stories]
     return COMING if all(planned) else PARTLY if any(planned) else BUILT
 
 
 def faults() -> list[str]:
-    """What does not fit together, a sentence each."""
+    """Return all inconsistencies, one sentence each."""
     wanted, found = stories(), scenarios()
     known = {story.id: story for story in wanted}
     told = {story for scenario in found for story in scenario.stories}
@@ -149,7 +152,7 @@ def faults() -> list[str]:
 
 
 def table() -> str:
-    """The table."""
+    """Return the table in Markdown."""
     found = scenarios()
     planned = sum(one.planned for one in found)
     lines = [
@@ -170,12 +173,12 @@ def table() -> str:
 
 
 def render() -> str:
-    """The guide with the table as it ought to be."""
+    """Return the guide with an up-to-date table."""
     return between(GUIDE.read_text(encoding="utf-8"), _BEGIN, table(), _END, GUIDE)
 
 
 def main() -> None:
-    """Write, or check."""
+    """Check for inconsistencies, then write or check the guide."""
     if bad := faults():
         sys.exit("\n".join(bad))
     write_or_check(GUIDE, render(), "scripts.traceability")

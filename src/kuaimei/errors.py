@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose, each with one sentence for its reader."""
+"""All errors that this package raises on purpose, each with a one-sentence message for the user."""
 
 __all__ = [
     "AudioError",
@@ -29,7 +29,7 @@ class SettingsError(KuaimeiError):
 
 
 class AudioError(KuaimeiError):
-    """Audio that cannot be decoded, or is of a form that was not promised."""
+    """Audio that cannot be decoded, or has another format than announced."""
 
     kind = "audio"
 
@@ -41,7 +41,7 @@ class WeightsError(KuaimeiError):
 
 
 class EngineError(KuaimeiError):
-    """An engine failed on one request; others are unharmed."""
+    """An engine failed on one request; other requests are not affected."""
 
     kind = "engine"
 
@@ -65,24 +65,24 @@ class StoreError(KuaimeiError):
 
 
 class Unstorable(StoreError):
-    """What was to be kept can never be kept: to try again changes nothing."""
+    """The data can never be stored: a retry is useless."""
 
     kind = "unstorable"
 
 
 class Conflict(KuaimeiError):
-    """What was asked for does not go with how things are now."""
+    """The request conflicts with the current state."""
 
     kind = "conflict"
 
 
 class NotAllowed(KuaimeiError):
-    """Whoever asks may not do that, though they may know of it."""
+    """The client may know of the resource, but may not perform the operation."""
 
     kind = "not_allowed"
 
 
 class NotFound(StoreError):
-    """What was asked for is not kept: it never was, or it was deleted."""
+    """The requested object is not stored: it never existed, or was deleted."""
 
     kind = "not_found"

@@ -1,4 +1,4 @@
-"""Where everything meets: settings in, a server with its engines and its store out."""
+"""Composition root: opens the engines, the store and the services that the settings describe."""
 
 import asyncio
 import logging
@@ -66,26 +66,28 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 StartupProgress = Callable[[str], None]
-"""Told in one line what has become ready."""
+"""Called with the name of each part that has become ready."""
 
 _NONE = "none"
 _OPTIONAL: tuple[Role, ...] = ("turn", "captions")
-"""Roles that may be left empty with the setting ``none``."""
+"""Roles that can be disabled with the setting ``none``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Everything a server or a command needs, open and warm.
+    """Everything that a server or a command needs, open and warmed up.
 
     Attributes:
-        store: None if nothing is to be kept.
-        loaded: What plays each role.
-        lanes: The queues of the engines, for metrics.
-        quiet: Knows when nobody is talking or being answered.
-        hq: What renders replies a second time; None: nothing does.
-        voices: The cloned ones; None if nothing is to be kept.
-        analysis: Of how people spoke; None: nothing is analysed.
-        tasks: What goes on by itself in the background.
+        settings: The settings that it was opened with.
+        engines: The engines of the conversations.
+        store: None if nothing is stored.
+        loaded: Source of the engine of each role.
+        schedulers: Queues of the engines, for metrics.
+        idle_monitor: Detects when no conversation is active.
+        hq: Second tier, which renders replies in high quality; None if disabled.
+        voices: Cloned voices; None if nothing is stored.
+        analysis: Analysis of how users speak; None if disabled.
+        tasks: Supervisor of the background tasks.
     """
 
     settings: Settings
@@ -111,9 +113,16 @@ class Runtime:
         owner: str = LOCAL,
         client: dict[str, Any] | None = None,
     ) -> AsyncIterator[Conversation]:
-        """One conversation, recorded if there is a store; closed with the block.
+        """Open one conversation, recorded if there is a store; it is closed with the block.
 
-        It is ``owner``'s, and ``client`` is noted with the session, should that not be there yet.
+        Args:
+            session: Id of the session.
+            observers: Receive the conversation's events.
+            reply_options: Voice and other options of the replies; None: the configured voice.
+            earlier: Messages before the conversation, oldest first.
+            first_turn: Number of the first turn.
+            owner: Owner of the session.
+            client: Description of the client, stored with the session if the session is new.
 
         Raises:
             Conflict: If the session is open in another server on the same database.
@@ -150,14 +159,14 @@ class Runtime:
 
 
 def expected_parts(settings: Settings) -> tuple[str, ...]:
-    """What `open_runtime` tells the readiness of."""
+    """Return the names of the parts whose readiness `open_runtime` reports."""
     chosen = roles(settings)
     optional = tuple(role for role in _OPTIONAL if chosen[role] != _NONE)
     return (*(("store",) if settings.store.keep else ()), "vad", *optional, "asr", "llm", "tts")
 
 
 def sources(settings: Settings) -> dict[Role, EngineSource]:
-    """What plays each role; roles set to ``none`` are left out.
+    """Return the engine source of each role; roles set to ``none`` are omitted.
 
     Raises:
         WeightsError: If weights are missing.
@@ -171,7 +180,7 @@ def sources(settings: Settings) -> dict[Role, EngineSource]:
 
 
 def _hq_source(settings: Settings) -> EngineSource | None:
-    """What renders replies a second time."""
+    """Return the source of the engine for HQ rendering; None if it is disabled."""
     value = settings.rendering.hq or settings.tts
     return None if value == _NONE else resolve("tts", value, settings.weights_dir)
 
@@ -189,17 +198,19 @@ async def open_runtime(
     database: DatabaseStart | None = None,
     when_kept: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Runtime]:
-    """Open every engine and the store, side by side, and close them in good order.
+    """Open all engines and the store in parallel, and close them in the right order.
 
-    Nothing is computed before the embedded database is up: engines that compute take all the cores, and their
-    threads are in the way of whoever starts a process (see `kuaimei.system.processes`). That costs no time,
-    since meanwhile the engines' libraries are imported, which takes as long and has to be done anyway.
+    Nothing is computed before the embedded database is up: engines that compute occupy all the cores, and
+    their threads interfere with starting processes (see `kuaimei.system.processes`). This costs no time,
+    because the engines' libraries are imported meanwhile, which takes as long and is necessary anyway.
 
     Args:
+        settings: The settings.
+        progress: Called with the name of each part that has become ready.
         keep: Overrides ``settings.store.keep``.
-        database: The embedded database on its way up, if the caller has begun to start it.
-        when_kept: Called at the end of the block, when all that is to be kept is: what comes then only gives
-            back the memory of the engines, and can be left to the end of the process.
+        database: The embedded database, if the caller has already begun to start it.
+        when_kept: Called at the end of the block, once everything has been stored: the remaining steps only
+            release the engines' memory, and can be left to the end of the process.
 
     Raises:
         KuaimeiError: With one sentence on what is wrong and what to do.
@@ -209,7 +220,7 @@ async def open_runtime(
     second = _hq_source(settings)
     idle_monitor, hq, voices, analysis, tasks = IdleMonitor(), None, None, None, Supervisor()
     async with AsyncExitStack() as lasting, AsyncExitStack() as stack:
-        # What is kept is closed before the engines: they take seconds to give back what they hold.
+        # The store is closed before the engines, which take seconds to release their memory.
         stack.push(lambda kind, *_: when_kept() if kind is None else None)
 
         async def opened(name: str, context: AbstractAsyncContextManager[T]) -> T:
@@ -259,7 +270,7 @@ async def open_runtime(
             turn_detector=detector.result(),
         )
         own = [getattr(engine, "scheduler", None) for engine in (asr.result(), llm.result(), tts.result())]
-        # The system prompt takes seconds to read: nobody has to wait for that, a live request goes first.
+        # Reading the system prompt takes seconds; it runs in the background and yields to live requests.
         prompt = Message(role="system", content=settings.dialogue.system_prompt)
         reading = asyncio.ensure_future(llm.result().warm(LLMReq(messages=(prompt,))))
         stack.push_async_callback(_stop, reading)
@@ -299,7 +310,7 @@ async def open_runtime(
                 analysing = open_analysis(settings, kept, vad.result(), engine_context.cores, idle_monitor)
                 analysis = await stack.enter_async_context(analysing)
                 others[ANALYSE_JOB] = analysis.analyst
-            # Entered last: what goes on by itself ends before whatever it uses.
+            # Entered last, so that background tasks end before the objects that they use.
             await stack.enter_async_context(tasks)
             jobs = partial(kept.run_jobs, others, transcribe=transcriber, apart=tuple(others))
             tasks.start("jobs", jobs)
@@ -331,7 +342,7 @@ async def open_engine(
     role: Role,
     opener: Callable[[EngineContext, EngineSource], AbstractAsyncContextManager[T]],
 ) -> AsyncIterator[T]:
-    """A single engine, for a command that needs no more."""
+    """Open a single engine, for a command that needs only one."""
     async with opener(_engine_context(settings), sources(settings)[role]) as engine:
         yield engine
 
@@ -347,10 +358,17 @@ def build_voice_context(
     synthesizer: Synthesizer,
     speak_hq: Speak | None = None,
 ) -> VoiceContext:
-    """What enrolling and learning voices use of a server.
+    """Create the context that enrolment and training of voices use.
 
     Args:
-        source: Of the synthesiser's weights.
+        engine_context: Settings and cores.
+        source: Source of the synthesizer's weights.
+        store: The server's store.
+        idle_monitor: Lets background work wait for idle cores.
+        vad: Factory of voice activity detectors.
+        recognizer: Transcribes reference recordings.
+        synthesizer: The fast synthesizer, in which new voices are registered.
+        speak_hq: Synthesizes with the second tier; None if there is none.
     """
     settings = engine_context.settings
     encoder = partial(speaker_encoder, settings)
@@ -369,10 +387,11 @@ def build_voice_context(
 
 @asynccontextmanager
 async def open_voice_library(settings: Settings, *, learning: bool = False) -> AsyncIterator[VoiceLibrary]:
-    """The cloned voices with what is needed to add and learn them, for a command; their jobs are done.
+    """Open the voice library for a command, including the job queue that enrols and trains voices.
 
     Args:
-        learning: The command waits until a voice is learned, so that the environment for that is made.
+        settings: The settings.
+        learning: True if the command waits for a training, so that the training environment is installed.
 
     Raises:
         KuaimeiError: With one sentence on what is wrong and what to do.
@@ -408,11 +427,12 @@ async def open_voice_library(settings: Settings, *, learning: bool = False) -> A
 
 @asynccontextmanager
 async def making_learnable(library: VoiceLibrary, tasks: Supervisor, **timing: float) -> AsyncIterator[None]:
-    """Have the environment for learning made in the background, then the voices learned that wait for it.
+    """Install the training environment in the background, then train the voices that wait for it.
 
     Args:
-        tasks: Told of what fails.
-        timing: Of `LearningEnvironment.keep`.
+        library: The voice library.
+        tasks: Supervisor that reports failures.
+        timing: Passed on to `LearningEnvironment.keep`.
     """
     context = library.context
     async with Supervisor() as supervisor:
@@ -425,7 +445,7 @@ async def making_learnable(library: VoiceLibrary, tasks: Supervisor, **timing: f
 async def _synthesize_hq(
     hq: HqTier, engines: HqEngineSelector, voice: str, texts: Sequence[str]
 ) -> Sequence[tuple[Pcm, int]]:
-    """``texts`` as the second tier says them in ``voice``, behind everyone who is talking."""
+    """Synthesize ``texts`` with the second tier in ``voice``, at background priority."""
     engine = await engines(voice)
     said = []
     async with hq.model_cache.use(engine.key, engine.memory_mb, engine.open) as synthesizer:
@@ -437,7 +457,7 @@ async def _synthesize_hq(
 
 
 def _close_to_others(home: Path) -> None:
-    """What an earlier version left open in the data folder."""
+    """Restrict the permissions of files that an earlier version left readable in the data folder."""
     if closed := close_to_others(home):
         _log.warning("closed what was open to other accounts in %s: %d files and folders", home, closed)
 
@@ -448,7 +468,7 @@ async def _stop(task: asyncio.Task[None]) -> None:
 
 
 def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What to tell: a deliberate error if there is one, else the first of whatever happened."""
+    """Return the error to report: a deliberate one if there is one, else the first of all."""
     leaves: list[BaseException] = []
 
     def gather(error: BaseException) -> None:

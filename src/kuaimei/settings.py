@@ -1,9 +1,9 @@
-"""Every setting, in one place.
+"""All settings.
 
-From lowest to highest precedence: the defaults below, ``kuaimei.toml`` in the data folder, the file that
-``--config`` or ``KUAIMEI_CONFIG`` names, environment variables (``KUAIMEI_LLM=…``, nested ones with a double
-underscore: ``KUAIMEI_DIALOGUE__END_SILENCE_MS=900``), arguments of the command line. A ``kuaimei.toml`` in
-the working directory is not read: whoever can put a file there would decide what the program does.
+Precedence, from lowest to highest: the defaults below, ``kuaimei.toml`` in the data folder, the file named
+by ``--config`` or ``KUAIMEI_CONFIG``, environment variables (``KUAIMEI_LLM=…``, nested ones with a double
+underscore: ``KUAIMEI_DIALOGUE__END_SILENCE_MS=900``), command-line arguments. A ``kuaimei.toml`` in the
+working directory is not read, because anyone who can write there could control the program.
 """
 
 import ipaddress
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 def usable_cores() -> int:
-    """Cores this process may run on (affinity respected)."""
+    """Return the number of cores this process may run on (affinity respected)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -56,7 +56,7 @@ class _Section(BaseModel):
 
 
 class DialogueSettings(_Section):
-    """How a conversation listens, thinks and speaks."""
+    """Endpointing, barge-in, time limits and reply generation of a conversation."""
 
     language: Literal["zh", "en", "auto"] = "auto"
     """Spoken language; auto chooses between zh and en for each utterance."""
@@ -64,155 +64,161 @@ class DialogueSettings(_Section):
         "你是快美，一位說臺灣國語的語音助理。用自然口語的繁體中文簡短回答，一到三句，"
         "先說一個很短的開頭。對方說英文就用英文回答。不用條列、標題、表情符號或任何標記。"
     )
-    """What the language model is told before everything else."""
+    """System prompt of the language model."""
     hotwords: tuple[str, ...] = ()
     """Names and terms that recognition should favour."""
     speech_threshold: float = Field(0.5, gt=0, lt=1)
     """VAD probability from which a frame counts as voiced."""
     min_speech_ms: int = 100
-    """Voiced sound shorter than this is a click; whether longer sound was speech, recognition decides.
-    A quick 「對」 is voiced for 160 ms."""
+    """Voiced sound shorter than this is discarded as a click; recognition decides whether longer sound is
+    speech. A quick 「對」 is voiced for 160 ms."""
     speculate_silence_ms: int = 160
-    """Silence after which recognition starts on the guess that the turn is over."""
+    """Silence after which recognition starts speculatively, assuming that the turn is over."""
     end_silence_ms: int = 700
-    """Silence that ends a turn when turn detection is undecided or absent."""
+    """Silence that ends a turn when turn detection is undecided or disabled."""
     end_silence_complete_ms: int = 400
-    """… when it says that the turn is complete."""
+    """Silence that ends a turn when turn detection considers it complete."""
     end_silence_incomplete_ms: int = 1000
-    """… when it says that more is to come."""
+    """Silence that ends a turn when turn detection considers it incomplete."""
     unready_silence_ms: int = 1000
-    """… while no answer is ready to be heard: sooner would gain nothing, and the speaker may go on."""
+    """Silence that ends a turn while no reply is ready to play: ending it earlier gains nothing, and the
+    speaker may continue."""
     preroll_ms: int = 320
     """Audio kept from before the first voiced frame."""
     piece_min_ms: int = 3500
-    """A pause after at least this much speech closes a piece that is recognised at once."""
+    """A pause after at least this much speech ends a segment, which is recognized at once."""
     piece_max_ms: int = 22000
-    """A piece without a pause is cut here, at its quietest moment."""
+    """A segment without a pause is cut at this length, at its quietest moment."""
     max_utterance_s: float = Field(600.0, gt=0)
-    """An utterance that lasts so long ends as a turn; what is said after it belongs to the next."""
+    """An utterance of this length ends as a turn; the speech after it belongs to the next turn."""
     caption_interval_ms: int = 200
-    """At most this long between partial captions."""
+    """Minimum interval of partial captions."""
     barge_in_ms: int = 120
-    """Voiced sound over the reply after which it is held."""
+    """Voiced sound during a reply after which the reply is paused."""
     barge_in_confirm_ms: int = 600
-    """Voiced sound after which holding becomes interrupting, whatever was said."""
+    """Voiced sound after which the pause becomes an interruption, regardless of the words."""
     false_alarm_silence_ms: int = 400
-    """Silence after a hold that was only a backchannel or a cough, before the reply goes on."""
+    """Silence after a pause caused by a backchannel or a cough, before the reply continues."""
     first_token_timeout_s: float = 10.0
-    """The language model may take so long until its first text; then an apology is spoken."""
+    """Time limit for the language model's first text; after it an apology is spoken."""
     token_timeout_s: float = 6.0
-    """… and so long between two pieces of text."""
+    """Time limit between two pieces of the language model's text."""
     synthesis_timeout_s: float = 15.0
-    """The synthesiser may take so long for a clause."""
+    """Time limit for the synthesis of a clause."""
     recognition_timeout_s: float = 15.0
-    """Recognition may take so long for a piece of speech."""
+    """Time limit for the recognition of a segment of speech."""
     queue_timeout_s: float = 60.0
-    """… and a request may wait for its turn where many talk at once; no other patience counts that."""
+    """Maximum time that a request waits in an engine's queue; the other time limits exclude it."""
     max_reply_tokens: int = 160
     """Tokens after which a reply is cut off."""
     history_tokens: int = 1400
-    """Budget of the history in estimated tokens; the oldest turns go first."""
+    """Budget of the history in estimated tokens; the oldest turns are dropped first."""
     speech_lead_ms: int = 12000
-    """The reply is rendered at most this far ahead of the listener."""
+    """Maximum audio of the reply that is rendered ahead of playback."""
 
 
 class EngineSettings(_Section):
-    """Which engine plays which role: a name in the catalogue, a path, or a base URL (OpenAI dialect)."""
+    """Resources of the engines on this machine, and options of engines at a URL (OpenAI API)."""
 
     cores: int = Field(default_factory=usable_cores, ge=1)
-    """Cores lent to the engines on this machine, one step at a time."""
+    """Cores that the engines on this machine share."""
     llm_parallel: int = Field(2, ge=1)
-    """Prompt caches (conversations remembered) in the embedded language model."""
+    """Prompt caches of the embedded language model: the number of conversations that it remembers."""
     llm_context: int = 4096
-    """Tokens of context for each conversation in the embedded language model."""
+    """Context tokens of each conversation in the embedded language model."""
     llm_remote_model: str = ""
-    """Model name to ask for when the LLM is a URL; empty: the first it lists."""
+    """Model to request when the LLM is a URL; empty: the first that the server lists."""
     asr_remote_model: str = ""
-    """… when recognition is a URL."""
+    """Model to request when speech recognition is a URL; empty: the first that the server lists."""
     tts_remote_model: str = ""
-    """… when the synthesiser is a URL."""
+    """Model to request when the synthesizer is a URL; empty: the first that the server lists."""
     tts_remote_voices: tuple[str, ...] = ("alloy",)
-    """Voices that a synthesiser at a URL has; the first is its default."""
+    """Voices of a synthesizer at a URL; the first is the default."""
     tts_remote_rate: int = 24000
-    """Sample rate in Hz of what it sends."""
+    """Sample rate in Hz of the audio that a synthesizer at a URL sends."""
     remote_key: SecretStr = SecretStr("")
-    """API key shown to engines at a URL."""
+    """API key sent to engines at a URL."""
     tts_runtime: Literal["auto", "onnxruntime", "openvino"] = "auto"
-    """What runs Kokoro; auto: the faster one, as measured on this machine by `kuaimei setup`."""
+    """Runtime of Kokoro; auto: the faster one, as measured on this machine by `kuaimei setup`."""
     remote_concurrency: int = Field(8, ge=1)
-    """Requests to an engine at a URL at once; further ones wait."""
+    """Concurrent requests to an engine at a URL; further ones wait."""
 
 
 class StoreSettings(_Section):
-    """Where things are kept; empty means under the data folder."""
+    """Storage of conversations and recordings; empty locations are in the data folder."""
 
     database_url: str = ""
-    """PostgreSQL URL; empty starts the embedded one."""
+    """PostgreSQL URL; empty starts the embedded database."""
     database_dir: Path = Path("/var/lib/kuaimei")
-    """Where root runs kuaimei: folder below which the embedded database, which does not run as root, has its
-    files; any other account has them in the data folder."""
+    """Folder of the embedded database's files if kuaimei runs as root, because the database itself does not;
+    under any other account they are in the data folder."""
     blob_url: str = ""
     """Folder or S3 URL (``s3://bucket/prefix``) of recordings."""
     keep: bool = True
-    """False: nothing said is stored."""
+    """False: conversations are not stored."""
     timeout_s: float = Field(30.0, ge=0)
-    """Seconds after which a statement of the database has failed; 0: never. What was said waits on disk."""
+    """Seconds after which a database statement fails; 0: never. Unsaved utterances wait on disk."""
     retention_days: float = Field(0.0, ge=0)
-    """Conversations in which nothing was said for so long are deleted; 0: kept until somebody does."""
+    """Conversations without activity for this many days are deleted; 0: kept until they are deleted
+    manually."""
     disk_low_mb: int = Field(2048, ge=0)
-    """Room on the disk below which a warning is given."""
+    """Free disk space below which a warning is logged."""
     disk_full_mb: int = Field(512, ge=0)
-    """… and below which words are kept and no sound is recorded."""
+    """Free disk space below which only text is stored and no audio is recorded."""
 
 
 class RenderingSettings(_Section):
-    """How replies are rendered a second time, beautifully, and how heavy models share the memory."""
+    """High-quality (HQ) rendering of replies, and the memory of models that are loaded on demand."""
 
     hq: str = ""
-    """What renders: a name in the catalogue, a path or a base URL, as for ``tts``; empty: the same as
-    ``tts``; ``none``: replies are rendered once, fast."""
+    """Engine of the HQ rendering: a name in the catalogue, a path or a base URL, as for ``tts``; empty: the
+    same as ``tts``; ``none``: replies are rendered only once, fast."""
     hq_voice: str = ""
-    """Voice of what renders for replies in a voice that it does not know; empty: those keep the fast one."""
+    """Voice of the HQ engine for replies in a voice that it does not have; empty: these have no HQ
+    rendering."""
     memory_mb: int = Field(2048, ge=1)
-    """Memory lent to models that are loaded on demand; what was not used for longest goes first."""
+    """Memory for models that are loaded on demand; the least recently used ones are unloaded first."""
     idle_s: float = Field(300.0, ge=0)
-    """A model loaded on demand that nobody used for so long is unloaded."""
+    """A model loaded on demand is unloaded after this many seconds without use."""
 
 
 class VoiceSettings(_Section):
-    """How voices are cloned."""
+    """Enrolment and training of cloned voices."""
 
     learn: Literal["decoder", "style", "none"] = "decoder"
-    """How far a new voice is learned by itself: ``style`` takes minutes and serves both tiers, ``decoder``
-    a quarter of an hour more and serves the beautiful one."""
+    """Training of a new voice: ``style`` takes minutes and applies to both tiers, ``decoder`` takes a
+    quarter of an hour more and applies to the HQ rendering; ``none``: voices are not trained
+    automatically."""
     environment: Literal["auto", "cpu", "cuda", "off"] = "auto"
-    """The environment for learning (torch), made by itself in the data folder: for a graphics card of NVIDIA
-    where there is one (``cpu`` and ``cuda`` decide that); ``off``: none is made, voices are not learned."""
+    """Training environment (torch) in the data folder, installed automatically: for an NVIDIA graphics card
+    if there is one (``cpu`` and ``cuda`` force the choice); ``off``: none is installed, voices are not
+    trained."""
     python: str = ""
-    """Interpreter of another environment for learning; empty: that of the one that is made by itself."""
+    """Interpreter of another training environment; empty: the one that is installed automatically."""
     threads: int = Field(default_factory=_half_the_cores, ge=1)
-    """Cores that learning may use while nobody is talking."""
+    """Cores that training may use while no conversation is active."""
     style_s: float = Field(330.0, gt=0)
     """Seconds of computing for the style."""
     decoder_s: float = Field(840.0, gt=0)
-    """… and for the decoder."""
+    """Seconds of computing for the decoder."""
     cloned_similarity: float = Field(0.7, gt=0, lt=1)
-    """Measured similarity from which a voice is called cloned, not merely similar."""
+    """Measured similarity from which a voice is labelled cloned instead of similar."""
     retention_days: float = Field(0.0, ge=0)
-    """Voices older than this are deleted with everything derived from them; 0: kept until somebody does."""
+    """Voices older than this many days are deleted with everything derived from them; 0: kept until they are
+    deleted manually."""
     max_voices: int = Field(200, ge=1)
-    """Cloned voices kept at once."""
+    """Maximum number of cloned voices."""
     max_upload_mb: int = Field(128, ge=1)
-    """Ten minutes of uncompressed stereo have 115 MB."""
+    """Maximum size of an uploaded recording; ten minutes of uncompressed stereo have 115 MB."""
 
 
 class AnalysisSettings(_Section):
-    """How what was said is analysed: how it was spoken."""
+    """Analysis of how users speak (prosody)."""
 
     enabled: bool = True
-    """False: recordings are kept and not analysed."""
+    """False: recordings are stored but not analysed."""
     meter: Literal["own", "librosa", "praat", "opensmile"] = "own"
-    """What measures pitch and voice quality. All but ``own`` are optional extras; Praat is under the GPL-3,
+    """Extractor of pitch and voice quality. All but ``own`` are optional extras; Praat is under the GPL-3,
     openSMILE under a licence for research only."""
 
 
@@ -220,16 +226,17 @@ _ICE_URL = re.compile(r"stuns?:[^?:\s]+(:\d+)?|turns?:[^?:\s]+(:\d+)?(\?transpor
 
 
 class IceServer(_Section):
-    """A STUN or TURN server by which WebRTC finds its way through other networks."""
+    """STUN or TURN server, with which WebRTC connects through NATs and firewalls."""
 
     urls: tuple[str, ...] = Field(min_length=1)
     """``stun:host:port``, ``turn:host:port?transport=udp`` …"""
     username: str = ""
-    """Of a TURN server with fixed credentials."""
+    """User name at a TURN server with fixed credentials."""
     credential: SecretStr = SecretStr("")
-    """… and its password."""
+    """Password at a TURN server with fixed credentials."""
     secret: SecretStr = SecretStr("")
-    """Shared with the TURN server (coturn: ``static-auth-secret``): clients get credentials that expire."""
+    """Secret shared with the TURN server (coturn: ``static-auth-secret``): clients get credentials that
+    expire."""
 
     @field_validator("urls")
     @classmethod
@@ -242,17 +249,17 @@ class IceServer(_Section):
 
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "localhost.localdomain"})
 _KEY_LENGTH: Final = 16
-"""Characters at least."""
+"""Minimum length of an API key."""
 _KEY_VARIETY: Final = 8
-"""Different characters at least: a key of one letter is none."""
+"""Minimum number of different characters: a repeated letter is not a key."""
 _KEY: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-"""A token of RFC 9110: what fits into a header and is a WebSocket subprotocol, too."""
+"""A token of RFC 9110: valid in a header and as a WebSocket subprotocol."""
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]+")
 _HOST: Final = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[^\s/:@?#\[\]]+)(:\d{1,5})?")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``: a name or an address."""
+    """Return True if ``host`` (name or address) can be reached only from this machine."""
     name = host.lower().strip("[]")
     if name in _LOOPBACK_NAMES:
         return True
@@ -263,60 +270,63 @@ def is_loopback(host: str) -> bool:
 
 
 class ServerSettings(_Section):
-    """Where the server listens and whom it lets in.
+    """Network address of the server, authentication and limits.
 
-    Everybody needs a key: the one set here, the machine's own (`kuaimei key` prints it), or a person's
+    Every client needs a key: the one set here, the machine's own (`kuaimei key` prints it), or a person's
     (`kuaimei people add NAME`).
     """
 
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = Field(8000, ge=0, le=65535)
-    """Port to listen on; 0 takes a free one."""
+    """Port to listen on; 0 selects a free one."""
     api_key: SecretStr = SecretStr("")
-    """A key that lets in whoever shows it, as the operator; empty: the machine's own key does, which is made
-    at the first start. 16 characters or more, 8 of them different: letters, digits, ``!#$%&'*+-.^_`|~``."""
+    """API key with the operator's rights; empty: only the machine's own key has them, which is generated at
+    the first start. 16 characters or more, 8 of them different: letters, digits, ``!#$%&'*+-.^_`|~``."""
     open: bool = False
-    """True: no key is needed. On loopback only, where every account of this machine then may read everything;
-    requests that come through a proxy are refused."""
+    """True: no key is needed. Only on loopback, where every account of this machine can then read
+    everything; requests through a proxy are refused."""
     identity_header: str = ""
-    """Name of the header in which a proxy of your own sign-in says who somebody is, such as
-    ``X-Forwarded-User``; empty: none. The proxy must remove it from what its clients send."""
+    """Name of the header in which your own sign-in proxy passes the user's name, such as
+    ``X-Forwarded-User``; empty: none. The proxy must remove this header from its clients' requests."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses or networks (``10.0.0.7``, ``10.0.0.0/24``) from which ``identity_header`` is believed."""
+    """Addresses or networks (``10.0.0.7``, ``10.0.0.0/24``) from which ``identity_header`` is accepted."""
     start_timeout_s: float = Field(300.0, gt=0)
-    """A start that is not over after so long ends with an error that says what it waited for; a slow disk may
-    need more."""
+    """Time limit of the start, after which it fails with an error that names the missing part; a slow disk
+    may need more."""
     max_sessions: int = Field(8, ge=1)
-    """Conversations at once."""
+    """Maximum number of concurrent conversations."""
     max_waiting: int = Field(16, ge=0)
-    """Sessions beyond ``max_sessions`` that wait in a queue for a place; further ones are turned away."""
+    """Maximum number of sessions beyond ``max_sessions`` that wait in a queue; further ones are refused."""
     max_connections: int = Field(1000, ge=16)
-    """Connections at once, also of those who have not shown a key; 256 file descriptors are kept for other
-    things. The one that has waited longest without having asked for anything makes way for the next."""
+    """Maximum number of connections, including unauthenticated ones; 256 file descriptors are kept for other
+    purposes. At the limit, the connection that has been idle longest without a request is closed."""
     max_connections_per_address: int = Field(200, ge=1)
-    """… from one address; those of this machine, on which a proxy may run, are not counted."""
+    """Maximum number of connections from one address; this machine's own, where a proxy may run, are not
+    counted."""
     requests_per_minute: int = Field(120, ge=1)
-    """Responses and typed messages that one session may ask for; what is spoken is not counted."""
+    """Responses and typed messages that one session may request per minute; speech is not counted."""
     max_body_mb: int = 25
-    """Size of a recording sent to be transcribed; other requests have bounds of their own."""
+    """Maximum size of a recording uploaded for transcription; other requests have their own limits."""
     idle_timeout_s: float = Field(600.0, gt=0)
-    """A session in which nothing was said, asked or answered for so long is closed; its place is free."""
+    """A session without activity for this many seconds is closed."""
     max_session_s: float = Field(4 * 3600.0, gt=0)
-    """A connection that lasts so long is closed, which is told a minute before; its session can go on."""
+    """A connection is closed after this many seconds, with a warning one minute before; its session can be
+    resumed."""
     allowed_hosts: tuple[str, ...] = ()
-    """Names under which the server may be asked for, beside ``host`` and plain addresses. With a scheme
-    (``https://talk.example:8443``) pages of exactly that origin may ask it under any of its names, too."""
+    """Host names of the server, in addition to ``host`` and plain addresses. With a scheme
+    (``https://talk.example:8443``), pages of exactly that origin may also use the server under its other
+    names."""
     webrtc: bool = True
     """False: realtime sessions over WebSocket only."""
     https: bool = False
-    """Serve HTTPS with a certificate of the server's own authority, kept in the folder ``https`` of the data
-    folder: browsers give the microphone to other machines over HTTPS only."""
+    """Serve HTTPS with a certificate of the server's own authority, stored in the folder ``https`` of the
+    data folder: browsers allow the microphone on other machines only over HTTPS."""
     certificate_port: int = Field(-1, ge=-1, le=65535)
-    """With ``https``: port of the plain page that gives devices the certificate; -1: the one after
+    """With ``https``: port of the plain HTTP page from which devices get the certificate; -1: the one after
     ``port``; 0: no such page."""
     ice_servers: tuple[IceServer, ...] = ()
-    """Empty: WebRTC on this machine's own addresses, and nobody is asked for others."""
+    """STUN and TURN servers; empty: WebRTC uses only this machine's own addresses."""
 
     @field_validator("api_key")
     @classmethod
@@ -388,7 +398,7 @@ class ServerSettings(_Section):
 
 
 def _named(host: str) -> str:
-    """The name in an entry of ``allowed_hosts``."""
+    """Return the host name in an entry of ``allowed_hosts``."""
     found = _HOST.fullmatch(host)
     return found[2] if found else host
 
@@ -399,7 +409,7 @@ _FILE = Path("kuaimei.toml")
 CONFIG: Final = "KUAIMEI_CONFIG"
 """Environment variable that names a file of settings, as ``--config`` does."""
 _ignored: set[Path] = set()
-"""Files that were told of: settings are read more than once."""
+"""Files already reported as ignored: settings are read more than once."""
 
 
 def _data_folder() -> Path:
@@ -407,7 +417,7 @@ def _data_folder() -> Path:
 
 
 def _named_file(settings_cls: type[BaseSettings]) -> TomlConfigSettingsSource | None:
-    """The file that ``KUAIMEI_CONFIG`` names.
+    """Return the source of the file named by ``KUAIMEI_CONFIG``, or None.
 
     Raises:
         SettingsError: If there is no such file.
@@ -421,7 +431,7 @@ def _named_file(settings_cls: type[BaseSettings]) -> TomlConfigSettingsSource | 
 
 
 def _tell_of_ignored(kept: Path) -> None:
-    """Say once that a file in the working directory is not read: earlier versions did."""
+    """Warn once about a file in the working directory, which earlier versions read and this one ignores."""
     try:
         here = Path.cwd() / _FILE
     except FileNotFoundError:  # the working directory was deleted
@@ -438,7 +448,7 @@ class Settings(BaseSettings):
     """The whole configuration.
 
     Attributes:
-        home: The one folder that holds weights, database and recordings.
+        home: Folder that holds weights, database and recordings.
         llm: Engine of each role: catalogue name, path, or ``http(s)://…/v1`` URL.
     """
 
@@ -450,23 +460,24 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(default_factory=_data_folder)
-    """The one folder that holds weights, database and recordings."""
+    """Folder that holds weights, database and recordings."""
     llm: str = "qwen2.5-coder-1.5b"
-    """What thinks: a name from ``kuaimei models list``, a path, or the base URL of a server."""
+    """Language model: a name from ``kuaimei models list``, a path, or the base URL of a server."""
     asr: str = "whisper-small"
-    """What recognises speech: a name, a path or a URL."""
+    """Speech recognition: a name, a path or a URL."""
     captions: str = "vosk-small"
-    """What writes captions while somebody speaks: a name or a path; ``none``: no captions."""
+    """Live captions during speech: a name or a path; ``none``: no captions."""
     tts: str = "kokoro"
-    """What speaks: a name, a path or a URL."""
+    """Speech synthesis: a name, a path or a URL."""
     vad: str = "silero"
-    """What tells speech from silence: ``silero``, ``webrtc`` or a path."""
+    """Voice activity detection: ``silero``, ``webrtc`` or a path."""
     turn: str = "smart-turn"
-    """What tells a pause from the end of a turn: a name or a path; ``none``: silence alone decides."""
+    """Turn detection, which distinguishes a pause from the end of a turn: a name or a path; ``none``: only
+    the length of the silence decides."""
     voice: str = ""
-    """Default voice; empty: the synthesiser's first."""
+    """Default voice; empty: the synthesizer's first."""
     models_sources: str = ""
-    """Where weights may come from, in order (``file,hf,pypi,npm``); empty: the catalogue's own order."""
+    """Sources of weights, in order (``file,hf,pypi,npm``); empty: the catalogue's own order."""
 
     dialogue: DialogueSettings = DialogueSettings()
     engines: EngineSettings = EngineSettings()
@@ -485,7 +496,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, environment, the file that was named, the one in the data folder."""
+        """Return the sources: arguments, environment, the named file, the one in the data folder."""
         named = _named_file(settings_cls)
         home = (
             init_settings().get("home")
@@ -500,5 +511,5 @@ class Settings(BaseSettings):
 
     @property
     def weights_dir(self) -> Path:
-        """Folder of the weights: the one an air-gapped site copies."""
+        """Folder of the weights: the one that an air-gapped site copies."""
         return self.home / "models"

@@ -1,1 +1,1 @@
-"""How people speak: features of an utterance become scores that can be explained."""
+"""Speech analysis: prosodic features of an utterance and explainable scores derived from them."""

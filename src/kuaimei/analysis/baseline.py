@@ -1,4 +1,4 @@
-"""An utterance beside what the same person said before."""
+"""Comparison of a score with the earlier scores of the same speaker."""
 
 import statistics
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from kuaimei.analysis.types import RelativeScore
 __all__ = ["LEAST_EARLIER", "compare_to_baseline"]
 
 LEAST_EARLIER: Final = 5
-"""Of fewer utterances nothing is usual."""
+"""Minimum number of earlier utterances for a baseline."""
 
 
 def compare_to_baseline(value: float, earlier: Sequence[float]) -> RelativeScore | None:
-    """``value`` beside the same score of the same person's earlier utterances; None below five of them.
+    """Compare ``value`` with the same speaker's earlier values; None if there are fewer than five.
 
-    The percentile counts ties by half (the mid-rank of Hazen), so that somebody who always gets the same
+    The percentile counts ties by half (the mid-rank of Hazen), so that a speaker who always gets the same
     score is at 50 and not at 0 or 100.
     """
     if len(earlier) < LEAST_EARLIER:

@@ -1,6 +1,6 @@
-"""Weights fitted to what listeners said: ridge regression on standardised features, validated on others.
+"""Calibration: ridge regression of listeners' ratings on standardised features, cross-validated.
 
-Needs scikit-learn (``pip install 'kuaimei[calibration]'``) to fit, and nothing to use what was fitted.
+Fitting needs scikit-learn (``pip install 'kuaimei[calibration]'``); using a fitted head does not.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +20,9 @@ from kuaimei.errors import SettingsError
 __all__ = ["MIN_LABELS", "RECOMMENDED_LABELS", "Calibration", "Sample", "calibrate", "load_sklearn"]
 
 MIN_LABELS: Final = 30
-"""Of fewer labels nothing is fitted."""
+"""Minimum number of labels for which a score is fitted."""
 RECOMMENDED_LABELS: Final = 100
-"""Fewer are used, and it is said."""
+"""Fewer labels are used, with a warning."""
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -34,12 +34,12 @@ _SEED: Final = 20261125
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An utterance with what was measured and what listeners said.
+    """Features and listeners' ratings of one utterance.
 
     Attributes:
-        features: By name; one that could not be told is left out.
-        ratings: Of each score that was rated, 1 to 5.
-        group: Samples of one group (a session, a speaker) are validated together; empty: on its own.
+        features: Values by name; a feature that could not be measured is missing.
+        ratings: Rating of each rated score, 1 to 5.
+        group: Samples of one group (a session, a speaker) are in the same fold; empty: a group of its own.
     """
 
     features: Mapping[str, float]
@@ -49,12 +49,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What came of it.
+    """Result of a calibration.
 
     Attributes:
-        head: With fitted weights for the scores that had enough labels, and the old ones for the others.
-        labels: Utterances rated, of each score.
-        worse: Scores for which the fit predicts unseen ratings no better than their mean does.
+        head: Has fitted weights for the scores with enough labels, and the old ones for the others.
+        labels: Number of rated utterances for each score.
+        worse: Scores for which the fit predicts held-out ratings worse than their mean does.
     """
 
     head: Head
@@ -63,15 +63,15 @@ class Calibration:
 
     @property
     def left(self) -> tuple[Score, ...]:
-        """Scores that keep their old weights for want of labels."""
+        """Scores that keep their old weights because they have too few labels."""
         return tuple(score for score in SCORES if score not in self.head.metrics)
 
 
 def load_sklearn() -> None:
-    """See whether scikit-learn is there.
+    """Check that scikit-learn can be imported.
 
     Raises:
-        SettingsError: If it is not.
+        SettingsError: If it is not installed.
     """
     try:
         import sklearn  # noqa: F401
@@ -86,16 +86,17 @@ def calibrate(
 ) -> Calibration:
     """Fit a head to ``samples``.
 
-    Each point of the scale stands for a fifth of 0 to 1, and its middle (1: 0.1, 5: 0.9) is what the score
-    ought to be. Its logit is regressed on the features, standardised as the head does it. The strength of the
-    penalty is chosen by validation inside each fold; what is told of the fit is about folds it has not seen.
+    Each point of the rating scale covers a fifth of the range 0 to 1; its midpoint (1: 0.1, 5: 0.9) is the
+    target score. The logit of the target is regressed on the features, standardised as the head does it. The
+    penalty is chosen by cross-validation inside each training fold; the reported quality is that of the
+    held-out folds.
 
     Args:
-        samples: Of which some scores may be unrated.
-        base: The head in use: norms, and weights where labels are too few.
-        shipped: Compared with.
+        samples: Rated utterances; some scores may be unrated.
+        base: The head in use: provides norms, and the weights of scores with too few labels.
+        shipped: The head that the fit is compared with.
         usable: Features that are reliable enough to count.
-        version: Of the new head.
+        version: Version of the new head.
 
     Raises:
         SettingsError: If scikit-learn is missing, no score has 30 labels, or ratings do not differ.
@@ -143,10 +144,10 @@ def calibrate(
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """Of one score.
+    """Regression of one score.
 
     Attributes:
-        unseen: Ratings it predicted for utterances that were not in the fit.
+        unseen: Ratings predicted for held-out utterances.
     """
 
     weights: tuple[float, ...]
@@ -163,7 +164,7 @@ class _Fit:
             unseen[test] = _ratings(_ridge(x[train], y[train], alpha).predict(x[test]))
         alpha = _best_alpha(x, y, groups)
         scaler, ridge = (step for _, step in _ridge(x, y, alpha).steps)
-        # As weights of what goes into the scaler, so that the head needs no second norm.
+        # Weights of the scaler's inputs, so that the head needs no second norm.
         weights = ridge.coef_ / scaler.scale_
         bias = float(ridge.intercept_ - weights @ scaler.mean_)
         return cls(tuple(round(float(w), 6) for w in weights), round(bias, 6), alpha, unseen)
@@ -184,13 +185,13 @@ class _Fit:
 
 
 def _inputs(sample: Sample, names: Sequence[str], head: Head) -> list[float]:
-    """What is missing is average, as in scoring."""
+    """Return the standardised features of a sample; a missing one counts as average, as in scoring."""
     found = sample.features
     return [standardise(name, found[name], head) if name in found else 0.0 for name in names]
 
 
 def _by(head: Head, score: Score, samples: Sequence[Sample]) -> Floats:
-    """Ratings as ``head`` would give them."""
+    """Return the ratings that ``head`` predicts."""
     logits = [
         head.bias[score] + sum(part.amount for part in contributing(sample.features, score, head))
         for sample in samples
@@ -199,7 +200,7 @@ def _by(head: Head, score: Score, samples: Sequence[Sample]) -> Floats:
 
 
 def _groups(samples: Sequence[Sample]) -> NDArray[np.int64]:
-    """A number for each group."""
+    """Return the group number of each sample."""
     numbers: dict[str, int] = {}
     return np.array(
         [numbers.setdefault(sample.group or f"\0{at}", len(numbers)) for at, sample in enumerate(samples)],
@@ -208,7 +209,7 @@ def _groups(samples: Sequence[Sample]) -> NDArray[np.int64]:
 
 
 def _folds(groups: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Indices to fit on and to validate on; groups stay whole where there are three or more of them."""
+    """Yield indices to fit and to validate on; groups are not split if there are three or more of them."""
     from sklearn.model_selection import GroupKFold, KFold
 
     count = len(np.unique(groups))
@@ -222,10 +223,10 @@ def _folds(groups: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArr
 
 
 def _best_alpha(x: Floats, y: Floats, groups: NDArray[np.int64]) -> float:
-    """The penalty with the least squared error on what was left out; the stronger of equals."""
+    """Return the penalty with the least squared error on held-out data; of equals, the strongest."""
     errors = np.zeros(len(_ALPHAS))
     for train, test in _folds(groups):
-        # The same target once for each penalty: one fit instead of thirteen.
+        # The target is repeated for each penalty: one fit instead of thirteen.
         every = np.repeat(y[train, np.newaxis], len(_ALPHAS), axis=1)
         guessed = _ridge(x[train], every, np.array(_ALPHAS)).predict(x[test])
         errors += np.square(guessed - y[test, np.newaxis]).sum(axis=0)
@@ -253,7 +254,7 @@ def _ratings(logits: Floats) -> Floats:
 
 
 def _agreement(ratings: Floats, guessed: Floats) -> tuple[float, float | None, float]:
-    """R², Pearson's r and the mean absolute error."""
+    """Return R², Pearson's r and the mean absolute error."""
     from sklearn.metrics import mean_absolute_error, r2_score
 
     still = float(np.ptp(guessed)) == 0.0 or float(np.ptp(ratings)) == 0.0

@@ -1,4 +1,4 @@
-"""The regression head: which features count how much, where each weight comes from, and what it is worth."""
+"""The regression head: weights of the features, their sources, and the quality of fitted scores."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from kuaimei.errors import SettingsError
 __all__ = ["FEATURES", "Head", "Norm", "Quality", "read_head", "shipped_head"]
 
 FEATURES: Final[tuple[str, ...]] = tuple(field.name for field in fields(Features))
-"""Every feature there is, in the order in which they are shown."""
+"""Names of all features, in display order."""
 
 
 class _Model(BaseModel):
@@ -26,11 +26,11 @@ class _Model(BaseModel):
 
 
 class Norm(_Model):
-    """How a feature is spread among utterances.
+    """Distribution of a feature over utterances.
 
     Attributes:
         mean: In the unit of the feature.
-        sd: Standard deviation, likewise.
+        sd: Standard deviation, in the unit of the feature.
         source: Where both come from.
     """
 
@@ -40,16 +40,16 @@ class Norm(_Model):
 
 
 class Quality(_Model):
-    """What a fitted score is worth on labels that were not in the fit, beside the shipped head.
+    """Quality of a fitted score on held-out labels, compared with the shipped head.
 
     Attributes:
-        labels: Utterances.
-        r2: Share of the variance of the ratings it explains (1 is all, 0 is no better than their mean).
-        r: Pearson's correlation with the ratings; None where one of both does not vary.
+        labels: Number of rated utterances.
+        r2: Explained share of the variance of the ratings (1: all, 0: no better than their mean).
+        r: Pearson's correlation with the ratings; None if either does not vary.
         mae: Mean absolute error, in points of the scale of 1 to 5.
-        shipped_r2: Likewise, of the head that comes with the package, on the same labels.
-        shipped_r: Likewise.
-        shipped_mae: Likewise.
+        shipped_r2: R² of the shipped head on the same labels.
+        shipped_r: Correlation of the shipped head on the same labels.
+        shipped_mae: Mean absolute error of the shipped head on the same labels.
         alpha: Strength of the ridge penalty.
     """
 
@@ -64,17 +64,19 @@ class Quality(_Model):
 
 
 class Head(_Model):
-    """A score is 1 / (1 + exp(−(bias + Σ weight · z))), z being a feature less its mean over its sd.
+    """Regression head: a score is 1 / (1 + exp(−(bias + Σ weight · z))).
+
+    z is (feature − mean) / sd, clipped to ±3.
 
     Attributes:
-        version: Changes whenever a number here does; it is kept with every score.
-        made: When.
+        version: Changes whenever a number here does; stored with every score.
+        made: Date of creation.
         about: What it was made from.
-        norms: Of each feature that can be standardised.
-        weights: Of each score, by feature; what has none counts nothing.
-        bias: Of each score; 0: the average utterance gets 0.5.
-        sources: Of each score, by feature: where the sign of the weight comes from.
-        metrics: Of the scores that were fitted to labels.
+        norms: Norm of each feature that can be standardised.
+        weights: Weights of each score by feature; a feature without one does not count.
+        bias: Bias of each score; 0: the average utterance gets 0.5.
+        sources: For each score and feature, where the sign of the weight comes from.
+        metrics: Quality of the scores that were fitted to labels.
     """
 
     version: str = Field(min_length=1)
@@ -100,19 +102,19 @@ class Head(_Model):
         return self
 
     def used(self) -> frozenset[str]:
-        """Features that count in some score."""
+        """Return the features with a nonzero weight in any score."""
         return frozenset(name for line in self.weights.values() for name, weight in line.items() if weight)
 
 
 def read_head(text: str, where: str) -> Head:
-    """A head from JSON.
+    """Parse a head from JSON.
 
     Args:
-        text: What is in the file.
-        where: It came from; told where it is wrong.
+        text: Content of the file.
+        where: Name of the file, for error messages.
 
     Raises:
-        SettingsError: If it is none.
+        SettingsError: If ``text`` is not a valid head.
     """
     try:
         return Head.model_validate(json.loads(text))
@@ -128,6 +130,9 @@ def read_head(text: str, where: str) -> Head:
 
 @cache
 def shipped_head() -> Head:
-    """That of the package: signs from the literature, sizes judged, norms by ``scripts/fit_norms.py``."""
+    """Return the head in the package.
+
+    Signs are from the literature, sizes are estimated, norms are made by ``scripts/fit_norms.py``.
+    """
     file = files("kuaimei.analysis") / "head.json"
     return read_head(file.read_text(encoding="utf-8"), Path(str(file)).name)

@@ -1,4 +1,4 @@
-"""Heads fitted to somebody's own labels: kept by date, the newest in use, the one before never lost."""
+"""Storage of calibrated heads: one file per version; the newest is in use and can be undone."""
 
 import os
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ class HeadVersion:
     """A head on disk.
 
     Attributes:
-        in_use: By it scores are made.
-        undone: It was taken back, and only kept.
+        in_use: Scores are computed with it.
+        undone: It was taken out of use; its file is kept.
     """
 
     path: Path
@@ -33,20 +33,20 @@ class HeadVersion:
 
 
 def load_head(home: Path) -> Head:
-    """The head by which scores are made: the newest that was calibrated and not undone, or the shipped one.
+    """Return the head in use: the newest calibrated one that was not undone, or the shipped one.
 
     Args:
         home: `kuaimei.settings.Settings.home`.
 
     Raises:
-        SettingsError: If that file is damaged; it says what to do.
+        SettingsError: If its file is damaged; the message says what to do.
     """
     newest = _newest(home)
     return shipped_head() if newest is None else _read(newest)
 
 
 def keep_head(home: Path, head: Head) -> Path:
-    """Put ``head`` into use: written whole or not at all.
+    """Write ``head`` atomically and put it into use.
 
     Raises:
         SettingsError: If it cannot be written.
@@ -71,10 +71,10 @@ def keep_head(home: Path, head: Head) -> Path:
 
 
 def undo_head(home: Path) -> tuple[str, Head]:
-    """Take the head in use back.
+    """Undo the last calibration: take its head out of use.
 
     Returns:
-        The version that was taken back, and the head in use now.
+        The version that was undone, and the head in use now.
 
     Raises:
         NotFound: If the shipped head is in use.
@@ -91,7 +91,7 @@ def undo_head(home: Path) -> tuple[str, Head]:
 
 
 def kept_heads(home: Path) -> Sequence[HeadVersion]:
-    """All that were ever calibrated here, the newest first.
+    """Return all heads ever calibrated here, newest first.
 
     Raises:
         SettingsError: If one is damaged.
@@ -106,7 +106,7 @@ def kept_heads(home: Path) -> Sequence[HeadVersion]:
 
 
 def new_version(home: Path) -> str:
-    """The time in UTC, as a name that sorts behind all that were ever kept, even if the clock went back."""
+    """Return the UTC time as a version that sorts after all kept ones, even if the clock went back."""
     name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
     last = max((path.stem for path in _folder(home).glob("*")), default="")
     return name if name > last else f"{last}a"

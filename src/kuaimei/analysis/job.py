@@ -1,4 +1,4 @@
-"""The durable job that finds out how an utterance was spoken, when nobody else needs the machine."""
+"""The durable job that analyses the prosody of an utterance while the machine is idle."""
 
 import asyncio
 import hashlib
@@ -43,51 +43,51 @@ __all__ = ["AnalysisCounts", "AnalysisJob", "Assignments", "Extractors", "Record
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 3
-"""A recording that could not be read so often is given up …"""
+"""Attempts after which a recording that cannot be read is given up."""
 _BEGUN: Final = 6
-"""… and one that was begun so often: the process may have died of it each time."""
+"""Starts after which a recording is given up: the process may have died of it each time."""
 _LONGEST_MS: Final = 600_000.0
-"""Of a recording: a longer one takes hundreds of megabytes at a time, and has no one manner of speaking."""
+"""Longest recording: a longer one takes hundreds of megabytes, and has no single manner of speaking."""
 _PREEMPT_POLL_S: Final = 1.0
-"""After this long it is asked again whether what was said is recognised by now."""
+"""Seconds between two checks for pending transcriptions."""
 
 
 class Assignments(Protocol):
-    """What is to be analysed (`kuaimei.store.analyses.AnalysisRepository`, whose words apply)."""
+    """Store of the utterances to be analysed. See `kuaimei.store.analyses.AnalysisRepository`."""
 
     async def claim(self, utterance: str, basis: AnalysisVersion) -> AnalysisTask | None:
-        """Take up the work; None: nothing is to be done."""
+        """Claim the analysis of ``utterance``; None if there is nothing to do."""
         ...
 
     async def save(self, assignment: AnalysisTask, findings: AnalysisResult) -> bool:
-        """Keep what came of it; False: the utterance is gone."""
+        """Save the result; False if the utterance was deleted."""
         ...
 
     async def release(self, assignment: AnalysisTask) -> None:
-        """The attempt does not count."""
+        """Do not count the attempt."""
         ...
 
     async def has_pending_transcription(self) -> bool:
-        """Something that was said waits to be recognised."""
+        """Return True if an utterance waits for transcription."""
         ...
 
 
 class Recordings(Protocol):
-    """Where the sound is (`kuaimei.store.reader.ConversationReader`, whose words apply)."""
+    """Source of the recordings. See `kuaimei.store.reader.ConversationReader`."""
 
     async def open_audio(self, utterance: str) -> Audio:
-        """The recording as FLAC; `NotFound` if there is none."""
+        """Open the recording as FLAC; raise `NotFound` if there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Extractors:
-    """What measures and what scores.
+    """Feature extraction and scoring.
 
     Attributes:
-        vad: Makes a detector of speech.
-        meter: Measures the voice.
-        head: The weights as they are now.
+        vad: Creates a voice activity detector.
+        meter: Measures the voice quality.
+        head: Returns the head in use.
     """
 
     vad: Callable[[], VoiceActivityDetector]
@@ -96,25 +96,25 @@ class Extractors:
 
     @property
     def extractor(self) -> str:
-        """Version of what measures."""
+        """Version of the feature extraction."""
         return f"{self.meter.name}-{EXTRACTOR}"
 
     def basis(self) -> AnalysisVersion:
-        """Versions of what analyses now.
+        """Return the versions of the extractor and the head in use.
 
         Raises:
-            SettingsError: If the weights in use cannot be read.
+            SettingsError: If the head in use cannot be read.
         """
         return AnalysisVersion(self.extractor, self.head().version)
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """It is known how an utterance was spoken, or why nothing can be said of it.
+    """Event: an utterance has been scored, or the reason why it cannot be is known.
 
     Attributes:
-        turn: Of the session.
-        understood: It is a turn whose words are known, not a cough or a piece of one.
+        turn: Number of the turn in its session.
+        understood: The utterance is a turn whose transcript is known, not a cough or a part of one.
     """
 
     session: str
@@ -127,14 +127,14 @@ class Scored:
 
 @dataclass(slots=True)
 class AnalysisCounts:
-    """What happened since the process began.
+    """Counters since the start of the process.
 
     Attributes:
-        outcomes: Utterances by what came of them: ``scored``, or the reason why not.
+        outcomes: Utterances by outcome: ``scored``, or the reason why there are no scores.
         retried: Attempts that failed and will be repeated.
-        audio_s: Length of what was measured.
-        computing_s: Time of one core that took.
-        waited_s: Time spent waiting for quiet.
+        audio_s: Seconds of audio measured.
+        computing_s: CPU seconds of one core spent on measuring.
+        waited_s: Seconds spent waiting until the machine was idle.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -145,15 +145,15 @@ class AnalysisCounts:
 
 
 class AnalysisJob:
-    """Does the job for one utterance at a time: call it with its id.
+    """Analyses one utterance at a time: call it with the utterance's id.
 
     Args:
-        assignments: What is to be analysed, and where it goes.
-        recordings: Where the sound is.
-        instruments: What measures and scores.
-        cores: The lane of this machine's cores.
-        calm: Says when nobody needs them.
-        words_come: Somebody recognises what was said and not understood: that is waited for.
+        assignments: Store of the utterances to be analysed and of the results.
+        recordings: Source of the recordings.
+        instruments: Feature extraction and scoring.
+        cores: Scheduler of this machine's cores.
+        calm: Tells when no conversation needs the cores.
+        words_come: Pending transcriptions are made by a job of this server, so they are waited for.
     """
 
     def __init__(
@@ -193,7 +193,7 @@ class AnalysisJob:
         except asyncio.CancelledError:
             with suppress(KuaimeiError):
                 await self._assignments.release(assignment)
-            raise  # begun again at the next start, unless it was deleted
+            raise  # done again after the next start, unless it was deleted
         except Exception as error:
             findings = await self._failed(assignment, error)
         if await self._assignments.save(assignment, findings):
@@ -201,7 +201,7 @@ class AnalysisJob:
             self.announcements.publish(_scored(assignment, findings))
 
     def close(self) -> None:
-        """Nothing is computed any more; what is being computed stops at its next step."""
+        """Stop the computation: no new one starts, and a running one ends at its next step."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _analyse(self, assignment: AnalysisTask, head: Head) -> AnalysisResult:
@@ -225,7 +225,7 @@ class AnalysisJob:
     async def _measured(
         self, assignment: AnalysisTask, pcm: Pcm, rate: int
     ) -> tuple[ExtractionResult, float]:
-        """And the seconds of one core that took."""
+        """Measure the audio; return the result and the CPU seconds of one core it took."""
         steps: PreemptibleTask[tuple[ExtractionResult, float]] = PreemptibleTask(
             self._cores, self._calm, self._thread
         )
@@ -236,7 +236,7 @@ class AnalysisJob:
             rate,
             vad=PreemptibleVad(instruments.vad(), steps.yield_point),
             meter=PreemptibleExtractor(instruments.meter, steps.yield_point),
-            # Of a reply that was cut off nobody knows which of its words are in the recording.
+            # It is unknown which words of an interrupted reply are in the recording.
             transcript=None if assignment.interrupted else assignment.transcript,
             language=as_language(assignment.language),
         )
@@ -261,7 +261,7 @@ class AnalysisJob:
             raise AudioError(str(error)) from error
 
     async def _idle_monitor(self) -> None:
-        """Until nobody needs the machine, and nothing that was said waits to be recognised."""
+        """Wait until no conversation needs the machine and no transcription is pending."""
         started = time.monotonic()
         await self._calm.wait()
         while self._words_come and await self._assignments.has_pending_transcription():
@@ -270,10 +270,10 @@ class AnalysisJob:
         self.counts.waited_s += time.monotonic() - started
 
     async def _failed(self, assignment: AnalysisTask, error: Exception) -> AnalysisResult:
-        """What to say of it if it is given up; raises if it is to be tried again."""
+        """Return the result for an utterance that is given up; raise if it is to be tried again."""
         if isinstance(error, EngineError | StoreError | SettingsError | OSError | MemoryError):
             self.counts.retried += 1
-            await self._assignments.release(assignment)  # whatever it was, it was not the recording
+            await self._assignments.release(assignment)  # the recording is not the cause
             raise error if isinstance(error, KuaimeiError) else StoreError(kind_of(error)) from error
         if not isinstance(error, KuaimeiError):
             _log.error("an analysis failed in a way it should not:\n%s", trace_of(error))
@@ -285,7 +285,7 @@ class AnalysisJob:
 
 
 class _Unrecoverable(KuaimeiError):
-    """There is no sense in trying again."""
+    """The utterance is not worth another attempt."""
 
     kind = "given_up"
 

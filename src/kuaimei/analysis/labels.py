@@ -1,4 +1,4 @@
-"""What listeners said of utterances, from a CSV file."""
+"""Listeners' ratings of utterances, read from a CSV file."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ LOWEST: Final = 1.0
 HIGHEST: Final = 5.0
 
 _TOLD: Final = 5
-"""Errors at once: who mends one wants to know the others, but not all three hundred."""
+"""Errors reported at once: enough to fix several rows in one go, but not three hundred."""
 _KNOWN: Final = frozenset({"utterance", "file", "rater", "session", *SCORES})
 
 
@@ -25,9 +25,9 @@ class Label:
     """All ratings of one utterance.
 
     Attributes:
-        utterance: Its id in the store, or else
-        file: a recording.
-        ratings: Of each score that was rated, from 1 to 5; means over raters.
+        utterance: Id in the store; empty if ``file`` is given.
+        file: A recording; None if ``utterance`` is given.
+        ratings: Mean over the raters of each rated score, 1 to 5.
         session: Utterances of one session are never on both sides of a validation; empty: unknown.
     """
 
@@ -46,13 +46,13 @@ class _Gathered:
 
 
 def read_labels(path: Path) -> Sequence[Label]:
-    """The labels in a CSV file with a header, one row for each utterance and rater.
+    """Read labels from a CSV file with a header and one row for each utterance and rater.
 
-    Columns: ``utterance`` (id in the store) or ``file`` (path, from the folder of the CSV file);
-    ``confidence``, ``stability``, ``affability`` (1 to 5, or empty); if wanted ``rater`` and ``session``.
+    Columns: ``utterance`` (id in the store) or ``file`` (path relative to the folder of the CSV file);
+    ``confidence``, ``stability``, ``affability`` (1 to 5, or empty); optionally ``rater`` and ``session``.
 
     Raises:
-        SettingsError: If it cannot be read, naming the rows and what to do.
+        SettingsError: If it cannot be read; the message names the rows and what to do.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -78,7 +78,7 @@ def read_labels(path: Path) -> Sequence[Label]:
 
 
 def _rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Number (the header is row 1) and cells of every row that is not empty."""
+    """Yield number (the header is row 1) and cells of every row that is not empty."""
     first = text.partition("\n")[0]
     # Excel writes semicolons where the comma is the decimal point.
     separator = max(",;\t", key=first.count)

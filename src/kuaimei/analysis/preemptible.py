@@ -1,8 +1,8 @@
-"""Long computing on the cores of a server in which somebody may begin to talk at any moment.
+"""Preemptible background computation: a worker thread that pauses while a conversation needs its core.
 
 A recording of ten minutes takes many seconds to measure, and a thread cannot be stopped from outside. So
-it asks, between two short steps, whether it may go on; where a conversation needs the machine it gives its
-core back there and then, and waits until nobody does.
+it checks between two short steps whether it may go on; if a conversation needs the machine, it releases
+its core immediately and waits until the machine is idle again.
 """
 
 import asyncio
@@ -37,36 +37,36 @@ T = TypeVar("T")
 
 _NICE: Final = 10
 _BLOCK_S: Final = 12.0
-"""A step of this takes some tenths of a second."""
+"""Longest block of audio measured in one step; it takes some tenths of a second."""
 _SEARCH_S: Final = 4.0
-"""A block ends at the quietest moment of its last seconds …"""
+"""A block is cut at the quietest point of so many seconds at its end."""
 _SMOOTH_FRAMES: Final = 7
-"""… of so many frames: between two glottal pulses it is quiet, too."""
+"""Frames over which the energy is smoothed: it is low between two glottal pulses, too."""
 
 
 class IdleSignal(Protocol):
-    """Says when nobody needs the machine (`kuaimei.dialogue.idle_monitor.IdleMonitor`, whose words apply)."""
+    """Tells when the machine is idle. See `kuaimei.dialogue.idle_monitor.IdleMonitor`."""
 
     async def wait(self) -> None:
-        """Until nobody does."""
+        """Wait until no conversation needs the machine."""
         ...
 
     def subscribe(self, callback: Callable[[bool], None]) -> Callable[[], None]:
-        """Tell whether somebody does, now and whenever that changes; what is returned ends it."""
+        """Report now and on every change whether a conversation needs the machine; return an unsubscriber."""
         ...
 
 
 class Cancelled(Exception):
-    """Nobody wants the result any more."""
+    """The computation was cancelled: its result is no longer wanted."""
 
 
 class PreemptibleTask(Generic[T]):
-    """One computation in a thread that holds a core only while nobody else needs it.
+    """One computation in a thread that holds a core only while no conversation needs it.
 
     Args:
-        lane: Of the cores.
-        calm: Says when somebody needs them.
-        thread: Where it is computed.
+        scheduler: Scheduler of the cores.
+        calm: Tells when a conversation needs the cores.
+        thread: Executor that runs the computation.
     """
 
     def __init__(self, scheduler: Scheduler, calm: IdleSignal, thread: ThreadPoolExecutor) -> None:
@@ -79,10 +79,10 @@ class PreemptibleTask(Generic[T]):
         self._loop = asyncio.get_running_loop()
 
     def yield_point(self) -> None:
-        """Between two steps, in the thread: returns when it may go on.
+        """Block the calling worker thread between two steps until it may go on.
 
         Raises:
-            Stopped: If it need not go on at all.
+            Cancelled: If the task was cancelled.
         """
         if not self._may.is_set():
             self._loop.call_soon_threadsafe(self._paused.set)
@@ -91,12 +91,12 @@ class PreemptibleTask(Generic[T]):
             raise Cancelled
 
     async def run(self, ticket: Ticket, function: Callable[[], T]) -> T:
-        """Compute ``function``, which calls `breathe`, holding one unit of the lane whenever it computes.
+        """Run ``function``, which calls `yield_point`, holding one unit of the scheduler while it computes.
 
         Cancelling stops it at its next step.
 
         Raises:
-            QueueFull: If there was no place or time for it.
+            QueueFull: If the scheduler's queue is full or the ticket's deadline has passed.
         """
         work: asyncio.Future[T] | None = None
         try:
@@ -116,7 +116,7 @@ class PreemptibleTask(Generic[T]):
         return work.result()
 
     async def _until_paused(self, work: "asyncio.Future[T]") -> None:
-        """Until the thread waits to go on, or is done; it is told to wait when somebody needs its core."""
+        """Wait until the thread has paused or finished; pause it when a conversation needs its core."""
         paused = asyncio.ensure_future(self._paused.wait())
         unsubscribe = self._calm.subscribe(lambda busy: self._may.clear() if busy else None)
         try:
@@ -127,11 +127,11 @@ class PreemptibleTask(Generic[T]):
 
 
 class PreemptibleVad:
-    """A detector of speech that waits between two frames when it should.
+    """Voice activity detector with a yield point before each frame.
 
     Args:
-        detector: Does the work.
-        breathe: See `PreemptibleTask.breathe`.
+        detector: The wrapped detector.
+        breathe: See `PreemptibleTask.yield_point`.
     """
 
     def __init__(self, detector: VoiceActivityDetector, breathe: Callable[[], None]) -> None:
@@ -140,24 +140,24 @@ class PreemptibleVad:
         self.frame_samples = detector.frame_samples
 
     def probability(self, frame: Pcm) -> float:
-        """As the detector."""
+        """Return the detector's speech probability of ``frame``, after a yield point."""
         self._breathe()
         return self._detector.probability(frame)
 
     def reset(self) -> None:
-        """As the detector."""
+        """Reset the detector."""
         self._detector.reset()
 
 
 class PreemptibleExtractor:
-    """A meter that takes what is long in blocks, and waits before each when it should.
+    """Voice quality extractor that splits long audio into blocks, with a yield point before each.
 
-    Blocks are cut where it is quietest. F0 is as of the whole; jitter, shimmer and harmonicity are means over
-    the blocks, each as heavy as it has voiced frames.
+    Blocks are cut at the quietest points. The F0 contours are concatenated; jitter, shimmer and harmonicity
+    are means over the blocks, weighted by their numbers of voiced frames.
 
     Args:
-        meter: Does the work.
-        breathe: See `PreemptibleTask.breathe`.
+        meter: The wrapped extractor.
+        breathe: See `PreemptibleTask.yield_point`.
     """
 
     def __init__(self, meter: VoiceQualityExtractor, breathe: Callable[[], None] = lambda: None) -> None:
@@ -166,7 +166,7 @@ class PreemptibleExtractor:
         self.name = meter.name
 
     def voice(self, samples: NDArray[np.float32], rate: int) -> VoiceQuality:
-        """As the meter."""
+        """Measure ``samples`` at ``rate`` Hz block by block."""
         found = []
         for block in _blocks(samples, rate):
             self._breathe()
@@ -182,11 +182,11 @@ class PreemptibleExtractor:
 
 
 def _blocks(samples: NDArray[np.float32], rate: int) -> list[NDArray[np.float32]]:
-    """Cut at whole frames, so that contours can be joined again."""
+    """Cut into blocks at frame boundaries, so that contours can be joined again."""
     frame = round(rate * FRAME_MS / 1000.0)
     longest, search = round(_BLOCK_S * 1000.0 / FRAME_MS), round(_SEARCH_S * 1000.0 / FRAME_MS)
     frames = len(samples) // frame
-    # At such a rate as 11025 Hz frames do not begin at samples.
+    # At rates such as 11025 Hz a frame is not a whole number of samples.
     if frames <= longest or rate * FRAME_MS / 1000.0 != frame:
         return [samples]
     energy = np.square(samples[: frames * frame], dtype=np.float64).reshape(frames, frame).sum(axis=1)
@@ -206,17 +206,17 @@ def _mean(parts: Sequence[tuple[NDArray[np.float32], float | None]]) -> float | 
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """Do ``work`` here and now, and tell the seconds of one core that it took."""
+    """Call ``work``; return its result and the CPU seconds of this thread that it took."""
     started = time.thread_time()
     done = work()
     return done, time.thread_time() - started
 
 
 def background_thread(name: str) -> ThreadPoolExecutor:
-    """One thread that yields to everybody where all cores are busy.
+    """Create a single-threaded executor of low priority.
 
     Args:
-        name: Of the thread, for whoever looks at the process.
+        name: Name of the thread, for debuggers and process monitors.
     """
     return ThreadPoolExecutor(1, name, initializer=_be_nice)
 
@@ -227,6 +227,6 @@ def _be_nice() -> None:
 
 
 def _retrieve(work: "asyncio.Future[T]") -> None:
-    """Nobody waits for the result any more, nor for its failure."""
+    """Mark the exception as retrieved: the result is no longer awaited."""
     if not work.cancelled():
         work.exception()

@@ -1,4 +1,4 @@
-"""Which features can be relied upon: those that say the same of the same speech under other conditions."""
+"""Reliability of the features: agreement between measurements of the same speech in other conditions."""
 
 import json
 import warnings
@@ -29,16 +29,16 @@ __all__ = [
 ]
 
 Condition: TypeAlias = Literal["gain", "rate", "noise", "mp3", "again"]
-"""Gain of −12, 0 and +12 dB; 8, 16 and 48 kHz; pink noise at 20 dB; MP3 of 64 kbit/s; recorded again."""
+"""Conditions: gain of −12, 0, +12 dB; 8, 16, 48 kHz; pink noise at 20 dB; 64 kbit/s MP3; recorded again."""
 
 CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)
 
 GATES: Final[Mapping[Condition, float]] = {"gain": 0.9, "rate": 0.9, "noise": 0.75}
-"""Least ICC(2,1) of a feature that may count: excellent and good after Koo and Li, "A guideline of selecting
-and reporting intraclass correlation coefficients", J. Chiropractic Medicine 15, 2016."""
+"""Minimum ICC(2,1) of a feature that may count: excellent and good after Koo and Li, "A guideline of
+selecting and reporting intraclass correlation coefficients", J. Chiropractic Medicine 15, 2016."""
 
 SCORE_GATE: Final = 0.5
-"""Below it reliability is poor, again after Koo and Li: in such noise there is a reason and no score."""
+"""Minimum ICC of a score; below it reliability is poor (Koo and Li), and such noise yields no score."""
 
 _LEAST_TARGETS: Final = 5
 _QUANTILES: Final = (5, 25, 50, 75, 95)
@@ -49,12 +49,12 @@ class _Model(BaseModel):
 
 
 class FeatureFigures(_Model):
-    """One feature.
+    """Reliability of one feature.
 
     Attributes:
-        icc: Of each condition; None: it cannot be told (too few clips, or no spread between them).
-        quantiles: 5th, 25th, 50th, 75th and 95th percentile over the clips as they are.
-        clips: It was measured in.
+        icc: ICC in each condition; None: unknown (too few clips, or no spread between them).
+        quantiles: 5th, 25th, 50th, 75th and 95th percentile over the unmodified clips.
+        clips: Number of clips in which it was measured.
     """
 
     icc: Mapping[Condition, float | None]
@@ -63,23 +63,23 @@ class FeatureFigures(_Model):
 
     @property
     def reliable(self) -> bool:
-        """It may carry a weight."""
+        """True if the feature may carry a weight."""
         return all((self.icc.get(name) or 0.0) >= least for name, least in GATES.items())
 
 
 class Figures(_Model):
-    """What a bench found.
+    """Result of a reliability evaluation.
 
     Attributes:
-        made: When.
-        extractor: By what the features were measured.
-        speech: Whose speech it was.
-        clips: How many.
-        features: Of each feature.
-        scores: ICC of each score between the clips as they are and with noise, by SNR in dB.
-        heard_snr_db: What was measured as SNR in that noise, median.
-        floor_snr_db: The measured SNR of the worst noise in which no score is unreliable (`SCORE_GATE`);
-            None: even at 20 dB one is.
+        made: Date of the evaluation.
+        extractor: Version of the feature extraction.
+        speech: Description of the speech.
+        clips: Number of clips.
+        features: Figures of each feature.
+        scores: ICC of each score between the unmodified and the noisy clips, by SNR in dB.
+        heard_snr_db: Median of the measured SNR in that noise, by SNR in dB.
+        floor_snr_db: Measured SNR of the worst noise in which no score is unreliable (`SCORE_GATE`);
+            None: one is unreliable even at 20 dB.
     """
 
     made: date
@@ -92,13 +92,13 @@ class Figures(_Model):
     floor_snr_db: float | None
 
     def reliable(self) -> frozenset[str]:
-        """Features that may carry a weight."""
+        """Return the features that may carry a weight."""
         return frozenset(name for name, one in self.features.items() if one.reliable)
 
 
 @cache
 def shipped_figures() -> Figures:
-    """Those by which the shipped head was made."""
+    """Return the figures from which the shipped head was made."""
     text = (files("kuaimei.analysis") / "reliability.json").read_text(encoding="utf-8")
     try:
         return Figures.model_validate(json.loads(text))
@@ -109,14 +109,14 @@ def shipped_figures() -> Figures:
 
 
 def load_pingouin() -> Any:
-    """What computes ICC.
+    """Import pingouin, which computes the ICC.
 
     Raises:
         SettingsError: If it is not installed.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its libraries, at import
+            warnings.simplefilter("ignore")  # from its dependencies, at import
             import pingouin
     except ImportError:
         raise SettingsError(
@@ -127,23 +127,23 @@ def load_pingouin() -> Any:
 
 
 def icc(ratings: NDArray[np.float64]) -> float | None:
-    """ICC(2,1): two-way random effects, absolute agreement, a single measurement.
+    """Return ICC(2,1): two-way random effects, absolute agreement, single measurement.
 
     Shrout and Fleiss, "Intraclass correlations: uses in assessing rater reliability", Psychological
-    Bulletin 86, 1979. Absolute: a feature that noise shifts in all clips alike is not reliable, since its
-    norm does not shift with it.
+    Bulletin 86, 1979. Absolute agreement: a feature that noise shifts equally in all clips is not reliable,
+    since its norm does not shift with it.
 
     Args:
-        ratings: A row for each clip, a column for each condition; rows with NaN are left out.
+        ratings: A row for each clip, a column for each condition; rows with NaN are ignored.
 
     Returns:
-        At most 1; None below five clips, or where they do not differ.
+        At most 1; None for fewer than five clips, or if no value differs.
     """
     whole = ratings[np.isfinite(ratings).all(axis=1)]
     if len(whole) < _LEAST_TARGETS or whole.shape[1] < 2 or float(np.ptp(whole)) == 0.0:
         return None
     if not np.ptp(whole, axis=1).any():
-        return 1.0  # the same everywhere: the mean square of the error, by which is divided, would be 0
+        return 1.0  # equal in all conditions: the mean square error in the denominator would be 0
     pingouin = load_pingouin()
     import pandas  # type: ignore[import-untyped]
 
@@ -152,16 +152,16 @@ def icc(ratings: NDArray[np.float64]) -> float | None:
         {"clip": clips.ravel(), "condition": conditions.ravel(), "value": _scaled(whole).ravel()}
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pingouin uses what its pandas is about to give up
+        warnings.simplefilter("ignore")  # pingouin uses deprecated features of pandas
         found = pingouin.intraclass_corr(table, targets="clip", raters="condition", ratings="value")
     values = found.set_index("Type")["ICC"]
-    # Newer versions of pingouin have another name for it.
+    # Newer versions of pingouin name it differently.
     value = float(values["ICC(A,1)"] if "ICC(A,1)" in values.index else values["ICC2"])
     return value if np.isfinite(value) else None
 
 
 def concordance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
-    """Lin's concordance correlation coefficient; None below five pairs, or where nothing differs.
+    """Return Lin's concordance correlation coefficient; None for fewer than five pairs or constant values.
 
     Lin, "A concordance correlation coefficient to evaluate reproducibility", Biometrics 45, 1989:
     2 s₁₂ / (s₁² + s₂² + (m₁ − m₂)²).
@@ -177,11 +177,11 @@ def concordance(first: NDArray[np.float64], second: NDArray[np.float64]) -> floa
 
 
 def quantiles(values: Sequence[float]) -> tuple[float, ...]:
-    """5th, 25th, 50th, 75th and 95th percentile; empty of nothing."""
+    """Return the 5th, 25th, 50th, 75th and 95th percentile; empty if there are no values."""
     return tuple(float(one) for one in np.percentile(values, _QUANTILES)) if len(values) else ()
 
 
 def _scaled(ratings: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Around 0 and of spread 1, which changes no ICC: jitter in squares is near the limits of numbers."""
+    """Scale to mean 0 and sd 1, which changes no ICC: squares of jitter are near the limits of floats."""
     scaled: NDArray[np.float64] = (ratings - ratings.mean()) / ratings.std()
     return scaled

@@ -1,4 +1,4 @@
-"""What comes of an analysis, in the form in which it is kept."""
+"""Result of an analysis, in the form in which it is stored."""
 
 from dataclasses import asdict
 from typing import Any
@@ -16,13 +16,13 @@ __all__ = ["make_result", "not_analysable", "summary"]
 def make_result(
     features: Features, contours: Contours | None, head: Head, took_s: float = 0.0
 ) -> AnalysisResult:
-    """Scores of what was measured, or the reason why there are none.
+    """Score ``features``; the result has scores, or the reason why there are none.
 
     Args:
-        features: As measured.
-        contours: Likewise; None: they are kept already.
-        head: The weights.
-        took_s: Seconds of one core that the measuring took.
+        features: Measured features.
+        contours: Measured contours; None: they are stored already.
+        head: The head in use.
+        took_s: CPU seconds of one core that the measurement took.
     """
     verdict = score(features, head)
     explained = verdict if isinstance(verdict, Explained) else None
@@ -36,12 +36,12 @@ def make_result(
 
 
 def not_analysable(reason: Reason) -> AnalysisResult:
-    """Nothing was measured."""
+    """Return the result of an utterance that was not measured because of ``reason``."""
     return AnalysisResult(reason=reason, features={}, scores=None, contours=None, took_ms=0.0)
 
 
 def summary(findings: AnalysisResult) -> Summary:
-    """The outcome and the three numbers."""
+    """Summarize a result as its outcome and the three scores."""
     values = {name: None if findings.scores is None else findings.scores[name]["value"] for name in SCORES}
     if findings.reason is None:
         return Summary(state="scored", reason=None, **values)

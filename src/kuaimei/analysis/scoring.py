@@ -1,4 +1,4 @@
-"""Features become scores, and each score says what it consists of."""
+"""Scoring: turns features into scores, each with the contributions it consists of."""
 
 import math
 from collections.abc import Mapping
@@ -22,19 +22,21 @@ __all__ = [
 ]
 
 MAX_ABS_Z: Final = 3.0
-"""Beyond three standard deviations a measurement says that something is odd, not how odd."""
+"""Limit of z: beyond three standard deviations a measurement says that something is odd, not how odd."""
 LEAST_SPEECH_S: Final = 1.0
-"""Of less speech, ratios and spreads are accidents."""
+"""Minimum seconds of speech: in less, ratios and spreads are accidental."""
 LEAST_SYLLABLES: Final = 4.0
-"""Rate and melody need some of them."""
+"""Minimum number of syllables for rate and intonation."""
 LEAST_SNR_DB: Final = 11.0
-"""Below it scores are no longer those of the same speech in quiet: ``floor_snr_db`` in reliability.json."""
+"""Minimum SNR: below it scores differ from those of the same speech without noise.
+
+It is ``floor_snr_db`` in reliability.json."""
 _LEAST_VOICED: Final = 0.1
-"""A whisper has less; pitch cannot be told then."""
+"""Minimum voiced fraction: a whisper has less, and its pitch cannot be measured."""
 
 
 def rejection_reason(features: Features) -> Reason | None:
-    """Why nothing can be said of an utterance; None: something can."""
+    """Return the reason why an utterance cannot be scored; None if it can."""
     if not features.speech_s > 0.0:
         return "not_speech"
     rate = features.rate_syl_s
@@ -50,15 +52,15 @@ def rejection_reason(features: Features) -> Reason | None:
 
 
 def score(features: Features, head: Head) -> Explained | Reason:
-    """The scores of an utterance, or the reason why it has none."""
+    """Return the scores of an utterance, or the reason why it has none."""
     reason = rejection_reason(features)
     return raw_scores(features, head) if reason is None else reason
 
 
 def raw_scores(features: Features, head: Head) -> Explained:
-    """The scores, whether they mean anything or not.
+    """Return the scores without checking whether the utterance can be scored.
 
-    A score is the logistic function of its bias and the amounts its features add (`Head`). A feature that
+    A score is the logistic function of its bias plus the amounts its features add (`Head`). A feature that
     could not be measured adds nothing, as if it were average.
     """
     measured = {
@@ -86,7 +88,13 @@ def raw_scores(features: Features, head: Head) -> Explained:
 
 
 def contributing(measured: Mapping[str, float], score: Score, head: Head) -> list[Contribution]:
-    """What each feature adds to the logit of ``score``, in the order of the head."""
+    """Return what each feature adds to the logit of ``score``, in the order of the head.
+
+    Args:
+        measured: Measured features, by name.
+        score: The score.
+        head: The head in use.
+    """
     return [
         _contribution(feature, measured[feature], head, weight)
         for feature, weight in head.weights[score].items()
@@ -95,7 +103,13 @@ def contributing(measured: Mapping[str, float], score: Score, head: Head) -> lis
 
 
 def standardise(feature: str, value: float, head: Head) -> float:
-    """Standard deviations from the mean of the norm, at most three."""
+    """Return the standard deviations from the mean of the norm, clipped to ±3.
+
+    Args:
+        feature: Name of the feature.
+        value: Measured value, in the unit of the feature.
+        head: Provides the norm.
+    """
     norm = head.norms[feature]
     return min(max((value - norm.mean) / norm.sd, -MAX_ABS_Z), MAX_ABS_Z)
 

@@ -1,4 +1,4 @@
-"""Everything that is analysed, and what keeps it complete."""
+"""Analysis service: queues every utterance that lacks an up-to-date analysis."""
 
 import asyncio
 import logging
@@ -28,41 +28,41 @@ _log = logging.getLogger(__name__)
 
 _PAGE: Final = 200
 _POLL_INTERVAL_S: Final = 600.0
-"""So often it is looked for what was queued and lost, and whether the weights are others now."""
+"""Seconds between two searches for lost jobs and for utterances analysed with another head."""
 _RETRY_S: Final = 30.0
 _COUNT_CACHE_S: Final = 60.0
-"""Counting takes a third of a second where a hundred thousand utterances are kept."""
+"""Seconds for which a count is cached: counting a hundred thousand utterances takes a third of a second."""
 
 
 class Register(Protocol):
-    """What is analysed (`kuaimei.store.analyses.AnalysisRepository`, whose words apply)."""
+    """Register of the utterances to be analysed. See `kuaimei.store.analyses.AnalysisRepository`."""
 
     async def ask(self, utterance: str, at: datetime) -> None:
-        """Have it analysed."""
+        """Queue an analysis job for ``utterance``, spoken ``at``."""
         ...
 
     async def due(
         self, basis: AnalysisVersion, limit: int, *, unasked: bool = True
     ) -> Sequence[tuple[str, datetime]]:
-        """What is to be analysed, the newest first."""
+        """Return ids and times of utterances to be analysed, newest first."""
         ...
 
     async def progress(self, basis: AnalysisVersion, owner: str | None = None) -> AnalysisProgress:
-        """How many there are, and how many are still to be analysed."""
+        """Count all utterances and those still to be analysed."""
         ...
 
     async def invalidate_all(self, owner: str | None = None) -> int:
-        """Let everything be due again."""
+        """Invalidate all analyses, so that they are made again; return how many."""
         ...
 
 
 class AnalysisService:
-    """What a server knows of it.
+    """Keeps the analyses of all utterances complete and reports their progress.
 
     Args:
-        register: What is analysed.
-        analyst: Does it.
-        calm: Says when nobody needs the machine.
+        register: Register of the utterances to be analysed.
+        analyst: The job that analyses an utterance.
+        calm: Tells when the machine is idle.
     """
 
     def __init__(self, register: Register, analyst: AnalysisJob, calm: IdleSignal) -> None:
@@ -74,48 +74,48 @@ class AnalysisService:
 
     @property
     def counts(self) -> AnalysisCounts:
-        """What happened since the process began."""
+        """Counters since the start of the process."""
         return self.analyst.counts
 
     @property
     def announcements(self) -> Broadcast[Scored]:
-        """Of what is known now."""
+        """Broadcast of finished analyses."""
         return self.analyst.announcements
 
     async def reanalyse(self, owner: str | None = None) -> int:
-        """Have everything analysed anew, the newest first, behind everyone who is talking.
+        """Analyse everything again, newest first, while no conversation needs the machine.
 
         Args:
-            owner: Only what is this owner's.
+            owner: Limits it to the utterances of this owner.
 
         Returns:
-            How many utterances that are.
+            Number of utterances.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         count = await self._register.invalidate_all(owner)
         self._wanted.set()
         return count
 
     async def progress(self, owner: str | None = None) -> AnalysisProgress:
-        """How many there are, and how many are still to be analysed.
+        """Count all utterances and those still to be analysed.
 
         Args:
-            owner: Only what is this owner's.
+            owner: Limits it to the utterances of this owner.
 
         Raises:
-            StoreError: If the database is away.
-            SettingsError: If the weights in use cannot be read.
+            StoreError: If the database is unavailable.
+            SettingsError: If the head in use cannot be read.
         """
         return await self._register.progress(await self._basis(), owner)
 
     async def waiting(self) -> int:
-        """How many are still to be analysed; at most a minute old, for whoever asks often.
+        """Return the number of utterances still to be analysed; cached for a minute.
 
         Raises:
-            StoreError: If the database is away.
-            SettingsError: If the weights in use cannot be read.
+            StoreError: If the database is unavailable.
+            SettingsError: If the head in use cannot be read.
         """
         now = asyncio.get_running_loop().time()
         if self._counted is None or now - self._counted[0] > _COUNT_CACHE_S:
@@ -123,9 +123,9 @@ class AnalysisService:
         return self._counted[1]
 
     async def run(self) -> None:
-        """Find, now and again, what is due and of which no job waits, and have it done; until cancelled.
+        """Periodically queue jobs for due utterances that have none; runs until cancelled.
 
-        So nothing is lost whenever a process ends, and another version analyses everything anew.
+        So nothing is lost when a process dies, and a new version analyses everything again.
         """
         while True:
             patience_s = _POLL_INTERVAL_S
@@ -135,7 +135,7 @@ class AnalysisService:
             except KuaimeiError as error:
                 _log.warning("what is still to be analysed cannot be told: %s", error)
                 patience_s = _RETRY_S
-            except Exception as error:  # whatever it was, the next time it may go well
+            except Exception as error:  # unexpected, but the next sweep may succeed
                 _log.error("what is still to be analysed cannot be told:\n%s", trace_of(error))
                 patience_s = _RETRY_S
             with suppress(TimeoutError):
@@ -170,18 +170,18 @@ async def open_analysis(
     *,
     jobs: bool = True,
 ) -> AsyncIterator[AnalysisService]:
-    """What analyses; somebody has to do the job `AnalysisService.analyst`, and to run `AnalysisService.run`.
+    """Open the analysis; the caller registers the job `AnalysisService.analyst` and calls `run`.
 
     Args:
-        settings: Which meter, and where the weights are.
-        store: Of what was said.
-        vad: Makes a detector of speech.
-        cores: The lane of this machine's cores.
-        calm: Says when nobody needs them.
-        jobs: False: nobody does any, so that no words are waited for.
+        settings: Say which meter to use and where the heads are.
+        store: Store of the utterances.
+        vad: Creates a voice activity detector.
+        cores: Scheduler of this machine's cores.
+        calm: Tells when no conversation needs the cores.
+        jobs: False if no jobs are run, so that transcriptions are not waited for.
 
     Raises:
-        SettingsError: If what the meter needs is not installed.
+        SettingsError: If a dependency of the meter is not installed.
     """
     meter = await asyncio.to_thread(open_meter, settings.analysis.meter)
     analyst = AnalysisJob(

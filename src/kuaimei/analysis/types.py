@@ -1,4 +1,4 @@
-"""What is said of how an utterance was spoken."""
+"""Types of an analysis: scores, contributions of the features, and reasons for a missing score."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
@@ -14,11 +14,11 @@ SCORES: Final[tuple[Score, ...]] = get_args(Score)
 Reason: TypeAlias = Literal[
     "no_audio", "not_speech", "too_short", "too_long", "too_noisy", "no_voice", "unreadable"
 ]
-"""Why an utterance has no scores."""
+"""Reason why an utterance has no scores."""
 
 
 class ProsodyScore(BaseModel):
-    """How an utterance sounds, 0 to 1 each, and the features that went into it."""
+    """Scores of an utterance, 0 to 1 each, and the features they were computed from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,13 +30,13 @@ class ProsodyScore(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one feature added to a score.
+    """Contribution of one feature to a score.
 
     Attributes:
-        feature: Its name in `kuaimei.engines.prosody.types.Features`.
-        value: As measured.
-        z: In standard deviations from the mean of the norm, clipped to ±3.
-        amount: Weight times z: what it added before the logistic function.
+        feature: Name in `kuaimei.engines.prosody.types.Features`.
+        value: Measured value.
+        z: Standard deviations from the mean of the norm, clipped to ±3.
+        amount: Weight times z: what the feature adds to the logit.
     """
 
     feature: str
@@ -47,11 +47,11 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Scores with what they consist of.
+    """Scores with their contributions.
 
     Attributes:
-        contributions: Of each score, the largest amount first; with the bias they add up to its logit.
-        head: Version of the weights.
+        contributions: For each score, the largest amount first; with the bias they add up to its logit.
+        head: Version of the head.
     """
 
     score: ProsodyScore
@@ -62,13 +62,13 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class RelativeScore:
-    """One score beside those of the same person before.
+    """A score compared with the earlier scores of the same person.
 
     Attributes:
-        utterances: Earlier ones compared with.
-        usual: Their median.
-        difference: The score less that.
-        percentile: Share of the earlier ones that are lower, ties by half, 0 to 100.
+        utterances: Number of earlier utterances.
+        usual: Median of their scores.
+        difference: The score minus that median.
+        percentile: Percentage of the earlier scores that are lower, ties counted by half, 0 to 100.
     """
 
     utterances: int

@@ -1,1 +1,1 @@
-"""PCM on the ground floor: conversion, resampling, decoding, encoding, trimming and joining."""
+"""Mono PCM audio: conversion, resampling, decoding, encoding, trimming, loudness and pitch."""

@@ -1,8 +1,8 @@
-"""The confined process in which strangers' files are decoded. Run as a script.
+"""Sandboxed process that decodes untrusted audio files. Run as a script.
 
-It imports nothing of the package.
-Standard input is the file (seekable), standard output the samples. Exit status 0: all of it; 2: it cannot
-be decoded, and standard error says why in one sentence.
+It imports nothing from the package.
+Standard input is the file (seekable), standard output the samples. Exit status 0: everything was decoded;
+2: the file cannot be decoded, and standard error gives the reason in one sentence.
 
 Usage: ``_decode_worker.py RATE MAX_S CPU_S MEMORY_MB``.
 """
@@ -11,11 +11,11 @@ import os
 import resource
 import sys
 
-# What may be opened, so that playlists and other formats that refer to further files or addresses
-# (hls, concat, dash …) are no way out of this process: containers that recorders and telephones write.
+# Allowed containers: those that recorders and telephones write. Playlists and other formats that refer to
+# further files or addresses (hls, concat, dash …) would be a way out of this process.
 _FORMATS = "wav,w64,aiff,caf,mp3,flac,ogg,aac,mov,mp4,m4a,3gp,matroska,webm,asf,amr,avi,mpegts"
-# And the codecs of sound that are in them. Without such a list the decoders of pictures are opened as well,
-# to look at the first frames of every stream.
+# Allowed audio codecs. Without this list FFmpeg also opens the video decoders, to probe the first frames of
+# every stream.
 _CODECS = (
     "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_u8,pcm_s8,pcm_f32le,pcm_f32be,pcm_f64le,"
     "pcm_f64be,pcm_alaw,pcm_mulaw,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,gsm,gsm_ms,mp1,mp1float,mp2,mp2float,mp3,"
@@ -28,7 +28,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x1000_0000, 0x4000_0000
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446  # the same numbers on all processors
 _LANDLOCK_VERSION = 1
-_LANDLOCK_FILES = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # kinds of access to files, by version of its interface
+_LANDLOCK_FILES = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # number of file access rights, by ABI version
 _LANDLOCK_NET_FROM, _LANDLOCK_SCOPE_FROM = 4, 6
 
 
@@ -41,19 +41,19 @@ def main() -> int:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
-    os.nice(5)  # whoever is being spoken to comes first
+    os.nice(5)  # live conversations have priority
 
     import av
-    import av.subtitles.stream  # which it would import when it meets a subtitle, and can then read no more
+    import av.subtitles.stream  # av would import it at the first subtitle, after file access is dropped
 
     _confine()
     return _decode(av, rate, max_s)
 
 
 def _confine() -> None:
-    """Give up what decoding needs no more: further files, the network, further processes and privileges.
+    """Drop access to further files, the network, new processes and new privileges.
 
-    Where the system refuses one of these, the others count.
+    Each restriction is independent: where the system refuses one, the others still apply.
     """
     for limit, value in ((resource.RLIMIT_NOFILE, _DESCRIPTORS), (resource.RLIMIT_NPROC, 0)):
         resource.setrlimit(limit, (value, value))
@@ -63,13 +63,13 @@ def _confine() -> None:
 
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    # A network of its own, with nobody in it; who is not root needs a user namespace for that.
+    # An empty network namespace; without root that requires a user namespace.
     if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
         libc.unshare(_CLONE_NEWNET)
     version = libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_VERSION)
     if version < 1:
         return
-    # All kinds of access are handled and no rule allows any.
+    # All kinds of access are handled and no rule allows any: everything is denied.
     handled = [
         (1 << _LANDLOCK_FILES.get(version, max(_LANDLOCK_FILES.values()))) - 1,
         0b11 if version >= _LANDLOCK_NET_FROM else 0,
@@ -106,7 +106,7 @@ def _decode(av, rate: int, max_s: int) -> int:  # type: ignore[no-untyped-def]
             damaged: Exception | None = None
             try:
                 for frame in container.decode(stream):
-                    frame.pts = None  # clocks of strangers: gaps are not filled
+                    frame.pts = None  # timestamps are untrusted: gaps are not filled
                     for made in resampler.resample(frame):
                         left -= made.samples
                         decoded += made.samples
@@ -114,7 +114,7 @@ def _decode(av, rate: int, max_s: int) -> int:  # type: ignore[no-untyped-def]
                             return _refuse(f"the audio is longer than {max_s} s")
                         sink.write(memoryview(made.planes[0])[: made.samples * 2])
             except av.FFmpegError as exc:
-                damaged = exc  # what came before a damaged end is kept, as players do
+                damaged = exc  # audio before the damage is kept, as players do
             for made in resampler.resample(None):
                 decoded += made.samples
                 sink.write(memoryview(made.planes[0])[: made.samples * 2])
@@ -138,4 +138,4 @@ def _refuse(sentence: str) -> int:
 if __name__ == "__main__":
     status = main()
     sys.stderr.flush()
-    os._exit(status)  # no destructors: the samples are out, and a hostile file may have left a mess
+    os._exit(status)  # no destructors: the samples are out, and a hostile file may have corrupted the heap

@@ -1,4 +1,4 @@
-"""Files of any common format to samples, in a process of bounded memory and time."""
+"""Decoding of audio files in any common format, in a process with bounded memory and time."""
 
 import asyncio
 import math
@@ -24,18 +24,17 @@ _slots: "WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]" = Weak
 async def decode(
     data: bytes | Path | BinaryIO, rate: int = ASR_RATE, *, max_s: float = 600.0, timeout_s: float = 30.0
 ) -> Pcm:
-    """The sound of a file as mono samples.
+    """Decode an audio file to mono samples.
 
     Args:
-        data: The file's content, or where it lies, or the file, open; that is read from its beginning and
-            stays open.
-        rate: Wanted, in Hz.
-        max_s: Longer audio is refused.
-        timeout_s: Wall-clock and CPU time that decoding may take, waiting for a free place not counted:
-            two files are decoded at once, further ones wait.
+        data: The file's content, its path, or an open file, which is read from its beginning and stays open.
+        rate: Sample rate of the result in Hz.
+        max_s: Maximum length in seconds; longer audio is rejected.
+        timeout_s: Limit in seconds for both wall-clock and CPU time. Waiting for a free slot does not count:
+            two files are decoded concurrently, further ones wait.
 
     Raises:
-        AudioError: If there is no such file, no audio in it, too much of it, or decoding broke a limit.
+        AudioError: If the file is missing, holds no audio or too much of it, or decoding exceeds a limit.
     """
     source = await asyncio.to_thread(_as_file, data)
     try:
@@ -58,7 +57,7 @@ def _as_file(data: bytes | Path | BinaryIO) -> BinaryIO:
         file.write(data)
     else:
         file = data
-        file.fileno()  # one that is still in memory goes to the disk now
+        file.fileno()  # moves a spooled temporary file from memory to disk
     file.seek(0)
     return file
 

@@ -1,4 +1,4 @@
-"""Samples to files and streams in the formats that clients ask for."""
+"""Encoding of samples to files and streams in the formats that clients ask for."""
 
 import io
 import struct
@@ -27,15 +27,23 @@ CONTENT_TYPES: Mapping[str, str] = {
     "aac": "audio/aac",
     "pcm": "audio/pcm",
 }
-"""The formats that can be written, with their media types; ``opus`` is Opus in Ogg, ``aac`` is ADTS,
-``pcm`` is bare little-endian 16-bit mono."""
+"""Supported output formats and their media types; ``opus`` is Opus in Ogg, ``aac`` is ADTS, ``pcm`` is
+raw little-endian 16-bit mono."""
 
-_UNKNOWN = 0xFFFFFFFF  # a WAV whose end is not known yet
+_UNKNOWN = 0xFFFFFFFF  # size in the header of a WAV stream of unknown length
 
 
 @dataclass(frozen=True, slots=True)
 class _Coded:
-    """How FFmpeg is asked for a format."""
+    """FFmpeg parameters of one output format.
+
+    Attributes:
+        rates: Sample rates in Hz that the codec supports, in ascending order; empty: any.
+        bit_rate: In bit/s; None: the codec's default.
+        options: Of the muxer.
+        stream_options: Further muxer options for streams, whose header cannot be completed at the end and
+            whose first bytes should come early.
+    """
 
     container: str
     codec: str
@@ -44,10 +52,9 @@ class _Coded:
     bit_rate: int | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     stream_options: Mapping[str, str] = field(default_factory=dict)
-    """Where the file cannot be gone back in to tell its length at the start, and wants early bytes."""
 
     def rate(self, wanted: int) -> int:
-        """The lowest rate of the codec that loses nothing; its highest if there is none."""
+        """Return the lowest codec rate >= ``wanted`` (Hz), or the highest one if there is none."""
         if not self.rates or wanted in self.rates:
             return wanted
         return min((r for r in self.rates if r > wanted), default=max(self.rates))
@@ -63,7 +70,7 @@ _CODED: Mapping[str, _Coded] = {
         {"id3v2_version": "0"},
         {"write_xing": "0"},
     ),
-    # A page (and with it the listener's first sound) every 100 ms instead of every second.
+    # One Ogg page per 100 ms instead of per second, so that playback starts early.
     "opus": _Coded(
         "ogg", "libopus", "s16", (8000, 12000, 16000, 24000, 48000), 32_000, {}, {"page_duration": "100000"}
     ),
@@ -85,13 +92,14 @@ class _Encoder(Protocol):
 
 
 class StreamEncoder:
-    """Encodes a stream piece by piece; one per stream, used by one thread at a time.
+    """Incremental encoder; one per stream, used by one thread at a time.
 
     Args:
         fmt: Key of `CONTENT_TYPES`.
-        rate: Of what is pushed, in Hz. Where a codec does not know it, the next higher rate is written.
-        samples: Their whole number if it is known beforehand: then a WAV's header tells it. Otherwise
-            the header says "until the end of the stream", which players take.
+        rate: Sample rate of the input in Hz. If the codec does not support it, the next higher supported
+            rate is written.
+        samples: Total number of samples if known in advance, for the WAV header. Otherwise the header says
+            "until the end of the stream", which players accept.
 
     Raises:
         AudioError: If the format is unknown.
@@ -109,16 +117,21 @@ class StreamEncoder:
             raise AudioError(f"no audio format is called {fmt!r}; there are: {', '.join(CONTENT_TYPES)}")
 
     def push(self, pcm: Pcm) -> bytes:
-        """What can be sent after hearing ``pcm``; may be empty while the codec fills its first frame."""
+        """Encode ``pcm`` and return the bytes available so far; empty while the codec fills a frame."""
         return self._encoder.push(pcm)
 
     def finish(self) -> bytes:
-        """The rest; nothing can be pushed afterwards."""
+        """Return the remaining bytes; nothing can be pushed afterwards."""
         return self._encoder.finish()
 
 
 def encode(pcm: Pcm, rate: int, fmt: str) -> bytes:
-    """The whole of ``pcm`` (``rate`` Hz) as a file.
+    """Encode all of ``pcm`` as a file.
+
+    Args:
+        pcm: Mono samples.
+        rate: Their sample rate in Hz.
+        fmt: Key of `CONTENT_TYPES`.
 
     Raises:
         AudioError: If the format is unknown.
@@ -174,7 +187,7 @@ class _Wav:
 class _AvStream:
     def __init__(self, coded: _Coded, rate: int) -> None:
         self._sink = BufferSink()
-        # Every packet is flushed: first bytes early, and what was written survives a crash.
+        # Every packet is flushed: the first bytes leave early, and written data survives a crash.
         options = {"flush_packets": "1", **coded.stream_options}
         self._av = _Av(coded, rate, self._sink, options)
 
@@ -188,7 +201,7 @@ class _AvStream:
 
 
 class _Av:
-    """A file written through FFmpeg."""
+    """Writer of one encoded file through FFmpeg; resamples to a rate the codec supports."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""One steady loudness for everything that is spoken."""
+"""Loudness of speech: measurement, and normalization to one common level."""
 
 import numpy as np
 
@@ -8,25 +8,25 @@ from kuaimei.audio.silence import frame_levels
 __all__ = ["SPEECH_DBFS", "rms_dbfs", "signal_to_noise_db", "speech_level"]
 
 SPEECH_DBFS = -20.0
-"""RMS of the voiced part of speech that `rms_dbfs` aims at; about -20 LUFS for a speaking voice."""
+"""Target level of `rms_dbfs`: RMS of the voiced part of speech; about -20 LUFS for a speaking voice."""
 
 _BEST_SNR_DB = 90.0
-"""What 16 bits can hold."""
+"""Dynamic range of 16-bit audio."""
 
 
 def signal_to_noise_db(spoken: float, noise: float) -> float:
-    """10 log₁₀((S − N) / N), at most 90.
+    """Return the signal-to-noise ratio 10 log₁₀((S − N) / N) in dB, at most 90.
 
     Args:
-        spoken: S, mean power while somebody speaks, noise and all.
-        noise: N, power while nobody does.
+        spoken: S, mean power during speech, noise included.
+        noise: N, mean power between speech.
     """
     floor = max(noise, 1e-12)
     return min(float(10.0 * np.log10(max(spoken - floor, 1e-12) / floor)), _BEST_SNR_DB)
 
 
 def speech_level(pcm: Pcm, rate: int) -> float | None:
-    """RMS in dBFS over the frames that hold speech: those within 20 dB of the loudest; None if silent.
+    """Return the RMS in dBFS of the frames within 20 dB of the loudest (speech); None if silent.
 
     Gated like ITU-R BS.1770, whose 400 ms blocks are too long for a clause of four characters.
     """
@@ -48,14 +48,14 @@ def rms_dbfs(
     max_gain_db: float = 12.0,
     ceiling_dbfs: float = -1.0,
 ) -> Pcm:
-    """``pcm`` with its speech at ``target_dbfs``.
+    """Return ``pcm`` amplified or attenuated so that its speech is at ``target_dbfs``.
 
     Args:
         pcm: Mono samples.
-        rate: In Hz.
-        target_dbfs: RMS of its voiced part afterwards.
-        max_gain_db: Never louder or softer by more than this.
-        ceiling_dbfs: No peak goes beyond this, be the speech too soft for it: nothing is clipped.
+        rate: Sample rate in Hz.
+        target_dbfs: RMS of the voiced part of the result.
+        max_gain_db: Limit of the gain in either direction.
+        ceiling_dbfs: Limit of the peak, so that nothing is clipped; takes precedence over the target.
     """
     now = speech_level(pcm, rate)
     if now is None:

@@ -1,4 +1,4 @@
-"""The one form of sound inside the server: mono 16-bit PCM."""
+"""Mono 16-bit PCM, the only audio format used inside the server."""
 
 from typing import TypeAlias
 
@@ -11,37 +11,37 @@ Pcm: TypeAlias = NDArray[np.int16]
 """Mono samples, shape ``(n,)``, dtype int16."""
 
 ASR_RATE = 16_000
-"""Sample rate in Hz of everything that listens (VAD, turn detection, recognition)."""
+"""Sample rate in Hz of all speech input (VAD, turn detection, recognition)."""
 
 EMPTY: Pcm = np.zeros(0, dtype=np.int16)
 EMPTY.setflags(write=False)
 
 
 def from_bytes(data: bytes) -> Pcm:
-    """Little-endian 16-bit bytes as samples (no copy, read-only).
+    """Convert little-endian 16-bit bytes to samples (no copy, read-only).
 
     Raises:
-        ValueError: If ``data`` holds half a sample.
+        ValueError: If ``data`` has an odd number of bytes.
     """
     return np.frombuffer(data, dtype="<i2").astype(np.int16, copy=False)
 
 
 def to_bytes(pcm: Pcm) -> bytes:
-    """Samples as little-endian 16-bit bytes."""
+    """Convert samples to little-endian 16-bit bytes."""
     return pcm.astype("<i2", copy=False).tobytes()
 
 
 def to_float(pcm: Pcm) -> NDArray[np.float32]:
-    """Samples as float32 in [-1, 1)."""
+    """Convert samples to float32 in [-1, 1)."""
     return pcm.astype(np.float32) / np.float32(32768.0)
 
 
 def from_float(samples: NDArray[np.floating]) -> Pcm:
-    """Floats in [-1, 1] as samples; what lies outside is clipped, not wrapped."""
+    """Convert floats in [-1, 1] to samples; values outside are clipped, not wrapped."""
     clipped: Pcm = np.clip(np.rint(samples * 32767.0), -32768, 32767).astype(np.int16)
     return clipped
 
 
 def duration_ms(pcm: Pcm, rate: int) -> float:
-    """Length of ``pcm`` in milliseconds at ``rate`` Hz."""
+    """Return the length of ``pcm`` in milliseconds at ``rate`` Hz."""
     return len(pcm) * 1000.0 / rate

@@ -1,4 +1,4 @@
-"""The pitch of a voice: a track of F0, and what of it makes the impression."""
+"""Pitch of a voice: F0 tracking and summary statistics."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,39 +12,39 @@ from kuaimei.audio.resample import resample
 __all__ = ["HOP_MS", "PitchSummary", "summarise_pitch", "track_pitch"]
 
 HOP_MS: Final = 10.0
-"""Between two values of a track."""
+"""Milliseconds between two values of a pitch track."""
 
 _RATE: Final = 16_000
 _HOP: Final = int(_RATE * HOP_MS / 1000.0)
 _WINDOW: Final = 640
-"""Samples compared with their own past: 40 ms hold two periods of the deepest voice."""
+"""Correlation window in samples: 40 ms hold two periods of the deepest voice."""
 _BLOCK: Final = 2_048
-"""Frames at a time: ten minutes of audio at once would take gigabytes."""
+"""Frames per batch: ten minutes of audio in one batch would take gigabytes."""
 _CANDIDATES: Final = 5
 _UNVOICED_COST: Final = 0.35
-"""Takes in regular voices only: of those that creak, the pitch is hardly heard."""
+"""Cost of an unvoiced frame; accepts regular voices only: the pitch of creaky voices is hardly audible."""
 _SILENCE_DB: Final = -35.0
-"""Frames so far below the loudest are no voice, whatever hums in them."""
+"""Frames this far below the loudest one are unvoiced, even if they hum."""
 _SWITCH_COST: Final = 0.18
-"""Of beginning or ending to be voiced, so that a single frame does neither."""
+"""Cost of a change between voiced and unvoiced, so that a single frame does not cause one."""
 _JUMP_COST: Final = 1.2
-"""Per octave between neighbouring frames: an octave error costs more than a shallower dip."""
+"""Cost per octave between neighbouring frames: an octave error costs more than a shallower dip."""
 _LATE_COST: Final = 0.04
-"""Per octave below the highest pitch: of equal dips the first is the period, the others its multiples."""
+"""Cost per octave below the highest pitch: of equal dips the first is the period, the others multiples."""
 _LEAST_VOICED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class PitchSummary:
-    """What a track sounds like.
+    """Statistics of a pitch track.
 
     Attributes:
-        mean_hz: Geometric mean: pitch is heard on a logarithmic scale.
+        mean_hz: Geometric mean, because pitch is perceived on a logarithmic scale.
         low_hz: 5th percentile.
         high_hz: 95th percentile.
-        log_sd: Standard deviation of the natural logarithm of F0, outliers beyond 1 % to either side put
-            back to that; some 0.1 is flat, 0.3 lively.
-        voiced_s: Seconds of voiced sound it was taken from.
+        log_sd: Standard deviation of the natural logarithm of F0, clipped to its 1st and 99th percentiles;
+            about 0.1 is flat, 0.3 lively.
+        voiced_s: Seconds of voiced sound the statistics are based on.
     """
 
     mean_hz: float
@@ -62,21 +62,21 @@ def track_pitch(
     highest_hz: float = 500.0,
     unvoiced_cost: float = _UNVOICED_COST,
 ) -> NDArray[np.float32]:
-    """F0 of a single speaker, every 10 ms.
+    """Track the F0 of a single speaker, one value per 10 ms.
 
-    Candidates are the dips of YIN's cumulative mean normalised difference (de Cheveigné and Kawahara,
-    "YIN, a fundamental frequency estimator for speech and music", JASA 111, 2002, eq. 6 to 8); which of
-    them, or none, is chosen by the cheapest path through all frames, as in pYIN (Mauch and Dixon, 2014).
+    Candidates are the dips of YIN's cumulative mean normalized difference (de Cheveigné and Kawahara,
+    "YIN, a fundamental frequency estimator for speech and music", JASA 111, 2002, eq. 6 to 8). The cheapest
+    path through all frames selects one of them or none, as in pYIN (Mauch and Dixon, 2014).
 
     Args:
         pcm: Mono samples, shape ``(n,)``.
-        rate: In Hz.
-        lowest_hz: Nothing deeper is looked for.
-        highest_hz: Nothing higher is looked for.
-        unvoiced_cost: A frame whose best dip stays above this is unvoiced; more takes in voices that creak.
+        rate: Sample rate in Hz.
+        lowest_hz: Lower limit of the search.
+        highest_hz: Upper limit of the search.
+        unvoiced_cost: A frame whose best dip is above this is unvoiced; a higher value accepts creaky voices.
 
     Returns:
-        Hz, or 0 where there is no voice; shape ``(n // 10 ms,)``.
+        F0 in Hz, 0 in unvoiced frames; shape ``(n // 10 ms,)``.
     """
     samples = to_float(resample(pcm, rate, _RATE))
     frames = len(samples) // _HOP
@@ -106,7 +106,7 @@ def track_pitch(
 
 
 def summarise_pitch(*tracks: NDArray[np.float32]) -> PitchSummary | None:
-    """Mean, range and liveliness over all ``tracks``; None if hardly anything in them is voiced."""
+    """Compute mean, range and liveliness over all ``tracks``; None with fewer than 10 voiced frames."""
     voiced = np.concatenate([track[track > 0] for track in tracks]) if tracks else np.zeros(0, np.float32)
     if len(voiced) < _LEAST_VOICED:
         return None
@@ -122,7 +122,7 @@ def summarise_pitch(*tracks: NDArray[np.float32]) -> PitchSummary | None:
 
 
 def _differences(view: NDArray[np.float32], longest: int) -> NDArray[np.float32]:
-    """YIN's cumulative mean normalised difference for each lag; shape ``(frames, longest)``."""
+    """Compute YIN's cumulative mean normalized difference of each lag; shape ``(frames, longest)``."""
     size = 1 << (view.shape[1] + _WINDOW - 1).bit_length()
     whole = np.fft.rfft(view, size)
     head = np.fft.rfft(view[:, :_WINDOW], size)
@@ -141,7 +141,7 @@ def _differences(view: NDArray[np.float32], longest: int) -> NDArray[np.float32]
 
 
 def _dips(curve: NDArray[np.float32], shortest: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Periods (in samples, between them by a parabola) and costs of the deepest dips of each frame."""
+    """Return periods (in samples, with parabolic interpolation) and costs of each frame's deepest dips."""
     middle, left, right = curve[:, 1:-1], curve[:, :-2], curve[:, 2:]
     dip = (middle <= left) & (middle < right)
     dip[:, : max(0, shortest - 1)] = False
@@ -160,7 +160,7 @@ def _dips(curve: NDArray[np.float32], shortest: int) -> tuple[NDArray[np.float32
 def _cheapest(
     periods: NDArray[np.float32], costs: NDArray[np.float32], unvoiced_cost: float
 ) -> NDArray[np.int64]:
-    """The candidate of each frame on the cheapest path, -1 for none (Viterbi)."""
+    """Return each frame's candidate on the cheapest path (Viterbi); -1: unvoiced."""
     frames, count = costs.shape
     octaves = np.log2(np.maximum(periods, 1.0))
     jumps = np.empty((count + 1, count + 1), np.float32)

@@ -1,4 +1,4 @@
-"""From one sample rate to another, whole or as a stream."""
+"""Sample rate conversion of whole recordings and of streams."""
 
 import numpy as np
 import soxr  # type: ignore[import-untyped]
@@ -10,7 +10,7 @@ __all__ = ["StreamResampler", "resample", "resample_float"]
 
 
 def resample(pcm: Pcm, source_rate: int, target_rate: int) -> Pcm:
-    """``pcm`` at ``target_rate`` Hz; the very same array if the rates are equal.
+    """Resample ``pcm`` to ``target_rate``.
 
     Args:
         pcm: Mono samples, shape ``(n,)``.
@@ -18,16 +18,16 @@ def resample(pcm: Pcm, source_rate: int, target_rate: int) -> Pcm:
         target_rate: In Hz.
 
     Returns:
-        About ``n * target_rate / source_rate`` samples.
+        About ``n * target_rate / source_rate`` samples; the same array if the rates are equal.
     """
     if source_rate == target_rate or not len(pcm):
         return pcm
-    # In float: soxr dithers its 16-bit output, and digital silence would no longer be silent.
+    # As float: soxr dithers its 16-bit output, which would add noise to digital silence.
     return from_float(soxr.resample(to_float(pcm), source_rate, target_rate, quality="HQ"))
 
 
 def resample_float(samples: NDArray[np.float32], source_rate: int, target_rate: int) -> NDArray[np.float32]:
-    """As `resample` for floats, of which none are clipped or rounded."""
+    """Resample float samples without clipping or rounding. See `resample`."""
     if source_rate == target_rate or not len(samples):
         return samples
     changed: NDArray[np.float32] = soxr.resample(samples, source_rate, target_rate, quality="HQ")
@@ -35,7 +35,7 @@ def resample_float(samples: NDArray[np.float32], source_rate: int, target_rate: 
 
 
 class StreamResampler:
-    """Resamples a stream piece by piece, without seams; one per stream.
+    """Incremental resampler without discontinuities between pieces; one per stream.
 
     Args:
         source_rate: In Hz.
@@ -49,7 +49,7 @@ class StreamResampler:
         self._begin()
 
     def push(self, pcm: Pcm) -> Pcm:
-        """What is certain of the output after ``pcm``; it lags by the length of the filter, some 20 ms."""
+        """Resample ``pcm`` and return the output so far; it lags by the filter's length, about 20 ms."""
         if self._stream is None:
             return pcm
         if not len(pcm):
@@ -57,7 +57,7 @@ class StreamResampler:
         return from_float(self._stream.resample_chunk(to_float(pcm)))
 
     def flush(self) -> Pcm:
-        """The rest; afterwards the resampler is as new."""
+        """Return the remaining output and reset the resampler."""
         if self._stream is None:
             return EMPTY
         rest = from_float(self._stream.resample_chunk(np.zeros(0, np.float32), last=True))

@@ -1,4 +1,4 @@
-"""Silence: cut away at the ends, and put back in the right measure between clauses."""
+"""Silence: detection, trimming at both ends, fades, and generation."""
 
 import numpy as np
 
@@ -10,12 +10,12 @@ _FRAME_MS = 5
 
 
 def silence(duration_ms: float, rate: int) -> Pcm:
-    """``duration_ms`` of digital silence at ``rate`` Hz."""
+    """Return ``duration_ms`` of digital silence at ``rate`` Hz."""
     return np.zeros(max(0, round(duration_ms * rate / 1000.0)), dtype=np.int16)
 
 
 def frame_levels(pcm: Pcm, rate: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Level of each 5 ms frame in dBFS (RMS; -120 for digital silence), shape ``(ceil(n / frame),)``."""
+    """Return the RMS of each 5 ms frame in dBFS (digital silence: -120), shape ``(ceil(n / frame),)``."""
     size = max(1, rate * _FRAME_MS // 1000)
     samples = to_float(pcm)
     padded = np.zeros(-(-len(samples) // size) * size, np.float32)
@@ -26,15 +26,15 @@ def frame_levels(pcm: Pcm, rate: int) -> np.ndarray[tuple[int], np.dtype[np.floa
 
 
 def sound_bounds(pcm: Pcm, rate: int, *, threshold_db: float = -42.0) -> tuple[int, int] | None:
-    """First and one past the last sample of what is audible.
+    """Find the audible part of ``pcm``.
 
     Args:
         pcm: Mono samples.
-        rate: In Hz.
+        rate: Sample rate in Hz.
         threshold_db: Frames this far below the loudest one, and everything under -65 dBFS, are silence.
 
     Returns:
-        None if nothing is audible.
+        Index of the first audible sample and one past the last; None if nothing is audible.
     """
     if not len(pcm):
         return None
@@ -54,17 +54,17 @@ def trim_silence(
     keep_end_ms: float = 60.0,
     threshold_db: float = -42.0,
 ) -> Pcm:
-    """``pcm`` without the silence at its ends, faded where it was cut so that nothing clicks.
+    """Remove the silence at both ends of ``pcm`` and fade the cuts to avoid clicks.
 
     Args:
         pcm: Mono samples.
-        rate: In Hz.
+        rate: Sample rate in Hz.
         keep_start_ms: Kept before the first sound: soft onsets (f, s, h) lie under the threshold.
         keep_end_ms: Kept after the last sound, for its decay.
         threshold_db: See `sound_bounds`.
 
     Returns:
-        Empty if nothing is audible.
+        The trimmed samples; empty if nothing is audible.
     """
     bounds = sound_bounds(pcm, rate, threshold_db=threshold_db)
     if bounds is None:
@@ -75,7 +75,14 @@ def trim_silence(
 
 
 def fade_edges(pcm: Pcm, rate: int, *, start_ms: float = 5.0, end_ms: float = 15.0) -> Pcm:
-    """``pcm`` rising from zero and falling back to it (raised cosine), ready to be joined with anything."""
+    """Fade ``pcm`` in from zero and out to zero (raised cosine), so that it can be concatenated.
+
+    Args:
+        pcm: Mono samples.
+        rate: Sample rate in Hz.
+        start_ms: Length of the fade-in, at most half of ``pcm``.
+        end_ms: Length of the fade-out, at most half of ``pcm``.
+    """
     faded = pcm.astype(np.float32)
     rise = _ramp(min(len(pcm) // 2, int(start_ms * rate / 1000.0)))
     fall = _ramp(min(len(pcm) // 2, int(end_ms * rate / 1000.0)))[::-1]
@@ -92,13 +99,13 @@ def _ramp(samples: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
 
 
 class StreamTrimmer:
-    """`trim_silence` for sound that arrives in pieces; silence in the middle is passed on.
+    """Incremental `trim_silence`; silence in the middle is passed on.
 
     Args:
-        rate: In Hz.
+        rate: Sample rate in Hz.
         keep_start_ms: Kept before the first sound.
-        keep_end_ms: Kept after the last.
-        threshold_dbfs: What is softer is silence: how loud the sound will become is not yet known.
+        keep_end_ms: Kept after the last sound.
+        threshold_dbfs: Frames below this are silence; absolute, because the peak is not known in advance.
     """
 
     def __init__(
@@ -117,7 +124,7 @@ class StreamTrimmer:
         self._held = EMPTY
 
     def push(self, pcm: Pcm) -> Pcm:
-        """What is certain to be part of the result; silence is held back until sound follows it."""
+        """Return the audio known to belong to the result; silence is buffered until sound follows it."""
         if not len(pcm):
             return EMPTY
         self._held = np.concatenate([self._held, pcm])
@@ -136,7 +143,7 @@ class StreamTrimmer:
         return sound
 
     def flush(self) -> Pcm:
-        """The decay of the last sound; empty if there was none."""
+        """Return the decay of the last sound (empty if there was none) and reset the trimmer."""
         rest = fade_edges(self._held[: self._keep_end], self._rate, start_ms=0.0) if self._begun else EMPTY
         self._begun, self._held = False, EMPTY
         return rest

@@ -1,23 +1,23 @@
-"""A file for writers that only write, as to a network connection."""
+"""Write-only file object for encoders that write to a network connection."""
 
 __all__ = ["BufferSink"]
 
 
 class BufferSink:
-    """A file that can only be written; what was written is taken away piece by piece."""
+    """Write-only file object in memory; `take` removes and returns what was written."""
 
     def __init__(self) -> None:
         self._data = bytearray()
 
     def write(self, data: bytes) -> int:
-        """Append ``data``; its length."""
+        """Append ``data`` and return its length."""
         self._data += data
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: written data is available at once."""
 
     def take(self) -> bytes:
-        """Everything written since the last call."""
+        """Return everything written since the last call."""
         data, self._data = bytes(self._data), bytearray()
         return data

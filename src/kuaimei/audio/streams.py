@@ -1,4 +1,4 @@
-"""Streams of engines, closed whatever happens."""
+"""Helpers for async streams of engines, which have to be closed in every case."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def closing(stream: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
-    """Use ``stream`` within the block and close it at once afterwards, so that its engine stops."""
+    """Close ``stream`` at the end of the block, so that its engine stops at once."""
     try:
         yield stream
     finally:
@@ -25,6 +25,6 @@ async def closing(stream: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
 
 
 async def collect_pcm(stream: AsyncIterator[Pcm]) -> Pcm:
-    """All of ``stream`` as one piece, for whoever does not play it while it is made; `EMPTY` of nothing."""
+    """Collect all of ``stream`` into one array; empty if the stream is."""
     async with closing(stream) as pieces:
         return np.concatenate([EMPTY, *[pcm async for pcm in pieces]])

@@ -1,1 +1,1 @@
-"""One spoken conversation: who listens, who thinks, who speaks; every step an event."""
+"""One spoken conversation: detection, transcription, reply and speech output; every step is an event."""

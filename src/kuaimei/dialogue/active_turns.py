@@ -1,4 +1,4 @@
-"""Who has the floor: the turns being answered, and whether the reply is heard, held or over."""
+"""Active turns: which are being answered, and the playback state of their replies."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,16 +21,22 @@ State: TypeAlias = Literal["listening", "thinking", "speaking"]
 
 
 class ActiveTurns:
-    """The turns that are certain and not over yet; nearly always none or one.
+    """Committed turns that are not over yet; nearly always none or one.
 
-    More than one only while earlier ones are still being understood though their reply was called off,
-    or where a reply may not be interrupted: then the next one waits for its end.
+    There is more than one only while earlier turns are still being transcribed after their reply was
+    cancelled, or if replies must not be interrupted: then the next turn waits for the end of the reply.
 
     Args:
-        changed: Called after every change of what is going on.
+        engines: Engines for the turns.
+        settings: Initial value of the attribute.
+        session: Id of the session.
+        history: Chat history that the turns extend.
+        tasks: Task set in which the turns run.
+        event_bus: Receives the events.
+        changed: Called after every change of the turns or of `state`.
 
     Attributes:
-        settings: Of turns that begin from now on.
+        settings: Used for turns that begin from now on.
     """
 
     def __init__(
@@ -51,32 +57,32 @@ class ActiveTurns:
         self._event_bus = event_bus
         self._changed = changed
         self._turns: list[Turn] = []
-        self._heard_last: Turn | None = None  # of those that are over
+        self._heard_last: Turn | None = None  # latest finished turn whose reply was audible
 
     @property
     def busy(self) -> bool:
-        """Somebody is being answered or understood."""
+        """True while a turn is being transcribed, answered or played."""
         return bool(self._turns)
 
     @property
     def answering(self) -> bool:
-        """A reply is being prepared or spoken."""
+        """True while a reply is being prepared or spoken."""
         return any(turn.wants_reply for turn in self._turns)
 
     @property
     def is_paused(self) -> bool:
-        """The reply keeps silent while it is found out whether it is being interrupted."""
+        """True while the reply is paused until it is known whether it is being interrupted."""
         return any(turn.speech_output.is_paused for turn in self._turns)
 
     @property
     def state(self) -> State:
-        """What the server is doing."""
+        """What the server is doing: listening, thinking or speaking."""
         if any(turn.wants_reply and turn.replying and _is_audible(turn) for turn in self._turns):
             return "speaking"
         return "thinking" if self._turns else "listening"
 
     def pending_turn(self) -> Turn | None:
-        """The latest turn, if it is still being understood and is not to be answered yet."""
+        """Return the latest turn if it is active and no reply has been requested for it."""
         latest = self._turns[-1] if self._turns else None
         return latest if latest is not None and not latest.wants_reply else None
 
@@ -90,7 +96,7 @@ class ActiveTurns:
         said: str | None = None,
         approve: Callable[[Transcript | None], Awaitable[bool]] | None = None,
     ) -> Turn:
-        """A turn that is prepared and not yet certain; its arguments are those of `Turn`."""
+        """Create a turn that is not committed yet. See `Turn` for the arguments."""
         return Turn(
             number,
             self._engines,
@@ -108,7 +114,12 @@ class ActiveTurns:
         )
 
     def commit(self, turn: Turn, t0: float) -> None:
-        """``turn`` is certain; one that still waits to be answered is answered together with it."""
+        """Commit ``turn``; the replies of turns not answered yet are cancelled, as this one covers them.
+
+        Args:
+            turn: A turn made by `begin`.
+            t0: Loop time of the user's last voiced frame.
+        """
         for earlier in self._turns:
             if not earlier.answering:
                 earlier.interrupt("barge_in")
@@ -120,18 +131,18 @@ class ActiveTurns:
         self._changed()
 
     def pause_reply(self) -> None:
-        """Somebody speaks: silence at once."""
+        """Pause playback at once because speech was detected."""
         for turn in self._turns:
             if turn.wants_reply:
                 turn.speech_output.pause()
 
     def resume_reply(self) -> None:
-        """It was nothing: go on."""
+        """Resume playback after a false alarm."""
         for turn in self._turns:
             turn.speech_output.resume()
 
     def interrupt(self, reason: Literal["barge_in", "cancelled", "closed"]) -> None:
-        """The replies are over."""
+        """End all replies; if ``reason`` is "closed", transcription is cancelled, too."""
         for turn in tuple(self._turns):
             turn.interrupt(reason)
             if turn.answering:
@@ -141,7 +152,7 @@ class ActiveTurns:
         self._changed()
 
     def report_playback(self, heard_ms: float) -> None:
-        """The client reports how much of the current or last reply was played."""
+        """Record how much of the current or last reply the client has played."""
         turn = next((t for t in self._turns if t.speech_output.has_started), self._heard_last)
         if turn is not None:
             turn.speech_output.report_playback(heard_ms)

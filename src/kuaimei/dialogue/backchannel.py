@@ -1,4 +1,4 @@
-"""Backchannels: the small sounds of a listener, which are no interruption."""
+"""Backchannels: short acknowledgements of a listener, which are not interruptions."""
 
 import re
 
@@ -18,6 +18,6 @@ _STRIP_CHARS = " \t\n,，。.!！?？、~～…"
 
 
 def is_backchannel(text: str) -> bool:
-    """True if ``text`` (what was understood) is nothing but backchannels; nothing at all counts too."""
+    """Return True if ``text`` (a transcript) consists of backchannels only or is empty."""
     text = text.strip(_STRIP_CHARS)
     return not text or (len(text) <= _MAX_CHARS and _ONLY.fullmatch(text) is not None)

@@ -1,4 +1,4 @@
-"""Partial captions while somebody speaks, off the critical path."""
+"""Partial captions during speech, off the critical path."""
 
 import asyncio
 import logging
@@ -18,17 +18,24 @@ __all__ = ["Captions"]
 _log = logging.getLogger(__name__)
 
 _BACKLOG_S = 10.0
-"""Audio a captioner may be behind; older audio is then skipped, captions being only a courtesy."""
+"""Maximum backlog of a captioner in seconds; older audio is skipped, as captions are optional."""
 
 
 class Captions:
-    """Feeds a caption stream at intervals; one push at a time, so that a slow captioner coalesces.
+    """Caption stream of an utterance, fed at intervals.
 
-    What the recogniser has already understood of the utterance replaces the captioner's guess.
+    Only one push runs at a time, so a slow captioner receives larger chunks. The recognizer's transcript of
+    closed segments replaces the captioner's text.
+
+    Args:
+        captioner: None: no captions.
+        settings: Initial value of the attribute.
+        tasks: Task set in which captioning runs.
+        updated: Called with the new text after every change.
 
     Attributes:
-        settings: In force; to be changed between utterances only.
-        text: Of the utterance so far.
+        settings: Current settings; to be changed between utterances only.
+        text: Caption of the utterance so far.
     """
 
     def __init__(
@@ -53,13 +60,13 @@ class Captions:
         self.text = ""
 
     def begin(self) -> None:
-        """A new utterance."""
+        """Start the captions of a new utterance."""
         self.end()
         self._known = self.text = ""
         self._open()
 
     def hear(self, frame: Pcm) -> None:
-        """One more frame (16 kHz)."""
+        """Add one frame (16 kHz)."""
         if self._stream is None:
             return
         self._pending.append(frame)
@@ -72,12 +79,16 @@ class Captions:
             self._pushing = self._tasks.start(self._push(self._stream))
 
     def pause(self) -> None:
-        """Leave the cores to the recogniser: the speaker has paused."""
+        """Stop captioning during a pause of the speaker, to leave the CPU cores to the recognizer."""
         self._resting = True
         self._before_rest = len(self._pending)
 
     def resume(self, known: str | None) -> None:
-        """The speaker goes on; ``known`` is all that was said before the pause, if it has been recognised."""
+        """Continue after a pause.
+
+        Args:
+            known: Transcript of everything before the pause; None if it is not available.
+        """
         self._resting = False
         if known is not None:
             since = self._pending[self._before_rest :]
@@ -87,12 +98,12 @@ class Captions:
             self._pending, self._samples = since, sum(map(len, since))
 
     def end(self) -> None:
-        """The utterance is over."""
+        """End the captions of the utterance."""
         self._drop_stream()
         self._resting = False
 
     async def close(self) -> None:
-        """Let go of the captioner."""
+        """End the captions and wait until all caption streams are closed."""
         self.end()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
@@ -112,7 +123,7 @@ class Captions:
 
     async def _push(self, stream: CaptionStream) -> None:
         if self._stream is not stream:
-            return  # what is pending now belongs to the next one
+            return  # the pending audio already belongs to the next stream
         pcm = np.concatenate(self._pending)
         self._pending.clear()
         self._samples = self._before_rest = 0
@@ -132,7 +143,7 @@ class Captions:
 
 
 async def _close_quietly(stream: CaptionStream, pushing: asyncio.Task[None] | None) -> None:
-    """Close ``stream``, but not under the hands of whoever is still using it."""
+    """Close ``stream`` after cancelling ``pushing``, which may still be using it."""
     if pushing is not None:
         pushing.cancel()
         await asyncio.wait([pushing])

@@ -1,4 +1,4 @@
-"""One conversation: audio and words in, events out; who listens, who thinks, who speaks."""
+"""One conversation: audio and text in, events out."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,18 +20,19 @@ __all__ = ["Conversation"]
 
 
 class Conversation:
-    """Carries one session; all methods are called on the event loop.
+    """Conversation of one session; all methods must be called on the event loop.
 
     Args:
-        engines: Who listens, thinks and speaks; shared with other conversations.
-        session: Id of the session, which takes its turn in every queue.
-        observers: Told of every event, in order; they must return at once.
-        manner: How the user is to be answered.
-        earlier: What was said before, if an old session goes on.
+        engines: Speech and language engines, shared with other conversations.
+        settings: Initial dialogue settings.
+        session: Id of the session, by which the queues share time fairly.
+        observers: Called with every event, in order; they must return at once.
+        reply_options: How to reply to the user.
+        earlier: Messages from before, if a session is continued.
         first_turn: Number of the first turn.
 
     Attributes:
-        manner: For turns that begin from now on.
+        reply_options: Used for turns that begin from now on.
     """
 
     def __init__(
@@ -81,17 +82,17 @@ class Conversation:
 
     @property
     def state(self) -> State:
-        """Listening, thinking or speaking."""
+        """Current state: listening, thinking or speaking."""
         return self._state
 
     @property
     def turn(self) -> int:
-        """Number of the latest turn that is certain."""
+        """Number of the latest committed turn."""
         return self._event_bus.turn
 
     @property
     def settings(self) -> DialogueSettings:
-        """How it listens, thinks and speaks; a change takes effect with the next utterance and turn."""
+        """Dialogue settings; a change takes effect with the next utterance and turn."""
         return self._settings
 
     @settings.setter
@@ -101,7 +102,7 @@ class Conversation:
 
     @property
     def endpointing(self) -> bool:
-        """False: only `commit` ends an utterance, and all audio belongs to it."""
+        """True if silence ends an utterance; False: only `commit` does, and all audio belongs to it."""
         return self._turn_taking.detector.endpointing
 
     @endpointing.setter
@@ -110,24 +111,27 @@ class Conversation:
         self._changed()
 
     def observe(self, observer: Observer) -> None:
-        """Tell ``observer`` of every event from now on; it must return at once."""
+        """Call ``observer`` with every event from now on; it must return at once."""
         self._event_bus.observe(observer)
 
     def push_audio(self, pcm: Pcm) -> None:
-        """More audio (16 kHz, any length), not to be changed afterwards; ignored once closed."""
+        """Process audio (16 kHz, any length), not to be changed afterwards; ignored once closed."""
         if not self._closed:
             self._turn_taking.detector.push(pcm)
 
     def commit(self) -> bool:
-        """The user's turn ends now; False if nothing was being said."""
+        """End the user's turn now; return False if there is no utterance."""
         return self._turn_taking.commit()
 
     def clear(self) -> None:
-        """Forget what is being said."""
+        """Discard the current utterance."""
         self._turn_taking.clear()
 
     def send_text(self, text: str, *, reply: bool = True) -> int:
-        """A typed turn, answered at once unless ``reply`` is False; its number.
+        """Add a typed turn, answered at once unless ``reply`` is False.
+
+        Returns:
+            The number of the turn.
 
         Raises:
             RuntimeError: If the conversation is closed.
@@ -148,15 +152,15 @@ class Conversation:
         return number
 
     def add_message(self, message: Message, *, label: str = "") -> None:
-        """Put a message into the history, nothing else."""
+        """Add a message to the history without replying."""
         self._history.add(message.role, message.content, label=label)
 
     def remove_message(self, label: str) -> bool:
-        """Take one message out of the history; a reply under way goes on, and the next knows nothing of it.
+        """Remove one message from the history; a reply in progress continues, later ones do not see it.
 
         Args:
-            label: ``user_N`` and ``reply_N`` for what was said in turn N, ``earlier_N`` for the message at
-                place N (from 0) of what the conversation began with, or what `add` was given.
+            label: ``user_N`` and ``reply_N`` for the two sides of turn N, ``earlier_N`` for item N (from 0)
+                of the messages that the conversation began with, or the label given to `add_message`.
 
         Returns:
             False if there is no such message (any more).
@@ -164,10 +168,10 @@ class Conversation:
         return self._history.remove(label)
 
     def generate_reply(self, reply_options: ReplyOptions | None = None) -> int:
-        """Answer the history as it stands, once what was said is understood.
+        """Generate a reply to the history, once all committed speech has been transcribed.
 
         Returns:
-            The number of the turn: of the latest one if it was not answered, else a new one.
+            The number of the turn: the latest one if it has not been answered, else a new one.
 
         Raises:
             RuntimeError: If the conversation is closed.
@@ -184,24 +188,24 @@ class Conversation:
         return number
 
     def cancel_reply(self) -> None:
-        """Stop the reply now; what the user says meanwhile goes on being heard."""
+        """Stop the reply now; the user's current utterance is not affected."""
         self._active_turns.interrupt("cancelled")
 
     def report_playback(self, heard_ms: float) -> None:
-        """The client says how much of the current or last reply was really played.
+        """Record how much of the current or last reply the client has actually played.
 
-        While the reply goes on this sets the account right; once it is held, interrupted or over it is
-        the last word, and the history is corrected.
+        While the reply is playing, this corrects the estimate. Once it is paused, interrupted or over, the
+        value is final and the history is corrected.
         """
         self._active_turns.report_playback(heard_ms)
 
     async def wait_idle(self) -> None:
         """Wait until nothing is being heard, thought or spoken."""
-        while not self._rest.is_set():  # it may be over again by the time the waiter wakes
+        while not self._rest.is_set():  # activity may have resumed by the time the waiter wakes
             await self._rest.wait()
 
     async def close(self) -> None:
-        """End in good order, whatever is going on; idempotent."""
+        """End the conversation cleanly, whatever is in progress; idempotent."""
         if not self._closed:
             self._closed = True
             self._event_bus.close()
@@ -210,7 +214,7 @@ class Conversation:
         await self._tasks.close()
 
     def _on_event(self, event: Event) -> None:
-        """Let the model read what is known already while the user is still speaking."""
+        """Warm the model's prompt cache while the user is still speaking."""
         if self._active_turns.busy:
             return
         if isinstance(event, SpeechStarted):
@@ -219,7 +223,7 @@ class Conversation:
             self._warm(event.text)
 
     def _warm(self, said: str = "") -> None:
-        """Have the history, and what the user ``said`` so far, read into the model's prompt cache."""
+        """Load the history and the user's transcript so far into the model's prompt cache."""
         prompt = self.reply_options.instructions or self._settings.system_prompt
         messages = self._history.request(prompt, self._settings.history_tokens, said)
         if messages != self._warmed:
@@ -228,7 +232,7 @@ class Conversation:
             self._tasks.start(self._language_model.warm(LLMReq(messages=messages, ticket=ticket)))
 
     def _changed(self) -> None:
-        """Something began or ended: the state follows."""
+        """Update the state after something began or ended."""
         state, turn_taking = self._active_turns.state, self._turn_taking
         turn_taking.detector.over_reply = state == "speaking" and turn_taking.may_interrupt
         if state != self._state:

@@ -1,4 +1,4 @@
-"""From speech probabilities to onset, pause and end of an utterance: counting, nothing else."""
+"""Endpointing: counts voiced and silent time for the onset, pauses and end of an utterance."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ _HYSTERESIS = 0.15
 
 @dataclass(slots=True)
 class Endpointer:
-    """Counts voiced and silent time of one stream.
+    """Counters of the voiced and silent time of one stream.
 
     Attributes:
         frame_ms: Length of a frame.
-        threshold: Probability from which a frame is voiced.
-        active: Inside an utterance.
-        onset_ms: Voiced time gathered towards an onset; silence takes it away again.
+        threshold: Minimum speech probability of a voiced frame.
+        active: True inside an utterance.
+        onset_ms: Voiced time accumulated towards an onset; silence reduces it again.
         voiced_ms: Voiced time of this utterance.
-        silence_ms: Silence since its last voiced frame.
+        silence_ms: Silence since the last voiced frame.
         run_ms: Length of the latest uninterrupted voiced run.
     """
 
@@ -31,7 +31,7 @@ class Endpointer:
     run_ms: float = 0.0
 
     def push(self, probability: float) -> bool:
-        """Count one frame; True if it is voiced."""
+        """Count one frame with this speech probability; return True if it is voiced."""
         floor = self.threshold - _HYSTERESIS if self.active else self.threshold
         voiced = probability >= floor
         if voiced:
@@ -47,11 +47,11 @@ class Endpointer:
         return voiced
 
     def begin(self) -> None:
-        """An utterance begins with what led to its onset."""
+        """Begin an utterance; the voiced time of its onset counts towards it."""
         self.active = True
         self.voiced_ms = self.onset_ms
 
     def end(self) -> None:
-        """The utterance is over."""
+        """End the utterance."""
         self.active = False
         self.onset_ms = self.voiced_ms = self.run_ms = 0.0

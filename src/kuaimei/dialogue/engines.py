@@ -1,4 +1,4 @@
-"""The engines of a conversation, known by their Protocols alone."""
+"""Engines of a conversation, typed by their Protocols only."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ __all__ = ["Engines"]
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Who listens, thinks and speaks; shared by all conversations.
+    """Speech and language engines, shared by all conversations.
 
     Attributes:
-        vad: Makes a detector for one stream of audio.
-        captioner: None: no captions while somebody speaks.
+        vad: Creates a voice activity detector for one audio stream.
+        captioner: None: no captions during speech.
         turn_detector: None: silence alone ends a turn.
     """
 

@@ -1,4 +1,4 @@
-"""What the user is told when a stage of a turn fails."""
+"""Phrases that tell the user that a stage of a turn has failed."""
 
 from kuaimei.dialogue.events import Stage
 from kuaimei.engines.types import Language
@@ -22,5 +22,5 @@ _TEXTS: dict[Language, dict[Stage, str]] = {
 
 
 def apology(stage: Stage, language: Language | None) -> str:
-    """One sentence for the user, in the language last heard (zh if none was)."""
+    """Return one sentence for the user in the turn's language (None: zh)."""
     return _TEXTS[language or "zh"][stage]

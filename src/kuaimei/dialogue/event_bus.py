@@ -1,4 +1,4 @@
-"""What a conversation tells its observers, and how its turns are numbered."""
+"""Event bus of a conversation, and the numbering of its turns."""
 
 import logging
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ _log = logging.getLogger(__name__)
 
 
 class EventBus:
-    """One stream of events, and the numbers on them.
+    """Delivers events to observers and allocates turn numbers.
 
     Args:
         first_turn: Number of the first turn.
 
     Attributes:
-        turn: Number of the latest turn that is certain.
+        turn: Number of the latest committed turn.
     """
 
     def __init__(self, observers: Sequence[Observer], first_turn: int) -> None:
@@ -28,11 +28,11 @@ class EventBus:
         self.turn = first_turn - 1
 
     def observe(self, observer: Observer) -> None:
-        """Tell ``observer`` of every event from now on."""
+        """Call ``observer`` with every event from now on."""
         self._observers.append(observer)
 
     def emit(self, event: Event) -> None:
-        """Tell everybody; who watches must not be able to stop the conversation."""
+        """Pass ``event`` to all observers; an observer that fails must not stop the conversation."""
         for observer in self._observers:
             try:
                 observer(event)
@@ -40,7 +40,7 @@ class EventBus:
                 _log.error("an observer failed on %s:\n%s", type(event).__name__, trace_of(error))
 
     def allocate_turn_number(self) -> int:
-        """The number of a new turn.
+        """Return the number of a new turn.
 
         Raises:
             RuntimeError: If the conversation is closed.
@@ -51,10 +51,10 @@ class EventBus:
         return self._numbered
 
     def release_turn_number(self, number: int) -> None:
-        """What got ``number`` turned out to be no turn; the next may have it, if none came since."""
+        """Release ``number`` of a rejected turn for reuse, unless a later one has been allocated."""
         if self._numbered == number:
             self._numbered -= 1
 
     def close(self) -> None:
-        """No more turns."""
+        """Allocate no more turn numbers."""
         self._closed = True

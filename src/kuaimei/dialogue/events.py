@@ -1,4 +1,4 @@
-"""Every step of a conversation, as frozen events on one stream.
+"""Events of a conversation, one frozen dataclass for every kind of step.
 
 ``at`` is the event loop's clock in seconds. ``turn`` counts the user's turns of a session from 1;
 0 is before the first. Observers (gateway, recorder, metrics) are called in order, on the event
@@ -50,21 +50,21 @@ class _TurnEvent:
 
 @dataclass(frozen=True, slots=True)
 class StateChanged(_TurnEvent):
-    """The conversation is now listening, thinking or speaking."""
+    """The conversation's state has changed to listening, thinking or speaking."""
 
     state: Literal["listening", "thinking", "speaking"]
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted(_TurnEvent):
-    """Somebody began to speak; ``audio_ms`` is where in all the audio received."""
+    """User speech has started; ``audio_ms`` is its position in all audio received."""
 
     audio_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechAudio(_TurnEvent):
-    """Audio that belongs to the user's utterance (16 kHz), in order and without gaps.
+    """Audio of the user's utterance (16 kHz), in order and without gaps.
 
     Begins with the pre-roll, directly after `SpeechStarted`; ends with `TurnEnded` or `SpeechRejected`.
     """
@@ -74,33 +74,37 @@ class SpeechAudio(_TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class SpeechRejected(_TurnEvent):
-    """What was heard is no turn: a cough, a click, or a backchannel over the reply; ``text`` if known."""
+    """The detected sound is not a turn: a cough, a click, or a backchannel over the reply.
+
+    Attributes:
+        text: Its transcript; empty if unknown.
+    """
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionUpdated(_TurnEvent):
-    """Partial caption of the whole utterance so far."""
+    """The partial caption of the utterance has changed; ``text`` is the whole caption so far."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentTranscribed(_TurnEvent):
-    """A part of the utterance is understood while it goes on; ``text`` is all that is known of it by now."""
+    """A segment of the ongoing utterance has been transcribed; ``text`` is the transcript so far."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class SpeculationStarted(_TurnEvent):
-    """The turn is guessed to be over: recognition (and what follows) starts before it is certain."""
+    """The turn may be over: recognition and the reply start speculatively, before it is certain."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeculationDropped(_TurnEvent):
-    """The speaker went on; what was begun on the guess is thrown away."""
+    """The speaker has resumed; the speculative work is discarded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,8 @@ class TurnEnded(_TurnEvent):
 
     Attributes:
         last_voiced_at: t0, the time of the last voiced frame: all latencies count from it.
-        audio_ms: Where in all the audio received the utterance ends.
-        reason: What decided; ``limit``: it had become too long, and what is said now is another one.
+        audio_ms: Position of the utterance's end in all audio received.
+        reason: What ended it; ``limit``: the maximum length; speech that continues is another utterance.
     """
 
     last_voiced_at: float
@@ -127,7 +131,7 @@ class UserText(_TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class FinalTranscript(_TurnEvent):
-    """What was understood of the utterance."""
+    """The final transcript of the utterance is known."""
 
     text: str
     language: Language | None
@@ -135,12 +139,12 @@ class FinalTranscript(_TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class ReplyStarted(_TurnEvent):
-    """The turn's reply begins to come out; nothing of it left the server before this event.
+    """The reply of the turn starts; nothing of it has left the server before this event.
 
     Attributes:
         reply: Id of the reply, on every event of it.
-        voice: In which it is spoken; empty: it is only written.
-        speed: … and how fast; 1.0 is the voice's own pace.
+        voice: Id of its voice; empty: text only.
+        speed: Speaking rate; 1.0 is the voice's own pace.
     """
 
     reply: str
@@ -150,7 +154,7 @@ class ReplyStarted(_TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class ReplyText(_TurnEvent):
-    """New text of the reply, as it is to be shown."""
+    """New text of the reply, for display."""
 
     reply: str
     text: str
@@ -158,7 +162,11 @@ class ReplyText(_TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class ClauseReady(_TurnEvent):
-    """A clause has been synthesised; its audio follows, beginning at ``start_ms`` of the reply."""
+    """Synthesis of a clause has started to deliver; its audio begins at ``start_ms`` of the reply.
+
+    Attributes:
+        synthesis_ms: Time until the first audio of the clause.
+    """
 
     reply: str
     index: int
@@ -169,9 +177,9 @@ class ClauseReady(_TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class ReplyAudio(_TurnEvent):
-    """Audio of the reply at the synthesiser's rate; ``start_ms`` is its place in the reply.
+    """Audio of the reply at the synthesizer's rate; ``start_ms`` is its position in the reply.
 
-    After `ReplyResumed` pieces come again from where the listener stopped hearing.
+    After `ReplyResumed`, audio that the listener has not heard is sent again.
     """
 
     reply: str
@@ -182,7 +190,7 @@ class ReplyAudio(_TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class ReplyPaused(_TurnEvent):
-    """Speech over the reply: silence at once; whether it is an interruption is not yet known."""
+    """Playback is paused because of speech over the reply; it may or may not be an interruption."""
 
     reply: str
     heard_ms: float
@@ -190,7 +198,7 @@ class ReplyPaused(_TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class ReplyResumed(_TurnEvent):
-    """It was a backchannel or a cough; the reply goes on from ``heard_ms``."""
+    """The speech over the reply was a backchannel or a cough; the reply resumes at ``heard_ms``."""
 
     reply: str
     heard_ms: float
@@ -198,13 +206,13 @@ class ReplyResumed(_TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class ReplyInterrupted(_TurnEvent):
-    """The reply is over before its end; also where nothing of it had come out yet (no `ReplyStarted`).
+    """The reply was stopped before its end, possibly before anything was sent (no `ReplyStarted`).
 
-    May follow `ReplyFinished`, whose audio is still playing.
+    May follow `ReplyFinished` while the audio is still playing.
 
     Attributes:
-        heard_ms: How much of it was played.
-        heard_text: The words within that, the ones the history keeps.
+        heard_ms: Milliseconds of the reply that were played.
+        heard_text: The text within them, which the history keeps.
     """
 
     reply: str
@@ -215,7 +223,7 @@ class ReplyInterrupted(_TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class ReplyFinished(_TurnEvent):
-    """The whole reply has been handed over (it may still be playing)."""
+    """The whole reply has been synthesized (it may still be playing)."""
 
     reply: str
     text: str
@@ -224,7 +232,7 @@ class ReplyFinished(_TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class TurnFailed(_TurnEvent):
-    """A stage failed; ``apology`` is what the user is told, spoken where that is possible."""
+    """A stage of the turn failed; ``apology`` is the sentence for the user, spoken if possible."""
 
     stage: Stage
     kind: str
@@ -234,7 +242,18 @@ class TurnFailed(_TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class TurnLatencies:
-    """Milliseconds from the last voiced frame of the user; None for what did not happen."""
+    """Latencies and amounts of work of one turn.
+
+    Attributes ending in ``_ms`` are milliseconds since the user's last voiced frame, None if the event did
+    not happen.
+
+    Attributes:
+        speech_s: Length of the last segment recognized.
+        recognition_s: Time the recognizer took for it, queueing included.
+        tokens: Pieces of text received from the language model.
+        writing_s: Time spent waiting for the language model, queueing included.
+        reply_audio_s: Length of the reply's audio.
+    """
 
     endpoint_ms: float | None = None
     transcript_ms: float | None = None
@@ -251,7 +270,7 @@ class TurnLatencies:
 
 @dataclass(frozen=True, slots=True)
 class TurnMetrics(_TurnEvent):
-    """The turn is complete, with the timings of all its stages."""
+    """The turn is complete; ``timing`` holds the latencies of all its stages."""
 
     timing: TurnLatencies
 

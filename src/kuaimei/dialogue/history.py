@@ -1,4 +1,4 @@
-"""What was really said, on both sides."""
+"""Chat history: what user and assistant actually said, and the prompts made from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ __all__ = ["ChatHistory", "HistoryEntry"]
 Role: TypeAlias = Literal["system", "user", "assistant"]
 
 _LEAST_SHARE = 4
-"""Of the budget, what was said gets at least this part, however long the system prompt."""
+"""The messages get at least 1/4 of the token budget, however long the system prompt is."""
 _LINE_BREAK_TOKENS = 1
 _MAX_ENTRIES = 400
-"""Entries kept of an endless session; a prompt holds far fewer."""
+"""Maximum entries kept of a long session; a prompt holds far fewer."""
 _TRIM_BATCH = 100
-"""Of these the oldest, all at once: where the first entry changes with every turn, so does the place where
-the trimmed prompt begins, and the model's cache of it is lost."""
+"""Oldest entries dropped at once beyond `_MAX_ENTRIES`. Dropping one per turn would move the start of the
+trimmed prompt with every turn, and the model's prompt cache would be lost."""
 _MOST_CHARACTERS = 256 * 1024
-"""… and characters; beyond that the oldest are forgotten, down to three quarters of it."""
+"""Maximum characters kept; beyond that the oldest entries are dropped, down to three quarters of it."""
 
 
 @dataclass(slots=True, eq=False)
 class HistoryEntry:
-    """What one side said once; its place is fixed when it begins, its words when they are known.
+    """One message of the history; its position is fixed when it is added, its content may follow later.
 
     Attributes:
-        label: By which it can be taken out again.
+        label: Identifies the entry for removal.
     """
 
     role: Role
@@ -39,14 +39,14 @@ class HistoryEntry:
 
     @property
     def tokens(self) -> int:
-        """Estimated length of the content without spaces around it; counted once."""
+        """Estimated tokens of the stripped content; cached."""
         if self._counted is not self.content:
             self._counted, self._tokens = self.content, estimate_tokens(self.content.strip())
         return self._tokens
 
 
 class ChatHistory:
-    """The messages of a session, as the language model is to see them."""
+    """Messages of a session, as the language model sees them."""
 
     def __init__(self, earlier: Sequence[Message] = ()) -> None:
         entries = [HistoryEntry(m.role, m.content, f"earlier_{n}") for n, m in enumerate(earlier)]
@@ -54,7 +54,7 @@ class ChatHistory:
         self._forget_characters()
 
     def add(self, role: Role, content: str = "", *, label: str = "") -> HistoryEntry:
-        """Append an entry; its content may be filled in or corrected later."""
+        """Append a `HistoryEntry` and return it; its content may be filled in or corrected later."""
         entry = HistoryEntry(role, content, label)
         self._entries.append(entry)
         if len(self._entries) > _MAX_ENTRIES:
@@ -63,24 +63,27 @@ class ChatHistory:
         return entry
 
     def remove(self, label: str) -> bool:
-        """Take out what has this label; False if nothing has."""
+        """Remove the entries with this label; return False if there are none."""
         found = [entry for entry in self._entries if entry.label == label]
         for entry in found:
             self._entries.remove(entry)
         return bool(found)
 
     def messages(self, said: str = "") -> list[Message]:
-        """Everything said so far and ``said`` by the user just now; what stayed empty is left out.
+        """Return all messages so far, then ``said`` by the user just now; empty ones are left out.
 
-        Two messages in a row of the same speaker become one: an interrupted reply that nobody heard
-        leaves nothing, so the user's next words join the ones that were never answered.
+        Consecutive messages of the same role are merged: an interrupted reply that was not heard at all
+        is empty, so the user's next message joins the one that was not answered.
         """
         return [message for message, _ in self._joined(said)]
 
     def request(self, system_prompt: str, budget_tokens: int, said: str = "") -> tuple[Message, ...]:
-        """The prompt: system prompt, as much history as fits, and ``said`` by the user just now.
+        """Build the prompt: system prompt, as much history as fits, and ``said``.
 
-        The system prompt stays whole: whoever set it was told how much fits.
+        Args:
+            system_prompt: Never shortened; its author has been told how much fits.
+            budget_tokens: Estimated tokens for all messages together.
+            said: What the user has said just now.
         """
         prompt = Message(role="system", content=system_prompt)
         joined = self._joined(said)
@@ -89,7 +92,7 @@ class ChatHistory:
         return (prompt, *fit_context([message for message, _ in joined], available, lengths))
 
     def _joined(self, said: str) -> list[tuple[Message, int]]:
-        """The messages, each with its estimated length in tokens."""
+        """Return the merged messages, each with its estimated length in tokens."""
         runs: list[tuple[Role, list[str], int]] = []
         for entry in (*self._entries, HistoryEntry("user", said)):
             content = entry.content.strip()

@@ -1,11 +1,12 @@
-"""Is anybody talking or being answered? Whatever can wait, waits until nobody is.
+"""Idle detection: background work runs only while no conversation needs the CPU.
 
-The queue of the cores (`kuaimei.engines.scheduling`) puts live requests first, but what has begun there
-is finished, and a process of its own (learning a voice) is in no queue of ours at all. So both are told
-when a conversation needs the machine: the one waits between two sentences, the other is stopped.
+The scheduler of the cores (`kuaimei.engines.scheduling`) puts live requests first, but does not pre-empt
+running ones, and a separate process (training a voice) is not scheduled by it at all. Both are therefore
+notified when a conversation needs the machine: background rendering waits between two sentences, training
+is stopped.
 
-Once a reply is made, the machine has nothing more to do for it, though it goes on being heard: what is
-rendered meanwhile may still replace the rest of it.
+Once a reply has been synthesized, it needs no more computation although it is still playing. Its HQ
+rendering may therefore run during playback and still replace the rest of it.
 """
 
 import asyncio
@@ -29,19 +30,18 @@ __all__ = ["ConversationWatch", "IdleMonitor"]
 _log = logging.getLogger(__name__)
 
 _SETTLE_S: Final = 0.6
-"""After the last of it: between two steps of one conversation the server is still for an instant, and
-whoever coughed goes on speaking."""
+"""Debounce: conversations are idle briefly between two steps, and a cough is usually followed by speech."""
 _LONGEST_S: Final = 600.0
-"""So long may one conversation need the machine without a rest; a microphone that was left open would keep
-everything else from being done for ever. What it did not need counts double as rest."""
+"""Time for which one conversation may block background work; a microphone left open would block it forever.
+Time in which it does not need the machine is credited at the rate `_REST`."""
 _REST: Final = 2.0
 
 
 class IdleMonitor:
-    """Watches all conversations; used on the event loop only.
+    """Monitor of all conversations; used on the event loop only.
 
     Args:
-        settle_s: How long nobody must have needed the machine before it is quiet.
+        settle_s: Seconds without activity after which the machine counts as idle.
     """
 
     def __init__(self, settle_s: float = _SETTLE_S) -> None:
@@ -54,14 +54,14 @@ class IdleMonitor:
 
     @property
     def busy(self) -> bool:
-        """Somebody talks or is being answered, or did until an instant ago."""
+        """True if a conversation needs the machine, or did within the last ``settle_s``."""
         return not self._still.is_set()
 
     def watch(self, session: str) -> "ConversationWatch":
-        """An observer of one conversation; close it with the conversation.
+        """Create an observer for one conversation; close it with the conversation.
 
         Args:
-            session: Of the conversation, for the eyes of whoever debugs.
+            session: Id of the session, for the log.
         """
         return ConversationWatch(session, self._need)
 
@@ -69,7 +69,7 @@ class IdleMonitor:
         """Call ``callback`` with `busy` now, and whenever it changes; it must return at once.
 
         Returns:
-            Ends that.
+            A function that ends the subscription.
         """
         key = object()
         self._told[key] = callback
@@ -81,8 +81,8 @@ class IdleMonitor:
         return unsubscribe
 
     async def wait(self) -> None:
-        """Until it is quiet; at once if it is."""
-        while self.busy:  # it may be over again by the time the waiter wakes
+        """Wait until the machine is idle; return at once if it is."""
+        while self.busy:  # activity may have resumed by the time the waiter wakes
             await self._still.wait()
 
     def _need(self, who: object, needs: bool) -> None:
@@ -109,16 +109,16 @@ class IdleMonitor:
         for callback in tuple(self._told.values()):
             try:
                 callback(self.busy)
-            except Exception as error:  # the others must hear of it all the same
+            except Exception as error:  # the other subscribers must be called all the same
                 _log.error("whoever waits for quiet failed on the news:\n%s", trace_of(error))
 
 
 class ConversationWatch:
-    """An observer of one conversation.
+    """Observer that tells whether one conversation needs the machine.
 
     Args:
-        session: Of the conversation.
-        need: Told whether this conversation needs the machine.
+        session: Id of the session, for the log.
+        need: Called with this observer and whether its conversation needs the machine.
     """
 
     def __init__(self, session: str, need: Callable[[object, bool], None]) -> None:
@@ -126,16 +126,16 @@ class ConversationWatch:
         self._need = need
         self._talking = False
         self._answering = False
-        self._turn = 0  # the latest one that may want an answer
+        self._turn = 0  # the latest one that may need a reply
         self._closed = False
         self._needed = False
         self._since = 0.0
-        self._spent_s = 0.0  # of needing, less what it rested
+        self._spent_s = 0.0  # busy time, less the credit for idle time
         self._ignored = False
         self._tiring: asyncio.TimerHandle | None = None
 
     def __call__(self, event: Event) -> None:
-        """One step of the conversation."""
+        """Handle one event of the conversation."""
         match event:
             case SpeechStarted():
                 self._talking = True
@@ -157,7 +157,7 @@ class ConversationWatch:
             self._needs(self._talking or self._answering)
 
     def close(self) -> None:
-        """The conversation is over, whatever was going on in it; idempotent."""
+        """Stop needing the machine because the conversation is over; idempotent."""
         self._closed = True
         if self._tiring is not None:
             self._tiring.cancel()
@@ -185,7 +185,7 @@ class ConversationWatch:
             self._spent_s = max(0.0, self._spent_s - _REST * passed_s)
 
     def _ignore(self) -> None:
-        """What can wait has waited long enough for this conversation."""
+        """Stop holding up background work for this conversation: its time is used up."""
         self._tiring = None
         self._account()
         self._ignored = True

@@ -1,4 +1,4 @@
-"""When each stage of a turn was reached."""
+"""Latency measurement of the stages of a turn."""
 
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -13,10 +13,14 @@ Mark: TypeAlias = Literal[
 
 
 class TurnLatency:
-    """Collects loop times of one turn; the first time of a mark counts, of ``last_audio`` the latest.
+    """Collects loop times of the stages of one turn.
+
+    Args:
+        now: Returns the loop time in seconds.
+        t0: Initial value of the attribute.
 
     Attributes:
-        t0: Time of the user's last voiced frame.
+        t0: Loop time of the user's last voiced frame.
     """
 
     def __init__(self, now: Callable[[], float], t0: float) -> None:
@@ -25,7 +29,7 @@ class TurnLatency:
         self.t0 = t0
 
     def mark(self, mark: Mark) -> None:
-        """It happens now."""
+        """Record the current time as ``mark``; the first call wins, except for ``last_audio``."""
         if mark == "last_audio":
             self._marks[mark] = self._now()
         else:
@@ -34,7 +38,7 @@ class TurnLatency:
     def timing(
         self, *, speech_s: float, recognition_s: float, tokens: int, writing_s: float, reply_audio_s: float
     ) -> TurnLatencies:
-        """All marks in milliseconds since ``t0``, and what was counted elsewhere."""
+        """Return all marks in milliseconds since ``t0``, with the given amounts. See `TurnLatencies`."""
 
         def since_t0(mark: Mark) -> float | None:
             at = self._marks.get(mark)

@@ -1,4 +1,4 @@
-"""Who thinks: the reply as clauses, each as early as it can be spoken."""
+"""Reply generation: the language model's text as clauses, each as early as it can be spoken."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -15,19 +15,21 @@ from kuaimei.text.clauses import ClauseSegmenter
 __all__ = ["ReplyGenerator"]
 
 _MAX_PREFETCH = 8
-"""Clauses a model that does not share the cores may be ahead of the synthesiser."""
+"""Maximum clauses by which a model that does not share the cores may be ahead of the synthesizer."""
 
 
 class ReplyGenerator:
-    """Writes one reply.
+    """Generator of one reply.
 
     Args:
-        ticket: Makes the ticket of each request; it may have become more urgent since the last one.
-        on_text: Told of new text as it is written.
+        model: The language model.
+        settings: Dialogue settings.
+        ticket: Creates the ticket of each request, whose priority may have risen since the last one.
+        on_text: Called with new text as it is generated.
 
     Attributes:
-        text: Everything written so far.
-        tokens: Pieces of text received.
+        text: Everything generated so far.
+        tokens: Number of non-empty tokens received.
         writing_s: Time spent waiting for the model, its queue included.
     """
 
@@ -47,13 +49,13 @@ class ReplyGenerator:
         self.writing_s = 0.0
 
     async def clauses(self, req: LLMReq) -> AsyncGenerator[str, None]:
-        """The reply to ``req``, clause by clause.
+        """Generate the reply to ``req``, clause by clause.
 
-        A model that shares the cores rests while the caller deals with a clause (it is stopped and goes
-        on from what it has written, which its prompt cache still holds); any other goes on writing.
+        A model that shares the CPU cores is stopped while the caller processes a clause and continues from
+        its own text, which its prompt cache still holds; any other model keeps generating meanwhile.
 
         Raises:
-            EngineError: If the model failed; `EngineUnavailable` if it kept silent for too long.
+            EngineError: If the model failed; `EngineUnavailable` if no token arrived in time.
         """
         clauses = self._interleaved(req) if self._model.shares_cores else self._prefetch(req)
         async with aclosing(clauses):
@@ -79,7 +81,7 @@ class ReplyGenerator:
                 for clause in ready:
                     yield clause
         except EngineError:
-            for clause in cutter.flush():  # what can be read can be heard
+            for clause in cutter.flush():  # text that was already shown is also spoken
                 yield clause
             raise
         for clause in cutter.flush():

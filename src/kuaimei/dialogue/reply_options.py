@@ -1,4 +1,4 @@
-"""How a session wants to be answered."""
+"""Reply options of a session."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,15 @@ __all__ = ["ReplyOptions"]
 
 @dataclass(frozen=True, slots=True)
 class ReplyOptions:
-    """How this session wants to be answered; a client may change it between turns.
+    """Options for the replies of a session; a client may change them between turns.
 
     Attributes:
-        voice: A voice of the synthesiser; empty: its default.
-        speed: 1.0 is the voice's own pace.
-        instructions: Replaces the system prompt of the settings, if given.
+        voice: Id of a voice of the synthesizer; empty: its default.
+        speed: Speaking rate; 1.0 is the voice's own pace.
+        instructions: Replaces the system prompt of the settings, if not empty.
         speak: False: replies in text only.
-        reply: False: a turn is transcribed and waits for an explicit request to be answered.
-        interrupt: False: speech over the reply does not stop it; what was said is answered after it.
+        reply: False: a turn is only transcribed; a reply has to be requested explicitly.
+        interrupt: False: speech over a reply does not stop it and is answered after it.
     """
 
     voice: str = ""

@@ -1,4 +1,4 @@
-"""Who speaks: clauses in; audio out, with an account of what the listener has heard."""
+"""Speech output of one reply: synthesizes clauses and tracks how much has been played."""
 
 import asyncio
 import math
@@ -20,14 +20,14 @@ __all__ = ["SpeechOutput"]
 
 
 _MIN_SLEEP_S = 1e-3
-"""Time to wait that is not worth waiting."""
+"""Waits shorter than this are skipped."""
 _CHARACTER_S = 0.2
-"""Spoken length of a character, where a clause is not complete yet."""
+"""Estimated spoken length of a character, while a clause is not complete."""
 
 
 @dataclass(slots=True)
 class _ClauseSpan:
-    """A clause and its place in the reply, in samples; ``end`` is a guess until it is complete."""
+    """A clause and its position in the reply, in samples; ``end`` is an estimate until it is complete."""
 
     text: str
     start: int
@@ -35,16 +35,18 @@ class _ClauseSpan:
 
 
 class SpeechOutput:
-    """Speaks one reply.
+    """Speech output of one reply.
 
-    Audio is handed over as soon as it exists, faster than it is played; what has been heard follows
-    from when it was handed over, or from what the client reports. Until `release` (the turn is
-    certain) and between `pause` and `resume` nothing leaves.
+    Audio is emitted as soon as it exists, faster than it is played. How much has been heard is derived from
+    the time of emission, or from what the client reports. Nothing is emitted before `release` (the turn is
+    committed) or between `pause` and `resume`.
 
     Args:
-        emit: Takes events; called on the event loop.
-        turn: Number of the turn, on every event.
-        reply: Id of the reply, likewise.
+        synthesizer: Synthesizes the clauses, at its own sample rate.
+        settings: Dialogue settings.
+        emit: Receives events; called on the event loop.
+        turn: Number of the turn, for all events.
+        reply: Id of the reply, for all events.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class SpeechOutput:
         self._pcm: list[Pcm] = []
         self._made = 0
         self._sent = 0
-        self._left = 0  # the furthest that was ever handed over
+        self._left = 0  # end of the furthest audio ever emitted
         self._clauses: list[_ClauseSpan] = []
         self._plays_until = -math.inf
         self._released = False
@@ -75,33 +77,33 @@ class SpeechOutput:
 
     @property
     def audio_ms(self) -> float:
-        """Length of the audio made so far."""
+        """Milliseconds of audio synthesized so far."""
         return self._ms(self._made)
 
     @property
     def is_paused(self) -> bool:
-        """Between `pause` and `resume`."""
+        """True between `pause` and `resume`."""
         return self._held
 
     @property
     def is_stopped(self) -> bool:
-        """`stop` was called."""
+        """True once `stop` was called."""
         return self._over
 
     @property
     def has_started(self) -> bool:
-        """Something has been handed over."""
+        """True once audio has been emitted."""
         return self._begun
 
     @property
     def heard_ms(self) -> float:
-        """How much of the reply has been played by now."""
+        """Milliseconds of the reply that have been played by now."""
         ahead_s = max(0.0, self._plays_until - self._now())
         return max(0.0, self._ms(self._sent) - ahead_s * 1000.0)
 
     @property
     def heard_text(self) -> str:
-        """The words within `heard_ms`; the clause being spoken counts in proportion to its time."""
+        """Text within `heard_ms`; the clause being played counts in proportion to its time."""
         heard = self.heard_ms * self._rate / 1000.0
         text = ""
         for clause in self._clauses:
@@ -113,11 +115,13 @@ class SpeechOutput:
         return text
 
     async def synthesize_clause(self, req: TTSReq, *, aside: bool = False) -> None:
-        """Synthesise one clause and hand it over, or keep it until it may be.
+        """Synthesize one clause and emit its audio, or keep it until `release` or `resume`.
+
+        Waits first while the audio is more than ``speech_lead_ms`` ahead of the listener.
 
         Args:
-            req: The clause, in which voice.
-            aside: It is spoken, but is not part of what the reply says (an apology).
+            req: The clause and its voice.
+            aside: True: the clause is spoken but does not belong to the text of the reply (an apology).
 
         Raises:
             EngineError: If synthesis failed; `EngineUnavailable` if it took too long.
@@ -125,7 +129,7 @@ class SpeechOutput:
         asked_at = self._now()
         await self._wait_for_lead()
         started_at = self._now()
-        if (deadline := req.ticket.deadline) is not None:  # the listener's time is not the synthesiser's
+        if (deadline := req.ticket.deadline) is not None:  # waiting for the listener does not count
             ticket = req.ticket.model_copy(update={"deadline": deadline + started_at - asked_at})
             req = req.model_copy(update={"ticket": ticket})
         limit_s = self._settings.synthesis_timeout_s
@@ -155,12 +159,12 @@ class SpeechOutput:
         return clause
 
     def release(self) -> None:
-        """The turn is certain: what has been made may leave."""
+        """Emit the audio made so far, and all further audio: the turn is committed."""
         self._released = True
         self._hand_over()
 
     def pause(self) -> None:
-        """Silence at once; nothing more leaves."""
+        """Pause playback at once; nothing is emitted until `resume`."""
         if self._held or self._over:
             return
         self._held = True
@@ -169,7 +173,7 @@ class SpeechOutput:
             self._emit(ReplyPaused(self._turn, self._now(), self._reply, self.heard_ms))
 
     def resume(self) -> None:
-        """Go on from where the listener stopped hearing."""
+        """Resume from where playback was paused."""
         if not self._held:
             return
         self._held = False
@@ -178,7 +182,7 @@ class SpeechOutput:
         self._hand_over()
 
     def stop(self) -> None:
-        """The reply is over, played to its end or not: what has been heard by now stays so."""
+        """End the reply, played to its end or not, and freeze how much has been heard."""
         if not self._over:
             self._freeze_heard()
             self._over = True
@@ -187,10 +191,10 @@ class SpeechOutput:
             self._changed.set()
 
     def report_playback(self, heard_ms: float) -> None:
-        """The client reports that ``heard_ms`` of the reply have been played by now.
+        """Record the client's report that ``heard_ms`` of the reply have been played by now.
 
-        While the reply is being played that sets the account right; once it is held or over it is the
-        last word on how much was heard.
+        While the reply is playing, this corrects the estimate; once it is paused or over, the value is
+        final.
         """
         heard = min(self._left, max(0, round(heard_ms * self._rate / 1000.0)))
         if self._held or self._over:
@@ -200,12 +204,12 @@ class SpeechOutput:
         self._changed.set()
 
     def _freeze_heard(self) -> None:
-        """What has been heard by now is all that counts as sent: the rest was thrown away by the client."""
+        """Count only the audio heard by now as sent: the client has discarded the rest."""
         self._sent = min(self._sent, round(self.heard_ms * self._rate / 1000.0))
         self._plays_until = -math.inf
 
     async def played_out(self) -> None:
-        """Wait until everything made has been handed over and played, or the reply is over."""
+        """Wait until all audio made so far has been emitted and played, or the reply is stopped."""
         while not self._over:
             self._changed.clear()
             left_s = self._plays_until - self._now()
@@ -219,7 +223,7 @@ class SpeechOutput:
                 continue
 
     async def _wait_for_lead(self) -> None:
-        """Wait while the audio is far enough ahead of the listener."""
+        """Wait while the audio is more than ``speech_lead_ms`` ahead of the listener."""
         lead_s = self._settings.speech_lead_ms / 1000.0
         while True:
             self._changed.clear()
@@ -252,7 +256,7 @@ class SpeechOutput:
         self._emit(ReplyAudio(self._turn, now, self._reply, pcm, self._rate, start_ms))
 
     def _slice(self, start: int) -> Pcm:
-        """Everything made from sample ``start`` on."""
+        """Return all audio made from sample ``start`` on."""
         end, parts = self._made, []
         for pcm in reversed(self._pcm):
             begin = end - len(pcm)
@@ -271,7 +275,7 @@ class SpeechOutput:
 
 
 def _text_within(text: str, share: float) -> str:
-    """The beginning of ``text`` spoken in ``share`` of its time; latin words are not cut in two."""
+    """Return the part of ``text`` spoken in ``share`` (0 to 1) of its time; Latin words are not split."""
     cut = int(len(text) * share + 1e-6)
     while (
         0 < cut < len(text)

@@ -1,4 +1,4 @@
-"""What a conversation has started and must not leave behind."""
+"""Set of the background tasks of a conversation."""
 
 import asyncio
 import logging
@@ -15,20 +15,20 @@ T = TypeVar("T")
 
 
 class TaskSet:
-    """Keeps every task of a conversation alive until it ends, and ends them all with it."""
+    """Background tasks of a conversation: kept referenced while they run, and all cancelled by `close`."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run ``work``; its failure is logged unless its task's owner asks for it."""
+        """Run ``work`` as a task; its failure is logged at debug level."""
         task = asyncio.ensure_future(work)
         self._running.add(task)
         task.add_done_callback(self._done)
         return task
 
     async def close(self) -> None:
-        """Cancel what still runs and wait for its end."""
+        """Cancel all running tasks and wait until they have ended."""
         while self._running:
             for task in self._running:
                 task.cancel()

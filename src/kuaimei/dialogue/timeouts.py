@@ -1,4 +1,4 @@
-"""How long an engine may take, the time in its queue not counted: who waits in line is not slow."""
+"""Timeout that excludes the time a request spends queued."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,12 +10,12 @@ from kuaimei.engines.types import QueueTimer
 __all__ = ["timeout_excluding_queue"]
 
 _MIN_CHECK_INTERVAL_S: Final = 0.25
-"""At least so long between two looks at whether the time is up."""
+"""Minimum seconds between two checks of the elapsed time."""
 
 
 @asynccontextmanager
 async def timeout_excluding_queue(seconds: float, wait: QueueTimer | None = None) -> AsyncGenerator[None]:
-    """Let the block take ``seconds``, and as long beyond that as ``wait`` has grown meanwhile.
+    """Limit the block to ``seconds``, not counting the time by which ``wait`` grows meanwhile.
 
     Raises:
         TimeoutError: If it took longer.

@@ -1,4 +1,4 @@
-"""One turn: understood, answered and spoken; begun on a guess, and nothing leaves until it is certain."""
+"""One turn: transcription, reply, speech. May start speculatively; events are buffered until `commit`."""
 
 import asyncio
 import logging
@@ -40,24 +40,31 @@ __all__ = ["ReplyOptions", "Turn"]
 _log = logging.getLogger(__name__)
 
 _MESSAGE_LIMIT = 500
-"""Characters."""
+"""Maximum characters of an error message in an event."""
 
 
 class Turn:
-    """Runs one turn from the end of listening to the last audio.
+    """One turn, from the end of the user's speech to the last audio of the reply.
 
     Args:
-        utterance: What the user speaks; None for a typed turn or a reply that was asked for.
-        said: The user's words where they were typed; None with no ``utterance``: the history alone
-            is answered.
-        t0: Time of the user's last voiced frame; `commit` has the last word on it.
-        after: Turns that must be over before this one is answered.
-        approve: Awaited with the transcript (None: recognition failed) before anything is made of it;
-            False: it was no turn.
+        number: Number of the turn.
+        engines: Engines for the reply.
+        settings: Dialogue settings.
+        reply_options: How to reply.
+        history: Chat history that the reply answers and the turn extends.
+        session: Id of the session, by which the queues share time fairly.
+        tasks: Task set in which the turn runs.
+        emit: Called with every event, from `commit` on.
+        utterance: The user's speech; None for a typed turn or a requested reply.
+        said: The user's text if it was typed; None without ``utterance``: reply to the history as it is.
+        t0: Loop time of the user's last voiced frame; updated by `commit`.
+        after: Tasks of turns that must be over before this one is answered.
+        approve: Awaited with the transcript (None: recognition failed) before it is used; returns False
+            if it is not a turn.
 
     Attributes:
         user_text: What the user said, once known.
-        answering: The reply is being prepared or spoken.
+        answering: True while the reply is being prepared or spoken.
     """
 
     def __init__(
@@ -111,27 +118,27 @@ class Turn:
 
     @property
     def is_committed(self) -> bool:
-        """`commit` was called."""
+        """True once `commit` was called."""
         return self._certain.is_set()
 
     @property
     def wants_reply(self) -> bool:
-        """It is to be answered."""
+        """True if the turn is to be answered."""
         return self._wants_reply
 
     @property
     def has_audio(self) -> bool:
-        """The reply is spoken, not only written."""
+        """True if the reply is spoken, not text only."""
         return self._reply_options.speak
 
     @property
     def understood(self) -> bool:
-        """The user's words are known, and are a turn."""
+        """True once the user's text is known and accepted as a turn."""
         return self.user_text is not None
 
     @property
     def ready(self) -> bool:
-        """What the user waits for is there: the beginning of the reply, or the words where none is wanted."""
+        """True once the beginning of the reply is available, or the transcript if no reply is wanted."""
         if self.task.done():
             return True
         if not self._wants_reply:
@@ -140,16 +147,16 @@ class Turn:
 
     @property
     def replying(self) -> bool:
-        """Something of the reply has left the server."""
+        """True once a part of the reply has left the server."""
         return self._reply_started and self.is_committed
 
     @property
     def heard_text(self) -> str:
-        """The words of the reply that reached the user: heard, or read where it was not spoken."""
+        """Text of the reply that reached the user: what was played, or shown if it is not spoken."""
         return self.speech_output.heard_text if self._reply_options.speak else self._answer_shown
 
     def commit(self, t0: float) -> None:
-        """The turn is certain; ``t0`` is the time of the user's last voiced frame."""
+        """Commit the turn and emit its buffered events; ``t0`` is the time of the last voiced frame."""
         self._stopwatch.t0 = t0
         if self.utterance is not None:
             self._stopwatch.mark("endpoint")
@@ -164,18 +171,18 @@ class Turn:
         self.speech_output.release()
 
     def ask(self, reply_options: ReplyOptions) -> bool:
-        """Answer this turn after all; False if it is too late for that or there are no words to answer."""
+        """Request a reply to this turn after all; return False if it is too late or there is no text."""
         if self.task.done() or self._wants_reply or self.user_text == "":
             return False
         self._reply_options = reply_options
         self._wants_reply = True
-        if self.speech_output.is_stopped:  # its reply had been called off already
+        if self.speech_output.is_stopped:  # its reply was cancelled before
             self.speech_output = self._new_speaker()
             self.speech_output.release()
         return True
 
     def interrupt(self, reason: Literal["barge_in", "cancelled", "closed"]) -> None:
-        """The reply is over; of a turn not yet answered only that, its words are still to be understood."""
+        """End the reply; a turn that is still being transcribed goes on without one."""
         self.speech_output.stop()
         self.keep()
         if self._wants_reply:
@@ -195,7 +202,7 @@ class Turn:
         self.task.cancel()
 
     def keep(self) -> None:
-        """Put what was heard of the reply into the history."""
+        """Store the part of the reply that was heard in the history."""
         if self._reply_entry is not None:
             whole = self._finished and self.speech_output.heard_ms >= self.speech_output.audio_ms - 1.0
             self._reply_entry.content = self._answer_shown if whole else self.heard_text
@@ -208,13 +215,13 @@ class Turn:
             if await self._transcribe():
                 await self._wait_for_predecessors()
                 if not self._wants_reply:
-                    await self._certain.wait()  # until then it may yet be asked for
+                    await self._certain.wait()  # a reply may still be requested until then
                 if self._wants_reply:
                     self.answering = True
                     await self._answer()
             elif not self.understood and not self.is_committed:
-                return  # it was no turn
-        except Exception as error:  # a turn that fails must not take the conversation with it
+                return  # not a turn
+        except Exception as error:  # a failing turn must not end the conversation
             await self._fail("thinking", _describe_error(error))
         await self._certain.wait()
         self._time()
@@ -227,7 +234,7 @@ class Turn:
             await asyncio.wait([earlier])
 
     async def _transcribe(self) -> bool:
-        """False: there is nothing to answer."""
+        """Transcribe the utterance; return False if there is nothing to answer."""
         if self.utterance is None:
             return True
         error: KuaimeiError | None = None
@@ -264,12 +271,12 @@ class Turn:
             async with aclosing(self._reply_generator.clauses(req)) as clauses:
                 async for clause in clauses:
                     if not speech_length(clause):
-                        continue  # a stray mark, seen but not spoken
+                        continue  # stray punctuation is shown but not spoken
                     empty = False
                     self._stopwatch.mark("first_clause")
                     if self._reply_options.speak and not await self._say(clause):
-                        self._reply_options = replace(self._reply_options, speak=False)  # go on in writing
-                    await self._certain.wait()  # nothing beyond the first clause on a mere guess
+                        self._reply_options = replace(self._reply_options, speak=False)  # go on as text
+                    await self._certain.wait()  # only the first clause is synthesized speculatively
         except Exception as failure:
             await self._fail("thinking", _describe_error(failure))
             return
@@ -295,7 +302,7 @@ class Turn:
         return True
 
     async def _fail(self, stage: Stage, error: KuaimeiError | None) -> None:
-        """Tell the user, aloud if the voice still works, and end the turn in good order."""
+        """Report a failure to the user, by speech if synthesis works, and end the turn cleanly."""
         kind = error.kind if error else "empty"
         message = _line(error) if error else f"{stage} gave nothing"
         text = apology(stage, self._language)
@@ -336,9 +343,10 @@ class Turn:
         self._emit(ReplyText(self.number, self._now(), self.reply, text))
 
     def _voice_for_language(self) -> str:
-        """In which the reply is spoken: the synthesiser's default by its name, for a default may change.
+        """Return the id of the reply's voice; empty if the reply is not spoken.
 
-        So it is where a voice was deleted during the session: an answer in another voice is better than none.
+        A default is resolved to its id, because the default may change. It also replaces a voice deleted
+        during the session: a reply in another voice is better than none.
         """
         if not self._reply_options.speak:
             return ""
@@ -383,13 +391,13 @@ class Turn:
 
 
 def _in_english(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """A small model forgets what the system prompt says of languages: the latest message says it again."""
+    """Append a request to reply in English: small models forget the system prompt's language rules."""
     *earlier, latest = messages
     return (*earlier, latest.model_copy(update={"content": f"{latest.content}\n(Please reply in English.)"}))
 
 
 def _describe_error(failure: Exception) -> KuaimeiError:
-    """``failure`` as something that can be told; what nobody foresaw goes to the log as well."""
+    """Return ``failure`` as an error fit for clients; unexpected exceptions are logged as well."""
     if isinstance(failure, KuaimeiError):
         return failure
     _log.error("an engine failed in a way it should not:\n%s", trace_of(failure))
@@ -397,9 +405,9 @@ def _describe_error(failure: Exception) -> KuaimeiError:
 
 
 def _line(error: KuaimeiError) -> str:
-    """What is told and kept of a failure: an engine's words may be long, and need not be text."""
+    """Return the message of ``error``, shortened and well-formed, as engines may report anything."""
     return to_well_formed(str(error))[:_MESSAGE_LIMIT]
 
 
 def _no_tokens(event: Event) -> None:
-    """Events of a cancelled turn go nowhere."""
+    """Discard an event of a cancelled turn."""

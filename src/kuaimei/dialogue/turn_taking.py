@@ -1,4 +1,4 @@
-"""What is being heard, and whether it is a turn, an interruption, or nothing at all."""
+"""Turn-taking policy: classifies detected speech as a turn, an interruption, a backchannel or noise."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,17 +29,17 @@ from kuaimei.settings import DialogueSettings
 __all__ = ["TurnTaking"]
 
 _MIN_CAPTION_CHARS = 2
-"""Characters of a caption that count as words over the reply; a single one may be a misheard cough."""
+"""Minimum characters of a caption that interrupts a reply; a single one may be a misheard cough."""
 
 
 @dataclass(slots=True, eq=False)
 class _PendingTurn:
-    """What is being heard, or has been heard and is not yet known to be a turn.
+    """An utterance in progress, or one that has ended and is not yet accepted as a turn.
 
     Attributes:
-        turn: Begun on the guess that it is one.
-        end: Where it ended and why.
-        over: It has ended.
+        turn: The speculative turn, if it has begun.
+        end: Position of the end in all audio received (ms), and the reason; None while it is in progress.
+        over: Set once the utterance has ended.
     """
 
     utterance: Utterance
@@ -50,19 +50,25 @@ class _PendingTurn:
 
 
 class TurnTaking:
-    """Follows the listener and decides.
+    """Decides what the speech found by the utterance detector is.
 
-    Speech over a reply holds it at once. It is an interruption if it lasts, if a caption has words in
-    it, or if the transcript is more than a backchannel; otherwise the reply goes on where it stopped.
+    Speech over a reply pauses it at once. It is an interruption if it lasts, if its caption contains words,
+    or if its transcript is more than a backchannel; otherwise the reply resumes where it stopped.
 
     Args:
-        manner: How the user is to be answered now.
-        changed: Called after every change of what is being heard.
+        engines: Engines for detection and for speculative turns.
+        settings: Initial value of the attribute.
+        session: Id of the session.
+        tasks: Task set for detection and transcription.
+        event_bus: Receives the events and numbers the turns.
+        active_turns: Creates, commits and interrupts turns.
+        reply_options: Returns the current reply options.
+        changed: Called after every change of the detected speech.
 
     Attributes:
-        listener: Whom the audio goes to.
-        unanswered: Number and t0 of the latest turn that nobody has answered.
-        settings: In force.
+        detector: The utterance detector that all audio is pushed to.
+        unanswered: Number and t0 of the latest turn that has not been answered.
+        settings: Current settings.
     """
 
     def __init__(
@@ -87,16 +93,16 @@ class TurnTaking:
 
     @property
     def has_pending_speech(self) -> bool:
-        """Something is being heard, or not yet decided on."""
+        """True while an utterance is in progress or not yet accepted or rejected."""
         return self._heard is not None
 
     @property
     def may_interrupt(self) -> bool:
-        """Speech over the reply stops it."""
+        """True if speech over the reply may stop it."""
         return self._reply_options().interrupt and self.detector.endpointing
 
     def commit(self) -> bool:
-        """What is being said is a turn and ends now; False if nothing is."""
+        """End the current utterance now and accept it as a turn; return False if there is none."""
         heard = self._heard
         if heard is not None and heard.end is not None:
             self._accept_turn(heard)
@@ -104,31 +110,31 @@ class TurnTaking:
         return self.detector.commit()
 
     def clear(self) -> None:
-        """Forget what is being said."""
+        """Discard the current utterance."""
         if self._heard is not None:
             self._reject_turn(self._heard, "")
         self.detector.clear()
 
     def restart_speculation(self) -> None:
-        """Something was typed or asked: what may be over is answered after that, and knows of it."""
+        """Restart the speculative turn so that its reply sees the turn that has just been added."""
         heard = self._heard
         if heard is not None and heard.turn is not None:
             heard.turn.cancel()
             heard.turn = self._start_speculation(heard)
 
     async def close(self) -> None:
-        """What is being said ends here, unanswered."""
+        """End the current utterance without a reply."""
         heard = self._heard
         if heard is not None and heard.end is not None:
             self.speech_ended(heard.utterance, heard.end[0], "closed")
         await self.detector.close()
 
-    # What the listener tells
+    # Callbacks of the utterance detector
 
     def speech_started(self, utterance: Utterance, audio_ms: float) -> None:
-        """Silence at once if a reply is being spoken; whether it is an interruption shows later."""
+        """Pause a reply that is being spoken; whether this is an interruption is decided later."""
         if self._heard is not None:
-            self._accept_turn(self._heard)  # who speaks again did not merely cough
+            self._accept_turn(self._heard)  # more speech follows, so it was not just a cough
         self._heard = _PendingTurn(utterance, self._event_bus.allocate_turn_number())
         self._event_bus.emit(SpeechStarted(self._heard.number, _now(), audio_ms))
         if self.may_interrupt:
@@ -136,29 +142,29 @@ class TurnTaking:
         self._changed()
 
     def speech_heard(self, pcm: Pcm) -> None:
-        """Audio of the utterance."""
+        """Emit audio of the utterance."""
         if self._heard is not None:
             self._event_bus.emit(SpeechAudio(self._heard.number, _now(), pcm))
 
     def speech_continues(self, voiced_ms: float) -> None:
-        """So much is no backchannel any more."""
+        """Interrupt the paused reply once the speech is too long for a backchannel."""
         if voiced_ms >= self.settings.barge_in_confirm_ms and self._active_turns.is_paused:
             self._active_turns.interrupt("barge_in")
 
     def speech_paused(self, utterance: Utterance) -> None:
-        """The turn begins, on the guess that it is over."""
+        """Start the turn speculatively, as if the utterance were over."""
         heard = self._heard
         if heard is not None:
             self._event_bus.emit(SpeculationStarted(heard.number, _now()))
             heard.turn = self._start_speculation(heard)
 
     def answer_ready(self, utterance: Utterance) -> bool:
-        """The guess has led to something that can be heard at once."""
+        """Return True if the speculative turn can be answered at once."""
         heard = self._heard
         return heard is None or heard.turn is None or heard.turn.ready
 
     def speech_resumed(self, utterance: Utterance) -> None:
-        """The guess was wrong."""
+        """Cancel the speculative turn."""
         heard = self._heard
         if heard is not None and heard.turn is not None:
             heard.turn.cancel()
@@ -166,7 +172,7 @@ class TurnTaking:
             self._event_bus.emit(SpeculationDropped(heard.number, _now()))
 
     def speech_ended(self, utterance: Utterance, audio_ms: float, reason: EndReason) -> None:
-        """It is a turn, unless that depends on what was said."""
+        """Accept the utterance as a turn, unless that depends on its transcript."""
         heard = self._heard
         if heard is None:
             return
@@ -183,25 +189,25 @@ class TurnTaking:
             self._accept_turn(heard)
 
     def speech_discarded(self, utterance: Utterance) -> None:
-        """A click."""
+        """Reject the utterance: it was a click."""
         if self._heard is not None:
             self._reject_turn(self._heard, "")
 
     def segment_transcribed(self, utterance: Utterance) -> None:
-        """What is known of it by now, while it goes on."""
+        """Emit the transcript so far of the utterance in progress."""
         heard = self._heard
         if heard is not None and heard.utterance is utterance and heard.end is None and utterance.known_text:
             self._event_bus.emit(SegmentTranscribed(heard.number, _now(), utterance.known_text))
 
     def caption_updated(self, text: str) -> None:
-        """Words over the reply interrupt it."""
+        """Emit the caption; words over the paused reply interrupt it."""
         if self._heard is None:
             return
         self._event_bus.emit(CaptionUpdated(self._heard.number, _now(), text))
         if self._active_turns.is_paused and len(text) >= _MIN_CAPTION_CHARS and not is_backchannel(text):
             self._active_turns.interrupt("barge_in")
 
-    # Whether it is a turn
+    # Acceptance and rejection
 
     def _start_speculation(self, heard: _PendingTurn) -> Turn:
         async def approve(transcript: Transcript | None) -> bool:
@@ -217,9 +223,12 @@ class TurnTaking:
         return heard.utterance.voiced_ms < self.settings.barge_in_confirm_ms
 
     async def _classify_overlap(self, heard: _PendingTurn, transcript: Transcript | None) -> bool:
-        """Whether ``transcript`` (None: recognition failed) makes a turn of what was heard."""
+        """Return whether ``heard`` is a turn, given its transcript (None: recognition failed).
+
+        A backchannel over a reply, and a short sound without words, are rejected here.
+        """
         text = transcript.text if transcript is not None else ""
-        # Of what could not be recognised only the length is known: a few words are no backchannel.
+        # If recognition failed, only the length is known: long speech is not a backchannel.
         backchannel = self._is_brief(heard) if transcript is None else is_backchannel(text)
         if self._active_turns.answering and self._heard is heard and backchannel:
             quiet_at = heard.utterance.last_voiced_at + self.settings.false_alarm_silence_ms / 1000.0
@@ -240,7 +249,7 @@ class TurnTaking:
         return True
 
     def _accept_turn(self, heard: _PendingTurn) -> None:
-        """What was heard is a turn, and it is over."""
+        """Commit ``heard`` as a turn; no effect while the utterance is in progress."""
         if heard.end is None or heard.turn is None:
             return
         self._heard = None
@@ -249,13 +258,13 @@ class TurnTaking:
         if self._reply_options().interrupt or reason == "committed":
             self._active_turns.interrupt("barge_in")
         else:
-            self._active_turns.resume_reply()  # it may have been held while it could be interrupted
+            self._active_turns.resume_reply()  # it may have been paused while interruptions were allowed
         self.unanswered = None if heard.turn.wants_reply else (heard.number, t0)
         self._event_bus.emit(TurnEnded(heard.number, _now(), t0, audio_ms, reason))
         self._active_turns.commit(heard.turn, t0)
 
     def _reject_turn(self, heard: _PendingTurn, text: str) -> None:
-        """What was heard is no turn; a reply that was held for it goes on."""
+        """Discard ``heard`` and resume the reply that was paused for it."""
         if heard.end is None:
             self.detector.drop()
         self._abandon(heard)

@@ -1,4 +1,4 @@
-"""One utterance while it is being spoken, recognised piece by piece at its pauses."""
+"""One utterance in progress, transcribed segment by segment at its pauses."""
 
 import asyncio
 from collections import Counter, deque
@@ -19,21 +19,23 @@ from kuaimei.text.join import join_pieces
 __all__ = ["Transcript", "Utterance"]
 
 _TURN_DETECTOR_SAMPLES = 8 * ASR_RATE
-"""What a turn detector hears at most."""
+"""Maximum audio passed to a turn detector."""
 _CUT_SEARCH_MS = 4000
-"""A piece without a pause is cut at the quietest moment of its last so many milliseconds."""
+"""A segment without a pause is cut at the quietest frame within this time before its end."""
 
 _IN_PROGRESS_TIMEOUT_FACTOR = 4.0
-"""So many times longer than its end may pieces of an utterance take that still goes on."""
+"""Factor on the recognition timeout for segments of an utterance that is still in progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was understood of a whole utterance.
+    """Transcript of a whole utterance.
 
     Attributes:
-        recognition_s: Time the recogniser took for the last piece, queueing included.
-        speech_s: Length of that piece.
+        text: Text of all segments; empty if nothing was recognized.
+        language: Most frequent language of the segments.
+        recognition_s: Time the recognizer took for the latest segment, queueing included.
+        speech_s: Length of that segment.
     """
 
     text: str
@@ -44,26 +46,31 @@ class Transcript:
 
 @dataclass(slots=True)
 class _SpeculativeSegment:
-    """A recognition begun on the guess that the utterance is over."""
+    """Speculative transcription of the open segment, as if the utterance were over.
+
+    Attributes:
+        frames: Number of the segment's frames it covers.
+    """
 
     task: asyncio.Task[STTChunk]
     frames: int
 
 
 class Utterance:
-    """Gathers one utterance and has it recognised; never holds more than one piece of audio.
+    """Audio and transcription of one utterance; keeps the audio of the open segment and the last 8 s.
 
     Args:
-        recognizer: Gets each piece at most once, the last one possibly several times (speculation).
-        session: Whose turn it is in the recogniser's queue.
-        tasks: Where recognition runs.
-        started_at: Loop time of its onset.
-        piece_recognised: Called when a closed piece has been recognised.
+        recognizer: Transcribes each closed segment once, the last one possibly several times (speculation).
+        settings: Dialogue settings.
+        session: Id of the session, by which the recognizer's queue shares time fairly.
+        tasks: Task set in which recognition runs.
+        started_at: Loop time of the onset.
+        piece_recognised: Called when a closed segment has been transcribed.
 
     Attributes:
         last_voiced_at: Loop time of the end of the last voiced frame.
         voiced_ms: Length of all voiced frames.
-        length_ms: … and of all frames.
+        length_ms: Length of all frames.
     """
 
     def __init__(
@@ -82,7 +89,7 @@ class Utterance:
         self._session = session
         self._frames: list[Pcm] = []
         self._samples = 0
-        self._voiced: list[bool] = []  # of each frame of the piece
+        self._voiced: list[bool] = []  # whether each frame of the open segment is voiced
         self._recent: deque[Pcm] = deque()
         self._recent_samples = 0
         self._pieces: list[asyncio.Task[STTChunk]] = []
@@ -97,18 +104,24 @@ class Utterance:
 
     @property
     def segment_ms(self) -> float:
-        """Length of the piece not yet closed."""
+        """Milliseconds of the open segment."""
         return self._samples * 1000.0 / ASR_RATE
 
     @property
     def known_text(self) -> str | None:
-        """Text of the closed pieces; None until all of them are recognised."""
+        """Text of the closed segments; None until all of them are transcribed."""
         if not all(map(_succeeded, self._pieces)):
             return None
         return join_pieces([piece.result().text for piece in self._pieces])
 
     def append_audio(self, frame: Pcm, *, voiced: bool, at: float) -> None:
-        """One more frame (16 kHz), which ended at loop time ``at``."""
+        """Append a frame.
+
+        Args:
+            frame: Samples at 16 kHz.
+            voiced: True if the frame holds speech.
+            at: Loop time of its end.
+        """
         self._frames.append(frame)
         self._voiced.append(voiced)
         if voiced:
@@ -124,24 +137,24 @@ class Utterance:
             self._cut_at_quietest()
 
     def recent(self) -> Pcm:
-        """The last 8 s at most, for a turn detector."""
+        """Return at most about the last 8 s of audio, for a turn detector."""
         return np.concatenate(self._recent) if self._recent else EMPTY
 
     def speculate(self) -> None:
-        """Start recognising the last piece as if the utterance ended here."""
+        """Start transcribing the open segment as if the utterance ended here."""
         if self._tail is None and (any(self._voiced) or not self._pieces):
             self._tail = _SpeculativeSegment(self._transcribe(self._frames, Priority.LIVE), len(self._frames))
 
     def resume(self) -> bool:
-        """The speaker went on: the piece is closed if it was long enough, else its recognition dropped.
+        """Continue after a pause: close the segment if it is long enough, else cancel its transcription.
 
-        So it is if it failed: there is still time to try again with what follows.
+        A failed transcription is discarded, too: it is retried together with the speech that follows.
 
         Returns:
-            True if a piece was closed.
+            True if a segment was closed.
         """
         tail, self._tail = self._tail, None
-        self._claim = CommitFlag()  # nobody waits for what comes now
+        self._claim = CommitFlag()  # the user does not wait for further segments yet
         if tail is None:
             return False
         length_ms = sum(map(len, self._frames[: tail.frames])) * 1000.0 / ASR_RATE
@@ -152,12 +165,12 @@ class Utterance:
         return True
 
     def split(self) -> None:
-        """Close the piece here, at a short pause, and start recognising it."""
+        """Close the segment here, at a short pause, and start transcribing it."""
         if self._tail is None and any(self._voiced):
             self._close_at(len(self._frames))
 
     async def transcript(self) -> Transcript:
-        """Everything that was said, once recognised; starts with the last piece if need be.
+        """Return the transcript of all segments; starts with transcribing the open one if necessary.
 
         Raises:
             EngineError: If recognition failed.
@@ -195,7 +208,7 @@ class Utterance:
         self._close_at(first + int(np.argmin(energies)) + 1)
 
     def _close_at(self, cut: int) -> None:
-        """Close the piece of ``cut`` frames: nobody waits for it yet, and silence is not recognised."""
+        """Close a segment of ``cut`` frames and transcribe it at low priority; silence is dropped."""
         if any(self._voiced[:cut]):
             self._close(self._transcribe(self._frames[:cut], Priority.SPECULATIVE), cut)
         else:

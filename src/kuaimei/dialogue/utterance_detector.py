@@ -1,4 +1,4 @@
-"""Who listens: audio in; onset, captions, pauses, and the end of the turn out."""
+"""Utterance detection: audio in; onset, captions, pauses and the end of the turn out."""
 
 import asyncio
 import logging
@@ -25,61 +25,70 @@ _log = logging.getLogger(__name__)
 EndReason = Literal["silence", "complete", "incomplete", "committed", "limit", "closed"]
 
 _COMPLETE = 0.5
-"""Completeness from which a turn detector's word shortens the silence, and below which it lengthens it."""
+"""Completeness from which the turn detector shortens the end-of-turn silence; below, it lengthens it."""
 _TURN_CHECK_MS = 96
-"""Silence after which the turn detector is asked, so that it has answered before recognition starts."""
+"""Silence after which the turn detector runs, so that it has finished before recognition starts."""
 _ONSET_MS = 96
-"""Voiced sound with which an utterance begins while nobody is speaking."""
+"""Voiced sound that begins an utterance while no reply is playing."""
 _RESUME_MS = 64
-"""Voiced sound with which a speaker goes on after a pause; less is a click."""
+"""Voiced sound that continues an utterance after a pause; less is a click."""
 _MUTED_PEAK = 16
-"""Samples no larger than this are those of a microphone that is switched off, Opus's rounding included."""
+"""Peak of the audio of a muted microphone, including the rounding errors of Opus."""
 _SPLIT = ((14_000.0, 64.0), (7_000.0, 120.0))
-"""(length, pause) in ms: a piece this long is closed at a pause this short: little is left at the end."""
+"""(length, pause) in ms: a segment this long is closed at a pause this short, so that little audio is left
+to transcribe at the end."""
 
 
 class UtteranceCallbacks(Protocol):
-    """Whom the listener tells; all calls are made on the event loop and return at once."""
+    """Callbacks of `UtteranceDetector`; all are called on the event loop and must return at once."""
 
     def speech_started(self, utterance: Utterance, audio_ms: float) -> None:
-        """Somebody began to speak."""
+        """Handle the onset of an utterance at ``audio_ms`` of all audio received."""
 
     def speech_heard(self, pcm: Pcm) -> None:
-        """Audio of the utterance, pre-roll first, without gaps."""
+        """Handle audio of the utterance, which comes without gaps, pre-roll first."""
 
     def segment_transcribed(self, utterance: Utterance) -> None:
-        """More of the utterance is understood, perhaps while it goes on."""
+        """Handle the transcript of a closed segment; the utterance may still be in progress."""
 
     def speech_continues(self, voiced_ms: float) -> None:
-        """Another voiced frame."""
+        """Handle another voiced frame; ``voiced_ms`` is the voiced time of the utterance."""
 
     def speech_paused(self, utterance: Utterance) -> None:
-        """The turn may be over."""
+        """Handle a pause that may be the end of the turn."""
 
     def answer_ready(self, utterance: Utterance) -> bool:
-        """There is something to answer with, so that the turn may end."""
+        """Return True if the turn could be answered at once, so that it may end."""
         ...
 
     def speech_resumed(self, utterance: Utterance) -> None:
-        """It was not."""
+        """Handle speech that resumed before the end-of-turn silence elapsed."""
 
     def speech_ended(self, utterance: Utterance, audio_ms: float, reason: EndReason) -> None:
-        """The turn is over."""
+        """Handle the end of the utterance at ``audio_ms`` of all audio received."""
 
     def speech_discarded(self, utterance: Utterance) -> None:
-        """It was a click, not an utterance."""
+        """Handle a sound shorter than ``min_speech_ms``, which is discarded."""
 
     def caption_updated(self, text: str) -> None:
-        """Partial caption of the utterance so far."""
+        """Handle the partial caption of the utterance so far."""
 
 
 class UtteranceDetector:
-    """Follows one stream of audio.
+    """Detector of the utterances in one audio stream.
+
+    Args:
+        engines: Engines for voice activity, captions, turn detection and recognition.
+        settings: Initial settings.
+        session: Id of the session, by which the recognizer's queue shares time fairly.
+        tasks: Task set for captions, turn detection and recognition.
+        delegate: Receives the results.
 
     Attributes:
-        endpointing: False: only `commit` ends an utterance, and all audio belongs to it; but the silence
-            of a microphone that is switched off begins none.
-        over_reply: A reply is playing: an utterance takes more to begin, and a short sound is done sooner.
+        endpointing: True if silence ends an utterance. False: only `commit` does, and all audio belongs to
+            it, except that the silence of a muted microphone does not begin one.
+        over_reply: True while a reply is playing: an utterance then needs ``barge_in_ms`` of voiced sound to
+            begin, and a short sound is discarded after ``false_alarm_silence_ms``.
     """
 
     def __init__(
@@ -114,7 +123,7 @@ class UtteranceDetector:
 
     @property
     def settings(self) -> DialogueSettings:
-        """In force from the next utterance on."""
+        """Dialogue settings; a change takes effect with the next utterance."""
         return self._next
 
     @settings.setter
@@ -125,21 +134,21 @@ class UtteranceDetector:
 
     @property
     def audio_ms(self) -> float:
-        """Length of all audio received."""
+        """Milliseconds of all audio received."""
         return self._received * 1000.0 / ASR_RATE
 
     @property
     def caption(self) -> str:
-        """The latest partial caption of the utterance."""
+        """Latest partial caption of the utterance."""
         return self._captions.text
 
     @property
     def in_speech(self) -> bool:
-        """Somebody is in the middle of an utterance."""
+        """True during an utterance."""
         return self._utterance is not None
 
     def push(self, pcm: Pcm) -> None:
-        """More audio (16 kHz, any length); it is not copied, so the caller must not change it afterwards."""
+        """Process audio (16 kHz, any length); it is not copied, so the caller must not change it later."""
         now = asyncio.get_running_loop().time()
         samples = np.concatenate((self._rest, pcm)) if len(self._rest) else pcm
         size = self._frame_samples
@@ -152,7 +161,7 @@ class UtteranceDetector:
         self._rest = samples[whole:].copy()
 
     def commit(self) -> bool:
-        """End the utterance now; False if there is none."""
+        """End the utterance now; return False if there is none."""
         if self._utterance is None:
             return False
         if len(self._rest):
@@ -164,13 +173,13 @@ class UtteranceDetector:
         return True
 
     def drop(self) -> None:
-        """Forget the utterance: it was no turn."""
+        """Discard the utterance: it is not a turn."""
         utterance = self._reset()
         if utterance is not None:
             utterance.abandon()
 
     def clear(self) -> None:
-        """Forget the utterance and the audio not yet looked at."""
+        """Discard the utterance and all audio not yet processed."""
         self.drop()
         self._received += len(self._rest)
         self._rest = EMPTY
@@ -178,7 +187,7 @@ class UtteranceDetector:
         self._vad.reset()
 
     async def close(self) -> None:
-        """Let go of everything; what was being said ends here."""
+        """End the current utterance and close the captions."""
         if self._utterance is not None:
             self._end(self._utterance, "closed")
         await self._captions.close()
@@ -245,7 +254,7 @@ class UtteranceDetector:
         ):
             utterance.split()
         if not self.endpointing:
-            if self._paused:  # since before: no silence is the end of it any more
+            if self._paused:  # endpointing was switched off during the pause, which is not an end any more
                 self._resume_utterance(utterance)
             return
         before = silence - self._ears.frame_ms
@@ -263,7 +272,7 @@ class UtteranceDetector:
                 self._reset()
                 self._delegate.speech_discarded(utterance)
         elif silence >= self._end_silence_ms and (
-            # While nothing could be heard anyway the speaker may go on: ending later costs no time.
+            # Until the reply is ready, waiting longer costs no time and lets the speaker resume.
             silence >= self._settings.unready_silence_ms or self._delegate.answer_ready(utterance)
         ):
             self._end(utterance, self._end_reason)
@@ -284,7 +293,7 @@ class UtteranceDetector:
         return utterance
 
     def _apply_settings(self) -> None:
-        """Between two utterances the settings may change."""
+        """Apply changed settings, between two utterances only."""
         if self._settings is not self._next:
             self._settings = self._next
             self._ears.threshold = self._settings.speech_threshold
@@ -304,7 +313,7 @@ class UtteranceDetector:
         try:
             completeness = await turn_detector.completeness(utterance.recent())
         except QueueFull:
-            return  # no core was free in time: silence alone decides
+            return  # no core was free in time: only the silence counts
         except Exception as error:
             _log.warning("turn detection failed; silence alone decides:\n%s", trace_of(error))
             return

@@ -1,1 +1,1 @@
-"""Engines: one Protocol per kind, one file per engine; near or far they look the same."""
+"""Engines: one Protocol per kind, one file per engine; local and remote engines look the same."""

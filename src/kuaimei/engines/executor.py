@@ -1,4 +1,4 @@
-"""CPU work off the event loop, on cores lent by a lane."""
+"""Run CPU-bound functions off the event loop while holding units of a `Scheduler`."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,15 +21,21 @@ async def run_on_cores(
     *args: *Ts,
     give_way: Callable[[], None] | None = None,
 ) -> T:
-    """Run ``function(*args)`` in a thread while holding ``units`` of ``lane``.
+    """Run ``function(*args)`` in a thread while holding ``units`` of ``scheduler``.
 
-    ``give_way`` is called when a more important request has to wait: ``function`` should end soon.
+    If the caller is cancelled, it returns at once; a thread cannot be stopped, so the units stay held
+    until it has finished, and no other request computes on cores that are still busy.
 
-    Cancelling lets the caller go at once; a thread cannot be stopped, so the units stay lent until it
-    has finished, and nobody computes on cores that are not free.
+    Args:
+        scheduler: Queue of the resource that ``function`` uses.
+        ticket: The request's place in that queue.
+        units: Threads that ``function`` occupies.
+        function: Blocking function.
+        *args: Its arguments.
+        give_way: Called when a more important request has to wait; ``function`` should then end soon.
 
     Raises:
-        QueueFull: If there was no place or time for it.
+        QueueFull: If the queue was full, or the ticket's deadline passed while it waited.
     """
     begun = False
 
@@ -51,6 +57,6 @@ async def run_on_cores(
 
 
 def _consume_exception(task: "asyncio.Task[T]") -> None:
-    """Nobody waits for the result any more, nor for its failure."""
+    """Retrieve the exception of an abandoned task, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()

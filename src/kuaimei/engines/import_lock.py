@@ -1,7 +1,7 @@
-"""Heavy libraries, imported one at a time.
+"""Lock around imports of heavy libraries, so that threads import them one at a time.
 
-Engines are opened side by side in threads, and their libraries import each other: two threads that
-come to the same packages from different sides wait for each other's import locks, which Python ends
+Engines are opened in parallel threads, and their libraries import each other: two threads that
+reach the same packages from different sides wait for each other's import locks, which Python ends
 with an error.
 """
 
@@ -23,20 +23,20 @@ _LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = {
     "vosk": ("vosk",),
     "whisper": ("ctranslate2", "tokenizers", "faster_whisper.feature_extractor", "faster_whisper.tokenizer"),
 }
-"""By the engine that imports them when it is opened."""
+"""Libraries that each engine imports when it is opened, by engine name."""
 
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Hold this around imports that run in a thread."""
+    """Hold the import lock; use this around imports that run in a thread."""
     with _lock:
         yield
 
 
 def import_libraries(engines: Iterable[str]) -> None:
-    """Import what ``engines`` (by name) will import when they are opened; computes nothing. Blocks.
+    """Import the libraries that ``engines`` (names) need when they are opened; nothing is computed. Blocks.
 
-    A library that cannot be imported is left out: the engine that needs it says so.
+    A library that cannot be imported is skipped: the engine that needs it reports the error.
     """
     for engine in engines:
         for library in _LIBRARIES.get(engine, ()):

@@ -1,4 +1,4 @@
-"""ONNX networks on this machine's cores."""
+"""ONNX inference sessions on this machine's CPU cores."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,29 +14,29 @@ __all__ = ["CancellableRun", "OnnxSession", "StoppableSession", "open_session"]
 
 
 class OnnxSession(Protocol):
-    """What is used of ``onnxruntime.InferenceSession``; safe to call from several threads."""
+    """The part of ``onnxruntime.InferenceSession`` in use; safe to call from several threads."""
 
     def run(self, output_names: list[str] | None, input_feed: dict[str, Any]) -> list[Any]:
-        """Outputs for the inputs given by name."""
+        """Return the outputs for the inputs given by name."""
         ...
 
 
 class StoppableSession(OnnxSession, Protocol):
-    """… of which a run can be ended from another thread, between two operations of the network."""
+    """Session whose runs can be stopped from another thread, between two operations of the network."""
 
     def run(
         self, output_names: list[str] | None, input_feed: dict[str, Any], run_options: Any = None
     ) -> list[Any]:
-        """Outputs for the inputs given by name; ``run_options`` is an ``onnxruntime.RunOptions``."""
+        """Return the outputs for the inputs given by name; ``run_options``: ``onnxruntime.RunOptions``."""
         ...
 
 
 class CancellableRun:
-    """One run of a session, to be stopped from another thread.
+    """One run of a session that can be stopped from another thread.
 
     Attributes:
-        options: For the session.
-        stopped: It was stopped, or was over by then.
+        options: Run options to pass to the session.
+        stopped: True once `stop` has been called, even if the run had already finished.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class CancellableRun:
         self.stopped = False
 
     def stop(self) -> None:
-        """Make the session raise between two operations of the network: within some 20 ms, or at once."""
+        """Make the session raise between two operations of the network, within about 20 ms."""
         self.stopped = True
         self.options.terminate = True
 
@@ -57,15 +57,15 @@ def open_session(
 ) -> StoppableSession:
     """Load the network at ``path`` for ``threads`` threads.
 
-    The memory arena is off: it never gives back what the longest input once took.
+    The memory arena is off: it never releases what the longest input once took.
 
     Args:
-        path: Of an ONNX file.
-        threads: That compute one input.
-        replaced: Constants of the network (initialisers, by name) to take instead of the file's.
+        path: ONNX file.
+        threads: Threads that compute one input.
+        replaced: Constants (initializers, by name) that replace those of the file.
 
     Raises:
-        WeightsError: If the file is missing or is no ONNX network.
+        WeightsError: If the file is missing or is not an ONNX network.
     """
     with importing():
         import onnxruntime
@@ -74,7 +74,7 @@ def open_session(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
-    # Threads that spin while they wait slow down whatever else computes on these cores.
+    # Threads that spin while they wait slow down everything else on these cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     if not path.is_file():
@@ -92,7 +92,7 @@ def open_session(
 
 
 class _WithConstants:
-    """A session reads constants that it was given where they lie: they have to live as long as it does."""
+    """Session with the replaced constants, which it reads in place: they must live as long as it does."""
 
     def __init__(self, session: StoppableSession, constants: Mapping[str, object]) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""The Protocols behind which every engine stands; one or two methods each."""
+"""Protocols that the engines implement; one or two methods each."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -27,77 +27,80 @@ __all__ = [
 
 
 class VoiceActivityDetector(Protocol):
-    """Speech or not, frame by frame; stateful, one per stream of audio.
+    """Voice activity detection, frame by frame; stateful, one per audio stream.
 
-    Runs on the event loop: a frame takes some 0.2 ms, less than a hop to a thread and back.
+    Runs on the event loop: a frame takes about 0.2 ms, less than a hop to a thread and back.
     """
 
     frame_samples: int
     """Samples per frame at 16 kHz (Silero: 512)."""
 
     def probability(self, frame: Pcm) -> float:
-        """Probability in [0, 1] that ``frame`` (16 kHz, exactly ``frame_samples``) holds speech."""
+        """Return the probability in [0, 1] that ``frame`` (16 kHz, exactly ``frame_samples``) is speech."""
         ...
 
     def reset(self) -> None:
-        """Forget what was heard."""
+        """Reset the state, as before the first frame."""
         ...
 
 
 class TurnDetector(Protocol):
-    """Has the speaker finished, or only paused?"""
+    """Endpointing: decides whether the speaker has finished or only paused."""
 
     async def completeness(self, speech: Pcm) -> float:
-        """Probability in [0, 1] that the turn ended with ``speech`` (16 kHz; at most the last 8 s count)."""
+        """Return the probability in [0, 1] that the turn ends with ``speech`` (16 kHz; last 8 s count)."""
         ...
 
 
 class Recognizer(Protocol):
-    """Speech to text, a whole utterance or a piece of one at a time."""
+    """Speech recognition of a whole utterance or of a part of one."""
 
     async def transcribe(self, pcm: Pcm, req: STTReq) -> STTChunk:
-        """Recognise ``pcm`` (16 kHz mono).
+        """Recognize ``pcm`` (16 kHz mono).
 
         Returns:
-            A final chunk; its text is empty if nothing was said.
+            A final chunk; its text is empty if the audio holds no speech.
 
         Raises:
-            EngineError: If recognition failed; `QueueFull` if there was no place or time for it.
+            EngineError: If recognition failed; `QueueFull` if the queue was full or the deadline passed.
         """
         ...
 
 
 class CaptionStream(Protocol):
-    """Captions of one utterance while it is being spoken."""
+    """Live captions of one utterance while it is being spoken."""
 
     async def push(self, pcm: Pcm) -> STTChunk | None:
-        """Hear more (16 kHz); the partial caption of everything so far if it changed, else None."""
+        """Add audio (16 kHz); return the partial caption of everything so far if it changed, else None."""
         ...
 
     async def close(self) -> None:
-        """Let go of what the stream holds; idempotent."""
+        """Release the stream's resources; idempotent."""
         ...
 
 
 class Captioner(Protocol):
-    """Makes caption streams."""
+    """Creates caption streams."""
 
     def open(self, language: Language) -> CaptionStream:
-        """A fresh stream for one utterance."""
+        """Return a new stream for one utterance."""
         ...
 
 
 class LanguageModel(Protocol):
-    """Text to text."""
+    """Text generation."""
 
     shares_cores: bool
-    """True if it computes on the same cores as the other engines: then whoever uses it asks for one
-    clause, lets it rest while that clause is synthesised, and goes on from the prefix."""
+    """True if it computes on the same cores as the other engines.
+
+    The caller then requests one clause, pauses generation while that clause is synthesized, and continues
+    from the prefix.
+    """
 
     def stream(self, req: LLMReq) -> AsyncIterator[str]:
-        """New text as it is written, in the script of the screen.
+        """Yield new text as it is generated, in the script shown on the screen.
 
-        An empty piece says that the model is at work, such as on a long prompt, and has no text yet.
+        An empty piece means that the model is busy, for example with a long prompt, and has no text yet.
 
         Closing the iterator (``aclose``) stops the model at once.
 
@@ -107,23 +110,23 @@ class LanguageModel(Protocol):
         ...
 
     async def warm(self, req: LLMReq) -> None:
-        """Read ``req`` into the prompt cache without writing anything; a no-op where there is none."""
+        """Read ``req`` into the prompt cache without generating; a no-op for engines without a cache."""
         ...
 
 
 class Synthesizer(Protocol):
-    """Text to speech."""
+    """Speech synthesis."""
 
     sample_rate: int
-    """Of everything `stream` yields, in Hz."""
+    """Sample rate in Hz of everything `stream` yields."""
 
     @property
     def voices(self) -> Sequence[str]:
-        """Ids of the voices at hand; the first is the default."""
+        """Ids of the available voices; the first is the default."""
         ...
 
     def stream(self, req: TTSReq) -> AsyncIterator[Pcm]:
-        """The clause spoken, silence trimmed at both ends, in one or more pieces.
+        """Yield the spoken clause in one or more pieces, with silence trimmed at both ends.
 
         Raises:
             EngineError: If synthesis failed or the voice is unknown.
@@ -133,77 +136,77 @@ class Synthesizer(Protocol):
 
 @runtime_checkable
 class StyleVoiceBank(Protocol):
-    """A synthesiser that learns voices at run time.
+    """Synthesizer that accepts new voices (styles) at run time.
 
-    They speak from the next request on; ``voices`` names them after the stock ones.
+    A new voice is usable from the next request on; ``voices`` lists it after the stock voices.
     """
 
     @property
     def stock(self) -> Mapping[str, NDArray[np.float32]]:
-        """Tables of the voices it came with, shape ``(510, 256)`` each: a style for each length."""
+        """Style tables of the built-in voices, shape ``(510, 256)`` each: one style per text length."""
         ...
 
     def put_voice(self, voice_id: str, style: NDArray[np.float32]) -> None:
-        """Speak as ``style`` when ``voice_id`` is asked for; what it was before is replaced.
+        """Add or replace the voice ``voice_id`` with ``style``.
 
         Args:
-            voice_id: Not that of a stock voice.
+            voice_id: Must not be the id of a stock voice.
             style: Shape ``(256,)``, for texts of every length, or a table ``(510, 256)``.
 
         Raises:
-            EngineError: If the style is of another shape or not finite, or the id is a stock voice's.
+            EngineError: If the style has another shape or is not finite, or the id is a stock voice's.
         """
         ...
 
     def drop_voice(self, voice_id: str) -> None:
-        """Forget the voice; what is being spoken in it is finished. Not known is fine."""
+        """Remove the voice; speech in progress is finished. Unknown ids are ignored."""
         ...
 
     def tokens(self, text: str) -> tuple[int, ...]:
-        """``text`` as the numbers its network reads, without pads; blocks for a moment.
+        """Return the token ids of ``text`` that its network reads, without padding; blocks briefly.
 
         Raises:
-            EngineError: If the text cannot be read.
+            EngineError: If the text cannot be converted to phonemes.
         """
         ...
 
 
 @runtime_checkable
 class ZeroShotCloner(Protocol):
-    """A synthesiser that speaks in the voice of a recording, without learning anything first.
+    """Synthesizer that clones the voice of a reference recording without training.
 
-    They speak from the next request on; ``voices`` names them after the engine's own.
+    A new voice is usable from the next request on; ``voices`` lists it after the engine's own voices.
     """
 
     def put_reference(self, voice_id: str, audio: bytes, transcript: str) -> None:
-        """Speak as in ``audio`` when ``voice_id`` is asked for; what it was before is replaced.
+        """Add or replace the voice ``voice_id``, which speaks as in ``audio``.
 
         Args:
-            voice_id: Not that of a voice of the engine's own.
-            audio: A file of any common format, 4 to 15 s of speech.
-            transcript: What is said in it.
+            voice_id: Must not be the id of one of the engine's own voices.
+            audio: File in any common format, 4 to 15 s of speech.
+            transcript: Words spoken in it.
 
         Raises:
-            EngineError: If the id is that of a voice of the engine's own.
+            EngineError: If the id is that of one of the engine's own voices.
         """
         ...
 
     def drop_voice(self, voice_id: str) -> None:
-        """Forget the voice; what is being spoken in it is finished. Not known is fine."""
+        """Remove the voice; speech in progress is finished. Unknown ids are ignored."""
         ...
 
 
 class VoiceQualityExtractor(Protocol):
-    """Measures pitch and the quality of a voice; blocking, and safe to call from several threads."""
+    """Measures pitch and voice quality; blocking, and safe to call from several threads."""
 
     name: str
-    """As in the settings: ``own``, ``praat`` …"""
+    """Name as in the settings: ``own``, ``praat`` …"""
 
     def voice(self, samples: NDArray[np.float32], rate: int) -> "VoiceQuality":
-        """What the vocal folds do in ``samples``.
+        """Measure the phonation in ``samples``.
 
         Args:
-            samples: Mono, in [-1, 1], shape ``(n,)``; their level makes no difference.
-            rate: In Hz.
+            samples: Mono, in [-1, 1], shape ``(n,)``; the level makes no difference.
+            rate: Sample rate in Hz.
         """
         ...

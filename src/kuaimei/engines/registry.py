@@ -1,4 +1,4 @@
-"""What engines are built from, and the table that names them."""
+"""Context that engine factories receive, and the lookup of factories by engine name."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -18,11 +18,11 @@ E = TypeVar("E")
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:
-    """What a factory may use.
+    """Dependencies that an engine factory may use.
 
     Attributes:
-        settings: Everything configured.
-        cores: The lane of this machine's cores, shared by all engines that compute here.
+        settings: The server's settings.
+        cores: Scheduler of this machine's cores, shared by all engines that compute locally.
     """
 
     settings: Settings
@@ -30,14 +30,19 @@ class EngineContext:
 
 
 Factory: TypeAlias = Callable[[EngineContext, EngineSource], AbstractAsyncContextManager[E]]
-"""Opens an engine, warmed and ready; leaving the context lets go of it."""
+"""Opens an engine, warmed up and ready; leaving the context closes it."""
 
 
 def find_factory(kind: str, table: Mapping[str, Factory[E]], source: EngineSource) -> Factory[E]:
-    """The factory for ``source``: of the server's own ``table``, or an entry point ``kuaimei.engines.KIND``.
+    """Return the factory for ``source``, from ``table`` or from the entry points ``kuaimei.engines.KIND``.
+
+    Args:
+        kind: Kind of engine, such as ``asr``.
+        table: The built-in factories by name; they take precedence over entry points.
+        source: Names the engine.
 
     Raises:
-        SettingsError: If nothing goes by that name.
+        SettingsError: If there is no engine of that name.
     """
     if source.engine in table:
         return table[source.engine]

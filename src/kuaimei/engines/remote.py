@@ -1,4 +1,4 @@
-"""What all far engines share: client, queue, which model to ask for, how a failure is told."""
+"""Shared parts of all remote engines: client, scheduler, model choice and error mapping."""
 
 import re
 from typing import Final
@@ -24,55 +24,57 @@ __all__ = ["far_client", "far_lane", "first_model", "map_openai_errors"]
 
 _OVERLOADED: Final = frozenset({408, 429, 502, 503, 504})
 _QUOTED: Final = 200
-"""Characters of what a far server says of its failure."""
+"""Maximum number of characters quoted from a remote server's error message."""
 _SPACE: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _ADDRESS: Final = re.compile(r"(?<=://)[^/\s@]*@")
 
 
 def far_client(settings: EngineSettings, url: str, timeout: Timeout | NotGiven = not_given) -> AsyncOpenAI:
-    """A client of the server at ``url``; the environment has no say in where speech goes.
+    """Return a client of the server at ``url`` that ignores the environment.
+
+    Environment variables must not decide where speech is sent.
 
     Args:
-        settings: With the key.
+        settings: Engine settings, which hold the key.
         url: Base URL.
-        timeout: Patience; the library's own unless each request brings one.
+        timeout: Default timeout; the library's own if not given.
     """
     client = AsyncOpenAI(
         base_url=url,
         api_key=settings.remote_key.get_secret_value() or "none",
         timeout=timeout,
         max_retries=1,
-        # Neither a proxy nor a password of somebody else's from the environment or ~/.netrc.
+        # Use no proxy from the environment and no unrelated password from ~/.netrc.
         http_client=DefaultAsyncHttpxClient(trust_env=False),
     )
-    # The library takes these from OPENAI_*, which are meant for another server.
+    # The library reads these from OPENAI_*, which are meant for another server.
     client.organization = client.project = None
     client._custom_headers = {}
     return client
 
 
 def far_lane(role: str, url: str, capacity: int) -> Scheduler:
-    """Where requests to a far engine wait; a quarter of them is for those who are talking.
+    """Return the scheduler of a remote engine; background requests get at most three quarters of it.
 
     Args:
-        role: Of the engine.
-        url: Of its server.
-        capacity: Requests at once.
+        role: Role of the engine, for messages.
+        url: URL of its server.
+        capacity: Maximum number of concurrent requests.
     """
     return Scheduler(f"{role} at {without_secrets(url)}", capacity, reserved=-(-capacity // 4))
 
 
 async def first_model(client: AsyncOpenAI, who: str, setting: str) -> str:
-    """The first model that the server lists.
+    """Return the id of the first model that the server lists.
 
     Args:
-        client: Of the server.
-        who: What it is to the user (``the recogniser``), for messages.
-        setting: Names the environment variable that says which model to ask for.
+        client: Client of the server.
+        who: User-facing name of the engine (``the recogniser``), for messages.
+        setting: Environment variable that sets the model, for messages.
 
     Raises:
-        EngineError: If it cannot be asked.
-        SettingsError: If it lists none.
+        EngineError: If the request failed.
+        SettingsError: If the server lists no model.
     """
     url = str(client.base_url)
     try:
@@ -85,9 +87,10 @@ async def first_model(client: AsyncOpenAI, who: str, setting: str) -> str:
 
 
 def map_openai_errors(error: Exception, who: str, url: str) -> EngineError:
-    """A failure of the client as one sentence; `EngineUnavailable` where trying again may help.
+    """Convert a client failure to a one-sentence error; `EngineUnavailable` where a retry may help.
 
-    What the server itself says is foreign text that goes to clients, logs and the database: one short line.
+    The server's own message is untrusted text that reaches clients, logs and the database, so it is
+    reduced to one short line.
     """
     url = without_secrets(url)
     if isinstance(error, APIConnectionError):

@@ -1,15 +1,14 @@
-"""Who may compute now: a bounded, fair, deadline-aware queue for each engine.
+"""Bounded, fair, deadline-aware queue in front of each engine.
 
-A `Scheduler` lends ``capacity`` units (threads, or concurrent requests) to the requests that ask for
-them. All engines that compute on this machine's cores share one lane, because two of them running
+A `Scheduler` grants ``capacity`` units (threads, or concurrent requests) to the requests that ask for
+them. All engines that compute on this machine's cores share one scheduler, because two of them running
 at once on the same cores take many times as long as one after the other; an engine on a GPU or on
-another machine has a lane of its own.
+another machine has its own scheduler.
 
-Order: by priority; within a priority the sessions take turns; within a session first come, first
-served. A request that does not fit behind ``limit`` others, or whose deadline passes while it
-waits, fails with `QueueFull`; where the queue is full of less important ones, the latest of the least
-important gives up its place. Nothing is pre-empted, steps are kept short instead; what is too long for
-that says how it can be made to give way.
+Order: by priority; within a priority, sessions alternate; within a session, first come, first served.
+A request that does not fit behind ``limit`` others, or whose deadline passes while it waits, fails with
+`QueueFull`; if the queue is full of less important requests, the latest of the least important is
+evicted. Work is not pre-empted; steps are short. Long work registers a ``give_way`` callback.
 """
 
 import asyncio
@@ -33,14 +32,14 @@ class _Waiting:
 
 
 class Scheduler:
-    """Lends ``capacity`` units fairly; see the module's text for the order.
+    """Grants ``capacity`` units fairly; see the module docstring for the order.
 
     Args:
-        name: Of the engine or resource, for messages and metrics.
-        capacity: Units that may be lent at once.
+        name: Name of the engine or resource, for messages and metrics.
+        capacity: Units that may be granted at once.
         limit: Requests that may wait; one more is refused.
-        reserved: Units that are never lent to requests for which nobody waits: somebody who begins to talk
-            finds them free, however much else is asked for.
+        reserved: Units never granted to background requests, so that a live request finds them free
+            regardless of the background load.
     """
 
     def __init__(self, name: str, capacity: int = 1, *, limit: int = 64, reserved: int = 0) -> None:
@@ -57,29 +56,29 @@ class Scheduler:
 
     @property
     def depth(self) -> int:
-        """Requests that wait now."""
+        """Number of requests that are waiting."""
         return len(self._waiting)
 
     @property
     def busy(self) -> int:
-        """Units lent now."""
+        """Number of units granted now."""
         return self.capacity - self._free
 
     @asynccontextmanager
     async def acquire(
         self, ticket: Ticket, units: int = 1, *, give_way: Callable[[], None] | None = None
     ) -> AsyncIterator[None]:
-        """Hold ``units`` (capped at the capacity) for the length of the block.
+        """Hold ``units`` (at most the capacity without the reserve) for the duration of the block.
 
         Args:
-            ticket: Of the request.
-            units: To be lent.
-            give_way: Called, once, when a more important request has to wait: the block should end soon.
+            ticket: Session, priority and deadline of the request.
+            units: Units to hold.
+            give_way: Called once when a more important request has to wait; the block should then end soon.
 
         Raises:
-            QueueFull: If too many wait that are as important, or the ticket's deadline passes first.
+            QueueFull: If too many equally important requests wait, or the ticket's deadline passes first.
         """
-        # However many are asked for, there must come a time when so many are free.
+        # A request for more units than can ever be free would wait forever.
         units = min(units, self.capacity - self.reserved)
         await self._acquire(ticket, units)
         holding = object()
@@ -119,7 +118,7 @@ class Scheduler:
             raise
 
     def _request_preemption(self, ticket: Ticket) -> None:
-        """Ask the less important ones that can to give way."""
+        """Ask less important holders that registered ``give_way`` to end."""
         for holding, (theirs, give_way) in tuple(self._yielding.items()):
             if theirs.rank > ticket.rank:
                 del self._yielding[holding]
@@ -139,7 +138,7 @@ class Scheduler:
         if waiting in self._waiting:
             self._waiting.remove(waiting)
         elif granted.done() and not granted.cancelled() and granted.exception() is None:
-            self._free += waiting.units  # granted in the same instant as it gave up
+            self._free += waiting.units  # granted at the moment it was withdrawn
         self._grant()
 
     def _grant(self) -> None:
@@ -150,13 +149,13 @@ class Scheduler:
             )
             kept = self.reserved if first.ticket.rank is Priority.BACKGROUND else 0
             if first.units > self._free - kept:
-                return  # the first in line is not overtaken by smaller requests
+                return  # smaller requests do not overtake the first in line
             self._waiting.remove(first)
             if first.granted.done():
                 continue
             self._free -= first.units
             self._served.pop(first.ticket.session, None)
             self._served[first.ticket.session] = next(self._grants)
-            if len(self._served) > 4 * self.limit:  # the longest unserved is forgotten
+            if len(self._served) > 4 * self.limit:  # forget the session that was served longest ago
                 self._served.pop(next(iter(self._served)))
             first.granted.set_result(None)

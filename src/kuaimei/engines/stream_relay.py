@@ -1,4 +1,4 @@
-"""An engine's stream read at the engine's own pace: whoever listens does not hold its place in the queue."""
+"""Decouples an engine's stream from its consumer, so that a slow consumer does not hold engine units."""
 
 import asyncio
 from collections import deque
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class _Buffer(Generic[T]):
-    """What was made and not taken yet; the maker waits while it is full."""
+    """Bounded buffer between producer and consumer; `put` waits while it is full."""
 
     def __init__(self, limit: int, size: Callable[[T], int], patience_s: float) -> None:
         self._limit = limit
@@ -43,7 +43,7 @@ class _Buffer(Generic[T]):
         self._changed.set()
 
     async def take(self) -> T | None:
-        """None: there will be no more."""
+        """Return the next item, or None at the end of the stream."""
         while not self._items:
             if self._over:
                 return None
@@ -63,21 +63,21 @@ async def relayed(
     size: Callable[[T], int] = lambda item: 1,
     patience_s: float,
 ) -> AsyncGenerator[T, None]:
-    """What ``make()`` gives, made within ``place`` and taken outside of it.
+    """Yield the items of ``make()``, which runs inside ``place`` independently of the consumer.
 
-    Closing this ends the making at once.
+    Closing this generator stops the producer at once.
 
     Args:
-        place: Held while something is made, and given back when that is done, however much is still to be
-            taken.
-        make: The engine's stream.
-        limit: The maker waits while so much, by ``size``, was made and not taken.
-        size: Of one item.
-        patience_s: … and gives up when for so long nobody took anything.
+        place: Held while items are produced and released when production ends, even if items are still
+            buffered.
+        make: Returns the engine's stream.
+        limit: The producer waits while this amount, measured by ``size``, is buffered.
+        size: Returns the size of one item.
+        patience_s: The producer gives up if it has waited this many seconds for the consumer.
 
     Raises:
-        EngineUnavailable: If it gave up.
-        EngineError: Whatever the engine raises, after what was made before.
+        EngineUnavailable: If the producer gave up.
+        EngineError: Any error of the engine, after the items produced before it.
     """
     buffer: _Buffer[T] = _Buffer(limit, size, patience_s)
 

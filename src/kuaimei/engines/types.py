@@ -1,4 +1,4 @@
-"""What is asked of engines and what they answer: the public types at the boundary."""
+"""Requests to engines and their results: the public types at the boundary."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -24,7 +24,7 @@ Language = Literal["zh", "en"]
 
 
 def as_language(name: str | None) -> Language | None:
-    """``name`` if it is one of them; None: it is unknown, or another."""
+    """Return ``name`` if it is a supported language, else None."""
     return "zh" if name == "zh" else "en" if name == "en" else None
 
 
@@ -33,22 +33,22 @@ class _Frozen(BaseModel):
 
 
 class Priority(IntEnum):
-    """Who goes first where a queue forms; lower is sooner."""
+    """Order of requests where a queue forms; lower values go first."""
 
     LIVE = 0
-    """Somebody is waiting in silence for this."""
+    """The user is waiting for this."""
     SPECULATIVE = 1
-    """A live turn that may yet be thrown away."""
+    """Part of a live turn that may still be discarded."""
     BACKGROUND = 2
-    """Nobody is waiting: HQ rendering, analysis, recovery."""
+    """Work that no user waits for: HQ rendering, analysis, recovery."""
 
 
 @dataclass(slots=True, eq=False)
 class CommitFlag:
-    """Shared by the speculative requests of one turn, so that those in a queue already move up with it.
+    """Flag shared by the speculative requests of one turn; setting it also promotes queued requests.
 
     Attributes:
-        certain: Somebody waits for the answer by now.
+        certain: True once the turn is certain and the user waits for the answer.
     """
 
     certain: bool = False
@@ -56,9 +56,9 @@ class CommitFlag:
 
 @dataclass(slots=True, eq=False)
 class QueueTimer:
-    """How long requests stood in queues, told by the queues: patience with an engine does not count it.
+    """Time that requests spent in queues, recorded by the schedulers; engine timeouts exclude it.
 
-    Where several share one, it is the time in which any of them waited.
+    If several requests share one timer, it counts the time during which any of them waited.
     """
 
     _waiting: int = 0
@@ -66,32 +66,32 @@ class QueueTimer:
     _total_s: float = 0.0
 
     def begin(self, now: float) -> None:
-        """One of them stands in a queue from ``now`` (the event loop's clock)."""
+        """Record that a request starts to wait at ``now`` (the event loop's clock)."""
         if not self._waiting:
             self._since = now
         self._waiting += 1
 
     def end(self, now: float) -> None:
-        """One of them stands there no longer."""
+        """Record that a request stops waiting at ``now``."""
         self._waiting -= 1
         if not self._waiting:
             self._total_s += now - self._since
 
     def so_far_s(self, now: float) -> float:
-        """Seconds until ``now``."""
+        """Return the seconds spent waiting until ``now``."""
         return self._total_s + (now - self._since if self._waiting else 0.0)
 
 
 class Ticket(_Frozen):
-    """A request's place in an engine's queue.
+    """Session, priority and deadline of a request in an engine's queue.
 
     Attributes:
-        session: Requests of different sessions take turns within a priority.
+        session: Session id; requests of different sessions alternate within a priority.
         priority: See `Priority`.
         deadline: Time on the event loop's clock after which the answer is worthless: a request
-            still queued then fails with `kuaimei.errors.QueueFull`. None: patient.
-        claim: By which a speculative request becomes live while it waits.
-        wait: Told how long it waits.
+            still queued then fails with `kuaimei.errors.QueueFull`. None: no deadline.
+        claim: Flag that promotes a speculative request to live while it waits.
+        wait: Timer that records how long the request waits.
     """
 
     session: str = ""
@@ -102,16 +102,16 @@ class Ticket(_Frozen):
 
     @property
     def rank(self) -> Priority:
-        """The priority as it is now."""
+        """The current priority: live once ``claim`` is certain."""
         return Priority.LIVE if self.claim is not None and self.claim.certain else self.priority
 
 
 class STTReq(_Frozen):
-    """One utterance (or a piece of one) to recognise; the samples travel beside it.
+    """Request to recognize an utterance or a part of one; the samples are passed separately.
 
     Attributes:
-        language: None lets the recogniser choose between zh and en.
-        prompt: Text said just before, for context.
+        language: None lets the recognizer choose between zh and en.
+        prompt: Text spoken just before, for context.
         hotwords: Names and terms to favour.
     """
 
@@ -122,13 +122,13 @@ class STTReq(_Frozen):
 
 
 class STTChunk(_Frozen):
-    """Recognised speech: a partial caption or a final piece.
+    """Recognized speech: a partial caption or a final piece.
 
     Attributes:
         text: In Traditional Chinese (s2twp) and/or English, punctuated if final.
-        start_ms: Where in the audio given this text begins.
-        end_ms: Where it ends.
-        confidence: Mean token probability in [0, 1] where the engine gives one.
+        start_ms: Start of this text in the given audio.
+        end_ms: End of this text in the given audio.
+        confidence: Mean token probability in [0, 1], if the engine provides it.
     """
 
     text: str
@@ -147,12 +147,12 @@ class Message(_Frozen):
 
 
 class LLMReq(_Frozen):
-    """A reply to be written.
+    """Request to generate a reply.
 
     Attributes:
         messages: System prompt and history, oldest first, ending with the user's message.
-        prefix: What of this very reply is already written: the model goes on from there and
-            yields only what is new.
+        prefix: The part of this reply that is already written: the model continues from there and
+            yields only new text.
         max_tokens: Upper bound on new tokens.
     """
 
@@ -164,13 +164,13 @@ class LLMReq(_Frozen):
 
 
 class TTSReq(_Frozen):
-    """A clause or text to be spoken.
+    """Request to synthesize a clause or text.
 
     Attributes:
-        text: As on the screen (Traditional Chinese, digits …); the synthesiser prepares its own reading.
-        voice_id: A voice of the engine's list.
-        mode: "fast" is heard at once, "hq" is the beautiful rendering.
-        speed: 1.0 is the voice's own pace.
+        text: As on the screen (Traditional Chinese, digits …); the synthesizer derives the reading itself.
+        voice_id: One of the engine's voices.
+        mode: "fast" for immediate playback, "hq" for the high-quality (HQ) rendering.
+        speed: Relative to the voice's own pace, which is 1.0.
     """
 
     text: str

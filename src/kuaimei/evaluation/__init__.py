@@ -1,1 +1,1 @@
-"""How good a voice is: likeness, intelligibility, naturalness, pitch, and what listeners prefer."""
+"""Evaluation of voices: similarity, intelligibility, naturalness, pitch, and speech analysis."""

@@ -1,4 +1,4 @@
-"""Clips measured as they are, under other conditions and spoken otherwise: the numbers of the bench."""
+"""Reliability of the speech analysis under other recording conditions and speaking styles."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 NOISES_DB: Final = (20, 15, 12, 10, 7)
-"""The first is the condition of features; the others tell when scores end to mean something."""
+"""SNRs of the noise takes; the first is the condition of features, the others test the scores."""
 
 AS_IT_IS: Final = "16 kHz"
 MP3: Final = "MP3"
@@ -59,8 +59,10 @@ class Clip:
     """One utterance.
 
     Attributes:
-        pcm: At ``rate`` Hz.
-        transcript: Empty: unknown.
+        name: Name of the clip.
+        pcm: Int16 samples at ``rate`` Hz.
+        rate: Sample rate in Hz.
+        transcript: What is said; empty: unknown.
         language: ``zh`` or ``en``; None: unknown.
         speaker: Shared by recordings of the same speaker saying the same.
     """
@@ -75,10 +77,11 @@ class Clip:
 
 @dataclass(slots=True)
 class Measurement:
-    """What was measured of a clip, by take.
+    """Features measured of a clip, by take.
 
     Attributes:
-        features: By the label of the take.
+        clip: The clip.
+        features: Features by the label of the take.
     """
 
     clip: Clip
@@ -87,10 +90,11 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class SeriesResult:
-    """How a score followed a way of speaking.
+    """Response of a score to a gradual change of speaking style.
 
     Attributes:
-        values: Of the score at each step, one row for each clip, shape ``(clips, steps + 1)``.
+        series: The change.
+        values: Score at each step, one row for each clip, shape ``(clips, steps + 1)``.
     """
 
     series: Series
@@ -98,17 +102,17 @@ class SeriesResult:
 
     @property
     def means(self) -> tuple[float, ...]:
-        """Over the clips."""
+        """Means over the clips, by step."""
         return tuple(fmean(step) for step in zip(*self.values, strict=True))
 
     @property
     def follows(self) -> bool:
-        """On average every step goes where it has to."""
+        """True if on average every step changes the score in the expected direction."""
         return bool(np.all(self._steps(self.means) > 0.0))
 
     @property
     def clips_that_follow(self) -> int:
-        """Those of which no step goes back and all together go where they have to."""
+        """Number of clips with no step against the expected direction and a change overall."""
         return sum(bool(np.all(self._steps(row) >= 0.0)) and row[0] != row[-1] for row in self.values)
 
     def _steps(self, row: Sequence[float]) -> NDArray[np.float64]:
@@ -116,11 +120,12 @@ class SeriesResult:
 
 
 def degraded_takes(clip: Clip, mp3: tuple[Pcm, int], seed: int) -> Iterator[tuple[str, Pcm, int]]:
-    """Label, samples and rate of each take of ``clip``.
+    """Yield label, samples and rate of each take of ``clip``.
 
     Args:
-        mp3: The clip once it was MP3 of 64 kbit/s, and its rate.
-        seed: Of the noise.
+        clip: The clip.
+        mp3: The clip after MP3 at 64 kbit/s, and its rate in Hz.
+        seed: Seed of the noise.
     """
     plain = resample(clip.pcm, clip.rate, ASR_RATE)
     yield AS_IT_IS, plain, ASR_RATE
@@ -134,7 +139,14 @@ def degraded_takes(clip: Clip, mp3: tuple[Pcm, int], seed: int) -> Iterator[tupl
 
 
 def figures(heard: Sequence[Measurement], head: Head, *, extractor: str, speech: str) -> Figures:
-    """Reliability of features and scores; see `Figures`."""
+    """Compute the reliability of features and scores; see `Figures`.
+
+    Args:
+        heard: Measurements of the clips.
+        head: Scoring head.
+        extractor: Name and version of the extractor.
+        speech: Description of the clips.
+    """
     tables = {label: _table(heard, label) for label in heard[0].features}
     again = _again(heard)
     features: dict[str, FeatureFigures] = {}
@@ -181,11 +193,14 @@ def follow(
     measured: Callable[[Clip, Pcm, int], Features],
     head: Head,
 ) -> SeriesResult:
-    """The score of a series, of each clip at each step.
+    """Measure the score of a series for each clip at each step.
 
     Args:
-        steps: Beside the clip as it is.
-        measured: Measures samples as those of a clip.
+        clips: Clips to modify.
+        series: Change of speaking style.
+        steps: Number of steps beside the unmodified clip.
+        measured: Extracts features from samples (with their rate in Hz) of a clip.
+        head: Scoring head.
     """
     rows = []
     for clip in clips:
@@ -199,7 +214,7 @@ def follow(
 
 
 def _table(heard: Sequence[Measurement], label: str) -> NDArray[np.float64]:
-    """A row for each clip, a column for each feature; NaN where it could not be told."""
+    """Return a row for each clip, a column for each feature; NaN where it could not be measured."""
     return np.array(
         [
             [np.nan if value is None else value for value in asdict(one.features[label]).values()]
@@ -210,7 +225,7 @@ def _table(heard: Sequence[Measurement], label: str) -> NDArray[np.float64]:
 
 
 def _again(heard: Sequence[Measurement]) -> NDArray[np.float64]:
-    """Shape ``(speakers, recordings, features)``: of each speaker as many as of the one with the fewest."""
+    """Return repeated recordings, shape ``(speakers, recordings, features)``, cut to the fewest."""
     table = _table(heard, AS_IT_IS)
     rows: dict[str, list[int]] = {}
     for at, one in enumerate(heard):

@@ -1,4 +1,4 @@
-"""The same speech under other conditions: level, noise. What is measured of it ought to stay."""
+"""Degradations: the same speech at another level or in noise, which should not change measurements."""
 
 from typing import Final
 
@@ -10,14 +10,14 @@ from kuaimei.audio.pcm import Pcm, from_float, to_float
 __all__ = ["HEADROOM_DB", "add_noise", "amplify", "speech_power"]
 
 HEADROOM_DB: Final = 13.0
-"""Peaks are put so far below full scale first: 12 dB more must not clip, that would be another condition."""
+"""Distance of peaks below full scale before amplifying: 12 dB more must not clip, a condition of its own."""
 _FRAME_S: Final = 0.02
 _ACTIVE_DB: Final = 25.0
-"""Frames so far below the loudest are no speech."""
+"""Frames this far below the loudest are not speech."""
 
 
 def amplify(pcm: Pcm, gain_db: float) -> Pcm:
-    """``pcm`` with its peak at −13 dB of full scale, and then ``gain_db`` louder."""
+    """Return ``pcm`` with its peak at −13 dB of full scale, then amplified by ``gain_db``."""
     samples = to_float(pcm)
     peak = float(np.abs(samples).max(initial=0.0))
     if peak == 0.0:
@@ -26,13 +26,13 @@ def amplify(pcm: Pcm, gain_db: float) -> Pcm:
 
 
 def add_noise(pcm: Pcm, rate: int, snr_db: float, seed: int) -> Pcm:
-    """``pcm`` with pink noise (as much power in each octave, as of a room) ``snr_db`` below its speech.
+    """Return ``pcm`` with pink noise (equal power per octave, like room noise) ``snr_db`` below its speech.
 
     Args:
-        pcm: At ``rate`` Hz.
-        rate: In Hz.
-        snr_db: Power of the frames in which somebody speaks over that of the noise.
-        seed: The same noise every time.
+        pcm: Int16 samples at ``rate`` Hz.
+        rate: Sample rate in Hz.
+        snr_db: Power of the frames with speech over that of the noise.
+        seed: Seed of the noise.
     """
     samples = to_float(pcm).astype(np.float64)
     noise = _pink(len(samples), rate, seed)
@@ -44,7 +44,7 @@ def add_noise(pcm: Pcm, rate: int, snr_db: float, seed: int) -> Pcm:
 
 
 def speech_power(samples: NDArray[np.floating], rate: int) -> float:
-    """Mean power of the frames within 25 dB of the loudest; full scale is 1."""
+    """Return the mean power of the frames within 25 dB of the loudest; full scale is 1."""
     size = max(1, int(_FRAME_S * rate))
     count = len(samples) // size
     if not count:

@@ -1,9 +1,9 @@
-"""DNSMOS: how listeners would rate the sound of speech, from the speech alone.
+"""DNSMOS: predicts how listeners would rate the quality of speech, without a reference.
 
 The networks are Microsoft's (MIT), trained on ratings of noise suppressors: P.835 (Reddy, Gopal and
 Cutler, "DNSMOS P.835", ICASSP 2022) gives signal, background and overall, P.808 ("DNSMOS", ICASSP 2021)
-one opinion. Both hear 9.01 s at 16 kHz; shorter speech is repeated, longer speech heard in windows a
-second apart, and the means are given, as its authors do.
+one score. Both take 9.01 s at 16 kHz; shorter speech is repeated, longer speech is cut into windows a
+second apart, and the means are returned, as its authors do.
 """
 
 from dataclasses import dataclass
@@ -39,9 +39,9 @@ class DnsmosScores:
     """Mean opinion scores from 1 (bad) to 5 (excellent).
 
     Attributes:
-        overall: P.835 OVRL: the one to quote.
-        signal: P.835 SIG: how distorted the voice itself is.
-        background: P.835 BAK: how much the background disturbs.
+        overall: P.835 OVRL, the one to quote.
+        signal: P.835 SIG: how undistorted the voice itself is.
+        background: P.835 BAK: how little the background disturbs.
         p808: P.808: overall, by the older network.
     """
 
@@ -52,7 +52,7 @@ class DnsmosScores:
 
 
 class Dnsmos:
-    """The judge.
+    """Predictor of mean opinion scores.
 
     Args:
         p835: ``input_1`` (1, 144160) to signal, background, overall.
@@ -65,10 +65,10 @@ class Dnsmos:
         self._filters = slaney_filters(ASR_RATE, _FFT, _MELS)
 
     def rate(self, pcm: Pcm, rate: int) -> DnsmosScores:
-        """What listeners would say of ``pcm``; blocks for some 20 ms a window.
+        """Predict the listeners' ratings of ``pcm``; blocks for some 20 ms a window.
 
         Raises:
-            AudioError: If there is no sound in it.
+            AudioError: If it is silent.
         """
         if not len(pcm) or not pcm.any():
             raise AudioError("silence cannot be rated")
@@ -91,7 +91,7 @@ class Dnsmos:
 
 
 def load_dnsmos(folder: Path) -> Dnsmos:
-    """The networks in ``folder``, one thread each.
+    """Load the networks in ``folder``, one thread each.
 
     Raises:
         WeightsError: If they are missing or damaged.
@@ -102,9 +102,10 @@ def load_dnsmos(folder: Path) -> Dnsmos:
 
 
 def log_mel(samples: NDArray[np.float32], filters: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the P.808 network hears: dB below the loudest, from -40 … 40 to -1 … 1; ``(frames, 120)``.
+    """Return the input of the P.808 network: dB below the loudest, scaled by ``(dB + 40) / 40``.
 
-    Power spectrum of centred Hann windows of 321 samples every 160, as of ``librosa.feature.melspectrogram``.
+    Power spectrum of centred Hann windows of 321 samples every 160, as in ``librosa.feature.melspectrogram``.
+    Shape ``(frames, 120)``.
     """
     padded = np.pad(samples, _FFT // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP]
@@ -117,7 +118,7 @@ def log_mel(samples: NDArray[np.float32], filters: NDArray[np.float32]) -> NDArr
 
 
 def _windows(samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Pieces of 9.01 s, a second apart; as many as the authors' own program takes."""
+    """Return windows of 9.01 s, a second apart; as many as the authors' own program takes."""
     while len(samples) < _WINDOW:
         samples = np.concatenate([samples, samples])
     count = max(1, len(samples) // _STEP - _WINDOW // _STEP)

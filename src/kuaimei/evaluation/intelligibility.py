@@ -1,4 +1,4 @@
-"""How well a rendering is understood: what a recogniser hears of it, against what it should say."""
+"""Intelligibility of a rendering: what a recognizer transcribes, compared with the text."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,13 @@ __all__ = ["count_units", "error_rate_of", "transcribe"]
 
 
 async def transcribe(recognizer: Recognizer, spoken: SynthesizedSet, language: Language) -> list[str]:
-    """What the recogniser writes for each clip, told the language but nothing of the text."""
+    """Transcribe each clip; the recognizer is told the language but nothing of the text.
+
+    Args:
+        recognizer: Recognizer to use.
+        spoken: Clips to transcribe.
+        language: Language of the clips.
+    """
     texts = []
     for clip in spoken.clips:
         req = STTReq(language=language, ticket=Ticket(session="judging", priority=Priority.BACKGROUND))
@@ -23,10 +29,16 @@ async def transcribe(recognizer: Recognizer, spoken: SynthesizedSet, language: L
 
 
 def error_rate_of(texts: Sequence[str], written: Sequence[str], language: Language) -> float:
-    """Character (zh) or word (en) error rate over all clips; script and punctuation aside."""
+    """Return the character (zh) or word (en) error rate over all clips; ignores script and punctuation.
+
+    Args:
+        texts: The texts as they should be.
+        written: The transcripts, in the same order.
+        language: Language of both.
+    """
     return error_rate(list(zip(texts, written, strict=True)), language)
 
 
 def count_units(texts: Sequence[str], language: Language) -> int:
-    """How many characters (zh) or words (en) an error rate over ``texts`` is taken from."""
+    """Return the number of characters (zh) or words (en) that an error rate over ``texts`` is based on."""
     return sum(len(units(text, language)) for text in texts)

@@ -1,4 +1,4 @@
-"""One voice in one tier: spoken, timed and judged."""
+"""Evaluation of one voice in one tier: synthesized, timed and measured."""
 
 from collections.abc import Mapping
 
@@ -25,21 +25,21 @@ async def measure(
     long: bool,
     learned_s: float = 0.0,
 ) -> tuple[VoiceReport, Mapping[str, NDArray[np.float32]]]:
-    """Everything about ``voice``, and the embeddings of the sentences in it by encoder.
+    """Evaluate ``voice``; return the report and the embeddings of its sentences by encoder.
 
     Args:
-        panel: Judges.
-        subject: Whose voice it should be.
-        speaker: Speaks.
-        voice: Its id there.
-        engine: Name of the speaker.
-        tier: How it speaks.
-        step: How far the voice was learned.
-        long: Take the error rate from the long text, too.
-        learned_s: What learning this step took.
+        panel: Evaluators.
+        subject: Speaker that the voice should resemble.
+        speaker: Synthesis backend.
+        voice: Id of the voice there.
+        engine: Name of the backend.
+        tier: Tier that it speaks in.
+        step: Training stage of the voice.
+        long: Base the error rate on the long text, too.
+        learned_s: Seconds that training this step took.
 
     Raises:
-        EngineError: If it cannot be spoken or heard.
+        EngineError: If synthesis or recognition failed.
     """
     language = subject.language
     spoken = await speak_all(speaker, HELD_OUT[language], voice, tier)

@@ -1,4 +1,4 @@
-"""All judges of a voice together."""
+"""All evaluators of a voice together."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -23,18 +23,19 @@ from kuaimei.evaluation.synthesize import SynthesizedSet
 __all__ = ["SpeakerEvaluator", "Subject"]
 
 _JUDGE: Final = "eres2net"
-"""In no loss, so that no voice was fitted to it."""
+"""Encoder that is in no loss, so that no voice was fitted to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A speaker, as the judges know them.
+    """Speaker with the reference measurements that renderings are compared with.
 
     Attributes:
-        name: Of the reference's file.
+        name: Name of the reference's file.
+        language: Language of the reference.
         seen: Embeddings by encoder of the half that voices are fitted to.
-        unseen: Of the other half.
-        pitch: Of the whole reference; None: hardly anything in it is voiced.
+        unseen: Embeddings by encoder of the other half.
+        pitch: Pitch of the whole reference; None: hardly any of it is voiced.
         stock: By tier, embeddings by encoder of the sentences in the nearest stock voice, shape ``(n, d)``.
         stock_errors: Error rate of the nearest stock voice by tier.
     """
@@ -49,12 +50,12 @@ class Subject:
 
 
 class SpeakerEvaluator:
-    """Judges renderings; the same ears for all of them.
+    """Evaluates renderings, all with the same models.
 
     Args:
-        encoders: By name.
-        dnsmos: Hears how it sounds.
-        recognizer: Hears what is said.
+        encoders: Speaker encoders by name.
+        dnsmos: Rates the sound quality.
+        recognizer: Transcribes what is said.
     """
 
     def __init__(
@@ -66,11 +67,19 @@ class SpeakerEvaluator:
 
     @property
     def judge(self) -> str:
-        """The encoder whose figure counts."""
+        """Name of the encoder whose similarity counts."""
         return _JUDGE if _JUDGE in self._encoders else next(iter(self._encoders))
 
     async def add_subject(self, name: str, language: Language, seen: Pcm, unseen: Pcm, rate: int) -> Subject:
-        """A speaker, of whom nothing has been rendered yet."""
+        """Create a speaker without stock-voice results from the two halves of the reference.
+
+        Args:
+            name: Name of the speaker.
+            language: Language of the reference.
+            seen: The half that voices are fitted to.
+            unseen: The other half.
+            rate: Sample rate of both in Hz.
+        """
 
         def listen() -> Subject:
             return Subject(
@@ -86,7 +95,7 @@ class SpeakerEvaluator:
         return await asyncio.to_thread(listen)
 
     async def embeddings(self, spoken: SynthesizedSet) -> dict[str, NDArray[np.float32]]:
-        """Of every clip, by encoder; shape ``(n, d)``."""
+        """Return the embeddings of every clip, by encoder; shape ``(n, d)``."""
 
         def listen() -> dict[str, NDArray[np.float32]]:
             return {
@@ -109,19 +118,19 @@ class SpeakerEvaluator:
         speed: Speed,
         learned_s: float = 0.0,
     ) -> VoiceReport:
-        """Everything about one rendering.
+        """Evaluate one rendering.
 
         Args:
-            subject: Whose voice it should be.
+            subject: Speaker that the voice should resemble.
             spoken: The held-out sentences.
-            embedded: Theirs, see `embeddings`.
+            embedded: Their `embeddings`.
             long: More text for the error rate; None: the sentences alone.
-            engine: What spoke.
-            tier: How.
-            step: How far the voice was learned.
+            engine: Name of the engine that spoke.
+            tier: Tier that it spoke in.
+            step: Training stage of the voice.
             speaks_as: Id of the voice.
-            speed: As measured.
-            learned_s: What learning this step took.
+            speed: Measured speed.
+            learned_s: Seconds that training this step took.
         """
         floor = embedded if step == "stock" else subject.stock.get(tier, {})
         similarity = {

@@ -1,4 +1,4 @@
-"""How far the melody of a rendering is that of the reference."""
+"""Comparison of the pitch of a rendering with that of the reference."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ __all__ = ["PitchDifference", "compare_pitch", "semitones"]
 
 @dataclass(frozen=True, slots=True)
 class PitchDifference:
-    """A rendering beside its reference.
+    """Pitch of a rendering relative to its reference.
 
     Attributes:
         mean_semitones: Mean F0 of the rendering above (below, if negative) that of the reference.
@@ -25,12 +25,12 @@ class PitchDifference:
 
 
 def semitones(hz: float, reference_hz: float) -> float:
-    """Distance between two pitches: 12 log2 of their ratio (equal temperament)."""
+    """Return the distance between two pitches: 12 log2 of their ratio (equal temperament)."""
     return 12.0 * math.log2(hz / reference_hz)
 
 
 def compare_pitch(spoken: PitchSummary, reference: PitchSummary) -> PitchDifference:
-    """``spoken`` against ``reference``.
+    """Compare the pitch of ``spoken`` with that of ``reference``.
 
     The spread is on a logarithmic scale, as melody is heard ('t Hart, Collier and Cohen, "A perceptual
     study of intonation", 1990): a deep and a high voice that are equally lively have the same one.

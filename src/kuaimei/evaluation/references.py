@@ -1,4 +1,4 @@
-"""A folder of references: a recording for each speaker, and what is said in it where that is known."""
+"""Folder of evaluation references: a recording for each speaker, with its transcript if known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,12 @@ _SUFFIXES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReference:
-    """One speaker.
+    """Reference recording of one speaker.
 
     Attributes:
-        name: Of the file, without its suffix.
-        transcript: Of all that is said; empty: unknown.
+        name: File name without its suffix.
+        path: Path of the recording.
+        transcript: Everything that is said; empty: unknown.
     """
 
     name: str
@@ -29,7 +30,7 @@ class EvaluationReference:
 
 
 def find_references(folder: Path) -> Sequence[EvaluationReference]:
-    """The recordings in ``folder``, by name; ``NAME.txt`` beside one is its transcript.
+    """Return the recordings in ``folder``, by name; ``NAME.txt`` beside one is its transcript.
 
     Raises:
         AudioError: If there are none, or two have the same name.

@@ -1,4 +1,4 @@
-"""What was found out about a voice: one object for each voice, engine, tier and step of learning."""
+"""Report types: the measurements of a voice for each engine, tier and training stage."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
@@ -27,8 +27,8 @@ __all__ = [
 Tier: TypeAlias = Literal["fast", "hq"]
 
 Stage: TypeAlias = Literal["stock", "reference", "predicted", "style", "decoder"]
-"""How far the voice was learned; stock: the voice of the engine's own that is most like the speaker;
-reference: the engine was lent the recording, and learned nothing."""
+"""Training stage of the voice; stock: the engine's own voice that is most similar to the speaker;
+reference: the engine was given the recording and not trained."""
 
 
 class _Frozen(BaseModel):
@@ -36,7 +36,7 @@ class _Frozen(BaseModel):
 
 
 class Similarity(_Frozen):
-    """See `kuaimei.evaluation.similarity.Likeness`; cosines by one encoder."""
+    """Rounded `kuaimei.evaluation.similarity.Likeness`: cosines by one encoder."""
 
     mean: float
     least: float
@@ -46,7 +46,7 @@ class Similarity(_Frozen):
 
     @classmethod
     def of(cls, found: Likeness) -> "Similarity":
-        """Rounded for readers."""
+        """Build from ``found``, rounded to three decimals."""
         reached = found.reached
         return cls(
             mean=round(found.mean, 3),
@@ -58,7 +58,7 @@ class Similarity(_Frozen):
 
 
 class Naturalness(_Frozen):
-    """See `kuaimei.evaluation.dnsmos.DnsmosScores`; DNSMOS from 1 to 5."""
+    """Means of `kuaimei.evaluation.dnsmos.DnsmosScores`, from 1 to 5."""
 
     overall: float
     signal: float
@@ -67,7 +67,7 @@ class Naturalness(_Frozen):
 
     @classmethod
     def of(cls, opinions: Sequence[DnsmosScores]) -> "Naturalness":
-        """Their means."""
+        """Build from the means of ``opinions``, rounded to two decimals."""
         count = len(opinions)
         return cls(
             overall=round(sum(o.overall for o in opinions) / count, 2),
@@ -78,7 +78,7 @@ class Naturalness(_Frozen):
 
 
 class PitchReport(_Frozen):
-    """Of the rendering, and how far it is from the reference (`kuaimei.evaluation.pitch.PitchDifference`)."""
+    """Pitch of the rendering, and its `kuaimei.evaluation.pitch.PitchDifference` from the reference."""
 
     mean_hz: float
     log_sd: float
@@ -90,7 +90,13 @@ class PitchReport(_Frozen):
 
     @classmethod
     def of(cls, spoken: PitchSummary, reference: PitchSummary, difference: PitchDifference) -> "PitchReport":
-        """Rounded for readers."""
+        """Build from the summaries and their difference, rounded for display.
+
+        Args:
+            spoken: Pitch of the rendering.
+            reference: Pitch of the reference.
+            difference: Their comparison.
+        """
         return cls(
             mean_hz=round(spoken.mean_hz, 1),
             log_sd=round(spoken.log_sd, 3),
@@ -103,12 +109,12 @@ class PitchReport(_Frozen):
 
 
 class Speed(_Frozen):
-    """Of speaking fifty characters, models loaded; medians, in seconds.
+    """Speed of synthesizing fifty characters with loaded models; medians, in seconds.
 
     Attributes:
-        whole_s: Until all of it is there.
-        first_audio_s: Until the first of it can be heard.
-        audio_s: How long it sounds.
+        whole_s: Until all of the audio is available.
+        first_audio_s: Until the first audio is available.
+        audio_s: Duration of the audio.
     """
 
     whole_s: float
@@ -117,18 +123,18 @@ class Speed(_Frozen):
 
 
 class VoiceReport(_Frozen):
-    """Everything about one voice in one tier after one step.
+    """All measurements of one voice in one tier at one training stage.
 
     Attributes:
         voice: Name of the reference's file.
-        engine: What speaks.
-        speaks_as: Id of the voice that was asked for.
-        characters: Spoken and heard again for the error rate (words, in English).
-        error_rate: Of the rendering as the recogniser hears it; characters (zh) or words (en).
+        engine: Name of the engine.
+        speaks_as: Id of the voice in the engine.
+        characters: Number of characters (words, in English) that the error rate is based on.
+        error_rate: Error rate of the recognizer on the rendering; characters (zh) or words (en).
         error_over_stock: In percentage points; None for the stock voice itself.
-        learned_s: Seconds this step took to learn; 0: nothing was learned.
+        learned_s: Seconds that training this step took; 0: nothing was trained.
         similarity: By encoder.
-        judge: The encoder that no fitting has seen: the one to quote.
+        judge: Encoder that was not used in training, the one to quote.
     """
 
     voice: str
@@ -154,11 +160,11 @@ COLUMNS = [
     *("likeness", "floor", "ceiling", "others"),
     *("errors %", "± stock", "DNSMOS", "F0 st", "lively", "50 ch s", "first s", "learned s"),
 ]
-"""Of the table for people; likeness, floor and ceiling by the judge, the other encoders beside it."""
+"""Columns of the table; likeness, floor and ceiling are by the evaluation encoder, others beside it."""
 
 
 def table_row(finding: VoiceReport) -> list[object]:
-    """One line of the table."""
+    """Return the table row of a report."""
     judged = finding.similarity[finding.judge]
     others: Mapping[str, Any] = {k: v for k, v in finding.similarity.items() if k != finding.judge}
     pitch, over = finding.pitch, finding.error_over_stock
@@ -183,7 +189,7 @@ def table_row(finding: VoiceReport) -> list[object]:
 
 
 def one_line_summary(finding: VoiceReport) -> str:
-    """The most important of it."""
+    """Return the most important figures in one line."""
     judged = finding.similarity[finding.judge]
     return (
         f"{finding.voice}: {finding.step}, {finding.tier}: likeness {judged.mean:.3f} "

@@ -1,8 +1,8 @@
-"""The same clip spoken otherwise: hesitant, trembling or lively, in steps. The scores have to follow.
+"""Speech transforms: a clip made hesitant, trembling or lively in steps, which scores have to follow.
 
-Pitch and pace are changed by PSOLA (Moulines and Charpentier, "Pitch-synchronous waveform processing
-techniques", Speech Communication 9, 1990) as Praat does it; pauses and energy here. Praat is an optional
-extra (``pip install 'kuaimei[praat]'``) under the GPL-3.
+Pitch and tempo are changed by PSOLA (Moulines and Charpentier, "Pitch-synchronous waveform processing
+techniques", Speech Communication 9, 1990) as implemented in Praat; pauses and energy here. Praat is an
+optional extra (``pip install 'kuaimei[praat]'``) under the GPL-3.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from kuaimei.errors import SettingsError
 __all__ = ["SERIES", "STEPS", "Series", "add_pauses", "add_tremor", "open_praat", "widen_intonation"]
 
 STEPS: Final = 5
-"""From the least to the most, beside the clip itself."""
+"""Number of steps of increasing strength, beside the unmodified clip."""
 
 Floats = NDArray[np.float64]
 
@@ -30,13 +30,13 @@ _HIGHEST_HZ: Final = 500.0
 _TIER_S: Final = 0.005
 _TREMBLE_HZ: Final = 8.0
 _TREMBLE_ST: Final = 0.24
-"""Amplitude of each step: 1.2 semitones at the end are heard as trembling by anybody."""
+"""Amplitude of each step: the 1.2 semitones of the last one are clearly audible as trembling."""
 _SLOWER: Final = 0.12
 _FLATTER: Final = 0.17
 _LIVELIER: Final = 0.16
 _LOUDER: Final = 0.12
 _SOFTEST_DB: Final = -25.0
-"""Below the loudest; what is softer is no part of the energy of speech, and left."""
+"""Threshold below the loudest; softer frames are not part of speech energy and stay unchanged."""
 _FURTHEST_DB: Final = 12.0
 _FRAME_S: Final = 0.01
 _SMOOTH_S: Final = 0.1
@@ -44,18 +44,18 @@ _PAUSE_S: Final = 0.4
 _LONGER_S: Final = 0.1
 _FADE_S: Final = 0.01
 _APART_S: Final = 0.4
-"""Between two pauses, and from both ends."""
+"""Minimum distance between two pauses, and from both ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One way of speaking otherwise.
+    """One gradual change of speaking style.
 
     Attributes:
-        name: Of the manipulation.
-        score: Which has to follow.
-        rises: In which direction.
-        shape: Of a clip, its rate and a step (0: as it is, but resynthesised like the others).
+        name: Name of the change.
+        score: Score that has to follow.
+        rises: True if the score has to rise, False if it has to fall.
+        shape: Function of a clip, its rate and a step (0: unmodified, but resynthesized like the others).
     """
 
     name: str
@@ -65,7 +65,7 @@ class Series:
 
 
 def open_praat() -> ModuleType:
-    """Praat as a library.
+    """Import Praat as a library.
 
     Raises:
         SettingsError: If it is not installed.
@@ -78,7 +78,13 @@ def open_praat() -> ModuleType:
 
 
 def add_pauses(pcm: Pcm, rate: int, step: int) -> Pcm:
-    """Slower by 12 %, flatter by 17 % and with one more and longer pause for each step."""
+    """Make speech hesitant: 12 % slower, 17 % flatter, and one more and longer pause for each step.
+
+    Args:
+        pcm: Int16 samples.
+        rate: Sample rate in Hz.
+        step: Strength, from 0 to `STEPS`.
+    """
     spoken = _resynthesised(
         pcm, rate, lambda f0, _: f0.mean() + (f0 - f0.mean()) * (1.0 - _FLATTER * step), 1.0 + _SLOWER * step
     )
@@ -86,7 +92,13 @@ def add_pauses(pcm: Pcm, rate: int, step: int) -> Pcm:
 
 
 def add_tremor(pcm: Pcm, rate: int, step: int) -> Pcm:
-    """With 0.24 semitones more of a vibration of the pitch at 8 Hz for each step."""
+    """Make the voice tremble: 0.24 semitones more pitch vibration at 8 Hz for each step.
+
+    Args:
+        pcm: Int16 samples.
+        rate: Sample rate in Hz.
+        step: Strength, from 0 to `STEPS`.
+    """
     depth = _TREMBLE_ST * step
     return from_float(
         _resynthesised(pcm, rate, lambda f0, at: f0 + depth * np.sin(2.0 * np.pi * _TREMBLE_HZ * at))
@@ -94,7 +106,13 @@ def add_tremor(pcm: Pcm, rate: int, step: int) -> Pcm:
 
 
 def widen_intonation(pcm: Pcm, rate: int, step: int) -> Pcm:
-    """With a melody 16 % wider, and louder and softer by 12 % more, for each step."""
+    """Make speech lively: intonation 16 % wider and loudness range 12 % wider for each step.
+
+    Args:
+        pcm: Int16 samples.
+        rate: Sample rate in Hz.
+        step: Strength, from 0 to `STEPS`.
+    """
     wider = 1.0 + _LIVELIER * step
     spoken = _resynthesised(pcm, rate, lambda f0, _: f0.mean() + (f0 - f0.mean()) * wider)
     return from_float(_expanded(spoken, rate, 1.0 + _LOUDER * step))
@@ -113,7 +131,14 @@ SERIES: Final[Mapping[str, Series]] = {
 def _resynthesised(
     pcm: Pcm, rate: int, melody: Callable[[Floats, Floats], Floats], slower: float = 1.0
 ) -> Floats:
-    """``pcm`` with another melody (semitones, seconds → semitones) and stretched by ``slower``."""
+    """Resynthesize ``pcm`` with a new pitch contour, stretched by ``slower``.
+
+    Args:
+        pcm: Int16 samples.
+        rate: Sample rate in Hz.
+        melody: Maps semitones and seconds to semitones.
+        slower: Factor of the duration.
+    """
     praat = open_praat()
     call: Callable[..., Any] = praat.praat.call
     sound = praat.Sound(to_float(pcm).astype(np.float64), rate)
@@ -127,7 +152,7 @@ def _resynthesised(
         hz = np.array([call(tier, "Get value at index", i) for i in points])
         times = np.arange(at[0], at[-1] + _TIER_S, _TIER_S)
         semitones = melody(np.interp(times, at, 12.0 * np.log2(hz)), times)
-        # Praat cuts what leaves the range anyway; here it bends instead of disappearing.
+        # Praat drops values outside the range; clipping keeps them.
         shaped = np.clip(2.0 ** (semitones / 12.0), _LOWEST_HZ, _HIGHEST_HZ)
         other = call("Create PitchTier", "other", 0.0, length_s)
         for when, value in zip(times.tolist(), shaped.tolist(), strict=True):
@@ -136,7 +161,7 @@ def _resynthesised(
     pace = call("Create DurationTier", "pace", 0.0, length_s)
     call(pace, "Add point", length_s / 2.0, slower)
     call([pace, manipulation], "Replace duration tier")
-    # Where there is no voice PSOLA takes pieces at random; the same clip has to be spoken the same way twice.
+    # In unvoiced parts PSOLA selects pieces at random; a fixed seed makes the result reproducible.
     praat.praat.run(f"random_initializeWithSeedUnsafelyButPredictably ({_SEED})")
     made: Floats = np.asarray(call(manipulation, "Get resynthesis (overlap-add)").values[0], np.float64)
     praat.praat.run("random_initializeSafelyAndUnpredictably ()")
@@ -144,7 +169,7 @@ def _resynthesised(
 
 
 def _levels_db(samples: Floats, rate: int) -> Floats:
-    """Of every 10 ms, smoothed over 100 ms; dB of full scale."""
+    """Return the level of every 10 ms, smoothed over 100 ms; dB of full scale."""
     size = max(1, int(_FRAME_S * rate))
     count = max(1, len(samples) // size)
     padded = np.zeros(count * size)
@@ -158,7 +183,7 @@ def _levels_db(samples: Floats, rate: int) -> Floats:
 
 
 def _expanded(samples: Floats, rate: int, factor: float) -> Floats:
-    """Levels further from their median by ``factor``; peaks stay below full scale."""
+    """Expand levels around their median by ``factor``; peaks stay below full scale."""
     levels = _levels_db(samples, rate)
     usual = float(np.median(levels[levels > levels.max() + _SOFTEST_DB]))
     gain_db = np.clip((factor - 1.0) * (levels - usual), -_FURTHEST_DB, _FURTHEST_DB)
@@ -168,7 +193,7 @@ def _expanded(samples: Floats, rate: int, factor: float) -> Floats:
 
 
 def _broken(samples: Floats, rate: int, pauses: int) -> Floats:
-    """With ``pauses`` silences where it is softest, each longer the more there are."""
+    """Insert ``pauses`` silences at the softest positions, each longer the more there are."""
     if not pauses:
         return samples
     size = max(1, int(_FRAME_S * rate))

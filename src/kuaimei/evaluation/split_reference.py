@@ -1,4 +1,4 @@
-"""A reference in two: one half to fit a voice to, one that nothing has seen to judge it by."""
+"""Split of a reference: one half to fit a voice to, the other, held out, to evaluate it."""
 
 from typing import Final
 
@@ -11,23 +11,23 @@ from kuaimei.errors import AudioError
 __all__ = ["LEAST_HALF_S", "split_in_halves"]
 
 LEAST_HALF_S: Final = 1.2
-"""Shorter speech says nothing about a speaker: GE2E's own window is 1.6 s."""
+"""Minimum seconds of a half; shorter speech says nothing about a speaker: GE2E's own window is 1.6 s."""
 
 _FRAME_S: Final = 0.005
 _PAUSE_DB: Final = -30.0
-"""Below the level of speech (95th percentile): nobody is talking."""
+"""Threshold of a pause below the level of speech (95th percentile)."""
 _LEAST_PAUSE_S: Final = 0.06
 _NEAR_MIDDLE: Final = 0.3
-"""The cut lies in the middle part of the speech, this far from its centre at most (of its length)."""
+"""Maximum distance of the cut from the centre of the speech, as a share of its length."""
 
 
 def split_in_halves(pcm: Pcm, rate: int) -> tuple[Pcm, Pcm, float]:
-    """``pcm`` cut in the longest pause near its middle, else where it is quietest there.
+    """Cut ``pcm`` in the longest pause near its middle, else where it is quietest there.
 
-    Of pauses about as long the one nearest to the middle is taken.
+    Of pauses of similar length the one nearest to the middle is used.
 
     Returns:
-        First half, second half, and where the cut lies in seconds.
+        First half, second half, and position of the cut in seconds.
 
     Raises:
         AudioError: If a half would be too short to say anything about the speaker.
@@ -65,6 +65,6 @@ def split_in_halves(pcm: Pcm, rate: int) -> tuple[Pcm, Pcm, float]:
 
 
 def _runs(mask: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> list[tuple[int, int]]:
-    """First and one past the last of each run of true values."""
+    """Return start and end (exclusive) of each run of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -1,4 +1,4 @@
-"""What is judged: sentences spoken by an engine, and how long it takes."""
+"""Synthesis of the evaluation sentences, and its timing."""
 
 import asyncio
 import statistics
@@ -24,22 +24,23 @@ _AT_ONCE: Final = 2
 
 
 class SynthesisBackend(Protocol):
-    """What is asked of an engine: see `kuaimei.engines.protocols.Synthesizer`."""
+    """Part of `kuaimei.engines.protocols.Synthesizer` that the evaluation needs."""
 
     sample_rate: int
 
     def stream(self, req: TTSReq) -> AsyncIterator[Pcm]:
-        """The text spoken."""
+        """Synthesize the text."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SynthesizedSet:
-    """Sentences and how they sound.
+    """Sentences and their audio.
 
     Attributes:
+        texts: The sentences.
         clips: One for each text.
-        rate: In Hz.
+        rate: Sample rate in Hz.
     """
 
     texts: tuple[str, ...]
@@ -50,10 +51,16 @@ class SynthesizedSet:
 async def speak_all(
     speaker: SynthesisBackend, texts: Sequence[str], voice: str, tier: Tier
 ) -> SynthesizedSet:
-    """Speak ``texts`` in ``voice``, two at once: the beautiful tier has one core for each.
+    """Synthesize ``texts`` in ``voice``, two at a time: the HQ tier has one core for each.
+
+    Args:
+        speaker: Engine.
+        texts: Sentences.
+        voice: Id of the voice in the engine.
+        tier: Tier to synthesize with.
 
     Raises:
-        EngineError: If the engine failed, or had nothing to say to one of them.
+        EngineError: If the engine failed, or returned silence for one of them.
     """
     places = asyncio.Semaphore(_AT_ONCE)
 
@@ -75,7 +82,15 @@ async def speak_all(
 async def time_speech(
     speaker: SynthesisBackend, text: str, voice: str, tier: Tier, *, clock: Clock = time.perf_counter
 ) -> Speed:
-    """How long ``text`` takes; medians of three times, after the models were used once."""
+    """Measure the time to synthesize ``text``; medians of three runs after a warm-up.
+
+    Args:
+        speaker: Engine.
+        text: Text to synthesize.
+        voice: Id of the voice in the engine.
+        tier: Tier to synthesize with.
+        clock: Returns seconds.
+    """
     await _speak(speaker, text, voice, tier, clock)
     first, whole, audio_s = [], [], 0.0
     for _ in range(_TIMES):
@@ -94,7 +109,7 @@ async def time_speech(
 async def _speak(
     speaker: SynthesisBackend, text: str, voice: str, tier: Tier, clock: Clock
 ) -> tuple[Pcm, float]:
-    """The clip, and when the first of it was there in seconds."""
+    """Return the clip, and the seconds until its first chunk."""
     req = TTSReq(
         text=text, voice_id=voice, mode=tier, ticket=Ticket(session="judging", priority=Priority.LIVE)
     )

@@ -1,4 +1,4 @@
-"""Speech made for measuring where there are no recordings: stock voices, everyday sentences, three paces."""
+"""Synthetic speech to measure if there are no recordings: stock voices, everyday sentences, three tempos."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ _PACES: Final = (1.0, 0.85, 1.15)
 
 _MARGIN_MS: Final = 500.0
 _ROOM_DB: Final = 50.0
-"""Of speech over what is heard of the room."""
+"""Ratio of speech to room noise."""
 
 _TEXTS: Final[Mapping[Language, tuple[str, ...]]] = {
     "zh": (
@@ -74,12 +74,14 @@ _TEXTS: Final[Mapping[Language, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class SyntheticUtterance:
-    """What to say and how.
+    """Text and voice of a synthetic clip.
 
     Attributes:
-        name: Of the clip.
-        voice: A stock voice of Kokoro's.
-        speed: 1 is its own pace.
+        name: Name of the clip.
+        language: Language of the text.
+        text: Text to speak.
+        voice: One of Kokoro's stock voices.
+        speed: 1 is the voice's own tempo.
     """
 
     name: str
@@ -90,13 +92,13 @@ class SyntheticUtterance:
 
 
 def lines(count: int) -> Sequence[SyntheticUtterance]:
-    """The first ``count`` of them, the same every time: languages by turns, then voices, texts and paces."""
+    """Return ``count`` utterances, always the same; languages alternate, then voices, texts and tempos."""
     made: list[SyntheticUtterance] = []
     for number in range(count):
         language: Language = "en" if number % 2 else "zh"
         at = number // 2
         voices, texts = _VOICES[language], _TEXTS[language]
-        # Later rounds shift the texts, so that a voice says another one.
+        # Later rounds shift the texts, so that a voice speaks another one.
         text = (at + at // len(texts)) % len(texts)
         made.append(
             SyntheticUtterance(
@@ -111,21 +113,21 @@ def lines(count: int) -> Sequence[SyntheticUtterance]:
 
 
 async def speak(synthesizer: Synthesizer, line: SyntheticUtterance) -> Pcm:
-    """The line spoken, at the rate of the synthesiser, as if recorded in a quiet room.
+    """Synthesize the utterance at the synthesizer's rate, as if recorded in a quiet room.
 
-    A recording begins before and ends after the speech; the silence of a machine would tell nothing of noise.
+    Silence and room noise surround the speech: digital silence would say nothing about noise.
 
     Raises:
-        EngineError: If it cannot.
+        EngineError: If synthesis failed.
     """
     req = TTSReq(text=line.text, voice_id=line.voice, speed=line.speed)
     return add_room_noise(await collect_pcm(synthesizer.stream(req)), synthesizer.sample_rate)
 
 
 def add_room_noise(pcm: Pcm, rate: int) -> Pcm:
-    """``pcm`` (at ``rate`` Hz) as a microphone would have it: without DC, with half a second around it."""
+    """Return ``pcm`` (``rate`` Hz) like a recording: without DC, in noise, with half a second around it."""
     samples = to_float(pcm)
     pause = silence(_MARGIN_MS, rate)
-    # Kokoro's speech lies beside zero; between it and the silence that would be a step.
+    # Kokoro's speech has a DC offset, which would make a step at the silence.
     speech = from_float(samples - samples.mean()) if len(samples) else pcm
     return add_noise(np.concatenate([pause, speech, pause]), rate, _ROOM_DB, seed=0)

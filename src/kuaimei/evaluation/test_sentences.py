@@ -1,4 +1,4 @@
-"""What voices are judged by: sentences that nothing is learned from, the same ones every time."""
+"""Evaluation sentences: never used in training, the same every time."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -74,7 +74,7 @@ LONG: Final[Mapping[Language, tuple[str, ...]]] = {
         "For a moment I thought that she was still standing at the door, waiting for us.",
     ),
 }
-"""A story of more than 500 characters, for error rates that are more than noise."""
+"""A story of more than 500 characters, for statistically meaningful error rates."""
 
 FIFTY: Final[Mapping[Language, str]] = {
     "zh": (
@@ -83,4 +83,4 @@ FIFTY: Final[Mapping[Language, str]] = {
     ),
     "en": "Good morning, it is a pleasant day with a little rain in the afternoon.",
 }
-"""What is timed: fifty characters of Mandarin, or about as much English."""
+"""Text for timing: fifty characters of Mandarin, or about as much English."""

@@ -1,4 +1,4 @@
-"""What was learned of a voice, kept in a folder so that judging it again costs no learning."""
+"""Cache of training results, so that a voice can be evaluated again without training."""
 
 import json
 from collections.abc import Mapping
@@ -23,11 +23,12 @@ _FACTS: Final = "learned.json"
 
 @dataclass(frozen=True, slots=True)
 class CachedTraining:
-    """The result of one step.
+    """Result of one training step.
 
     Attributes:
         style: Shape ``(256,)`` float32.
         decoder: File with the difference of its decoder; None: the stock one.
+        language: Language of the voice.
         took_s: Seconds of wall clock that the step took.
     """
 
@@ -38,22 +39,28 @@ class CachedTraining:
 
 
 class TrainingCache:
-    """Results by voice and step.
+    """Training results by voice and step.
 
     Args:
-        root: Made when something is kept.
+        root: Folder of the cache, created with the first result.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def key(self, name: str, pcm: Pcm, transcript: str) -> str:
-        """What results of this reference go by: another recording or text has others."""
+        """Return the cache key of a reference; it depends on recording and text.
+
+        Args:
+            name: Name of the reference.
+            pcm: Int16 samples of the recording.
+            transcript: What is said in it.
+        """
         digest = sha256(to_bytes(pcm) + transcript.encode()).hexdigest()[:12]
         return f"{name}-{digest}"
 
     def find(self, key: str, step: str) -> CachedTraining | None:
-        """The result of that step; None: there is none.
+        """Return the result of that step; None if there is none.
 
         Raises:
             SettingsError: If it is damaged.
@@ -86,7 +93,16 @@ class TrainingCache:
         language: Language,
         took_s: float,
     ) -> CachedTraining:
-        """Keep a result, in the place of an earlier one."""
+        """Store a result, replacing an earlier one.
+
+        Args:
+            key: From `key`.
+            step: The training step.
+            style: Shape ``(256,)``.
+            decoder: Content of the decoder file; None: the stock decoder.
+            language: Language of the voice.
+            took_s: Seconds that the step took.
+        """
         folder = self._root / key / step
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _FACTS).unlink(missing_ok=True)
@@ -96,5 +112,5 @@ class TrainingCache:
         facts = {"language": language, "decoder": decoder is not None, "took_s": round(took_s, 1)}
         part = folder / f"{_FACTS}.part"
         part.write_text(json.dumps(facts), encoding="utf-8")
-        part.replace(folder / _FACTS)  # the last: then all is there
+        part.replace(folder / _FACTS)  # last: marks the folder complete
         return CachedTraining(style, None if decoder is None else folder / _DECODER, language, took_s)

@@ -1,1 +1,1 @@
-"""Which weights exist, where they come from, and the only door through which they arrive."""
+"""Model weights: the catalogue, the sources, and the only code that installs them."""

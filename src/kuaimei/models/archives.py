@@ -1,4 +1,4 @@
-"""Members out of packages: wheels and archives of sources are data here, never installed."""
+"""Extracts members of packages: wheels and source archives are treated as data, never installed."""
 
 import tarfile
 import zipfile
@@ -14,12 +14,16 @@ _CHUNK = 1 << 20
 
 
 def extract_members(package: Path, members: Mapping[str, Callable[[bytes], None]]) -> None:
-    """Read each member of ``package`` (``.whl``, ``.zip``, ``.tar.gz``, ``.tgz``) into its function.
+    """Stream each member of ``package`` (``.whl``, ``.zip``, ``.tar.gz``, ``.tgz``) into its function.
 
-    Nothing is written by a name of the package's own, and members are streamed, never held whole.
+    Names inside the package never become file names, and members are never held in memory as a whole.
+
+    Args:
+        package: Path of the package.
+        members: Function that receives the chunks, by name of the member.
 
     Raises:
-        Missing: If a member is not in it, or it is not such a package.
+        Missing: If the package lacks a member or cannot be opened.
     """
     missing = set(members)
     try:

@@ -1,4 +1,4 @@
-"""The catalogue: which weights exist, from where, sha256, licence (``catalog.toml``)."""
+"""Catalogue of the available weights: sources, sha256, licence (``catalog.toml``)."""
 
 import re
 import tomllib
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 Kind: TypeAlias = Literal["file", "hf", "pypi", "npm"]
-"""Of a source: this machine, the model hub, the Python index, the npm registry."""
+"""Kind of a source: this machine, the model hub, the Python index, the npm registry."""
 
 ALL_KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -46,9 +46,10 @@ class _Frozen(BaseModel):
 
 
 class SourceRef(_Frozen):
-    """A file, or one part of one, at a source.
+    """Reference to a file, or to a part of one, at a source.
 
     Attributes:
+        kind: Kind of the source.
         name: Repository or package.
         version: Revision or version; empty: the hub's main branch.
         member: Path in the repository or package, or on this machine.
@@ -61,7 +62,7 @@ class SourceRef(_Frozen):
 
     @classmethod
     def parse(cls, text: str) -> "SourceRef":
-        """``kind:…`` as in the catalogue; ValueError if it is not of that form."""
+        """Parse ``kind:…`` as in the catalogue; raise ValueError if it has another form."""
         kind, _, rest = text.partition(":")
         match = _PIECE[kind].fullmatch(rest) if kind in _PIECE else None
         if match is None:
@@ -84,7 +85,7 @@ class SourceSpec(_Frozen):
 
     @classmethod
     def parse(cls, text: str, path: str) -> "SourceSpec":
-        """As in the catalogue, for the file ``path``."""
+        """Parse a source as in the catalogue, for the file ``path``."""
         pieces = tuple(SourceRef.parse(one) for part in text.split(" + ") for one in _count(part.strip()))
         return cls(
             text=text.replace("{path}", path),
@@ -93,12 +94,12 @@ class SourceSpec(_Frozen):
 
     @property
     def kind(self) -> Kind:
-        """Of its source."""
+        """Kind of the source."""
         return self.pieces[0].kind
 
 
 class Archive(_Frozen):
-    """A package as it is downloaded."""
+    """Package as it is downloaded."""
 
     file: str
     size: int = Field(gt=0)
@@ -106,12 +107,14 @@ class Archive(_Frozen):
 
 
 class WeightFile(_Frozen):
-    """A file as it is after fetching.
+    """Installed file of a model.
 
     Attributes:
-        path: In the model's folder, with forward slashes.
+        path: Path in the model's folder, with forward slashes.
         size: In bytes.
-        optional: The model works without it, less well.
+        sha256: In hexadecimal.
+        places: Sources of the file, in the catalogue's order.
+        optional: True if the model works without it, with lower quality.
     """
 
     path: str
@@ -129,10 +132,11 @@ class WeightFile(_Frozen):
 
 
 class Variant(_Frozen):
-    """One way for a model to come.
+    """One way to obtain a model.
 
     Attributes:
-        convert: What makes the engine's form out of the files; empty: they are it.
+        files: Files to download.
+        convert: Conversion of the files into the engine's format; empty: none is needed.
     """
 
     files: tuple[WeightFile, ...]
@@ -140,12 +144,12 @@ class Variant(_Frozen):
 
     @property
     def size(self) -> int:
-        """Of its files, in bytes."""
+        """Total size of its files in bytes."""
         return sum(file.size for file in self.files)
 
 
 class Entry(_Frozen):
-    """A model that can be fetched."""
+    """Model that can be downloaded."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     role: Role
@@ -158,7 +162,7 @@ class Entry(_Frozen):
 
 
 class Catalog(_Frozen):
-    """Everything that can be fetched, and the packages it comes in."""
+    """All models that can be downloaded, and the packages that contain them."""
 
     entries: dict[str, Entry]
     archives: dict[str, Archive]
@@ -166,7 +170,7 @@ class Catalog(_Frozen):
 
     @classmethod
     def parse(cls, document: dict[str, Any]) -> "Catalog":
-        """From the TOML document.
+        """Create the catalogue from the TOML document.
 
         Raises:
             WeightsError: If it is not a valid catalogue.
@@ -187,7 +191,7 @@ class Catalog(_Frozen):
         return catalog
 
     def entry(self, name: str) -> Entry:
-        """The model of that name.
+        """Return the model called ``name``.
 
         Raises:
             WeightsError: If there is none.
@@ -198,7 +202,7 @@ class Catalog(_Frozen):
         return self.entries[name]
 
     def pieces(self) -> Iterator[SourceRef]:
-        """Every piece of every file."""
+        """Yield every piece of every file."""
         for entry in self.entries.values():
             for way in entry.ways:
                 for file in way.files:
@@ -208,15 +212,15 @@ class Catalog(_Frozen):
 
 @cache
 def load_catalog() -> Catalog:
-    """The catalogue that comes with this package."""
+    """Load the catalogue that comes with this package."""
     return Catalog.parse(tomllib.loads(files("kuaimei.models").joinpath("catalog.toml").read_text("utf-8")))
 
 
 def source_order(wanted: str) -> tuple[Kind, ...]:
-    """Kinds of source to use, in order, from a setting such as ``pypi,npm``; empty: the catalogue's order.
+    """Parse a setting such as ``pypi,npm`` into kinds of source, in order; empty: the catalogue's order.
 
     Raises:
-        SettingsError: If it names a kind that does not exist.
+        SettingsError: If it names an unknown kind.
     """
     order: list[Kind] = []
     for word in filter(None, (part.strip() for part in wanted.split(","))):
@@ -243,7 +247,7 @@ def _file(file: dict[str, Any], common: Sequence[str]) -> WeightFile:
 
 
 def _count(text: str) -> Iterator[str]:
-    """``a{1..3}`` as a1, a2, a3; several counts step together, ``{01..10}`` keeps its zeros."""
+    """Expand ``a{1..3}`` to a1, a2, a3; several counters step together, ``{01..10}`` keeps its zeros."""
     counts = _COUNT.findall(text)
     if not counts:
         yield text

@@ -1,7 +1,7 @@
-"""Reading the weights out of a CTranslate2 ``model.bin`` without that library, which shows them to nobody.
+"""Reads the weights of a CTranslate2 ``model.bin``; the library itself does not expose them.
 
 The layout is that of ``ModelSpec._serialize`` in its Python package: a version, the name and revision of the
-specification, then each variable with its shape, type and bytes, then other names for some of them.
+specification, each variable with its shape, type and bytes, then aliases of some variables.
 """
 
 import struct
@@ -22,7 +22,7 @@ _SCALE: Final = "_scale"
 
 
 def read_ct2(path: Path) -> Mapping[str, NDArray[Any]]:
-    """Variables by name, views of the mapped file; matrices of 8 bits are brought back to float32.
+    """Return the variables by name, views of the mapped file; 8-bit matrices are dequantized to float32.
 
     Raises:
         WeightsError: If the file is missing, damaged or of another version.
@@ -54,7 +54,7 @@ def _read(content: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         nonlocal at
         length = number("H")
         at += length
-        return content[at - length : at - 1].tobytes().decode()  # its end is a zero
+        return content[at - length : at - 1].tobytes().decode()  # it ends with a zero byte
 
     if (version := number("I")) != _VERSION:
         raise ValueError(f"version {version} of the format is not known")

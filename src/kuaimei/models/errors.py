@@ -1,4 +1,4 @@
-"""How fetching weights can fail, told apart because each is mended in another way."""
+"""Errors of downloading weights, one class for each remedy."""
 
 import errno
 import shutil
@@ -21,11 +21,11 @@ __all__ = [
 ]
 
 _RESERVE = 64 * 1024 * 1024
-"""Left free for everybody else on the disk."""
+"""Bytes of the disk left free for other programs."""
 
 
 class Unreachable(WeightsError):
-    """A source does not answer: try another, or later."""
+    """A source does not answer: try another one, or try later."""
 
 
 class Missing(WeightsError):
@@ -33,23 +33,23 @@ class Missing(WeightsError):
 
 
 class WrongHash(WeightsError):
-    """What came is not what the catalogue says: it is thrown away."""
+    """The received data differs from the catalogue and is discarded."""
 
 
 class DiskFull(WeightsError):
-    """There is no room; no other source can help."""
+    """The disk is full; another source does not help."""
 
 
 class Busy(WeightsError):
-    """Somebody else is fetching into the same folder."""
+    """Another process is downloading into the same folder."""
 
 
 class PullStopped(WeightsError):
-    """Given up because the whole pull is being given up."""
+    """A transfer was stopped because the whole pull is being aborted."""
 
 
 def mb(size: float) -> str:
-    """A number of bytes for a reader."""
+    """Format a number of bytes for messages."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
@@ -69,7 +69,7 @@ def ensure_room(folder: Path, size: int) -> None:
 
 @contextmanager
 def full_disk(folder: Path) -> Iterator[None]:
-    """Turn the system's error about a full disk into `DiskFull`."""
+    """Convert the operating system's error about a full disk to `DiskFull`."""
     try:
         yield
     except OSError as error:
@@ -82,7 +82,7 @@ def full_disk(folder: Path) -> Iterator[None]:
 
 
 def combine(failures: dict[str, WeightsError]) -> WeightsError:
-    """One error for all, in which models that failed for the same reason stand together."""
+    """Return one error for all; models that failed for the same reason are listed together."""
     full = next((error for error in failures.values() if isinstance(error, DiskFull)), None)
     if full:
         return full
@@ -94,7 +94,7 @@ def combine(failures: dict[str, WeightsError]) -> WeightsError:
 
 
 def worst(problems: Sequence[WeightsError]) -> type[WeightsError]:
-    """What to call several failures: the one that most needs a look."""
+    """Return the error class for several failures: the one that most needs attention."""
     for kind in (WrongHash, Missing, Unreachable):
         if any(isinstance(problem, kind) for problem in problems):
             return kind

@@ -1,4 +1,4 @@
-"""Where the model hub keeps a file."""
+"""Locates files on the model hub."""
 
 import re
 from threading import Lock
@@ -13,15 +13,15 @@ from kuaimei.models.errors import Missing, Unreachable
 __all__ = ["Hub"]
 
 _PATIENCE_S = 3.0
-"""A hub that does not say hello within this is taken for unreachable, once and for the whole run."""
+"""Timeout of the first request in seconds; a hub that exceeds it counts as unreachable for the whole run."""
 
 
 class Hub:
-    """Finds files of the model hub.
+    """Client of the model hub.
 
     Args:
-        client: For HTTP.
-        address: Of the hub; None: as its own library is configured (``HF_ENDPOINT``).
+        client: HTTP client.
+        address: Address of the hub; None: as configured for its own library (``HF_ENDPOINT``).
     """
 
     def __init__(self, client: httpx.Client, address: str | None = None) -> None:
@@ -31,7 +31,7 @@ class Hub:
         self._lock = Lock()
 
     def check(self) -> None:
-        """See whether the hub answers; the first answer is remembered.
+        """Check that the hub answers; the first result is cached.
 
         Raises:
             Unreachable: If it does not.
@@ -43,11 +43,11 @@ class Hub:
             raise Unreachable(f"the model hub cannot be reached: {self._problem}")
 
     def locate(self, piece: SourceRef, file: WeightFile) -> RemoteFile:
-        """Where ``piece``, which is all of ``file``, can be downloaded.
+        """Return the download of ``piece``, which is all of ``file``.
 
         Raises:
-            Missing: If the hub does not have it, or has another version of it: large files are told
-                apart by the sha256 that the hub gives, before anything is downloaded.
+            Missing: If the hub does not have it, or has another version: for large files the hub returns the
+                sha256, which is compared before anything is downloaded.
             Unreachable: If it does not answer.
         """
         self.check()

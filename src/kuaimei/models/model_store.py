@@ -1,4 +1,4 @@
-"""The folder of the weights: what stands there, whole or not, and how something new is put there."""
+"""Folder of the weights: checks what is installed and installs new models atomically."""
 
 import fcntl
 import hashlib
@@ -21,7 +21,7 @@ _STAGING = ".staging"
 
 
 class InstalledFile(BaseModel):
-    """A file as it was put in place."""
+    """File of a model as it was installed."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -31,11 +31,11 @@ class InstalledFile(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a model's folder holds, in ``manifest.json`` beside the files.
+    """Contents of a model's folder, in ``manifest.json`` beside the files.
 
     Attributes:
-        way: Digest of the way it came, so that a changed catalogue is noticed.
-        converted: What made the files; empty: they are as they came.
+        way: Digest of the variant that was installed, so that a changed catalogue is noticed.
+        converted: Conversion that made the files; empty: they are as downloaded.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -58,27 +58,27 @@ class ModelStore:
         self.root = root
 
     def folder(self, name: str) -> Path:
-        """Of a model."""
+        """Return the directory that holds the files of model ``name``."""
         return self.root / name
 
     def staging(self, name: str = "") -> Path:
-        """Where a model is put together before it takes its place, on the same disk."""
+        """Return the folder in which a model is assembled before it is installed, on the same disk."""
         return self.root / _STAGING / name if name else self.root / _STAGING
 
     def manifest(self, name: str) -> Manifest | None:
-        """Of a model that was pulled; None if there is none or it cannot be read."""
+        """Return the manifest of an installed model; None if there is none or it cannot be read."""
         try:
             return Manifest.model_validate_json((self.folder(name) / _MANIFEST).read_bytes())
         except (OSError, ValidationError):
             return None
 
     def problem(self, entry: Entry) -> str:
-        """Why a model cannot be used, in a few words; empty if it can. Looks at sizes, not at contents."""
+        """Return briefly why a model is unusable; empty if it is usable. Checks sizes, not contents."""
         folder = self.folder(entry.name)
         if not folder.is_dir():
             return "not installed"
         manifest = self.manifest(entry.name)
-        if manifest is None:  # copied by hand, perhaps; without a conversion sizes tell enough
+        if manifest is None:  # possibly copied by hand; without a conversion the sizes suffice
             sizes = [{f.path: f.size for f in way.files if not f.optional} for way in entry.ways]
             plain = [s for way, s in zip(entry.ways, sizes, strict=True) if not way.convert]
             return min((_differs(folder, s) for s in plain), key=len, default="has no manifest")
@@ -87,7 +87,7 @@ class ModelStore:
         return _differs(folder, {path: kept.size for path, kept in manifest.files.items()})
 
     def missing_optional(self, entry: Entry) -> list[str]:
-        """Optional files that a usable model does without."""
+        """Return the optional files that a usable model lacks."""
         manifest = self.manifest(entry.name)
         if manifest is not None and manifest.converted:
             return []
@@ -98,7 +98,7 @@ class ModelStore:
         ]
 
     def verify(self, entry: Entry, advance: Callable[[int], None] = lambda _: None) -> list[str]:
-        """Hash everything; one line for each file that is not as it should be."""
+        """Hash all files; return one line for each one that is wrong."""
         folder = self.folder(entry.name)
         problem = self.problem(entry)
         if problem:
@@ -115,15 +115,15 @@ class ModelStore:
         ]
 
     def size(self, name: str) -> int:
-        """Of a model's folder, in bytes."""
+        """Return the size of a model's folder in bytes."""
         return sum(path.stat().st_size for path in self.folder(name).rglob("*") if path.is_file())
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep others from fetching into this folder.
+        """Hold the lock that keeps other processes from downloading into this folder.
 
         Raises:
-            Busy: If somebody already is.
+            Busy: If another process holds it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / ".lock").open("a") as file:
@@ -136,13 +136,13 @@ class ModelStore:
             yield
 
     def install(self, entry: Entry, way: Variant, made: Path, sources: dict[str, str]) -> None:
-        """Put the finished folder ``made`` where the model belongs, in one step.
+        """Move the finished folder ``made`` to the model's place in one step.
 
         Args:
             entry: The model.
-            way: How it came.
-            made: A folder in `staging`; it is gone afterwards.
-            sources: Source of each file that did not come out of a conversion.
+            way: The variant that was downloaded.
+            made: A folder in `staging`; it no longer exists afterwards.
+            sources: Source of each file that was not made by a conversion.
         """
         files = {
             path.relative_to(made).as_posix(): InstalledFile(
@@ -175,13 +175,13 @@ class ModelStore:
         shutil.rmtree(old, ignore_errors=True)
 
     def remove_empty_staging(self) -> None:
-        """Take away what putting together left behind, if nothing is half-way."""
-        with suppress(OSError):  # not empty: somebody will go on from there
+        """Remove the staging folder if it is empty."""
+        with suppress(OSError):  # not empty: a later pull resumes from it
             self.staging().rmdir()
 
 
 def way_digest(way: Variant) -> str:
-    """Tells apart the ways of a model, and a way from what it becomes in a later catalogue."""
+    """Return a digest that identifies a variant, also across versions of the catalogue."""
     text = "\n".join(f"{file.path} {file.sha256}" for file in way.files)
     return hashlib.sha256(f"{way.convert}\n{text}".encode()).hexdigest()[:16]
 

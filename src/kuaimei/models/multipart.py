@@ -1,4 +1,4 @@
-"""A file out of its pieces, which come one package at a time, in any order and perhaps in several runs."""
+"""Assembles a file from pieces that arrive in any order, one package at a time, over several runs."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -14,9 +14,9 @@ _CHUNK = 1 << 20
 
 
 class MultipartFile:
-    """Puts ``file`` together in ``folder``.
+    """Assembles ``file`` in ``folder``.
 
-    Every piece is kept in a file of its own until all are there: an interrupted pull fetches again
+    Every piece is kept in its own file until all are there: after an interruption, a pull downloads
     only the packages whose pieces are missing.
     """
 
@@ -28,12 +28,12 @@ class MultipartFile:
         self._stem = folder / ".pieces" / f"{file.path.replace('/', '~')}.{origin}"
 
     def missing_parts(self) -> list[int]:
-        """Numbers of the pieces that are still missing."""
+        """Return the numbers of the pieces that are still missing."""
         return [n for n in range(len(self.place.pieces)) if not self._piece(n).is_file()]
 
     @contextmanager
     def receive(self, number: int) -> Iterator[Callable[[bytes], None]]:
-        """A function that takes piece ``number`` chunk by chunk; it counts as there once the block ends."""
+        """Yield a function that takes piece ``number`` in chunks; the piece is kept when the block ends."""
         piece = self._piece(number)
         half = piece.with_name(f"{piece.name}.half")
         half.parent.mkdir(parents=True, exist_ok=True)
@@ -51,14 +51,14 @@ class MultipartFile:
         half.replace(piece)
 
     def finish(self) -> None:
-        """Join the pieces; on return the file is in place and right.
+        """Join the pieces; on return the file is in place and verified.
 
         Raises:
-            WrongHash: If they do not make the file that the catalogue describes.
-            DiskFull: If there is no room.
+            WrongHash: If they do not form the file that the catalogue describes.
+            DiskFull: If the disk is full.
         """
         numbers = range(len(self.place.pieces))
-        # Under another name while it grows: an interruption costs one package, not a wrong hash.
+        # Renamed while it grows: an interruption then costs one package instead of causing a wrong hash.
         first = self._piece(0).replace(self._stem.with_name(f"{self._stem.name}.whole"))
         digest = hashlib.sha256()
         with full_disk(first.parent), first.open("r+b") as whole:

@@ -1,4 +1,4 @@
-"""Where the npm registry keeps a package; neither npm nor node is needed."""
+"""Locates packages in the npm registry; needs neither npm nor node."""
 
 import json
 import os
@@ -21,16 +21,16 @@ __all__ = ["NpmRegistry", "registry_of_lock_file"]
 
 
 class NpmRegistry:
-    """Finds packages of the npm registry.
+    """Client of the npm registry.
 
-    Which registry: npm's environment variables, the ``.npmrc`` files of the system and of the user, npm
-    itself if it is installed, and otherwise ``fallback``. One in the working directory is not trusted:
-    whoever put it there would choose the registry, and whose token is shown to it.
+    The registry is taken from npm's environment variables, the ``.npmrc`` files of the system and of the
+    user, npm itself if it is installed, and otherwise from ``fallback``. A ``.npmrc`` in the working
+    directory is not trusted: its author could choose the registry and receive the user's token.
 
     Args:
-        client: For HTTP.
-        fallback: Gives the registry's address where nothing on this machine does.
-        address: Of the registry; empty: as said above.
+        client: HTTP client.
+        fallback: Returns the registry's address if nothing on this machine configures it.
+        address: Address of the registry; empty: as described above.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class NpmRegistry:
         self._lock = Lock()
 
     def locate(self, name: str, version: str, archive: Archive) -> RemoteFile:
-        """Where ``archive`` of ``name`` can be downloaded.
+        """Return the download of ``archive`` of package ``name``.
 
         Raises:
             Missing: If the registry does not offer it.
@@ -68,7 +68,7 @@ class NpmRegistry:
         url = f"{self._address}/{name}/-/{archive.file}"
         if answer.status_code == 200:
             url = str(answer.json().get("dist", {}).get("tarball", url))
-        elif answer.status_code not in (404, 405):  # some mirrors serve packages but no description of one
+        elif answer.status_code not in (404, 405):  # some mirrors serve packages but no metadata
             raise Missing(f"{title} is not offered (it answers {answer.status_code})")
         return RemoteFile(title, url, archive.size, archive.sha256, self._authorization(url))
 
@@ -83,7 +83,7 @@ class NpmRegistry:
             configured = (name for name in os.environ if name.lower().startswith("npm_config_"))
             environment = bare_environment("HOME", "PATH", *configured)
             try:
-                # From the root: npm, too, reads the file in the folder in which it is started.
+                # In the root, because npm, too, reads the file in its working directory.
                 done = subprocess.run(  # noqa: S603
                     command, env=environment, cwd="/", capture_output=True, text=True, timeout=20, check=True
                 )
@@ -106,10 +106,10 @@ class NpmRegistry:
 
 
 def registry_of_lock_file(text: str) -> str:
-    """The registry that the packages of a ``package-lock.json`` came from.
+    """Return the registry from which the packages of a ``package-lock.json`` came.
 
     Raises:
-        Missing: If the file does not say.
+        Missing: If the file does not contain it.
     """
     for name, package in json.loads(text).get("packages", {}).items():
         plain = name.rpartition("node_modules/")[2]
@@ -120,13 +120,13 @@ def registry_of_lock_file(text: str) -> str:
 
 
 def _environment(setting: str) -> str:
-    """A variable of npm's, which may be written in either case."""
+    """Return a variable of npm's, whose name may be in lower or upper case."""
     name = f"npm_config_{setting}"
     return os.environ.get(name) or os.environ.get(name.upper(), "")
 
 
 def _npmrc() -> Iterator[tuple[str, str]]:
-    """Settings of the ``.npmrc`` files, the nearest last."""
+    """Yield the settings of the ``.npmrc`` files, those with the highest precedence last."""
     user = _environment("userconfig")
     for path in (Path("/etc/npmrc"), Path(user) if user else Path.home() / ".npmrc"):
         try:

@@ -1,4 +1,4 @@
-"""Reading the weights out of an ONNX file without the ONNX library.
+"""Reads the weights of an ONNX file without the ONNX library.
 
 An ONNX file is one protobuf message; only four of its types matter here (ModelProto, GraphProto,
 NodeProto, TensorProto of ``onnx.proto``). The file is memory-mapped and tensors are views of it, so
@@ -19,7 +19,7 @@ from kuaimei.errors import WeightsError
 __all__ = ["Node", "OnnxFile", "read_onnx"]
 
 _DTYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
-"""TensorProto.DataType → numpy; the types that weights have."""
+"""TensorProto.DataType → numpy; the types that occur in weights."""
 
 # Field numbers of onnx.proto.
 _MODEL_GRAPH = 7
@@ -44,7 +44,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class OnnxFile:
-    """What an ONNX file holds, branches of ``If`` included.
+    """Contents of an ONNX file, including the branches of ``If``.
 
     Attributes:
         tensors: Constant tensors by name; views of the mapped file where the file stores raw bytes.
@@ -132,14 +132,14 @@ def _tensor(data: memoryview) -> tuple[str, NDArray[Any]]:
             integers = [value] if isinstance(value, int) else _varints(value)
             loose.extend(i - (1 << 64) if i >> 63 else i for i in integers)  # two's complement
     if dtype not in _DTYPES:
-        return name, np.zeros(0, dtype=np.uint8)  # strings and the like: no weights
+        return name, np.zeros(0, dtype=np.uint8)  # strings and the like are not weights
     kind = np.dtype(_DTYPES[dtype])
     flat = np.frombuffer(raw, kind) if raw is not None else np.array(loose, dtype=kind)
     return name, flat.reshape(dims)
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Field number and value of each field of a protobuf message, in order."""
+    """Yield field number and value of each field of a protobuf message, in order."""
     at, end = 0, len(data)
     while at < end:
         tag, at = _varint(data, at)

@@ -1,4 +1,4 @@
-"""Writing an ONNX file without the ONNX library: the counterpart of `kuaimei.models.onnx_reader`.
+"""Writes an ONNX file without the ONNX library: the counterpart of `kuaimei.models.onnx_reader`.
 
 Protobuf is a list of (field number, value) pairs; only the messages that a network of plain float
 operations needs are here. The numbers are those of ``onnx.proto``.
@@ -28,9 +28,9 @@ class Graph:
     """A network under construction.
 
     Args:
-        name: Of the network; kept in the file.
-        weights: Tensors that nodes may name as inputs; float64 becomes float32, and only those that
-            are named go into the file, under these very names.
+        name: Name of the network, stored in the file.
+        weights: Tensors that nodes may name as inputs; float64 becomes float32, and only those that are
+            used are written to the file, under the same names.
     """
 
     def __init__(self, name: str, weights: Mapping[str, NDArray[Any]]) -> None:
@@ -41,32 +41,32 @@ class Graph:
         self._count = 0
 
     def weight(self, name: str) -> str:
-        """``name`` as an input of a node; KeyError if there is no such weight."""
+        """Return ``name`` for use as an input of a node; KeyError if there is no such weight."""
         self._used.setdefault(name, self._weights[name])
         return name
 
     def has(self, name: str) -> bool:
-        """Whether there is a weight of that name."""
+        """Return True if there is a weight of that name."""
         return name in self._weights
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Of a weight."""
+        """Return the shape of a weight."""
         return self._weights[name].shape
 
     def constant(self, value: NDArray[Any]) -> str:
-        """A tensor that is no weight, as an input of a node."""
+        """Add a tensor that is not a weight; return its name for use as an input of a node."""
         name = f"constant_{len(self._used)}"
         self._used[name] = value
         return name
 
     def node(self, operation: str, *inputs: str, **attributes: Attribute) -> str:
-        """Add ``operation``; the name of its one output."""
+        """Add ``operation``; return the name of its only output."""
         return self.nodes(operation, inputs, 1, **attributes)[0]
 
     def nodes(
         self, operation: str, inputs: Iterable[str], outputs: int, **attributes: Attribute
     ) -> tuple[str, ...]:
-        """Add ``operation`` with several outputs; their names."""
+        """Add ``operation`` with several outputs; return their names."""
         names = tuple(f"{operation.lower()}_{self._count + 1}.{number}" for number in range(outputs))
         self._add(operation, inputs, names, attributes)
         return names
@@ -92,9 +92,9 @@ class Graph:
         """Write the network; nothing can be added afterwards.
 
         Args:
-            path: Of the file.
-            inputs: Shape of each float32 input by name; a string is a length that may vary.
-            outputs: For each output by name what becomes it, and its shape.
+            path: Path of the file.
+            inputs: Shape of each float32 input by name; a string is a variable length.
+            outputs: For each output, by name, its source tensor and shape.
         """
         for name, (source, _) in outputs.items():
             self._add("Identity", [source], [name], {})

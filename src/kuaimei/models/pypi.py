@@ -1,4 +1,4 @@
-"""Where the Python index keeps a package, asked as pip would: its configuration decides which index."""
+"""Locates packages in the Python index that pip's configuration selects."""
 
 import ast
 import base64
@@ -23,18 +23,20 @@ __all__ = ["Offer", "PipSettings", "PythonIndex", "pip_settings"]
 
 
 _YES = {"1", "true", "yes", "on", "y", "t"}
-"""How pip's configuration says that something is switched on."""
+"""Values that mean "on" in pip's configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class PipSettings:
-    """What pip is told about its indexes; all empty: the public one.
+    """Pip's configuration of indexes; all empty: the public index.
 
     Attributes:
         indexes: Index URLs, the main one first.
-        no_index: No index is asked, only what `find_links` names.
-        public: Nothing says that another index takes the place of the public one.
+        find_links: Folders and pages that are searched besides the indexes.
+        trusted_hosts: Hosts whose certificates are not checked.
         cert: Path of a bundle of certificates; empty: the system's.
+        no_index: True if only `find_links` is used, and no index.
+        public: True if no other index replaces the public one.
     """
 
     indexes: tuple[str, ...] = ()
@@ -45,18 +47,18 @@ class PipSettings:
     public: bool = True
 
     def verify(self) -> ssl.SSLContext | bool:
-        """For an HTTP client."""
+        """Return the ``verify`` argument of an HTTP client."""
         return ssl.create_default_context(cafile=self.cert) if self.cert else True
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A file that an index offers.
+    """File that an index offers.
 
     Attributes:
-        sha256: As the index says; empty: it does not say.
-        version: Of the package, with the mark of a local build (``2.13.0+cpu``).
-        headers: To send along when it is fetched (authorisation).
+        sha256: As stated by the index; empty if it does not.
+        version: Version of the package, including a local build's label (``2.13.0+cpu``).
+        headers: Request headers for the download (authorization).
     """
 
     file: str
@@ -67,7 +69,7 @@ class Offer:
 
 
 def pip_settings() -> PipSettings:
-    """Pip's own configuration: files and environment, as pip itself reports them."""
+    """Return pip's own configuration: files and environment, as pip itself reports them."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     configured = (name for name in os.environ if name.startswith(("PIP_", "XDG_CONFIG_")))
     environment = bare_environment("HOME", *configured)
@@ -76,9 +78,9 @@ def pip_settings() -> PipSettings:
             command, env=environment, capture_output=True, text=True, timeout=30, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        return PipSettings()  # an environment without pip has no configuration of it either
+        return PipSettings()  # an environment without pip has no configuration of it
     values: dict[str, str] = {}
-    sections = ("global", "download", ":env:")  # the later ones win
+    sections = ("global", "download", ":env:")  # later ones take precedence
     found = [line.partition("=") for line in done.stdout.splitlines() if "=" in line]
     for section in sections:
         for key, _, literal in found:
@@ -98,12 +100,12 @@ def pip_settings() -> PipSettings:
 
 
 class PythonIndex:
-    """Finds packages of the Python index.
+    """Client of the Python index.
 
     Args:
-        client: For HTTP.
-        settings: Of pip; None: as configured on this machine.
-        compatible: Only wheels that this interpreter can use; else any file, which is data then.
+        client: HTTP client.
+        settings: Pip's settings; None: as configured on this machine.
+        compatible: Find only wheels that this interpreter can use; else any file, which is treated as data.
     """
 
     def __init__(
@@ -113,11 +115,11 @@ class PythonIndex:
         self._settings = settings
         self._compatible = compatible
         self._finder: Any = None
-        self._problem = ""  # an index that nothing can be heard of is not asked again in this run
+        self._problem = ""  # an unreachable index is not asked again in this run
         self._lock = Lock()
 
     def locate(self, name: str, version: str, archive: Archive) -> RemoteFile:
-        """Where ``archive`` of ``name`` can be downloaded.
+        """Return the download of ``archive`` of package ``name``.
 
         Raises:
             Missing: If no index offers it.
@@ -135,7 +137,7 @@ class PythonIndex:
         raise Missing(f"{title} is not offered by the index")
 
     def offers(self, name: str, version: str) -> list[Offer]:
-        """All files of ``name`` in that version, the most suitable first.
+        """Return all files of ``name`` in that version, the most suitable first.
 
         Raises:
             Unreachable: If an index that has none does not answer, or none does.
@@ -168,10 +170,10 @@ class PythonIndex:
             from unearth import PackageFinder
             from unearth.fetchers.sync import PyPIClient
 
-            # It tells of every index that lacks a package; whether that matters is said by `locate`.
+            # unearth logs every index that lacks a package; `locate` reports it if it matters.
             logging.getLogger("unearth").addHandler(logging.NullHandler())
             settings = self._settings = self._settings or pip_settings()
-            if settings.no_index and not settings.find_links:  # the finder would ask the public index then
+            if settings.no_index and not settings.find_links:  # the finder would use the public index
                 raise Unreachable(
                     "pip is told to ask no index (no-index) and given no folder instead: set PIP_FIND_LINKS"
                 )
@@ -186,7 +188,7 @@ class PythonIndex:
         return self._finder
 
     def _describe_failure(self, name: str, title: str) -> None:
-        """The finder passes over indexes that answer with an error: see whether that was the reason."""
+        """Raise `Unreachable` if an index failed: the finder skips indexes that answer with an error."""
         for source in self._finder.sources:
             url = source["url"]
             if source["type"] != "index" or not url.startswith("http"):
@@ -209,7 +211,7 @@ class PythonIndex:
 
 
 def _public_index(extra: list[str]) -> tuple[str, ...]:
-    """The finder falls back on the public index only if it is given no other: name it then, from pip."""
+    """Return pip's public index if ``extra`` is set: the finder only adds it if it is given no other."""
     if not extra:
         return ()
     from pip._internal.models.index import PyPI

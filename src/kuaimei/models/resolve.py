@@ -1,4 +1,4 @@
-"""What the setting of a role means: a name in the catalogue, a path, or a URL."""
+"""Resolves the setting of a role: a name in the catalogue, a path, or a URL."""
 
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
@@ -21,14 +21,14 @@ _BUILT_IN: dict[Role, dict[str, str]] = {
     "turn": {"none": ""},
     "captions": {"none": ""},
 }
-"""What needs no weights of its own, and its licence. Silero's come with faster-whisper."""
+"""Engines that need no weights to be pulled, with their licences. Silero's come with faster-whisper."""
 
 _REMOTE: frozenset[Role] = frozenset({"asr", "llm", "tts"})
-"""Roles that the OpenAI dialect has words for."""
+"""Roles that the OpenAI API covers."""
 
 
 def roles(settings: "Settings") -> dict[Role, str]:
-    """What is set for each role."""
+    """Return the setting of each role."""
     return {
         "vad": settings.vad,
         "turn": settings.turn,
@@ -40,7 +40,7 @@ def roles(settings: "Settings") -> dict[Role, str]:
 
 
 def plan(settings: "Settings") -> list[Entry]:
-    """The catalogue's models that the settings need, installed or not; paths and URLs need none."""
+    """Return the catalogue's models that the settings need, installed or not; paths and URLs need none."""
     entries = load_catalog().entries
     return [
         entries[value]
@@ -50,18 +50,18 @@ def plan(settings: "Settings") -> list[Entry]:
 
 
 def resolve(role: Role, value: str, weights_dir: Path) -> EngineSource:
-    """What ``value``, the setting of ``role``, means.
+    """Resolve ``value``, the setting of ``role``.
 
-    The weights are looked at (are all files there, of the right size?), not read: that is what
-    ``kuaimei models verify`` is for.
+    The weights are checked (existence and size of all files), but not read: use ``kuaimei models verify``
+    for that.
 
     Args:
-        role: Which setting.
-        value: Name in the catalogue, path, or base URL in the OpenAI dialect.
-        weights_dir: Where pulled weights are.
+        role: Role that the setting belongs to.
+        value: Name in the catalogue, path, or base URL of a server with the OpenAI API.
+        weights_dir: Folder of the pulled weights.
 
     Raises:
-        WeightsError: If it means nothing, or weights are missing; the message says what to do.
+        WeightsError: If the value is invalid, or weights are missing; the message says what to do.
     """
     value = value.strip()
     if value.startswith(("http://", "https://")):
@@ -148,7 +148,7 @@ _FORMS: dict[Role, tuple[str, str, Callable[[Path], bool]]] = {
     ),
     "speaker": ("speaker", "an .onnx file of a speaker encoder, or a folder with model.onnx", _network),
 }
-"""For each role the engine of a path, what the path must be, and whether it is."""
+"""For each role: the engine of a path, the required form of the path, and the check of it."""
 
 
 def _setting(role: Role) -> str:

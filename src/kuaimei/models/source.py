@@ -1,4 +1,4 @@
-"""What the setting of a role means: weights on this machine, or an address."""
+"""Resolved setting of a role: weights on this machine, or an address."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +12,15 @@ Role: TypeAlias = Literal["vad", "turn", "captions", "asr", "llm", "tts", "judge
 
 @dataclass(frozen=True, slots=True)
 class EngineSource:
-    """Where an engine comes from.
+    """Source of an engine.
 
     Attributes:
-        role: What it is for.
-        name: As the setting says it: a catalogue name, a path or a URL (without user name and password).
+        role: Role of the engine.
+        name: As in the setting: a catalogue name, a path or a URL (without user name and password).
         engine: Key in the table of the role's kind (``whisper``, ``openai``, …).
-        path: Folder (or single file) of its weights; None for what needs none or is far away.
-        url: Base URL in the OpenAI dialect; empty for what runs here.
-        licence: Of the weights, as SPDX where there is one; empty if unknown.
+        path: Folder (or single file) of its weights; None if it needs none or is remote.
+        url: Base URL of a server with the OpenAI API; empty for a local engine.
+        licence: Licence of the weights, as SPDX if available; empty if unknown.
     """
 
     role: Role
@@ -32,14 +32,14 @@ class EngineSource:
 
     @property
     def where(self) -> str:
-        """Its address as it may be shown: without user name and password."""
+        """Address for display: without user name and password."""
         return without_secrets(self.url)
 
 
 def without_secrets(url: str) -> str:
-    """``url`` without the user name and password that may stand in it."""
+    """Return ``url`` without user name and password."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # no address at all: whatever stands before the last @ may be a secret
+    except ValueError:  # not a valid URL: anything before the last @ may be a secret
         return url.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -1,8 +1,8 @@
-"""Reading the weights out of a torch checkpoint without torch, and without running what it says.
+"""Reads the weights of a torch checkpoint without torch, and without executing code from it.
 
-A checkpoint is a pickle that names storages, and the storages' bytes beside it: since torch 1.6 in a
-zip archive, before that one after another in one file. A pickle may name any function to be called;
-here only the handful that a dictionary of tensors needs is known, and everything else is refused.
+A checkpoint is a pickle that names storages, followed by the storages' bytes: since torch 1.6 in a
+zip archive, before that one after another in one file. A pickle may call any function; only the few that a
+dictionary of tensors needs are allowed here, and everything else is refused.
 """
 
 import io
@@ -22,7 +22,7 @@ from kuaimei.errors import WeightsError
 __all__ = ["read_checkpoint"]
 
 _LEGACY_MAGIC: Final = 0x1950A86A20F9469CFC6C
-"""First object of a checkpoint in the older form."""
+"""First object of a checkpoint in the older format."""
 
 _STORAGES: Final = {
     "FloatStorage": "<f4",
@@ -37,11 +37,11 @@ _STORAGES: Final = {
 }
 
 _WRAPPERS: Final = ("state_dict", "model_state", "model")
-"""Keys under which training scripts put the weights among other things."""
+"""Keys under which training scripts store the weights among other data."""
 
 
 class _Storage:
-    """Numbers that tensors are views of; their bytes may come later than the pickle that names them."""
+    """Numbers that tensors are views of; their bytes may follow the pickle that names them."""
 
     def __init__(self, kind: str, count: int) -> None:
         self.dtype = np.dtype(_STORAGES[kind])
@@ -55,7 +55,7 @@ class _Storage:
 
 
 class _Tensor:
-    """A view of a storage, made once its bytes are there."""
+    """View of a storage, created once its bytes have been read."""
 
     def __init__(self, storage: _Storage, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]):
         self.storage, self.offset, self.shape, self.stride = storage, offset, shape, stride
@@ -94,7 +94,7 @@ _KNOWN: Final[Mapping[tuple[str, str], Any]] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows tensors and dictionaries, and nothing else."""
+    """Unpickler that allows only tensors and dictionaries."""
 
     def __init__(self, file: io.BufferedIOBase, storage: Callable[[str, str, int], _Storage]) -> None:
         super().__init__(file)
@@ -113,12 +113,12 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_checkpoint(path: Path) -> dict[str, NDArray[Any]]:
-    """Tensors of the checkpoint at ``path`` by name.
+    """Return the tensors of the checkpoint at ``path`` by name.
 
-    What training scripts put around the weights (optimiser, step, …) is left out.
+    Other data of training scripts (optimizer, step, …) is ignored.
 
     Raises:
-        WeightsError: If it is not a checkpoint, or asks for more than tensors.
+        WeightsError: If it is not a checkpoint, or contains more than tensors.
     """
     try:
         with path.open("rb") as file:
@@ -128,7 +128,7 @@ def read_checkpoint(path: Path) -> dict[str, NDArray[Any]]:
         tensors = {str(name): value.array() for name, value in document.items() if isinstance(value, _Tensor)}
     except WeightsError:
         raise
-    except Exception as error:  # a damaged pickle fails in any way it likes
+    except Exception as error:  # a damaged pickle may raise anything
         raise WeightsError(f"{path.name} is not a readable checkpoint ({error})") from error
     if not tensors:
         raise WeightsError(f"{path.name} is not a checkpoint with weights in it")
@@ -166,7 +166,7 @@ def _legacy(file: io.BufferedReader) -> Any:
     if load() != _LEGACY_MAGIC:
         raise ValueError("it does not begin like one")
     load()  # the protocol's version
-    load()  # byte order and sizes of the machine that wrote it: all have been the same for decades
+    load()  # byte order and sizes of the machine that wrote it: the same everywhere for decades
     document = load()
     for key in load():
         count = int.from_bytes(file.read(8), "little")

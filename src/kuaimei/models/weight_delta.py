@@ -1,6 +1,6 @@
-"""A voice's own decoder, kept as a small difference to Kokoro's stock weights.
+"""A voice's own decoder, stored as a small delta to Kokoro's stock weights.
 
-For each weight that was learned the file has two thin matrices whose product is added to it (Hu et al. 2021,
+For each trained weight the file has two thin matrices whose product is added to it (Hu et al. 2021,
 "LoRA"), or for vectors the difference itself, all in half precision: a few megabytes instead of 150.
 """
 
@@ -19,16 +19,16 @@ __all__ = ["LowRankFactor", "WeightDelta", "load_difference", "save_difference"]
 
 _FORMAT: Final = 1
 _LARGEST: Final = 64 << 20
-"""Bytes that the file's arrays may have: they come from a folder that others may write to."""
+"""Maximum bytes of the file's arrays: the file may come from a folder that others can write to."""
 
 
 @dataclass(frozen=True, slots=True)
 class LowRankFactor:
-    """What is added to one weight.
+    """Low-rank change that is added to one weight.
 
     Attributes:
-        left: Shape ``(rows, rank)``; of a vector's change ``(n, 1)``.
-        right: Shape ``(rank, columns)``; of a vector's change ``(1, 1)``.
+        left: Shape ``(rows, rank)``; for a vector's change ``(n, 1)``.
+        right: Shape ``(rank, columns)``; for a vector's change ``(1, 1)``.
     """
 
     left: NDArray[np.float32]
@@ -37,24 +37,24 @@ class LowRankFactor:
 
 @dataclass(frozen=True, slots=True)
 class WeightDelta:
-    """What is added to the stock weights.
+    """Changes that are added to the stock weights.
 
     Attributes:
-        changes: By ONNX initialiser of Kokoro's fp32 network.
+        changes: Change of each ONNX initializer of Kokoro's fp32 network, by its name.
     """
 
     changes: Mapping[str, LowRankFactor]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The initialisers that change."""
+        """Names of the initializers that change."""
         return tuple(self.changes)
 
     def apply(self, name: str, stock: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The voice's own weight in the place of ``stock``; itself if nothing is changed in it.
+        """Return the voice's own weight in place of ``stock``, or ``stock`` itself if it is unchanged.
 
         Raises:
-            WeightsError: If the difference was learned for weights of another shape.
+            WeightsError: If the delta was trained for weights of another shape.
         """
         change = self.changes.get(name)
         if change is None:
@@ -69,7 +69,7 @@ class WeightDelta:
 
 
 def save_difference(file: IO[bytes], difference: WeightDelta) -> None:
-    """Write it as ``.npz``."""
+    """Write the delta as ``.npz``."""
     arrays: dict[str, NDArray[Any]] = {
         "format": np.array(_FORMAT),
         "names": np.array(difference.names, dtype=np.str_),
@@ -81,10 +81,10 @@ def save_difference(file: IO[bytes], difference: WeightDelta) -> None:
 
 
 def load_difference(path: Path) -> WeightDelta:
-    """Read what `save_difference` wrote.
+    """Read a file written by `save_difference`.
 
     Raises:
-        WeightsError: If it is missing, damaged or of another kind.
+        WeightsError: If it is missing, damaged or of another format.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,1 +1,1 @@
-"""The beautiful rendering: which heavy model is loaded for it, and when it may compute."""
+"""High-quality (HQ) rendering of replies: engine selection, model cache and background synthesis."""

@@ -1,8 +1,8 @@
-"""How a reply is cut for its second rendering, and where in it the clauses of the first one are.
+"""Splits a reply into sentences for HQ rendering and locates the fast tier's clauses in the result.
 
-The fast tier speaks clauses, as soon as each is written; the beautiful one has the whole reply before it
-and speaks sentences in one breath. A listener in the middle of the first changes over at a clause's
-boundary: so each of those has its place in the second, too, at a pause where there is one.
+The fast tier speaks clauses, as soon as each is written; the HQ tier has the whole reply and speaks whole
+sentences. Playback of the fast tier switches to the HQ tier at a clause boundary, so each boundary is mapped
+to a position in the HQ rendering, at a pause if there is one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,21 +19,21 @@ from kuaimei.text.clauses import ClauseSegmenter, ClauseSizes, speech_length
 __all__ = ["RenderedSentence", "Sentence", "boundaries", "clause_starts", "sentences"]
 
 _BREATH: Final = ClauseSizes(sentence=12, pause=48, word_min=48, word_max=60, limit=64, quoted=48)
-"""A sentence of twelve characters stands alone, shorter ones go with what follows; what has no end is cut
-at a comma, or else at a word, where a reader would breathe."""
+"""Sizes of a sentence: from twelve characters it stands alone, shorter ones join what follows; one without an
+end is cut at a comma, or else at a word, where a reader would breathe."""
 _PAUSES: Final = (("，、,；;：:—", 0.6), ("。！？!?…\n", 1.4))
-"""Spoken length of a mark, in characters."""
+"""Spoken length of punctuation marks, in characters."""
 _FRAME_MS: Final = 5.0
 _SMOOTH: Final = 8
 """Frames over which loudness is averaged: shorter gaps lie inside of syllables (stops)."""
 _SEARCH_MS: Final = 350.0
 _PENALTY_DB: Final = 0.02
-"""For each millisecond away from where a clause should begin: 100 ms weigh as much as 2 dB."""
+"""Penalty for each millisecond between a pause and the expected start: 100 ms weigh as much as 2 dB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Characters ``start`` up to ``end`` of a reply."""
+    """A sentence of a reply: its characters ``start`` up to ``end``."""
 
     text: str
     start: int
@@ -50,7 +50,7 @@ class RenderedSentence:
 
 
 def sentences(text: str) -> list[Sentence]:
-    """``text`` in pieces to be spoken in one breath each; none if there is nothing to say in it."""
+    """Split ``text`` into the sentences to be synthesized; none if it contains nothing to speak."""
     cutter = ClauseSegmenter(first=_BREATH, following=_BREATH)
     found: list[Sentence] = []
     at = 0
@@ -65,17 +65,17 @@ def sentences(text: str) -> list[Sentence]:
 
 
 def clause_starts(text: str, clauses: Sequence[str]) -> list[int]:
-    """Where in ``text`` each of ``clauses`` begins, in characters; the first at its beginning.
+    """Return the offset in characters of each of ``clauses`` in ``text``; the first is 0.
 
-    What follows the last of them (a reply that was interrupted had not been spoken to its end) begins
-    a further one at the next sentence.
+    If text follows the last of them (an interrupted reply was not spoken to its end), a further clause begins
+    at the next sentence.
     """
     starts: list[int] = []
     at = 0
     for clause in clauses:
         words = clause.strip()
         found = text.find(words, at)
-        if found < 0:  # an aside, or what was shown was changed afterwards
+        if found < 0:  # an aside, or the displayed text was changed afterwards
             found = at
             starts.append(found)
             continue
@@ -89,12 +89,12 @@ def clause_starts(text: str, clauses: Sequence[str]) -> list[int]:
 
 
 def boundaries(spoken: Sequence[RenderedSentence], starts: Sequence[int], rate: int) -> list[int]:
-    """Where in the rendering each clause begins, in samples, never before the one that precedes it.
+    """Return the sample of the rendering at which each clause begins, in nondecreasing order.
 
     Args:
         spoken: All the sentences, in order.
-        starts: Of the clauses, in characters of the reply, in order.
-        rate: In Hz.
+        starts: Offsets of the clauses in the reply, in characters, in order.
+        rate: Sample rate in Hz.
     """
     places: list[int] = []
     for begin, here in _by_sentence(spoken, starts):
@@ -110,7 +110,7 @@ def boundaries(spoken: Sequence[RenderedSentence], starts: Sequence[int], rate: 
 def _by_sentence(
     spoken: Sequence[RenderedSentence], starts: Sequence[int]
 ) -> Iterator[tuple[RenderedSentence | None, list[int]]]:
-    """Each sentence with the clauses that begin in it; before the first one: None."""
+    """Yield each sentence with the clauses that begin in it; (None, all clauses) if there is no sentence."""
     if not spoken:
         yield None, list(starts)
         return
@@ -124,7 +124,7 @@ def _by_sentence(
 
 
 def _inside(spoken: RenderedSentence, starts: Sequence[int], rate: int) -> list[int]:
-    """Places of clauses that begin in the middle of a sentence: the pause nearest to where they should."""
+    """Return the samples of clauses that begin inside a sentence: a pause near the expected position."""
     bounds = sound_bounds(spoken.pcm, rate)
     if bounds is None or not starts:
         return [spoken.at] * len(starts)

@@ -1,4 +1,4 @@
-"""Who wants to know when a reply's second rendering is ready."""
+"""Publish/subscribe for finished HQ renderings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ __all__ = ["Announcements", "Listener", "Ready"]
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A reply has been rendered.
+    """Event: the HQ rendering of a reply is ready.
 
     Attributes:
-        turn: Of the session.
+        turn: Number of the turn in its session.
         utterance: Id of the reply.
     """
 

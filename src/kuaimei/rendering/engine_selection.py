@@ -1,4 +1,4 @@
-"""What renders a voice beautifully: the exact Kokoro with what the voice learned, or a far synthesiser."""
+"""Engine for the HQ rendering of a voice: Kokoro in fp32 with the voice's weights, or another synthesizer."""
 
 import asyncio
 import hashlib
@@ -31,10 +31,10 @@ _log = logging.getLogger(__name__)
 
 _CLONED: Final = "voice_"
 _REVISION: Final = 1
-"""Of how this server renders; a higher one makes other renderings of the same weights."""
+"""Revision of the rendering code; a higher one makes renderings of the same weights out of date."""
 _REMOTE_MEMORY_MB: Final = 1.0
 _UNKNOWN_MB: Final = 800.0
-"""Of an engine that somebody else added and that does not say."""
+"""Assumed memory of a third-party engine, which does not state its own."""
 
 _Teach: TypeAlias = Callable[[Synthesizer], None]
 
@@ -44,37 +44,37 @@ class ClonedVoiceRecord(Protocol):
 
     @property
     def transcript(self) -> str | None:
-        """What is said in its reference."""
+        """Transcript of the reference recording."""
         ...
 
 
 class ClonedVoiceSource(Protocol):
-    """The cloned voices (`kuaimei.store.voices.VoiceRepository`, whose words apply)."""
+    """Source of cloned voices. See `kuaimei.store.voices.VoiceRepository`."""
 
     async def get(self, voice: str) -> ClonedVoiceRecord:
-        """One of them; `NotFound` if there is none."""
+        """Return a voice; raise `NotFound` if there is none."""
         ...
 
     async def file(self, voice: str, name: str) -> bytes:
-        """The voice's file ``name``; `NotFound` if there is none."""
+        """Return the voice's file ``name``; raise `NotFound` if there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _WithVoices:
-    """A synthesiser, as long as it is loaded, and the versions of the voices it was taught."""
+    """A synthesizer (weakly referenced) and the versions of the cloned voices loaded into it."""
 
     synthesizer: ref[Synthesizer]
     voices: dict[str, str]
 
 
 class HqEngineSelector:
-    """Chooses an engine for a voice: call it with the voice's id.
+    """Selects the engine for a voice: call it with the voice's id.
 
     Args:
-        workshop: What engines are built from.
-        source: What renders, as the settings say.
-        kept: Cloned voices, with their recordings and what they learned.
+        engine_context: Dependencies of engines.
+        source: The configured HQ engine.
+        kept: Cloned voices, with their reference recordings and trained files.
     """
 
     def __init__(self, engine_context: EngineContext, source: EngineSource, kept: ClonedVoiceSource) -> None:
@@ -86,11 +86,11 @@ class HqEngineSelector:
         self._looking: set[asyncio.Task[None]] = set()
 
     async def __call__(self, voice: str) -> HqEngine:
-        """The engine for ``voice``.
+        """Return the engine for ``voice``.
 
         Raises:
-            WeightsError: If what the voice has learned cannot be read.
-            StoreError: If the place of the recordings does not answer.
+            WeightsError: If the style of the voice is damaged.
+            StoreError: If the blob store does not answer.
         """
         if self._source.engine == "kokoro":
             return await self._kokoro(voice)
@@ -110,9 +110,9 @@ class HqEngineSelector:
         )
 
     def changed(self, voice: str) -> None:
-        """The voice sounds different from now on, or is gone; returns at once.
+        """Handle a changed or deleted voice; returns at once.
 
-        What is loaded forgets a voice that is gone, and has a far server forget its recording.
+        Loaded engines drop a deleted voice, and have a remote server delete its recording.
         """
         task = asyncio.ensure_future(self._look(voice))
         self._looking.add(task)
@@ -125,7 +125,7 @@ class HqEngineSelector:
             for taught in self._taught:
                 if (synthesizer := taught.synthesizer()) is not None:
                     _forget(synthesizer, taught.voices, voice)
-        except StoreError as error:  # it is looked at again before anything is rendered in it
+        except StoreError as error:  # it is checked again before the voice is rendered
             _log.warning("whether the voice %s is kept cannot be told: %s", voice, error)
 
     async def _kokoro(self, voice: str) -> HqEngine:
@@ -133,7 +133,7 @@ class HqEngineSelector:
         network = await asyncio.to_thread(_size, source.path)
         style, decoder = await self._file(voice, STYLE), await self._file(voice, DECODER)
         if style is None:
-            decoder = None  # the two were learned together
+            decoder = None  # both are made by the same training
         version = _version(style, decoder) if style is not None else ""
         own = () if decoder is None else (voice, _version(decoder))
         return HqEngine(
@@ -162,13 +162,13 @@ class HqEngineSelector:
                 engine = await stack.enter_async_context(
                     open_hq(self._engine_context, self._source, path_of(file))
                 )
-            yield engine  # the decoder is read: nothing of a voice is left lying about
+            yield engine  # the decoder is loaded and its temporary file gone
 
     def _prepare(self, voice: str, version: str, teach: _Teach | None, synthesizer: Synthesizer) -> str:
-        """Have ``synthesizer`` know the voice; the name by which it does, or that of a substitute."""
+        """Load the voice into ``synthesizer``; return its name there, or that of the substitute voice."""
         known = self._loaded_versions(synthesizer)
         if teach is None:
-            _forget(synthesizer, known, voice)  # should it be gone
+            _forget(synthesizer, known, voice)  # it may have been deleted
         elif known.get(voice) != version:
             teach(synthesizer)
             known[voice] = version
@@ -181,7 +181,7 @@ class HqEngineSelector:
         )
 
     def _loaded_versions(self, synthesizer: Synthesizer) -> dict[str, str]:
-        """What ``synthesizer`` was taught: version by voice."""
+        """Return the versions of the voices loaded into ``synthesizer``, by voice."""
         self._taught = [taught for taught in self._taught if taught.synthesizer() is not None]
         for taught in self._taught:
             if taught.synthesizer() is synthesizer:
@@ -194,7 +194,7 @@ class HqEngineSelector:
         return " ".join(filter(None, (*parts, f"r{_REVISION}", substitute)))
 
     async def _file(self, voice: str, name: str) -> bytes | None:
-        """None: it is no cloned voice, or is gone, or has no such file (yet)."""
+        """Read a file of a voice; None if it is not cloned, was deleted, or has no such file (yet)."""
         if not voice.startswith(_CLONED):
             return None
         try:
@@ -213,11 +213,11 @@ def _version(*parts: bytes | None) -> str:
 
 
 def _size(folder: Path | None) -> str:
-    """Of the weights: other weights of the same name are seldom of the same length."""
+    """Return the size of the weights in hex: different weights of the same name seldom have the same size."""
     try:
         return f"{(folder / 'fp32.onnx').stat().st_size:x}" if folder is not None else ""
     except OSError:
-        return ""  # opening it will tell what is wrong
+        return ""  # opening the engine reports the error
 
 
 def _table(voice: str, data: bytes) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The second tier as a whole: what renders replies beautifully, and who is told."""
+"""The HQ tier as a whole: model cache, broadcast and counters."""
 
 from dataclasses import dataclass, field
 
@@ -11,12 +11,12 @@ __all__ = ["HqTier"]
 
 @dataclass(frozen=True, slots=True)
 class HqTier:
-    """What the server knows of it.
+    """The parts of the HQ tier that the server uses.
 
     Attributes:
-        residency: Which heavy models are loaded.
-        announcements: Of what is ready.
-        counts: Of what was rendered.
+        model_cache: Cache of the heavy models.
+        announcements: Broadcast of finished renderings.
+        counts: Counters of the renderer.
     """
 
     model_cache: ModelCache

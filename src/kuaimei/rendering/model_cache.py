@@ -1,7 +1,7 @@
-"""Which heavy models are in memory: loaded when somebody needs them, and put out for others.
+"""Cache of heavy models under a memory budget: loaded on demand, evicted for others.
 
-Memory is that of the graphics card or of the machine, whichever the models computed with take; it is
-counted by what each of them says it needs, not measured, because several share one allocator.
+The budget is for the memory of the graphics card or of the machine, whichever the models use. It is
+accounted by the declared need of each model, not measured, because several share one allocator.
 """
 
 import asyncio
@@ -25,20 +25,20 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 Opener: TypeAlias = Callable[[], AbstractAsyncContextManager[T]]
-"""Loads a model; leaving the context lets go of it."""
+"""Loads a model; leaving the context unloads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What happened so far.
+    """Counters of the cache.
 
     Attributes:
         loads: Models loaded.
-        hits: Uses of a model that was there already, or was being loaded for somebody else.
-        evictions: Models put out to make room.
-        unloads: Models let go because nobody had needed them for long.
+        hits: Uses of a model that was loaded already, or was being loaded for another user.
+        evictions: Models unloaded to free memory for others.
+        unloads: Models unloaded because they were idle, or by `ModelCache.unload`.
         failures: Loads that failed.
-        load_s: Seconds that all the loads took together.
+        load_s: Total seconds of all loads.
     """
 
     loads: int = 0
@@ -71,18 +71,18 @@ class _Waiting:
 
 
 class ModelCache:
-    """Models under a budget of memory; used on one event loop.
+    """Models under a memory budget; used on one event loop.
 
-    Whoever asks first is served first, even if a later one would fit sooner or finds its model loaded
-    already: otherwise two users of one model, taking turns, would keep a third out for ever. For the same
-    reason nobody should ask for a second model while holding one.
+    Requests are served in order, even if a later one would fit sooner or finds its model loaded already:
+    otherwise two users of one model, taking turns, would starve a third for ever. For the same reason a user
+    must not request a second model while holding one.
 
-    Leave it as a context, or `close` it, when nobody uses any of them.
+    Leave it as a context, or `close` it, when no model is in use.
 
     Args:
-        budget_mb: For all the models together.
-        idle_s: A model that nobody used for so long is let go.
-        clock: By which loading is timed; None: the event loop's.
+        budget_mb: Megabytes for all models together.
+        idle_s: A model that was unused for so long is unloaded.
+        clock: Clock for the loading time; None: the event loop's.
     """
 
     def __init__(
@@ -103,22 +103,22 @@ class ModelCache:
 
     @property
     def counters(self) -> Counters:
-        """As they stand."""
+        """Snapshot of the counters."""
         return Counters(self._loads, self._hits, self._evictions, self._unloads, self._failures, self._load_s)
 
     @property
     def residents(self) -> Mapping[str, float]:
-        """Megabytes of each model that is loaded or being loaded."""
+        """Megabytes of each loaded or loading model, by key."""
         return {resident.key: resident.memory_mb for resident in self._residents.values()}
 
     @property
     def used_mb(self) -> float:
-        """Memory counted, with that of models on their way out."""
+        """Megabytes in use, including models that are being unloaded."""
         return self._taken_mb
 
     @property
     def waiting(self) -> int:
-        """Those who wait for room."""
+        """Number of requests that wait for memory."""
         return sum(not waiting.granted.done() for waiting in self._waiting)
 
     async def __aenter__(self) -> "ModelCache":
@@ -131,17 +131,17 @@ class ModelCache:
 
     @asynccontextmanager
     async def use(self, key: str, memory_mb: float, opener: Opener[T]) -> AsyncIterator[T]:
-        """The model called ``key`` for the length of the block; shared with whoever uses it meanwhile.
+        """Provide the model ``key`` for the duration of the block; it is shared with other users.
 
         Args:
-            key: The same for the same model.
-            memory_mb: What it takes when it is loaded and works.
-            opener: Loads it, unless it is there. Its context is entered and left in a task of its own.
+            key: Identifies the model.
+            memory_mb: Megabytes it needs when loaded and working.
+            opener: Loads it, if it is not loaded. Its context is entered and left in a task of its own.
 
         Raises:
             SettingsError: If it is larger than the whole budget.
             EngineUnavailable: If the server is being closed.
-            Exception: Whatever ``opener`` raises; the next to ask tries again.
+            Exception: Whatever ``opener`` raises; the next request tries again.
         """
         if memory_mb > self.budget_mb:
             raise SettingsError(
@@ -150,7 +150,7 @@ class ModelCache:
             )
         resident = await self._take(key, memory_mb, opener)
         try:
-            # Shielded: loading is not for the first who asked alone.
+            # Shielded: other users may wait for the same load.
             await asyncio.shield(resident.ready)
             thing: T = resident.value
             yield thing
@@ -158,7 +158,7 @@ class ModelCache:
             self._release(resident)
 
     async def unload(self, key: str) -> bool:
-        """Let a model go now, and wait until it has; False if it is in use or not there."""
+        """Unload a model now and wait until that is done; return False if it is in use or not loaded."""
         resident = self._residents.get(key)
         if resident is None or resident.users or not resident.ready.done() or resident.keeper is None:
             return False
@@ -167,7 +167,7 @@ class ModelCache:
         return True
 
     async def close(self) -> None:
-        """Turn away who waits and let go of everything, used or not; idempotent."""
+        """Reject waiting requests and unload every model, used or not; idempotent."""
         self._closed = True
         for waiting in self._waiting:
             if not waiting.granted.done():
@@ -192,11 +192,11 @@ class ModelCache:
                 self._waiting.remove(waiting)
                 self._serve()
             elif granted.done() and not granted.cancelled() and granted.exception() is None:
-                self._release(granted.result())  # granted in the same instant as it gave up
+                self._release(granted.result())  # granted in the same instant as it was cancelled
             raise
 
     def _serve(self) -> None:
-        """Give those in line what they wait for, as far as there is room."""
+        """Grant waiting requests in order, as far as memory allows."""
         while self._waiting:
             first = self._waiting[0]
             if not first.granted.done():
@@ -216,7 +216,7 @@ class ModelCache:
             self._waiting.popleft()
 
     def _evict_for(self, memory_mb: float) -> bool:
-        """Whether there is room for so much now; if not, put out who is not in use, if that will do."""
+        """Return whether ``memory_mb`` is free now; if not, evict unused models if that is sufficient."""
         missing = self._taken_mb + memory_mb - self.budget_mb
         if missing <= 0:
             return True
@@ -246,7 +246,7 @@ class ModelCache:
         return resident
 
     async def _keep(self, resident: _Resident, opener: Opener[Any]) -> None:
-        """A model from its loading to its end."""
+        """Load a model, hold it until it is unloaded, and release its memory."""
         try:
             await self._hold(resident, opener)
         except BaseException as error:
@@ -255,7 +255,7 @@ class ModelCache:
                 # A cancelled load would look to its users as if they had been cancelled themselves.
                 told = error if isinstance(error, Exception) else _closing()
                 resident.ready.set_exception(told)
-                resident.ready.exception()  # it may be that nobody waits for it any more
+                resident.ready.exception()  # marked as retrieved: there may be no user left
             elif isinstance(error, Exception):
                 _log.error("%s failed while it was let go:\n%s", resident.key, trace_of(error))
             if not isinstance(error, Exception):
@@ -289,7 +289,7 @@ class ModelCache:
         self._serve()
 
     def _rest(self, resident: _Resident) -> None:
-        """Nobody uses it, or nobody does any more: let it go after a while."""
+        """Start the idle timer of a model without users."""
         there = self._residents.get(resident.key) is resident and resident.ready.done()
         if there and not resident.users and resident.idle is None:
             loop = asyncio.get_running_loop()
@@ -316,6 +316,6 @@ def _closing() -> EngineUnavailable:
 
 
 def _release_memory() -> None:
-    """Have freed memory given back to the machine, which the allocator does not do by itself."""
+    """Return freed memory to the operating system, which the allocator does not do by itself."""
     with suppress(AttributeError, OSError):  # only glibc has it
         ctypes.CDLL(None).malloc_trim(0)

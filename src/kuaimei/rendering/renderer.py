@@ -1,4 +1,4 @@
-"""The durable job that gives a reply its second rendering, when nobody else needs the machine."""
+"""The durable job that makes the HQ rendering of a reply while the machine is idle."""
 
 import asyncio
 import logging
@@ -30,25 +30,25 @@ __all__ = ["EngineFor", "HqEngine", "Renderer", "RenderingCounts", "RenderingQue
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 6
-"""One that was begun so often, be it that the process died each time, is given up."""
+"""Attempts after which a rendering is given up; the process may have died in each."""
 _PREEMPT_POLL_S: Final = 1.0
-"""After this long it is asked again whether what was said is recognised by now."""
+"""Seconds between two checks for pending transcriptions."""
 _SENTENCE_PAUSE_MS: Final = 220.0
-"""At least so much silence between two sentences, where the engine leaves none itself."""
+"""Minimum silence after a sentence; it is padded if the engine leaves less."""
 _SYNTHESIS_TIMEOUT_S: Final = 180.0
-"""With one sentence, when the machine is quiet."""
+"""Timeout of one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class HqEngine:
-    """What renders beautifully in a certain voice.
+    """Engine for the HQ rendering of one voice.
 
     Attributes:
-        key: Engines of the same key are one and the same: loaded once.
-        version: Name and version: of another version a rendering is another one.
-        memory_mb: What it takes when it is loaded and works.
+        key: Engines of the same key are the same and loaded once.
+        version: Name and version; a rendering made by another version is out of date.
+        memory_mb: Megabytes it needs when loaded and working.
         open: Loads it.
-        prepare: Makes it ready for the voice; the name by which that is to be asked for.
+        prepare: Loads the voice into it; returns the name under which the synthesizer knows the voice.
     """
 
     key: str
@@ -63,18 +63,18 @@ EngineFor: TypeAlias = Callable[[str], Awaitable[HqEngine]]
 
 
 class RenderingQueue(Protocol):
-    """What is to be rendered (`kuaimei.store.renderings.RenderingRepository`, whose words apply)."""
+    """Store of the replies to be rendered. See `kuaimei.store.renderings.RenderingRepository`."""
 
     async def begin(self, utterance: str) -> RenderingTask | None:
-        """Take up the work; None: nothing is to be done any more."""
+        """Claim the rendering of a reply; None if there is nothing to do."""
         ...
 
     async def wanted(self, utterance: str) -> bool:
-        """False: its reply was deleted, or it was called off."""
+        """Return False if the reply was deleted or its rendering cancelled."""
         ...
 
     async def has_pending_transcription(self) -> bool:
-        """Something that was said waits to be recognised."""
+        """Return True if an utterance waits for transcription."""
         ...
 
     async def save(
@@ -87,30 +87,30 @@ class RenderingQueue(Protocol):
         clauses: Sequence[Boundary],
         took_s: float,
     ) -> Rendering | None:
-        """Keep the rendering; None if nobody wants it any more."""
+        """Save the rendering; None if it is no longer wanted."""
         ...
 
     async def mark_ready(self, order: RenderingTask) -> None:
-        """What is there is what would be made."""
+        """Mark the existing rendering as up to date."""
         ...
 
     async def fail(self, order: RenderingTask, why: str, *, final: bool) -> None:
-        """It did not succeed."""
+        """Record a failed attempt."""
         ...
 
 
 @dataclass(slots=True)
 class RenderingCounts:
-    """What happened since the process began.
+    """Counters since the start of the process.
 
     Attributes:
         ready: Replies rendered.
-        dropped: Those that nobody wanted any more.
+        dropped: Renderings abandoned because they were no longer wanted.
         retried: Attempts that failed and will be repeated.
         failed: Replies given up.
-        audio_s: Length of what was rendered.
-        render_s: Time that took, waiting included neither for quiet nor for a model to be loaded.
-        waited_s: Time spent waiting for quiet.
+        audio_s: Seconds of audio rendered.
+        render_s: Seconds of synthesis, without waiting for an idle machine or for a model to load.
+        waited_s: Seconds spent waiting until the machine was idle.
     """
 
     ready: int = 0
@@ -123,18 +123,18 @@ class RenderingCounts:
 
 
 class Renderer:
-    """Does the job for one reply at a time: call it with the id of the utterance.
+    """Renders one reply at a time: call it with the id of the utterance.
 
-    It waits between sentences while anybody talks or is being answered, and while what was said waits to be
-    recognised; each sentence stands behind everything live in the queue of the cores.
+    It pauses between sentences while a conversation is active and while transcriptions are pending; each
+    sentence is queued for the cores behind all live work.
 
     Args:
-        orders: What is to be rendered, and where it goes.
-        engine_for: Chooses what renders.
-        residency: Loads it.
-        quiet: Says when nobody needs the machine.
-        announcements: Told of what is ready.
-        counts: Kept up to date, for metrics.
+        orders: Store of the replies to be rendered and of the results.
+        engine_for: Selects the engine for a voice.
+        model_cache: Loads the engine.
+        idle_monitor: Tells when the machine is idle.
+        announcements: Broadcast of finished renderings.
+        counts: Counters to be updated, for metrics.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Renderer:
                 raise _Unrecoverable(f"the rendering was begun {_ATTEMPTS} times and never finished")
             await self._render(order)
         except asyncio.CancelledError:
-            raise  # begun again at the next start, unless it was called off
+            raise  # done again after the next start, unless it was cancelled
         except Exception as error:
             await self._failed(order, error)
 
@@ -227,7 +227,7 @@ class Renderer:
         return _with_pause(pcm, synthesizer.sample_rate)
 
     async def _wait_idle(self) -> None:
-        """Until nobody needs the machine, and nothing that was said waits to be recognised."""
+        """Wait until no conversation needs the machine and no transcription is pending."""
         started = time.monotonic()
         await self._idle_monitor.wait()
         while await self._orders.has_pending_transcription():
@@ -253,7 +253,7 @@ class Renderer:
 
 
 class _Unrecoverable(KuaimeiError):
-    """There is no sense in trying again."""
+    """The reply is not worth another attempt."""
 
     kind = "given_up"
 

@@ -1,6 +1,6 @@
-"""What is kept: sessions, turns, utterances, recordings and durable jobs.
+"""Storage of sessions, turns, utterances, recordings and durable jobs.
 
-Imported piece by piece: the database is started before the rest is imported.
+Names are imported lazily: the database is started before the rest is imported.
 """
 
 import importlib

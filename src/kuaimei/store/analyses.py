@@ -1,9 +1,9 @@
-"""How people spoke: what was measured of each utterance, and what is said of it.
+"""Storage of speech analyses: features and scores of each utterance.
 
-A row for each utterance, made by the durable job (`kuaimei.analysis.job`). It names what it was made with:
-the version of what measured, that of what scored, and the words that were known. If any of these is another
-one now, the analysis is due again; so whatever was queued and lost, be it that the process was killed, is
-found by `AnalysisRepository.due`.
+One row for each utterance, made by the durable job (`kuaimei.analysis.job`). It names what it was made with:
+the versions of extractor and head, and a digest of the transcript. If any of these differs now, the analysis
+is due again; so an analysis that was queued and lost, such as by a killed process, is found by
+`AnalysisRepository.due`.
 """
 
 import asyncio
@@ -50,12 +50,12 @@ class AnalysisTask:
     """An utterance that is to be analysed.
 
     Attributes:
-        duration_ms: Of its recording; None: it has none.
+        duration_ms: Length of its recording; None: it has none.
         transcript: None: unknown.
-        interrupted: There is not all in the recording that is in the transcript, or the other way round.
-        attempts: So many times it was begun, this one included.
-        features: Measured before with all that is given now: only the scores are to be made anew.
-        basis: What it is to be made with.
+        interrupted: Recording and transcript do not cover the same words.
+        attempts: Number of attempts, including this one.
+        features: Features measured before with the same extractor and transcript; only scores are missing.
+        basis: Versions of extractor and head to be used.
     """
 
     utterance: str
@@ -74,14 +74,14 @@ class AnalysisTask:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisResult:
-    """What came of an analysis.
+    """Result of an analysis.
 
     Attributes:
         reason: Why there are no scores; None: there are.
-        features: What could be measured, by name.
-        scores: By name: ``value``, ``bias`` and ``contributions``.
-        contours: ``frame_ms``, ``f0_hz`` and ``pauses``; None: those that are there stay.
-        took_ms: Time of computing.
+        features: Measured features by name.
+        scores: ``value``, ``bias`` and ``contributions`` of each score, by name.
+        contours: ``frame_ms``, ``f0_hz`` and ``pauses``; None: stored ones stay if features were reused.
+        took_ms: Milliseconds of computation.
     """
 
     reason: str | None
@@ -93,7 +93,7 @@ class AnalysisResult:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """How one utterance was spoken; see `AnalysisResult`.
+    """Stored analysis of one utterance; see `AnalysisResult`.
 
     Attributes:
         analysed_at: UTC.
@@ -113,10 +113,10 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisProgress:
-    """Of all that was said and is kept.
+    """Progress of the analysis of all stored utterances.
 
     Attributes:
-        waiting: Not analysed with what analyses now.
+        waiting: Utterances not analysed with the current versions.
     """
 
     utterances: int
@@ -124,10 +124,12 @@ class AnalysisProgress:
 
 
 class AnalysisRepository:
-    """Asked for, made, kept.
+    """Queue and storage of analyses.
 
     Args:
-        enabled: False: nothing is asked for.
+        database: The database.
+        jobs: Durable jobs.
+        enabled: False: no analysis is queued.
     """
 
     def __init__(self, database: Database, jobs: JobQueue, *, enabled: bool = True) -> None:
@@ -136,14 +138,14 @@ class AnalysisRepository:
         self._enabled = enabled
 
     async def ask(self, utterance: str, at: datetime) -> None:
-        """Have the utterance analysed; the latest goes first.
+        """Queue the analysis of an utterance; the latest is analysed first.
 
         Args:
-            utterance: Its id.
-            at: When it was said.
+            utterance: Id of the utterance.
+            at: Time at which it was spoken.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         if self._enabled:
             await self._jobs.defer(ANALYSE_JOB, utterance, priority=newest_first_priority(at.timestamp()))
@@ -151,29 +153,29 @@ class AnalysisRepository:
     async def due(
         self, basis: AnalysisVersion, limit: int, *, unasked: bool = True
     ) -> Sequence[tuple[str, datetime]]:
-        """Utterances to be analysed, with the time they were said, the newest first.
+        """Return ids and times of the utterances to be analysed, newest first.
 
         Args:
-            basis: What would analyse them.
-            limit: At most this many.
-            unasked: Only those of which no job waits, and no words are on their way.
+            basis: Current versions of extractor and head.
+            limit: Maximum number of utterances.
+            unasked: Only utterances without a queued analysis or a pending transcription.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             found = await connection.execute(due_analyses.newest(basis, limit, unasked=unasked))
             return [(row.id, row.started_at) for row in found]
 
     async def progress(self, basis: AnalysisVersion, owner: str | None = None) -> AnalysisProgress:
-        """How many there are, and how many are still to be analysed.
+        """Count all utterances and those still to be analysed.
 
         Args:
-            basis: What analyses now.
-            owner: Only what is this owner's.
+            basis: Current versions of extractor and head.
+            owner: Limits it to the utterances of this owner.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             row = (await connection.execute(due_analyses.progress(basis, owner))).one()
@@ -181,16 +183,16 @@ class AnalysisRepository:
 
     @again_after_deadlock
     async def invalidate_all(self, owner: str | None = None) -> int:
-        """Let everything be due again; what is there can be seen until the new one is made.
+        """Mark all analyses as outdated; they remain readable until they are replaced.
 
         Args:
-            owner: Only what is this owner's.
+            owner: Limits it to the utterances of this owner.
 
         Returns:
-            How many utterances that are.
+            Number of utterances.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         table = analyses
         async with self._database.begin() as connection:
@@ -205,10 +207,10 @@ class AnalysisRepository:
 
     @again_after_deadlock
     async def claim(self, utterance: str, basis: AnalysisVersion) -> AnalysisTask | None:
-        """Take up the work; None: it is done, or the utterance is gone.
+        """Claim the analysis of an utterance; None if it is up to date, or the utterance was deleted.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         table = analyses
         query = (
@@ -248,10 +250,10 @@ class AnalysisRepository:
 
     @again_after_deadlock
     async def save(self, assignment: AnalysisTask, findings: AnalysisResult) -> bool:
-        """Keep what came of it, in the place of what was there; False: the utterance is gone.
+        """Save the result in place of the old one; False if the utterance was deleted.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         table, said = analyses, assignment.transcript
         values = {
@@ -281,10 +283,10 @@ class AnalysisRepository:
 
     @again_after_deadlock
     async def release(self, assignment: AnalysisTask) -> None:
-        """It was not the utterance's fault that nothing came of it: the attempt does not count.
+        """Do not count the attempt, which failed for a reason unrelated to the utterance.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         table = analyses
         async with self._database.begin() as connection:
@@ -295,19 +297,19 @@ class AnalysisRepository:
             )
 
     async def has_pending_transcription(self) -> bool:
-        """Something that was said waits to be recognised: that goes first.
+        """Return True if an utterance waits for transcription, which takes precedence.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         return await self._jobs.has_ready_job("transcribe")
 
     async def get(self, utterance: str) -> Analysis:
-        """Of one utterance.
+        """Return the analysis of one utterance.
 
         Raises:
             NotFound: If it is not analysed (yet).
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         found = await self._select(analyses.c.utterance_id == utterance)
         if not found:
@@ -315,22 +317,22 @@ class AnalysisRepository:
         return found[0]
 
     async def of(self, ids: Collection[str], *, contours: bool = False) -> Sequence[Analysis]:
-        """Of those of the utterances that are analysed, in no order.
+        """Return the analyses of those utterances that are analysed, in no order.
 
         Args:
-            ids: Of the utterances; as many as may be held in memory.
-            contours: With what is drawn; else that is None.
+            ids: Ids of the utterances; as many as may be held in memory.
+            contours: Include the contours; else they are None.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         return await self._select(analyses.c.utterance_id.in_(ids), contours=contours)
 
     async def features(self, ids: Collection[str]) -> dict[str, dict[str, float]]:
-        """What was measured of those of the utterances that are analysed.
+        """Return the features of those utterances that are analysed, by utterance.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         table = analyses
         async with self._database.begin() as connection:
@@ -341,7 +343,7 @@ class AnalysisRepository:
 
     async def _select(self, which: ColumnElement[bool], *, contours: bool = True) -> list[Analysis]:
         table = analyses
-        # As text: what is drawn of ten minutes of speech takes long to read, and that is done in a thread.
+        # As text: parsing the contours of ten minutes of speech takes long and is done in a thread.
         drawn = (table.c.contours.cast(Text) if contours else null()).label("contours")
         query = select(table.c.utterance_id.label("utterance"), *_WHOLE, drawn).where(
             which & (table.c.state != "waiting")
@@ -376,16 +378,16 @@ _SAID = [
 
 
 def summary_columns() -> list[Any]:
-    """What of a row stands beside the columns of an utterance."""
+    """Return the columns of an analysis summary, to be selected with those of an utterance."""
     scores = (analyses.c.scores[name]["value"].astext.cast(Float).label(_PREFIX + name) for name in _SCORES)
     return [*(analyses.c[name].label(_PREFIX + name) for name in ("state", "reason")), *scores]
 
 
 def summary_of(row: Mapping[Any, Any]) -> Summary | None:
-    """The summary in a row with `summary_columns`; None if the utterance is not analysed.
+    """Return the summary in a row with `summary_columns`; None if the utterance is not analysed.
 
     Args:
-        row: Its mapping.
+        row: Mapping of the row.
     """
     state = row[f"{_PREFIX}state"]
     if state is None or state == "waiting":

@@ -1,4 +1,4 @@
-"""Recordings as blobs: files in a folder, or objects in any S3."""
+"""Blob store for recordings: files in a folder, or objects in any S3."""
 
 import re
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ __all__ = ["Blobs"]
 
 
 _KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,120})*")
-"""Ids and names of files of ours, with slashes between them: nothing that leads elsewhere."""
+"""Valid keys: ids and file names separated by slashes; no key leads outside the store."""
 
 
 class _Place(Protocol):
@@ -33,12 +33,12 @@ class _Place(Protocol):
 
 
 class Blobs:
-    """Puts, gets and deletes by key. What is put or deleted is so on the disk when the call returns.
+    """Blob store addressed by key; every change is durable when the call returns.
 
     Args:
         url: ``s3://bucket/prefix`` (credentials and endpoint by the usual AWS variables), any other URL
             obstore knows, a folder, or empty.
-        folder: Used if ``url`` is empty.
+        folder: Folder used if ``url`` is empty.
 
     Raises:
         StoreError: If the address cannot be used.
@@ -52,15 +52,20 @@ class Blobs:
             raise StoreError(f"recordings cannot be kept in {self.place}: {error}") from error
 
     async def put(self, key: str, content: Path | bytes) -> None:
-        """Keep ``content`` (or the file there) as ``key``; what was there before is replaced, atomically.
+        """Store ``content`` (bytes, or a file) as ``key``, atomically replacing an existing blob.
 
         Raises:
-            StoreError: If it cannot be kept.
+            StoreError: If it cannot be stored.
         """
         await self._place.put(_checked(key), content)
 
     def get(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes ``start`` up to ``end`` of ``key``, in chunks.
+        """Yield bytes ``start`` up to ``end`` of ``key`` in chunks.
+
+        Args:
+            key: Key of the blob.
+            start: First byte.
+            end: One past the last byte.
 
         Raises:
             NotFound: If there is no such blob.
@@ -69,7 +74,7 @@ class Blobs:
         return self._place.get(_checked(key), start, end)
 
     async def read(self, key: str) -> bytes:
-        """All of ``key``, which is small.
+        """Return the whole content of ``key``, which is small.
 
         Raises:
             NotFound: If there is no such blob.
@@ -78,15 +83,15 @@ class Blobs:
         return await self._place.read(_checked(key))
 
     async def delete(self, keys: list[str]) -> None:
-        """Delete; what is not there is fine.
+        """Delete ``keys``; missing ones are ignored.
 
         Raises:
-            StoreError: If one is there and cannot be deleted.
+            StoreError: If one exists and cannot be deleted.
         """
         await self._place.delete([_checked(key) for key in keys])
 
     async def delete_folder(self, folder: str) -> None:
-        """Delete all keys under ``folder``; none is fine.
+        """Delete all keys under ``folder``; there may be none.
 
         Raises:
             StoreError: If one cannot be deleted.
@@ -94,7 +99,7 @@ class Blobs:
         await self._place.delete_folder(_checked(folder))
 
     def keys(self, folder: str) -> AsyncIterator[str]:
-        """All keys under ``folder``.
+        """Yield all keys under ``folder``.
 
         Raises:
             StoreError: If they cannot be listed.
@@ -102,7 +107,7 @@ class Blobs:
         return self._place.keys(_checked(folder))
 
     async def check(self) -> None:
-        """Return if the place answers.
+        """Check that the store answers.
 
         Raises:
             StoreError: If it does not.
@@ -110,7 +115,7 @@ class Blobs:
         await self._place.check()
 
     async def sweep(self) -> None:
-        """Delete what processes that were killed had begun to write.
+        """Delete unfinished files left by killed processes.
 
         Raises:
             StoreError: If that is not possible.

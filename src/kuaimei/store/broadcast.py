@@ -1,4 +1,4 @@
-"""Who wants to know when something about a session becomes known that takes longer than its turns."""
+"""Publish/subscribe for results that arrive after a turn has ended (HQ renderings, analyses)."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -13,11 +13,11 @@ _log = logging.getLogger(__name__)
 
 
 class SessionScoped(Protocol):
-    """Something that is known now."""
+    """An event about a session."""
 
     @property
     def session(self) -> str:
-        """Id of the session that it is about."""
+        """Id of the session."""
         ...
 
 
@@ -25,7 +25,7 @@ T = TypeVar("T", bound=SessionScoped)
 
 
 class Broadcast(Generic[T]):
-    """Tells those who are there; whoever comes later finds it in the store.
+    """Delivers events to the current subscribers of a session; later clients find the results in the store.
 
     Listeners are called on the event loop and return at once.
     """
@@ -35,7 +35,7 @@ class Broadcast(Generic[T]):
 
     @contextmanager
     def subscribe(self, session: str, listener: Callable[[T], None]) -> Iterator[None]:
-        """Tell ``listener`` of what becomes known of ``session`` during the block."""
+        """Call ``listener`` for each event of ``session`` during the block."""
         self._listeners.setdefault(session, []).append(listener)
         try:
             yield
@@ -45,9 +45,9 @@ class Broadcast(Generic[T]):
                 del self._listeners[session]
 
     def publish(self, known: T) -> None:
-        """Whoever listens to its session."""
+        """Call the listeners of the event's session."""
         for listener in tuple(self._listeners.get(known.session, ())):
             try:
                 listener(known)
-            except Exception as error:  # it is kept all the same
+            except Exception as error:  # the result is stored all the same
                 _log.error("whoever waited for news of a session failed on them:\n%s", trace_of(error))

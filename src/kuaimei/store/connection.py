@@ -1,7 +1,7 @@
-"""A connection to PostgreSQL that gives up on a server, or a network, that does not answer.
+"""A PostgreSQL connection with deadlines for a server, or a network, that does not answer.
 
-The server is asked to end what takes too long by itself. That does not help where nothing comes through any
-more: there this side hangs up, so that whoever waits gets an error and the pool makes a new connection.
+The server itself cancels statements that take too long. That does not help if the network is down: then this
+side closes the socket, so that the waiting call gets an error and the pool makes a new connection.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ __all__ = ["CONNECT_TIMEOUT_S", "DatabaseConnection", "patient", "with_deadlines
 
 CONNECT_TIMEOUT_S: Final = 5
 _CLIENT_MARGIN_S: Final = 5.0
-"""This side waits so much longer than the server is told to: an error it sends is better than none."""
+"""The client waits so much longer than the server's deadline: an error sent by the server says more."""
 _NETWORK_MS: Final = 20_000
 _SOCKET: Final = {
     "keepalives_idle": 30,
@@ -27,25 +27,25 @@ _SOCKET: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": _NETWORK_MS,
 }
-"""For the kernel: a peer that is gone is noticed within a minute, data that nobody takes within 20 s."""
+"""Socket options: a dead peer is noticed within a minute, unacknowledged data within 20 s."""
 
 
 def with_deadlines(conninfo: str, timeout_s: float) -> str:
-    """``conninfo`` with deadlines for what the server does for a connection.
+    """Add deadlines for the server's work to ``conninfo``.
 
     Args:
-        conninfo: In libpq's form or as a URL; options it has stay, and are stronger.
-        timeout_s: Longest time of one statement, and of waiting for a lock; 0: none.
+        conninfo: In libpq's form or as a URL; options it already has take precedence.
+        timeout_s: Timeout of a statement, and of waiting for a lock; 0: none.
 
     Raises:
-        psycopg.ProgrammingError: If ``conninfo`` cannot be understood.
+        psycopg.ProgrammingError: If ``conninfo`` cannot be parsed.
     """
     given = conninfo_to_dict(conninfo)
     server: Mapping[str, int] = {
         "statement_timeout": round(timeout_s * 1000),
         "lock_timeout": round(timeout_s * 1000),
         "idle_in_transaction_session_timeout": round(timeout_s * 2000),
-        # A client whose network is gone lets go of its locks: by default only after two hours.
+        # Releases the locks of a client whose network is gone: by default only after two hours.
         "tcp_keepalives_idle": 30,
         "tcp_keepalives_interval": 10,
         "tcp_keepalives_count": 3,
@@ -63,10 +63,10 @@ def with_deadlines(conninfo: str, timeout_s: float) -> str:
 
 
 class DatabaseConnection(psycopg.AsyncConnection[Any]):
-    """Hangs up when an answer does not come.
+    """Connection that closes its socket when an answer does not arrive in time.
 
     Attributes:
-        patience_s: Longest wait for one answer; 0: for ever.
+        patience_s: Timeout of one answer; 0: none.
     """
 
     patience_s: float = 30.0 + _CLIENT_MARGIN_S
@@ -88,7 +88,7 @@ class DatabaseConnection(psycopg.AsyncConnection[Any]):
         timeout: float | None = None,  # noqa: ASYNC109 - it is psycopg's
         stop_after: int | None = None,
     ) -> AsyncGenerator[Notify]:
-        """See `psycopg.AsyncConnection.notifies`: that nothing comes is no failure here."""
+        """See `psycopg.AsyncConnection.notifies`; the deadline of `wait` does not apply meanwhile."""
         self._listening = True
         try:
             async for notify in super().notifies(timeout=timeout, stop_after=stop_after):
@@ -97,12 +97,12 @@ class DatabaseConnection(psycopg.AsyncConnection[Any]):
             self._listening = False
 
     def _hang_up(self) -> None:
-        """Both directions at once: whatever waits on the socket sees its end now."""
+        """Shut the socket down in both directions, which wakes whatever waits on it."""
         with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as line:
             line.shutdown(socket.SHUT_RDWR)
 
 
 def patient(timeout_s: float) -> type[DatabaseConnection]:
-    """A class of connections that wait a little longer than the server's own ``timeout_s``; 0: for ever."""
+    """Return a connection class that waits a little longer than the server's ``timeout_s``; 0: for ever."""
     patience_s = timeout_s + _CLIENT_MARGIN_S if timeout_s else 0.0
     return type("Connection", (DatabaseConnection,), {"patience_s": patience_s})

@@ -1,4 +1,4 @@
-"""The way to PostgreSQL: connections, transactions, migrations."""
+"""PostgreSQL access: connections, transactions, migrations."""
 
 import asyncio
 import importlib
@@ -26,29 +26,29 @@ __all__ = ["Database", "open_database"]
 _log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 200
-"""Rows that are taken in one go: some milliseconds of the event loop."""
+"""Rows fetched at a time: some milliseconds of the event loop."""
 _POOL: Final = 5
-"""Connections for what is being said, and for jobs."""
+"""Connections for conversations and jobs."""
 _BROWSING: Final = 3
-"""… and others for what is looked through: however long that takes, it holds up nobody who talks."""
+"""Connections for browsing: however long a query takes, it does not delay conversations."""
 _BROWSING_S: Final = 15.0
 _PROBE_S: Final = 5.0
 _MIGRATION_LOCK: Final = 0x6B75_6169_6D65_6901
-"""Advisory lock (any number nobody else uses) under which the schema is brought up to date."""
+"""Advisory lock (an arbitrary number) held while the schema is migrated."""
 _NO_SUCH_ROW: Final = "23503"
-"""SQLSTATE of a foreign key that names no row: what it belongs to was deleted."""
+"""SQLSTATE of a foreign key violation: the referenced row was deleted."""
 _NEVER: Final = ("22", "23", "54")
-"""Classes of SQLSTATE that come again however often the same thing is tried: data exception, integrity
-constraint violation, program limit exceeded."""
+"""SQLSTATE classes of permanent errors: data exception, integrity constraint violation, program limit
+exceeded."""
 
 
 class Database:
-    """Connections to one PostgreSQL.
+    """Connections to one PostgreSQL database.
 
     Args:
         conninfo: In libpq's form or as a URL.
-        embedded: The server behind it, if it is ours to keep alive.
-        timeout_s: Longest time of one statement; 0: none.
+        embedded: The embedded server, if the database runs in one.
+        timeout_s: Timeout of one statement; 0: none.
     """
 
     def __init__(
@@ -75,28 +75,28 @@ class Database:
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT_S,
             pool_pre_ping=True,
-            # What was said is in them.
+            # Parameters contain what was said.
             hide_parameters=True,
         )
 
     @property
     def embedded(self) -> bool:
-        """The server is our own."""
+        """True if the database runs in the embedded server."""
         return self._embedded is not None
 
     async def connect(self, timeout_s: float = 0.0) -> DatabaseConnection:
-        """A connection of one's own, outside the pools.
+        """Open a connection outside the pools.
 
         Args:
-            timeout_s: Longest wait for an answer; 0: for ever.
+            timeout_s: Timeout of one answer; 0: none.
         """
         return await patient(timeout_s).connect(self._unbounded)
 
     async def probe(self) -> None:
-        """Ask it something over a connection of its own: those of the pool are for those who have a key.
+        """Query the database over a separate connection: the pools are reserved for authenticated clients.
 
         Raises:
-            StoreError: If it is away.
+            StoreError: If the database is unavailable.
         """
         try:
             async with await self.connect(_PROBE_S) as connection:
@@ -106,28 +106,28 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction, committed at the end of the block.
+        """Open a transaction that is committed at the end of the block.
 
         Raises:
-            StoreError: If the database is away or refuses.
-            Deadlock: If it ended this in favour of another; see `again_after_deadlock`.
-            Unstorable: If it can never hold what it was given.
-            IntegrityError: If a row it refers to is not there; the caller knows what that means.
+            StoreError: If the database is unavailable or refuses.
+            Deadlock: If it was aborted in favour of another transaction; see `again_after_deadlock`.
+            Unstorable: If the database can never store what it was given.
+            IntegrityError: If a referenced row does not exist; the caller knows what that means.
         """
         async with _transaction(self._engine) as connection:
             yield connection
 
     @asynccontextmanager
     async def browse(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction for looking through what is kept, which may take longer; see `begin`."""
+        """Open a transaction on the browsing pool, for queries that may take longer; see `begin`."""
         async with _transaction(self._browser) as connection:
             yield connection
 
     async def every(self, query: Select[Any]) -> AsyncIterator[Any]:
-        """Every row of ``query``, as it was at one moment, a few at a time: nobody else waits for all.
+        """Yield all rows of ``query`` from one snapshot, in batches that do not block the event loop.
 
         Raises:
-            StoreError: If the database is away or refuses.
+            StoreError: If the database is unavailable or refuses.
         """
         async with self.browse() as connection:
             found = await connection.stream(query, execution_options={"yield_per": _AT_ONCE})
@@ -137,16 +137,16 @@ class Database:
                 await asyncio.sleep(0)
 
     async def heal(self) -> None:
-        """Start the embedded server again if it has died; a database elsewhere heals itself.
+        """Restart the embedded server if it has died; does nothing for an external database.
 
         Raises:
-            StoreError: If it does not come up.
+            StoreError: If it does not start.
         """
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.ensure_running)
 
     async def migrate(self) -> None:
-        """Bring the schema up to date; whoever else wants to waits.
+        """Migrate the schema to the current revision; other processes wait meanwhile.
 
         Raises:
             StoreError: If the database cannot be reached, or is newer than this code.
@@ -154,7 +154,7 @@ class Database:
         async with self.begin() as connection:
             if await _revision(connection) == HEAD:
                 return
-        # Off the loop: it takes as long as a whole clause of synthesis.
+        # In a thread: the import takes as long as the synthesis of a clause.
         await asyncio.to_thread(importlib.import_module, "alembic.command")
         async with self._unhurried() as connection:
             await connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
@@ -170,7 +170,7 @@ class Database:
 
     @asynccontextmanager
     async def _unhurried(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction without deadlines: to rewrite a table takes as long as the table is large."""
+        """Open a transaction without deadlines: rewriting a large table takes long."""
         engine = create_async_engine(
             "postgresql+psycopg://", async_creator=self.connect, poolclass=NullPool, hide_parameters=True
         )
@@ -181,7 +181,7 @@ class Database:
             await engine.dispose()
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         await self._engine.dispose()
         await self._browser.dispose()
 
@@ -212,7 +212,7 @@ def _sqlstate(error: BaseException) -> str | None:
 
 
 def _unstorable(error: BaseException) -> Unstorable:
-    """Its words are not quoted: there is in them what was to be kept."""
+    """Convert a permanent error; its message is not quoted, as it contains the data to be stored."""
     kind = type(getattr(error, "orig", None) or error).__name__
     state = _sqlstate(error)
     return Unstorable(
@@ -254,14 +254,14 @@ async def open_database(
     server: EmbeddedPostgres | None = None,
     timeout_s: float = 30.0,
 ) -> AsyncIterator[Database]:
-    """Open the database at ``url``, or the embedded one of ``folder`` if that is empty; schema up to date.
+    """Open the database at ``url``, or the embedded one if that is empty, and migrate its schema.
 
     Args:
-        url: Of PostgreSQL, or empty.
-        folder: Of the embedded one.
-        base: Of `EmbeddedPostgres`.
-        server: The embedded one, if the caller has it already.
-        timeout_s: Longest time of one statement; 0: none.
+        url: URL of PostgreSQL, or empty.
+        folder: Data folder of the embedded server.
+        base: See `EmbeddedPostgres`.
+        server: The embedded server, if the caller has one already.
+        timeout_s: Timeout of one statement; 0: none.
 
     Raises:
         StoreError: If it cannot be reached or started.
@@ -286,6 +286,6 @@ async def open_database(
 
 
 def _plain(url: str) -> str:
-    """Without SQLAlchemy's driver in the scheme, which libpq does not know."""
+    """Remove SQLAlchemy's driver from the URL scheme, which libpq does not know."""
     scheme, mark, rest = url.partition("://")
     return f"{scheme.partition('+')[0]}{mark}{rest}"

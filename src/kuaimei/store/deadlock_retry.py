@@ -1,8 +1,7 @@
-"""Transactions that PostgreSQL ended because each of two waited for the other: they are tried again.
+"""Retry of transactions that PostgreSQL aborted because of a deadlock.
 
-Whoever writes in several rows may meet somebody who writes in the same ones in another order, and what
-deletes a session locks whatever hangs on it. One of the two is ended by the database, which has changed
-nothing then; the other goes on.
+Two transactions that write the same rows in different order may deadlock, and the deletion of a session locks
+everything that belongs to it. The database aborts and rolls back one of the two; the other goes on.
 """
 
 import asyncio
@@ -18,21 +17,21 @@ DEADLOCKS: Final = frozenset({"40P01", "40001"})
 """SQLSTATE: deadlock detected, could not serialise."""
 _TIMES: Final = 5
 _PAUSE_S: Final = 0.1
-"""Before the second time; twice as long before each further one."""
+"""Delay before the second attempt; doubled for each further one."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Deadlock(StoreError):
-    """The transaction was ended in favour of another; tried again it may well succeed."""
+    """The transaction was aborted in favour of another; a retry may succeed."""
 
 
 def again_after_deadlock(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Decorate a coroutine function so that it begins anew, up to four times, when it met a `Deadlock`.
+    """Decorate a coroutine function so that it is retried after a `Deadlock`, up to four times.
 
     Args:
-        work: Changes nothing but rows, in one transaction; or what else it does can be done twice.
+        work: Changes only rows, in one transaction; anything else it does must be repeatable.
     """
 
     @wraps(work)

@@ -1,4 +1,4 @@
-"""The steps of a deletion: what of a session, an utterance or a voice lies where."""
+"""Steps of a deletion: removes a session, an utterance or a voice from every place it is stored in."""
 
 import asyncio
 import re
@@ -34,19 +34,25 @@ _SOUNDING = or_(
     ),
     exists().where(analyses.c.utterance_id == utterances.c.id, analyses.c.contours.is_not(None)),
 )
-"""There is a recording of it, or a rendering, or one is asked for, or its melody is known."""
+"""Utterances with audio: a recording, a finished or pending rendering, or stored contours."""
 
 
 _UNNAMED: Final = re.compile(r"[0-9a-f]{32}")
-"""Samples were called so before they were called by their voices."""
+"""File names of samples before they contained the voice."""
 
 
 class Eraser:
-    """Knows the places.
+    """Implements the steps of each kind of deletion.
 
     Args:
+        database: The database.
+        blobs: Blob store of recordings and voices.
+        jobs: Durable jobs.
+        tiers: HQ renderings.
+        ingest: Utterances on their way to the database.
+        writer: Writer of this process's spools.
         home: The data folder.
-        spools: Folder of the runs.
+        spools: Folder of the spool runs.
     """
 
     def __init__(
@@ -69,25 +75,25 @@ class Eraser:
         self._home = home
         self._spools = spools
         self.settled = True
-        """False: something of what was deleted is on its way in this process, and may still arrive."""
+        """False: a write of something deleted is still in flight in this process and may still arrive."""
 
     @property
     def steps(self) -> dict[DeletionKind, Sequence[Step]]:
-        """What is done for each kind, in order."""
+        """Steps of each kind of deletion, in order."""
         said = (self.stop_jobs, self.forget_spools, self.delete_recordings, self.delete_rows)
         voice = (self.stop_jobs, self.delete_voice_files, self.silence, self.stop_jobs, self.delete_rows)
         return {"session": said, "utterance": said, "voice": voice}
 
     async def stop_jobs(self, deletion: Deletion) -> None:
-        """What is being done for it, or waits to be."""
+        """Cancel running and queued jobs of the subject and its utterances."""
         await self._jobs.cancel_all([deletion.subject, *deletion.utterances])
 
     async def forget_spools(self, deletion: Deletion) -> None:
-        """What is on its way into the database, or lies aside because it could not get there."""
+        """Delete spooled and quarantined utterances of the subject."""
         await self.forget(lambda record: _belongs(record, deletion), deletion.utterances)
 
     async def forget(self, matches: Callable[[UtteranceRecord], bool], ids: Collection[str] = ()) -> None:
-        """Nothing in flight or spooled of records that match, or of the utterances with these ids.
+        """Delete in-flight, spooled and quarantined utterances that match or have one of ``ids``.
 
         Raises:
             StoreError: If a file cannot be deleted.
@@ -101,7 +107,7 @@ class Eraser:
             raise StoreError(f"a spool cannot be deleted: {error.strerror}") from error
 
     async def delete_recordings(self, deletion: Deletion) -> None:
-        """Both tiers."""
+        """Delete the audio of both tiers."""
         if deletion.kind == "session":
             await self._blobs.delete_folder(deletion.session)
         elif deletion.session:
@@ -109,7 +115,7 @@ class Eraser:
             await self._blobs.delete(keys)
 
     async def delete_voice_files(self, deletion: Deletion) -> None:
-        """Reference, style and decoder; what learning needed; how it sounds."""
+        """Delete the voice's reference, style and decoder, its training files and its sample."""
         await self._blobs.delete_folder(voice_folder(deletion.subject))
         await asyncio.to_thread(self._delete_derived, deletion.subject)
 
@@ -124,22 +130,22 @@ class Eraser:
             raise StoreError(f"{what} cannot be deleted: {error.strerror}") from error
 
     async def silence(self, deletion: Deletion) -> None:
-        """What was said in the voice keeps its words and loses its sound."""
+        """Delete the audio of replies spoken in erased voices; their text is kept."""
         await self.erase_spoken()
 
     async def erase_spoken(self) -> int:
-        """See `erase_spoken`."""
+        """See `erase_cloned_audio`."""
         return await erase_cloned_audio(self._database, self._blobs, self._tiers)
 
     @again_after_deadlock
     async def delete_rows(self, deletion: Deletion) -> None:
-        """They went with the asking; this is for what was written before everybody had heard of it."""
+        """Delete the rows again: one may have been written after the request deleted them."""
         table = {"session": sessions, "utterance": utterances, "voice": voices}[deletion.kind]
         async with self._database.begin() as connection:
             await connection.execute(delete(table).where(table.c.id == deletion.subject))
 
     async def sweep(self) -> None:
-        """Delete what processes that ended were in the middle of writing when its owner deleted it.
+        """Delete leftovers of processes that died while writing something that was being deleted.
 
         Raises:
             StoreError: If something cannot be deleted.
@@ -154,7 +160,7 @@ class Eraser:
         await self._finish_cancelled()
 
     async def _sweep_samples(self) -> None:
-        """Samples of cloned voices that are not there, and those whose names do not tell whose they are."""
+        """Delete samples of missing cloned voices, and those whose names do not contain a voice."""
         async with self._database.begin() as connection:
             there = set(await connection.scalars(select(voices.c.id)))
         await asyncio.to_thread(self._delete_samples, there)
@@ -170,7 +176,7 @@ class Eraser:
                     raise StoreError(f"the sample {name} cannot be deleted: {error.strerror}") from error
 
     async def _gone(self, suspects: Collection[str]) -> list[str]:
-        """Which of these voices were deleted."""
+        """Return those of the voices that were deleted."""
         if not suspects:
             return []
         async with self._database.begin() as connection:
@@ -178,7 +184,7 @@ class Eraser:
             return list(await connection.scalars(query))
 
     async def _finish_cancelled(self) -> None:
-        """Renderings that were called off while the process ended, before their file went."""
+        """Finish cancelling renderings whose file was not deleted before the process ended."""
         table = renderings.c
         query = select(table.utterance_id).where((table.state == "cancelled") & table.bytes.is_not(None))
         async with self._database.begin() as connection:
@@ -189,18 +195,20 @@ class Eraser:
 
 @again_after_deadlock
 async def erase_cloned_audio(database: Database, blobs: Blobs, tiers: RenderingRepository) -> int:
-    """Delete the sound of what was said in erased voices, in both tiers, and what was measured of it.
+    """Delete the audio of replies spoken in erased voices, in both tiers, and its analyses.
 
-    What is being said meanwhile is found the next time.
+    Replies that are being spoken meanwhile are found the next time.
 
     Args:
-        tiers: Ends what is being rendered.
+        database: The database.
+        blobs: Blob store of the recordings.
+        tiers: HQ renderings; those of the replies are cancelled.
 
     Returns:
-        Of how many replies.
+        Number of replies.
 
     Raises:
-        StoreError: If a part could not be deleted; ask again.
+        StoreError: If a part could not be deleted; call it again.
     """
     said = utterances
     query = select(said.c.id, said.c.session_id).where(
@@ -210,7 +218,7 @@ async def erase_cloned_audio(database: Database, blobs: Blobs, tiers: RenderingR
         found = (await connection.execute(query)).all()
     for row in found:
         await tiers.cancel(row.id)
-        # The row last: as long as it tells of a recording, it is looked for.
+        # The row last: as long as it names a recording, a later run finds it.
         await blobs.delete([blob_key(row.session_id, row.id)])
         silent: dict[str, Any] = dict.fromkeys(("blob_key", "sha256", "bytes", "duration_ms", "sample_rate"))
         async with database.begin() as connection:

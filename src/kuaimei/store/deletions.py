@@ -1,9 +1,9 @@
-"""Deletions: what was asked to be deleted is invisible at once, and worked on until nothing is left of it.
+"""Deletions: the subject is invisible at once, and the work is resumed until nothing is left of it.
 
-A deletion begins with one transaction that deletes all rows and notes, in the table ``deletions``, what
-files there may still be. From then on nobody finds what is deleted, and nothing is forgotten if the process
-dies: whoever opens the store, and the upkeep every minute, goes through the steps again, each of which may
-be done any number of times. The note goes last.
+A deletion begins with one transaction that deletes all rows and records, in the table ``deletions``, which
+files may still exist. From then on the subject cannot be found, and the deletion survives the death of the
+process: the start of a store, and its maintenance every minute, repeat the steps, which are idempotent. The
+record of the deletion is deleted last.
 """
 
 import asyncio
@@ -32,22 +32,22 @@ _log = logging.getLogger(__name__)
 DeletionKind: TypeAlias = Literal["session", "utterance", "voice"]
 
 _WAIT_S: Final = 20.0
-"""Whoever asks waits so long for the end, and hears then that it goes on."""
+"""Seconds a caller waits for the end of a deletion, which goes on afterwards."""
 _LINGER: Final = timedelta(minutes=10)
-"""For so long what another process had begun to write may still arrive."""
+"""Time in which a write begun by another process may still arrive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """Something that is being deleted.
+    """A deletion in progress.
 
     Attributes:
-        subject: Its id.
-        owner: Whose it was.
-        session: Of an utterance or a session; empty: none is known.
-        utterances: Ids of what was said in it, or its own.
-        asked_at: UTC.
-        existed: There was a row of it when it was asked for.
+        subject: Id of what is being deleted.
+        owner: Id of the person it belonged to.
+        session: Id of the session, or of an utterance's session; empty: unknown.
+        utterances: Ids of the session's utterances, or of the utterance itself.
+        asked_at: Time of the request, in UTC.
+        existed: A row of the subject existed at the time of the request.
     """
 
     kind: DeletionKind
@@ -60,18 +60,19 @@ class Deletion:
 
 
 Step: TypeAlias = Callable[[Deletion], Awaitable[None]]
-"""Deletes a part; done twice it does nothing. Raises `KuaimeiError` or OSError if something is left."""
+"""Deletes a part of the subject; idempotent. Raises `KuaimeiError` or OSError if something is left."""
 
 
 class Deletions:
-    """Asked for, gone through, taken up again.
+    """Requests, runs and resumes deletions.
 
     Args:
-        steps: What is to be done for each kind, in order.
-        alone: Whether no other process writes to the same place: then nothing can arrive afterwards.
+        database: The database.
+        steps: Steps of each kind of deletion, in order.
+        alone: Returns True if no other process writes to the same store: then nothing can arrive afterwards.
 
     Attributes:
-        finished: Called after each that has come to its end.
+        finished: Called after each completed deletion.
     """
 
     def __init__(
@@ -88,10 +89,10 @@ class Deletions:
         self._running: dict[tuple[DeletionKind, str], asyncio.Task[bool]] = {}
 
     async def get(self, kind: DeletionKind, subject: str) -> Deletion | None:
-        """The deletion of that id that goes on; None: there is none, or it has ended.
+        """Return the deletion of ``subject`` in progress; None if there is none, or it has ended.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         table = deletions.c
         query = select(deletions).where((table.kind == kind) & (table.subject == subject))
@@ -100,10 +101,10 @@ class Deletions:
         return None if row is None else _deletion(row)
 
     async def lingers(self, kind: DeletionKind, subject: str) -> bool:
-        """Whether it was deleted a moment ago, and is only looked after once more.
+        """Return True if ``subject`` was just deleted, and only late writes are still waited for.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         table = deletions.c
         query = select(table.subject).where((table.kind == kind) & (table.subject == subject))
@@ -111,10 +112,10 @@ class Deletions:
             return (await connection.execute(query.where(table.erased_at.is_not(None)))).first() is not None
 
     async def count(self, owner: str | None = None) -> int:
-        """How many go on; with an owner, of what was that person's.
+        """Count the deletions in progress, of all subjects or of those of one owner.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         query = select(func.count()).select_from(deletions).where(deletions.c.erased_at.is_(None))
         if owner is not None:
@@ -124,15 +125,15 @@ class Deletions:
 
     @again_after_deadlock
     async def request(self, kind: DeletionKind, subject: str, *, session: str = "") -> Deletion:
-        """Make it invisible, and note that it is to be deleted.
+        """Make the subject invisible and record that it is to be deleted.
 
         Args:
-            kind: What it is.
-            subject: Its id.
-            session: Of an utterance that has no row yet.
+            kind: Kind of the subject.
+            subject: Id of the subject.
+            session: Session of an utterance that has no row yet.
 
         Raises:
-            StoreError: If ``subject`` cannot be an id, or the database is away: nothing is deleted then.
+            StoreError: If ``subject`` cannot be an id, or the database is unavailable; nothing is deleted.
         """
         validate_id(subject)
         async with self._database.begin() as connection:
@@ -143,7 +144,7 @@ class Deletions:
             noted = insert(deletions).values(kind=kind, subject=subject, owner=owner, parts=parts)
             again = noted.on_conflict_do_update(
                 index_elements=["kind", "subject"],
-                # Asked for before: what was found then is not there to be found again.
+                # Requested before: the parts found then have no rows any more.
                 set_={"erased_at": None, "parts": noted.excluded.parts.op("||")(deletions.c.parts)},
             )
             row = (await connection.execute(again.returning(*deletions.c))).one()
@@ -152,19 +153,19 @@ class Deletions:
 
     @again_after_deadlock
     async def withdraw(self, deletion: Deletion) -> None:
-        """There was nothing to be deleted: forget that it was asked for.
+        """Withdraw a deletion whose subject did not exist.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             await connection.execute(delete(deletions).where(_is(deletion)))
 
     async def finish(self, deletion: Deletion, wait_s: float = _WAIT_S) -> bool:
-        """Go through the steps; False: something is left, or it takes longer, and is gone on with later.
+        """Run the steps; return False if something is left, or they take longer; they are resumed later.
 
         Args:
-            deletion: What is being deleted.
+            deletion: The deletion.
             wait_s: Longest wait; the work goes on after it.
         """
         key = deletion.kind, deletion.subject
@@ -176,10 +177,10 @@ class Deletions:
         return bool(done) and not running.cancelled() and running.result()
 
     async def finish_all(self) -> int:
-        """Go on with whatever is noted; how many are left.
+        """Resume all recorded deletions; return the number of unfinished ones.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             rows = (await connection.execute(select(deletions).order_by(deletions.c.asked_at))).all()
@@ -192,7 +193,7 @@ class Deletions:
         return left
 
     async def close(self) -> None:
-        """Stop; what is left is gone on with by the next start."""
+        """Cancel running deletions; the next start resumes them."""
         tasks = list(self._running.values())
         for task in tasks:
             task.cancel()
@@ -210,7 +211,7 @@ class Deletions:
                 *(deletion.kind, deletion.subject, why),
             )
             return False
-        except Exception as error:  # whatever it was, it must be tried again
+        except Exception as error:  # unexpected, but it must be tried again
             _log.error(
                 "deleting the %s %s failed in a way it should not and is gone on with: %s",
                 *(deletion.kind, deletion.subject, type(error).__name__),
@@ -221,7 +222,7 @@ class Deletions:
 
     @again_after_deadlock
     async def _end(self, deletion: Deletion) -> None:
-        """Nothing is left: the note goes, or is kept for a while where something may still arrive."""
+        """Delete the record of a finished deletion, or keep it a while if something may still arrive."""
         alone = await self._alone()
         async with self._database.begin() as connection:
             if alone:
@@ -233,7 +234,7 @@ class Deletions:
                 .values(erased_at=func.now())
                 .returning(deletions.c.subject)
             )
-            if erased.first() is None:  # for the second time, after all that waiting
+            if erased.first() is None:  # the second time, after the wait
                 await connection.execute(delete(deletions).where(_is(deletion)))
 
     async def _session(self, connection: AsyncConnection, session: str) -> tuple[str, dict[str, Any], bool]:
@@ -274,7 +275,7 @@ _WAITING_JOBS = text(
 
 
 async def _lock(connection: AsyncConnection, session: str) -> None:
-    """Nobody writes in the session until this transaction has ended."""
+    """Block writes to the session until this transaction has ended."""
     await connection.execute(select(func.pg_advisory_xact_lock(SESSION_LOCK, func.hashtext(session))))
 
 

@@ -1,7 +1,7 @@
-"""How much room is left on the disk, and what stops before there is none.
+"""Free disk space, and the limit below which audio is no longer recorded.
 
-A disk that is full stops the database and everything else on it. So a reserve is left: below it conversations
-go on and their words are kept, but no more sound.
+A full disk stops the database and everything else on it. So a reserve is left: below it conversations go on
+and their texts are stored, but no audio.
 """
 
 import logging
@@ -15,24 +15,24 @@ __all__ = ["Level", "Space"]
 _log = logging.getLogger(__name__)
 
 Level: TypeAlias = Literal["ok", "low", "full"]
-"""low: somebody should make room; full: no sound is recorded any more."""
+"""low: space should be freed; full: audio is not recorded."""
 
 _MB: Final = 1024 * 1024
 _HYSTERESIS: Final = 1.1
-"""What was full is not so any more when there is so much more room than that."""
+"""Free space must exceed a limit by this factor before its level is left again."""
 
 
 class Space:
-    """Looks when it is told to; then everybody may ask.
+    """Free disk space, as of the last call of `look`.
 
     Args:
-        folders: On the disks that matter; those that are not there are left out.
-        low_mb: Room below which somebody should make more.
-        full_mb: Room below which no sound is recorded.
+        folders: Folders whose disks are checked; missing ones are ignored.
+        low_mb: Free megabytes below which the level is low.
+        full_mb: Free megabytes below which the level is full.
 
     Attributes:
-        free_bytes: On the fullest of the disks, when it was last looked; None: it was not yet.
-        level: As it was then.
+        free_bytes: Free bytes on the fullest disk at the last check; None: not checked yet.
+        level: Level at the last check.
     """
 
     def __init__(self, folders: Sequence[Path], low_mb: int, full_mb: int) -> None:
@@ -44,14 +44,14 @@ class Space:
 
     @property
     def full(self) -> bool:
-        """No sound may be recorded."""
+        """True if audio must not be recorded."""
         return self.level == "full"
 
     def look(self) -> Level:
-        """See how it is now; says once when it changes. Blocks.
+        """Check the disks and log a change of the level. Blocks.
 
         Raises:
-            OSError: If a disk cannot be asked.
+            OSError: If a disk cannot be checked.
         """
         free = min(shutil.disk_usage(folder).free for folder in self._folders if folder.is_dir())
         self.free_bytes = free

@@ -1,4 +1,4 @@
-"""Which analyses are due: the questions put to the database."""
+"""Queries for analyses that are due."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from kuaimei.store.tables import analyses, sessions, utterances
 __all__ = ["WITH_ANALYSIS", "AnalysisVersion", "newest", "progress"]
 
 WITH_ANALYSIS = utterances.outerjoin(analyses, analyses.c.utterance_id == utterances.c.id)
-"""Every utterance, with its analysis if there is one."""
+"""All utterances, joined with their analysis if there is one."""
 _JOBS = called(
     "procrastinate_jobs", named("queueing_lock"), named("task_name"), named("status"), named("args")
 )
@@ -20,11 +20,11 @@ _JOBS = called(
 
 @dataclass(frozen=True, slots=True)
 class AnalysisVersion:
-    """What an analysis is made with.
+    """Versions with which an analysis is made.
 
     Attributes:
-        extractor: Version of what measures.
-        head: Version of what scores.
+        extractor: Version of the feature extraction.
+        head: Version of the scoring.
     """
 
     extractor: str
@@ -32,18 +32,24 @@ class AnalysisVersion:
 
 
 def newest(basis: AnalysisVersion, limit: int, *, unasked: bool) -> Select[Any]:
-    """Ids and times of what is to be analysed, the newest first."""
+    """Select ids and times of the utterances to be analysed, newest first.
+
+    Args:
+        basis: Current versions of extractor and head.
+        limit: Maximum number of utterances.
+        unasked: Only utterances without a queued analysis or a pending transcription.
+    """
     table = utterances
     query = select(table.c.id, table.c.started_at).select_from(WITH_ANALYSIS).where(_due(basis))
     if unasked:
-        # A job that waits will do it; what waits for its words will be asked for with them.
+        # A queued job will do it; a pending transcription queues the analysis when it is done.
         words = table.c.transcript.is_(None) & _queued("transcribe")
         query = query.where(not_(_queued("analyse")), not_(words))
     return query.order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit)
 
 
 def progress(basis: AnalysisVersion, owner: str | None) -> Select[Any]:
-    """How many utterances there are, and how many are to be analysed."""
+    """Count all utterances and those to be analysed."""
     finished = utterances.c.state != "recording"
     counts: list[Any] = [
         func.count().filter(finished).label("utterances"),
@@ -56,7 +62,7 @@ def progress(basis: AnalysisVersion, owner: str | None) -> Select[Any]:
 
 
 def _due(basis: AnalysisVersion) -> ColumnElement[bool]:
-    """Finished, and not analysed with what is given now."""
+    """Return the condition for a finished utterance without an up-to-date analysis."""
     table = analyses
     digest = func.encode(func.sha256(func.convert_to(utterances.c.transcript, "UTF8")), "hex")
     stale = or_(
@@ -71,7 +77,7 @@ def _due(basis: AnalysisVersion) -> ColumnElement[bool]:
 
 
 def _queued(name: str) -> ColumnElement[bool]:
-    """A job of that name waits or is done for the utterance."""
+    """Return the condition for an utterance with a queued or running job of that name."""
     jobs = _JOBS.c
     return exists().where(
         jobs.task_name == name,

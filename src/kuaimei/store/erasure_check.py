@@ -1,4 +1,4 @@
-"""Looks for what should be gone: in every column that can hold text, and among names of recordings."""
+"""Erasure check: searches every text column and the names of recordings for what should be deleted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from kuaimei.store.tables import keys, metadata, preferences, sessions, utteranc
 __all__ = ["Leftover", "find_leftovers", "find_names", "find_sentences", "renew_statistics"]
 
 _KNOWN: Final = frozenset({"erased_voices", "deletions"})
-"""Hold ids of what was deleted and nothing else, on purpose: by them what is said yet in a deleted voice is
-silenced, and what another process was just writing is deleted, too."""
+"""Tables that hold only ids of what was deleted, on purpose: they are needed to delete audio made later in a
+deleted voice, and what another process was just writing."""
 _PERSON: Final = "person_"
 _NO_FOLDERS: Final = ("utt_", "trial_", "key_", _PERSON)
-"""Ids under which no recording lies: there is a folder for each session and each voice."""
+"""Prefixes of ids without recordings: only sessions and voices have folders."""
 _STATISTICS: Final = "pg_stats"
-"""PostgreSQL keeps samples of what was in a column, until it counts again."""
+"""Statistics in which PostgreSQL keeps samples of a column's values until the next ``analyze``."""
 _SENTENCE_LENGTH: Final = 8
-"""Characters from which words are somebody's own and no 「你好嗎」."""
+"""Minimum length of a sentence that identifies a person, unlike 「你好嗎」."""
 
 _PATIENTLY: Final = text("set local statement_timeout = 0")
-"""Everything is looked at, which takes as long as there is much."""
+"""No timeout: everything is searched, which takes long if there is much."""
 
 _COLUMNS: Final = text(
     """
@@ -42,11 +42,11 @@ _COLUMNS: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A place that was searched.
+    """Result of the search of one place.
 
     Attributes:
         place: Such as ``database: utterances.transcript``.
-        found: How many rows or names there hold something that should be gone.
+        found: Number of rows or names there that hold something that should be deleted.
     """
 
     place: str
@@ -54,17 +54,17 @@ class Leftover:
 
 
 async def find_names(database: Database, owner: str, until: datetime | None) -> Sequence[str]:
-    """Ids of everything that belongs to a person; without ``until`` those of the person and their keys, too.
+    """Return ids of all a person owns; without ``until`` also those of the person and their keys.
 
-    Not the id of somebody who was there before ids were made: it may be any word.
+    The id of a person from before ids were generated is left out: it may be any word.
 
     Args:
-        database: Where it is kept.
+        database: The database.
         owner: Id of the person.
-        until: Only of what was there then; None: all of it.
+        until: Only what existed at that time; None: everything.
 
     Raises:
-        StoreError: If the database is away.
+        StoreError: If the database is unavailable.
     """
 
     def then(column: Any) -> Any:
@@ -86,16 +86,16 @@ async def find_names(database: Database, owner: str, until: datetime | None) -> 
 
 
 async def find_sentences(database: Database, owner: str, until: datetime | None, limit: int) -> Sequence[str]:
-    """Sentences that only these sessions of the person hold: the longest, for they are the surest sign.
+    """Return sentences found only in sessions of the person; the longest, which identify best.
 
     Args:
-        database: Where it is kept.
+        database: The database.
         owner: Id of the person.
-        until: Of sessions that had begun then; None: of all.
-        limit: At most so many.
+        until: Only sessions that had begun at that time; None: all.
+        limit: Maximum number of sentences.
 
     Raises:
-        StoreError: If the database is away.
+        StoreError: If the database is unavailable.
     """
     query = text(
         """
@@ -120,13 +120,13 @@ async def find_sentences(database: Database, owner: str, until: datetime | None,
 async def find_leftovers(
     database: Database, blobs: Blobs, names: Sequence[str], sentences: Sequence[str]
 ) -> Sequence[Leftover]:
-    """Every place that was searched, and how much was found there.
+    """Search every place; return each with the number of matches.
 
     Args:
-        database: Every table of it, those of the job queue and PostgreSQL's own samples included.
-        blobs: By the names of what lies there.
-        names: Ids, looked for as whole words.
-        sentences: Looked for as parts of a text.
+        database: Every table is searched, with those of the job queue and PostgreSQL's samples of columns.
+        blobs: Blob store, searched by the names of blobs.
+        names: Ids, searched as whole words.
+        sentences: Sentences, searched as parts of a text.
 
     Raises:
         StoreError: If a place cannot be searched.
@@ -160,23 +160,23 @@ async def find_leftovers(
 
 
 async def renew_statistics(database: Database) -> None:
-    """Have PostgreSQL forget the samples that it took of what was deleted.
+    """Renew PostgreSQL's column statistics, which hold samples of deleted rows.
 
     Raises:
-        StoreError: If the database is away, or these are another account's tables.
+        StoreError: If the database is unavailable, or another account owns the tables.
     """
     async with database.begin() as connection:
         await connection.execute(_PATIENTLY)
         for name in metadata.tables:
             await connection.execute(text(f"analyze {_quoted(name)}"))
-            # Of an empty table it keeps those that it had.
+            # For an empty table, analyze keeps the old samples.
             if not await connection.scalar(text(f"select exists (select from {_quoted(name)})")):  # noqa: S608
                 gone = text("delete from pg_statistic where starelid = cast(:name as regclass)")
                 await connection.execute(gone.bindparams(name=name))
 
 
 async def _count(connection: AsyncConnection, table: str, column: str, sentences: Sequence[str]) -> int:
-    """Rows of ``table`` whose ``column`` holds a wanted word or one of ``sentences``."""
+    """Count rows of ``table`` whose ``column`` holds a wanted word or one of ``sentences``."""
     query = text(
         f"""
         select count(*) from {table} where exists (

@@ -1,4 +1,4 @@
-"""From the spool to FLAC and back, a block at a time: memory does not grow with the recording."""
+"""FLAC encoding of spooled PCM and decoding, block by block: memory does not grow with the recording."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -17,18 +17,18 @@ __all__ = ["Flac", "encode", "read", "read_in_chunks", "write"]
 
 _BLOCK = 65_536
 _SEARCH_S = 5.0
-"""A piece is cut at the quietest moment of its last seconds."""
+"""A chunk is cut at the quietest point of so many seconds at its end."""
 _WINDOW_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Flac:
-    """A file ready to be put away.
+    """An encoded file, ready to be stored.
 
     Attributes:
-        duration_ms: Of the audio in it.
-        sha256: Of the file, in hex.
-        size: Of the file, in bytes.
+        duration_ms: Length of the audio.
+        sha256: Digest of the file, in hex.
+        size: Size of the file in bytes.
     """
 
     path: Path
@@ -38,10 +38,15 @@ class Flac:
 
 
 def encode(pcm: Path, rate: int, path: Path) -> Flac | None:
-    """Compress raw s16le ``pcm`` into ``path``; None if there is not a single sample. Blocks.
+    """Compress the file ``pcm`` (raw s16le) into ``path``; None if it has no sample. Blocks.
+
+    Args:
+        pcm: Mono s16le samples.
+        rate: Sample rate in Hz.
+        path: File to be written.
 
     Raises:
-        OSError: If it cannot be read or written (the disk is full), or what was written is not the same.
+        OSError: If it cannot be read or written (the disk is full), or reading it back gives other samples.
     """
     samples = pcm.stat().st_size // 2 if pcm.exists() else 0
     if not samples:
@@ -51,23 +56,28 @@ def encode(pcm: Path, rate: int, path: Path) -> Flac | None:
 
 
 def write(pcm: Pcm, rate: int, path: Path) -> Flac:
-    """Compress ``pcm``, which is in memory as a whole, into ``path``. Blocks.
+    """Compress ``pcm``, which is in memory, into ``path``. Blocks.
+
+    Args:
+        pcm: Mono samples, int16.
+        rate: Sample rate in Hz.
+        path: File to be written.
 
     Raises:
-        OSError: If it cannot be written (the disk is full), or what was written is not the same.
+        OSError: If it cannot be written (the disk is full), or reading it back gives other samples.
     """
     blocks = (pcm[at : at + _BLOCK].astype("<i2").tobytes() for at in range(0, len(pcm), _BLOCK))
     return _written(blocks, rate, path)
 
 
 def _block(source: BinaryIO, samples: int) -> bytes:
-    """The next of the first ``samples`` in ``source``; empty: there are no more."""
+    """Read the next block of the first ``samples`` in ``source``; empty at their end."""
     data = source.read(2 * min(_BLOCK, samples - source.tell() // 2))
     return data[: len(data) - len(data) % 2]
 
 
 def _written(blocks: Iterable[bytes], rate: int, path: Path) -> Flac:
-    """Write and read back: a disk that is full makes a short file, and the library does not always say so."""
+    """Write and verify: a full disk makes a short file, and the library does not always report that."""
     samples, given = 0, hashlib.sha256()
     try:
         with soundfile.SoundFile(path, "w", rate, 1, "PCM_16", format="FLAC") as sink:
@@ -80,7 +90,7 @@ def _written(blocks: Iterable[bytes], rate: int, path: Path) -> Flac:
             frames = int(file.frames)
             while len(pcm := file.read(_BLOCK, dtype="int16")):
                 kept.update(np.ascontiguousarray(pcm, dtype="<i2").data)
-    except (soundfile.LibsndfileError, AssertionError) as error:  # the latter for a short write
+    except (soundfile.LibsndfileError, AssertionError) as error:  # the latter is raised for a short write
         raise OSError(f"{path.name} cannot be written: {error or 'the disk may be full'}") from error
     if frames != samples or kept.digest() != given.digest():
         raise OSError(f"{path.name} has {frames} of {samples} samples, or other ones: is the disk full?")
@@ -88,7 +98,7 @@ def _written(blocks: Iterable[bytes], rate: int, path: Path) -> Flac:
 
 
 def read(path: Path) -> tuple[Pcm, int]:
-    """All audio in ``path``, and its rate in Hz. Blocks.
+    """Read all audio in ``path``; return it and its rate in Hz. Blocks.
 
     Raises:
         AudioError: If it is damaged.
@@ -112,7 +122,7 @@ def _known(path: Path, samples: int, rate: int) -> Flac:
 
 
 def read_in_chunks(path: Path, longest_s: float) -> Iterator[Pcm]:
-    """The audio in ``path`` in pieces of at most ``longest_s``, cut where it is quietest. Blocks."""
+    """Yield the audio in ``path`` in chunks of at most ``longest_s``, cut at quiet points. Blocks."""
     with soundfile.SoundFile(path) as file:
         rate = int(file.samplerate)
         longest = int(longest_s * rate)
@@ -130,7 +140,7 @@ def read_in_chunks(path: Path, longest_s: float) -> Iterator[Pcm]:
 
 
 def _quietest(pcm: Pcm, rate: int) -> int:
-    """Middle of the quietest window near the end of ``pcm``, as a sample index above 0."""
+    """Return the middle of the quietest window near the end of ``pcm``, as a sample index above 0."""
     window = max(1, int(_WINDOW_S * rate))
     start = max(0, len(pcm) - int(_SEARCH_S * rate))
     count = (len(pcm) - start) // window

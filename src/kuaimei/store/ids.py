@@ -1,4 +1,4 @@
-"""Ids that sort by the time they were made, and read as text."""
+"""Textual ids that sort by the time they were made."""
 
 import re
 import secrets
@@ -11,7 +11,7 @@ from kuaimei.errors import Unstorable
 __all__ = ["made_at", "new_id", "validate_id"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-"""Crockford's base 32: no letter that is taken for a digit."""
+"""Crockford's base 32: without letters that look like digits."""
 _LENGTH = 26
 _RANDOM_BITS = 80
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -21,7 +21,7 @@ _latest = 0
 
 
 def new_id(prefix: str) -> str:
-    """A new id such as ``utt_01j9…``: 48 bits of milliseconds (UTC), then 80 random bits, as in ULID.
+    """Return a new id such as ``utt_01j9…``: 48 bits of milliseconds (UTC), then 80 random bits, as in ULID.
 
     Ids of one process sort in the order they were made, within a millisecond too.
     """
@@ -34,7 +34,7 @@ def new_id(prefix: str) -> str:
 
 
 def made_at(text: str) -> datetime | None:
-    """When an id of `new_id` was made, UTC; None: it is none of those."""
+    """Return the UTC time at which `new_id` made the id; None if it did not."""
     digits = text.rpartition("_")[2]
     if len(digits) != _LENGTH or not set(digits) <= set(_ALPHABET):
         return None
@@ -48,7 +48,7 @@ def made_at(text: str) -> datetime | None:
 
 
 def validate_id(text: str) -> str:
-    """``text`` itself if it may be an id: ids of others become names of files and blobs.
+    """Return ``text`` if it may be an id: ids from clients become names of files and blobs.
 
     Raises:
         Unstorable: If it holds anything but letters, digits, ``_`` and ``-``, or is too long.

@@ -1,9 +1,9 @@
-"""Brings what conversations leave behind into the database and the blobs, whatever it takes.
+"""Write-behind ingestion: moves utterances from the spool to database and blob store, with retries.
 
-Nothing here is waited for by a conversation. Each utterance has an `PendingUtterance`; whenever something about
-it changes, `UtteranceIngest.enqueue` is told, and a task of its own writes the row, compresses and puts away the
-audio once that is complete, and deletes the spool only when both are safe. What fails is tried again,
-ever less often, for as long as the process lives, and by the next one from the spool after that.
+Conversations never wait for it. Each utterance has a `PendingUtterance`; `UtteranceIngest.enqueue` is called
+whenever something about it changes, and a task of its own writes the row, compresses and stores the audio
+once that is complete, and deletes the spool only when both are safe. Failures are retried with back-off for
+as long as the process lives, and from the spool by the next one.
 """
 
 import asyncio
@@ -38,29 +38,31 @@ _MAX_CONCURRENCY: Final = 3
 _FIRST_DELAY_S: Final = 0.25
 _LONGEST_DELAY_S: Final = 10.0
 _HEAL_S: Final = 1.0
-"""So often at most it is looked whether the database runs."""
+"""Minimum seconds between two checks whether the database runs."""
 _FORGET_WAIT_S: Final = 10.0
 _ITEMS_MAX: Final = 2000
-"""Utterances that may wait in memory while the database is away; the spools of further ones are left
+"""Utterances that may wait in memory while the database is unavailable; the spools of further ones are left
 to the next start."""
 _UNFORESEEN_MAX: Final = 10
-"""So often something is tried again that fails in a way nobody foresaw."""
+"""Attempts after which an utterance with unexpected errors is quarantined."""
 
 
 @dataclass(slots=True, eq=False)
 class PendingUtterance:
-    """One utterance on its way.
+    """An utterance that is not yet fully stored.
 
     Attributes:
-        run: Id of the run whose row it is.
-        client: For the row of its session, should that have to be made.
-        wants_transcript: Recognition will not come by itself: a job is to do it.
-        asked_hq: A second rendering of the reply has been asked for.
-        asked_about: The words with which an analysis has been asked for; None: that has not been done.
-        gone: Deleted by its owner, or by somebody else; nothing of it may be written again.
-        safe: An earlier process put a recording of it away.
-        put_away: Nothing of its sound is left to bring to safety.
-        unforeseen: So often it failed in a way nobody foresaw.
+        run: Id of the spool run in its row.
+        client: For the row of its session, if that has to be made.
+        wants_transcript: It has to be transcribed by a job.
+        asked_hq: An HQ rendering of the reply has been queued.
+        asked_about: Transcript for which an analysis has been queued; None: none has been.
+        gone: It was deleted or quarantined; nothing of it may be written again.
+        safe: An earlier process stored a recording of it.
+        dirty: Something has changed since it was last written.
+        put_away: None of its audio is left to be stored.
+        resting: Its task waits between two attempts.
+        unforeseen: Number of unexpected errors.
     """
 
     record: UtteranceRecord
@@ -81,21 +83,24 @@ class PendingUtterance:
 
     @property
     def recorded(self) -> bool:
-        """There is a recording of it, in the blobs or ready to go there."""
+        """True if it has a recording, in the blob store or ready to be stored."""
         return self.safe or self.audio is not None
 
 
 class UtteranceIngest:
-    """See the module.
+    """Writes utterances from the spool to database and blob store, retrying until it succeeds.
 
     Args:
-        ask_transcript: Defers a durable job that recognises the utterance of the id given.
-        ask_hq: Has a reply rendered a second time, or not after all, as its record says.
-        ask_analysis: Has an utterance analysed that is complete.
-        broken: Takes what can never be kept.
+        database: The database.
+        blobs: Blob store of the recordings.
+        writer: Writer of the spools.
+        ask_transcript: Queues a durable job that transcribes the utterance with the given id.
+        ask_hq: Queues or cancels the HQ rendering of a reply, as its record says.
+        ask_analysis: Queues the analysis of a complete utterance.
+        broken: Quarantine of utterances that can never be stored.
 
     Attributes:
-        failures: Attempts that failed.
+        failures: Number of failed attempts.
     """
 
     def __init__(
@@ -125,11 +130,11 @@ class UtteranceIngest:
 
     @property
     def unsaved(self) -> int:
-        """Utterances of which something is not yet in the database."""
+        """Number of utterances that are not yet fully stored."""
         return len(self._items)
 
     def enqueue(self, item: PendingUtterance) -> None:
-        """Something about ``item`` changed. Returns at once; on the event loop only."""
+        """Schedule a write of ``item``, which has changed. Returns at once; on the event loop only."""
         if item.gone:
             return
         item.dirty = True
@@ -138,7 +143,7 @@ class UtteranceIngest:
             item.task = asyncio.ensure_future(self._work(item))
 
     async def flush(self, timeout_s: float, items: "set[PendingUtterance] | None" = None) -> bool:
-        """Wait until everything (or ``items``) is kept; False if that took too long."""
+        """Wait until everything (or ``items``) is stored; return False on timeout."""
         tasks = [item.task for item in self._items if item.task and (items is None or item in items)]
         if not tasks:
             return True
@@ -146,18 +151,18 @@ class UtteranceIngest:
         return not pending
 
     async def forget(self, matches: Callable[[UtteranceRecord], bool]) -> bool:
-        """Never write again of records that match; their spools go.
+        """Drop all pending utterances that match, and delete their spools.
 
         Returns:
-            False if something of them is still on its way, and may arrive later.
+            False if a write is still in flight and may arrive later.
         """
         items = [item for item in self._items if matches(item.record)]
         for item in items:
             self.discard(item)
             if item.resting and item.task:
                 item.task.cancel()
-        # What is in the middle of something finishes it, sees that it is gone, and cleans up behind itself:
-        # an upload that is cut off may still arrive.
+        # A task in the middle of a write finishes it, sees that the item is gone, and cleans up: a cancelled
+        # upload might still arrive.
         tasks = [item.task for item in items if item.task]
         hanging: set[asyncio.Task[None]] = set()
         if tasks:
@@ -168,12 +173,12 @@ class UtteranceIngest:
         return not hanging
 
     def discard(self, item: PendingUtterance) -> None:
-        """Nothing more of ``item``."""
+        """Drop ``item`` and delete its spool."""
         item.gone = True
         self._writer.post(item.spool.remove)
 
     async def close(self) -> None:
-        """End; what is not kept yet stays in its spool."""
+        """Stop; utterances that are not stored yet stay in their spools."""
         tasks = [item.task for item in self._items if item.task]
         for task in tasks:
             task.cancel()
@@ -227,7 +232,7 @@ class UtteranceIngest:
                 try:
                     await self._store_audio(item)
                 except (StoreError, OSError) as error:
-                    trouble = error  # the words at least are brought to safety
+                    trouble = error  # the text at least is stored
             found = found and await update_row(self._database, record, item.audio, put_away=item.put_away)
         except IntegrityError:
             found, trouble = False, None  # its session was deleted
@@ -243,7 +248,7 @@ class UtteranceIngest:
             self._writer.post(item.spool.remove)
 
     async def _ask(self, item: PendingUtterance) -> None:
-        """Have done what is to be done with an utterance that is safe."""
+        """Queue the jobs of an utterance that is stored."""
         record = item.record
         if item.wants_transcript and record.speaker == "user" and item.recorded:
             await self._unless_never(record, self._ask_transcript(record.id))
@@ -251,14 +256,14 @@ class UtteranceIngest:
         if item.asked_hq != (record.wants_hq and item.recorded):
             await self._unless_never(record, self._ask_hq(record))
             item.asked_hq = record.wants_hq
-        # What is said without being understood yet is asked about by whoever brings the words.
+        # Without a transcript yet: the transcription job queues the analysis.
         words = record.transcript if item.recorded else ""
         if words is not None and item.asked_about != words:
             await self._unless_never(record, self._ask_analysis(record))
             item.asked_about = words
 
     async def _unless_never(self, record: UtteranceRecord, asking: Awaitable[None]) -> None:
-        """What is asked for can never be done: then it is not, and what was said is safe all the same."""
+        """Await ``asking``; ignore a permanent failure, as the utterance itself is stored."""
         try:
             await asking
         except IntegrityError:
@@ -268,7 +273,7 @@ class UtteranceIngest:
             _log.error("of utterance %s is kept what was said, and no more: %s", record.id, error)
 
     async def _insert(self, item: PendingUtterance) -> bool:
-        # Its record is on disk first: a row is only made for what can be recovered.
+        # The record is on disk first: a row is only made for what can be recovered.
         await self._writer.barrier()
         if not await insert_rows(self._database, item.record, item.run, item.client):
             return False
@@ -293,16 +298,16 @@ class UtteranceIngest:
         item.put_away = True
 
     def _never(self, item: PendingUtterance, error: Exception) -> bool:
-        """Whether there is no sense in trying again."""
+        """Return True if the error is permanent, so that retries are pointless."""
         if isinstance(error, StoreError | OSError):
             return isinstance(error, Unstorable)
         item.unforeseen += 1
         return isinstance(error, ValueError | TypeError) or item.unforeseen >= _UNFORESEEN_MAX
 
     async def _set_aside(self, item: PendingUtterance, error: Exception) -> bool:
-        """Put ``item`` where it is in nobody's way, with its sound; False: that is not possible now.
+        """Quarantine ``item`` with its audio; return False if that is not possible now.
 
-        As long as it is being said it is not put anywhere: its sound is still coming.
+        It is not possible while the utterance is being spoken: its audio is still arriving.
         """
         record = item.record
         if not record.ended:
@@ -330,7 +335,7 @@ class UtteranceIngest:
             self._writer.post(partial(item.spool.save, item.record.model_dump_json().encode()))
 
     async def _heal(self) -> None:
-        """For all that wait: each of thousands would else take a thread to look for itself."""
+        """Restart the database if needed, once for all waiting items instead of a thread for each."""
         async with self._healing:
             now = asyncio.get_running_loop().time()
             if now - self._healed_at < _HEAL_S:
@@ -353,6 +358,6 @@ class UtteranceIngest:
 
 
 def _yield_to_live() -> None:
-    """Compressing can wait; whoever is talking cannot."""
+    """Lower the priority of the compression thread, so that it does not delay conversations."""
     with suppress(AttributeError, OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -1,12 +1,12 @@
-"""Work that outlives the process: a durable queue in the database (procrastinate).
+"""Durable job queue in the database (procrastinate); jobs outlive the process.
 
-One process at a time works for a database: whoever holds an advisory lock. That lock goes with its
-holder, however it ends, so that the next one knows for certain that jobs still marked as being done
-are nobody's, and begins them again at once. Every job may therefore run more than once; what a job
-does is the same the second time.
+One process at a time works on a database: the one that holds an advisory lock. The lock is released
+when its holder ends, in whatever way, so that the next one knows for certain that jobs still marked
+as running are orphans, and starts them again at once. Every job may therefore run more than once;
+jobs are idempotent.
 
-A job is known by its name and its subject: the id of what it is done for. Queued twice it is done
-once; cancelled, it is forgotten, and where it is being done it ends with `asyncio.CancelledError`.
+A job is identified by its name and its subject: the id of what it is done for. Queued twice it runs
+once; cancelled, it is deleted, and ends with `asyncio.CancelledError` if it is running.
 """
 
 import asyncio
@@ -35,28 +35,28 @@ _log = logging.getLogger(__name__)
 _LOCK = 0x6B75_6169_6D65_6902
 _WATCH_INTERVAL_S = 5.0
 _WATCH_TIMEOUT_S = 10.0
-"""Sooner than a server lets go of the lock of a client that is gone: see `kuaimei.store.connection`."""
+"""Less than a server takes to release the lock of a client that is gone: see `kuaimei.store.connection`."""
 _LOCK_POLL_S = 1.0
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
 _ATTEMPTS = 8
 _CONNECTIONS = 8
-"""At most: each worker listens on one."""
+"""Maximum number of connections: each worker listens on one."""
 _ABORT_POLL_S = 1.0
-"""At most this late a worker hears of a cancellation whose notice it missed."""
+"""Seconds after which a worker sees a cancellation whose notification it missed."""
 _CANCEL_WAIT_S = 15.0
 _CANCEL_POLL_S = 0.05
 _OF_NAME = "queueing_lock = any(:names)"
 _OF_SUBJECT = "args->>'subject' = any(:names)"
 _EPOCH_S = 1_767_225_600
-"""2026-01-01 in Unix time: seconds since then fit into the 32 bits of a priority until 2094."""
+"""Unix time of 2026-01-01: seconds since then fit into the 32 bits of a priority until 2094."""
 
 Job: TypeAlias = Callable[[str], Awaitable[None]]
-"""Does the work for the subject whose id it is given."""
+"""Does the work for the subject with the given id."""
 
 
 def newest_first_priority(at_s: float) -> int:
-    """A priority by which the latest goes first.
+    """Return a priority by which the latest goes first.
 
     Args:
         at_s: Unix time.
@@ -65,9 +65,9 @@ def newest_first_priority(at_s: float) -> int:
 
 
 class JobQueue:
-    """The queue.
+    """Durable job queue.
 
-    Loading procrastinate takes a third of a second; that is spent when there is a first job, or a worker.
+    Loading procrastinate takes a third of a second; it is loaded with the first job, or by a worker.
     """
 
     def __init__(self, database: Database) -> None:
@@ -78,15 +78,15 @@ class JobQueue:
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def defer(self, name: str, subject: str, *, priority: int = 0) -> None:
-        """Have job ``name`` done for ``subject``, once, whatever happens to this process.
+        """Queue job ``name`` for ``subject``, unless it is queued already; it survives this process.
 
         Args:
-            name: One of those that `run` is given.
+            name: One of the names passed to `run`.
             subject: Id of what it is done for.
-            priority: Of those that wait for the same worker the highest goes first.
+            priority: Of the jobs that wait for the same worker the highest runs first.
 
         Raises:
-            StoreError: If ``subject`` cannot be an id, or the database is away.
+            StoreError: If ``subject`` cannot be an id, or the database is unavailable.
         """
         from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
@@ -104,21 +104,21 @@ class JobQueue:
             raise StoreError(f"the job {name} cannot be queued: {error.__cause__ or error}") from error
 
     async def cancel(self, name: str, subject: str) -> None:
-        """Forget job ``name`` for ``subject``; where it is being done, end it. No such job is fine.
+        """Delete job ``name`` for ``subject``, and stop it if it is running. There may be none.
 
-        Returns when it has ended. A worker elsewhere that does not answer is not waited for longer than
-        15 s: it ends the job when it hears of it, and its successor does not take it up.
+        Returns when it has ended. A worker in another process that does not answer is not waited for longer
+        than 15 s: it ends the job when it sees the cancellation, and its successor does not start it again.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         await self._cancel(_OF_NAME, [_lock(name, subject)])
 
     async def cancel_all(self, subjects: Collection[str]) -> None:
-        """Forget all jobs for ``subjects``, whatever they are called; see `cancel`.
+        """Cancel all jobs for ``subjects``, of any name; see `cancel`.
 
         Raises:
-            StoreError: If the database is away, or one that is being done here does not end.
+            StoreError: If the database is unavailable.
         """
         await self._cancel(_OF_SUBJECT, list(subjects))
 
@@ -131,7 +131,7 @@ class JobQueue:
         ).bindparams(names=names)
         with suppress(TimeoutError):
             async with asyncio.timeout(_CANCEL_WAIT_S):
-                # What was told to end stays behind as a row that failed: the next round sweeps it away.
+                # An aborted job leaves a failed row: the next round deletes it.
                 while locks := await self._fetch_names(query):
                     running = [task for lock in locks if (task := self._running.get(lock)) is not None]
                     if running:
@@ -144,12 +144,12 @@ class JobQueue:
             return list(await connection.scalars(query))
 
     async def run(self, jobs: Mapping[str, Job], *, apart: Collection[str] = ()) -> None:
-        """Work until cancelled. A database that goes away is waited for.
+        """Run jobs until cancelled; an unavailable database is waited for.
 
         Args:
-            jobs: What is done by which name.
-            apart: Names that get a worker of their own each, so that none that takes long keeps the
-                others waiting; all the rest are done one after another.
+            jobs: Handler of each job name.
+            apart: Names that get a worker of their own each, so that long jobs do not delay the others; all
+                other jobs run one after another.
         """
         from procrastinate.exceptions import ProcrastinateException
 
@@ -166,10 +166,10 @@ class JobQueue:
             delay = min(2 * delay, _LONGEST_DELAY_S)
 
     async def counts(self) -> dict[str, int]:
-        """Jobs by status (todo, doing, failed …).
+        """Count jobs by status (todo, doing, failed …).
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             found = await connection.execute(
@@ -181,10 +181,10 @@ class JobQueue:
             return {row.status: row.number for row in found}
 
     async def has_ready_job(self, name: str) -> bool:
-        """A job of that name is being done, or could be now.
+        """Return True if a job of that name is running or due.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         query = text(
             "select exists (select from procrastinate_jobs where task_name = :name and "
@@ -194,18 +194,18 @@ class JobQueue:
             return bool(await connection.scalar(query))
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         if self._app is not None:
             await self._app.close_async()
             self._app = None
 
     @asynccontextmanager
     async def _exclusive_worker(self) -> AsyncIterator[psycopg.AsyncConnection]:
-        # Asked for again and again, not waited for: so a server that is silent is told from a lock held.
+        # Polled instead of blocking, to distinguish a silent server from a lock that is held.
         holder = await self._database.connect(_WATCH_TIMEOUT_S)
         try:
             await holder.set_autocommit(True)
-            while not await _locked(holder):  # noqa: ASYNC110 - nobody tells us
+            while not await _locked(holder):  # noqa: ASYNC110 - there is no notification
                 await asyncio.sleep(_LOCK_POLL_S)
             yield holder
         finally:
@@ -213,9 +213,9 @@ class JobQueue:
 
     @again_after_deadlock
     async def _requeue_orphans(self) -> None:
-        """Begin again what a dead worker was doing."""
+        """Requeue the jobs that a dead worker was running."""
         async with self._database.begin() as connection:
-            # Cancelled, or queued again meanwhile: then the newer one does it.
+            # Delete jobs that were cancelled, or queued again meanwhile: the newer one runs.
             await connection.execute(
                 text(
                     "delete from procrastinate_jobs as left_over where status = 'doing' and (abort_requested "
@@ -272,7 +272,7 @@ class JobQueue:
             lock, task = _lock(name, subject), asyncio.current_task()
             if task is not None:
                 self._running[lock] = task
-            # Whoever runs jobs logs every failure with its causes, in their own words: so it gets none.
+            # procrastinate logs every failure with the messages of its causes, which may quote user data.
             try:
                 await self._handlers[name](subject)
             except KuaimeiError as error:
@@ -310,12 +310,12 @@ class JobQueue:
 
 
 def _lock(name: str, subject: str) -> str:
-    """Of one job: no two that wait have the same."""
+    """Return the queueing lock of a job, which is unique among queued jobs."""
     return f"{name}:{subject}"
 
 
 def _retries() -> "BaseRetryStrategy":
-    """What failed is tried again, ever later; what this process could not finish, at once."""
+    """Return the retry strategy: back-off after a failure, immediately after a cancellation."""
     from procrastinate.jobs import Job as Queued
     from procrastinate.retry import RetryDecision, RetryStrategy
 
@@ -334,7 +334,7 @@ async def _locked(holder: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
 
 
 async def _watch(holder: psycopg.AsyncConnection) -> None:
-    """Ends with an error when the lock's connection is lost: then somebody else may hold it."""
+    """Raise an error when the lock's connection is lost: another process may hold the lock then."""
     while True:
         await asyncio.sleep(_WATCH_INTERVAL_S)
         await holder.execute("select 1")

@@ -1,4 +1,4 @@
-"""The keys by which people come in: their digests, for a key itself is kept nowhere."""
+"""API keys of people: only digests are stored, never a key itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from kuaimei.store.tables import keys, people
 __all__ = ["Key", "Keys", "ValidKey"]
 
 _COARSE: Final = text("interval '10 minutes'")
-"""When a key was used last is known to this: more would be a record of somebody's day."""
+"""Resolution of the last use of a key: a finer one would record the user's daily activity."""
 _KEY: Final = [column for column in keys.c if column.name != "sha256"]
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is known of a key; not the key.
+    """Metadata of a key, without the key.
 
     Attributes:
-        prefix: Its first characters, to know it by.
+        prefix: First characters of the key, to recognize it.
         created_at: UTC, as the other times.
-        last_used_at: To ten minutes; None: never.
-        revoked_at: None: it lets in.
+        last_used_at: Rounded down to ten minutes; None: never.
+        revoked_at: None: the key is valid.
     """
 
     id: str
@@ -45,10 +45,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class ValidKey:
-    """A key that lets somebody in.
+    """A valid key.
 
     Attributes:
-        sha256: Of the key, in hexadecimal.
+        sha256: Digest of the key, in hexadecimal.
     """
 
     key: str
@@ -57,18 +57,24 @@ class ValidKey:
 
 
 class Keys:
-    """Of all people; `kuaimei.store.people.People.listening` hears of every change."""
+    """Keys of all people; every change notifies `kuaimei.store.people.People.listening`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @again_after_deadlock
     async def add(self, person: str, *, sha256: str, prefix: str, label: str = "") -> Key:
-        """Let the person in by a key with that digest.
+        """Add a key with the given digest.
+
+        Args:
+            person: Id of the person.
+            sha256: Digest of the key, in hexadecimal.
+            prefix: First characters of the key.
+            label: Name of the key.
 
         Raises:
-            NotFound: If there is nobody of that id.
-            StoreError: If the database is away.
+            NotFound: If there is no person with that id.
+            StoreError: If the database is unavailable.
         """
         given = {"person": person, "sha256": sha256, "prefix": prefix, "label": label}
         query = insert(keys).values(id=new_id("key"), **given).returning(*_KEY)
@@ -81,10 +87,10 @@ class Keys:
             raise NotFound(f"nobody has the id {person[:80]}") from None
 
     async def all(self, person: str | None = None) -> Sequence[Key]:
-        """The person's keys, revoked ones too, the oldest first; None: everybody's.
+        """Return the keys of a person, or of all people, including revoked ones, oldest first.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         query = select(*_KEY).order_by(keys.c.created_at, keys.c.id)
         if person is not None:
@@ -94,12 +100,12 @@ class Keys:
 
     @again_after_deadlock
     async def revoke(self, named: str) -> Key:
-        """Let nobody in any more by the key of that id or prefix.
+        """Revoke the key with that id or prefix.
 
         Raises:
             NotFound: If there is none.
-            Conflict: If several begin like that.
-            StoreError: If the database is away.
+            Conflict: If several valid keys have the prefix.
+            StoreError: If the database is unavailable.
         """
         valid = keys.c.revoked_at.is_(None)
         which = or_(keys.c.id == named, and_(keys.c.prefix == named, valid))
@@ -116,10 +122,10 @@ class Keys:
             return Key(**row._mapping)
 
     async def valid(self) -> Sequence[ValidKey]:
-        """Every key that lets somebody in.
+        """Return all valid keys, except those of people who are being deleted.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         lets_in = and_(keys.c.revoked_at.is_(None), people.c.forgetting.is_distinct_from("all"))
         query = select(keys.c.id.label("key_id"), keys.c.sha256, *people.c).join(people).where(lets_in)
@@ -132,10 +138,10 @@ class Keys:
 
     @again_after_deadlock
     async def note_use(self, used: Sequence[str]) -> None:
-        """The keys of these ids were used just now.
+        """Record that the keys with these ids were just used.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         stale = or_(keys.c.last_used_at.is_(None), keys.c.last_used_at < func.now() - _COARSE)
         coarse = func.date_bin(_COARSE, func.now(), text("timestamptz '2000-01-01 00:00:00Z'"))

@@ -1,7 +1,7 @@
-"""What listeners preferred of two clips, not knowing which was which.
+"""Blind listening tests: which of two clips a listener prefers.
 
-A trial is made when somebody asks for one, and is a judgement once they have chosen. It is about a reply
-or about voices, and goes with them.
+A trial is made on request, and becomes a judgement when the listener has chosen. It compares the tiers of a
+reply or two voices, and is deleted with them.
 """
 
 from collections.abc import Sequence
@@ -22,24 +22,24 @@ from kuaimei.store.tables import preferences, renderings, sessions, utterances
 __all__ = ["Choice", "Kind", "ListeningTests", "Tally", "Trial"]
 
 Kind: TypeAlias = Literal["tiers", "voices"]
-"""tiers: one reply, rendered beautifully and fast; voices: one sentence in two voices."""
+"""tiers: HQ rendering and fast tier of one reply; voices: one sentence in two voices."""
 
 Choice: TypeAlias = Literal["a", "b", "same"]
 
 _FORGOTTEN: Final = text("interval '1 hour'")
-"""After this a trial that nobody judged is gone."""
+"""Age at which a trial without a judgement is deleted."""
 _CLONED: Final = "voice_"
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Two clips, of which one may be preferred.
+    """Comparison of two clips.
 
     Attributes:
         first: ``hq``, or a voice.
         second: ``fast``, or another voice; of a pair of voices always the later in the alphabet.
         swapped: Clip A is the second.
-        utterance_id: The reply, if it is about tiers.
+        utterance_id: The reply, if tiers are compared.
         choice: None: not judged yet.
         judged_at: UTC.
     """
@@ -57,23 +57,23 @@ class Trial:
 
     @property
     def a(self) -> str:
-        """What clip A is."""
+        """System or voice of clip A."""
         return self.second if self.swapped else self.first
 
     @property
     def b(self) -> str:
-        """What clip B is."""
+        """System or voice of clip B."""
         return self.first if self.swapped else self.second
 
     @property
     def preferred(self) -> str | None:
-        """What was preferred; None: neither, or nothing yet."""
+        """Preferred system or voice; None: neither, or not judged yet."""
         return {"a": self.a, "b": self.b}.get(self.choice or "")
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """All judgements about one pair."""
+    """Counts of the judgements about one pair."""
 
     kind: Kind
     first: str
@@ -84,21 +84,21 @@ class Tally:
 
     @property
     def judged(self) -> int:
-        """How many there are."""
+        """Number of judgements."""
         return self.first_preferred + self.second_preferred + self.same
 
 
 class ListeningTests:
-    """Trials and judgements of each owner."""
+    """Repository of trials and judgements of each owner."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def comparable_reply(self, owner: str) -> str | None:
-        """A reply of which both tiers are there whole; of those judged least often one by chance.
+        """Return a reply with both tiers complete, chosen at random among those judged least often.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             found: str | None = await connection.scalar(_comparable(owner))
@@ -108,11 +108,19 @@ class ListeningTests:
     async def begin(
         self, owner: str, kind: Kind, first: str, second: str, *, swapped: bool, utterance: str | None = None
     ) -> Trial:
-        """A new trial; those that nobody judged for an hour are forgotten.
+        """Make a trial; trials without a judgement for an hour are deleted.
+
+        Args:
+            owner: Id of the person.
+            kind: What is compared.
+            first: ``hq``, or a voice.
+            second: ``fast``, or another voice.
+            swapped: Clip A is the second.
+            utterance: The reply, if tiers are compared.
 
         Raises:
-            NotFound: If the reply or a voice is gone.
-            StoreError: If the database is away.
+            NotFound: If the reply or a voice was deleted.
+            StoreError: If the database is unavailable.
         """
         if kind == "voices" and first > second:
             first, second, swapped = second, first, not swapped
@@ -138,11 +146,11 @@ class ListeningTests:
             raise NotFound("what was to be compared was deleted meanwhile; ask for the next") from None
 
     async def trial(self, trial: str, owner: str) -> Trial:
-        """One of this owner's.
+        """Return a trial of this owner.
 
         Raises:
-            NotFound: If there is none, or it is somebody else's.
-            StoreError: If the database is away.
+            NotFound: If there is none, or another person owns it.
+            StoreError: If the database is unavailable.
         """
         table = preferences
         async with self._database.begin() as connection:
@@ -156,11 +164,17 @@ class ListeningTests:
 
     @again_after_deadlock
     async def judge(self, trial: str, owner: str, choice: Choice, remark: str = "") -> Trial | None:
-        """Note what was chosen; None: that was done already, and counts.
+        """Record the choice; None if the trial is judged already: the first judgement counts.
+
+        Args:
+            trial: Id of the trial.
+            owner: Id of the person who owns it.
+            choice: The preferred clip, or ``same``.
+            remark: A comment of the listener.
 
         Raises:
             NotFound: If there is no such trial.
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         table = preferences
         async with self._database.begin() as connection:
@@ -177,10 +191,10 @@ class ListeningTests:
         return Trial(**row._mapping)
 
     async def judged(self, owner: str) -> Sequence[Trial]:
-        """All judgements, oldest first.
+        """Return all judgements of the owner, oldest first.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         table = preferences
         query = select(*_TRIAL).where((table.c.owner == owner) & table.c.choice.is_not(None))
@@ -188,20 +202,20 @@ class ListeningTests:
         return [Trial(**row._mapping) async for row in self._database.every(query)]
 
     async def tallies(self, owner: str) -> Sequence[Tally]:
-        """Judgements by pair: tiers before voices, within them the pair judged most often first.
+        """Count judgements by pair: tiers before voices, the pair judged most often first.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             return [Tally(**row._mapping) for row in await connection.execute(_tallies(owner))]
 
     @again_after_deadlock
     async def forget(self, owner: str) -> None:
-        """All trials and judgements of the owner are gone.
+        """Delete all trials and judgements of the owner.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             await connection.execute(delete(preferences).where(preferences.c.owner == owner))
@@ -231,7 +245,7 @@ def _comparable(owner: str) -> Select[Any]:
             sessions.c.owner == owner,
             hq.c.state == "ready",
             said.c.bytes.is_not(None),
-            # An interrupted reply ends where its listener spoke, its second rendering does not.
+            # The recording of an interrupted reply ends at the interruption, its HQ rendering does not.
             not_(said.c.interrupted),
         )
         .order_by(judged, func.random())

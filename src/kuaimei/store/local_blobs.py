@@ -1,4 +1,4 @@
-"""Recordings as files in a folder of this machine: when something is put or deleted, the disk knows."""
+"""Blob store in a local folder; every change is synced to disk before the call returns."""
 
 import os
 import secrets
@@ -15,17 +15,17 @@ __all__ = ["Folder"]
 _CHUNK: Final = 256 * 1024
 _ATTEMPTS: Final = 5
 _UNFINISHED: Final = ".unfinished"
-"""Folder of files that are being written: a name that no key begins with."""
+"""Folder of files that are being written; no key begins with this name."""
 
 
 class Folder:
-    """Keeps blobs as files; see `kuaimei.store.blobs.Blobs`, whose words apply.
+    """Blob store in a local folder. See `kuaimei.store.blobs.Blobs`.
 
     Args:
-        root: Made if it is not there.
+        root: The folder; created if missing.
 
     Raises:
-        OSError: If it cannot be made.
+        OSError: If it cannot be created.
     """
 
     def __init__(self, root: Path) -> None:
@@ -34,7 +34,7 @@ class Folder:
         root.mkdir(parents=True, exist_ok=True)
 
     async def put(self, key: str, content: Path | bytes) -> None:
-        """Keep ``content`` (or the file there) as ``key``; on the disk when this returns."""
+        """Store ``content`` (bytes, or a file) as ``key``; it is on disk when this returns."""
         await to_the_end(self._put, key, content)
 
     def _put(self, key: str, content: Path | bytes) -> None:
@@ -44,7 +44,7 @@ class Folder:
                 durability.make_folder(part.parent)
                 durability.write_file(self._path(key), content, part)
             except FileNotFoundError as error:
-                # Its folder was empty just now, and went with the last that was deleted from it.
+                # The folder was removed, as the last file in it was just deleted.
                 if not left:
                     raise StoreError(f"the recording {key} cannot be put away: {_brief(error)}") from error
             except OSError as error:
@@ -53,7 +53,7 @@ class Folder:
                 return
 
     async def get(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes ``start`` up to ``end``, in chunks."""
+        """Yield bytes ``start`` up to ``end`` of ``key`` in chunks."""
         if start >= end:
             return
         file = await to_the_end(self._opened, key)
@@ -62,7 +62,7 @@ class Folder:
             while at < end:
                 chunk = await to_the_end(os.pread, file, min(_CHUNK, end - at), at)
                 if not chunk:
-                    return  # somebody cut it short; whoever compares the hash sees that
+                    return  # the file was truncated; the reader's check of the hash detects it
                 yield chunk
                 at += len(chunk)
         except OSError as error:
@@ -79,7 +79,7 @@ class Folder:
             raise StoreError(f"the recording {key} cannot be read: {_brief(error)}") from error
 
     async def read(self, key: str) -> bytes:
-        """All of ``key``."""
+        """Return the whole content of ``key``."""
         return await to_the_end(self._read, key)
 
     def _read(self, key: str) -> bytes:
@@ -91,7 +91,7 @@ class Folder:
             raise StoreError(f"{key} cannot be read: {_brief(error)}") from error
 
     async def delete(self, keys: list[str]) -> None:
-        """Delete; gone from the disk when this returns."""
+        """Delete ``keys``; they are gone from the disk when this returns."""
         await to_the_end(self._delete, keys)
 
     def _delete(self, keys: list[str]) -> None:
@@ -104,7 +104,7 @@ class Folder:
                 raise StoreError(f"the recording {key} cannot be deleted: {_brief(error)}") from error
 
     async def delete_folder(self, folder: str) -> None:
-        """Delete all under ``folder``, whatever it is called."""
+        """Delete everything under ``folder``."""
         await to_the_end(self._delete_folder, folder)
 
     def _delete_folder(self, folder: str) -> None:
@@ -116,7 +116,7 @@ class Folder:
             raise StoreError(f"the recordings in {folder} cannot be deleted: {_brief(error)}") from error
 
     async def keys(self, folder: str) -> AsyncIterator[str]:
-        """All keys under ``folder``."""
+        """Yield all keys under ``folder``."""
         for key in await to_the_end(lambda: list(self._keys(folder))):
             yield key
 
@@ -126,7 +126,7 @@ class Folder:
                 yield os.path.relpath(os.path.join(place, name), self._root)
 
     async def check(self) -> None:
-        """Return if the folder is there and may be written."""
+        """Check that the folder exists and is writable."""
         await to_the_end(self._check)
 
     def _check(self) -> None:
@@ -134,7 +134,7 @@ class Folder:
             raise StoreError(f"{self.place} is not there or may not be written")
 
     async def sweep(self) -> None:
-        """Delete what processes that were killed had begun to write."""
+        """Delete unfinished files left by killed processes."""
         await to_the_end(self._sweep)
 
     def _sweep(self) -> None:
@@ -150,7 +150,7 @@ class Folder:
         return self._root / key
 
     def _prune(self, folder: Path) -> None:
-        """Folders that are empty now go, up to the root."""
+        """Remove empty folders from ``folder`` upwards, except the root."""
         while folder != self._root and durability.remove_folder_if_empty(folder):
             folder = folder.parent
 

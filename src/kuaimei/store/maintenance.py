@@ -1,4 +1,4 @@
-"""What a store does by itself while it is open: finishes deletions, expires, tidies, looks at the disk."""
+"""Background maintenance of an open store: deletions, retention, vacuum, disk space."""
 
 import asyncio
 import logging
@@ -28,19 +28,24 @@ _RESUME_WAIT_S: Final = 10.0
 _EVERY_S: Final = 60.0
 _DISK_S: Final = 10.0
 _VACUUM_AFTER_S: Final = 5.0
-"""Whoever deletes one thing often deletes the next: the tables are rewritten once for all of them, and once a
-minute at most."""
+"""Delay of the vacuum: deletions often come in series, and the tables are rewritten once for all of them, at
+most once a minute."""
 
 
 class Maintenance:
-    """Run `run` and `watch_disk` in the background, under somebody who starts them again.
+    """Background maintenance; run `run` and `watch_disk` under a supervisor that restarts them.
 
     Args:
-        delete_session: Of `kuaimei.store.store.Store`.
-        retention_days: Conversations in which nothing was said for so long are deleted; 0: none is.
+        database: The database.
+        deletions: Deletions in progress.
+        eraser: Steps of a deletion.
+        broken: Quarantine of utterances that cannot be stored.
+        space: Free disk space.
+        delete_session: `kuaimei.store.store.Store.delete_session`.
+        retention_days: Days without speech after which a conversation is deleted; 0: never.
 
     Attributes:
-        retention: Says what may be deleted for its age.
+        retention: Decides what may be deleted because of its age.
     """
 
     def __init__(
@@ -66,7 +71,7 @@ class Maintenance:
         deletions.finished = self._vacuum_wanted.set
 
     async def run(self) -> None:
-        """Until cancelled: finish what is being deleted, expire, and tidy the database's files."""
+        """Finish deletions, delete expired data and vacuum the database, until cancelled."""
         while True:
             try:
                 await self._tidy()
@@ -79,7 +84,7 @@ class Maintenance:
                     await asyncio.sleep(max(_VACUUM_AFTER_S, early_s))
 
     async def watch_disk(self) -> None:
-        """Until cancelled: look how much room is left."""
+        """Check the free disk space periodically, until cancelled."""
         while True:
             try:
                 await asyncio.to_thread(self._space.look)
@@ -88,7 +93,7 @@ class Maintenance:
             await asyncio.sleep(_DISK_S)
 
     async def resume(self) -> None:
-        """Go on with what an earlier process was deleting; what takes long goes on after the start."""
+        """Resume the deletions of an earlier process; long ones go on after the start."""
         try:
             async with asyncio.timeout(_RESUME_WAIT_S):
                 await self.finish_deletions()
@@ -97,7 +102,7 @@ class Maintenance:
             _log.warning("what is being deleted is gone on with later: %s", kind_of(error))
 
     async def finish_deletions(self) -> int:
-        """Go on with everything that is being deleted; how many deletions are left.
+        """Resume all deletions; return the number of unfinished ones.
 
         Raises:
             StoreError: If a part could not be deleted.
@@ -107,10 +112,10 @@ class Maintenance:
         return left
 
     async def expire(self) -> int:
-        """Delete conversations in which nothing was said for longer than the settings allow; how many.
+        """Delete conversations without speech for longer than ``retention_days``; return how many.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         if not self.retention_days:
             return 0
@@ -125,10 +130,10 @@ class Maintenance:
         return len(released)
 
     async def vacuum(self) -> bool:
-        """Take what was deleted out of the database's files, see `kuaimei.store.vacuum`; False: not all.
+        """Remove deleted rows from the database's files; False if not all. See `kuaimei.store.vacuum`.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         return await vacuum(self._database)
 

@@ -1,4 +1,4 @@
-"""People, to whom everything kept belongs."""
+"""People, who own everything that is stored."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,28 +21,28 @@ from kuaimei.store.utterance_record import LOCAL
 __all__ = ["ROLES", "TELL", "Forgetting", "People", "Person", "Role"]
 
 Role: TypeAlias = Literal["operator", "member"]
-"""An operator sees metrics and how much there is of what; nobody sees what is somebody else's."""
+"""An operator also sees metrics and counts; no role sees the data of another person."""
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 Forgetting: TypeAlias = Literal["things", "all"]
-"""things: what belongs to the person is being deleted; all: the person as well."""
+"""things: the person's data is being deleted; all: the person as well."""
 
 _CHANNEL: Final = "kuaimei_people"
 TELL: Final = select(func.pg_notify(_CHANNEL, ""))
-"""Tells every process that listens that people or keys are others than before, once that is committed."""
+"""Notifies every listening process, on commit, that people or keys have changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who may come in.
+    """A person with access to the server.
 
     Attributes:
-        id: ``local`` is whoever holds the machine's own key.
+        id: ``local`` is the person of the machine's own key.
         created_at: UTC.
-        notice_version: Of what was agreed to before the first recording; None: nothing yet.
+        notice_version: Version of the notice accepted before the first recording; None: none yet.
         notice_accepted_at: UTC.
-        forgetting: What of them is being deleted; None: nothing.
-        forgetting_since: Of ``things`` those are deleted that were there then; UTC.
+        forgetting: What is being deleted of the person; None: nothing.
+        forgetting_since: With ``things``, data that existed at this time is deleted; UTC.
     """
 
     id: str
@@ -56,18 +56,18 @@ class Person:
 
 
 class People:
-    """Whatever is changed here is heard at once by every process that listens (`listening`)."""
+    """Repository of people; every change notifies all processes that listen (`listening`)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @again_after_deadlock
     async def add(self, name: str, role: Role = "member") -> Person:
-        """Somebody new.
+        """Add a person.
 
         Raises:
-            Conflict: If somebody has that name.
-            StoreError: If the database is away.
+            Conflict: If the name is taken.
+            StoreError: If the database is unavailable.
         """
         made = insert(people).values(id=new_id("person"), name=name, role=role)
         query = made.on_conflict_do_nothing(index_elements=["name"]).returning(*people.c)
@@ -80,10 +80,10 @@ class People:
 
     @again_after_deadlock
     async def ensure(self, name: str) -> Person:
-        """Whoever has that name; made a member if nobody has.
+        """Return the person with that name; a member is added if there is none.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         made = insert(people).values(id=new_id("person"), name=name, role="member")
         async with self._database.begin() as connection:
@@ -92,61 +92,61 @@ class People:
         return await self.named(name)
 
     async def all(self) -> Sequence[Person]:
-        """Everybody, the oldest first.
+        """Return all people, oldest first.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         query = select(*people.c).order_by(people.c.created_at, people.c.id)
         async with self._database.begin() as connection:
             return [Person(**row._mapping) for row in await connection.execute(query)]
 
     async def get(self, person: str) -> Person:
-        """One of them, by id.
+        """Return a person by id.
 
         Raises:
-            NotFound: If there is nobody of that id.
-            StoreError: If the database is away.
+            NotFound: If there is no person with that id.
+            StoreError: If the database is unavailable.
         """
         return await self._one(people.c.id == person, person)
 
     async def named(self, name: str) -> Person:
-        """One of them, by name.
+        """Return a person by name.
 
         Raises:
-            NotFound: If nobody has that name.
-            StoreError: If the database is away.
+            NotFound: If there is no person with that name.
+            StoreError: If the database is unavailable.
         """
         return await self._one(people.c.name == name, name)
 
     async def change_role(self, person: str, role: Role) -> Person:
-        """Make the person an operator, or a member.
+        """Change the role of a person.
 
         Raises:
-            NotFound: If there is nobody of that id.
-            StoreError: If the database is away.
+            NotFound: If there is no person with that id.
+            StoreError: If the database is unavailable.
         """
         return await self._change(person, role=role)
 
     async def accept_notice(self, person: str, version: str | None) -> Person:
-        """The person agrees to the notice of that version; None: to none.
+        """Record the version of the notice that the person accepts; None: none any more.
 
         Raises:
-            NotFound: If there is nobody of that id.
-            StoreError: If the database is away.
+            NotFound: If there is no person with that id.
+            StoreError: If the database is unavailable.
         """
         at = None if version is None else func.now()
         return await self._change(person, notice_version=version, notice_accepted_at=at)
 
     @again_after_deadlock
     async def begin_forgetting(self, person: str, what: Forgetting) -> Person:
-        """Remember that what belongs to the person is to be deleted; with ``all`` no key of theirs lets in.
+        """Mark the person's data for deletion; with ``all`` the person's keys are deleted at once.
 
-        What was begun before goes on as of then.
+        A deletion of the same kind that is in progress keeps its time.
 
         Raises:
-            NotFound: If there is nobody of that id.
-            StoreError: If the database is away.
+            NotFound: If there is no person with that id.
+            StoreError: If the database is unavailable.
         """
         if what == "all":
             async with self._database.begin() as connection:
@@ -157,11 +157,11 @@ class People:
 
     @again_after_deadlock
     async def end_forgetting(self, person: str) -> None:
-        """All of it is done: the mark is taken off, or the person is gone.
+        """Finish a deletion: remove the mark, or with ``all`` the person.
 
         Raises:
-            Conflict: If something of theirs is left.
-            StoreError: If the database is away.
+            Conflict: If data of the person is left.
+            StoreError: If the database is unavailable.
         """
         gone = and_(people.c.id == person, people.c.forgetting == "all", people.c.id != LOCAL)
         try:
@@ -176,12 +176,12 @@ class People:
 
     @again_after_deadlock
     async def remove(self, person: str) -> None:
-        """The person and their keys, if nothing is kept for them.
+        """Delete the person and the person's keys, if no other data is stored.
 
         Raises:
-            NotFound: If there is nobody of that id.
-            Conflict: If something is kept for them.
-            StoreError: If the database is away.
+            NotFound: If there is no person with that id.
+            Conflict: If the person owns sessions or voices, or is that of the machine's own key.
+            StoreError: If the database is unavailable.
         """
         await self.get(person)
         if person == LOCAL:
@@ -194,14 +194,14 @@ class People:
             raise Conflict("sessions or voices are kept for this person: use forget") from None
 
     async def sessions_of(self, person: str, until: datetime | None = None) -> Sequence[str]:
-        """Ids of the person's sessions, the oldest first.
+        """Return ids of the person's sessions, oldest first.
 
         Args:
-            person: Id.
-            until: Only those that had begun then; None: all.
+            person: Id of the person.
+            until: Only sessions that had begun at that time; None: all.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         query = select(sessions.c.id).where(sessions.c.owner == person).order_by(sessions.c.started_at)
         if until is not None:
@@ -210,10 +210,10 @@ class People:
             return list(await connection.scalars(query))
 
     async def counts(self) -> Sequence[tuple[str, int, int, int]]:
-        """For each person the id, and how many sessions, voices and keys that let in there are.
+        """Return for each person the id and the numbers of sessions, voices and valid keys.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
 
         def number(table: Any, column: Any) -> Any:
@@ -231,13 +231,13 @@ class People:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Callable[[float], Awaitable[None]]]:
-        """Hear of changes, also of other processes; by a connection of its own.
+        """Listen for changes, including those by other processes, on a separate connection.
 
         Yields:
-            Waits until something changes, or for so many seconds.
+            Waits until something changes, or for the given number of seconds.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         try:
             connection = await self._database.connect()

@@ -1,7 +1,7 @@
-"""Where records go that can never be kept: out of everybody's way, with their sound.
+"""Quarantine for utterances that can never be stored.
 
-Beside the spools, in ``spool/broken``: ``ID.pcm`` and ``ID.json`` as they were. Nobody takes them up again by
-itself; they go when their session is deleted, and what names no session after `NAMELESS_DAYS`.
+A folder beside the spools, ``spool/broken``, with ``ID.pcm`` and ``ID.json`` as they were. They are not
+retried; they are deleted with their session, or after `NAMELESS_DAYS` if they name no session.
 """
 
 import os
@@ -19,17 +19,17 @@ from kuaimei.system import durability
 __all__ = ["NAMELESS_DAYS", "Broken", "forget"]
 
 NAMELESS_DAYS: Final = 30
-"""Days for which sound is kept of which nobody can say whose it is."""
+"""Days for which audio of an unknown owner is kept."""
 _RUNS: Final = "run_*"
 _FOLDER: Final = "broken"
 _LOCK: Final = "lock"
 
 
 class Broken:
-    """The folder. All methods block.
+    """The quarantine folder. All methods block.
 
     Args:
-        spools: The folder it lies in.
+        spools: The folder that contains it.
     """
 
     def __init__(self, spools: Path) -> None:
@@ -37,14 +37,14 @@ class Broken:
 
     @property
     def count(self) -> int:
-        """Records in it."""
+        """Number of utterances in quarantine."""
         return len({_stem(name) for name in _names(self.folder)})
 
     def take(self, run: Path, name: str) -> bool:
-        """Move all files of the utterance ``name`` here from the folder ``run``; False: there are none.
+        """Move the files of utterance ``name`` here from the folder ``run``; return False if there are none.
 
         Raises:
-            OSError: If they cannot be moved; they are where they were, then.
+            OSError: If a file cannot be moved; it remains where it was.
         """
         found = [path for path in run.glob(f"{name}.*") if path.suffix in {".pcm", ".json"}]
         if found:
@@ -52,11 +52,11 @@ class Broken:
             for path in found:
                 durability.rename(path, self.folder / path.name)
         for left in run.glob(f"{name}.*"):
-            left.unlink(missing_ok=True)  # what was made of them
+            left.unlink(missing_ok=True)  # derived files
         return bool(found)
 
     def expire(self, now_s: float | None = None) -> int:
-        """Delete what names no session and has lain here for `NAMELESS_DAYS`; how many that were.
+        """Delete utterances without a readable record after `NAMELESS_DAYS`; return how many.
 
         Args:
             now_s: Unix time; None: now.
@@ -76,12 +76,12 @@ class Broken:
 
 
 def forget(spools: Path, matches: Callable[[UtteranceRecord], bool], ids: Collection[str] = ()) -> None:
-    """Delete what is spooled, by whatever process, or lies aside, of records that match. Blocks.
+    """Delete spooled (by any process) and quarantined files of records that match. Blocks.
 
     Args:
-        spools: Folder of the runs.
-        matches: Which records.
-        ids: Utterances whose files go in any case, whether their record can be read or not.
+        spools: Folder of the spool runs.
+        matches: Selects the records.
+        ids: Utterances whose files are deleted even if their record cannot be read.
 
     Raises:
         OSError: If a file cannot be deleted.
@@ -109,7 +109,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _stem(name: str) -> str:
-    """Id of the utterance that a file belongs to."""
+    """Return the id of the utterance that a file belongs to."""
     return name.partition(".")[0]
 
 

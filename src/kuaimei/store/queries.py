@@ -1,4 +1,4 @@
-"""The questions put to the database."""
+"""Queries for sessions, turns and utterances."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -58,19 +58,19 @@ _WITH_ALL = utterances_table.outerjoin(
 
 
 def utterances(session: str, limit: int, after: UtteranceRow | None = None) -> Select[Any]:
-    """A page of a session, in the order they were said.
+    """Select a page of a session's utterances, in conversation order.
 
     Args:
-        session: Its id.
-        limit: At most this many.
-        after: Only what comes after this one, which need not be there any more.
+        session: Id of the session.
+        limit: Maximum number of utterances.
+        after: Only utterances after this one, which may have been deleted.
     """
     said = utterances_table.c
     query = (
         select(*_UTTERANCE)
         .select_from(_WITH_ALL)
         .where(said.session_id == session)
-        # Within a turn the user first: a reply is never answered by its own question.
+        # Within a turn the user comes first.
         .order_by(said.turn, said.speaker.desc(), said.started_at, said.id)
         .limit(limit)
     )
@@ -82,7 +82,13 @@ def utterances(session: str, limit: int, after: UtteranceRow | None = None) -> S
 
 
 def latest(session: str, limit: int, offset: int) -> Select[Any]:
-    """The last of a session, backwards; ``offset`` of them left out."""
+    """Select the latest utterances of a session, newest first.
+
+    Args:
+        session: Id of the session.
+        limit: Maximum number of utterances.
+        offset: Number of the newest utterances to be skipped.
+    """
     said = utterances_table.c
     return (
         select(*_UTTERANCE)
@@ -95,12 +101,18 @@ def latest(session: str, limit: int, offset: int) -> Select[Any]:
 
 
 def utterance(utterance: str) -> Select[Any]:
-    """One of them."""
+    """Select one utterance."""
     return select(*_UTTERANCE).select_from(_WITH_ALL).where(utterances_table.c.id == utterance)
 
 
 def turns(session: str, limit: int, after: int) -> Select[Any]:
-    """Timings and failures of the turns that follow number ``after``, in order."""
+    """Select timings and failures of a session's turns, in order.
+
+    Args:
+        session: Id of the session.
+        limit: Maximum number of turns.
+        after: Only turns after this number.
+    """
     table = turns_table
     return (
         select(table.c.turn, table.c.timings, table.c.failures)
@@ -111,12 +123,12 @@ def turns(session: str, limit: int, after: int) -> Select[Any]:
 
 
 def last_turn(session: str) -> Select[Any]:
-    """The highest turn number."""
+    """Select the highest turn number of a session."""
     return select(func.max(utterances_table.c.turn)).where(utterances_table.c.session_id == session)
 
 
 def totals() -> Select[Any]:
-    """Sums over everything kept."""
+    """Select totals over all utterances."""
     table = utterances_table
     return select(
         func.count().label("utterances"),
@@ -126,12 +138,12 @@ def totals() -> Select[Any]:
 
 
 def session(session: str) -> Select[Any]:
-    """One session with its sums."""
+    """Select one session with its totals."""
     return _summaries().where(sessions_table.c.id == session)
 
 
 def silent_since(before: datetime) -> Select[Any]:
-    """Ids of sessions in which nothing was said since ``before``, the oldest first."""
+    """Select ids of sessions without speech since ``before``, oldest first."""
     table, said = sessions_table, utterances_table
     later: Select[Any] = select(literal_column("1")).where(
         (said.c.session_id == table.c.id) & (said.c.started_at >= before)
@@ -144,15 +156,22 @@ def silent_since(before: datetime) -> Select[Any]:
 
 
 def sessions(limit: int, before: str | None, search: str, owner: str | None = None) -> Select[Any]:
-    """A page of sessions, the newest first; with an owner only of that person's."""
+    """Select a page of sessions, newest first; all, or those of one owner.
+
+    Args:
+        limit: Maximum number of sessions.
+        before: Id of the last session of the page before, which may have been deleted.
+        search: Only sessions with this text in the title or a transcript, ignoring case; empty: all.
+        owner: Limits it to the sessions of this owner.
+    """
     table = sessions_table
     query = _summaries().order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit)
     if owner is not None:
         query = query.where(table.c.owner == owner)
     if before is not None:
         mark = table.alias("mark")
-        # Of a session that was deleted since its page was read, the id says when it was made: in which
-        # millisecond. Others may have begun in that one: better shown twice than never.
+        # If that session was deleted meanwhile, its id tells its time to the millisecond. Others may have
+        # begun in the same one: better listed twice than never.
         made = None if (at := made_at(before)) is None else at + timedelta(milliseconds=1)
         began = func.coalesce(
             select(mark.c.started_at).where(mark.c.id == before).scalar_subquery(),
@@ -173,7 +192,7 @@ def sessions(limit: int, before: str | None, search: str, owner: str | None = No
 
 
 def jobs_of_session(session: str) -> TextClause:
-    """Deletes the jobs of all utterances of a session that nobody works on."""
+    """Return a statement that deletes the jobs of a session's utterances, except running ones."""
     return text(
         "delete from procrastinate_jobs where status <> 'doing' and args->>'subject' in "
         "(select id from utterances where session_id = :session)"
@@ -181,14 +200,14 @@ def jobs_of_session(session: str) -> TextClause:
 
 
 def jobs_of_utterance(utterance: str) -> TextClause:
-    """Deletes the jobs of an utterance that nobody works on."""
+    """Return a statement that deletes the jobs of an utterance, except running ones."""
     return text(
         "delete from procrastinate_jobs where status <> 'doing' and args->>'subject' = :utterance"
     ).bindparams(utterance=utterance)
 
 
 def being_rendered(session: str) -> Select[Any]:
-    """Ids of a session's replies whose second rendering is not done."""
+    """Select ids of a session's replies whose HQ rendering is in progress."""
     table = renderings_table
     return (
         select(table.c.utterance_id)

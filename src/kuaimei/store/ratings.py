@@ -1,4 +1,4 @@
-"""How listeners rated what people said: what the weights of the scores are fitted to."""
+"""Listeners' ratings of utterances, to which the weights of the scores are fitted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _WHOLE: Final = ("confidence", "stability", "affability")
 
 @dataclass(frozen=True, slots=True)
 class RatingScores:
-    """1 to 5 each; None: the rater could not tell."""
+    """Ratings of one utterance, 1 to 5 each; None: the rater could not tell."""
 
     confidence: int | None
     stability: int | None
@@ -30,7 +30,7 @@ class RatingScores:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What one rater said of one utterance.
+    """Ratings of one utterance by one rater.
 
     Attributes:
         rated_at: UTC.
@@ -44,12 +44,12 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class RatingProgress:
-    """How far a rater is.
+    """Progress of a rater.
 
     Attributes:
-        rated: By this rater.
+        rated: Utterances rated by this rater.
         total: Utterances that can be rated.
-        ratings: By all raters.
+        ratings: Ratings by all raters.
     """
 
     rated: int
@@ -58,23 +58,23 @@ class RatingProgress:
 
 
 class Ratings:
-    """Of each owner's recordings."""
+    """Repository of the ratings of each owner's recordings."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def next(self, owner: str, rater: str, *, skipped: Sequence[str] = ()) -> str | None:
-        """Id of an utterance that the rater has not rated; None: all are.
+        """Return the id of an utterance not yet rated by the rater; None if all are rated.
 
-        Which one, chance has decided once for each rater: asked again it is the same.
+        The order is random but fixed for each rater: repeated calls return the same utterance.
 
         Args:
-            owner: Whose recordings.
-            rater: Who rates.
-            skipped: Not these.
+            owner: Owner of the recordings.
+            rater: Name of the rater.
+            skipped: Ids to be left out.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         order = func.md5(func.concat(utterances.c.id, ":", rater)), utterances.c.id
         query = _ratable(utterances.c.id, owner).where(~_rated(owner, rater))
@@ -86,11 +86,17 @@ class Ratings:
 
     @again_after_deadlock
     async def rate(self, utterance: str, owner: str, rater: str, marks: RatingScores) -> None:
-        """Note what the rater says, in the place of what the same one said before.
+        """Record a rating; it replaces an earlier one by the same rater.
+
+        Args:
+            utterance: Id of the utterance.
+            owner: Owner of the recording.
+            rater: Name of the rater.
+            marks: The ratings.
 
         Raises:
-            NotFound: If the utterance is gone.
-            StoreError: If the database is away.
+            NotFound: If the utterance was deleted.
+            StoreError: If the database is unavailable.
         """
         table = ratings
         values = {name: getattr(marks, name) for name in _WHOLE} | {"rated_at": func.now()}
@@ -104,10 +110,10 @@ class Ratings:
             raise NotFound(f"no utterance {utterance} is kept") from None
 
     async def tally(self, owner: str, rater: str) -> RatingProgress:
-        """How far the rater is.
+        """Return the progress of a rater.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         one = _ratable(func.count(), owner)
         every = select(func.count()).select_from(ratings).where(ratings.c.owner == owner)
@@ -117,10 +123,10 @@ class Ratings:
             return RatingProgress(rated, total, await connection.scalar(every) or 0)
 
     async def all(self, owner: str) -> Sequence[Rating]:
-        """Every rating, in the order in which the utterances were said.
+        """Return all ratings, in the order in which the utterances were spoken.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         table = ratings
         query = (
@@ -141,17 +147,17 @@ class Ratings:
 
     @again_after_deadlock
     async def forget(self, owner: str) -> None:
-        """All ratings of the owner are gone.
+        """Delete all ratings of the owner.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             await connection.execute(delete(ratings).where(ratings.c.owner == owner))
 
 
 def _ratable(what: Any, owner: str) -> Select[Any]:
-    """What the owner's users said and is scored: of anything else there is nothing to be fitted."""
+    """Select the owner's scored user utterances with a recording: only these can be used for fitting."""
     return (
         select(what)
         .select_from(utterances)

@@ -1,4 +1,4 @@
-"""Finding again what was said."""
+"""Read access to stored conversations."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -17,12 +17,12 @@ from kuaimei.store.utterance_writer import blob_key
 __all__ = ["ConversationReader"]
 
 _PAGE: Final = 201
-"""Rows that are made into objects in one go: some milliseconds of the event loop. A page as it is usually
-listed, and the row that tells that there are more, are one query."""
+"""Rows converted to objects at a time: some milliseconds of the event loop. It fits a usual page and the row
+that tells whether there are more in one query."""
 
 
 class ConversationReader:
-    """Reads only."""
+    """Reads sessions, utterances, turns and recordings."""
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
@@ -31,16 +31,16 @@ class ConversationReader:
     async def sessions(
         self, limit: int = 50, *, before: str | None = None, search: str = "", owner: str | None = None
     ) -> Sequence[SessionRow]:
-        """The newest first.
+        """Return sessions, newest first.
 
         Args:
-            limit: At most this many, up to 501: a page and one that tells that there are more.
-            before: Only what began before this session: the last of the page before, deleted since or not.
-            search: Only those named so or in which this was said by either side, whatever the case.
-            owner: Only this person's.
+            limit: Maximum number, up to 501: a page and one row that tells whether there are more.
+            before: Only sessions that began before this one: the last of the page before, deleted or not.
+            search: Only sessions with this text in the title or a transcript, ignoring case.
+            owner: Limits it to the sessions of this person.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         async with self._database.browse() as connection:
             query = queries.sessions(max(1, min(limit, 501)), before, search, owner)
@@ -48,11 +48,11 @@ class ConversationReader:
             return [SessionRow(**row._mapping) for row in found]
 
     async def session(self, session: str) -> SessionRow:
-        """One of them.
+        """Return a session.
 
         Raises:
-            NotFound: If there is none of that id.
-            StoreError: If the database is away.
+            NotFound: If there is no session with that id.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             row = (await connection.execute(queries.session(session))).first()
@@ -63,15 +63,15 @@ class ConversationReader:
     async def utterances(
         self, session: str, limit: int | None = None, *, after: UtteranceRow | None = None
     ) -> Sequence[UtteranceRow]:
-        """What was said in a session, both sides, in order; empty if there is no such session.
+        """Return a session's utterances of both sides, in order; empty if there is no such session.
 
         Args:
-            session: Its id.
-            limit: At most this many; None: all, read page by page, so that nobody else waits for it.
-            after: Only what comes after this one: the last of the page before.
+            session: Id of the session.
+            limit: Maximum number; None: all, read page by page to keep the event loop responsive.
+            after: Only utterances after this one: the last of the page before.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         found: list[UtteranceRow] = []
         while limit is None or len(found) < limit:
@@ -85,10 +85,10 @@ class ConversationReader:
         return found
 
     async def latest(self, session: str, limit: int) -> Sequence[UtteranceRow]:
-        """The last that were said in a session, at most ``limit``, in order.
+        """Return the last ``limit`` utterances of a session, in order.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         found: list[UtteranceRow] = []
         while len(found) < limit:
@@ -102,11 +102,11 @@ class ConversationReader:
         return found
 
     async def utterance(self, utterance: str) -> UtteranceRow:
-        """One of them.
+        """Return an utterance.
 
         Raises:
-            NotFound: If there is none of that id.
-            StoreError: If the database is away.
+            NotFound: If there is no utterance with that id.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             row = (await connection.execute(queries.utterance(utterance))).first()
@@ -115,15 +115,15 @@ class ConversationReader:
         return _utterance(row._mapping)
 
     async def turns(self, session: str, limit: int | None = None, *, after: int = -1) -> Sequence[TurnRow]:
-        """Timings and failures of a session's turns, in order.
+        """Return timings and failures of a session's turns, in order.
 
         Args:
-            session: Its id.
-            limit: At most this many; None: all, read page by page.
-            after: Only what follows the turn of this number.
+            session: Id of the session.
+            limit: Maximum number; None: all, read page by page.
+            after: Only turns after this number.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         found: list[TurnRow] = []
         while limit is None or len(found) < limit:
@@ -137,19 +137,19 @@ class ConversationReader:
         return found
 
     async def history(self, session: str) -> Sequence[Message]:
-        """What was said and really heard, oldest first, for going on with a session.
+        """Return what was said and really heard, oldest first, for resuming a session.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         said = await self.utterances(session)
         return [Message(role=one.speaker, content=one.words) for one in said if one.words]
 
     async def last_turn(self, session: str) -> int:
-        """Number of the latest turn; 0 if there is none.
+        """Return the number of the latest turn; 0 if there is none.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             return await connection.scalar(queries.last_turn(session)) or 0
@@ -157,17 +157,17 @@ class ConversationReader:
     async def open_audio(
         self, utterance: str, start: int = 0, end: int | None = None, *, tier: Tier = "fast"
     ) -> Audio:
-        """The recording of an utterance as FLAC, or the bytes ``start`` up to ``end`` of it.
+        """Open the recording of an utterance as FLAC, or the bytes ``start`` up to ``end`` of it.
 
         Args:
-            utterance: Its id.
+            utterance: Id of the utterance.
             start: First byte.
-            end: One past the last byte; None: to its end.
-            tier: Of a reply: as it was spoken, or as it was rendered afterwards.
+            end: One past the last byte; None: to the end.
+            tier: Of a reply: ``fast`` as it was spoken, or ``hq`` as it was rendered afterwards.
 
         Raises:
             NotFound: If there is no such utterance, or it has no recording (yet).
-            StoreError: If the database is away, or the range lies outside the recording.
+            StoreError: If the database is unavailable, or the range lies outside the recording.
         """
         found = await self.utterance(utterance)
         size, sha256 = found.file(tier)

@@ -1,4 +1,4 @@
-"""Writes down one conversation, from its events."""
+"""Recorder of one conversation: turns its events into utterances."""
 
 import asyncio
 import logging
@@ -36,26 +36,35 @@ __all__ = ["Recorder"]
 _log = logging.getLogger(__name__)
 
 _MAX_OPEN_UTTERANCES = 8
-"""Utterances of either side that may still be told something: a transcript, how much was heard."""
+"""Utterances of either side that may still get updates: a transcript, how much was heard."""
 _CLOSE_TIMEOUT_S = 10.0
 _SPOOLED_MAX_S = 1800
-"""Seconds of sound in one file: what goes on for longer goes on in another one. A conversation ends what is
-said long before; this holds whatever a conversation does."""
+"""Seconds of audio in one file: longer speech continues in another one. A conversation ends utterances long
+before; this limit does not depend on that."""
 _MESSAGE_MAX = 500
-"""Characters of what an engine says went wrong."""
+"""Characters of an engine's error message."""
 
 
 class Recorder:
-    """An observer of one conversation (`kuaimei.dialogue.events.Observer`); returns at once.
+    """Observer of one conversation (`kuaimei.dialogue.events.Observer`); returns at once.
 
-    Audio goes to the spool as it comes; what is known is told to the keeper, which writes the rows.
+    Audio goes to the spool as it arrives; records go to the `UtteranceIngest`, which writes the rows.
 
     Args:
-        room: Whether there is room for sound on the disk.
+        session: Id of the session.
+        run: This process's spool run.
+        writer: Writer of the spools.
+        ingest: Writes the rows and stores the audio.
+        owner: Id of the session's owner.
+        client: What the client says about itself, if the session has to be made.
+        voice: Initial value of the attribute.
+        engine: Initial value of the attribute.
+        room: Returns True if there is disk space for audio.
+        closed: Called when the recorder is closed.
 
     Attributes:
-        voice: Of replies whose own voice nobody tells.
-        engine: What speaks, likewise.
+        voice: Voice of replies whose events name none.
+        engine: Name of the speech synthesis engine.
     """
 
     def __init__(
@@ -91,7 +100,7 @@ class Recorder:
         self._apologised: set[int] = set()  # turns whose reply ends in an apology
 
     def __call__(self, event: Event) -> None:
-        """Note what happened."""
+        """Record an event."""
         if self._stopped:
             return
         match event:
@@ -135,7 +144,7 @@ class Recorder:
                 pass
 
     async def close(self) -> None:
-        """The conversation is over: end what is open and wait (not for ever) until all is kept."""
+        """End the recording: close open utterances and wait (not for ever) until all is stored."""
         if not self._stopped:
             items = {*self._users.values(), *self._replies.values()}
             self._end_speech()
@@ -154,7 +163,7 @@ class Recorder:
         self._closed(self)
 
     def stop(self) -> None:
-        """Its session was deleted: note nothing more, and forget what is under way."""
+        """Stop recording and drop pending utterances, because the session is deleted."""
         self._stopped = True
         for item in (*self._users.values(), *self._replies.values()):
             self._ingest.discard(item)
@@ -172,7 +181,7 @@ class Recorder:
         self._save_item(item)
 
     def _save_item(self, item: PendingUtterance) -> None:
-        """Something about it changed. Beside its spool first: who recovers it knows no less than the row."""
+        """Save a changed record, beside its spool first: a recovery knows no less than the row."""
         self._save(item)
         self._ingest.enqueue(item)
 
@@ -189,7 +198,7 @@ class Recorder:
             self._heard_bytes += len(data)
 
     def _go_on(self, item: PendingUtterance) -> None:
-        """Speech that does not end goes on in another record, without words: those are of the first."""
+        """Continue speech that does not end in another record; the transcript belongs to the first."""
         record = item.record
         self._end(item)
         more = {"sample_rate": ASR_RATE, "is_turn": False, "transcript": ""}
@@ -197,7 +206,7 @@ class Recorder:
         self._heard_bytes = 0
 
     def _spool(self, item: PendingUtterance, offset: int, data: bytes) -> None:
-        """Have sound written, unless the disk is nearly full."""
+        """Write audio to the spool, unless the disk is nearly full."""
         if self._room():
             self._writer.post(partial(item.spool.write, offset, data), len(data))
         else:
@@ -242,7 +251,7 @@ class Recorder:
     def _speak(self, event: ReplyAudio) -> None:
         item = self._replies.get(event.reply)
         if item is None or item.record.ended or item.gone:
-            return  # after its end only what was already kept comes again
+            return  # after its end, only audio that is recorded already is sent again
         if item.record.sample_rate is None:
             item.record.sample_rate = event.rate
             self._save(item)
@@ -256,7 +265,7 @@ class Recorder:
     def _clause(self, item: PendingUtterance, event: ClauseReady) -> None:
         if not item.record.ended:
             item.record.clauses.append(to_well_formed(event.text))
-            self._save_item(item)  # so that a crash keeps the words so far
+            self._save_item(item)  # so that the text so far survives a crash
 
     def _finish(self, event: ReplyFinished) -> None:
         self._halves.pop(event.reply, None)
@@ -272,8 +281,8 @@ class Recorder:
             item.record.interrupted = True
             item.record.heard_ms = event.heard_ms
             item.record.heard_text = event.heard_text
-            # Whoever cuts in may yet want to hear the rest, which stays on the screen: all of it is
-            # rendered. Whoever stops the reply does not want it at all.
+            # After a barge-in the user may still want to hear the rest, which stays on the screen: all of
+            # it is rendered. A cancelled reply is not wanted at all.
             unwanted = event.reason == "cancelled" or item.record.turn in self._apologised
             item.record.wants_hq = not unwanted
             self._end(item)
@@ -283,7 +292,7 @@ class Recorder:
             self._apologised.add(event.turn)
         user = self._users.get(event.turn)
         if event.stage == "recognition" and user is not None and user.record.transcript is None:
-            user.wants_transcript = True  # nobody waits any more: there is time to try again
+            user.wants_transcript = True  # no longer urgent: a job tries again
         if (item := self._of_turn(event.turn)) is not None:
             message = to_well_formed(event.message)[:_MESSAGE_MAX]
             item.record.failures.append({"stage": event.stage, "kind": event.kind, "message": message})

@@ -1,4 +1,4 @@
-"""What processes that died left behind becomes recordings like any other."""
+"""Recovery of utterances from the spools of dead processes."""
 
 import asyncio
 import logging
@@ -26,13 +26,20 @@ async def recover_spools(
     ask_transcript: Callable[[str], Awaitable[None]],
     broken: Broken,
 ) -> set[PendingUtterance]:
-    """Take up everything in the dead ``run``: spools, rows without a spool, speech never recognised.
+    """Recover everything in the dead ``run``: spools, rows without a spool, speech without a transcript.
+
+    Args:
+        run: The abandoned spool run, held by this process.
+        database: The database.
+        ingest: Stores the utterances.
+        ask_transcript: Queues the transcription of an utterance.
+        broken: Quarantine for audio of an unknown owner.
 
     Returns:
-        The utterances being brought to safety by the keeper; the run may be closed when they are.
+        The utterances being stored by ``ingest``; the run may be closed when they are.
 
     Raises:
-        StoreError: If the database is away.
+        StoreError: If the database is unavailable.
     """
     records = [*run.records()]
     known = {record.id for record in records}
@@ -41,7 +48,7 @@ async def recover_spools(
         rows = {row.id: row for row in await connection.execute(select(table).where(table.c.run == run.id))}
     for name in run.orphans():
         if (row := rows.get(name)) is None:
-            # Nobody can say whose it is: it is in no list, so that it must not be kept for ever either.
+            # Its owner is unknown: it is not listed anywhere, so it must not be kept for ever either.
             if await asyncio.to_thread(broken.take, run.folder, name):
                 _log.warning(
                     "the sound of %s belongs to nothing known: it lies in %s and is deleted after %d days",
@@ -49,7 +56,7 @@ async def recover_spools(
                 )
             continue
         if row.blob_key is not None:
-            run.spool(name).remove()  # its process ended before it could
+            run.spool(name).remove()  # its process died before removing it
             continue
         records.append(
             UtteranceRecord(
@@ -87,7 +94,7 @@ async def recover_spools(
 async def _finish_rows(
     run: SpoolRun, database: Database, spooled: set[str], ask_transcript: Callable[[str], Awaitable[None]]
 ) -> None:
-    """Rows of the run whose spool is gone: nothing had arrived, or only the words are missing."""
+    """Finish the run's rows without a spool: no audio had arrived, or only the transcript is missing."""
     table = tables.utterances
     others = (table.c.run == run.id) & table.c.id.not_in(spooled)
     async with database.begin() as connection:

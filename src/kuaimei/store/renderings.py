@@ -1,8 +1,8 @@
-"""The second tier: replies that are to be rendered once more, beautifully, and those that are.
+"""Storage and queue of the HQ renderings of replies.
 
-A row for each such reply, keyed by what makes the rendering what it is: voice, pace, text, and in the end
-the version of the engine. Asked for twice it is made once; exactly one rendering of a reply is kept, as
-a blob beside its recording. The work is a durable job; what does it is `kuaimei.rendering.renderer`.
+One row for each reply, keyed by what determines the rendering: voice, speed, text, and when it is made the
+version of the engine. Requested twice it is made once; exactly one rendering of a reply is stored, as a blob
+beside its recording. The durable job is done by `kuaimei.rendering.renderer`.
 """
 
 import asyncio
@@ -40,9 +40,9 @@ __all__ = [
 HQ_JOB: Final = "hq"
 """Name of the durable job; its subject is the utterance."""
 UNDER_WAY: Final = ("queued", "rendering")
-"""States of what is asked for and not done."""
+"""States of a rendering that is requested and not done."""
 _ERROR_MAX: Final = 500
-"""Characters."""
+"""Maximum characters of a stored error."""
 _PUBLIC: Final = (
     "state",
     "voice",
@@ -55,18 +55,18 @@ _PUBLIC: Final = (
     "error",
 )
 _FILE: Final = ("duration_ms", "sample_rate", "bytes", "sha256", "clauses", "took_s")
-"""What is known once there is a file."""
+"""Columns that are set once there is a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenderingTask:
-    """What is to be rendered.
+    """A reply that is to be rendered.
 
     Attributes:
-        text: The whole reply as it is shown.
-        clauses: Those the fast tier spoke, in their order; empty if nobody knows.
-        attempts: So many times it was begun, this one included.
-        engine: Version of the engine that made the rendering that is there; empty: there is none.
+        text: The whole reply as displayed.
+        clauses: Clauses spoken by the fast tier, in order; empty: unknown.
+        attempts: Number of attempts, including this one.
+        engine: Version of the engine that made the existing rendering; empty: there is none.
     """
 
     utterance: str
@@ -81,11 +81,14 @@ class RenderingTask:
 
 
 class RenderingRepository:
-    """Asked for, made, kept.
+    """Queue and storage of HQ renderings.
 
     Args:
-        folder: For files that are being written.
-        enabled: False: nothing is asked for.
+        database: The database.
+        blobs: Blob store of the recordings.
+        jobs: Durable jobs.
+        folder: Folder for temporary files.
+        enabled: False: no rendering is queued.
     """
 
     def __init__(
@@ -108,18 +111,18 @@ class RenderingRepository:
         clauses: Sequence[str] = (),
         again: bool = False,
     ) -> None:
-        """Have the reply rendered, unless that is done or asked for already.
+        """Queue the rendering of a reply, unless it is done or queued already.
 
         Args:
-            utterance: Id of the reply, whose row is there.
-            voice: In which it was spoken.
-            text: All of it.
+            utterance: Id of the reply, whose row exists.
+            voice: Voice in which it was spoken.
+            text: Full text of the reply.
             speed: 1.0 is the voice's own pace.
-            clauses: As the fast tier spoke them: their boundaries are told of the rendering, too.
-            again: Also if it is done: an engine of the same version will not do it twice.
+            clauses: Clauses spoken by the fast tier; their boundaries in the rendering are stored, too.
+            again: Also if it is done; an engine of the same version does not render it twice.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
             IntegrityError: If there is no such utterance.
         """
         if not self._enabled:
@@ -131,7 +134,7 @@ class RenderingRepository:
         stale = or_(
             ~same, table.c.state.in_(("failed", "cancelled")), literal(again) & (table.c.state == "ready")
         )
-        # What is there is kept until something better is: unless it says something else.
+        # An existing rendering is kept until there is a new one, unless voice, speed or text differ.
         emptied = {name: case((same, table.c[name]), else_=None) for name in _FILE}
         emptied["engine"] = case((same, table.c.engine), else_="")
         queued = added.on_conflict_do_update(
@@ -151,14 +154,19 @@ class RenderingRepository:
             await connection.execute(queued)
             state = await connection.scalar(select(table.c.state).where(table.c.utterance_id == utterance))
         if state in UNDER_WAY:
-            # The latest first: that one may still be heard, and whoever is there looks at it.
+            # The latest first: it may still be playing, and the user is looking at it.
             await self._jobs.defer(HQ_JOB, utterance, priority=newest_first_priority(time.time()))
 
     async def again(self, utterance: str, *, voice: str, text: str) -> None:
-        """Have a reply rendered by what renders now; one whose rendering failed or was never asked for, too.
+        """Queue a rendering by the current engine, also if it failed before or was never requested.
+
+        Args:
+            utterance: Id of the reply.
+            voice: Voice in which it was spoken.
+            text: Full text of the reply.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
             IntegrityError: If there is no such utterance.
         """
         table = renderings
@@ -172,10 +180,10 @@ class RenderingRepository:
 
     @again_after_deadlock
     async def cancel(self, utterance: str) -> None:
-        """Nobody wants it: what is being done for it ends, and what was made goes.
+        """Cancel the rendering of a reply and delete an existing one.
 
         Raises:
-            StoreError: If the database is away, or the blob cannot be deleted.
+            StoreError: If the database is unavailable, or the blob cannot be deleted.
         """
         await self._jobs.cancel(HQ_JOB, utterance)
         table = renderings
@@ -191,7 +199,7 @@ class RenderingRepository:
         if session is None:
             return
         await self._blobs.delete([blob_key(session, utterance, "hq")])
-        # The last: as long as the row tells of a file, it is looked for.
+        # Last: as long as the row names a file, its deletion is resumed.
         async with self._database.begin() as connection:
             await connection.execute(
                 update(table)
@@ -201,10 +209,10 @@ class RenderingRepository:
 
     @again_after_deadlock
     async def begin(self, utterance: str) -> RenderingTask | None:
-        """Take up the work; None: nothing is to be done any more.
+        """Claim the rendering of a reply; None if there is nothing to do.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         table = renderings
         async with self._database.begin() as connection:
@@ -239,15 +247,15 @@ class RenderingRepository:
             text=said,
             clauses=tuple(row.spoken),
             attempts=row.attempts,
-            # Should the words have changed since, what is there says something else.
+            # If the text has changed since, the existing rendering is of another text.
             engine=row.engine if digest_of(said) == row.text_sha256 else "",
         )
 
     async def wanted(self, utterance: str) -> bool:
-        """False: its reply was deleted, or it was called off.
+        """Return False if the reply was deleted or its rendering cancelled.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         table = renderings
         async with self._database.begin() as connection:
@@ -255,10 +263,10 @@ class RenderingRepository:
         return state == "rendering"
 
     async def has_pending_transcription(self) -> bool:
-        """Something that was said waits to be recognised: that goes first.
+        """Return True if an utterance waits for transcription, which takes precedence.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         return await self._jobs.has_ready_job("transcribe")
 
@@ -272,21 +280,21 @@ class RenderingRepository:
         clauses: Sequence[Boundary],
         took_s: float,
     ) -> Rendering | None:
-        """The rendering is done: keep it, in the place of an earlier one.
+        """Save a finished rendering in place of an earlier one.
 
         Args:
-            order: What was rendered.
-            pcm: All of it.
-            rate: In Hz.
-            engine: Version of what rendered it.
-            clauses: Where its clauses begin and end.
-            took_s: Time it took.
+            order: The task.
+            pcm: Samples of the whole rendering, int16.
+            rate: Sample rate in Hz.
+            engine: Version of the engine.
+            clauses: Boundaries of its clauses.
+            took_s: Seconds of synthesis.
 
         Returns:
-            None if nobody wants it any more; nothing of it is left then.
+            The rendering; None if it is no longer wanted: nothing of it is stored then.
 
         Raises:
-            StoreError: If it could not be kept; the disk being full is OSError.
+            StoreError: If it cannot be stored; a full disk raises OSError.
         """
         path = self._folder / f"{order.utterance}.hq.job"
         key = blob_key(order.session, order.utterance, "hq")
@@ -314,7 +322,7 @@ class RenderingRepository:
 
     @again_after_deadlock
     async def _finish(self, utterance: str, **values: Any) -> Rendering | None:
-        """Note what was made; None: nobody wants it any more."""
+        """Write the row of a finished rendering; None if it is no longer wanted."""
         table = renderings
         async with self._database.begin() as connection:
             kept = await connection.execute(
@@ -327,23 +335,23 @@ class RenderingRepository:
         return None if row is None else rendering_of(row._mapping)
 
     async def mark_ready(self, order: RenderingTask) -> None:
-        """What is there is what would be made: it is ready.
+        """Mark the existing rendering as up to date.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         await self._end(order.utterance, state="ready", error=None)
 
     async def fail(self, order: RenderingTask, why: str, *, final: bool) -> None:
-        """It did not succeed.
+        """Record a failed attempt.
 
         Args:
-            order: What was to be rendered.
-            why: One sentence.
+            order: The task.
+            why: The reason, in one sentence.
             final: False: it will be tried again.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         told = to_well_formed(why)[:_ERROR_MAX]
         await self._end(order.utterance, state="failed" if final else "queued", error=told)
@@ -360,20 +368,20 @@ class RenderingRepository:
 
 
 def digest_of(text: str) -> str:
-    """SHA-256 of a text, in hex."""
+    """Return the SHA-256 of a text, in hex."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def rendering_columns() -> list[Any]:
-    """What of a row is for the world, labelled so that it can stand beside the columns of an utterance."""
+    """Return the public columns, labelled so that they can be selected with those of an utterance."""
     return [renderings.c[name].label(f"hq_{name}") for name in _PUBLIC]
 
 
 def rendering_of(row: Mapping[Any, Any]) -> Rendering | None:
-    """The rendering in a row with `rendering_columns`; None if there is none.
+    """Return the rendering in a row with `rendering_columns`; None if there is none.
 
     Args:
-        row: Its mapping.
+        row: Mapping of the row.
     """
     if row["hq_state"] is None:
         return None

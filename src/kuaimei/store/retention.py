@@ -1,11 +1,10 @@
-"""What may be deleted for its age: not because a clock jumped, and not nearly everything at one stroke.
+"""Retention: protects deletion by age against clock jumps and against deleting nearly everything at once.
 
-A machine whose clock battery is empty, or that believes a wrong time server, may wake up in another century.
-So the time that counts is one that went on evenly: the last that was seen, kept in the database, and what
-has passed since by a clock that cannot be set. If the wall clock is more than a day ahead of that (the
-machine was off for long, or the clock is wrong), it is believed only after it has stayed so for a day of
-running. In the same way a day passes before more than a fifth of everything is deleted: long enough to put
-right a setting.
+A machine whose clock battery is empty, or that trusts a wrong time server, may boot in another century. So
+the time used is one that runs evenly: the last time seen, stored in the database, plus what has passed since
+by a monotonic clock. If the wall clock is more than a day ahead of that (the machine was off for long, or the
+clock is wrong), it is trusted only after it has stayed so for a day of running. Likewise a day passes before
+more than a fifth of everything is deleted: long enough to correct a setting.
 """
 
 import logging
@@ -27,21 +26,22 @@ __all__ = ["GRACE_S", "SHARE", "Retention"]
 _log = logging.getLogger(__name__)
 
 GRACE_S: Final = 86_400.0
-"""So long a clock that jumped is doubted, and a deletion of nearly everything put off."""
+"""Seconds for which a clock that jumped is distrusted, and a large deletion is delayed."""
 SHARE: Final = 0.2
-"""Of all that is kept: more than this is not deleted at once …"""
+"""Share of all items above which a deletion is delayed …"""
 _FEW: Final = 5
-"""… but so many are."""
+"""… unless it is of at most so many items."""
 _JUMP: Final = timedelta(seconds=GRACE_S)
 _WALL: Final = "wall"
 
 
 class Retention:
-    """Says what time it is, and what may go.
+    """Determines a trustworthy time, and what may be deleted now.
 
     Args:
-        wall: The clock on the wall, UTC.
-        running_s: A clock that cannot be set.
+        database: Stores the time last seen.
+        wall: Wall clock, UTC.
+        running_s: Monotonic clock, in seconds.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class Retention:
 
     @again_after_deadlock
     async def now(self) -> datetime:
-        """The time that can be believed, UTC; to be asked for again and again, for it goes on with that.
+        """Return the trusted time in UTC; must be called regularly, as each call advances it.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         wall, running_s = self._wall(), self._running_s()
         passed_s = 0.0 if self._looked_s is None else running_s - self._looked_s
@@ -92,15 +92,15 @@ class Retention:
         return at
 
     async def release(self, what: str, old: Sequence[str], total: int) -> Sequence[str]:
-        """Those of ``old`` that may be deleted now; to be asked for again and again.
+        """Return those of ``old`` that may be deleted now; must be called regularly.
 
         Args:
-            what: What they are, such as ``voices``.
-            old: Ids of those that are too old.
-            total: How many are kept.
+            what: Kind of the items, such as ``voices``.
+            old: Ids of the expired items.
+            total: Number of all stored items.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         running_s = self._running_s()
         passed_s = running_s - self._released_s.get(what, running_s)
@@ -119,7 +119,7 @@ class Retention:
 
     @again_after_deadlock
     async def _wait(self, name: str, passed_s: float, *, many: bool) -> Literal["over", "begun", "going on"]:
-        """How far the day is for which ``many`` wait; a few wait for nothing."""
+        """Return the state of the waiting period of a large deletion; a small one need not wait."""
         async with self._database.begin() as connection:
             if not many:
                 await connection.execute(delete(clocks).where(clocks.c.name == name))
@@ -133,7 +133,7 @@ class Retention:
 
 
 async def _newest(connection: AsyncConnection) -> datetime | None:
-    """When something was last kept."""
+    """Return the time at which something was last stored."""
     columns = (sessions.c.started_at, utterances.c.started_at, voices.c.created_at)
     found = [await connection.scalar(select(func.max(column))) for column in columns]
     return max(filter(None, found), default=None)

@@ -1,4 +1,4 @@
-"""What the store answers."""
+"""Result types of the store."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -34,11 +34,11 @@ class SessionRow:
     Attributes:
         started_at: UTC.
         client: What the client said about itself.
-        turns: Number of its latest turn.
-        utterances: Of both sides.
-        speech_s: Seconds of audio kept, both sides.
-        title: What it was named, or else the first thing the user said; empty if nothing was understood.
-        owner: Id of the person whose it is.
+        turns: Number of the latest turn.
+        utterances: Number of utterances of both sides.
+        speech_s: Seconds of stored audio of both sides.
+        title: Its title, or else the first transcript of the user; empty if there is none.
+        owner: Id of the person who owns it.
     """
 
     id: str
@@ -53,10 +53,10 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """Where in a rendering one clause of the fast tier is.
+    """Position of a clause of the fast tier in an HQ rendering.
 
     Attributes:
-        index: Of the clause, as `kuaimei.dialogue.events.ClauseReady` counts them.
+        index: Index of the clause, as in `kuaimei.dialogue.events.ClauseReady`.
     """
 
     index: int
@@ -66,12 +66,12 @@ class Boundary:
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """A reply rendered a second time, beautifully, or on its way there.
+    """HQ rendering of a reply, finished or in progress.
 
     Attributes:
-        engine: Name and version of what rendered it; empty: nothing is there yet.
-        bytes: Of the file, as ``duration_ms``, ``sample_rate`` and ``sha256``; None: there is none.
-        clauses: In their order, without gaps.
+        engine: Name and version of the engine; empty: there is no rendering yet.
+        bytes: Size of the file; None, as ``duration_ms``, ``sample_rate`` and ``sha256``: there is none.
+        clauses: Boundaries in order, without gaps.
         error: Why it failed, also while it is going to be tried again.
     """
 
@@ -88,10 +88,10 @@ class Rendering:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How an utterance sounded, in short.
+    """Summary of an analysis.
 
     Attributes:
-        reason: Why it has no scores.
+        reason: Why there are no scores; None: there are.
         confidence: 0 to 1, as the other two; None: no scores.
     """
 
@@ -108,12 +108,12 @@ class UtteranceRow:
 
     Attributes:
         started_at: UTC.
-        duration_ms: Of the recording; None while it is coming in and where there is none.
+        duration_ms: Length of the recording; None while it is coming in and if there is none.
         transcript: None while unknown.
-        heard_ms: How much of a reply was played.
-        heard_text: The words within that, if it was interrupted.
-        hq: Its second rendering; None: it gets none.
-        analysis: How it sounded; None: not analysed (yet).
+        heard_ms: Milliseconds of a reply that were played.
+        heard_text: The text within that, if it was interrupted.
+        hq: HQ rendering; None: it gets none.
+        analysis: Summary of the analysis; None: not analysed (yet).
     """
 
     id: str
@@ -139,13 +139,13 @@ class UtteranceRow:
 
     @property
     def words(self) -> str:
-        """What of it belongs to the conversation: what was said, or of a reply what was heard of it."""
+        """Text that belongs to the conversation: the transcript, or what was heard of a reply."""
         cut = self.interrupted and self.heard_text is not None
         words = (self.heard_text if cut else self.transcript) or ""
         return words.strip() if self.is_turn else ""
 
     def file(self, tier: Tier = "fast") -> tuple[int, str]:
-        """Size in bytes and SHA-256 of its recording, or of its second rendering.
+        """Return size in bytes and SHA-256 of its recording, or of its HQ rendering.
 
         Raises:
             NotFound: If there is none (yet).
@@ -160,7 +160,7 @@ class UtteranceRow:
 
 @dataclass(frozen=True, slots=True)
 class TurnRow:
-    """What a turn took, and what failed in it."""
+    """Timings and failures of a turn."""
 
     turn: int
     timings: dict[str, Any]
@@ -169,13 +169,13 @@ class TurnRow:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """A recording, or the part of it that was asked for.
+    """A recording, or the requested part of it.
 
     Attributes:
         size: Bytes of the whole recording.
         start: First byte of this part.
         end: One past its last byte.
-        chunks: The bytes, as they are read; to be iterated once.
+        chunks: The bytes, as they are read; can be iterated once.
     """
 
     media_type: str
@@ -187,22 +187,22 @@ class Audio:
 
     @property
     def content_length(self) -> int:
-        """Bytes of this part."""
+        """Number of bytes in this part."""
         return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """How much is kept, and how the keeping goes.
+    """Totals and health counters of the store.
 
     Attributes:
-        unsaved: Utterances not yet wholly in the database.
-        lost_bytes: Audio that could not even be spooled, since the process began.
-        failures: Attempts to keep something that failed, since the process began.
-        jobs: By status.
-        broken: Utterances that can never be kept, put aside with their sound.
-        deleting: Deletions that go on.
-        disk_free_bytes: Room on the fullest of the disks that matter; None: not known yet.
+        unsaved: Utterances that are not yet fully stored.
+        lost_bytes: Bytes of audio that could not be spooled, since the start of the process.
+        failures: Failed attempts to store something, since the start of the process.
+        jobs: Number of jobs by status.
+        broken: Utterances in quarantine.
+        deleting: Deletions in progress.
+        disk_free_bytes: Free space on the fullest of the disks used; None: not known yet.
     """
 
     sessions: int
@@ -220,7 +220,7 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """May this store be relied on now? ``detail`` says what is wrong, ``disk`` how much room there is."""
+    """Health of the store: ``detail`` says what is wrong, ``disk`` is the level of free disk space."""
 
     database: bool
     blobs: bool
@@ -229,5 +229,5 @@ class Health:
 
     @property
     def ok(self) -> bool:
-        """All of it works."""
+        """True if database and blob store work."""
         return self.database and self.blobs

@@ -1,4 +1,4 @@
-"""Recordings as objects in any S3, or wherever else obstore can keep them."""
+"""Blob store in S3, or any other object store supported by obstore."""
 
 import asyncio
 import os
@@ -22,24 +22,24 @@ __all__ = ["Objects"]
 _CHUNK: Final = 256 * 1024
 _CONNECT_S: Final = 5
 _REQUEST_S: Final = 30
-"""Of one attempt; what is sent or read in it is some megabytes."""
+"""Timeout of one attempt, which transfers some megabytes."""
 _TOTAL_S: Final = 60.0
-"""Of one operation, with all its attempts: then it has failed, and the caller decides what becomes of it."""
+"""Timeout of one operation with all its attempts; after it the operation has failed."""
 _RETRIES: Final = 3
 _FROM_ENVIRONMENT: Final = (
     *("allow_http", "allow_invalid_certificates", "user_agent"),
     *("proxy_url", "proxy_ca_certificate", "proxy_excludes"),
 )
-"""Options of the connection that have a variable, such as ``AWS_ALLOW_HTTP``."""
+"""Connection options that can be set by an environment variable, such as ``AWS_ALLOW_HTTP``."""
 
 
 class Objects:
-    """Keeps blobs as objects; see `kuaimei.store.blobs.Blobs`, whose words apply.
+    """Blob store in an object store. See `kuaimei.store.blobs.Blobs`.
 
-    A place that takes what it is sent and never answers is given up after a minute, every time.
+    Every operation on a store that accepts data and never answers fails after a minute.
 
     Args:
-        url: ``s3://bucket/prefix``, or any other that obstore knows.
+        url: ``s3://bucket/prefix``, or any other URL that obstore knows.
 
     Raises:
         BaseError: If the address cannot be used.
@@ -55,12 +55,12 @@ class Objects:
         )
 
     async def put(self, key: str, content: Path | bytes) -> None:
-        """Keep ``content`` (or the file there) as ``key``; the far side says when it is safe."""
+        """Store ``content`` (bytes, or a file) as ``key``; durable when the remote store confirms it."""
         async with _deadline(f"the recording {key} cannot be put away"):
             await obstore.put_async(self._store, key, content)
 
     async def get(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes ``start`` up to ``end``, in chunks."""
+        """Yield bytes ``start`` up to ``end`` of ``key`` in chunks."""
         if start >= end:
             return
         what = f"the recording {key} cannot be read"
@@ -75,13 +75,13 @@ class Objects:
             yield bytes(chunk)
 
     async def read(self, key: str) -> bytes:
-        """All of ``key``."""
+        """Return the whole content of ``key``."""
         async with _deadline(f"{key} cannot be read", f"{key} is gone from {self.place}"):
             result = await obstore.get_async(self._store, key)
             return bytes(await result.bytes_async())
 
     async def delete(self, keys: list[str]) -> None:
-        """Delete; what is not there is fine."""
+        """Delete ``keys``; missing ones are ignored."""
         for key in keys:
             async with _deadline(f"the recording {key} cannot be deleted"):
                 try:
@@ -90,11 +90,11 @@ class Objects:
                     continue
 
     async def delete_folder(self, folder: str) -> None:
-        """Delete all under ``folder``."""
+        """Delete all keys under ``folder``."""
         await self.delete([key async for key in self.keys(folder)])
 
     async def keys(self, folder: str) -> AsyncIterator[str]:
-        """All keys under ``folder``."""
+        """Yield all keys under ``folder``."""
         batches = aiter(obstore.list(self._store, f"{folder}/"))
         while True:
             async with _deadline(f"the recordings in {folder} cannot be listed"):
@@ -108,7 +108,7 @@ class Objects:
                 yield entry["path"]
 
     async def check(self) -> None:
-        """Return if the place answers."""
+        """Check that the store answers."""
         async with _deadline(f"{self.place} does not answer"):
             try:
                 await obstore.head_async(self._store, "kuaimei-is-it-there")
@@ -116,13 +116,13 @@ class Objects:
                 return
 
     async def sweep(self) -> None:
-        """Nothing is ever half there."""
+        """Do nothing: an object store has no unfinished objects."""
 
 
 def _client_options() -> "ClientConfig":
-    """With deadlines, and what the usual variables say of the connection.
+    """Return connection options: timeouts, and the options set in the environment.
 
-    Options that are given are instead of those that obstore would find in the environment.
+    Given options replace those that obstore would read from the environment.
     """
     options: ClientConfig = {"timeout": f"{_REQUEST_S}s", "connect_timeout": f"{_CONNECT_S}s"}
     for name in _FROM_ENVIRONMENT:
@@ -133,10 +133,11 @@ def _client_options() -> "ClientConfig":
 
 @asynccontextmanager
 async def _deadline(what: str, gone: str = "") -> AsyncIterator[None]:
-    """Turns whatever fails in the block, or lasts too long, into one sentence that begins with ``what``.
+    """Convert errors and timeouts in the block to a `StoreError` whose message begins with ``what``.
 
     Args:
-        gone: The sentence for what is not there; empty: that is a failure like any other.
+        what: Beginning of the message.
+        gone: Message of the `NotFound` for a missing object; empty: that is an error like any other.
     """
     try:
         async with asyncio.timeout(_TOTAL_S):

@@ -1,8 +1,8 @@
-"""The earlier scores with which those of an utterance are compared.
+"""Score history: earlier scores of the same person or voice, used as a baseline.
 
-Those of the user's side are compared with all that the same person said; who that is, the client says
-(``person`` of the session), and of a client that does not, it is whoever speaks in the session. Those of
-replies are compared with all in the same voice.
+Scores of the user are compared with all of the same person, which the client names (``person`` of the
+session); if it does not, with those of the same session. Scores of replies are compared with all replies in
+the same voice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from kuaimei.store.utterance_record import Role
 __all__ = ["NEWEST", "Cohort", "ScoreCursor", "ScoreHistory", "ScorePoint"]
 
 NEWEST: Final = 200
-"""More of them say nothing more."""
+"""Default number of earlier scores: more of them do not improve the baseline."""
 _SCORES: Final = ("confidence", "stability", "affability")
 
 
@@ -28,9 +28,9 @@ class Cohort:
     """Utterances that are compared with each other.
 
     Attributes:
-        session: The one to which it is confined if there is no person.
-        person: Of the user's side, in whichever session.
-        voice: Of replies.
+        session: The session; the user's utterances are limited to it if there is no person.
+        person: The speaker of the user's utterances, in any session.
+        voice: Voice of the replies.
     """
 
     owner: str
@@ -42,7 +42,7 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class ScoreCursor:
-    """When an utterance was said; the id tells those of the same instant apart."""
+    """Position of an utterance in time; the id distinguishes utterances of the same instant."""
 
     at: datetime
     utterance: str
@@ -57,7 +57,7 @@ class ScorePoint:
 
 
 class ScoreHistory:
-    """Finds them."""
+    """Reads earlier scores from the database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -65,15 +65,15 @@ class ScoreHistory:
     async def newest(
         self, group: Cohort, *, before: ScoreCursor | None = None, limit: int = NEWEST
     ) -> Sequence[ScorePoint]:
-        """The newest scores of a group, in the order in which they were said.
+        """Return the newest scores of a cohort, in the order in which they were spoken.
 
         Args:
-            group: Which.
-            before: Only what was said before.
-            limit: At most this many.
+            group: The cohort.
+            before: Only utterances spoken before this one.
+            limit: Maximum number.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             found = (await connection.execute(_newest(group, before, limit))).all()
@@ -105,7 +105,7 @@ def _newest(group: Cohort, before: ScoreCursor | None, limit: int) -> Select[Any
         which = which.where(or_(here, same) if group.person else here)
     if before is not None:
         which = which.where(tuple_(said.started_at, said.id) < (before.at, before.utterance))
-    # The scores are only read of those that are wanted.
+    # Scores are only read for the selected utterances.
     found = which.subquery()
     scores = (analyses.c.scores[name]["value"].astext.cast(Float).label(name) for name in _SCORES)
     return (

@@ -1,7 +1,7 @@
-"""A session is open in one server at a time, however many use the same database.
+"""Session locks: a session is open in one server at a time, however many share the database.
 
-Whoever talks in a session holds an advisory lock of the database, which goes with the server's connection
-however that ends. Within one server sessions change hands as they always did (`kuaimei.server.admission`).
+A server holds an advisory lock of the database for each open session, which is released with the server's
+connection, however that ends. Within one server, `kuaimei.server.admission` hands sessions over.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ __all__ = ["Claims"]
 _log = logging.getLogger(__name__)
 
 _NAMESPACE: Final = 0x6B75_616A
-"""First number of the locks; the second is a hash of the session's id."""
+"""First key of the locks; the second is a hash of the session's id."""
 _PATIENCE_S: Final = 3.0
-"""Somebody waits to talk: a database that does not answer by then is not waited for."""
+"""Timeout of the database: the user is waiting to talk."""
 
 
 class Claims:
-    """The sessions that this server has."""
+    """Locks on the sessions that are open in this server."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -38,10 +38,10 @@ class Claims:
 
     @asynccontextmanager
     async def hold(self, session: str) -> AsyncIterator[None]:
-        """The session is this server's for the length of the block; without a database nobody can tell.
+        """Lock the session for the duration of the block; succeeds without a lock if the database is down.
 
         Raises:
-            Conflict: If it is open in another server.
+            Conflict: If the session is open in another server.
         """
         async with self._asking:
             if not self._held[session] and not await self._take(session):
@@ -57,13 +57,13 @@ class Claims:
                     await self._give_back(session)
 
     async def close(self) -> None:
-        """Let go of all."""
+        """Release all locks."""
         holder, self._holder = self._holder, None
         if holder is not None:
             await holder.close()
 
     async def _take(self, session: str) -> bool:
-        """False: another server has it."""
+        """Take the lock; return False if another server has it."""
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 try:

@@ -1,12 +1,12 @@
-"""Audio on disk as it arrives, before anything else is known of it.
+"""Spool: audio is written to disk as it arrives, before it is stored.
 
 One folder per process (a *run*) under ``spool``, held by a kernel lock that a SIGKILL releases; in it,
 per utterance, ``ID.pcm`` (s16le, written in place) and ``ID.json`` (its `UtteranceRecord`). One thread writes
 for all conversations, so that a disk that stalls never stalls the event loop.
 
-What is promised: audio is handed to the kernel within some 10 ms of its arrival. From then on a killed
-process loses nothing. A crash of the operating system may lose what it had not yet written back (some
-seconds): nothing is fsynced here, because that would cost a live turn more than it is worth.
+Guarantee: audio is handed to the kernel within some 10 ms of its arrival. From then on a killed process
+loses nothing. A crash of the operating system may lose what it had not yet written back (some seconds):
+nothing is fsynced here, because that would cost a live turn more than it is worth.
 """
 
 import asyncio
@@ -32,18 +32,18 @@ __all__ = ["Spool", "SpoolRun", "SpoolWriter"]
 _log = logging.getLogger(__name__)
 
 _BATCH_DELAY_S = 0.01
-"""Writes are gathered for this long: a hundred conversations wake the thread as seldom as one."""
+"""Time for which writes are batched: a hundred conversations wake the thread as seldom as one."""
 _PENDING_MAX = 64_000_000
-"""Bytes that may wait for a disk that stalls; what comes beyond is lost, counted and told."""
+"""Bytes that may wait for a disk that stalls; more is lost, counted and logged."""
 _LOCK = "lock"
 
 
 class SpoolWriter:
-    """The thread that writes.
+    """Thread that performs all writes.
 
     Attributes:
-        lost_bytes: Audio that could not be written: the disk was full or stalled too long.
-        failures: Operations that failed.
+        lost_bytes: Bytes of audio that could not be written: the disk was full or stalled too long.
+        failures: Number of failed operations.
     """
 
     def __init__(self) -> None:
@@ -61,11 +61,11 @@ class SpoolWriter:
 
     @property
     def pending_bytes(self) -> int:
-        """Audio that waits to be written."""
+        """Bytes of audio that wait to be written."""
         return self._pending
 
     def post(self, operation: Callable[[], None], size: int = 0) -> None:
-        """Do ``operation`` soon, in order; ``size`` bytes of audio hang on it. Returns at once."""
+        """Queue ``operation``, which writes ``size`` bytes of audio; done in order. Returns at once."""
         with self._counting:
             full = size > 0 and self._pending + size > _PENDING_MAX
             if full:
@@ -79,12 +79,12 @@ class SpoolWriter:
         self._wake.set()
 
     def lose(self, size: int) -> None:
-        """Count ``size`` bytes of audio that nobody is to write."""
+        """Count ``size`` bytes of audio as lost."""
         with self._counting:
             self.lost_bytes += size
 
     async def barrier(self) -> None:
-        """Return when everything posted so far is done."""
+        """Wait until everything posted so far is done."""
         loop = asyncio.get_running_loop()
         reached: asyncio.Future[None] = loop.create_future()
 
@@ -97,7 +97,7 @@ class SpoolWriter:
         await reached
 
     def close(self) -> None:
-        """Do what is left and end the thread; blocks until it has ended."""
+        """Perform pending operations and end the thread; blocks until it has ended."""
         self._ended = True
         self._hurry.set()
         self._wake.set()
@@ -132,7 +132,7 @@ class SpoolWriter:
             self.lost_bytes += size
 
     def _trouble(self, why: str) -> None:
-        """Say it once, not fifty times a second; the conversation goes on."""
+        """Log trouble once, not fifty times a second; the conversation goes on."""
         if not self._troubled:
             self._troubled = True
             _log.error("what is being said cannot be written to disk and is lost for now: %s", why)
@@ -144,7 +144,7 @@ class SpoolWriter:
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop has ended, and nobody waits
+    with suppress(RuntimeError):  # the loop has ended
         loop.call_soon_threadsafe(callback)
 
 
@@ -158,7 +158,7 @@ class Spool:
         self._file: int | None = None
 
     def write(self, offset: int, data: bytes) -> None:
-        """Put ``data`` at byte ``offset``; what comes twice lies once, what never comes is silence."""
+        """Write ``data`` at byte ``offset``; repeated data overwrites itself, missing data is silence."""
         if self._file is None:
             self._file = os.open(self.pcm, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         view = memoryview(data)
@@ -167,7 +167,7 @@ class Spool:
             view, offset = view[done:], offset + done
 
     def save(self, manifest: bytes) -> None:
-        """Replace the record beside the audio, whole or not at all."""
+        """Atomically replace the record beside the audio."""
         unfinished = self._manifest.with_suffix(".new")
         try:
             unfinished.write_bytes(manifest)
@@ -177,13 +177,13 @@ class Spool:
             raise
 
     def close(self) -> None:
-        """No more audio comes."""
+        """Close the audio file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
     def remove(self) -> None:
-        """All of it, for good."""
+        """Delete all files of the utterance."""
         self.close()
         for path in (self.pcm, self.flac, self._manifest):
             path.unlink(missing_ok=True)
@@ -198,7 +198,7 @@ class Spool:
 
 
 class SpoolRun:
-    """The spools of one process: ours until we end in whatever way, or a dead one's, held while it is saved.
+    """Spools of one process: this one, or a dead one, held by a lock while it is recovered.
 
     Attributes:
         id: Name of the run, as in the rows it wrote.
@@ -211,10 +211,10 @@ class SpoolRun:
 
     @classmethod
     def begin(cls, root: Path) -> "SpoolRun":
-        """A run of our own."""
+        """Create the run of this process."""
         root.mkdir(parents=True, exist_ok=True)
         folder = root / new_id("run")
-        # Locked under a name that nobody looks at, so that it is never seen unlocked.
+        # Locked under a hidden name, so that no process sees it unlocked.
         unfinished = root / f".{folder.name}"
         unfinished.mkdir(mode=0o700)
         lock = os.open(unfinished / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -224,13 +224,13 @@ class SpoolRun:
 
     @classmethod
     def claim_abandoned(cls, root: Path) -> list["SpoolRun"]:
-        """Runs whose process is gone, now held by us; whoever looks at the same time gets others."""
+        """Lock and return the runs of dead processes; concurrent callers get different runs."""
         found: list[SpoolRun] = []
         for folder in sorted(root.glob("run_*")):
             try:
                 lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except (FileNotFoundError, NotADirectoryError):
-                continue  # saved by another process just now
+                continue  # another process has just recovered it
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -241,7 +241,7 @@ class SpoolRun:
 
     @classmethod
     def alone(cls, root: Path, own: str) -> bool:
-        """Whether no process writes to ``root`` but the one of the run ``own``."""
+        """Return True if no process writes to ``root`` except that of the run ``own``."""
         for folder in root.glob("run_*"):
             if folder.name != own:
                 try:
@@ -257,24 +257,24 @@ class SpoolRun:
         return True
 
     def spool(self, utterance: str) -> Spool:
-        """Files for one utterance; nothing is made before something is written."""
+        """Return the files of one utterance; they are created when first written."""
         return Spool(self.folder, utterance)
 
     def records(self) -> Iterator[UtteranceRecord]:
-        """What this run knows of its utterances."""
+        """Yield the readable records of the run."""
         for path in sorted(self.folder.glob("*.json")):
-            # Why one cannot be read is not told: there is in it what was said. See `orphans`.
+            # Errors are not logged: they quote the record. See `orphans`.
             with suppress(FileNotFoundError, ValidationError):
                 yield UtteranceRecord.model_validate_json(path.read_bytes())
 
     def orphans(self) -> list[str]:
-        """Utterances without a readable record: the disk was full, or lost power, when it was written."""
+        """Return utterances without a readable record: the disk was full or lost power while writing it."""
         known = {record.id for record in self.records()}
         found = {path.stem for pattern in ("*.pcm", "*.json") for path in self.folder.glob(pattern)}
         return sorted(found - known)
 
     def close(self) -> None:
-        """Let go; the folder goes too if nothing is left in it to save."""
+        """Release the lock; the folder is deleted if nothing is left in it to recover."""
         with suppress(OSError):
             for pattern in ("*.job", "*.new"):
                 for left_over in self.folder.glob(pattern):

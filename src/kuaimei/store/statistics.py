@@ -1,4 +1,4 @@
-"""What listeners prefer, and how sure one may be of it."""
+"""Confidence intervals for listening tests."""
 
 import math
 from typing import Final
@@ -6,17 +6,17 @@ from typing import Final
 __all__ = ["wilson"]
 
 _Z: Final = 1.959963984540054
-"""Two-sided 95 % of the normal distribution."""
+"""Two-sided 95 % quantile of the normal distribution."""
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float] | None:
-    """The 95 % confidence interval of a share; None without trials.
+    """Return the 95 % confidence interval of a proportion; None without trials.
 
     Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927: it stays
-    in [0, 1] and is honest for few trials too.
+    in [0, 1] and is accurate for few trials, too.
 
     Raises:
-        ValueError: If there are more successes than trials.
+        ValueError: If ``successes`` is negative or exceeds ``trials``.
     """
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} of {trials} is no share")

@@ -1,4 +1,4 @@
-"""The store: everything said, found again, and deleted when asked."""
+"""The store: records, reads and deletes conversations, and runs the durable jobs."""
 
 import asyncio
 import logging
@@ -54,20 +54,33 @@ _CLOSE_WAIT_S: Final = 10.0
 
 
 class Store(ConversationReader):
-    """Open by `kuaimei.store.store_startup.open_store`; all methods may be called by any task of its event loop.
+    """The store, opened by `open_store`; methods may be called by any task of its event loop.
+
+    Args:
+        database: The database.
+        blobs: Blob store of recordings and voices.
+        home: The data folder.
+        space: Free disk space.
+        run: Spool run of this process.
+        writer: Writer of the spools.
+        jobs: Durable jobs.
+        renderings: HQ renderings of replies.
+        analyses: Speech analyses of utterances.
+        retention_days: Days without speech after which a conversation is deleted; 0: never.
 
     Attributes:
-        renderings: The second tier of replies.
-        preferences: What listeners preferred.
-        analyses: How people spoke.
-        peers: The earlier scores of the same person or voice.
-        ratings: How listeners rated it.
-        people: To whom what is kept belongs.
-        keys: By which they come in.
-        deletions: What is being deleted.
-        claims: Which sessions are this server's.
-        maintenance: What goes on by itself.
-        space: How much room there is on the disk.
+        renderings: HQ renderings of replies.
+        preferences: Listening tests.
+        analyses: Speech analyses of utterances.
+        peers: Earlier scores of the same person or voice.
+        ratings: Listeners' ratings of utterances.
+        people: People, who own the data.
+        keys: API keys of the people.
+        deletions: Deletions in progress.
+        claims: Locks on the sessions open in this server.
+        maintenance: Background maintenance.
+        space: Free disk space.
+        voices: Cloned voices.
     """
 
     def __init__(
@@ -111,12 +124,12 @@ class Store(ConversationReader):
         self.voices = VoiceRepository(database, blobs)
 
     def describe(self) -> str:
-        """Where things are kept, in one line."""
+        """Describe database and blob store in one line."""
         place = "embedded PostgreSQL" if self._database.embedded else "PostgreSQL"
         return f"{place}, recordings in {self._blobs.place}"
 
     async def health(self) -> Health:
-        """Try both places."""
+        """Check database and blob store."""
         trouble: list[str] = []
         database = blobs = True
         try:
@@ -132,10 +145,10 @@ class Store(ConversationReader):
         return Health(database, blobs, "; ".join(trouble), self.space.level)
 
     async def statistics(self) -> Statistics:
-        """How much is kept, and how the keeping goes.
+        """Return totals and health counters.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         async with self._database.browse() as connection:
             sessions = await connection.scalar(select(func.count()).select_from(tables.sessions))
@@ -157,7 +170,7 @@ class Store(ConversationReader):
     # Recording.
 
     async def create_session(self, client: dict[str, Any] | None = None, *, owner: str = LOCAL) -> str:
-        """A new session; its id."""
+        """Create a session and return its id."""
         session = new_id("sess")
         await self.ensure_session(session, client, owner=owner)
         return session
@@ -166,17 +179,17 @@ class Store(ConversationReader):
     async def ensure_session(
         self, session: str, client: dict[str, Any] | None = None, *, owner: str = LOCAL
     ) -> None:
-        """Make the session unless it is there.
+        """Create the session unless it exists.
 
         Args:
-            session: Its id.
+            session: Id of the session.
             client: What the client says about itself.
-            owner: Id of the person whose it is.
+            owner: Id of the person who owns it.
 
         Raises:
             NotFound: If there is no such person (any more).
-            Conflict: If it is just being deleted.
-            StoreError: If ``session`` cannot be an id, or the database is away.
+            Conflict: If it is being deleted.
+            StoreError: If ``session`` cannot be an id, or the database is unavailable.
         """
         validate_id(session)
         if await self.deletions.lingers("session", session) or await self.deletion("session", session):
@@ -197,14 +210,14 @@ class Store(ConversationReader):
         voice: str = "",
         engine: str = "",
     ) -> Recorder:
-        """An observer that writes the session down; it need not exist yet. Close it when it is over.
+        """Create a recorder of a session, which need not exist yet; the caller closes it at the end.
 
         Args:
-            session: Its id.
-            owner: Id of the person whose it is.
-            client: What the client says about itself, should the session have to be made.
-            voice: Of replies whose own voice nobody tells.
-            engine: What speaks, likewise.
+            session: Id of the session.
+            owner: Id of the person who owns it.
+            client: What the client says about itself, if the session has to be made.
+            voice: Voice of replies whose events name none.
+            engine: Name of the speech synthesis engine.
 
         Raises:
             StoreError: If ``session`` cannot be an id.
@@ -225,16 +238,16 @@ class Store(ConversationReader):
         return recorder
 
     async def flush(self, timeout_s: float = _CLOSE_WAIT_S) -> bool:
-        """Wait until everything said so far is kept; False if that took too long."""
+        """Wait until everything said so far is stored; return False on timeout."""
         return await self._ingest.flush(timeout_s)
 
     @again_after_deadlock
     async def rename_session(self, session: str, title: str) -> None:
-        """Give the session ``title``; an empty one: the first thing said in it is its title again.
+        """Set the title of a session; an empty one restores the default, its first transcript.
 
         Raises:
-            NotFound: If there is none of that id.
-            StoreError: If the database is away.
+            NotFound: If there is no session with that id.
+            StoreError: If the database is unavailable.
         """
         table = tables.sessions
         async with self._database.begin() as connection:
@@ -248,11 +261,11 @@ class Store(ConversationReader):
                 raise NotFound(f"no session {session} is kept")
 
     async def retry_rendering(self, utterance: str) -> None:
-        """Have a reply rendered a second time by what renders now, unless that is under way.
+        """Queue the HQ rendering of a reply by the current engine, unless it is in progress.
 
         Raises:
-            NotFound: If there is none of that id, or it was never spoken.
-            StoreError: If the database is away.
+            NotFound: If there is no reply with that id, or it was never spoken.
+            StoreError: If the database is unavailable.
         """
         found = await self.utterance(utterance)
         said = (found.transcript or "").strip()
@@ -269,11 +282,11 @@ class Store(ConversationReader):
         """Delete rows, recordings, spools and jobs of a session.
 
         Returns:
-            True: nothing is left of it. False: nobody finds it any more, and what is left is worked on.
+            True: nothing is left of it. False: it can no longer be found, and its deletion goes on.
 
         Raises:
-            NotFound: If there is none of that id.
-            StoreError: If the database is away: nothing is deleted then.
+            NotFound: If there is no session with that id.
+            StoreError: If the database is unavailable; nothing is deleted.
         """
         validate_id(session)
         for recorder in [recorder for recorder in self._recorders if recorder.session == session]:
@@ -281,45 +294,45 @@ class Store(ConversationReader):
         return await self._delete("session", session, lambda record: record.session == session)
 
     async def delete_utterance(self, utterance: str) -> bool:
-        """Delete row, recording, spool and job of one utterance; see `delete_session`.
+        """Delete row, recording, spool and jobs of one utterance; see `delete_session`.
 
         Raises:
-            NotFound: If there is none of that id.
-            StoreError: If the database is away: nothing is deleted then.
+            NotFound: If there is no utterance with that id.
+            StoreError: If the database is unavailable; nothing is deleted.
         """
         validate_id(utterance)
         return await self._delete("utterance", utterance, lambda record: record.id == utterance)
 
     async def delete_voice(self, voice: str) -> bool:
-        """Delete a voice and everything derived from it, whoever works on it; see `delete_session`.
+        """Delete a voice and everything derived from it; running jobs are cancelled. See `delete_session`.
 
-        Replies that were spoken in it keep their words and lose their sound.
+        Replies spoken in it keep their text and lose their audio.
 
         Raises:
-            NotFound: If there is none of that id.
-            StoreError: If the database is away: nothing is deleted then.
+            NotFound: If there is no voice with that id.
+            StoreError: If the database is unavailable; nothing is deleted.
         """
         validate_id(voice)
         return await self._delete("voice", voice, lambda record: False)
 
     async def deletion(self, kind: DeletionKind, subject: str) -> Deletion | None:
-        """The deletion of that id that goes on; None: there is none, or it has ended.
+        """Return the deletion of ``subject`` in progress; None if there is none, or it has ended.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         return await self.deletions.get(kind, subject)
 
     async def unfinished_deletions(self, owner: str) -> int:
-        """How many deletions of what was this person's go on.
+        """Count the deletions in progress of this person's data.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         return await self.deletions.count(owner)
 
     async def forget_waiting(self, owner: str) -> None:
-        """Drop what waits to be kept for a person.
+        """Drop all pending utterances of a person and stop recording that person's sessions.
 
         Raises:
             StoreError: If a file cannot be deleted.
@@ -329,25 +342,25 @@ class Store(ConversationReader):
         await self._eraser.forget(lambda record: record.owner == owner)
 
     async def names_of(self, owner: str, until: datetime | None = None) -> Sequence[str]:
-        """Ids of everything that belongs to the person, see `kuaimei.store.erasure_check`.
+        """Return ids of everything that the person owns, see `kuaimei.store.erasure_check`.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         return await find_names(self._database, owner, until)
 
     async def sentences_of(
         self, owner: str, until: datetime | None = None, limit: int = 200
     ) -> Sequence[str]:
-        """Sentences that only this person's sessions hold, see `kuaimei.store.erasure_check`.
+        """Return sentences found only in this person's sessions. See `find_sentences`.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         return await find_sentences(self._database, owner, until, limit)
 
     async def leftovers(self, names: Sequence[str], sentences: Sequence[str]) -> Sequence[Leftover]:
-        """Where something is still named or said, see `kuaimei.store.erasure_check`.
+        """Search every place for ids and sentences, see `kuaimei.store.erasure_check`.
 
         Raises:
             StoreError: If a place cannot be searched.
@@ -355,18 +368,18 @@ class Store(ConversationReader):
         return await find_leftovers(self._database, self._blobs, names, sentences)
 
     async def renew_statistics(self) -> None:
-        """Have PostgreSQL forget the samples that it took of what was deleted.
+        """Renew PostgreSQL's column statistics, which hold samples of deleted rows.
 
         Raises:
-            StoreError: If the database is away or does not allow it.
+            StoreError: If the database is unavailable or does not allow it.
         """
         await renew_statistics(self._database)
 
     async def erase_spoken(self) -> int:
-        """Delete the sound of what was said in deleted voices; of how many replies that was.
+        """Delete the audio of replies spoken in deleted voices; return the number of replies.
 
         Raises:
-            StoreError: If a part could not be deleted; ask again.
+            StoreError: If a part could not be deleted; call it again.
         """
         return await self._eraser.erase_spoken()
 
@@ -383,7 +396,7 @@ class Store(ConversationReader):
         known = await self.deletions.get(kind, subject)
         deletion = known or await self.deletions.request(kind, subject)
         if known is None and not deletion.existed:
-            # It may be on its way into the database, by this process or one that has died.
+            # It may not be in the database yet: in flight here, or in the spool of a dead process.
             await self._eraser.forget(note)
             if not spooled:
                 await self.deletions.withdraw(deletion)
@@ -392,7 +405,7 @@ class Store(ConversationReader):
         return await self.deletions.finish(deletion)
 
     async def _alone(self) -> bool:
-        """No other process keeps what is said here, and nothing that was given up is on its way."""
+        """Return True if no other process writes to this store and no cancelled write is in flight."""
         return self._eraser.settled and await asyncio.to_thread(SpoolRun.alone, self._spools, self._run.id)
 
     # Jobs.
@@ -404,30 +417,30 @@ class Store(ConversationReader):
         transcribe: Transcriber,
         apart: Collection[str] = (),
     ) -> None:
-        """Do the durable jobs, behind everyone who is talking; runs until cancelled.
+        """Run the durable jobs until cancelled.
 
         Args:
-            jobs: What other rooms have to be done, by name.
-            transcribe: Recognises speech that has no transcript, see
+            jobs: Handlers of other packages' jobs, by name.
+            transcribe: Transcribes speech that has no transcript, see
                 `kuaimei.store.transcription_handler.transcribe_with`.
-            apart: Names of those that take long: each has a worker of its own.
+            apart: Names of long jobs: each gets a worker of its own.
         """
         own: dict[str, Job] = {_TRANSCRIBE: partial(self._recognise, transcribe)}
         await self._jobs.run({**own, **(jobs or {})}, apart=apart)
 
     async def defer(self, name: str, subject: str, *, priority: int = 0) -> None:
-        """Have job ``name`` done for ``subject`` by `run_jobs`, see `kuaimei.store.jobs.JobQueue.defer`.
+        """Queue job ``name`` for ``subject``, see `kuaimei.store.jobs.JobQueue.defer`.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         await self._jobs.defer(name, subject, priority=priority)
 
     async def cancel_job(self, name: str, subject: str) -> None:
-        """Forget job ``name`` for ``subject``, ending it where it is being done.
+        """Delete job ``name`` for ``subject``, and stop it if it is running.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         await self._jobs.cancel(name, subject)
 
@@ -454,7 +467,7 @@ class Store(ConversationReader):
             )
 
     async def _recover(self) -> None:
-        """Save what dead processes left; what takes long goes on while the server is open."""
+        """Recover the spools of dead processes; what takes long goes on after the start."""
         waiting: list[asyncio.Task[None]] = []
         for dead in await asyncio.to_thread(SpoolRun.claim_abandoned, self._spools):
             given = dead, self._database, self._ingest, self._ask_transcript, self._broken

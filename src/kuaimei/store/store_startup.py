@@ -1,4 +1,4 @@
-"""Opens the store: the database and the place of the recordings, and takes up what earlier processes left."""
+"""Opening of the store: database and blob store, and the recovery of earlier processes' work."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,14 +22,14 @@ __all__ = ["open_store"]
 
 @asynccontextmanager
 async def open_store(settings: Settings, server: EmbeddedPostgres | None = None) -> AsyncIterator[Store]:
-    """Open what ``settings.store`` names; recover what earlier processes left, and finish their deletions.
+    """Open the configured store, recover the spools of dead processes and resume their deletions.
 
     Args:
-        settings: Say where things are kept.
+        settings: Say where database and blob store are.
         server: The embedded database, if the caller has begun to start it; it is stopped at the end.
 
     Raises:
-        StoreError: If the database or the place of the recordings cannot be used.
+        StoreError: If the database or the blob store cannot be used.
     """
     async with AsyncExitStack() as stack:
         kept = settings.store
@@ -54,7 +54,7 @@ async def open_store(settings: Settings, server: EmbeddedPostgres | None = None)
         two_tiers = settings.rendering.hq != "none"
         renderings = RenderingRepository(database, blobs, jobs, run.folder, enabled=two_tiers)
         analyses = AnalysisRepository(database, jobs, enabled=settings.analysis.enabled)
-        folders = [settings.home, Path(blobs.place)]  # not there where that is an address
+        folders = [settings.home, Path(blobs.place)]  # the latter does not exist if it is a URL
         space = Space(folders, kept.disk_low_mb, kept.disk_full_mb)
         with suppress(OSError):
             await asyncio.to_thread(space.look)

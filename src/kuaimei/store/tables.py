@@ -1,4 +1,4 @@
-"""The tables, as the queries see them; what makes them is in ``migrations``."""
+"""Table definitions for queries; the tables are created by ``migrations``."""
 
 from sqlalchemy import (
     BigInteger,
@@ -51,9 +51,9 @@ people = Table(
     Column("forgetting_since", DateTime(timezone=True)),
     UniqueConstraint("name", name="people_name"),
 )
-"""``forgetting`` says what is being deleted of a person: ``things`` that were there at that time, or ``all``
-with the person; it stays until nothing of that is left. Whatever belongs to somebody refers to the row, so
-that nothing of a person who is gone can be written any more."""
+"""People. ``forgetting`` is what is being deleted of a person: ``things`` that existed at that time, or
+``all`` with the person; it stays until nothing of that is left. All data of a person refers to the row, so
+that nothing can be written for a deleted person."""
 
 keys = Table(
     "keys",
@@ -69,7 +69,7 @@ keys = Table(
     UniqueConstraint("sha256", name="keys_sha256"),
     Index("keys_of_person", "person", "created_at", "id"),
 )
-"""A key itself is kept nowhere: it is 160 random bits, so a plain digest cannot be searched through."""
+"""API keys. A key itself is not stored; it is 160 random bits, so that a plain digest cannot be reversed."""
 
 sessions = Table(
     "sessions",
@@ -110,7 +110,7 @@ utterances = Table(
     Index("utterances_of_run", "run"),
     Index("utterances_of_voice", "voice"),
 )
-"""``run`` names the process that wrote the row: when it is dead, what it left undone is taken up."""
+"""Utterances. ``run`` names the process that wrote the row; when it is dead, its rows are recovered."""
 
 turns = Table(
     "turns",
@@ -141,7 +141,7 @@ renderings = Table(
     Column("clauses", JSONB(none_as_null=True)),
     Column("error", Text),
 )
-"""``spoken`` are the clauses of the fast tier, ``clauses`` where they are in the rendering."""
+"""HQ renderings. ``spoken`` are the clauses of the fast tier, ``clauses`` their places in the rendering."""
 
 analyses = Table(
     "analyses",
@@ -160,8 +160,8 @@ analyses = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("outdated", Boolean, nullable=False, server_default=text("false")),
 )
-"""``extractor``, ``head`` and ``text_sha256`` (of the transcript) are what it was made with: of anything
-else another analysis is due. ``attempts`` counts those begun and not brought to an end."""
+"""Analyses. ``extractor``, ``head`` and ``text_sha256`` (of the transcript) are what it was made with; if any
+differs now, a new one is due. ``attempts`` counts attempts that were begun and not finished."""
 
 ratings = Table(
     "ratings",
@@ -175,7 +175,7 @@ ratings = Table(
     Column("rated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index("ratings_of_owner", "owner"),
 )
-"""1 to 5 each; null: the rater could not tell."""
+"""Ratings, 1 to 5 each; null: the rater could not tell."""
 
 voices = Table(
     "voices",
@@ -198,8 +198,8 @@ voices = Table(
     Column("shared", Boolean, nullable=False, server_default=text("false")),
     Index("voices_newest", "owner", "created_at", "id"),
 )
-"""``similarity`` is the last that was measured of the voice as it speaks now, not while it was learning;
-everybody may speak in one that is ``shared``."""
+"""Cloned voices. ``similarity`` is the last value measured of the finished voice, not during training; a
+``shared`` voice may be used by everyone."""
 
 erased_voices = Table(
     "erased_voices",
@@ -207,7 +207,7 @@ erased_voices = Table(
     Column("id", Text, primary_key=True),
     Column("erased_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
-"""Nothing is known of them but their ids: what was said in them is still to be found and silenced."""
+"""Deleted voices: only their ids are stored, to find and delete the audio of replies spoken in them."""
 
 deletions = Table(
     "deletions",
@@ -219,8 +219,8 @@ deletions = Table(
     Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("erased_at", DateTime(timezone=True)),
 )
-"""What is being deleted: its rows are gone, its files may not be yet. ``parts`` are the ids by which those
-are found (``session``, ``utterances``); ``erased_at`` says since when nothing is left of it but this row."""
+"""Deletions in progress: the rows are deleted, files may be left. ``parts`` are the ids by which those are
+found (``session``, ``utterances``); ``erased_at`` is the time since when only this row is left."""
 
 clocks = Table(
     "clocks",
@@ -229,7 +229,7 @@ clocks = Table(
     Column("at", DateTime(timezone=True), nullable=False),
     Column("doubted_s", Float, nullable=False, server_default="0"),
 )
-"""Times that are believed, see `kuaimei.store.clock`."""
+"""Trusted times, see `kuaimei.store.retention`."""
 
 preferences = Table(
     "preferences",
@@ -250,5 +250,5 @@ preferences = Table(
     Index("preferences_newest", "owner", "created_at", "id"),
     Index("preferences_of_utterance", "utterance_id"),
 )
-"""``first`` and ``second`` name what was compared; cloned voices among them stand in ``first_voice`` and
-``second_voice`` too, so that a judgement goes with its voice."""
+"""Listening tests. ``first`` and ``second`` name what was compared; cloned voices among them are also in
+``first_voice`` and ``second_voice``, so that a judgement is deleted with its voice."""

@@ -1,4 +1,4 @@
-"""The job that recognises what nobody recognised while it was spoken."""
+"""Transcriber for stored utterances that were not transcribed during the conversation."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -17,20 +17,26 @@ _PROMPT_CHARACTERS = 80
 
 @dataclass(frozen=True, slots=True)
 class StoredTranscript:
-    """What was said."""
+    """Transcript of a stored utterance."""
 
     text: str
     language: Language | None = None
 
 
 Transcriber: TypeAlias = Callable[[UtteranceRow, AsyncIterator[Pcm]], Awaitable[StoredTranscript]]
-"""Recognises an utterance that comes in pieces (16 kHz) cut at pauses, each short enough for one request."""
+"""Transcribes an utterance given in chunks (16 kHz) cut at pauses, each short enough for one request."""
 
 
 def transcribe_with(
     recognizer: Recognizer, *, language: Language | None = None, hotwords: tuple[str, ...] = ()
 ) -> Transcriber:
-    """A transcriber that asks ``recognizer`` piece by piece, behind everyone who is talking."""
+    """Return a transcriber that calls ``recognizer`` chunk by chunk at background priority.
+
+    Args:
+        recognizer: The speech recognizer.
+        language: Language of the speech; None: detected in the first chunk.
+        hotwords: Words that are likely to occur.
+    """
 
     async def transcribe(utterance: UtteranceRow, pieces: AsyncIterator[Pcm]) -> StoredTranscript:
         said = ""

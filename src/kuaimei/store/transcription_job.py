@@ -1,4 +1,4 @@
-"""The durable job that recognises an utterance from its recording."""
+"""The durable job that transcribes an utterance from its recording."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,14 +23,14 @@ _PIECE_S = 20.0
 async def recognise(
     archive: ConversationReader, database: Database, folder: Path, transcriber: Transcriber, utterance: str
 ) -> None:
-    """Recognise ``utterance``, unless that is done or it is gone.
+    """Transcribe ``utterance``, unless it has a transcript or was deleted.
 
     Args:
-        archive: Has its recording.
-        database: Gets the words.
-        folder: For a copy of the recording meanwhile.
-        transcriber: Recognises.
-        utterance: Its id.
+        archive: Source of the recording.
+        database: Destination of the transcript.
+        folder: Folder for a temporary copy of the recording.
+        transcriber: Transcribes the recording.
+        utterance: Id of the utterance.
 
     Raises:
         KuaimeiError: If it is to be tried again.

@@ -1,4 +1,4 @@
-"""What is known of one utterance while it is on its way into the database."""
+"""Record of an utterance that is not yet fully stored in the database."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -11,38 +11,38 @@ from kuaimei.text.wellformed import to_well_formed
 __all__ = ["LOCAL", "Role", "Text", "Tier", "UtteranceRecord", "UtteranceState"]
 
 LOCAL: Final = "local"
-"""Id of the person that the machine's own key is, to whom everything belongs that names nobody else."""
+"""Id of the person of the machine's own key, who is the default owner."""
 
 Role: TypeAlias = Literal["user", "assistant"]
 
 Tier: TypeAlias = Literal["fast", "hq"]
-"""Of a reply: as it was spoken, or as it was rendered afterwards."""
+"""Tier of a reply: as it was spoken, or as it was rendered afterwards."""
 
 UtteranceState: TypeAlias = Literal["recording", "stored", "recovered", "empty"]
-"""recording: still coming in; stored: audio complete; recovered: saved from a process that died;
+"""recording: still coming in; stored: audio complete; recovered: recovered from a dead process;
 empty: there is no audio (typed, or nothing arrived, or its voice was deleted)."""
 
 
 Text: TypeAlias = Annotated[str, AfterValidator(to_well_formed)]
-"""Whatever an engine or a client said, as the database and a file can hold it."""
+"""Text of an engine or a client, made well-formed for the database and files."""
 
 
 class UtteranceRecord(BaseModel):
-    """One utterance, of either side; written beside its spool so that the database may be away.
+    """One utterance of either side; saved beside its spool in case the database is unavailable.
 
     Attributes:
-        owner: Id of the person whose session it is.
-        is_turn: False for what was heard but is no turn: a cough, a backchannel.
-        transcript: Of a user's speech, or the whole reply as written; None while unknown.
-        heard_ms: How much of a reply was played.
-        heard_text: The words within that, if the reply was interrupted.
-        speed: Of a reply; 1.0 is the voice's own pace.
-        clauses: Of a reply, in which it was synthesised.
-        wants_hq: A reply that is to be rendered a second time, beautifully.
-        timings: Of its turn, in milliseconds from the last voiced frame.
+        owner: Id of the person who owns the session.
+        is_turn: False for sound that is not a turn: a cough, a backchannel.
+        transcript: Transcript of the user's speech, or the whole reply as written; None while unknown.
+        heard_ms: Milliseconds of a reply that were played.
+        heard_text: The text within that, if the reply was interrupted.
+        speed: Speed of a reply; 1.0 is the voice's own pace.
+        clauses: Clauses in which a reply was synthesized.
+        wants_hq: The reply is to get an HQ rendering.
+        timings: Timings of its turn, in milliseconds from the last voiced frame.
         failures: Stages of its turn that failed.
-        inserted: The row exists. A record that says so but has none was deleted on purpose.
-        ended: Nothing more of it will come.
+        inserted: The row was inserted. If it does not exist then, it was deleted on purpose.
+        ended: The utterance is complete.
     """
 
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
@@ -72,7 +72,7 @@ class UtteranceRecord(BaseModel):
     ended: bool = False
 
     def columns(self) -> dict[str, object]:
-        """What may still change, as columns of the row."""
+        """Return the columns of the row that may still change."""
         return {
             "turn": self.turn,
             "is_turn": self.is_turn,

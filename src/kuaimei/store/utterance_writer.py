@@ -1,4 +1,4 @@
-"""The rows of an utterance that is on its way: made when it begins, completed as more of it is known."""
+"""Rows of a pending utterance: inserted when it begins, updated as more of it is known."""
 
 import math
 from collections.abc import Mapping
@@ -15,26 +15,27 @@ from kuaimei.store.utterance_record import Tier, UtteranceRecord
 __all__ = ["SESSION_LOCK", "blob_key", "empty_row", "insert_rows", "update_row"]
 
 SESSION_LOCK = 0x6B75_6169
-"""First number of the advisory locks that order what is written in a session and its deletion."""
+"""First key of the advisory locks that serialize writes to a session and its deletion."""
 
 
 def blob_key(session: str, utterance: str, tier: Tier = "fast") -> str:
-    """Where the recording of an utterance lies."""
+    """Return the blob key of an utterance's recording, or of its HQ rendering."""
     return f"{session}/{utterance}{'.hq' if tier == 'hq' else ''}.flac"
 
 
 @again_after_deadlock
 async def insert_rows(database: Database, record: UtteranceRecord, run: str, client: dict[str, Any]) -> bool:
-    """Make the row of an utterance, and that of its session if need be; False: it is being deleted.
+    """Insert the row of an utterance, and of its session if needed; return False if it is being deleted.
 
     Args:
-        record: What is known.
-        run: Id of the run that it is spooled in.
+        database: The database.
+        record: The record.
+        run: Id of the run in which it is spooled.
         client: For the row of its session.
 
     Raises:
-        StoreError: If the database is away.
-        Unstorable: If it can never hold this.
+        StoreError: If the database is unavailable.
+        Unstorable: If the database can never store it.
     """
     marked = tables.deletions.c
     deleted = exists().where(
@@ -72,24 +73,25 @@ async def insert_rows(database: Database, record: UtteranceRecord, run: str, cli
 async def update_row(
     database: Database, record: UtteranceRecord, audio: flac.Flac | None, *, put_away: bool
 ) -> bool:
-    """Bring the row up to what is known; False: it is no more.
+    """Update the row of an utterance; return False if it was deleted.
 
     Args:
-        record: What is known.
-        audio: Its recording; None: there is none, or an earlier process put it away.
-        put_away: Nothing of its sound is left to bring to safety.
+        database: The database.
+        record: The record.
+        audio: Its recording; None: there is none, or an earlier process stored it.
+        put_away: None of its audio is left to be stored.
 
     Raises:
-        StoreError: If the database is away.
-        Unstorable: If it can never hold this.
-        IntegrityError: If the session is no more.
+        StoreError: If the database is unavailable.
+        Unstorable: If the database can never store it.
+        IntegrityError: If the session was deleted.
     """
     table = tables.utterances
     values: dict[str, Any] = record.columns()
     if record.transcript is not None:
         values["transcript"] = record.transcript
     if put_away:
-        # What was already safe in an earlier life stays called stored.
+        # A row that an earlier process has finished keeps its state.
         known = case((table.c.state == "recording", record.state), else_=table.c.state)
         if audio is None:
             values["state"] = case((table.c.state == "recording", "empty"), else_=table.c.state)
@@ -102,8 +104,8 @@ async def update_row(
                 "bytes": audio.size,
             }
     async with database.begin() as connection:
-        # The turn refers to the session: without the lock, a deletion that has the session and waits for this
-        # utterance would be waited for.
+        # The turn refers to the session: without the lock, this could deadlock with a deletion that has
+        # locked the session and waits for this utterance.
         await connection.execute(select(_shared_lock(record.session)))
         result = await connection.execute(
             update(table).where(table.c.id == record.id).values(values).returning(table.c.id)
@@ -120,12 +122,12 @@ async def update_row(
 
 
 def _shared_lock(session: str) -> Any:
-    """Whoever deletes the session holds this alone: either sees what the other has done."""
+    """Return the shared lock of a session; its deletion takes it exclusively, which serializes both."""
     return func.pg_advisory_xact_lock_shared(SESSION_LOCK, func.hashtext(session))
 
 
 def _finite(timings: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what JSON has no number for: a time that is no number is no reason to lose an utterance."""
+    """Replace values that JSON cannot represent by None, so that they do not lose the utterance."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in timings.items()
@@ -134,10 +136,10 @@ def _finite(timings: Mapping[str, Any]) -> dict[str, Any]:
 
 @again_after_deadlock
 async def empty_row(database: Database, utterance: str) -> None:
-    """Nothing more will come of an utterance whose row says that it is being recorded.
+    """Mark an utterance in the state ``recording`` as empty: nothing more of it will arrive.
 
     Raises:
-        StoreError: If the database is away.
+        StoreError: If the database is unavailable.
     """
     table = tables.utterances
     async with database.begin() as connection:

@@ -1,9 +1,9 @@
-"""Takes what was deleted out of the files of the database as well.
+"""Removes deleted rows from the files of the database.
 
-PostgreSQL only marks a deleted row as dead. Its bytes stay in the table until the page is tidied, and parts
-of them longer; and the write-ahead log holds every row as it was written, until its segment goes. So after
-a deletion the tables are rewritten, and in the embedded server the log goes on in a new segment and the old
-ones are deleted (`wal_recycle` is off there). What a server elsewhere does with its log is not ours to say.
+PostgreSQL only marks a deleted row as dead. Its bytes stay in the table until the page is vacuumed, and parts
+of them longer; and the write-ahead log holds every row as it was written, until its segment is deleted. So
+after a deletion the tables are rewritten, and in the embedded server the log is switched to a new segment and
+the old ones are deleted (`wal_recycle` is off there). The log of an external server is not under our control.
 """
 
 import logging
@@ -34,19 +34,19 @@ TABLES: Final = (
     "procrastinate_jobs",
     "procrastinate_events",
 )
-"""Those that hold what people said, or its ids."""
+"""Tables that contain conversations, or ids of them."""
 _REWRITTEN_BYTES: Final = 64 * 1024 * 1024
-"""A table up to this size is rewritten, while nobody else can read it: some tenths of a second. A larger one
-is only tidied: of a row that was the last in its page some bytes may stay until that page is written anew."""
+"""A table up to this size is rewritten, which blocks it for some tenths of a second. A larger one is only
+vacuumed: some bytes of the last row of a page may stay until that page is written again."""
 _LOCK_MS: Final = 2000
 _STATEMENT_MS: Final = 120_000
 
 
 async def vacuum(database: Database) -> bool:
-    """Rewrite the tables, and in the embedded server let the write-ahead log go; False: not all could be.
+    """Rewrite the tables and discard the embedded server's old log; False if a table was in use.
 
     Raises:
-        StoreError: If the database is away.
+        StoreError: If the database is unavailable.
     """
     done = True
     try:

@@ -1,4 +1,4 @@
-"""Where in the data folder, and under which keys, what belongs to a voice lies."""
+"""Paths and blob keys of a voice's files."""
 
 from pathlib import Path
 from typing import Final
@@ -9,20 +9,20 @@ _MARK: Final = "."
 
 
 def voice_folder(voice: str) -> str:
-    """Folder of its files among the recordings: its reference, and what was learned."""
+    """Return the blob folder of a voice: reference recording, style and decoder."""
     return f"voices/{voice}"
 
 
 def learning_folder(home: Path, voice: str) -> Path:
-    """Where learning the voice keeps what it needs and its checkpoints."""
+    """Return the folder of a voice's training: inputs and checkpoints."""
     return home / "learning" / voice
 
 
 def sample_folder(home: Path) -> Path:
-    """Where it lies how voices sound; each file is called ``VOICE.…``."""
+    """Return the folder of voice samples; each file is named ``VOICE.…``."""
     return home / "cache" / "voices"
 
 
 def sample_voice(name: str) -> str:
-    """The voice whose sample a file of that name is; empty: it is called as no voice can be."""
+    """Return the voice whose sample has that file name; empty if the name contains none."""
     return name.lstrip(_MARK).partition(_MARK)[0]

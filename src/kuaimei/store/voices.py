@@ -1,4 +1,4 @@
-"""Cloned voices as rows and files; what their fields mean is the business of `kuaimei.voices`."""
+"""Storage of cloned voices: rows and files; their meaning is defined by `kuaimei.voices`."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -21,10 +21,10 @@ __all__ = ["DECODER", "JUDGE", "REFERENCE", "STYLE", "VoiceRepository", "VoiceRo
 
 REFERENCE: Final = "reference.flac"
 JUDGE: Final = "judge.flac"
-"""Speech that is never learned from."""
+"""Speech held out from training."""
 STYLE: Final = "style.npy"
 DECODER: Final = "decoder.npz"
-"""A voice's files."""
+"""Names of a voice's files."""
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class VoiceRow:
 
 
 class VoiceRepository:
-    """Keeps voices: a row each, and files under ``voices/ID/``."""
+    """Repository of voices: a row each, and files under ``voices/ID/``."""
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
@@ -60,24 +60,24 @@ class VoiceRepository:
 
     @again_after_deadlock
     async def add(self, voice: str, **columns: Any) -> VoiceRow:
-        """A new row.
+        """Insert a row.
 
         Raises:
-            StoreError: If ``voice`` cannot be an id, or the database is away.
+            StoreError: If ``voice`` cannot be an id, or the database is unavailable.
         """
         query = insert(table).values(id=validate_id(voice), **columns).returning(*table.c)
         async with self._database.begin() as connection:
             return VoiceRow(**(await connection.execute(query)).one()._mapping)
 
     async def all(self, owner: str | None = None, *, shared: bool = False) -> Sequence[VoiceRow]:
-        """The newest first.
+        """Return voices, newest first.
 
         Args:
-            owner: Only this person's; None: of everybody.
-            shared: And those that others share with all.
+            owner: Limits it to the voices of this person; None: all people.
+            shared: Include voices that other people share.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         query: Select[Any] = select(*table.c).order_by(table.c.created_at.desc(), table.c.id.desc())
         if owner is not None:
@@ -86,11 +86,11 @@ class VoiceRepository:
             return [VoiceRow(**row._mapping) for row in await connection.execute(query)]
 
     async def get(self, voice: str) -> VoiceRow:
-        """One of them.
+        """Return a voice.
 
         Raises:
-            NotFound: If there is none of that id.
-            StoreError: If the database is away.
+            NotFound: If there is no voice with that id.
+            StoreError: If the database is unavailable.
         """
         async with self._database.begin() as connection:
             row = (await connection.execute(select(*table.c).where(table.c.id == voice))).first()
@@ -98,11 +98,11 @@ class VoiceRepository:
 
     @again_after_deadlock
     async def change(self, voice: str, **columns: Any) -> VoiceRow:
-        """Set ``columns``.
+        """Set ``columns`` of a voice.
 
         Raises:
-            NotFound: If there is none of that id (any more).
-            StoreError: If the database is away.
+            NotFound: If there is no voice with that id (any more).
+            StoreError: If the database is unavailable.
         """
         if not columns:
             return await self.get(voice)
@@ -112,16 +112,21 @@ class VoiceRepository:
         return VoiceRow(**_found(row, voice)._mapping)
 
     async def put_file(self, voice: str, name: str, content: bytes) -> None:
-        """Keep ``content`` as the voice's file ``name``, replacing it atomically.
+        """Store ``content`` as the voice's file ``name``, replacing it atomically.
 
-        If the voice is gone (by now), so is the file.
+        If the voice was deleted meanwhile, the file is deleted, too.
+
+        Args:
+            voice: Id of the voice.
+            name: One of the names of a voice's files.
+            content: Bytes of the file.
 
         Raises:
             NotFound: If there is no such voice (any more).
-            StoreError: If the file cannot be kept.
+            StoreError: If the file cannot be stored.
         """
         key = _key(voice, name)
-        # An upload that is cut off may still arrive: it is let through, and then looked at.
+        # A cancelled upload might still arrive: so it is finished, and then checked.
         await _to_the_end(self._put(voice, key, content))
 
     async def _put(self, voice: str, key: str, content: bytes) -> None:
@@ -133,7 +138,7 @@ class VoiceRepository:
             raise
 
     async def file(self, voice: str, name: str) -> bytes:
-        """The voice's file ``name``.
+        """Return the voice's file ``name``.
 
         Raises:
             NotFound: If there is none.
@@ -142,7 +147,7 @@ class VoiceRepository:
         return await self._blobs.read(_key(voice, name))
 
     async def drop_file(self, voice: str, name: str) -> None:
-        """Delete the voice's file ``name``; not there is fine.
+        """Delete the voice's file ``name``, which may be missing.
 
         Raises:
             StoreError: If it cannot be deleted.
@@ -161,12 +166,12 @@ def _found(row: T | None, voice: str) -> T:
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Do ``work`` even if the caller is cancelled meanwhile, who hears of that afterwards."""
+    """Finish ``work`` even if the caller is cancelled meanwhile; the cancellation is raised afterwards."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait((task,))
         if not task.cancelled():
-            task.exception()  # nobody waits for it any more
+            task.exception()  # marked as retrieved: it is no longer awaited
         raise

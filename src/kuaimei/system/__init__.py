@@ -1,1 +1,1 @@
-"""What the program needs of the operating system and of the event loop, and nothing of the subject matter."""
+"""Operating system and event loop helpers, independent of the application domain."""

@@ -1,4 +1,4 @@
-"""An account for programs that refuse to run as root."""
+"""System account for programs that refuse to run as root."""
 
 import subprocess
 from pathlib import Path
@@ -12,10 +12,10 @@ _SYSTEM_PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def ensure_account(name: str) -> Account:
-    """The system account ``name``, made if there is none.
+    """Return the system account ``name``; create it if it does not exist.
 
     Raises:
-        OSError: If it is not there and cannot be made.
+        OSError: If it does not exist and cannot be created.
     """
     try:
         return account_named(name)
@@ -33,18 +33,18 @@ def ensure_account(name: str) -> Account:
     environment = bare_environment(PATH=_SYSTEM_PATH)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     try:
-        return account_named(name)  # perhaps made by another process meanwhile
+        return account_named(name)  # may have been created by another process meanwhile
     except KeyError:
         raise OSError(done.stderr.strip() or f"useradd ended with status {done.returncode}") from None
 
 
 def may_pass(path: Path) -> bool:
-    """Whether any account may pass through the folders above ``path``."""
+    """Return whether every account may traverse the folders above ``path``."""
     return all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents)
 
 
 def may_read(path: Path) -> bool:
-    """Whether any account may read ``path``, and go through it if it is a folder or a program."""
+    """Return whether every account may read ``path``, and enter or execute a folder or program."""
     mode = path.stat().st_mode
     needed = 0o005 if path.is_dir() or mode & 0o100 else 0o004
     return mode & needed == needed

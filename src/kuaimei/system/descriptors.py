@@ -1,25 +1,25 @@
-"""File descriptors: sockets, files, pipes; a process may have so many, and without them it can do nothing."""
+"""Limit on the file descriptors (sockets, files, pipes) of this process."""
 
 from typing import Final
 
 __all__ = ["raise_descriptor_limit"]
 
 _ENOUGH: Final = 65_536
-"""More is never wanted, and some systems allow a billion."""
+"""Upper bound of what is requested; some systems allow a billion."""
 _USUAL: Final = 1024
 
 
 def raise_descriptor_limit() -> int:
-    """Let this process have as many descriptors as the system allows it anyway, up to 65,536.
+    """Raise the soft limit on file descriptors to the hard limit, at most 65,536.
 
-    The usual limit of 1,024 is one for programs that use ``select``; a higher one has to be asked for.
+    The usual soft limit of 1,024 exists for programs that use ``select``; others have to raise it.
 
     Returns:
-        How many it may have now.
+        The limit in force; 65,536 if it is unlimited.
     """
     try:
         import resource
-    except ImportError:  # not on this system: it has no such limit
+    except ImportError:  # a system without such a limit
         return _USUAL
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)

@@ -1,8 +1,8 @@
-"""Files and folders that are still there, or still gone, after a power cut.
+"""Durable file operations, whose effect survives a power cut.
 
-The kernel writes back what was written, renamed or deleted when it likes. Each function here returns only
-when the file system says that it lies on the disk: of a file its content, of a name the folder that holds it.
-All of them block; call them in a thread.
+The kernel writes changes back at a time of its choice. Each function here returns only after fsync has
+succeeded: on the file for its content, on the folder that holds it for its name. All of them block; call
+them in a thread.
 """
 
 import fcntl
@@ -29,7 +29,7 @@ _BLOCK: Final = 1 << 20
 
 
 def sync_file(path: Path) -> None:
-    """Bring the content of the file ``path`` to the disk.
+    """Sync the content of the file ``path`` to disk.
 
     Raises:
         OSError: If it cannot be opened or written.
@@ -42,7 +42,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring the names in the folder ``path`` to the disk: what was renamed, made or deleted in it.
+    """Sync the entries of the folder ``path`` to disk: names created, renamed or deleted in it.
 
     Raises:
         OSError: If it cannot be opened or written.
@@ -55,10 +55,10 @@ def sync_folder(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder ``path`` and those above it, durably; those that are there are left alone.
+    """Create the folder ``path`` and its missing parents durably.
 
     Raises:
-        OSError: If one cannot be made.
+        OSError: If one of them cannot be created.
     """
     missing = []
     folder = path
@@ -71,16 +71,16 @@ def make_folder(path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes | Path, unfinished: Path | None = None) -> None:
-    """Write ``content`` as the file ``path``, whole or not at all, in the place of what was there.
+    """Write the file ``path`` atomically and durably; an existing one is replaced.
 
     Args:
-        path: Its folder is made if need be.
-        content: The bytes, or a file that is copied.
-        unfinished: Under which name it is written first, on the same file system; None: one beside it. A
-            lock is held on it meanwhile, so that a killed process's file is told from one being written.
+        path: Its folder is created if necessary.
+        content: The bytes, or a file to copy.
+        unfinished: Temporary path on the same file system; None: one in the same folder. It is locked during
+            the write, so that `is_abandoned` can recognize files of killed processes.
 
     Raises:
-        OSError: If it cannot be written (the disk is full); nothing of it is left then.
+        OSError: If it cannot be written (disk full, for example); no partial file is left then.
     """
     make_folder(path.parent)
     part = unfinished or path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -122,10 +122,10 @@ def rename(source: Path, target: Path) -> None:
 
 
 def remove_file(path: Path) -> bool:
-    """Delete a file durably; False if there was none.
+    """Delete a file durably; return False if there is none.
 
     Raises:
-        OSError: If it is there and cannot be deleted.
+        OSError: If it exists and cannot be deleted.
     """
     try:
         path.unlink()
@@ -136,13 +136,13 @@ def remove_file(path: Path) -> bool:
 
 
 def remove_tree(path: Path) -> bool:
-    """Delete a folder with all that is in it, durably; False if there was none.
+    """Delete a folder with all its content durably; return False if there is none.
 
-    Unlike `shutil.rmtree` with its errors ignored it never says that something is gone which is not; what
-    somebody else deletes meanwhile is fine.
+    Unlike `shutil.rmtree` with errors ignored, it never reports success while something is left. Entries
+    deleted concurrently by others are no error.
 
     Args:
-        path: A folder; a link is refused.
+        path: A folder; a symbolic link is rejected.
 
     Raises:
         OSError: If a part of it cannot be deleted.
@@ -159,7 +159,7 @@ def remove_tree(path: Path) -> bool:
 
 
 def _sync_nearest(folder: Path) -> None:
-    """Sync ``folder``, or the first above it that is still there: somebody may have deleted it as well."""
+    """Sync ``folder``, or its nearest existing parent if it has been deleted concurrently."""
     while True:
         try:
             sync_folder(folder)
@@ -170,7 +170,7 @@ def _sync_nearest(folder: Path) -> None:
 
 
 def remove_folder_if_empty(path: Path) -> bool:
-    """Delete the folder ``path`` durably, unless something is in it or it is gone: then False."""
+    """Delete the folder ``path`` durably; return False if it is not empty or does not exist."""
     try:
         path.rmdir()
     except OSError:
@@ -191,7 +191,7 @@ def _empty(path: Path) -> None:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether nobody writes the file ``path`` any more: the process that did has ended (see `write_file`)."""
+    """Return whether the process that was writing the file ``path`` has ended (see `write_file`)."""
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

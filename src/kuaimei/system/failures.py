@@ -1,8 +1,8 @@
-"""Errors in the log: what kind, and where, but not in their own words.
+"""Privacy-preserving error descriptions for the log: the type and place of an error, not its message.
 
-The words of an error that a library raises may quote what it was given, and that is what somebody said. So
-of errors nobody foresaw only the kind is told, with every place that it came through, which is what whoever
-mends it needs. Our own errors are made of words that may be told.
+The message of a library's exception may quote its input, that is, what a user said. Of unexpected errors
+only the type and the stack are logged, which is enough for debugging. The messages of our own errors hold
+no user content.
 """
 
 import traceback
@@ -14,11 +14,11 @@ from kuaimei.errors import KuaimeiError
 __all__ = ["kind_of", "trace_of", "words_of"]
 
 _CHAIN_MAX: Final = 8
-"""Causes of causes that are told."""
+"""Maximum length of the chain of causes in a trace."""
 
 
 def kind_of(error: BaseException) -> str:
-    """The kind of error in a word or two; of our own and of the system's also what they say."""
+    """Return the type of ``error``; the message of our own errors, and also that of system errors."""
     if isinstance(error, KuaimeiError):
         return str(error)
     if isinstance(error, OSError):
@@ -27,7 +27,11 @@ def kind_of(error: BaseException) -> str:
 
 
 def words_of(error: BaseException, given: str) -> str:
-    """What a library says went wrong with the text ``given``, unless it quotes it; else the kind of error."""
+    """Return type and message of a library's error, or only the type if it may quote the input ``given``.
+
+    A message counts as quoting if it contains any two consecutive characters (letters, digits, Han) of
+    ``given``.
+    """
     said, text = str(error), given.casefold()
     folded = said.casefold()
     quotes = any(text[at : at + 2] in folded for at in range(len(text) - 1) if text[at : at + 2].isalnum())
@@ -35,7 +39,7 @@ def words_of(error: BaseException, given: str) -> str:
 
 
 def trace_of(error: BaseException) -> str:
-    """A traceback without the errors' own words, the last cause first."""
+    """Return a traceback without error messages, the root cause first."""
     told: list[str] = []
     at: BaseException | None = error
     while at is not None and len(told) < _CHAIN_MAX:

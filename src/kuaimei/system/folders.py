@@ -1,4 +1,4 @@
-"""Folders beside the data folder: private ones for sockets, and those that a killed process leaves behind."""
+"""Temporary folders: private ones for sockets, and ones that are removed even if a process was killed."""
 
 import fcntl
 import os
@@ -21,11 +21,11 @@ __all__ = [
 
 _LOCK: Final = "lock"
 _own: set[Path] = set()
-"""Of `private_folder` and `swept_folder`, while their blocks last."""
+"""Folders of `private_folder` and `swept_folder` whose blocks have not ended."""
 
 
 def is_private(folder: Path, uid: int) -> bool:
-    """Whether ``folder`` is a folder (no link to one) of that account, which nobody else may enter."""
+    """Return whether ``folder`` is a folder (not a link) of account ``uid``, closed to all others."""
     try:
         found = folder.lstat()
     except OSError:
@@ -34,11 +34,11 @@ def is_private(folder: Path, uid: int) -> bool:
 
 
 def make_private_folder() -> Path:
-    """A new folder with a short path, which only this account may enter.
+    """Create a folder with a short path that only this account may enter.
 
-    It lies in the account's run-time folder (``XDG_RUNTIME_DIR``) if that is private, else, under a name that
-    nobody can guess, in the folder for temporary files. It is meant for sockets, whose paths have to be
-    short, not for anything that is said.
+    It is created in the account's runtime folder (``XDG_RUNTIME_DIR``) if that is private, else under an
+    unguessable name in the folder for temporary files. It is meant for sockets, whose paths have to be
+    short, not for user content.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     ours = os.path.isabs(runtime) and is_private(Path(runtime), os.geteuid())
@@ -46,19 +46,19 @@ def make_private_folder() -> Path:
 
 
 def temporary_folder() -> Path:
-    """The folder for temporary files, for looking what killed processes left there."""
+    """Return the folder for temporary files, to search it for what killed processes have left."""
     return Path(tempfile.gettempdir())
 
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """`make_private_folder`, gone after the block."""
+    """Provide a private folder that is removed after the block. See `make_private_folder`."""
     with _owned(make_private_folder()) as folder:
         yield folder
 
 
 def remove_own_folders() -> None:
-    """Remove those whose blocks have not ended: the process is about to end without ending them."""
+    """Remove all folders whose blocks have not ended, before an exit that skips the end of the blocks."""
     for folder in tuple(_own):
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -75,20 +75,20 @@ def _owned(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def swept_folder(root: Path, name: str) -> Iterator[Path]:
-    """A folder for files of this process, gone after the block.
+    """Provide a folder for files of this process that is removed after the block.
 
-    What a killed process leaves behind is gone when the next folder is made.
+    Folders left by killed processes are removed when the next one is created.
 
     Args:
-        root: Holds it, and those of other processes; made if need be.
-        name: What the folder's own name begins with.
+        root: Parent of this folder and those of other processes; created if necessary.
+        name: Prefix of the folder's name.
 
     Raises:
-        OSError: If it cannot be made.
+        OSError: If it cannot be created.
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     _sweep(root)
-    # Locked under a name at which nobody looks, so that it is never found unlocked.
+    # Locked under a name that `_sweep` skips, so that other processes never find it unlocked.
     unfinished = Path(tempfile.mkdtemp(prefix=f".{name}_", dir=root))
     lock = os.open(unfinished / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -100,14 +100,14 @@ def swept_folder(root: Path, name: str) -> Iterator[Path]:
 
 
 def _sweep(root: Path) -> None:
-    """Remove the folders of processes that are gone: nobody holds their locks."""
+    """Remove the folders of ended processes: those whose lock is not held."""
     for folder in root.iterdir():
         if folder.name.startswith("."):
             continue
         try:
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
         except OSError:
-            continue  # removed by another process just now, or none of these folders
+            continue  # just removed by another process, or not a folder of this kind
         try:
             with suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,8 @@
-"""Memory of this process that is of no use any more, handed back to the operating system.
+"""Return of unused memory of this process to the operating system.
 
-Two things keep a process large after its models are loaded: the allocator holds on to what was freed, and
-weights that a library has mapped and copied into a form of its own stay resident behind the copy. Both are
-matters of Linux with glibc; elsewhere the functions here do nothing.
+Two things keep a process large after its models are loaded: the allocator keeps freed memory, and weights
+that a library has mapped and then copied into its own format stay resident besides the copy. Both concern
+Linux with glibc; elsewhere the functions here do nothing.
 
 Sources: mallopt(3), malloc_trim(3), madvise(2).
 """
@@ -26,12 +26,12 @@ _MAPS: Final = Path("/proc/self/maps")
 
 
 def map_large_blocks() -> None:
-    """Have every block of 1 MiB and more mapped by itself, so that it goes back the moment it is freed.
+    """Map every block of 1 MiB or more individually, so that it is returned as soon as it is freed.
 
-    Left alone, the allocator raises that limit up to 32 MiB with every large block that is freed; tensors,
-    whose sizes change with every utterance, then leave holes in the arena of whichever thread computed them.
-    With three people talking, 260 MB less are held for the same first audio (`bench.soak`). To be called
-    before anything is loaded; does nothing where the operator has set the limit, by
+    By default the allocator raises this threshold up to 32 MiB with every large block that is freed; tensors,
+    whose sizes change with every utterance, then leave holes in the arena of the thread that computed them.
+    With three simultaneous speakers this saves 260 MB at the same latency of the first audio (`bench.soak`).
+    Call it before anything is loaded. It does nothing if the operator has set the threshold by
     ``MALLOC_MMAP_THRESHOLD_`` or ``GLIBC_TUNABLES``.
     """
     mallopt = getattr(_libc(), "mallopt", None)
@@ -40,10 +40,10 @@ def map_large_blocks() -> None:
 
 
 def release_freed() -> None:
-    """Hand memory that was freed back to the operating system; takes some milliseconds.
+    """Return freed memory to the operating system; takes some milliseconds.
 
-    The allocator keeps freed memory for the next request where something above it is still in use: after
-    loading, hundreds of megabytes. Call it where much was just freed, in a thread.
+    The allocator keeps freed memory that lies below blocks still in use: after loading, hundreds of
+    megabytes. Call it in a thread, after much has been freed.
     """
     trim = getattr(_libc(), "malloc_trim", None)
     if trim is not None:
@@ -51,10 +51,10 @@ def release_freed() -> None:
 
 
 async def release_regularly() -> None:
-    """Hand back what was freed, every half a minute, until cancelled.
+    """Return freed memory to the operating system every 30 s until cancelled.
 
-    Engines ask for other sizes with every utterance, on many threads, each of which has an arena of its own:
-    without this, three people who talk for ten minutes leave 400 MB that nobody uses.
+    Engines request other sizes with every utterance, on many threads with separate arenas: without this,
+    ten minutes of conversation with three speakers leave 400 MB unused.
     """
     while True:
         await asyncio.sleep(_EVERY_S)
@@ -62,16 +62,16 @@ async def release_regularly() -> None:
 
 
 def release_mapped(files: Iterable[Path]) -> int:
-    """Let go of the resident pages of mapped ``files``; what is read again comes back by itself.
+    """Release the resident pages of mapped ``files``; pages that are read again are reloaded.
 
-    Only mappings that cannot be written are touched, so nothing is lost: a page that is asked for again is
-    taken from the operating system's cache of the file, or from the disk.
+    Only read-only mappings are touched, so nothing is lost: a page that is accessed again is taken from the
+    page cache or from disk.
 
     Args:
-        files: That a library of this process has mapped.
+        files: Files that a library of this process has mapped.
 
     Returns:
-        Bytes of the mappings that were found.
+        Total bytes of the mappings found.
     """
     advise = getattr(_libc(), "madvise", None)
     if advise is None or not _MAPS.is_file():
@@ -84,7 +84,7 @@ def release_mapped(files: Iterable[Path]) -> int:
 
 
 def _read_only(paths: Collection[str]) -> list[tuple[int, int]]:
-    """Start and size of each mapping of one of ``paths`` that cannot be written."""
+    """Return start and size of each read-only mapping of one of ``paths``."""
     found = []
     for line in _MAPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         place, rights, _, _, _, *path = line.split(maxsplit=5)

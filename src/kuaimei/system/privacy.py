@@ -1,4 +1,4 @@
-"""Who may read the data folder: its owner, and nobody else."""
+"""File permissions of the data folder: access for its owner only."""
 
 import os
 import pwd
@@ -12,7 +12,7 @@ __all__ = ["close_to_others", "close_umask", "make_home", "open_to_others"]
 
 _FOR_OTHERS: Final = 0o077
 _SHARED: Final = frozenset({"models", "learning-environment"})
-"""Weights and programs are no secrets: accounts may share them, and whoever put them there decides."""
+"""Weights and programs are not secret: accounts may share them, and their permissions are left alone."""
 _OWN: Final = frozenset(
     {
         "analysis",
@@ -30,32 +30,32 @@ _OWN: Final = frozenset(
         "spool",
     }
 )
-"""What the program itself puts into a data folder that holds other things, too."""
+"""Names that the program itself creates, in a data folder that may hold other things, too."""
 
 
 def close_umask() -> None:
-    """Make every file and folder that this process creates from now on its owner's alone."""
+    """Set the umask so that new files and folders of this process are accessible to their owner only."""
     os.umask(_FOR_OTHERS)
 
 
 def make_home(home: Path) -> None:
-    """Make the data folder, closed to others, unless it is there.
+    """Create the data folder, closed to other accounts, unless it exists.
 
     Raises:
-        OSError: If it cannot be made.
+        OSError: If it cannot be created.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def close_to_others(home: Path) -> int:
-    """Take from group and others what they may do with the data folder and what is in it.
+    """Remove all permissions of group and others from the data folder and its content.
 
-    What belongs to another account is left alone, and so are `_SHARED` and what links lead to. A folder that
-    is somebody's home, or a place for everybody's files, is not the program's own: there, only what the
-    program put into it is closed.
+    Files of other accounts, `_SHARED` and the targets of links are left alone. If the folder belongs to
+    another account or also serves other purposes (a home folder, a place for all accounts' files), only what
+    the program has created (`_OWN`) is closed.
 
     Returns:
-        Of how many files and folders the mode was changed.
+        The number of files and folders whose mode was changed.
     """
     changed = 0
     for path, mode in _open_to_others(home):
@@ -66,12 +66,12 @@ def close_to_others(home: Path) -> int:
 
 
 def open_to_others(home: Path) -> Iterator[Path]:
-    """What `close_to_others` would close."""
+    """Return what `close_to_others` would close."""
     return (path for path, _ in _open_to_others(home))
 
 
 def _open_to_others(home: Path) -> Iterator[tuple[Path, int]]:
-    """With the present permissions, outer folders before what is in them."""
+    """Yield paths open to others with their permissions, folders before their content."""
     account = os.geteuid()
     try:
         found = home.stat()
@@ -86,7 +86,7 @@ def _open_to_others(home: Path) -> Iterator[tuple[Path, int]]:
         try:
             entries = list(os.scandir(folder))
         except OSError:
-            continue  # gone meanwhile, or another account's
+            continue  # deleted meanwhile, or not readable
         for entry in entries:
             if folder == home and (entry.name in _SHARED or not (own or entry.name in _OWN)):
                 continue
@@ -103,7 +103,7 @@ def _open_to_others(home: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _is_of_all(home: Path, found: os.stat_result) -> bool:
-    """Whether it serves other purposes: an account's home, the root of the file system, a sticky folder."""
+    """Return whether ``home`` also serves other purposes: a home folder, ``/``, or a sticky folder."""
     if home.resolve() == Path("/") or found.st_mode & stat.S_ISVTX:
         return True
     for entry in pwd.getpwall():

@@ -1,12 +1,11 @@
-"""Child processes: started without ``fork()``, under another account if need be, with no secrets about them.
+"""Child processes: started without ``fork()``, optionally under another account, without secrets.
 
-A process in which engines compute must not call ``fork()``. The libraries they compute with have handlers
-that run before a fork and wait for their threads; where one of those waits for the interpreter's lock, which
-the thread that forks holds, all stand still for ever. `subprocess` and `asyncio.create_subprocess_exec` start
-children by ``vfork()``, which runs no such handlers, unless they are asked for another user, group or
-supplementary groups, or for a function to run in the child. So nothing here asks for these: what has to run
-under another account is started as the script `_launcher.py`, which changes the account and becomes the
-program.
+A process in which engines compute must not call ``fork()``. Their libraries register handlers that run
+before a fork and wait for the libraries' threads; if one of these waits for the GIL, which the forking thread
+holds, the process deadlocks. `subprocess` and `asyncio.create_subprocess_exec` start children by ``vfork()``,
+which runs no such handlers, unless they are given another user, group or supplementary groups, or a function
+to run in the child. None of these is used here: a program that has to run under another account is started
+through the script `_launcher.py`, which switches the account and executes the program.
 """
 
 import os
@@ -21,7 +20,7 @@ __all__ = ["Account", "account_named", "as_account", "bare_environment"]
 
 _LAUNCHER: Final = Path(__file__).with_name("_launcher.py")
 _PASSED_ON: Final = ("LD_LIBRARY_PATH",)
-"""Where shared libraries lie, on machines where they lie nowhere usual."""
+"""Variables always passed on: the paths of shared libraries in unusual places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,35 +33,34 @@ class Account:
 
 
 def account_named(name: str) -> Account:
-    """The account called ``name``.
+    """Return the account called ``name``.
 
     Raises:
-        KeyError: If there is none.
+        KeyError: If it does not exist.
     """
     entry = pwd.getpwnam(name)
     return Account(name, entry.pw_uid, entry.pw_gid)
 
 
 def as_account(account: Account | None, command: Sequence[str]) -> list[str]:
-    """``command`` as it has to be started to run as ``account``, without supplementary groups.
+    """Return the command line that runs ``command`` as ``account``, without supplementary groups.
 
     Args:
-        account: None: the account of this process, and ``command`` stays as it is.
-        command: A path of a program, and its arguments.
+        account: None: the account of this process; ``command`` is unchanged.
+        command: Path of a program, and its arguments.
     """
     if account is None:
         return [*command]
-    # Isolated and without site-packages: root runs nothing here that somebody else could have put there.
+    # Isolated and without site-packages: root must not run code that other accounts could have placed there.
     return [sys.executable, "-I", "-S", str(_LAUNCHER), str(account.uid), str(account.gid), *command]
 
 
 def bare_environment(*passed_on: str, **more: str) -> Mapping[str, str]:
-    """The environment of a child that is to know no secrets: where programs and libraries are, and a locale.
+    """Return an environment without secrets for a child: program and library paths, and a locale.
 
     Args:
-        passed_on: Names of further variables that it gets as they are here; those that are not set are left
-            out.
-        more: Further variables.
+        passed_on: Names of further variables to copy from this process, if they are set.
+        more: Further variables and their values.
     """
     here = {name: os.environ[name] for name in (*_PASSED_ON, *passed_on) if name in os.environ}
     return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **here, **more}

@@ -1,4 +1,4 @@
-"""Background tasks that must not end: a failure is logged and counted, and the task is started again."""
+"""Supervision of background tasks: failures are logged and counted, and the task is restarted."""
 
 import asyncio
 import logging
@@ -16,14 +16,14 @@ _log = logging.getLogger(__name__)
 _FIRST_DELAY_S: Final = 0.5
 _MAX_DELAY_S: Final = 30.0
 _STEADY_S: Final = 60.0
-"""A task that ran for so long has recovered: should it fail again, it is started again soon."""
+"""A task that has run for this long counts as recovered: its restart delay is reset."""
 
 
 class Supervisor:
-    """Starts background tasks, and starts them again when they fail; a context manager that ends them all.
+    """Runs background tasks and restarts those that fail; as a context manager it ends them all.
 
-    A task that returns is done and not started again. One that raises is, first after 0.5 s, then ever later,
-    up to 30 s; where the error came from goes to the log, for nobody else hears of it.
+    A task that returns is not restarted. One that raises is restarted after a delay that doubles from 0.5 s
+    to 30 s; its stack trace is logged.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Supervisor:
 
     @property
     def failures(self) -> Mapping[str, int]:
-        """How often each task has failed, by its name; 0 for those that never did."""
+        """Number of failures of each task, by name; 0 for tasks that never failed."""
         found = {name: self._failures[name] for name in self._tasks}
         for other in self._included:
             found.update(other.failures)
@@ -46,10 +46,10 @@ class Supervisor:
         return frozenset(self._failing).union(*(other.failing for other in self._included))
 
     def include(self, other: "Supervisor") -> None:
-        """Tell of the failures of ``other``'s tasks, too, which live for a shorter or longer time than these.
+        """Include the tasks of ``other``, which has another lifetime, in `failures` and `failing`.
 
         Args:
-            other: Its tasks have other names than those here.
+            other: Its task names must differ from those used here.
         """
         self._included.append(other)
 
@@ -57,7 +57,7 @@ class Supervisor:
         """Run ``work()`` in the background.
 
         Args:
-            name: For the log and for metrics; one task at a time has it.
+            name: For the log and for metrics; unique among the running tasks.
             work: Called again after each failure.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Blocking work beside the event loop."""
+"""Blocking work in threads beside the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 async def to_the_end(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call ``function`` in a thread, and wait for its end even if the caller is cancelled meanwhile.
+    """Call ``function`` in a thread and wait for its end, even if the caller is cancelled meanwhile.
 
-    A thread cannot be stopped: whoever went on without it would meet what it does later.
+    A thread cannot be stopped; a caller that did not wait would interfere with its later effects.
 
     Raises:
         asyncio.CancelledError: After the end of ``function``, if the caller was cancelled.
@@ -25,5 +25,5 @@ async def to_the_end(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwa
     except asyncio.CancelledError:
         await asyncio.wait((task,))
         if not task.cancelled():
-            task.exception()  # nobody waits for it any more
+            task.exception()  # marks it as retrieved, so that asyncio does not log it
         raise

@@ -1,1 +1,1 @@
-"""Text on the ground floor: clauses, script and the zh-TW reading of what is to be spoken."""
+"""Text processing: clause segmentation, Chinese scripts, and zh-TW normalization for speech."""

@@ -1,4 +1,4 @@
-"""What kind of sign a character is: Han, punctuation, or something no voice can say."""
+"""Character classes: Han, wide, punctuation, and characters that cannot be spoken."""
 
 import unicodedata
 from functools import lru_cache
@@ -7,16 +7,16 @@ from typing import Final
 __all__ = ["is_han", "is_punctuation", "is_unspeakable", "is_wide", "listed"]
 
 _KEPT: Final = frozenset("°©®™℃℉№℡→←↔↑↓")
-"""Symbols with a reading or a meaning on the screen."""
+"""Symbols kept because they have a reading, or a meaning on the screen."""
 
 
 def is_han(char: str) -> bool:
-    """Whether ``char`` is a Chinese character."""
+    """Return whether ``char`` is a Chinese character."""
     return "\u4e00" <= char <= "\u9fff" or "\u3400" <= char <= "\u4dbf" or "\uf900" <= char <= "\ufaff"
 
 
 def is_wide(char: str) -> bool:
-    """Whether ``char`` takes no space beside it: Han, kana, full-width punctuation."""
+    """Return whether ``char`` takes no space beside it: Han, kana, full-width punctuation."""
     return (
         "\u3000" <= char <= "\u9fff"
         or "\uf900" <= char <= "\ufaff"
@@ -26,17 +26,17 @@ def is_wide(char: str) -> bool:
 
 
 def is_punctuation(char: str) -> bool:
-    """Whether the voice already pauses at ``char``, so that a line break adds nothing."""
+    """Return whether the voice already pauses at ``char``, so that a line break adds no pause."""
     return char in "，。！？；：、…—,.!?;:（(「『“《"
 
 
 @lru_cache(maxsize=4096)
 def is_unspeakable(char: str) -> bool:
-    """Emoji and their modifiers, dingbats, control and private characters."""
+    """Return whether ``char`` is an emoji or modifier, a dingbat, a control or a private-use character."""
     if char in _KEPT:
         return False
     code = ord(char)
-    if 0x3200 <= code <= 0x33FF:  # ㎡, ㏄ and their like are read as units
+    if 0x3200 <= code <= 0x33FF:  # ㎡, ㏄ and similar ones are read as units
         return False
     if (
         char == "\u20e3"
@@ -49,5 +49,5 @@ def is_unspeakable(char: str) -> bool:
 
 
 def listed(words: str) -> frozenset[str]:
-    """The words of a list written with spaces and line breaks."""
+    """Return the words of a list separated by spaces and line breaks."""
     return frozenset(words.split())

@@ -1,7 +1,7 @@
-"""Cutting a stream of tokens into clauses that can be spoken one by one.
+"""Segmentation of a token stream into clauses that can be spoken one by one.
 
-The first clause is short, so that the reply is heard early; the following ones are long enough to
-sound well. Whatever is cut, the clauses together are exactly the text that was pushed.
+The first clause is short, so that the reply starts early; the following ones are long enough to sound
+natural. The concatenation of all clauses is exactly the text that was pushed.
 """
 
 from dataclasses import dataclass
@@ -21,25 +21,25 @@ __all__ = [
 ]
 
 _CHUNK: Final = 32
-"""Characters taken at a time, so that the work stays proportional to the length of a text."""
+"""Characters processed at a time, so that the work stays proportional to the length of a text."""
 _ENDLESS: Final = 400
-"""What has no end after so many characters is cut wherever it is."""
+"""Text without a clause end is cut anywhere after this many characters."""
 _STRETCH: Final = 1.3
-"""Over the limit by no more than this, punctuation in sight is still worth waiting for."""
+"""Factor by which a clause may exceed the limit to end at punctuation already in sight."""
 _TRAILING: Final = frozenset({Kind.STRONG, Kind.WEAK, Kind.CLOSE, Kind.SPACE, Kind.SILENT})
-"""What never begins a clause: it stays with the words before it."""
+"""Kinds that never begin a clause: they stay with the words before them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClauseSizes:
-    """How long a clause should be, in spoken characters (a latin word counts 1.2 or 1.9).
+    """Sizes of a clause in spoken characters (a Latin word of up to 10 letters counts 1.2 or 1.9).
 
     Attributes:
-        sentence: The end of a sentence cuts from this length on.
-        pause: A comma cuts from this length on.
-        word_min: Without punctuation, cut at the best word boundary between this …
-        word_max: … and this length,
-        limit: as soon as the clause has grown this long.
+        sentence: Minimum length of a clause that ends at the end of a sentence.
+        pause: Minimum length of a clause that ends at a comma.
+        word_min: Minimum length of a clause that ends at a word boundary without punctuation.
+        word_max: Maximum length of such a clause, if there is a boundary in between.
+        limit: Length from which a clause without punctuation is cut at the best word boundary.
         quoted: Quotes and brackets longer than this may be cut inside.
     """
 
@@ -56,12 +56,12 @@ FOLLOWING: Final = ClauseSizes(sentence=4, pause=8, word_min=9, word_max=17, lim
 
 
 def speech_length(text: str) -> float:
-    """Length of ``text`` in spoken characters; 0 if there is nothing to say in it."""
+    """Return the length of ``text`` in spoken characters; 0 if it holds nothing to say."""
     return sum(atom.weight for atom in scan(text))
 
 
 def split_clauses(text: str, first: ClauseSizes = FOLLOWING) -> list[str]:
-    """All clauses of a text that is already complete; a short leftover joins the clause before it."""
+    """Split a complete text into clauses; a short remainder is joined to the clause before it."""
     cutter = ClauseSegmenter(first=first)
     clauses = [*cutter.push(text), *cutter.flush()]
     if len(clauses) > 1 and speech_length(clauses[-1]) < FOLLOWING.sentence:
@@ -70,10 +70,14 @@ def split_clauses(text: str, first: ClauseSizes = FOLLOWING) -> list[str]:
 
 
 class ClauseSegmenter:
-    """Clauses of one reply, as its tokens arrive; not for use from several threads.
+    """Incremental segmentation of one reply, as its tokens arrive; not thread-safe.
 
-    ``"".join`` of all that `push` and `flush` return equals all that was pushed. A clause has
-    something to say in it, except for a last one of stray punctuation (`speech_length` is 0).
+    ``"".join`` of everything that `push` and `flush` return equals everything that was pushed. Every clause
+    holds something to say, except for a last one of stray punctuation (`speech_length` is 0).
+
+    Args:
+        first: Sizes of the first clause.
+        following: Sizes of all further clauses.
     """
 
     def __init__(self, first: ClauseSizes = FIRST, following: ClauseSizes = FOLLOWING) -> None:
@@ -81,10 +85,10 @@ class ClauseSegmenter:
         self._following = following
         self._text = ""
         self._closing: list[str] = []
-        """Quotes and brackets left open by the last cut (they had grown absurdly long)."""
+        """Closing marks of the quotes and brackets left open by the last cut (they were too long)."""
 
     def push(self, token: str) -> list[str]:
-        """The clauses completed by ``token``: none, one, or several."""
+        """Return the clauses completed by ``token``: none, one, or several."""
         clauses = []
         for at in range(0, len(token), _CHUNK):
             self._text += token[at : at + _CHUNK]
@@ -92,7 +96,7 @@ class ClauseSegmenter:
         return clauses
 
     def flush(self) -> list[str]:
-        """What is left at the end of the text, in one or more clauses."""
+        """Return the rest of the text as clauses, if there is any."""
         clauses = self._take(final=True)
         if self._text:
             clauses.append(self._text)
@@ -114,7 +118,14 @@ class ClauseSegmenter:
 
 
 def _end(text: str, sizes: ClauseSizes, inside: list[str], *, final: bool) -> int:
-    """Where the first clause of ``text`` ends; 0 if that cannot be said yet."""
+    """Return where the first clause of ``text`` ends; 0 if it is undecided.
+
+    Args:
+        text: Text from the beginning of the clause.
+        sizes: Sizes of the clause.
+        inside: Closing marks of quotes and brackets already open at the beginning.
+        final: True if no text will follow.
+    """
     atoms = scan(text, final=final)
     length = 0.0
     quoted = sizes.quoted if inside else 0.0
@@ -152,7 +163,7 @@ def _end(text: str, sizes: ClauseSizes, inside: list[str], *, final: bool) -> in
 
 
 def _track(atom: TextSegment, closing: list[str]) -> None:
-    """Keep account of the open quotes and brackets."""
+    """Update ``closing``, the closing marks of the open quotes and brackets."""
     if atom.kind is Kind.OPEN:
         closing.append(atom.closes)
     elif atom.kind is Kind.CLOSE and atom.text in closing:
@@ -160,7 +171,7 @@ def _track(atom: TextSegment, closing: list[str]) -> None:
 
 
 def _pauses(atoms: list[TextSegment], index: int) -> bool:
-    """Whether the voice rests after this atom: at punctuation, or at the end of a quoted sentence."""
+    """Return whether the voice pauses after this segment: punctuation, or end of a quoted sentence."""
     atom = atoms[index]
     if atom.kind is Kind.CLOSE:
         return index > 0 and atoms[index - 1].kind is Kind.STRONG
@@ -168,12 +179,12 @@ def _pauses(atoms: list[TextSegment], index: int) -> bool:
 
 
 def _may_repeat(atom: TextSegment) -> bool:
-    """Marks that like to come in rows: their clause waits for one more character."""
+    """Return whether ``atom`` is often repeated, so that its clause waits for one more character."""
     return atom.text in "!?！？…—~～\n" or atom.kind is Kind.SPACE
 
 
 def _word_boundary(text: str, atoms: list[TextSegment], sizes: ClauseSizes) -> int:
-    """The best place to cut where no punctuation helps; 0 if there is none yet."""
+    """Return the best word boundary for a cut without punctuation; 0 if there is none yet."""
     best, best_score = 0, float("-inf")
     lengths: dict[int, float] = {}
     length = 0.0

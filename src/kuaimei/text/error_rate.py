@@ -1,4 +1,4 @@
-"""Character and word error rates: Levenshtein distance over the length of what was really said."""
+"""Character and word error rates: Levenshtein distance divided by the length of the reference."""
 
 import re
 from collections.abc import Sequence
@@ -12,14 +12,18 @@ T = TypeVar("T")
 
 
 def units(text: str, language: str) -> list[str]:
-    """What errors are counted in: characters (zh; script and punctuation aside) or words (en)."""
+    """Split ``text`` into the units that errors are counted in.
+
+    Returns:
+        Characters in Simplified script without punctuation (zh), or words in lower case (en).
+    """
     if language == "en":
         return re.findall(r"[a-z0-9']+", text.lower())
     return re.findall(r"[\u3400-\u9fff]|[a-z0-9]", to_simplified(text).lower())
 
 
 def error_rate(pairs: Sequence[tuple[str, str]], language: str) -> float:
-    """Errors in all (reference, hypothesis) pairs per unit of reference; 0 if there is no reference."""
+    """Return the errors in all (reference, hypothesis) pairs per unit of reference (at least 1 unit)."""
     errors = total = 0
     for reference, hypothesis in pairs:
         said, heard = units(reference, language), units(hypothesis, language)
@@ -29,7 +33,7 @@ def error_rate(pairs: Sequence[tuple[str, str]], language: str) -> float:
 
 
 def edit_distance(a: Sequence[T], b: Sequence[T]) -> int:
-    """Least number of insertions, deletions and substitutions from ``a`` to ``b`` (Levenshtein, 1966)."""
+    """Return the fewest insertions, deletions and substitutions from ``a`` to ``b`` (Levenshtein, 1966)."""
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
         previous, row[0] = row[0], i

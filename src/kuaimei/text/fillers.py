@@ -1,4 +1,4 @@
-"""Words with which people hold their turn while they think."""
+"""Fillers: sounds and words with which speakers hold their turn while they think."""
 
 import re
 from typing import Final
@@ -6,9 +6,9 @@ from typing import Final
 __all__ = ["find_fillers"]
 
 _STARTS: Final = r"(?:^|(?<=[\s嗯呃，,。.！!？?；;：:…—「『“\"（(]))"
-"""Of a clause, or after a sound."""
+"""Beginning of a clause, or the position after a filler sound."""
 _BREAKS: Final = r"\s*(?:[，,…—]|\.{2,})"
-"""What is set off by one of these stands for itself; enumerations (、) and answers (。) do not hesitate."""
+"""Marks after which a word counts as hesitation; enumerations (、) and answers (。) do not."""
 _THAT: Final = "那個|那个|這個|这个"
 _HESITATES: Final = "嗯|呃|就是|請問|请问|不好意思|我|你|您"
 
@@ -16,7 +16,7 @@ _FILLER: Final = re.compile(
     "|".join(
         (
             r"嗯+(?!哼)|呃+",
-            # Said twice, of which the last one may be meant: 那個那個人.
+            # Said twice; the last one may carry meaning: 那個那個人.
             rf"(?P<twice>{_THAT}|就是|然後|然后)(?=[，,…\s]*(?P=twice))",
             rf"{_STARTS}(?:那個|那个)(?={_BREAKS})",
             # 那個我想請問, but 那個我喜歡的人
@@ -36,11 +36,11 @@ _ONLY: Final = re.compile(r"[\s\W]*(?:嗯+|[Hh]m+)[\s\W]*")
 
 
 def find_fillers(text: str) -> tuple[str, ...]:
-    """The fillers in ``text``, as written and in their order.
+    """Return the fillers in ``text``, as written and in order.
 
-    Sounds (嗯、呃、uh、um) count wherever they are, except as a whole answer (「嗯。」, uh-huh). Words count
-    where they can mean nothing else: 那個 at the beginning of a clause and set off, or said twice, not in
-    那個人; 就是說 likewise; "you know" and "I mean" between commas. Without punctuation, fewer of them show.
+    Sounds (嗯、呃、uh、um) count everywhere, except as a whole answer (「嗯。」, uh-huh). Words count only if
+    unambiguous: 那個 at the beginning of a clause and set off by punctuation, or said twice, but not in
+    那個人; 就是說 likewise; "you know" and "I mean" between commas. Without punctuation, fewer are found.
     """
     if _ONLY.fullmatch(text):
         return ()

@@ -1,4 +1,4 @@
-"""Pieces of what was said, put together again."""
+"""Concatenation of transcript segments."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -7,13 +7,13 @@ from unicodedata import east_asian_width
 __all__ = ["join_pieces"]
 
 _WIDE: Final = frozenset("WF")
-"""Chinese characters and the marks that go with them, which carry their own space."""
+"""East Asian width classes of Chinese characters and punctuation, which need no space."""
 
 
 def join_pieces(texts: Iterable[str]) -> str:
-    """Texts of successive pieces as one: a space between two where neither side is Chinese.
+    """Join successive pieces of text, with a space where neither side is Chinese.
 
-    What is joined begins with what all but the last of the pieces give.
+    The result for all but the last piece is a prefix of the result for all.
     """
     joined = ""
     for text in filter(None, (text.strip() for text in texts)):

@@ -1,4 +1,4 @@
-"""How Taiwan says words that a synthesiser of mainland Mandarin would say otherwise."""
+"""Pronunciation lexicon: Taiwan readings for a synthesizer that speaks mainland Mandarin."""
 
 import re
 import tomllib
@@ -21,13 +21,13 @@ _TABLES: Final = ("characters", "pinyin", "replacements")
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Readings to be forced.
+    """Forced readings.
 
     Attributes:
         pinyin: Phrase in Traditional Chinese → one syllable with its tone number (5 is the neutral
-            tone) for each character. A single character counts where it is a word of its own.
-        characters: Character → its mainland reading and the one it has in Taiwan, in whatever word.
-        replacements: Written → what is to be read instead, before anything else; longest first.
+            tone) for each character. A single character applies where it is a word of its own.
+        characters: Character → its mainland reading and its Taiwan reading, in any word.
+        replacements: Written text → text to be read instead, applied before anything else, longest first.
     """
 
     pinyin: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Lexicon:
         object.__setattr__(self, "_pattern", pattern)
 
     def replace(self, text: str) -> str:
-        """``text`` with all ``replacements`` made, in one pass; latin ones match whole words."""
+        """Apply all ``replacements`` to ``text`` in one pass; Latin ones match whole words only."""
         if self._pattern is None:
             return text
         return self._pattern.sub(lambda match: self.replacements[match.group()], text)
@@ -55,21 +55,21 @@ def _whole(key: str) -> str:
 
 @cache
 def shipped_lexicon() -> Lexicon:
-    """Taiwan's readings, and phrases whose polyphones pypinyin gets wrong."""
+    """Return the shipped lexicon: Taiwan readings, and phrases whose polyphones pypinyin gets wrong."""
     text = files("kuaimei.text").joinpath("data/lexicon.toml").read_text(encoding="utf-8")
     return _parsed(text, "lexicon.toml")
 
 
 def load_lexicon(path: Path | None) -> Lexicon:
-    """The shipped lexicon with the user's entries over it.
+    """Load the shipped lexicon, overridden by the user's entries.
 
     Args:
         path: A TOML file with the tables ``[pinyin]`` (``"垃圾" = "le4 se4"``),
             ``[replacements]`` (``kuaimei = "快美"``) and ``[characters]`` (``"期" = "qi1 > qi2"``);
-            None or a missing file: only what is shipped.
+            None or a missing file: the shipped lexicon only.
 
     Raises:
-        SettingsError: If the file cannot be read or an entry is wrong; the message names the line.
+        SettingsError: If the file cannot be read or an entry is invalid; the message names the line.
     """
     shipped = shipped_lexicon()
     if path is None or not path.is_file():
@@ -87,10 +87,10 @@ def load_lexicon(path: Path | None) -> Lexicon:
 
 
 def phrases_for_pypinyin(lexicon: Lexicon) -> dict[str, list[list[str]]]:
-    """The readings in the form of ``pypinyin.load_phrases_dict``: Simplified keys, tone marks.
+    """Return the readings in the form of ``pypinyin.load_phrases_dict``: Simplified keys, tone marks.
 
-    The neutral tone is a syllable without a mark. Besides the lexicon's own phrases these are all
-    phrases of pypinyin that hold one of its ``characters`` in the mainland reading (some 6,000).
+    The neutral tone is a syllable without a mark. Besides the lexicon's own phrases, the result holds all
+    phrases of pypinyin that contain one of ``characters`` in the mainland reading (some 6,000).
     """
     from pypinyin.constants import PHRASES_DICT
     from pypinyin.contrib.tone_convert import to_tone
@@ -113,7 +113,7 @@ def phrases_for_pypinyin(lexicon: Lexicon) -> dict[str, list[list[str]]]:
 
 
 def register_with_pypinyin(lexicon: Lexicon) -> None:
-    """Give pypinyin the lexicon's ``characters`` for words that it does not know (for the whole process)."""
+    """Register the lexicon's ``characters`` with pypinyin, process-wide, for words it does not know."""
     from pypinyin import load_single_dict
     from pypinyin.constants import PINYIN_DICT
     from pypinyin.contrib.tone_convert import to_tone
@@ -180,7 +180,7 @@ def _said(key: str, value: Any, text: str, name: str) -> str:
 
 
 def _line(text: str, key: str) -> int:
-    """Where ``key`` is defined, for the message; tomllib does not say."""
+    """Return the line that defines ``key``, for error messages, as tomllib does not report it."""
     for number, line in enumerate(text.splitlines(), start=1):
         if line.lstrip(" [\"'").startswith(key):
             return number

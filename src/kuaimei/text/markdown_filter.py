@@ -1,4 +1,4 @@
-"""What a language model writes → what may be shown and spoken: no markup, no emoji, Traditional."""
+"""Filter from a language model's output to text to show and speak: no Markdown, no emoji, Traditional."""
 
 import re
 from typing import Final
@@ -10,9 +10,9 @@ from kuaimei.text.script import TraditionalStream
 __all__ = ["MarkdownFilter", "strip_markdown"]
 
 _CHUNK: Final = 64
-"""Characters taken at a time, so that the work stays proportional to the length of a text."""
+"""Characters processed at a time, so that the work stays proportional to the length of a text."""
 _LONGEST_MARK: Final = 200
-"""Lines that begin with more signs than this are taken as they are."""
+"""Maximum characters buffered at the start of a line while they may become a line mark."""
 _BULLETS: Final = "-*+•·◦▪●○■□►▶➤–—"
 _LINE_MARKS: Final = re.compile(
     rf"(?P<rule>[-*_=]{{3,}}[ \t]*(?=\n)|\|?[ :|-]*-[ :|-]*(?:\|[ :|-]*)+(?=\n))"
@@ -48,28 +48,27 @@ _FULL_WIDTH: Final = {",": "，", "?": "？", "!": "！", ":": "：", ";": "；"
 
 
 def strip_markdown(text: str) -> str:
-    """`MarkdownFilter` over a whole text."""
+    """Remove the markup of a complete text. See `MarkdownFilter`."""
     stream = MarkdownFilter()
     return stream.push(text) + stream.flush()
 
 
 class MarkdownFilter:
-    """Cleans a reply while it is being written.
+    """Incremental filter for a reply while it is being generated.
 
-    Markdown signs, code blocks, tags, thinking, list bullets and emoji go, list numbers become
-    「第一，」, line breaks become pauses, and the rest is `kuaimei.text.script.TraditionalStream`.
-    Held back is only what may still turn out to be markup; however the text is split, the result is
-    the same.
+    Markdown, code blocks, tags, thinking blocks, list bullets and emoji are removed, list numbers become
+    「第一，」, line breaks become pauses, and the rest passes `kuaimei.text.script.TraditionalStream`. Only
+    text that may still become markup is held back. The result does not depend on how the text is split.
 
     Args:
-        after: What of the same reply has been returned before, if this goes on from a prefix.
+        after: Text already returned for the same reply, if the filter continues from a prefix.
     """
 
     def __init__(self, after: str = "") -> None:
         self._script = TraditionalStream()
         self._open = ""
         self._skip_to = ""
-        """Mark that ends a stretch of which nothing is said; empty outside of one."""
+        """End mark of the section being skipped; empty outside of one."""
         self._line_start = not after
         self._breaks = 0
         self._space = False
@@ -77,14 +76,14 @@ class MarkdownFilter:
         self._out: list[str] = []
 
     def push(self, text: str) -> str:
-        """New text to show and say."""
+        """Add ``text`` and return the new text to show and say."""
         for at in range(0, len(text), _CHUNK):
             self._open += text[at : at + _CHUNK]
             self._clean(final=False)
         return self._script.push(self._taken())
 
     def flush(self) -> str:
-        """What was held back; nothing may be pushed afterwards."""
+        """Return the text held back; nothing may be pushed afterwards."""
         self._clean(final=True)
         return self._script.push(self._taken()) + self._script.flush()
 
@@ -101,7 +100,7 @@ class MarkdownFilter:
             self._open = self._open[size:]
 
     def _step(self, text: str, *, final: bool) -> int:
-        """Deal with the beginning of ``text``; how many characters that were, 0 if more must come first."""
+        """Process the beginning of ``text``; return the characters consumed, 0 if more are needed first."""
         if self._skip_to:
             return self._skip(text)
         if self._line_start and (size := self._mark(text)) is not None:
@@ -127,7 +126,7 @@ class MarkdownFilter:
         return size
 
     def _mark(self, text: str) -> int | None:
-        """A mark at the beginning of a line; None if there is none."""
+        """Process a mark at the beginning of a line; return None if there is none. See `_step`."""
         if match := _LINE_MARKS.match(text):
             if match["number"]:
                 self._breaks = 2
@@ -208,7 +207,7 @@ class MarkdownFilter:
         return match.end()
 
     def _mark_or_sign(self, text: str, char: str) -> int:
-        """Signs that are markup in one place and mean something in another."""
+        """Process a character that is markup in some places and content in others. See `_step`."""
         run = len(text) - len(text.lstrip(char))
         follows = text[run:].lstrip(" ")[:1] if char == "*" else text[run : run + 1]
         if not follows and not text.endswith("\n"):
@@ -235,7 +234,7 @@ class MarkdownFilter:
         return run
 
     def _say(self, text: str) -> None:
-        """Put out ``text``, after the pause or space that is due before it."""
+        """Output ``text``, preceded by the pause or space due before it."""
         if not text:
             return
         self._out.append(self._before(text[0]))
@@ -244,7 +243,7 @@ class MarkdownFilter:
         self._last = text[-1]
 
     def _before(self, first: str) -> str:
-        """The pause or space due between what was put out last and ``first``."""
+        """Return the pause or space due between the last output and ``first``."""
         last = self._last
         if not last or last.isspace() or not (self._breaks or self._space):
             return ""
@@ -255,5 +254,5 @@ class MarkdownFilter:
                 return ". " if self._breaks > 1 else ", "
         if is_wide(last) and is_wide(first):
             return ""
-        # Between Han and latin the writer's space is kept; beside full-width punctuation it is not.
+        # A space between Han and Latin is kept; beside full-width punctuation it is dropped.
         return " " if all(is_han(char) for char in (last, first) if is_wide(char)) else ""

@@ -1,4 +1,4 @@
-"""Numbers as a Taiwanese ear expects them: 兩百, 一萬零五十, 三點一四, 負五."""
+"""Numbers in words, as said in Taiwan: 兩百, 一萬零五十, 三點一四, 負五."""
 
 from typing import Final
 
@@ -10,12 +10,12 @@ _LARGE: Final = ("", "萬", "億", "兆", "京")
 
 
 def digits(text: str) -> str:
-    """Digit by digit; what is no digit is kept."""
+    """Read ``text`` digit by digit; other characters are kept."""
     return "".join(_DIGITS[int(char)] if char in "0123456789" else char for char in text)
 
 
 def _group(value: int, *, leading: bool) -> str:
-    """1 to 9999; ``leading`` if nothing stands before it (then 10 is 十, not 一十)."""
+    """Read 1 to 9999; ``leading``: nothing precedes it (then 10 is 十, not 一十)."""
     out = ""
     zero = False
     for power in (3, 2, 1, 0):
@@ -34,9 +34,9 @@ def _group(value: int, *, leading: bool) -> str:
 
 
 def cardinal(value: int) -> str:
-    """``value`` in words: 0 → 零, 12 → 十二, 200 → 兩百, 10050 → 一萬零五十, 20000 → 兩萬.
+    """Read ``value`` in words: 0 → 零, 12 → 十二, 200 → 兩百, 10050 → 一萬零五十, 20000 → 兩萬.
 
-    Beyond 10^20 it is read digit by digit.
+    From 10^20 on it is read digit by digit.
     """
     if value < 0:
         return "負" + cardinal(-value)
@@ -65,14 +65,14 @@ def cardinal(value: int) -> str:
 
 
 def counted(value: int) -> str:
-    """``value`` before a measure word: 2 is 兩, all others as `cardinal`."""
+    """Read ``value`` before a measure word: 2 is 兩, all others as in `cardinal`."""
     return "兩" if value == 2 else cardinal(value)
 
 
 def decimal(text: str) -> str:
-    """A number as written (sign, thousands separators, decimal point).
+    """Read a number as written, with sign, thousands separators and decimal point.
 
-    「-1,234.50」 is 負一千兩百三十四點五零; a whole number with leading zeros is
+    「-1,234.50」 is 負一千兩百三十四點五零; a whole part with leading zeros, or with more than 20 digits, is
     read digit by digit.
     """
     text = text.replace(",", "").replace("−", "-")

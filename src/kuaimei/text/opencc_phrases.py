@@ -1,9 +1,9 @@
-"""Which phrases OpenCC's s2twp knows, so that a stream can tell what may still become one.
+"""Phrases of OpenCC's s2twp, so that a stream can tell which text may still become one.
 
-OpenCC converts by longest match from the left, but its Python binding does not say where its
-matches end. `phrases.txt.xz` lists its keys (three groups parted by empty lines: the phrases that
+OpenCC converts by longest match from the left, but its Python binding does not report where its
+matches end. ``phrases.txt.xz`` lists its keys (three groups separated by empty lines: the phrases that
 segment the text, the Taiwan phrases, the Taiwan variants); a unit test compares it with the
-dictionaries of the installed OpenCC. `kept.txt` holds the server's exceptions.
+dictionaries of the installed OpenCC. ``kept.txt`` holds the server's exceptions.
 """
 
 import lzma
@@ -19,7 +19,7 @@ __all__ = ["Phrasebook", "phrasebook"]
 
 
 def _outcomes(keys: Iterable[str], converted: Iterable[str]) -> dict[str, str]:
-    """For every proper prefix of a key, what all keys beginning with it agree on when converted."""
+    """Map every proper prefix of a key to the common prefix of the conversions of all keys with it."""
     agreed: dict[str, str] = {}
     for key, out in zip(keys, converted, strict=True):
         for end in range(1, len(key)):
@@ -39,15 +39,15 @@ def _outcomes(keys: Iterable[str], converted: Iterable[str]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Phrasebook:
-    """Keys by longest match, and what their beginnings promise.
+    """Phrase tables for longest match, and the conversion implied by incomplete phrases.
 
     Attributes:
-        phrases: Keys that segment the text (Simplified, or common to both scripts), with ``kept``.
-        kept: Words that do not go through OpenCC → what becomes of them.
-        exception: Finds any of ``kept``.
-        promises: Proper prefix of a phrase → the start common to all its conversions.
+        phrases: Keys that segment the text (Simplified, or common to both scripts), and ``kept``.
+        kept: Words that bypass OpenCC → their conversion.
+        exception: Pattern that finds any of ``kept``.
+        promises: Proper prefix of a phrase → the common prefix of all possible conversions.
         taiwan: Keys of the second step, Traditional, in order of precedence.
-        taiwan_prefixes: Proper prefixes of those.
+        taiwan_prefixes: Proper prefixes of the keys in ``taiwan``.
         longest: Length of the longest key in characters.
     """
 
@@ -60,14 +60,14 @@ class Phrasebook:
     longest: int
 
     def phrase_at(self, text: str, start: int) -> int:
-        """End of the longest phrase that begins at ``start``; ``start`` itself if there is none."""
+        """Return the end of the longest phrase that begins at ``start``; ``start`` if there is none."""
         for end in range(min(len(text), start + self.longest), start, -1):
             if text[start:end] in self.phrases:
                 return end
         return start
 
     def taiwan_at(self, text: str) -> int:
-        """Length of the Taiwan phrase at the beginning of ``text`` (Traditional); 0 if there is none."""
+        """Return the length of the Taiwan phrase at the start of ``text`` (Traditional); 0 if none."""
         for keys in self.taiwan:
             for end in range(min(len(text), self.longest), 0, -1):
                 if text[:end] in keys:
@@ -84,7 +84,7 @@ def _kept() -> dict[str, str]:
 
 @cache
 def phrasebook() -> Phrasebook:
-    """The phrases of s2twp and the exceptions; built once (about 0.2 s)."""
+    """Return the phrases of s2twp and the exceptions; built once (about 0.2 s)."""
     packed = files("kuaimei.text").joinpath("data/phrases.txt.xz").read_bytes()
     groups = [block.split() for block in lzma.decompress(packed).decode().split("\n\n")]
     segmenting, *taiwan = groups

@@ -1,6 +1,6 @@
-"""Between Simplified and Traditional Chinese, also while the text is still being written.
+"""Conversion between Simplified and Traditional Chinese, of whole texts and of streams.
 
-Taiwan's script and words go on the screen, Simplified to the synthesiser.
+The screen shows Taiwan's script and vocabulary; the synthesizer receives Simplified characters.
 """
 
 from functools import cache
@@ -13,9 +13,9 @@ from kuaimei.text.opencc_phrases import Phrasebook, phrasebook
 __all__ = ["TraditionalStream", "preload", "simplified_characters", "to_simplified", "to_traditional"]
 
 _CHUNK: Final = 64
-"""Characters taken at a time, so that the work stays proportional to the length of a text."""
+"""Characters processed at a time, so that the work stays proportional to the length of a text."""
 _SCENARIOS: Final = 12
-"""Undecided characters looked through for what may be shown early; more are simply held back."""
+"""Maximum undecided characters searched for text that can be shown early; more are held back."""
 
 
 @cache
@@ -32,25 +32,25 @@ def preload() -> None:
 
 
 def to_simplified(text: str) -> str:
-    """``text`` in Simplified characters, its words unchanged.
+    """Convert ``text`` to Simplified characters; its words are unchanged.
 
-    OpenCC tw2s rather than t2s, which leaves 著 alone: 走著 would be read zhù.
+    Uses OpenCC's tw2s instead of t2s, which leaves 著 alone: 走著 would be read zhù.
     """
     converted: str = _converter("tw2s").convert(text)
     return converted
 
 
 def to_traditional(text: str) -> str:
-    """``text`` in Taiwan's Traditional characters and words.
+    """Convert ``text`` to Taiwan's Traditional characters and vocabulary.
 
-    OpenCC s2twp, except for the words of ``data/kept.txt``: s2twp takes everything for Simplified
-    and for computing, so that 干擾 would become 幹擾 and 「我支持你」 「我支援你」.
+    Uses OpenCC's s2twp, except for the words of ``data/kept.txt``: s2twp treats all text as Simplified and
+    as computing text, so that 干擾 would become 幹擾 and 「我支持你」 「我支援你」.
     """
     return _convert(phrasebook(), text, len(text))
 
 
 def _convert(book: Phrasebook, text: str, end: int) -> str:
-    """``text[:end]`` converted, where ``end`` is a border between segments."""
+    """Convert ``text[:end]``, where ``end`` is a boundary between segments."""
     convert = _converter("s2twp").convert
     out, begun, at = "", 0, 0
     if not book.exception.search(text, 0, end):
@@ -67,16 +67,16 @@ def _convert(book: Phrasebook, text: str, end: int) -> str:
 
 @cache
 def _unified(char: str) -> str:
-    """One character after s2twp's first step, as its Taiwan phrases see it."""
+    """Return a character after the first step of s2twp, in the form that Taiwan phrases are matched in."""
     converted: str = _converter("s2t").convert(char)
     return converted
 
 
 class TraditionalStream:
-    """`to_traditional` for text that arrives in pieces.
+    """Incremental `to_traditional`.
 
-    However the text is split, everything returned together equals the conversion of the whole.
-    Held back is only what a phrase could still change: 「头」 waits (头发 is 頭髮), 「我」 does not.
+    The concatenated output equals the conversion of the whole text, however it is split. Only text that
+    a phrase could still change is held back: 「头」 waits (头发 is 頭髮), 「我」 does not.
     """
 
     def __init__(self) -> None:
@@ -84,10 +84,10 @@ class TraditionalStream:
         self._open = ""
         """Text whose segmentation is undecided."""
         self._shown = ""
-        """What of its conversion has been returned already."""
+        """Part of the conversion of `_open` that has been returned already."""
 
     def push(self, text: str) -> str:
-        """New converted text, as far as nothing to come can change it."""
+        """Add ``text`` and return the new converted text that no later text can change."""
         return "".join(self._push(text[at : at + _CHUNK]) for at in range(0, len(text), _CHUNK))
 
     def _push(self, text: str) -> str:
@@ -100,14 +100,14 @@ class TraditionalStream:
         return new
 
     def flush(self) -> str:
-        """What was held back; the stream is as new afterwards."""
+        """Return the text held back and reset the stream."""
         new = to_traditional(self._open)[len(self._shown) :]
         self._open = self._shown = ""
         return new
 
 
 def _decide(book: Phrasebook, text: str) -> tuple[int, str]:
-    """How far the segmentation of ``text`` is decided, and what is certain of the conversion after that."""
+    """Return how far the segmentation of ``text`` is decided, and the certain conversion after that."""
     at = 0
     while at < len(text):
         step = _step(book, text, at)
@@ -118,7 +118,14 @@ def _decide(book: Phrasebook, text: str) -> tuple[int, str]:
 
 
 def _step(book: Phrasebook, text: str, at: int, *, final: bool = False) -> int:
-    """Length of the segment at ``at``; 0 if text to come may still change it (unless ``final``)."""
+    """Return the length of the segment at ``at``; 0 if later text may change it.
+
+    Args:
+        book: Phrase tables.
+        text: Text to segment.
+        at: Start of the segment.
+        final: True if no text will follow.
+    """
     if not final and text[at:] in book.promises:
         return 0
     if end := book.phrase_at(text, at) - at:
@@ -127,7 +134,7 @@ def _step(book: Phrasebook, text: str, at: int, *, final: bool = False) -> int:
     if not final and len(text) - at <= book.longest and unified in book.taiwan_prefixes:
         return 0
     size = book.taiwan_at(unified)
-    # A Taiwan phrase lies wholly between phrases: one that begins inside cuts it short.
+    # A Taiwan phrase lies entirely between phrases: a phrase that begins inside it shortens it.
     for inside in range(at + 1, at + size):
         if not final and text[inside:] in book.promises:
             return 0
@@ -137,7 +144,7 @@ def _step(book: Phrasebook, text: str, at: int, *, final: bool = False) -> int:
 
 
 def _certain(book: Phrasebook, text: str) -> str:
-    """The beginning that the conversion of ``text`` has, whatever follows it."""
+    """Return the beginning of the conversion of ``text`` that holds whatever follows."""
     if not text or len(text) > _SCENARIOS or (promise := book.promises.get(text)) is None:
         return ""
     end = book.phrase_at(text, 0) or 1
@@ -153,7 +160,7 @@ def _certain(book: Phrasebook, text: str) -> str:
 
 
 def _certain_rest(book: Phrasebook, text: str) -> str:
-    """As `_certain`, for what is left if the phrase that was hoped for does not come."""
+    """Return the conversion of ``text`` if the expected phrase is not completed. See `_certain`."""
     end, settled = _decide(book, text)
     return to_traditional(text[:end]) + settled
 
@@ -165,5 +172,5 @@ def _simple(char: str) -> str:
 
 
 def simplified_characters(text: str) -> str:
-    """`to_simplified` character by character: never changes the length, for looking words up."""
+    """Convert character by character to Simplified, keeping the length, for dictionary lookups."""
     return "".join(map(_simple, text))

@@ -1,4 +1,4 @@
-"""The smallest pieces of text that are never cut inside, with what they weigh in the mouth."""
+"""Text segments: the smallest units that are never cut, with their spoken length."""
 
 import re
 from dataclasses import dataclass
@@ -9,32 +9,32 @@ __all__ = ["Kind", "TextSegment", "scan"]
 
 
 class Kind(Enum):
-    """What an atom is to the voice."""
+    """Role of a text segment in speech."""
 
     HAN = auto()
-    """One character that is one syllable."""
+    """A single character spoken as one syllable."""
     WORD = auto()
-    """A latin word, a number, an address."""
+    """A Latin word, a number, an address."""
     STRONG = auto()
-    """The end of a sentence."""
+    """Punctuation that ends a sentence."""
     WEAK = auto()
-    """A pause within a sentence."""
+    """Punctuation that makes a pause within a sentence."""
     OPEN = auto()
     CLOSE = auto()
     SPACE = auto()
     SILENT = auto()
-    """A sign that is neither spoken nor a pause."""
+    """A character that is neither spoken nor a pause."""
     UNDECIDED = auto()
-    """The end of the text so far, which may yet become something else (「3.」, 「Hel」)."""
+    """The end of the text so far, which may still become something else (「3.」, 「Hel」)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextSegment:
-    """A piece of text.
+    """A segment of text.
 
     Attributes:
-        end: Where it ends in the text scanned.
-        weight: Its length in spoken characters.
+        end: Index of its end in the scanned text.
+        weight: Length in spoken characters.
     """
 
     text: str
@@ -44,7 +44,7 @@ class TextSegment:
 
     @property
     def closes(self) -> str:
-        """The sign that ends what an opening sign began."""
+        """Closing mark that matches this opening mark."""
         return _PAIRS[self.text]
 
 
@@ -71,11 +71,11 @@ _ABBREVIATIONS: Final = frozenset(
 
 
 def scan(text: str, *, final: bool = True) -> list[TextSegment]:
-    """``text`` as atoms, in order and without gaps.
+    """Split ``text`` into segments, in order and without gaps.
 
     Args:
         text: Any text.
-        final: False if more will follow: then what touches the end and may grow is `Kind.UNDECIDED`.
+        final: False if more text will follow: then a segment at the end that may grow is `Kind.UNDECIDED`.
     """
     atoms: list[TextSegment] = []
     at = 0
@@ -114,13 +114,13 @@ def _next(text: str, at: int, before: list[TextSegment], *, final: bool) -> Text
 
 
 def _open_ended(text: str, end: int) -> bool:
-    """Whether a word that ends here may go on in the next token."""
+    """Return whether the word that ends at ``end`` may continue in the next token."""
     rest = _MAY_GO_ON.match(text, end)
     return rest is not None and rest.end() == len(text)
 
 
 def _full_stop(text: str, at: int, before: list[TextSegment], *, final: bool) -> TextSegment:
-    """A period ends a sentence unless it belongs to an abbreviation or more of a number is to come."""
+    """Classify the period at ``at``: end of a sentence, part of an abbreviation or number, or undecided."""
     if at + 1 == len(text) and not final:
         return TextSegment(".", at + 1, Kind.UNDECIDED)
     previous = before[-1].text.lower() if before else ""
@@ -131,7 +131,7 @@ def _full_stop(text: str, at: int, before: list[TextSegment], *, final: bool) ->
 
 
 def _weight(word: str) -> float:
-    """Spoken characters of a latin word (about a syllable each) or a number (a digit each)."""
+    """Return the spoken length of a Latin word (about its syllables) or a number (its digits)."""
     digits = sum(char.isdigit() for char in word)
     letters = len(word) - digits
     if digits:

@@ -1,4 +1,4 @@
-"""How many syllables a text has when it is read aloud."""
+"""Syllable count of a text as it is read aloud."""
 
 import re
 from typing import Final, Literal
@@ -12,7 +12,7 @@ _WORD: Final = re.compile(r"[a-z]+(?:['’][a-z]+)*")
 _VOWELS: Final = re.compile(r"[aeiouy]+")
 _ENDINGS: Final = "ly|ment|ments|ful|fully|less|lessly|ness|nesses|ty|hood|man|men|ship|time|work|thing|body"
 _SYLLABIC: Final = r"(?<!(?<![aeiouylr])l)"
-"""Not after a consonant and l: little, settled and apples keep their last vowel."""
+"""Lookbehind that excludes a consonant and l: little, settled and apples keep their last vowel."""
 _SILENT: Final = tuple(
     re.compile(pattern)
     for pattern in (
@@ -59,18 +59,18 @@ _KNOWN: Final = {
     "recipe": 3,
     "w": 3,
 }
-"""Common words that go by none of the rules."""
+"""Common words that do not follow the rules."""
 
 
 def count_syllables(text: str, language: str | None = None) -> int:
-    """Syllables of ``text`` as it is said.
+    """Count the syllables of ``text`` as it is read aloud.
 
-    A Chinese character is one; what is no character is read first (`normalize_text`: 「3.5 公里」 is 三點五公里),
-    and what English is left counts by `word_syllables`; letters said by their names count one each, W three.
+    The text is normalized first (`normalize_text`: 「3.5 公里」 is 三點五公里). A Chinese character is one
+    syllable, English words count by `word_syllables`; spelled letters count one each, W three.
 
     Args:
         text: A transcript in Chinese, English or both.
-        language: ``zh`` or ``en``, of its numbers; None or another: as the text itself is.
+        language: Language of the numbers, ``zh`` or ``en``; None or another: the language of the text.
     """
     numbers: Literal["zh", "en"] | None = "en" if language == "en" else "zh" if language == "zh" else None
     spoken = normalize_text(text, language=numbers)
@@ -79,10 +79,10 @@ def count_syllables(text: str, language: str | None = None) -> int:
 
 
 def word_syllables(word: str) -> int:
-    """Syllables of one English word in lower case.
+    """Count the syllables of one English word in lower case.
 
-    One for each group of vowels, less those that are written and not said, more where two that stand
-    together are said apart.
+    One for each group of vowels, minus silent vowels, plus one for each pair of adjacent vowels pronounced
+    separately.
     """
     if word in _KNOWN:
         return _KNOWN[word]

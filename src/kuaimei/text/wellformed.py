@@ -1,9 +1,9 @@
-"""Text from outside that a database, a JSON encoder or a C library can hold.
+"""Validation of external text, so that a database, a JSON encoder or a C library accepts it.
 
-Two things pass for text in Python and in JSON that are none elsewhere: NUL (U+0000), which PostgreSQL refuses
-and at which a C string ends, and lone surrogates (U+D800 to U+DFFF), which UTF-8 cannot encode. Every door
-through which text comes in either refuses them (`WellFormedText`, for what a client sends and can mend) or
-replaces them (`to_well_formed`, for what another engine says and nobody can mend).
+Two things are valid text in Python and JSON but not elsewhere: NUL (U+0000), which PostgreSQL rejects and at
+which a C string ends, and lone surrogates (U+D800 to U+DFFF), which UTF-8 cannot encode. Every entry point
+for text either rejects them (`WellFormedText`, for input that a client can correct) or replaces them
+(`to_well_formed`, for the output of engines).
 """
 
 import re
@@ -18,17 +18,17 @@ _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 def is_well_formed(text: str) -> bool:
-    """Whether ``text`` holds neither NUL nor a lone surrogate."""
-    if text.isascii():  # known of a string without looking; megabytes of base64 are searched in no time
+    """Return whether ``text`` holds neither NUL nor a lone surrogate."""
+    if text.isascii():  # O(1), and makes the check of megabytes of base64 fast
         return "\x00" not in text
     return _ILL_FORMED.search(text) is None
 
 
 def to_well_formed(text: str) -> str:
-    """``text`` with every lone surrogate replaced by U+FFFD, and without NUL.
+    """Replace every lone surrogate by U+FFFD and remove NUL.
 
-    A surrogate pair that was split over two characters of the string is put together first: that is how a
-    character outside the basic plane arrives whose halves came in two pieces of a stream.
+    A surrogate pair stored as two characters of the string is combined first: a character outside the basic
+    plane arrives like this if its halves came in two pieces of a stream.
     """
     if is_well_formed(text):
         return text
@@ -37,10 +37,10 @@ def to_well_formed(text: str) -> str:
 
 
 def require_well_formed(text: str) -> str:
-    """``text`` itself.
+    """Return ``text`` unchanged if it is well-formed.
 
     Raises:
-        ValueError: If it holds NUL or a lone surrogate, saying which and where.
+        ValueError: If it holds NUL or a lone surrogate; the message says which and where.
     """
     if found := _ILL_FORMED.search(text):
         kind = "a NUL character" if found[0] == "\x00" else "half of a surrogate pair"
@@ -49,4 +49,4 @@ def require_well_formed(text: str) -> str:
 
 
 WellFormedText: TypeAlias = Annotated[str, AfterValidator(require_well_formed)]
-"""A string field of a model at the boundary."""
+"""Type of string fields in models of external input."""

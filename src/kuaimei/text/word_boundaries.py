@@ -1,4 +1,4 @@
-"""Where one word ends and the next begins, and where a voice would rather take breath."""
+"""Word boundaries, rated by how natural a pause is at each of them."""
 
 import logging
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _CLINGS_BACK: Final = listed("""
     天 周 岁 度 页 章 名 位 一下 一点 一些 起来 下来 出来 上来 过来 下去 出去 上去 过去 一样
     之间 之后 之前 以上 以下 以后 以前 时候
 """)
-"""Words that belong to the word before them."""
+"""Words that belong to the word before them, so that there is no pause before them."""
 _CLINGS_ON: Final = listed("""
     一 二 三 四 五 六 七 八 九 十 百 千 万 亿 两 几 第 每 各 这 那 哪 一个 这个 那个 各种 一种
     不 没 没有 很 最 更 太 较 比较 非常 超 再 又 也 都 就 才 还 被 把 和 与 跟 或 及
@@ -27,15 +27,15 @@ _CLINGS_ON: Final = listed("""
     a an the of to in at on for with from by and or but is are was were be been my your his her our their
     its this that very more most no not I we they he she can will would should could
 """)
-"""Words that belong to the word after them."""
+"""Words that belong to the word after them, so that there is no pause after them."""
 _OPENS: Final = listed("""
     因为 所以 但是 不过 而且 如果 虽然 然后 或者 以及 还有 当 有 还 却 而 但 只要 只有 无论 由于 并 并且 以便
     可以 需要 应该 必须 就是 是 会 能 要 在 把 让 跟 和 与 从 对 来 去 也 都 就 才 被
     我 你 您 他 她 它 我们 你们 他们 它们 这 那 这个 那个 例如 比如 包括 特别 尤其 通常 首先 其次 最后
 """)
-"""Words before which one takes breath."""
+"""Words before which a pause is natural."""
 _SUBJECTS: Final = listed("我 你 您 他 她 它 我们 你们 他们 她们 它们 大家 这 那")
-"""Words that want their verb."""
+"""Subjects, which should not be separated from their verb."""
 
 
 @cache
@@ -48,18 +48,18 @@ def _jieba() -> Any:
 
 
 def preload() -> None:
-    """Load all dictionaries of words and scripts (1 to 2 s); call it in a thread before the first turn."""
+    """Load all word and script dictionaries (1 to 2 s); call it in a thread before the first turn."""
     script.preload()
     _jieba()
 
 
 def boundaries(text: str, atoms: list[TextSegment]) -> Iterator[tuple[int, float]]:
-    """Places between two words of ``text``, each with how natural a pause would be there.
+    """Find the boundaries between two words of ``text`` and rate how natural a pause is there.
 
     Args:
-        text: What ``atoms`` were scanned from.
-        atoms: All of it; nothing is said about places within or after what is undecided, nor after
-            the last word, which may not be complete.
+        text: The text that ``atoms`` were scanned from.
+        atoms: All of its segments. There is no boundary within or after undecided ones, nor after the last
+            word, which may be incomplete.
 
     Yields:
         Index into ``text`` and a score: 0 is neutral, above is better.
@@ -70,7 +70,7 @@ def boundaries(text: str, atoms: list[TextSegment]) -> Iterator[tuple[int, float
 
 
 def _words(text: str, atoms: list[TextSegment]) -> Iterator[tuple[str, int]]:
-    """Words (Simplified, with the punctuation and spaces after them) and where they end."""
+    """Yield the words (Han in Simplified) and their ends, which include trailing punctuation and spaces."""
     pending: tuple[str, int] | None = None
     for kind, group in groupby(atoms, lambda atom: atom.kind):
         run = list(group)

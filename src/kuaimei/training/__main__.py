@@ -1,7 +1,7 @@
-"""The learning process: ``python -m kuaimei.training JOBFOLDER``.
+"""The training process: ``python -m kuaimei.training JOBFOLDER``.
 
-Standard output carries JSON lines (`reports`) and nothing else. SIGTERM: what is learned is saved, and the
-exit status is 0. Killed or failed: the next process goes on from the last checkpoint.
+Standard output carries JSON lines (`progress_events`) and nothing else. On SIGTERM a checkpoint is saved, and
+the exit status is 0. After a kill or failure the next process resumes from the last checkpoint.
 """
 
 import os
@@ -19,7 +19,7 @@ _USAGE = 64
 
 
 def main(arguments: list[str]) -> int:
-    """Do the job in the folder that is the only argument."""
+    """Run the job in the folder that is the only argument; return the exit status."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m kuaimei.training JOBFOLDER\n")
         return _USAGE
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     reports = ProgressReporter(os.fdopen(os.dup(1), "w", encoding="utf-8"))
-    os.dup2(2, 1)  # whatever a library prints is no report
+    os.dup2(2, 1)  # keeps library output out of the events
     try:
         job = read_job(Path(arguments[0]))
         from kuaimei.training.runner import run_job  # torch: seconds, and an error where it is missing

@@ -1,7 +1,7 @@
-"""Which frame of the reference belongs to which phoneme, by warping Kokoro's own rendering onto it.
+"""Alignment of the reference's frames with its phonemes, by warping Kokoro's own rendering onto it.
 
 Both say the same words, so that dynamic time warping (Sakoe & Chiba 1978) on cepstra finds where each phoneme
-of the rendering, whose place is known, lies in the recording.
+of the rendering, whose position is known, lies in the recording.
 """
 
 from typing import Final
@@ -18,10 +18,10 @@ _LOUDNESS_WEIGHT: Final = 1.5
 
 
 def cepstra(power: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cepstra, their changes and the loudness, free of the speaker's and the channel's mean.
+    """Return cepstra, their changes and the loudness, normalized against speaker and channel.
 
     Args:
-        power: In mel bands, shape ``(bands, frames)``.
+        power: Power in mel bands, shape ``(bands, frames)``.
 
     Returns:
         Shape ``(frames, 31)``.
@@ -40,9 +40,9 @@ def cepstra(power: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def warp(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The cheapest monotone path through frames of ``a`` and ``b``, both ends to both ends.
+    """Return the cheapest monotone path through the frames of ``a`` and ``b``, from start to end of both.
 
-    Computed one anti-diagonal after the other, which numpy does at once.
+    Computed anti-diagonal by anti-diagonal, each vectorized in numpy.
 
     Args:
         a: Shape ``(n, d)``.
@@ -78,14 +78,14 @@ def align(
     per_frame: int,
     frames: int,
 ) -> NDArray[np.int64]:
-    """Frames of each symbol in the recording.
+    """Return the number of frames of each symbol in the recording.
 
     Args:
-        durations: Of each symbol in the rendering, in its frames.
+        durations: Frames of each symbol in the rendering.
         rendered: `cepstra` of the rendering, ``per_frame`` to a frame.
-        recorded: `cepstra` of the recording, as finely.
-        per_frame: Cepstra to one frame of the durations.
-        frames: In the recording.
+        recorded: `cepstra` of the recording, at the same rate.
+        per_frame: Cepstra per frame of the durations.
+        frames: Frames in the recording.
 
     Returns:
         Durations, summing to ``frames``; some may be 0.

@@ -1,8 +1,8 @@
-"""A listener to learn through: Whisper in torch, differentiable from the sound to how sure it is of words.
+"""Intelligibility loss: Whisper in torch, differentiable from the samples to the token probabilities.
 
-An encoder of speakers does not mind if words blur; this one does. The network and its reading of the sound
-are those of Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision", filled from
-the CTranslate2 file that the recogniser itself uses. As there, the window is cut to the utterance.
+A speaker encoder does not penalize blurred words; this loss does. The network and its input features are
+those of Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision", with the weights
+of the CTranslate2 file that the recognizer itself uses. The window is cut to the utterance, as there.
 """
 
 import itertools
@@ -25,7 +25,7 @@ _RATE: Final = 24_000
 _WINDOW, _HOP = 600, 240
 """At 24 kHz as long as Whisper's 400 and 160 samples at 16 kHz: with the same bins of 40 Hz."""
 _DENSITY: Final = 1.5
-"""So many times the samples of 16 kHz: the power of a window is that squared too large."""
+"""Ratio of samples to 16 kHz: the power of a window is too large by its square."""
 _BANDS: Final = 80
 _RANGE: Final = 8.0
 _PAD_S: Final = 0.5
@@ -34,11 +34,11 @@ _SIDES: Final = ("encoder", "decoder")
 
 
 class WhisperScorer:
-    """The network, frozen.
+    """Frozen Whisper network that scores how well words are understood.
 
     Args:
-        weights: By CTranslate2's names.
-        device: Where to compute.
+        weights: Arrays by CTranslate2's names.
+        device: Device to compute on.
     """
 
     def __init__(self, weights: Mapping[str, NDArray[Any]], device: torch.device) -> None:
@@ -52,12 +52,12 @@ class WhisperScorer:
         self._window = torch.hann_window(_WINDOW, device=device)
 
     def __call__(self, samples: torch.Tensor, before: Sequence[int], words: Sequence[int]) -> torch.Tensor:
-        """How badly ``words`` are understood: mean negative log probability of each token, a scalar.
+        """Return the mean negative log probability of the tokens ``words``, a scalar.
 
         Args:
             samples: At 24 kHz, shape ``(n,)``, at most 29 s.
             before: Tokens that open the transcript: prompt, language, task.
-            words: Tokens of what is said, up to the end.
+            words: Tokens of what is said, including the end token.
         """
         heard = self._encode(self._mel(samples))
         tokens = torch.tensor([*before, *words], device=samples.device)
@@ -66,7 +66,7 @@ class WhisperScorer:
         return functional.cross_entropy(logits, tokens[len(before) :])
 
     def _mel(self, samples: torch.Tensor) -> torch.Tensor:
-        """Log energies as Whisper wants them, shape ``(80, frames)``, an even number of frames."""
+        """Return Whisper's log mel energies, shape ``(80, frames)`` with an even number of frames."""
         count = len(samples) + int(_PAD_S * _RATE)
         samples = functional.pad(samples, (0, -(-count // (2 * _HOP)) * 2 * _HOP - len(samples)))
         spectrum = torch.stft(samples, _WINDOW, _HOP, _WINDOW, self._window, return_complex=True)[:, :-1]
@@ -126,11 +126,12 @@ class WhisperScorer:
 
 @dataclass(frozen=True, slots=True)
 class AsrLoss:
-    """A listener who knows what should be said.
+    """Intelligibility loss for a fixed set of prompts.
 
     Attributes:
+        listener: Network that scores.
         before: Tokens that open every transcript: prompt, language, task.
-        lines: Tokens of each line, up to the end.
+        lines: Tokens of each prompt, including the end token.
     """
 
     listener: WhisperScorer
@@ -138,7 +139,7 @@ class AsrLoss:
     lines: Sequence[Sequence[int]]
 
     def __call__(self, samples: torch.Tensor, line: int) -> torch.Tensor:
-        """How badly the words of that line are understood; see `WhisperScorer`."""
+        """Return the loss of the prompt with index ``line``; see `WhisperScorer`."""
         return self.listener(samples, self.before, self.lines[line])
 
 
@@ -147,7 +148,7 @@ def _count(weights: Mapping[str, Any], name: str) -> int:
 
 
 def load_listener(path: Path, device: torch.device) -> WhisperScorer:
-    """Whisper from its ``model.bin``.
+    """Load Whisper from its ``model.bin``.
 
     Raises:
         WeightsError: If it is missing or another network.

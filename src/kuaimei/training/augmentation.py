@@ -1,9 +1,8 @@
-"""The same speech as another microphone might have recorded a part of it.
+"""Augmentation: the same speech as another microphone might have recorded a part of it.
 
-An encoder that is learned through can be deceived: what it alone hears as the speaker grows, and what an
-encoder that is in no loss hears does not. A likeness that holds on average over such changes is no artefact
-of one encoder's hearing (the idea of Athalye et al. 2018, "Synthesizing Robust Adversarial Examples", turned
-round).
+A speaker encoder used as a loss can be deceived: its own similarity grows while that of an encoder in no loss
+does not. A similarity that holds on average over such changes is no artefact of one encoder (the idea of
+Athalye et al. 2018, "Synthesizing Robust Adversarial Examples", turned round).
 """
 
 from typing import Final
@@ -15,26 +14,26 @@ __all__ = ["augmented"]
 
 _SEED: Final = 7
 _SHORTEST_S: Final = 1.25
-"""Less of an utterance says little about who speaks."""
+"""Shorter excerpts of an utterance say little about who speaks."""
 _LEAST: Final = 0.7
 _LOWEST_HZ, _HIGHEST_HZ = 60.0, 12_000.0
 _KNOTS: Final = 9
-"""Of the colour, evenly spaced in octaves: about one for each."""
+"""Knots of the equalizer curve, evenly spaced in octaves: about one for each."""
 _COLOUR_DB: Final = 3.0
 _NOISE_DB: Final = (18.0, 40.0)
-"""Below the speech."""
+"""Range of the noise level below the speech."""
 
 
 def augmented(samples: torch.Tensor, rate: int, number: int) -> torch.Tensor:
-    """A piece of ``samples``, coloured, with noise; differentiable.
+    """Return an excerpt of ``samples``, randomly equalized, with noise; differentiable.
 
     Args:
         samples: Shape ``(n,)``.
-        rate: In Hz.
-        number: Decides everything that is random: what is learned does not depend on when it was interrupted.
+        rate: Sample rate in Hz.
+        number: Seed of all randomness, so that training does not depend on interruptions.
 
     Returns:
-        Shape ``(m,)``, at least `_LEAST` of them.
+        Shape ``(m,)``, at least the share `_LEAST` of them.
     """
     random = np.random.default_rng([_SEED, number])
     count = len(samples)
@@ -47,7 +46,7 @@ def augmented(samples: torch.Tensor, rate: int, number: int) -> torch.Tensor:
 
 
 def _random_eq(samples: torch.Tensor, rate: int, random: np.random.Generator) -> torch.Tensor:
-    """Through a smooth random equaliser without delay."""
+    """Apply a smooth random equalizer without delay."""
     size = 1 << (len(samples) - 1).bit_length()
     octaves = np.log2(np.maximum(np.fft.rfftfreq(size, 1.0 / rate), _LOWEST_HZ))
     knots = np.linspace(np.log2(_LOWEST_HZ), np.log2(_HIGHEST_HZ), _KNOTS)

@@ -1,4 +1,4 @@
-"""What a learning process writes so that another goes on where it stopped, however it stopped."""
+"""Checkpoints, from which another training process resumes however the previous one ended."""
 
 import os
 import pickle
@@ -14,13 +14,13 @@ __all__ = ["Checkpoint", "load_checkpoint", "replace_file", "save_checkpoint"]
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """State of one step of learning.
+    """State of one training step.
 
     Attributes:
         step: Iterations done.
-        planned: Iterations there will be.
+        planned: Iterations in total.
         active_s: Seconds of computing spent.
-        state: Tensors and numbers of the step's own.
+        state: Tensors and numbers of the trainer.
     """
 
     step: int
@@ -30,7 +30,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write it; whoever reads finds the old one or the new one, whole."""
+    """Write the checkpoint atomically: a reader finds either the old or the new one, complete."""
     content = {
         "step": checkpoint.step,
         "planned": checkpoint.planned,
@@ -41,7 +41,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
-    """The last one written; None if there is none that can be read."""
+    """Load the last checkpoint; None if there is none that can be read."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         return Checkpoint(content["step"], content["planned"], content["active_s"], content["state"])
@@ -50,7 +50,7 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
 
 
 def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file of that name in one go, safe against being killed and against losing power."""
+    """Write a file atomically, safe against being killed and against loss of power."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:

@@ -1,8 +1,8 @@
-"""Decoder adaptation: the vocoder itself learns the voice, as a small change to its weights.
+"""Decoder adaptation: the vocoder itself is trained on the voice, as a small change to its weights.
 
-Two teachers take turns. The reference, aligned with its text: given its phonemes, pitch and loudness the
-vocoder must sound like it, in log-mel spectra of three resolutions (Yamamoto et al. 2020). And new sentences,
-said as the learned style says them: speaker encoders must hear the reference's speaker in them.
+Two objectives alternate. The reference, aligned with its text: given its phonemes, pitch and loudness, the
+vocoder must reproduce it, in log-mel spectra of three resolutions (Yamamoto et al. 2020). And new sentences,
+spoken in the trained style: speaker encoders must recognize the reference's speaker in them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from kuaimei.training.targets import AlignedTarget
 __all__ = ["DECODER_WEIGHTS", "DecoderTrainer", "DecoderWeights"]
 
 _RESOLUTIONS: Final = ((512, 128, 50), (1024, 256, 80), (2048, 512, 120))
-"""Window and hop in samples, and bands."""
+"""Window and hop in samples, and number of bands."""
 _MIDDLE: Final = 1
 _FLOOR: Final = 1e-4
 _SEED: Final = 20
@@ -34,21 +34,21 @@ _MODULE: Final = "decoder."
 
 @dataclass(frozen=True, slots=True)
 class DecoderWeights:
-    """What counts how much, and how fast.
+    """Loss weights and learning rates of decoder training.
 
     Attributes:
-        iterations: After which more gain nothing.
-        rank: Of the changes.
-        rate: Of Adam for matrices.
-        vector_rate: Of Adam for vectors.
-        style_rate: Of Adam for the half of the style that colours the sound.
-        frames: Of the reference in one iteration, 25 ms each.
-        encoders: Of one minus the cosine on new sentences, by encoder.
-        colour: Of the distance in long-term spectrum on new sentences.
-        heard: Of how badly a listener understands new sentences, per token.
-        words: Of the distance of new sentences, band by band and freed of colour, from how the stock decoder
-            says them: an encoder of speakers does not mind if words blur.
-        clip: Largest norm of a gradient.
+        iterations: Number after which more bring no gain.
+        rank: Rank of the weight changes.
+        rate: Learning rate of Adam for matrices.
+        vector_rate: Learning rate of Adam for vectors.
+        style_rate: Learning rate of Adam for the timbre half of the style.
+        frames: Frames of the reference in one iteration, 25 ms each.
+        encoders: Weight of one minus the cosine on new sentences, by encoder.
+        colour: Weight of the distance in long-term spectrum on new sentences.
+        heard: Weight of the intelligibility loss on new sentences, per token.
+        words: Weight of the distance of new sentences, per band and with the mean removed, from the stock
+            decoder's: a speaker encoder does not penalize blurred words.
+        clip: Maximum norm of the gradient.
     """
 
     iterations: int
@@ -80,17 +80,17 @@ DECODER_WEIGHTS: Final = DecoderWeights(
 
 
 class DecoderTrainer:
-    """Learns the decoder; see `kuaimei.training.train_loop.Trainable`.
+    """Trains the decoder; see `kuaimei.training.train_loop.Trainable`.
 
     Args:
         kokoro: The network.
-        likenesses: Measures against the reference.
+        likenesses: Similarity losses against the reference.
         teacher: The reference aligned with its text.
-        lines: Sentences to practise on.
-        style: As learned before, shape ``(256,)``.
-        bandwidth_hz: Above this there is nothing in the reference.
-        weights: What counts how much.
-        listening: Hears the words of the lines; None: nobody minds them.
+        lines: Training prompts.
+        style: Trained style, shape ``(256,)``.
+        bandwidth_hz: Upper end of the reference's spectrum.
+        weights: Loss weights and learning rates.
+        listening: Intelligibility loss of the prompts; None: not used.
     """
 
     def __init__(
@@ -130,12 +130,12 @@ class DecoderTrainer:
 
     @property
     def style(self) -> NDArray[np.float32]:
-        """As learned so far, shape ``(256,)``."""
+        """Style trained so far, shape ``(256,)``."""
         style: NDArray[np.float32] = torch.cat([self._sound.detach(), self._prosody]).cpu().numpy()
         return style
 
     def difference(self, initialisers: Mapping[str, str]) -> WeightDelta:
-        """The change as learned so far, by ONNX initialiser.
+        """Return the weight change trained so far, by ONNX initialiser.
 
         Args:
             initialisers: The ONNX initialiser of each of Kokoro's weights.
@@ -144,7 +144,11 @@ class DecoderTrainer:
         return self._change.weight_delta(own)
 
     def iterate(self, iteration: int, fraction: float) -> Mapping[str, float]:
-        """A piece of the reference, or a new sentence: then its similarity to the reference by encoder."""
+        """Train on an excerpt of the reference (even iterations) or on a new sentence (odd ones).
+
+        Returns:
+            Similarity of the new sentence to the reference by encoder; empty after an excerpt.
+        """
         for group, (_, rate) in zip(self._adam.param_groups, self._groups, strict=True):
             group["lr"] = rate * schedule(iteration, fraction)
         with self._kokoro.vocoder.changed(self._change.factors()):
@@ -159,7 +163,7 @@ class DecoderTrainer:
         return similarity
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return the state for a checkpoint."""
         return {
             "sound": self._sound.detach().cpu(),
             "prosody": self._prosody.cpu(),
@@ -168,7 +172,7 @@ class DecoderTrainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state from a checkpoint."""
         with torch.no_grad():
             self._sound.copy_(state["sound"])
             self._prosody.copy_(state["prosody"])
@@ -176,7 +180,7 @@ class DecoderTrainer:
         self._adam.load_state_dict(state["adam"])
 
     def _reconstruction_step(self, iteration: int) -> tuple[torch.Tensor, Mapping[str, float]]:
-        """Distance from a piece of the reference, chosen by the iteration's number alone."""
+        """Return the distance from an excerpt of the reference, chosen by the iteration's number alone."""
         count = min(self._weights.frames, self._teacher.frames)
         random = np.random.default_rng([_SEED, iteration])
         first = int(random.integers(0, self._teacher.frames - count + 1))
@@ -213,7 +217,7 @@ class DecoderTrainer:
 
 @dataclass(frozen=True, slots=True)
 class _TrainingPrompt:
-    """A sentence to practise on, how it is said, and `_words` of the stock decoder saying it."""
+    """Training prompt with its prosody, and `_words` of the stock decoder speaking it."""
 
     text: EncodedText
     said: Prosody
@@ -221,7 +225,7 @@ class _TrainingPrompt:
 
 
 def _words(bank: MelBank, samples: torch.Tensor) -> torch.Tensor:
-    """What changes from frame to frame in each band, which is what words are made of."""
+    """Return what changes from frame to frame in each band, which carries the words."""
     logs = _logs(bank, samples)
     return logs - logs.mean(1, keepdim=True)
 
@@ -231,7 +235,7 @@ def _logs(bank: MelBank, samples: torch.Tensor) -> torch.Tensor:
 
 
 def _learnable(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """What may change: convolutions and styles' affine layers; not the source, nor the snakes' frequency."""
+    """Select the trained weights: convolutions and style affine layers; not source or snake frequency."""
     return {
         name: weight
         for name, weight in weights.items()

@@ -1,13 +1,13 @@
-"""Speaker encoders to learn through: GE2E and CAM++ in torch, differentiable from the sound on.
+"""Speaker encoders as losses: GE2E and CAM++ in torch, differentiable from the samples on.
 
-Which encoder may be used for what, and the licences, are in `kuaimei.engines.speaker`: these two are
-losses. ERes2Net is not here on purpose, because it is the judge of what is learned.
+The uses and licences of the encoders are in `kuaimei.engines.speaker`: these two are losses. ERes2Net is not
+here on purpose, because it evaluates the training result.
 
 Both are filled from the same ``model.onnx`` as the engines: its weights keep the names of the original
-checkpoints. Nothing of them can be learned: CAM++ has buffers only, GE2E parameters without a gradient (and
-its LSTM stays in training mode, without which CUDA gives no gradient through it). The pauses in the sound are
-left as they are (what comes out of the synthesiser has hardly any), which is the main difference to the
-engines: against them the cosine is above 0.99.
+checkpoints. None of their weights is trained: CAM++ has buffers only, GE2E parameters without a gradient (and
+its LSTM stays in training mode, without which CUDA gives no gradient through it). Pauses are not removed
+(synthesized speech has hardly any), which is the main difference to the engines: against them the cosine is
+above 0.99.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Final, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - as everybody calls it
+import torch.nn.functional as F  # noqa: N812 - the conventional name
 from torch import Tensor, nn
 
 from kuaimei.engines.speaker.features import FLOOR, kaldi_filters, povey_window, slaney_filters
@@ -31,8 +31,8 @@ _SEGMENT: Final = 100
 class TorchGe2e(nn.Module):
     """GE2E on 24 kHz.
 
-    A transform of 600 samples at 24 kHz has the same bins of 40 Hz as one of 400 at 16 kHz, so nothing
-    needs to be resampled.
+    A transform of 600 samples at 24 kHz has the same bins of 40 Hz as one of 400 at 16 kHz, so no resampling
+    is needed.
     """
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
@@ -45,7 +45,7 @@ class TorchGe2e(nn.Module):
         self.register_buffer("window", torch.hann_window(600), persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Voice of ``audio`` (24 kHz, shape ``(n,)``), shape ``(256,)``, length 1."""
+        """Return the embedding of ``audio`` (24 kHz, shape ``(n,)``), shape ``(256,)``, length 1."""
         decibels = 10.0 * torch.log10(audio.pow(2).mean() + 1e-12)
         audio = audio * 10.0 ** (torch.clamp(-30.0 - decibels, min=0.0) / 20.0)
         window, filters = cast(Tensor, self.window), cast(Tensor, self.filters)
@@ -74,7 +74,7 @@ class CamPlus(nn.Module):
         self.register_buffer("window", torch.from_numpy(povey_window()), persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Voice of ``audio`` (24 kHz, shape ``(n,)``), shape ``(192,)``, length 1."""
+        """Return the embedding of ``audio`` (24 kHz, shape ``(n,)``), shape ``(192,)``, length 1."""
         return F.normalize(self._network(self._fbank(self._to_16k(audio))), dim=0)
 
     def _to_16k(self, audio: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class CamPlus(nn.Module):
         return F.conv1d(doubled, cast(Tensor, self.lowpass), padding=72, stride=3).view(-1)
 
     def _fbank(self, audio: Tensor) -> Tensor:
-        """As `kuaimei.engines.speaker.features.fbank`, but bands first: shape ``(1, 80, frames)``."""
+        """Compute `kuaimei.engines.speaker.features.fbank`, but bands first: shape ``(1, 80, frames)``."""
         audio = F.pad(audio, (0, max(0, 16_000 - len(audio))))
         frames = audio.unfold(0, 400, 160)
         frames = frames - frames.mean(dim=1, keepdim=True)
@@ -133,7 +133,7 @@ class CamPlus(nn.Module):
         return local * torch.sigmoid(self._conv(context, f"{name}.cam_layer.linear2"))
 
     def _conv(self, x: Tensor, name: str, stride: tuple[int, ...] = (), dilation: int = 1) -> Tensor:
-        """A convolution padded so that stride 1 keeps the length."""
+        """Convolve with a padding that keeps the length at stride 1."""
         weight = self._needed(f"{name}.weight")
         bias = self._weight(f"{name}.bias")
         padding = tuple((size - 1) // 2 * dilation for size in weight.shape[2:])
@@ -156,7 +156,7 @@ class CamPlus(nn.Module):
 
 
 def load_ge2e(path: Path | str) -> TorchGe2e:
-    """GE2E from its folder in the catalogue, or its ``model.onnx``.
+    """Load GE2E from its folder in the catalogue, or its ``model.onnx``.
 
     Raises:
         WeightsError: If it is missing or another network.
@@ -165,7 +165,7 @@ def load_ge2e(path: Path | str) -> TorchGe2e:
 
 
 def load_campplus(path: Path | str) -> CamPlus:
-    """CAM++ from its folder in the catalogue, or its ``model.onnx``.
+    """Load CAM++ from its folder in the catalogue, or its ``model.onnx``.
 
     Raises:
         WeightsError: If it is missing or another network.

@@ -1,6 +1,6 @@
-"""What a learning process is given: a folder with ``job.json`` and the files it names.
+"""Input of a training process: a folder with ``job.json`` and the files it names.
 
-Read with the standard library alone: the environment for learning holds what learning needs and no more.
+Read with the standard library alone: the training environment contains only what training needs.
 """
 
 import json
@@ -16,20 +16,20 @@ __all__ = ["DECODER_FILE", "STYLE_FILE", "Job", "Step", "read_job"]
 Step = Literal["style", "decoder"]
 
 STYLE_FILE: Final = "style.out.npy"
-"""The style learned, shape ``(256,)`` float32."""
+"""File of the trained style, shape ``(256,)`` float32."""
 DECODER_FILE: Final = "decoder.npz"
-"""The difference of the decoder to the stock weights (`kuaimei.models.weight_delta`)."""
+"""File of the decoder's difference to the stock weights (`kuaimei.models.weight_delta`)."""
 _LONGEST: Final = 508
 
 
 @dataclass(frozen=True, slots=True)
 class AsrLossSpec:
-    """Who minds the words.
+    """Input of the intelligibility loss.
 
     Attributes:
         weights: Whisper's ``model.bin``.
-        before: Its tokens that open every transcript.
-        lines: Its tokens of each line, up to the end.
+        before: Whisper tokens that open every transcript.
+        lines: Whisper tokens of each prompt, including the end token.
     """
 
     weights: Path
@@ -39,21 +39,21 @@ class AsrLossSpec:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One step of learning one voice.
+    """One training step of one voice.
 
     Attributes:
-        folder: Where its files lie, and its checkpoints.
-        step: What to learn: the style, or the decoder on top of a learned style.
+        folder: Folder of its files and checkpoints.
+        step: What to train: the style, or the decoder on top of a trained style.
         reference: Mono recording of the voice.
-        reference_tokens: What is said in it as Kokoro's tokens; None if unknown: then no decoder is learned.
-        lines: Sentences to practise on, as Kokoro's tokens.
-        style: ``.npy`` of shape ``(256,)``: where to begin.
+        reference_tokens: Its transcript as Kokoro's tokens; None if unknown: then no decoder can be trained.
+        lines: Training prompts, as Kokoro's tokens.
+        style: ``.npy`` of shape ``(256,)``: the initial style.
         weights: Kokoro's fp32 ONNX file.
         encoders: Weights of the speaker encoders by name.
-        listener: Who minds the words of the lines; None: nobody.
-        threads: To compute with.
-        seconds: Of computing (not of waiting) that it may take.
-        iterations: At most so many; None: as many as gain something.
+        listener: Intelligibility loss of the prompts; None: not used.
+        threads: Number of threads to compute with.
+        seconds: Budget of computing time (not of waiting).
+        iterations: Maximum number of iterations; None: as many as bring a gain.
         device: ``auto``, ``cpu`` or ``cuda``.
     """
 
@@ -73,7 +73,7 @@ class Job:
 
 
 def read_job(folder: Path) -> Job:
-    """The job in ``folder``; names of files in it are relative to the folder.
+    """Read the job in ``folder``; file names in it are relative to the folder.
 
     Raises:
         SettingsError: If it is not a job.

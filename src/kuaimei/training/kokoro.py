@@ -1,9 +1,9 @@
-"""Kokoro in torch, differentiable from its style vector to its sound.
+"""Kokoro in torch, differentiable from its style vector to its samples.
 
-The modules are those of the ``kokoro`` package (Apache-2.0), the weights those of the ONNX file that speaks.
-What runs them is here: one utterance at a time, the part that no style changes computed once,
-the vocoder in the layout and precision that the processor is quickest in (`ops`), and its source of sines as
-deterministic as in the export, so that both give the same sound.
+The modules are those of the ``kokoro`` package (Apache-2.0), the weights those of the ONNX file used for
+synthesis. This module runs them: one utterance at a time, the style-independent part computed once, the
+vocoder in the layout and precision that is fastest on the processor (`ops`), and its sine source as
+deterministic as in the export, so that both give the same audio.
 """
 
 import importlib
@@ -28,17 +28,17 @@ __all__ = ["FRAME", "RATE", "EncodedText", "Prosody", "TorchKokoro", "freeze", "
 
 RATE: Final = 24_000
 FRAME: Final = 600
-"""Samples in a frame of the text; pitch and loudness have two to a frame."""
+"""Samples in a frame of the text; pitch and loudness have two values per frame."""
 _SYMBOLS: Final = 178
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedText:
-    """What no style changes in an utterance.
+    """Style-independent part of an utterance.
 
     Attributes:
-        prosodic: For the prosody, shape ``(1, 512, symbols)``.
-        spoken: For the sound, shape ``(1, 512, symbols)``.
+        prosodic: Input of the prosody, shape ``(1, 512, symbols)``.
+        spoken: Input of the decoder, shape ``(1, 512, symbols)``.
     """
 
     prosodic: torch.Tensor
@@ -47,7 +47,7 @@ class EncodedText:
 
 @dataclass(frozen=True, slots=True)
 class Prosody:
-    """How an utterance is said.
+    """Prosody of an utterance.
 
     Attributes:
         pitch: Hz, shape ``(2 * frames,)``; below 10 is unvoiced.
@@ -63,11 +63,11 @@ class Prosody:
 
 
 class TorchKokoro:
-    """The network, frozen.
+    """Frozen Kokoro network.
 
     Args:
         modules: Its modules by the names of their weights.
-        device: Where they lie.
+        device: Device of the modules.
     """
 
     def __init__(self, modules: nn.ModuleDict, device: torch.device) -> None:
@@ -76,10 +76,10 @@ class TorchKokoro:
         self.vocoder = Vocoder(modules["decoder"], device)
 
     def encode_text(self, tokens: Sequence[int]) -> EncodedText:
-        """The style-free part of an utterance.
+        """Compute the style-independent part of an utterance.
 
         Args:
-            tokens: Kokoro's numbers of the phonemes, without pads.
+            tokens: Kokoro's token ids of the phonemes, without pads.
         """
         ids = torch.tensor([[0, *tokens, 0]], device=self.device)
         with torch.no_grad():
@@ -93,12 +93,12 @@ class TorchKokoro:
         return EncodedText(prosodic, spoken.transpose(1, 2))
 
     def prosody(self, text: EncodedText, style: torch.Tensor, counts: torch.Tensor | None = None) -> Prosody:
-        """Durations, pitch and loudness.
+        """Compute durations, pitch and loudness.
 
         Args:
             text: From `encode_text`.
-            style: Its second half, shape ``(128,)``.
-            counts: Frames of each symbol; the predicted ones unless given.
+            style: Second half of the style, shape ``(128,)``.
+            counts: Frames of each symbol; None: the predicted ones.
         """
         predictor = self._modules["predictor"]
         row = style.unsqueeze(0)
@@ -114,21 +114,27 @@ class TorchKokoro:
         return Prosody(predictor.F0_proj(pitch)[0, 0], predictor.N_proj(loudness)[0, 0], durations, counts)
 
     def durations(self, text: EncodedText, style: torch.Tensor) -> torch.Tensor:
-        """Frames of each symbol, pads included, shape ``(symbols,)``; ``style`` as in `prosody`."""
+        """Return the frames of each symbol with pads, shape ``(symbols,)``; ``style`` as in `prosody`."""
         return self._pronounce(text, style)[1]
 
     def synthesize(self, text: EncodedText, style: torch.Tensor) -> tuple[torch.Tensor, Prosody]:
-        """Samples at 24 kHz, shape ``(n,)``, and how they were said; ``style`` has shape ``(256,)``."""
+        """Return samples at 24 kHz, shape ``(n,)``, and their prosody; ``style`` has shape ``(256,)``."""
         said = self.prosody(text, style[128:])
         return self.decode(text, said, style[:128]), said
 
     def decode(self, text: EncodedText, said: Prosody, style: torch.Tensor) -> torch.Tensor:
-        """Samples of an utterance said so; ``style`` is its first half, shape ``(128,)``."""
+        """Return the samples of an utterance; ``style`` is the first half of the style, shape ``(128,)``.
+
+        Args:
+            text: From `encode_text`.
+            said: Prosody of the utterance.
+            style: First half of the style, shape ``(128,)``.
+        """
         frames = torch.repeat_interleave(text.spoken[0].T, said.counts, 0)
         return self.vocoder(frames, said.pitch, said.loudness, style)
 
     def _pronounce(self, text: EncodedText, style: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden symbols in that style, shape ``(1, symbols, 640)``, and their durations."""
+        """Return hidden symbols in that style, shape ``(1, symbols, 640)``, and their durations."""
         predictor = self._modules["predictor"]
         row = style.unsqueeze(0)
         spread = style.view(1, 1, -1).expand(1, text.prosodic.shape[2], -1)
@@ -143,11 +149,11 @@ class TorchKokoro:
 
 
 def load_kokoro(path: Path, device: torch.device) -> tuple[TorchKokoro, Mapping[str, str]]:
-    """Kokoro from its fp32 ONNX file, and which ONNX initialiser each weight is; takes a few seconds.
+    """Load Kokoro and the ONNX initialiser of each weight from its fp32 file; takes a few seconds.
 
     Raises:
-        WeightsError: If that is not Kokoro.
-        EngineUnavailable: If the packages for learning are not installed.
+        WeightsError: If the file is not Kokoro.
+        EngineUnavailable: If the packages for training are not installed.
     """
     weights = read_kokoro(path)
     with warnings.catch_warnings():
@@ -161,14 +167,14 @@ def load_kokoro(path: Path, device: torch.device) -> tuple[TorchKokoro, Mapping[
     lost = [name for name in missing if not name.endswith(unused)]
     if lost:
         raise WeightsError(f"{path.name} lacks {lost[0]} and {len(lost) - 1} more of Kokoro's weights")
-    # The mapped file is let go of: only names go on.
+    # Keep only the names, so that the mapped file can be released.
     return TorchKokoro(freeze(modules.to(device)), device), dict(weights.initialisers)
 
 
 def freeze(module: nn.Module) -> nn.Module:
-    """Freeze ``module``, so that it is only learned through.
+    """Freeze ``module``, so that gradients only pass through it.
 
-    Its recurrent layers stay in training mode, in which cuDNN can go back through them; they have no dropout.
+    Its recurrent layers stay in training mode, which cuDNN needs for the backward pass; they have no dropout.
     """
     module.requires_grad_(False).eval()
     for part in module.modules():
@@ -178,7 +184,7 @@ def freeze(module: nn.Module) -> nn.Module:
 
 
 def _modules() -> nn.ModuleDict:
-    """Kokoro-82M's modules by its ``config.json``, weight normalisation removed."""
+    """Build Kokoro-82M's modules by its ``config.json``, weight normalization removed."""
     try:
         _import_without_init()
         parts: Any = importlib.import_module("kokoro.modules")

@@ -1,4 +1,4 @@
-"""Changes to frozen weights that are thin by construction (Hu et al. 2021), so that a voice stays small."""
+"""Low-rank changes to frozen weights (Hu et al. 2021), which keep a voice's file small."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,12 +11,12 @@ __all__ = ["LoraAdapter"]
 
 
 class LoraAdapter:
-    """For each weight with two or more dimensions two thin matrices, for each vector a vector.
+    """Low-rank change: two thin matrices per weight of two or more dimensions, a vector per vector.
 
     Args:
         stock: The weights to change, by torch name.
-        rank: Of the matrices; less where a weight is itself thinner.
-        seed: Of the random half; the other half begins at 0, and with it the change.
+        rank: Rank of the matrices; lower where a weight itself has fewer rows or columns.
+        seed: Seed of the random half; the other half starts at 0, and with it the change.
     """
 
     def __init__(self, stock: Mapping[str, torch.Tensor], rank: int, seed: int) -> None:
@@ -35,26 +35,26 @@ class LoraAdapter:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The weights that change."""
+        """Names of the weights that change."""
         return tuple(self._stock)
 
     @property
     def matrices(self) -> list[torch.Tensor]:
-        """What learns of the changes to matrices."""
+        """Trainable tensors of the changes to matrices."""
         deep = [name for name, weight in self._stock.items() if weight.dim() > 1]
         return [self._left[name] for name in deep] + [self._right[name] for name in deep]
 
     @property
     def vectors(self) -> list[torch.Tensor]:
-        """What learns of the changes to vectors."""
+        """Trainable tensors of the changes to vectors."""
         return [self._left[name] for name, weight in self._stock.items() if weight.dim() == 1]
 
     def factors(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        """What to multiply for each change, differentiable."""
+        """Return the two factors of each change, differentiable."""
         return {name: (self._left[name], self._right[name]) for name in self._stock}
 
     def weight_delta(self, initialisers: Mapping[str, str]) -> WeightDelta:
-        """The change by ONNX initialiser, given that of each name."""
+        """Return the change by ONNX initialiser, given the initialiser of each name."""
 
         def plain(tensor: torch.Tensor) -> Any:
             return tensor.detach().cpu().numpy()
@@ -66,14 +66,14 @@ class LoraAdapter:
         return WeightDelta(changes)
 
     def state(self) -> dict[str, dict[str, torch.Tensor]]:
-        """For a checkpoint."""
+        """Return the state for a checkpoint."""
         return {
             "left": {name: tensor.detach().cpu() for name, tensor in self._left.items()},
             "right": {name: tensor.detach().cpu() for name, tensor in self._right.items()},
         }
 
     def restore(self, state: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
-        """Be as when `state` was asked."""
+        """Restore a state returned by `state`."""
         with torch.no_grad():
             for own, kept in ((self._left, state["left"]), (self._right, state["right"])):
                 _copy(own, kept)

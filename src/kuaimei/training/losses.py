@@ -1,4 +1,4 @@
-"""How like the reference something sounds, as losses: by two speaker encoders, by pitch and by colour."""
+"""Similarity losses against the reference: speaker encoders, pitch and long-term spectrum."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ __all__ = ["SimilarityCriterion", "SimilarityLosses", "TargetSpeech", "pitch_los
 _VOICED_HZ: Final = 50.0
 _HOP_S: Final = 0.0125
 _SPREAD: Final = 1.0
-"""Of an error in the spread of the pitch against one in its mean: liveliness is heard as much as height."""
+"""Weight of an error in the spread of the pitch against one in its mean: both are equally audible."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetSpeech:
-    """Somebody's speech.
+    """Recording of the target speaker.
 
     Attributes:
         samples: At 24 kHz, shape ``(n,)``.
-        bandwidth_hz: Above this there is nothing in it (its own sample rate was low).
+        bandwidth_hz: Upper end of its spectrum (its original sample rate may have been low).
     """
 
     samples: NDArray[np.float32]
@@ -36,7 +36,7 @@ class TargetSpeech:
 
 @dataclass(frozen=True, slots=True)
 class SimilarityLosses:
-    """Of one utterance with the reference.
+    """Similarity of one utterance to the reference.
 
     Attributes:
         similarity: Cosine by encoder.
@@ -53,9 +53,9 @@ class SimilarityCriterion:
     """Measures utterances against one reference.
 
     Args:
-        reference: The speech to be like.
+        reference: Recording to resemble.
         encoders: Speaker encoders by name: modules from samples at 24 kHz to a vector of length 1.
-        device: Where to compute.
+        device: Device to compute on.
     """
 
     def __init__(self, reference: TargetSpeech, encoders: Mapping[str, Any], device: torch.device) -> None:
@@ -66,15 +66,15 @@ class SimilarityCriterion:
             self._speaker = {name: encoder(samples) for name, encoder in encoders.items()}
             self._colour = long_term_spectrum(samples, self._bank)
         self.pitch = log_statistics(track_pitch(reference.samples, RATE, _HOP_S))
-        """Mean and spread of its log F0; None if nothing in it is voiced."""
+        """Mean and spread of the reference's log F0; None if nothing in it is voiced."""
 
     def __call__(self, samples: torch.Tensor, pitch: torch.Tensor | None, number: int) -> SimilarityLosses:
-        """Likeness of an utterance, which the encoders hear `augmented`.
+        """Compute the losses of an utterance, which is `augmented` for the encoders.
 
         Args:
             samples: At 24 kHz, shape ``(n,)``.
-            pitch: With which it is said, in Hz, shape ``(m,)``; None: it is settled, and tells nothing.
-            number: Of the iteration.
+            pitch: F0 in Hz, shape ``(m,)``; None: the pitch is fixed and gives no loss.
+            number: Number of the iteration.
         """
         heard = augmented(samples, RATE, number)
         similarity = {name: encoder(heard) @ self._speaker[name] for name, encoder in self._encoders.items()}
@@ -86,7 +86,13 @@ class SimilarityCriterion:
 
 
 def pitch_loss(pitch: torch.Tensor, mean: float, spread: float) -> torch.Tensor:
-    """Distance of ``pitch``'s log mean and log standard deviation over its voiced frames from those given."""
+    """Return the distance of ``pitch``'s log mean and log standard deviation (voiced) from those given.
+
+    Args:
+        pitch: F0 in Hz, shape ``(m,)``.
+        mean: Target mean of ln F0.
+        spread: Target standard deviation of ln F0.
+    """
     logs = torch.log(pitch[pitch > _VOICED_HZ])
     if logs.numel() < 2:
         return pitch.new_zeros(())

@@ -1,6 +1,6 @@
-"""Kokoro's weights out of its ONNX file under the names that its torch modules give them.
+"""Kokoro's weights from its ONNX file under the names of its torch modules.
 
-The export folded weight normalisation into plain tensors and gave most of them names of its own: a
+The export folded weight normalization into plain tensors and gave most of them names of its own: a
 convolution's weight is found by the name of its bias or of its node, a matrix by its node (transposed), an
 LSTM by its node with the gates in another order. Biases, affine layers and embeddings kept their names.
 """
@@ -20,19 +20,19 @@ from kuaimei.models.onnx_reader import Node, OnnxFile, read_onnx
 __all__ = ["KokoroWeights", "read_kokoro"]
 
 _GATES: Final = (0, 2, 3, 1)
-"""Where torch's gates (input, forget, cell, output) stand in ONNX's order (input, output, forget, cell)."""
+"""Positions of torch's gates (input, forget, cell, output) in ONNX's order (input, output, forget, cell)."""
 _FROM_PREDICTOR: Final = re.compile(r"^(F0|N|F0_proj|N_proj|shared)(?=\.|$)")
 _REPEATED: Final = re.compile(r"_\d+$")
 
 
 @dataclass(frozen=True, slots=True)
 class KokoroWeights:
-    """All of Kokoro.
+    """All weights of Kokoro.
 
     Attributes:
         tensors: By torch name, in torch's layout; read-only views of the mapped file where that is possible.
-        initialisers: Torch name to ONNX initialiser, for those that have the same layout in both: what a
-            difference to the stock weights can be said of.
+        initialisers: Torch name to ONNX initialiser, for tensors with the same layout in both: only these can
+            be given as a difference to the stock weights.
     """
 
     tensors: Mapping[str, NDArray[np.float32]]
@@ -64,7 +64,7 @@ def read_kokoro(path: Path) -> KokoroWeights:
 
 
 def _weights(node: Node, file: OnnxFile) -> Iterator[tuple[str, str, NDArray[Any]]]:
-    """Torch name, ONNX name (empty if the layout differs) and tensor of a node's weights."""
+    """Yield torch name, ONNX name (empty if the layout differs) and tensor of a node's weights."""
     scope = _torch_name(node.name.rpartition("/")[0].strip("/").replace("/", "."))
     given = [file.tensors.get(name) for name in node.inputs]
     weight = given[1] if len(given) > 1 else None

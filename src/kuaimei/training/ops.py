@@ -1,7 +1,7 @@
-"""The few operations in which learning spends its time, on sound laid out as ``(frames, channels)``.
+"""Time-critical operations of training, on audio laid out as ``(frames, channels)``.
 
-That layout is what the processor's matrix units want ("channels last"): convolutions of bfloat16 in it run
-two to four times as fast as of float32 in torch's usual layout. What lies between them is kept in few passes.
+That layout suits the processor's matrix units ("channels last"): bfloat16 convolutions in it run two to four
+times as fast as float32 ones in torch's usual layout. Elementwise work is kept in few passes.
 """
 
 from typing import Any, Final
@@ -12,12 +12,12 @@ from torch.nn import functional
 __all__ = ["conv", "conv_by_matmul", "conv_transpose", "snake", "styled_norm", "working_type"]
 
 _ROWS: Final = 1024
-"""Frames at a time in elementwise work on a processor: what fits a core's own cache."""
+"""Frames at a time in elementwise work on a CPU: they fit a core's own cache."""
 _EPSILON: Final = 1e-5
 
 
 def working_type(device: torch.device) -> torch.dtype:
-    """What convolutions are computed in: bfloat16 where the machine multiplies it natively."""
+    """Return the type of convolutions: bfloat16 where the machine multiplies it natively, else float32."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
@@ -33,7 +33,7 @@ def conv(
     dilation: int = 1,
     padding: int | None = None,
 ) -> torch.Tensor:
-    """A convolution along time in ``x``'s own type.
+    """Convolve along time in ``x``'s own type.
 
     Args:
         x: Shape ``(frames, channels)``.
@@ -41,7 +41,7 @@ def conv(
         bias: Shape ``(out,)``.
         stride: Frames from one output to the next.
         dilation: Frames between the taps.
-        padding: Zeros at both ends; as many as keep the length unless given.
+        padding: Zeros at both ends; None: as many as keep the length.
 
     Returns:
         Shape ``(frames, out)``.
@@ -63,9 +63,16 @@ def conv(
 def conv_by_matmul(
     x: torch.Tensor, weight: torch.Tensor, *, stride: int = 1, dilation: int = 1, padding: int | None = None
 ) -> torch.Tensor:
-    """`conv` with few outputs and a weight that learns: a product of matrices for all taps, then sums.
+    """Compute `conv` for few outputs and a trained weight: one matrix product for all taps, then sums.
 
-    For such shapes the libraries of convolutions have no quick gradient.
+    For such shapes the convolution libraries have no fast gradient.
+
+    Args:
+        x: Shape ``(frames, channels)``.
+        weight: Shape ``(out, channels, width)``.
+        stride: Frames from one output to the next.
+        dilation: Frames between the taps.
+        padding: Zeros at both ends; None: as many as keep the length.
     """
     rows, channels, taps = weight.shape
     if padding is None:
@@ -85,7 +92,15 @@ def conv_by_matmul(
 def conv_transpose(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *, stride: int, padding: int
 ) -> torch.Tensor:
-    """As `conv`, but makes ``stride`` frames out of each; the weight has shape ``(in, out, width)``."""
+    """Transpose `conv`: ``stride`` frames out of each; the weight has shape ``(in, out, width)``.
+
+    Args:
+        x: Shape ``(frames, in)``.
+        weight: Shape ``(in, out, width)``.
+        bias: Shape ``(out,)``; None: no bias.
+        stride: Frames out of each input frame.
+        padding: Frames cut off at both ends.
+    """
     kernel = weight.to(x.dtype)[:, :, None, :].contiguous(memory_format=torch.channels_last)
     shift = None if bias is None else bias.to(x.dtype)
     y = functional.conv_transpose2d(_image(x), kernel, shift, stride=(1, stride), padding=(0, padding))
@@ -93,17 +108,22 @@ def conv_transpose(
 
 
 def styled_norm(x: torch.Tensor, gain: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """Adaptive instance normalisation (Huang & Belongie 2017): over time, then the style's gain and shift.
+    """Apply adaptive instance normalization (Huang & Belongie 2017): over time, then style gain and shift.
 
     With one utterance at a time an instance is the batch, for which there is a fused kernel that keeps its
     sums in float32.
+
+    Args:
+        x: Shape ``(frames, channels)``.
+        gain: Gain of each channel, shape ``(channels,)``.
+        shift: Shift of each channel, shape ``(channels,)``.
     """
     y = functional.batch_norm(_image(x), None, None, gain, shift, training=True, eps=_EPSILON)
     return _frames(y)
 
 
 def snake(x: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-    """``x + sin²(αx)/α`` (Ziyin et al. 2020); for the way back only ``x`` is kept, and α learns nothing."""
+    """Return ``x + sin²(αx)/α`` (Ziyin et al. 2020); backward needs only ``x``, and α gets no gradient."""
     y: torch.Tensor = _Snake.apply(x, alpha)
     return y
 
@@ -138,7 +158,7 @@ def _rows(x: torch.Tensor) -> int:
 
 
 def _image(x: torch.Tensor) -> torch.Tensor:
-    """``(frames, channels)`` seen as one image of one line, channels last."""
+    """View ``(frames, channels)`` as an image of one line, channels last."""
     return x.contiguous()[None, None].permute(0, 3, 1, 2)
 
 

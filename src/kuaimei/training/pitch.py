@@ -1,4 +1,4 @@
-"""The pitch of recorded speech, by autocorrelation.
+"""Pitch of recorded speech, by autocorrelation.
 
 Boersma 1993, "Accurate short-term analysis of the fundamental frequency": of each frame's peaks in the
 autocorrelation, divided by that of the window, the path that is strongest and jumps least.
@@ -21,15 +21,15 @@ _OCTAVE: Final = 0.01
 _JUMP: Final = 0.35
 _CHANGE: Final = 0.14
 _TRIM: Final = 0.02
-"""Share of frames at either end that statistics leave out: where a tracker errs, it errs by octaves."""
+"""Share of the sorted values cut off at either end for statistics: trackers err by octaves."""
 
 
 def track_pitch(samples: NDArray[np.float32], rate: int, hop_s: float) -> NDArray[np.float32]:
-    """Hz for each ``hop_s`` of ``samples`` (frames centred at half a hop), 0 where unvoiced.
+    """Return Hz for each ``hop_s`` of ``samples`` (frames centred at half a hop), 0 where unvoiced.
 
     Args:
         samples: Shape ``(n,)``, mono.
-        rate: Hz.
+        rate: Sample rate in Hz.
         hop_s: Seconds from frame to frame.
 
     Returns:
@@ -59,7 +59,7 @@ def track_pitch(samples: NDArray[np.float32], rate: int, hop_s: float) -> NDArra
 
 
 def log_statistics(pitch: NDArray[np.float32]) -> tuple[float, float] | None:
-    """Mean and standard deviation of the natural logarithm of the voiced frames; None without any."""
+    """Return mean and standard deviation of ln F0 over the voiced frames; None with fewer than two."""
     voiced = np.sort(np.log(pitch[pitch > 0]))
     cut = int(len(voiced) * _TRIM)
     voiced = voiced[cut : len(voiced) - cut]
@@ -67,7 +67,7 @@ def log_statistics(pitch: NDArray[np.float32]) -> tuple[float, float] | None:
 
 
 def _peaks(correlation: NDArray[np.float64], rate: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Hz and strength of the best peaks of each frame, shape ``(frames, _CANDIDATES)``; −inf where fewer."""
+    """Return Hz and strength of each frame's best peaks, ``(frames, _CANDIDATES)``; −inf where fewer."""
     first, last = int(rate / _HIGHEST_HZ), min(int(rate / LOWEST_HZ) + 1, correlation.shape[1] - 2)
     here = correlation[:, first : last + 1]
     before, after = correlation[:, first - 1 : last], correlation[:, first + 1 : last + 2]
@@ -83,7 +83,7 @@ def _peaks(correlation: NDArray[np.float64], rate: int) -> tuple[NDArray[np.floa
 
 
 def _path(hertz: NDArray[np.float64], strength: NDArray[np.float64], per_hop: float) -> NDArray[np.float32]:
-    """Viterbi; costs of change are stated for hops of 10 ms."""
+    """Find the best path (Viterbi); costs of change are stated for hops of 10 ms."""
     voiced = hertz > 0
     logs = np.log2(np.where(voiced, hertz, 1.0))
     score = strength[0]

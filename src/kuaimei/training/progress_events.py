@@ -1,4 +1,4 @@
-"""What a learning process says on its standard output: one JSON object a line."""
+"""Events that a training process writes to its standard output: one JSON object a line."""
 
 import json
 import sys
@@ -9,17 +9,23 @@ __all__ = ["ProgressReporter"]
 
 
 class ProgressReporter:
-    """Writes events for the parent, each line whole and at once.
+    """Writes events for the parent process, one flushed line each.
 
     Args:
-        out: Where to.
+        out: Stream to write to.
     """
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out
 
     def progress(self, fraction: float, eta_s: float, similarity: Mapping[str, float]) -> None:
-        """So much is done, so many seconds of computing are left, so like it sounds by each encoder."""
+        """Report fraction done, seconds of computing left, and similarity by encoder.
+
+        Args:
+            fraction: Fraction done, from 0 to 1.
+            eta_s: Seconds of computing left.
+            similarity: Cosine by encoder.
+        """
         self._say(
             event="progress",
             fraction=round(min(max(fraction, 0.0), 1.0), 4),
@@ -28,15 +34,21 @@ class ProgressReporter:
         )
 
     def done(self, style: str, decoder: str | None, similarity: Mapping[str, float]) -> None:
-        """Learned: names of the files in the job's folder."""
+        """Report success, with the names of the result files in the job folder.
+
+        Args:
+            style: File name of the style.
+            decoder: File name of the decoder; None: the step trained none.
+            similarity: Cosine by encoder.
+        """
         self._say(event="done", style=style, decoder=decoder, similarity=_rounded(similarity))
 
     def failed(self, message: str) -> None:
-        """Given up, and why in one sentence."""
+        """Report failure, with its reason in one sentence."""
         self._say(event="failed", message=message)
 
     def stopped(self) -> None:
-        """Asked to stop; a later process goes on from here."""
+        """Report a stop on request; a later process resumes from here."""
         self._say(event="stopped")
 
     def _say(self, **event: object) -> None:

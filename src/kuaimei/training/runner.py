@@ -1,4 +1,4 @@
-"""From a job to what is learned."""
+"""Runs a training job from its input to the result files."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -29,12 +29,17 @@ __all__ = ["read_reference", "run_job"]
 _ENCODERS: Final[Mapping[str, Callable[[Any], Any]]] = {"ge2e": load_ge2e, "campplus": load_campplus}
 _SHORTEST_S, _LONGEST_S = 1.0, 60.0
 _BAND: Final = 0.46
-"""Of the sample rate: above it a resampler's filter has taken the sound away."""
+"""Share of the sample rate above which a resampler's filter has removed the signal."""
 _HIGHEST_HZ: Final = 11_000.0
 
 
 def run_job(job: Job, reports: ProgressReporter, stopping: Callable[[], bool]) -> None:
-    """Learn, and report; the results lie in the job's folder before ``done`` is said.
+    """Train and report; the results lie in the job folder before ``done`` is reported.
+
+    Args:
+        job: The job.
+        reports: Receives progress and outcome.
+        stopping: Asked before every iteration; True: save a checkpoint and return.
 
     Raises:
         KuaimeiError: Of some kind, if the job cannot be done.
@@ -72,7 +77,7 @@ def run_job(job: Job, reports: ProgressReporter, stopping: Callable[[], bool]) -
 
 
 def read_reference(job: Job) -> TargetSpeech:
-    """The recording at 24 kHz.
+    """Read the recording, resampled to 24 kHz.
 
     Raises:
         AudioError: If it cannot be read, or is too short or too long.
@@ -148,7 +153,7 @@ def _device(wanted: str) -> torch.device:
 
 
 def _fingerprint(job: Job) -> str:
-    """Of what is learned from: a checkpoint of another recording is none."""
+    """Return a hash of the training data: a checkpoint made from other data is not resumed."""
     digest = hashlib.sha256(repr((job.step, job.reference_tokens, job.lines)).encode())
     digest.update(job.reference.read_bytes())
     return digest.hexdigest()

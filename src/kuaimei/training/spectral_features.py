@@ -1,4 +1,4 @@
-"""What of a voice can be measured in its sound besides who it is: its colour, and mel spectra to imitate."""
+"""Spectral features of a voice: long-term spectrum, and mel spectra for reconstruction."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +14,7 @@ _FLOOR: Final = 1e-7
 
 @dataclass(frozen=True, slots=True)
 class MelBank:
-    """A short-time spectrum seen through mel bands.
+    """Short-time power spectrum in mel bands.
 
     Attributes:
         bands: Shape ``(bands, fft // 2 + 1)``.
@@ -27,14 +27,23 @@ class MelBank:
     hop: int
 
     def power(self, samples: torch.Tensor) -> torch.Tensor:
-        """Power in each band, shape ``(bands, frames)``."""
+        """Return the power in each band, shape ``(bands, frames)``."""
         size = self.window.shape[0]
         spectrum = torch.stft(samples, size, self.hop, size, window=self.window, return_complex=True)
         return self.bands @ (spectrum.real.square() + spectrum.imag.square())
 
 
 def mel_bank(rate: int, size: int, hop: int, bands: int, highest_hz: float, device: torch.device) -> MelBank:
-    """Triangles of equal area, evenly spaced on the mel scale (O'Shaughnessy 1987) up to ``highest_hz``."""
+    """Build triangles of equal area, evenly spaced in mel (O'Shaughnessy 1987) up to ``highest_hz``.
+
+    Args:
+        rate: Sample rate in Hz.
+        size: Window length in samples.
+        hop: Samples from frame to frame.
+        bands: Number of bands.
+        highest_hz: Upper edge of the last band.
+        device: Device of the tensors.
+    """
     top = 2595.0 * torch.log10(torch.tensor(1.0 + highest_hz / 700.0))
     edges = 700.0 * (10.0 ** (torch.linspace(0.0, float(top), bands + 2) / 2595.0) - 1.0)
     places = torch.linspace(0.0, rate / 2.0, size // 2 + 1)
@@ -45,7 +54,7 @@ def mel_bank(rate: int, size: int, hop: int, bands: int, highest_hz: float, devi
 
 
 def long_term_spectrum(samples: torch.Tensor, bank: MelBank) -> torch.Tensor:
-    """Long-term spectrum: mean (level removed) and spread of each band's log power while there is speech.
+    """Return the long-term spectrum: mean (level removed) and spread of each band's log power in speech.
 
     Returns:
         Shape ``(2 * bands,)``.

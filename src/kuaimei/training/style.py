@@ -1,8 +1,8 @@
-"""Style inversion: the 256 numbers with which Kokoro sounds most like the reference.
+"""Style inversion: finds the 256 numbers with which Kokoro sounds most like the reference.
 
-They are sought by gradient descent through the frozen network, in units of how much each of them varies among
-the stock voices: that makes one rate right for all, and the distance from the start a measure of how far from
-the voices it was trained on the network is led (where it begins to slur).
+Gradient descent through the frozen network, in units of each number's spread among the stock voices: one
+learning rate then suits all, and the distance from the start measures how far the network is led from the
+voices it was trained on (where it begins to slur).
 """
 
 import math
@@ -22,32 +22,32 @@ from kuaimei.training.losses import SimilarityCriterion
 __all__ = ["STYLE", "STYLE_WEIGHTS", "StyleTrainer", "StyleWeights", "schedule", "stock_spread"]
 
 STYLE: Final = 256
-"""Numbers in a style: the first half colours the sound, the second leads the prosody."""
+"""Numbers in a style: the first half determines the timbre, the second the prosody."""
 _TYPICAL: Final = 0.14
-"""Spread of a number of the style where there are no stock voices to measure it on: their mean."""
+"""Mean spread of a style's numbers, used if there are no stock voices to measure it on."""
 _ROWS: Final = slice(30, 90)
-"""Of a voice's table, which has a row for each length: those of sentences."""
+"""Rows of a voice's table, which has one for each text length, that belong to sentences."""
 _WARM_UP: Final = 5
 _CLIP: Final = 1.0
 _PAUSES: Final = 0.15
-"""Log of how much of a recording may be pauses that no text tells of: so far its pace is not minded."""
+"""Tolerated error in log duration: a recording may contain pauses that no text reveals."""
 _PACE: Final = 1.4
-"""Nobody speaks so many times as fast as the start: then the text is not what is said."""
+"""Maximum ratio to the tempo of the start; beyond it the text is not what is said."""
 
 
 @dataclass(frozen=True, slots=True)
 class StyleWeights:
-    """What counts how much, and how fast.
+    """Loss weights and learning rate of style training.
 
     Attributes:
-        iterations: After which more gain nothing.
-        step: Rate of Adam, in units of the stock voices' spread.
-        encoders: Of one minus the cosine, by encoder.
-        pitch: Of the distance in mean and spread of log F0.
-        colour: Of the distance in long-term spectrum.
-        rate: Of the distance in log duration of what the reference says.
-        words: Of how badly a listener understands, per token.
-        pull: Towards the start, of the mean square distance.
+        iterations: Number after which more bring no gain.
+        step: Learning rate of Adam, in units of the stock voices' spread.
+        encoders: Weight of one minus the cosine, by encoder.
+        pitch: Weight of the distance in mean and spread of log F0.
+        colour: Weight of the distance in long-term spectrum.
+        rate: Weight of the distance in log duration of the reference's text.
+        words: Weight of the intelligibility loss, per token.
+        pull: Weight of the mean square distance from the start.
     """
 
     iterations: int
@@ -61,29 +61,29 @@ class StyleWeights:
 
 
 STYLE_WEIGHTS: Final = StyleWeights(
-    iterations=30,  # likeness gains little by more, and words blur
+    iterations=30,  # more gain little similarity, and blur words
     step=0.1,
     encoders={"ge2e": 1.0, "campplus": 1.0},
     pitch=0.3,
     colour=0.2,
-    rate=0.0,  # 0.2 brings the pace within a tenth, and costs 0.07 of the similarity by ERes2Net
+    rate=0.0,  # 0.2 brings the tempo within a tenth, but costs 0.07 of the ERes2Net similarity
     words=0.5,
     pull=0.002,
 )
 
 
 class StyleTrainer:
-    """Learns a style; see `kuaimei.training.train_loop.Trainable`.
+    """Trains a style; see `kuaimei.training.train_loop.Trainable`.
 
     Args:
         kokoro: The network.
-        likenesses: Measures against the reference.
-        lines: Sentences to practise on.
-        said: What the reference says, and its frames of 25 ms; None if unknown: then its pace is not learned.
-        start: Shape ``(256,)``.
-        spread: Of each number among the stock voices, shape ``(256,)``.
-        weights: What counts how much.
-        listening: Hears the words of the lines; None: nobody minds them.
+        likenesses: Similarity losses against the reference.
+        lines: Training prompts.
+        said: Text of the reference, and its frames of 25 ms; None if unknown: then its tempo is not trained.
+        start: Initial style, shape ``(256,)``.
+        spread: Standard deviation of each number among the stock voices, shape ``(256,)``.
+        weights: Loss weights and learning rate.
+        listening: Intelligibility loss of the prompts; None: not used.
     """
 
     def __init__(
@@ -111,12 +111,12 @@ class StyleTrainer:
 
     @property
     def style(self) -> NDArray[np.float32]:
-        """As learned so far, shape ``(256,)``."""
+        """Style trained so far, shape ``(256,)``."""
         style: NDArray[np.float32] = self._style().detach().cpu().numpy().astype(np.float32)
         return style
 
     def iterate(self, iteration: int, fraction: float) -> Mapping[str, float]:
-        """One sentence; its similarity to the reference by encoder."""
+        """Train on one sentence; return its similarity to the reference by encoder."""
         for group in self._adam.param_groups:
             group["lr"] = self._weights.step * schedule(iteration, fraction)
         text = self._lines[iteration % len(self._lines)]
@@ -139,7 +139,7 @@ class StyleTrainer:
         return {name: float(value.detach()) for name, value in likeness.similarity.items()}
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return the state for a checkpoint."""
         return {
             "away": self._away.detach().cpu(),
             "start": self._start.cpu(),
@@ -147,20 +147,20 @@ class StyleTrainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state from a checkpoint."""
         with torch.no_grad():
             self._away.copy_(state["away"])
             self._start.copy_(state["start"])
         self._adam.load_state_dict(state["adam"])
 
     def _target(self, text: EncodedText, frames: int) -> float:
-        """Log of the frames to aim at: the reference's, unless its text is plainly another."""
+        """Return the log of the target frames: the reference's, within a factor `_PACE` of the start's."""
         with torch.no_grad():
             own = float(self._kokoro.durations(text, self._start[128:]).sum())
         return math.log(min(max(float(frames), own / _PACE), own * _PACE))
 
     def _tempo_error(self, text: EncodedText, target: float) -> torch.Tensor:
-        """Log of how much longer than the reference it takes over the reference's words."""
+        """Return the log of how much longer than the target this style takes for the reference's text."""
         return torch.log(self._kokoro.durations(text, self._style()[128:]).sum()) - target
 
     def _style(self) -> torch.Tensor:
@@ -168,12 +168,12 @@ class StyleTrainer:
 
 
 def schedule(iteration: int, fraction: float) -> float:
-    """Share of the full learning rate: up in a few steps, down to nothing over the second half."""
+    """Return the share of the full learning rate: up in a few steps, down to nothing over the second half."""
     return min(1.0, (iteration + 1) / _WARM_UP) * min(1.0, (1.0 - fraction) / 0.5 + 0.03)
 
 
 def stock_spread(voices: Path) -> NDArray[np.float32]:
-    """Standard deviation of each number among the styles of the stock voices there, shape ``(256,)``."""
+    """Return the standard deviation of each number among the stock voices' styles, shape ``(256,)``."""
     tables = [np.fromfile(path, "<f4").reshape(-1, STYLE)[_ROWS] for path in sorted(voices.glob("*.bin"))]
     if len(tables) < 3:
         return np.full(STYLE, _TYPICAL, np.float32)

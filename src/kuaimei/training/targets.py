@@ -1,4 +1,4 @@
-"""The reference as a teacher: its frames with their phonemes, pitch and loudness."""
+"""The reference as training target: its frames with their phonemes, pitch and loudness."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ __all__ = ["AlignedTarget", "align_target"]
 
 _HOP: Final = FRAME // 2
 _ROUNDS: Final = 2
-"""Alignments, each with a rendering in the rhythm that the one before it found."""
+"""Number of alignments; each renders in the rhythm that the previous one found."""
 _SPOKEN: Final = 6.0
-"""Frames less than this below the loudest (in log power) tell how loud speech is."""
+"""Frames less than this below the loudest (in log power) determine the level of speech."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlignedTarget:
-    """A recording frame by frame.
+    """Recording aligned frame by frame.
 
     Attributes:
         spoken: Kokoro's hidden phonemes, shape ``(frames, 512)``.
         pitch: Hz, 0 where unvoiced, shape ``(2 * frames,)``.
         loudness: On Kokoro's scale, shape ``(2 * frames,)``.
-        samples: As loud as Kokoro speaks, shape ``(600 * frames,)``.
-        durations: Frames of each symbol, the pads included, shape ``(symbols,)``.
+        samples: Scaled to Kokoro's loudness, shape ``(600 * frames,)``.
+        durations: Frames of each symbol, pads included, shape ``(symbols,)``.
     """
 
     spoken: torch.Tensor
@@ -43,7 +43,7 @@ class AlignedTarget:
 
     @property
     def frames(self) -> int:
-        """Frames of 25 ms."""
+        """Number of frames of 25 ms."""
         return int(self.durations.sum())
 
 
@@ -53,10 +53,10 @@ def align_target(
     """Align ``reference`` with ``tokens``.
 
     Args:
-        kokoro: Renders the same words.
+        kokoro: Network that renders the same words.
         reference: The recording.
-        tokens: What is said in it.
-        style: Rendered with; the closer, the better. Shape ``(256,)``.
+        tokens: Kokoro's token ids of what is said in it.
+        style: Style of the rendering, shape ``(256,)``; the closer, the better.
     """
     bank = mel_bank(RATE, 1024, _HOP, 60, reference.bandwidth_hz, kokoro.device)
     frames = len(reference.samples) // FRAME
@@ -92,9 +92,9 @@ def _seen(bank: MelBank, samples: torch.Tensor) -> NDArray[np.float64]:
 def _scales(
     bank: MelBank, said: Prosody, rendered: torch.Tensor, recorded: torch.Tensor
 ) -> tuple[float, float, float]:
-    """How Kokoro's loudness follows from a sound's power (slope, offset), and the recording's gain.
+    """Return slope and offset from log power to Kokoro's loudness, and the gain of the recording.
 
-    Learned from its own rendering, of which both are known; the recording is made as loud as that.
+    Fitted to Kokoro's own rendering, of which both are known; the gain makes the recording as loud as that.
     """
     power = _log_power(bank, rendered)
     count = min(len(power), len(said.loudness))

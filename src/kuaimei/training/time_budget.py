@@ -1,7 +1,6 @@
-"""How long learning has computed, and how often it may go on.
+"""Computing-time budget of training.
 
-A learning process is put to sleep whenever somebody talks: its budget counts the processor's time, not the
-wall clock's.
+A training process is paused during conversations: its budget counts processor time, not the wall clock.
 """
 
 import time
@@ -11,7 +10,7 @@ from typing import Final
 __all__ = ["TimeBudget"]
 
 _TRIAL: Final = 4
-"""Iterations after which their number is settled."""
+"""Iterations after which their total number is settled."""
 
 
 @dataclass(slots=True)
@@ -19,11 +18,11 @@ class TimeBudget:
     """Plans the iterations of one step.
 
     Attributes:
-        wanted: Iterations after which more gain nothing.
-        seconds: Of computing there may be.
-        threads: That compute side by side.
-        spent_s: Computed by earlier processes on the same step.
-        planned: Iterations there will be; 0 until that is settled.
+        wanted: Iterations after which more bring no gain.
+        seconds: Budget of computing time.
+        threads: Number of threads that compute in parallel.
+        spent_s: Seconds computed by earlier processes on the same step.
+        planned: Total number of iterations; 0 until it is settled.
     """
 
     wanted: int
@@ -40,19 +39,19 @@ class TimeBudget:
         return self.spent_s + (time.process_time() - self._begun) / self.threads
 
     def fraction(self, iteration: int) -> float:
-        """How much of the step is behind us at ``iteration``, 0 to 1; the schedule of the learning rate."""
+        """Return the share of the step done at ``iteration``, 0 to 1; it sets the learning rate."""
         return min(iteration / (self.planned or self.wanted), 1.0)
 
     def eta_s(self, iteration: int) -> float:
-        """Seconds of computing that are left."""
+        """Return the estimated seconds of computing left."""
         if iteration <= 0:
             return self.seconds
         return self.active_s / iteration * max((self.planned or self.wanted) - iteration, 0)
 
     def should_continue(self, iteration: int) -> bool:
-        """Whether to do ``iteration``, and what there is to learn about the plan before it.
+        """Return True if ``iteration`` is to be done; updates the plan from the time measured so far.
 
-        The number is settled once, so that the schedule is the same whether or not somebody talks meanwhile.
+        The number is settled once, so that the schedule is the same with or without conversations meanwhile.
         """
         if self._first is None and not self.planned:
             self._first = self.active_s

@@ -1,4 +1,4 @@
-"""The loop that both steps of learning share: pace, checkpoints, reports, and stopping when asked."""
+"""Training loop shared by both steps: time budget, checkpoints, progress events, stopping on request."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,24 +12,29 @@ __all__ = ["Trainable", "train"]
 
 _EVERY: Final = 10
 _MEMORY: Final = 0.8
-"""Of the running mean of the similarity: single sentences differ."""
+"""Weight of the past in the running mean of the similarity: single sentences vary."""
 
 
 class Trainable(Protocol):
-    """Something learned in iterations."""
+    """Trainer of one step, run in iterations."""
 
     iterations: int
 
     def iterate(self, iteration: int, fraction: float) -> Mapping[str, float]:
-        """Learn a little; ``fraction`` of the way is behind. Similarity so far by encoder; may be empty."""
+        """Run one iteration; return the similarity by encoder, which may be empty.
+
+        Args:
+            iteration: Number of the iteration, from 0.
+            fraction: Share of the step done, 0 to 1.
+        """
         ...
 
     def state(self) -> dict[str, Any]:
-        """Everything that `restore` needs: tensors and numbers."""
+        """Return everything that `restore` needs: tensors and numbers."""
         ...
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Be as when `state` was asked."""
+        """Restore a state returned by `state`."""
         ...
 
 
@@ -43,16 +48,16 @@ def train(
     threads: int,
     stopping: Callable[[], bool],
 ) -> Mapping[str, float] | None:
-    """Iterate until done, from the checkpoint if there is one.
+    """Iterate until done, starting from the checkpoint if there is one.
 
     Args:
-        learner: What learns.
-        checkpoint: File to go on from, written every few iterations and at the end.
-        reports: Told of every iteration.
-        fingerprint: Of what is learned from; a checkpoint with another is not gone on from.
-        seconds: Of computing there may be, those before the checkpoint included.
-        threads: That compute side by side.
-        stopping: Asked before every iteration; when true, the state is saved and None returned.
+        learner: Trainer of the step.
+        checkpoint: File to resume from, written every few iterations and at the end.
+        reports: Receives the progress after every iteration.
+        fingerprint: Hash of the training data; a checkpoint with another one is ignored.
+        seconds: Budget of computing time, including that before the checkpoint.
+        threads: Number of threads that compute in parallel.
+        stopping: Asked before every iteration; True: the state is saved and None returned.
 
     Returns:
         Similarity by encoder, or None if stopped.

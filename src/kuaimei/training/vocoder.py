@@ -1,6 +1,6 @@
-"""Kokoro's vocoder (iSTFTNet, Kaneko et al. 2022, with a harmonic source), run quickly and differentiably.
+"""Kokoro's vocoder (iSTFTNet, Kaneko et al. 2022, with a harmonic source), fast and differentiable.
 
-Weights are those of the package's ``Decoder``; thin changes may be added to any of them (`Vocoder.changed`).
+Weights are those of the package's ``Decoder``; low-rank changes may be added (`Vocoder.changed`).
 """
 
 import math
@@ -17,27 +17,27 @@ from kuaimei.training.ops import conv, conv_by_matmul, conv_transpose, snake, st
 __all__ = ["GAIN", "Factors", "Vocoder"]
 
 Factors: TypeAlias = tuple[torch.Tensor, torch.Tensor]
-"""Of a change to a weight ``(rows, rank)``, ``(rank, columns)``; to a vector ``(n, 1)``, ``(1, 1)``."""
+"""Factors of a change: weight ``(rows, rank)``, ``(rank, columns)``; vector ``(n, 1)``, ``(1, 1)``."""
 
 GAIN: Final = 1.444
-"""Loudness of the export over that of the modules, as measured: its inverse transform is scaled otherwise."""
+"""Measured gain of the export over the modules, whose inverse transform is scaled differently."""
 _RATE: Final = 24_000
 _HARMONICS: Final = 9
 _SINE: Final = 0.1
 _VOICED_HZ: Final = 10.0
 _HOP: Final = 300
-"""Samples to one value of the pitch."""
+"""Samples per value of the pitch."""
 _FFT, _FFT_HOP = 20, 5
 _STRIDES: Final = (10, 6)
 _WIDTHS: Final = 3
 
 
 class Vocoder:
-    """From frames of text, pitch and loudness to samples.
+    """Computes samples from frames of text, pitch and loudness.
 
     Args:
         decoder: The package's module with its weights; frozen.
-        device: Where it lies.
+        device: Device of the module.
     """
 
     def __init__(self, decoder: nn.Module, device: torch.device) -> None:
@@ -49,15 +49,15 @@ class Vocoder:
 
     @property
     def weights(self) -> Mapping[str, torch.Tensor]:
-        """The stock ones, by name."""
+        """Stock weights, by name."""
         return self._weights
 
     @contextmanager
     def changed(self, changes: Mapping[str, Factors]) -> Iterator[None]:
         """Compute with ``left @ right`` added to these weights (see `kuaimei.models.weight_delta`).
 
-        The sum is never made: what a thin change adds is computed beside what the frozen weight gives, so
-        that no gradient is as large as a weight. Where there is no bfloat16 that more than halves the time.
+        The sum is never formed: the change is computed beside the frozen weight, so that no
+        gradient is as large as a weight. Without bfloat16 that more than halves the time.
         """
         before, self._changes = self._changes, changes
         try:
@@ -68,13 +68,13 @@ class Vocoder:
     def __call__(
         self, frames: torch.Tensor, pitch: torch.Tensor, loudness: torch.Tensor, style: torch.Tensor
     ) -> torch.Tensor:
-        """Samples, shape ``(600 * n,)``.
+        """Compute the samples, shape ``(600 * n,)``.
 
         Args:
             frames: Shape ``(n, 512)``.
             pitch: Hz, shape ``(2 * n,)``.
             loudness: Shape ``(2 * n,)``.
-            style: Shape ``(128,)``.
+            style: First half of the style, shape ``(128,)``.
         """
         low = self._plain(pitch[:, None], "F0_conv", stride=2, padding=1)
         loud = self._plain(loudness[:, None], "N_conv", stride=2, padding=1)
@@ -106,7 +106,7 @@ class Vocoder:
         return torch.istft(spectrum.T, _FFT, _FFT_HOP, _FFT, window=self._window) * GAIN
 
     def _source(self, pitch: torch.Tensor) -> torch.Tensor:
-        """Magnitudes and phases of the sines that excite the vocoder, shape ``(60 * 2n + 1, 22)``."""
+        """Return magnitudes and phases of the sines that excite the vocoder, shape ``(60 * 2n + 1, 22)``."""
         with torch.no_grad():
             turns = (pitch[:, None] * self._multiples / _RATE) % 1.0
             phases = torch.cumsum(turns, 0) * (2.0 * math.pi * _HOP)
@@ -140,7 +140,7 @@ class Vocoder:
         return y
 
     def _shifted(self, y: torch.Tensor, name: str) -> torch.Tensor:
-        """With the change of a bias: in the convolution it would cost the gradient of the weight, too."""
+        """Add the change of a bias; inside the convolution it would cost the gradient of the weight, too."""
         change = self._changes.get(name)
         return y if change is None else y + (change[0] @ change[1])[:, 0].to(y.dtype)
 

@@ -1,1 +1,1 @@
-"""Cloned voices: enrolled from a recording, learned in the background, spoken by the synthesiser."""
+"""Cloned voices: enrolled from a recording, trained in the background, spoken by the synthesizer."""

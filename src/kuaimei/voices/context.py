@@ -1,4 +1,4 @@
-"""What enrolling and learning a voice use of the server."""
+"""Dependencies shared by voice enrolment and training."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,46 +31,47 @@ from kuaimei.voices.training.environment.background_install import LearningEnvir
 __all__ = ["BACKGROUND_TICKET", "Speak", "VoiceContext", "VoiceStore", "delete_job_folder", "speaker_encoder"]
 
 BACKGROUND_TICKET: Final = Ticket(session="voices", priority=Priority.BACKGROUND)
-"""Of all that is computed for voices: behind everyone who is talking."""
+"""Ticket of all computation for voices: lower priority than every conversation."""
 
 Speak: TypeAlias = Callable[[str, Sequence[str]], Awaitable[Sequence[tuple[Pcm, int]]]]
-"""Says texts in a voice (its id) as the beautiful tier does; of each the samples and their rate."""
+"""Synthesizes texts in a voice (its id) on the high-quality (HQ) tier; returns samples and rate per text."""
 
 
 class VoiceStore(Protocol):
-    """Of `kuaimei.store.Store`, whose words apply."""
+    """The part of `kuaimei.store.Store` that voices need; see there."""
 
     voices: VoiceRepository
     maintenance: Maintenance
 
     async def defer(self, name: str, subject: str, *, priority: int = 0) -> None:
-        """Have a job done."""
+        """Enqueue a durable job."""
         ...
 
     async def cancel_job(self, name: str, subject: str) -> None:
-        """Forget it, ending it where it is being done."""
+        """Remove the job from the queue and cancel it where it is running."""
         ...
 
     async def delete_voice(self, voice: str) -> bool:
-        """Delete it and everything derived from it; False: that goes on."""
+        """Delete the voice and everything derived from it; False: the deletion is still in progress."""
         ...
 
     async def deletion(self, kind: DeletionKind, subject: str) -> Deletion | None:
-        """The deletion of that id that goes on."""
+        """Return the pending deletion of that subject, if any."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceContext:
-    """See the module.
+    """Dependencies shared by enrolment and training.
 
     Attributes:
-        environment: In which voices are learned.
-        synthesizer: Speaks in the voices; learns them if it is a `StyleVoiceBank`.
-        weights: Kokoro's fp32 ONNX file, which learning starts from; None: there is none.
-        speak_hq: The beautiful tier, to judge its decoder by; None: what the learning process says counts.
-        changed: Told the id of a voice that sounds different from now on.
-        withdrawn: Told the id of a voice in which somebody may not speak any more.
+        environment: The Python environment that training runs in.
+        synthesizer: Speaks in the voices; can use trained styles if it is a `StyleVoiceBank`.
+        weights: Kokoro's fp32 ONNX file, the starting point of training; None: not available.
+        speak_hq: The HQ tier, used to evaluate a trained decoder; None: the similarity reported by the
+            training process is used.
+        changed: Called with the id of a voice whose sound has changed.
+        withdrawn: Called with the id of a voice that some users may no longer use.
     """
 
     settings: Settings
@@ -87,28 +88,28 @@ class VoiceContext:
 
     @property
     def bank(self) -> StyleVoiceBank | None:
-        """The synthesiser, if it can learn voices."""
+        """The synthesizer, if it supports trained voices; else None."""
         return self.synthesizer if isinstance(self.synthesizer, StyleVoiceBank) else None
 
     def training_encoders(self) -> dict[str, Path]:
-        """Weights of the encoders that learning goes through, by name; those that are installed."""
+        """Return the weights of the installed encoders used as training losses, by name."""
         files = {name: self.settings.weights_dir / name / "model.onnx" for name in TRAINING_ENCODERS}
         return {name: path for name, path in files.items() if path.is_file()}
 
     @property
     def listener(self) -> Path:
-        """Folder of the recogniser that learning goes through; without it learning minds no words."""
+        """Folder of the ASR model used as a training loss; without it, training ignores intelligibility."""
         return self.settings.weights_dir / ASR_LOSS_MODEL
 
     def unavailable_reason(self) -> str:
-        """Why nothing can be learned here, and what to do, in one sentence; empty if it can.
+        """Return why training is unavailable and what to do, in one sentence; empty if it is available.
 
-        An environment for learning that is still to be made is none: it comes by itself.
+        A training environment that is not installed yet is no reason: it is installed automatically.
         """
         return self.lack() or self.environment.hindrance
 
     def lack(self) -> str:
-        """What is missing to learn voices besides the environment for it; empty if nothing is."""
+        """Return what training lacks apart from its environment; empty if nothing is missing."""
         if self.bank is None:
             return "the speech engine in use cannot learn voices: set KUAIMEI_TTS=kokoro"
         if self.weights is None or not self.weights.is_file():
@@ -118,11 +119,11 @@ class VoiceContext:
         return ""
 
     def eval_encoder(self) -> SpeakerEncoder | None:
-        """The encoder that is in no loss; see `speaker_encoder`."""
+        """Return the encoder that is used in no loss; see `speaker_encoder`."""
         return speaker_encoder(self.settings, EVAL_ENCODER)
 
     async def embed(self, pcm: Pcm, rate: int) -> list[tuple[SpeakerEncoder, NDArray[np.float32]]]:
-        """Who speaks in ``pcm`` to the encoders of `TRAINING_ENCODERS` that are installed, in that order."""
+        """Embed ``pcm`` with each installed encoder of `TRAINING_ENCODERS`, in that order."""
         found = [await asyncio.to_thread(speaker_encoder, self.settings, name) for name in TRAINING_ENCODERS]
         return [
             (one, await run_on_cores(self.cores, BACKGROUND_TICKET, 1, one.embed, pcm, rate))
@@ -131,25 +132,25 @@ class VoiceContext:
         ]
 
     def job_folder(self, voice: str) -> Path:
-        """Where learning the voice keeps what it needs and its checkpoints."""
+        """Return the folder that holds the training inputs and checkpoints of the voice."""
         return learning_folder(self.settings.home, voice)
 
     def withdraw(self, voice: str) -> None:
-        """Somebody may not speak in the voice any more: it is gone, or not shared any longer."""
+        """Notify subscribers that some users may no longer use the voice: it was deleted or unshared."""
         for told in self.withdrawn:
             told(voice)
 
     def notify_changed(self, voice: str) -> None:
-        """The voice sounds different from now on."""
+        """Notify subscribers that the voice sounds different from now on."""
         for told in self.changed:
             told(voice)
 
 
 async def delete_job_folder(folder: Path) -> None:
-    """Delete what learning a voice needed; not there is fine.
+    """Delete the training folder of a voice; a missing folder is not an error.
 
     Raises:
-        StoreError: If a part of it is still there.
+        StoreError: If a part of it could not be deleted.
     """
     try:
         await to_the_end(durability.remove_tree, folder)
@@ -158,6 +159,6 @@ async def delete_job_folder(folder: Path) -> None:
 
 
 def speaker_encoder(settings: Settings, name: str = "ge2e") -> SpeakerEncoder | None:
-    """A speaker encoder, loaded; None: not installed. Blocks for a moment; let go of it after use."""
+    """Load a speaker encoder; None if it is not installed. Blocks briefly; drop the reference after use."""
     folder = settings.weights_dir / name
     return open_encoder(folder) if (folder / "model.onnx").is_file() else None

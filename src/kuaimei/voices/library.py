@@ -1,4 +1,4 @@
-"""The cloned voices of the server: added, listed, changed, learned, deleted."""
+"""Library of cloned voices: add, list, change, train and delete them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,19 +25,19 @@ __all__ = ["VoiceLibrary", "open_library"]
 
 
 class VoiceLibrary:
-    """Open by `open_library`; used on the event loop only."""
+    """Cloned voices of the server. Open with `open_library`; use on the event loop only."""
 
     def __init__(self, context: VoiceContext) -> None:
         self.context = context
         self.maintenance = VoiceMaintenance(context)
 
-    # What there is.
+    # Listing.
 
     async def voices(self, owner: str) -> Sequence[Voice]:
-        """All of this owner's and those that others share with all, the newest first.
+        """Return the owner's voices and those that other users share, newest first.
 
         Raises:
-            StoreError: If the database is away.
+                StoreError: If the database is unavailable.
         """
         rows = await self.context.store.voices.all(owner, shared=True)
         similarity, environment = (
@@ -47,25 +47,25 @@ class VoiceLibrary:
         return [voice_from_row(row, similarity, environment) for row in rows]
 
     async def voice(self, voice: str, owner: str) -> Voice:
-        """One of them.
+        """Return one voice.
 
         Raises:
-            NotFound: If there is none, or it is somebody else's and not shared: that it exists is nobody's
-                business.
-            StoreError: If the database is away.
+            NotFound: If there is none, or it belongs to another user and is not shared: its existence is not
+                revealed.
+            StoreError: If the database is unavailable.
         """
         return self._voice(await self._visible(voice, owner))
 
     def may_use(self, voice: str, person: str) -> bool:
-        """Whether the person may speak in the cloned voice; answers at once."""
+        """Return True if the person may speak in the cloned voice; answers without I/O."""
         return self.maintenance.may_use(voice, person)
 
     async def reference(self, voice: str, owner: str) -> bytes:
-        """The part of the recording that the voice was made of, as FLAC.
+        """Return the part of the recording that the voice was made from, as FLAC.
 
         Raises:
             NotFound: If there is no such voice.
-            NotAllowed: If somebody else shares it.
+                NotAllowed: If the voice is shared by another user.
             StoreError: If it cannot be read.
         """
         await self._owned(voice, owner)
@@ -84,13 +84,22 @@ class VoiceLibrary:
         language: Language | None = None,
         strict: bool = True,
     ) -> Voice:
-        """A new voice from the audio ``file``; it is being prepared when this returns.
+        """Add a voice from the audio ``file``; preparing it continues after this returns.
+
+        Args:
+            file: Reference recording, in any format that can be decoded.
+            name: Display name of the voice.
+            consent: The speaker's consent to being cloned.
+            owner: Id of the person that the voice belongs to.
+            transcript: What is said in the recording; empty: it is transcribed.
+            language: Language of the recording; None: it is detected.
+            strict: Passed to `ReferenceExaminer.examine`.
 
         Raises:
             AudioError: If the file cannot be decoded.
-            ReferenceRefused: If a check refuses it. Nothing is kept.
-            Conflict: If there are as many voices as are allowed, everybody's counted.
-            KuaimeiError: If something needed is away.
+            ReferenceRefused: If a check refuses the recording. Nothing is stored.
+            Conflict: If the limit of voices is reached, counted over all users.
+            KuaimeiError: If a required service is unavailable.
         """
         shelf, settings = self.context.store.voices, self.context.settings.voices
         if len(await shelf.all()) >= settings.max_voices:
@@ -136,18 +145,25 @@ class VoiceLibrary:
         transcript: str | None = None,
         shared: bool | None = None,
     ) -> Voice:
-        """Rename it, correct what is said in its reference, share it with all or not; None: as it is.
+        """Rename the voice, correct the transcript of its reference, or (un)share it; None: unchanged.
+
+        Args:
+            voice: Id of the voice.
+            owner: Id of the person who changes it; must own it.
+            name: New display name.
+            transcript: What is said in the reference.
+            shared: Whether all users may speak in the voice.
 
         Raises:
             NotFound: If there is no such voice.
-            NotAllowed: If somebody else shares it.
-            StoreError: If the database is away.
+            NotAllowed: If the voice is shared by another user.
+            StoreError: If the database is unavailable.
         """
         row = await self._owned(voice, owner)
         given = {"name": name, "transcript": transcript, "shared": shared}
         columns: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         if "transcript" in columns and course_of(row).state not in TRAINING_STATES:
-            # What lies ready to go on from was made with the text as it was.
+            # The checkpoints were made with the old transcript.
             await delete_job_folder(self.context.job_folder(voice))
         if not columns:
             return self._voice(row)
@@ -157,17 +173,22 @@ class VoiceLibrary:
             await register_voice(self.context.synthesizer, self.context.store.voices, row)
         return self._voice(row)
 
-    # Learning.
+    # Training.
 
     async def train(self, voice: str, owner: str, step: Step | None = None) -> Voice:
-        """Learn the voice further: up to ``step``, or as far as the settings say. What runs goes on.
+        """Train the voice up to ``step``, or as far as the settings say; a running training continues.
 
-        A step that was reached before is learned again if it is named.
+        A step that has been reached before is trained again if it is named.
+
+        Args:
+            voice: Id of the voice.
+            owner: Id of the person who starts the training; must own the voice.
+            step: Last step to train; None: as configured.
 
         Raises:
             NotFound: If there is no such voice.
-            NotAllowed: If somebody else shares it.
-            Conflict: If it is not ready, or all of it is learned already.
+            NotAllowed: If the voice is shared by another user.
+            Conflict: If the voice is not ready, or is fully trained already.
         """
         row = await self._owned(voice, owner)
         if row.state != "ready":
@@ -192,12 +213,12 @@ class VoiceLibrary:
         return self._voice(row)
 
     async def cancel_training(self, voice: str, owner: str) -> Voice:
-        """Stop; what was learned so far of the step is kept, to go on from.
+        """Cancel the training; the checkpoints of the current step are kept to resume from.
 
         Raises:
             NotFound: If there is no such voice.
-            NotAllowed: If somebody else shares it.
-            StoreError: If the database is away.
+            NotAllowed: If the voice is shared by another user.
+            StoreError: If the database is unavailable.
         """
         row = await self._owned(voice, owner)
         if course_of(row).state not in TRAINING_STATES:
@@ -212,33 +233,33 @@ class VoiceLibrary:
     # Deleting.
 
     async def delete(self, voice: str, owner: str) -> bool:
-        """Delete the voice and everything derived from it, whatever is being done with it.
+        """Delete the voice and everything derived from it; running jobs are cancelled.
 
-        Replies that were spoken in it keep their words and lose their sound.
+        Replies that were spoken in it keep their text and lose their audio.
 
         Returns:
-            True: nothing is left of it. False: nobody finds it any more, and what is left is worked on.
+            True if nothing is left; False if the voice is inaccessible and the rest is being deleted.
 
         Raises:
             NotFound: If there is no such voice, and none is being deleted.
-            NotAllowed: If somebody else shares it.
-            StoreError: If the database is away: nothing is deleted then.
+            NotAllowed: If the voice is shared by another user.
+            StoreError: If the database is unavailable: nothing is deleted then.
         """
         going_on = await self.context.store.deletion("voice", voice)
         if going_on is None or going_on.owner != owner:
             await self._owned(voice, owner)
         return await self.maintenance.delete(voice)
 
-    # What goes on by itself.
+    # Background work.
 
     @property
     def jobs(self) -> Mapping[str, Job]:
-        """For `kuaimei.store.Store.run_jobs`; those in `dedicated_jobs` take long."""
+        """Job handlers for `kuaimei.store.Store.run_jobs`; those in `dedicated_jobs` take long."""
         return {PREPARE: self.maintenance.run_prepare_job, LEARN: partial(train, self.context)}
 
     @property
     def dedicated_jobs(self) -> tuple[str, ...]:
-        """Nobody waits behind these."""
+        """Names of jobs that get a worker of their own, so that they delay no other job."""
         return (PREPARE, LEARN)
 
     async def _visible(self, voice: str, owner: str) -> VoiceRow:
@@ -261,10 +282,10 @@ class VoiceLibrary:
 
 @asynccontextmanager
 async def open_library(context: VoiceContext) -> AsyncIterator[VoiceLibrary]:
-    """The library, with all its voices in the synthesiser; somebody has to run `VoiceMaintenance.tend` meanwhile.
+    """Open the library with all voices registered; run `VoiceMaintenance.run` while it is open.
 
     Raises:
-        StoreError: If the database is away.
+        StoreError: If the database is unavailable.
     """
     library = VoiceLibrary(context)
     await library.maintenance.expire()

@@ -1,4 +1,4 @@
-"""What goes on by itself: voices are taken up again after a start, followed, and deleted when old."""
+"""Voice maintenance: restores voices after a start, syncs them with the database, deletes old ones."""
 
 import asyncio
 import logging
@@ -21,14 +21,14 @@ _log = logging.getLogger(__name__)
 
 PREPARE: Final = "prepare_voice"
 LEARN: Final = "learn_voice"
-"""Names of the durable jobs; their subject is a voice."""
+"""Names of the durable jobs; their subject is a voice id."""
 PRIORITY_SOON: Final = 5
-"""Priority: somebody waits for the voice."""
+"""Job priority while a user waits for the voice."""
 _SWEEP_INTERVAL_S: Final = 60.0
 
 
 class VoiceMaintenance:
-    """Keeps what the synthesiser speaks in line with what is kept."""
+    """Keeps the synthesizer's voices in sync with the database."""
 
     def __init__(self, context: VoiceContext) -> None:
         self.context = context
@@ -37,7 +37,7 @@ class VoiceMaintenance:
         self._changes = 0
 
     def permit(self, row: VoiceRow) -> None:
-        """Whose the voice is, and whether it is shared, is so from now on."""
+        """Update the cached owner and sharing of the voice; withdraw it if it is no longer shared."""
         self._changes += 1
         before = self._rights.get(row.id)
         self._rights[row.id] = row
@@ -45,12 +45,12 @@ class VoiceMaintenance:
             self.context.withdraw(row.id)
 
     def may_use(self, voice: str, person: str) -> bool:
-        """Whether the person may speak in the cloned voice; nobody may in one that is not known."""
+        """Return True if the person may speak in the cloned voice; False for an unknown voice."""
         row = self._rights.get(voice)
         return row is not None and (row.shared or row.owner == person)
 
     async def run_prepare_job(self, voice: str) -> None:
-        """The job that makes a new voice speak, and then has it learned."""
+        """Run the job that prepares a new voice, then enqueue its training."""
         row = await prepare(self.context, voice)
         if row is not None:
             self._put.add(voice)
@@ -59,24 +59,24 @@ class VoiceMaintenance:
                 await self.context.store.defer(LEARN, voice)
 
     async def restore(self) -> None:
-        """Speak in all voices that are kept, and go on with what was left undone.
+        """Register all stored voices and resume unfinished jobs.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         for row in await self.context.store.voices.all():
             try:
                 await self._restore(row)
             except (StoreError, asyncio.CancelledError):
                 raise
-            except Exception as error:  # one voice that cannot be read costs no other, and no start
+            except Exception as error:  # an unreadable voice must block neither the others nor the start
                 _log.error("the voice %s cannot be restored:\n%s", row.id, trace_of(error))
 
     async def take_up(self) -> None:
-        """Learn the voices that waited for the environment for it, or were given up for lack of it.
+        """Enqueue training of the voices that waited for the environment or were unavailable without it.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         for row in await self.context.store.voices.all():
             if row.state == "ready":
@@ -91,7 +91,7 @@ class VoiceMaintenance:
         await self._learn(row)
 
     async def _learn(self, row: VoiceRow) -> None:
-        """Have it learned on, if there is anything to learn and nothing in the way any more."""
+        """Enqueue training if the voice has some left and nothing prevents it any more."""
         course = course_of(row)
         wanted = course.state == "unavailable" and not self.context.unavailable_reason()
         if wanted or course.state in TRAINING_STATES:
@@ -104,12 +104,12 @@ class VoiceMaintenance:
                 await self.context.store.defer(LEARN, row.id)
 
     async def _take(self, row: VoiceRow) -> None:
-        """Have the synthesiser speak in it."""
+        """Register the voice with the synthesizer."""
         try:
             await register_voice(self.context.synthesizer, self.context.store.voices, row)
             self._put.add(row.id)
             self.permit(row)
-        except NotFound:  # it was made ready for a synthesiser that needs less
+        except NotFound:  # it was prepared for a synthesizer that needs fewer files
             with suppress(NotFound):
                 await self.context.store.voices.change(row.id, state="preparing")
                 await self.context.store.defer(PREPARE, row.id, priority=PRIORITY_SOON)
@@ -117,7 +117,7 @@ class VoiceMaintenance:
             _log.warning("the voice %s cannot be spoken: %s", row.name, error)
 
     async def run(self) -> None:
-        """Until cancelled: delete what is too old, and follow what other processes add and delete."""
+        """Delete expired voices and sync with other processes' changes, until cancelled."""
         while True:
             await asyncio.sleep(_SWEEP_INTERVAL_S)
             try:
@@ -127,10 +127,10 @@ class VoiceMaintenance:
                 _log.warning("the voices cannot be tended now: %s", error)
 
     async def expire(self) -> int:
-        """Delete voices that are older than they may become; how many that were.
+        """Delete voices older than the retention period; return how many.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         store, days = self.context.store, self.context.settings.voices.retention_days
         if not days:
@@ -145,10 +145,10 @@ class VoiceMaintenance:
         return len(released)
 
     async def sync_registrations(self) -> None:
-        """Speak in the voices that are kept, and in no other.
+        """Register stored voices that are ready, unregister all others, and update the access rights.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is unavailable.
         """
         rows = await self._current()
         for row in rows:
@@ -160,7 +160,7 @@ class VoiceMaintenance:
             await self._take(ready[voice])
 
     async def _current(self) -> Sequence[VoiceRow]:
-        """All rows, read while nothing of them was changed here: what is stale must not permit anything."""
+        """Read all rows, repeating if one changed here meanwhile: stale rows must not grant access."""
         while True:
             before = self._changes
             rows = await self.context.store.voices.all()
@@ -168,14 +168,14 @@ class VoiceMaintenance:
                 return rows
 
     async def delete(self, voice: str) -> bool:
-        """Delete the voice and everything derived from it, whatever is being done with it.
+        """Delete the voice and everything derived from it; running jobs are cancelled.
 
         Returns:
-            True: nothing is left of it. False: nobody finds it any more, and what is left is worked on.
+            True if nothing is left; False if the voice is inaccessible and the rest is being deleted.
 
         Raises:
-            NotFound: If it is not kept.
-            StoreError: If the database is away: nothing is deleted then.
+            NotFound: If the voice does not exist.
+            StoreError: If the database is unavailable: nothing is deleted then.
         """
         done = await self.context.store.delete_voice(voice)
         self._forget(voice)

@@ -1,4 +1,4 @@
-"""Voices in the synthesiser: one that is learned by its style, one that is copied by its recording."""
+"""Registering cloned voices with the synthesizer: by trained style, or by reference recording."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,22 +11,25 @@ __all__ = ["needs_training", "register_voice", "unregister_voice"]
 
 
 def needs_training(synthesizer: Synthesizer) -> bool:
-    """It does not copy a voice from its recording alone."""
+    """Return True unless the synthesizer clones a voice from its recording alone."""
     return not isinstance(synthesizer, ZeroShotCloner)
 
 
 async def register_voice(
     synthesizer: Synthesizer, shelf: VoiceRepository, row: VoiceRow, style: NDArray[np.float32] | None = None
 ) -> None:
-    """Have it speak in the voice from now on, in whichever way it can.
+    """Register the voice with the synthesizer, by style or by reference, whichever it supports.
 
     Args:
-        style: That of the voice; None: the one that is kept.
+        synthesizer: Engine to register with; one that supports neither is left as it is.
+        shelf: Repository that holds the files of the voice.
+        row: Database row of the voice.
+        style: Style of the voice, shape ``(256,)``; None: read from the repository.
 
     Raises:
-        NotFound: If what it needs of the voice is not kept.
-        StoreError: If that cannot be read.
-        EngineError: If it refuses.
+        NotFound: If a required file of the voice is missing.
+        StoreError: If that file cannot be read.
+        EngineError: If the engine refuses the voice.
     """
     if isinstance(synthesizer, StyleVoiceBank):
         synthesizer.put_voice(row.id, read_style(await shelf.file(row.id, STYLE)) if style is None else style)
@@ -35,6 +38,6 @@ async def register_voice(
 
 
 def unregister_voice(synthesizer: Synthesizer, voice: str) -> None:
-    """Have it forget the voice; not known is fine."""
+    """Unregister the voice from the synthesizer; an unknown voice is not an error."""
     if isinstance(synthesizer, StyleVoiceBank | ZeroShotCloner):
         synthesizer.drop_voice(voice)

@@ -1,4 +1,4 @@
-"""The files of a voice, as bytes and back."""
+"""Serialization of voice files: PCM and styles to bytes and back."""
 
 import io
 from typing import Final
@@ -23,14 +23,14 @@ _STYLE: Final = 256
 
 
 def encode_flac(pcm: Pcm) -> bytes:
-    """``pcm`` (at `kuaimei.voices.enrolment.speech_regions.RATE`) as FLAC."""
+    """Encode ``pcm`` (at `kuaimei.voices.enrolment.speech_regions.RATE`) as FLAC."""
     file = io.BytesIO()
     soundfile.write(file, pcm, RATE, "PCM_16", format="FLAC")
     return file.getvalue()
 
 
 def read_flac(data: bytes) -> Pcm:
-    """What `encode_flac` made.
+    """Decode what `encode_flac` made.
 
     Raises:
         StoreError: If it is damaged.
@@ -43,14 +43,14 @@ def read_flac(data: bytes) -> Pcm:
 
 
 def style_bytes(style: NDArray[np.float32]) -> bytes:
-    """A style of shape ``(256,)`` as ``.npy``."""
+    """Serialize a style of shape ``(256,)`` as ``.npy``."""
     file = io.BytesIO()
     np.save(file, style.astype(np.float32), allow_pickle=False)
     return file.getvalue()
 
 
 def read_style(data: bytes) -> NDArray[np.float32]:
-    """What `style_bytes`, or learning, made.
+    """Read a style written by `style_bytes` or by training.
 
     Raises:
         StoreError: If it is damaged.
@@ -66,7 +66,7 @@ def read_style(data: bytes) -> NDArray[np.float32]:
 
 
 def wav(pcm: Pcm) -> bytes:
-    """``pcm`` (at `kuaimei.voices.enrolment.speech_regions.RATE`) as WAV."""
+    """Encode ``pcm`` (at `kuaimei.voices.enrolment.speech_regions.RATE`) as WAV."""
     file = io.BytesIO()
     soundfile.write(file, pcm, RATE, "PCM_16", format="WAV")
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Between the rows of the store and the types at the boundary."""
+"""Conversion of voice rows of the store to the public types."""
 
 import logging
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ T = TypeVar("T", bound=BaseModel)
 
 STEPS: Final[tuple[Step, ...]] = ("predicted", "style", "decoder")
 TRAINING_STATES: Final[tuple[TrainingState, ...]] = ("waiting", "running", "paused")
-"""There is a job for it."""
+"""Training states in which a job exists."""
 
 
 _UNREADABLE: Final = (
@@ -35,12 +35,12 @@ _UNREADABLE: Final = (
 
 
 class TrainingRecord(TrainingStatus):
-    """How learning goes, as it is kept; what a later version keeps besides is passed over.
+    """Training progress as stored in the voice row; unknown fields of later versions are ignored.
 
     Attributes:
-        target: The step after which it ends.
+        target: The step after which training ends.
         reached: The last step whose result is in use.
-        reason: Is not kept: it changes by itself.
+        reason: Not stored, because it changes without a write.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -50,33 +50,35 @@ class TrainingRecord(TrainingStatus):
     reason: str | None = Field(default=None, exclude=True)
 
     def public(self) -> TrainingStatus:
-        """What clients see of it."""
+        """Return the part that clients see."""
         return TrainingStatus(**self.model_dump(include=set(TrainingStatus.model_fields)))
 
 
 def course_of(row: VoiceRow) -> TrainingRecord:
-    """How learning the voice in ``row`` goes; if that cannot be read, only this voice suffers."""
+    """Return the training record in ``row``; ``failed`` if it cannot be read."""
     return _read(TrainingRecord, row.learning, row) or TrainingRecord(state="failed", error=_UNREADABLE)
 
 
 def pitch_of(row: VoiceRow) -> Pitch | None:
-    """The range in which the voice speaks; None: unknown, or it cannot be read."""
+    """Return the pitch range of the voice; None if it is unknown or cannot be read."""
     return None if row.pitch is None else _read(Pitch, row.pitch, row)
 
 
 def next_step(step: Step) -> Step:
-    """What is learned after ``step``."""
+    """Return the training step that follows ``step``; the last one follows itself."""
     return STEPS[min(STEPS.index(step) + 1, len(STEPS) - 1)]
 
 
 def voice_from_row(
     row: VoiceRow, cloned_similarity: float, environment: EnvironmentState | None = None
 ) -> Voice:
-    """The voice in ``row``.
+    """Convert ``row`` to the public type.
 
     Args:
-        cloned_similarity: From this measured similarity on it is called cloned.
-        environment: In which it is learned: a voice that waits may be waiting for that. None: not known here.
+        row: Database row of the voice.
+        cloned_similarity: Measured similarity from which on the voice is labelled ``cloned``.
+        environment: State of the training environment, which a waiting voice may be waiting for; None:
+            unknown here.
     """
     checks = [_read(Check, check, row) for check in row.checks]
     consent = _read(Consent, row.consent, row)
@@ -107,7 +109,7 @@ def voice_from_row(
 
 
 def _waiting_for(learning: TrainingStatus, environment: EnvironmentState | None) -> TrainingStatus:
-    """Say why a voice waits that waits for the environment."""
+    """Add why the voice waits, if it waits for the training environment."""
     if learning.state != "waiting" or environment is None or environment.state == "ready":
         return learning
     if environment.state in ("making", "waiting"):

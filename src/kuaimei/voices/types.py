@@ -1,4 +1,4 @@
-"""What is known of a cloned voice: the public types at the boundary."""
+"""Public types of cloned voices."""
 
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -32,12 +32,12 @@ class _Frozen(BaseModel):
 
 
 class Check(_Frozen):
-    """One thing that was looked at in a reference recording.
+    """Result of one check of a reference recording.
 
     Attributes:
         check: Its name, such as ``noise``.
-        value: What was measured, in ``unit``; None: it could not be, and the advice says why.
-        advice: In ``zh`` (Traditional Chinese) and ``en``: what it means and what to do.
+        value: Measured value, in ``unit``; None: it could not be measured, and the advice says why.
+        advice: What the result means and what to do, in ``zh`` (Traditional Chinese) and ``en``.
     """
 
     check: str
@@ -48,7 +48,7 @@ class Check(_Frozen):
 
 
 class Pitch(_Frozen):
-    """The range in which a voice speaks.
+    """Pitch range of a voice.
 
     Attributes:
         mean_hz: Geometric mean of F0 where the speech is voiced.
@@ -64,12 +64,12 @@ class Pitch(_Frozen):
 
 
 class Consent(_Frozen):
-    """Who allowed that this voice is copied.
+    """Consent of the speaker to the cloning of their voice.
 
     Attributes:
-        speaker: Whose voice it is.
-        statement: What was agreed to, word for word.
-        at: When (UTC).
+        speaker: Name of the speaker.
+        statement: Wording of what was agreed to.
+        at: Time of the consent (UTC).
     """
 
     speaker: str = Field(min_length=1)
@@ -78,15 +78,15 @@ class Consent(_Frozen):
 
 
 class TrainingStatus(_Frozen):
-    """How far learning the voice has come.
+    """Training progress of a voice.
 
     Attributes:
-        step: ``predicted`` is what is there at once; the others are learned.
-        progress: Of ``step``, from 0 to 1.
+        step: ``predicted`` is available at once; the others are trained.
+        progress: Progress of ``step``, from 0 to 1.
         similarity: Cosine so far; None while unknown.
         eta_s: Seconds that ``step`` will still take; None while unknown.
         error: Why it failed or is unavailable, in one sentence.
-        reason: Why it waits, in one sentence, if not only for its turn.
+        reason: Why it waits, in one sentence, unless it only waits in the queue.
     """
 
     step: Step = "predicted"
@@ -102,16 +102,16 @@ class Voice(_Frozen):
     """A cloned voice.
 
     Attributes:
-        id: ``voice_…``; a name of the synthesiser's from when the voice is ready.
-        owner: Whose it is.
-        language: In which the reference speaks; None while unknown.
-        stage: What is being done while it is being prepared: ``listening``, ``predicting``; else empty.
-        error: Why preparing failed, in one sentence.
-        transcript: What is said in the reference; None while unknown.
-        duration_s: Of the reference.
-        similarity: Cosine of the voice as it speaks now with the reference; None until measured.
-        label: ``cloned`` once that is high enough.
-        shared: Everybody may speak in it; to change or delete it is its owner's alone.
+            id: ``voice_…``; a voice name of the synthesizer once the voice is ready.
+            owner: Id of the person that the voice belongs to.
+            language: Language of the reference; None while unknown.
+            stage: Stage of preparing: ``listening``, ``predicting``; else empty.
+            error: Why preparing failed, in one sentence.
+            transcript: What is said in the reference; None while unknown.
+            duration_s: Duration of the reference in seconds.
+            similarity: Cosine between the voice as it speaks now and the reference; None until measured.
+            label: ``cloned`` once the similarity is high enough.
+            shared: All users may speak in it; only its owner may change or delete it.
     """
 
     id: str

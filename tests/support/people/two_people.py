@@ -10,7 +10,7 @@ import httpx
 from kuaimei.dialogue.events import UserText
 from kuaimei.dialogue.idle_monitor import IdleMonitor
 from kuaimei.engines.scheduling import Scheduler
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.people.keys import digest, new_key, prefix_of
 from kuaimei.runtime import Runtime
 from kuaimei.settings import Settings
@@ -106,8 +106,8 @@ async def two(settings: Settings, *, roles: tuple[Role, Role] = ("member", "memb
             IdleMonitor(settle_s=0.01),
             voices=both.library,
         )
-        entrance = Entrance(settings.server)
-        async with serving(cast(InMemoryRuntime, whole), entrance=entrance) as served:
+        authentication = Authentication(settings.server)
+        async with serving(cast(InMemoryRuntime, whole), authentication=authentication) as served:
             people = []
             for name, role in zip(("陳怡君", "ben"), roles, strict=True):
                 person = await both.store.people.add(name, role)
@@ -120,7 +120,7 @@ async def two(settings: Settings, *, roles: tuple[Role, Role] = ("member", "memb
                     trust_env=False,
                 )
                 people.append(Somebody(person, key, kept.id, client))
-            await eventually(lambda: all(entrance.identify(one.key) for one in people))
+            await eventually(lambda: all(authentication.identify(one.key) for one in people))
             try:
                 yield Two(both, served, *people)
             finally:

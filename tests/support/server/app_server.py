@@ -22,7 +22,7 @@ from kuaimei.engines.scheduling import Scheduler
 from kuaimei.engines.types import Message
 from kuaimei.errors import NotFound, StoreError
 from kuaimei.models.source import EngineSource
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.rendering.hq_tier import HqTier
 from kuaimei.server.app import create_app
 from kuaimei.server.serve import make_server
@@ -341,12 +341,12 @@ async def serving(
     runtime: InMemoryRuntime | None = None,
     page: Page | None = None,
     *,
-    entrance: Entrance | None = None,
+    authentication: Authentication | None = None,
     **changed: Any,
 ) -> AsyncIterator[Served]:
     """Serve ``server`` on a free port of loopback for the length of the block."""
     runtime = replace(runtime or InMemoryRuntime(), **changed)
-    server = make_server(create_app(runtime, page, entrance=entrance), runtime.settings.server)
+    server = make_server(create_app(runtime, page, authentication=authentication), runtime.settings.server)
     running = asyncio.ensure_future(server.serve())
     await eventually(lambda: server.started or running.done())
     try:

@@ -23,7 +23,7 @@ from kuaimei.engines.scheduling import Scheduler
 from kuaimei.http.connection_limits import ConnectionRegistry
 from kuaimei.http.uvicorn_http import HttpConfig
 from kuaimei.models.source import EngineSource
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.runtime import Runtime
 from kuaimei.server.app import create_app
 from kuaimei.server.gc_freeze import freeze_heap
@@ -83,14 +83,14 @@ async def whole(
     settings: Settings,
     engines: Engines | None = None,
     *,
-    entrance: Entrance | None = None,
+    authentication: Authentication | None = None,
     prepare: Callable[[FastAPI], None] = lambda app: None,
 ) -> AsyncIterator[Whole]:
     """Serve it on a free port of loopback for the length of the block; ``prepare`` may change it before.
 
-    Without an entrance and without a configured key, everybody may come in.
+    Without authentication and without a configured key, everybody may come in.
     """
-    anybody = entrance is None and not settings.server.api_key.get_secret_value()
+    anybody = authentication is None and not settings.server.api_key.get_secret_value()
     server = settings.server.model_copy(update={"port": 0, "open": anybody})
     settings = settings.model_copy(update={"server": server})
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ async def whole(
             voices=library,
             analysis=analysis,
         )
-        app = create_app(runtime, entrance=entrance)
+        app = create_app(runtime, authentication=authentication)
         prepare(app)
         running = make_server(app, settings.server)
         serving = asyncio.ensure_future(running.serve())
@@ -166,7 +166,7 @@ def apart(
     settings: Settings,
     engines: Engines | None = None,
     *,
-    entrance: Entrance | None = None,
+    authentication: Authentication | None = None,
     prepare: Callable[[FastAPI], None] = lambda app: None,
 ) -> Iterator[Apart]:
     """As `whole`, on a loop of its own in a thread of its own, with a heartbeat."""
@@ -176,7 +176,7 @@ def apart(
 
     async def live() -> None:
         async with (
-            whole(settings, engines, entrance=entrance, prepare=prepare) as served,
+            whole(settings, engines, authentication=authentication, prepare=prepare) as served,
             heartbeat() as pulse,
         ):
             freeze_heap()

@@ -108,7 +108,7 @@ class FakeReferenceBank(FakeSynthesizer):
 class FakeContext(VoiceContext):
     """As if the encoders were installed."""
 
-    def losses(self) -> dict[str, Path]:
+    def training_encoders(self) -> dict[str, Path]:
         return {name: self.settings.home / name for name in ("ge2e", "campplus")}
 
 

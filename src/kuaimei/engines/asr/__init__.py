@@ -1,4 +1,4 @@
-"""Speech recognition: whole utterances (recognisers) and captions while somebody speaks."""
+"""Speech recognition: recognizers of whole utterances and captioners for speech in progress."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -19,7 +19,7 @@ CAPTIONERS: Mapping[str, Factory[Captioner]] = {"vosk": open_vosk}
 def open_recognizer(
     engine_context: EngineContext, source: EngineSource
 ) -> AbstractAsyncContextManager[Recognizer]:
-    """The recogniser shared by all conversations, warmed.
+    """Open the recognizer shared by all conversations, warmed up.
 
     Raises:
         SettingsError: If no such engine exists.
@@ -31,7 +31,7 @@ def open_recognizer(
 def open_captioner(
     engine_context: EngineContext, source: EngineSource
 ) -> AbstractAsyncContextManager[Captioner]:
-    """What makes caption streams, warmed.
+    """Open the captioner, which creates caption streams, warmed up.
 
     Raises:
         SettingsError: If no such engine exists.

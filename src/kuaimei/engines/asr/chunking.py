@@ -1,4 +1,4 @@
-"""Cutting long recordings where they are quietest."""
+"""Splits long recordings at their quietest places."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ __all__ = ["cut"]
 
 _STEP = ASR_RATE // 50
 _PAUSE_STEPS = 10
-"""A cut falls into the middle of the quietest 200 ms, not on a single quiet frame inside a word."""
+"""A cut falls in the middle of the quietest 200 ms, not on a single quiet frame inside a word."""
 
 
 def cut(pcm: Pcm, longest_s: float) -> Iterator[tuple[int, Pcm]]:
-    """Pieces of at most ``longest_s`` with the sample each begins at; together they are ``pcm``.
+    """Yield pieces of at most ``longest_s`` with the index of their first sample; together they are ``pcm``.
 
-    The cut is looked for in the second half of what may be in the piece.
+    The cut is searched for in the second half of the longest possible piece.
     """
     longest = int(longest_s * ASR_RATE)
     start = 0
@@ -29,7 +29,7 @@ def cut(pcm: Pcm, longest_s: float) -> Iterator[tuple[int, Pcm]]:
 
 
 def _quietest(pcm: Pcm) -> int:
-    """Sample in the middle of the quietest pause."""
+    """Return the index of the sample in the middle of the quietest pause."""
     steps = len(pcm) // _STEP
     if steps <= _PAUSE_STEPS:
         return len(pcm)

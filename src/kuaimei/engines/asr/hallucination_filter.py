@@ -1,8 +1,8 @@
-"""What a recogniser's text must pass before it is believed.
+"""Plausibility checks for recognized text: silence, hallucinations, loops and prompt echoes.
 
-Whisper writes fluent text whatever it hears: over silence it recites the credits of its training
-videos, or its own prompt; caught in a loop it repeats a phrase until it is stopped. None of this can
-be seen in the text alone, so each check also looks at how much voice there was and how sure it was.
+Whisper writes fluent text for any input: over silence it recites the credits of its training videos,
+or its own prompt; caught in a loop it repeats a phrase until it is stopped. The text alone does not
+show this, so each check also uses the amount of voice and the decoder's confidence.
 """
 
 import re
@@ -27,23 +27,23 @@ __all__ = [
 ]
 
 _COMPRESSION = 2.4
-"""Ratio of zlib from which OpenAI's own decoder speaks of repetition."""
+"""zlib compression ratio above which OpenAI's own decoder assumes repetition."""
 _COMPRESSION_FROM = 60
-"""Bytes below which that ratio means nothing."""
+"""Minimum number of bytes for that ratio to be meaningful."""
 _UNITS_PER_S = 14.0
-"""Characters (Han) or words (Latin) a second that nobody speaks; fast Mandarin has 8."""
+"""Impossible speaking rate: Han characters or Latin words per second; fast Mandarin has 8."""
 _SLOW_UNITS_PER_S = 0.4
 _SLOW_FROM_S = 3.0
-"""From this much voice on, fewer units a second than that means that most was lost."""
+"""For voice of at least this length, a rate below `_SLOW_UNITS_PER_S` means that most text was lost."""
 _VOICE_S = 0.35
-"""Voice from which an empty transcript is suspicious."""
+"""Seconds of voice from which an empty transcript is suspicious."""
 _SILENT = 0.6
-"""Probability of no speech from which an empty transcript is believed."""
+"""Probability of no speech from which an empty transcript is accepted."""
 _SILENT_LOG_PROBABILITY = -1.0
 _LOG_PROBABILITY = -1.1
-"""Mean log probability below which the decoder was guessing."""
+"""Mean log probability below which the decoder is guessing."""
 _SHORT_S = 0.6
-"""Of less voice (嗯, 喔, a cough) the full window makes nothing better: measured, 2 s for other nonsense."""
+"""Below this much voice (嗯, 喔, a cough) the full window does not help: measured, 2 s for other nonsense."""
 _SHORT_UNITS = 3
 
 _UNIT = re.compile(r"[A-Za-z0-9À-ɏ']+|[^\W_]")
@@ -63,7 +63,7 @@ _STOCK = re.compile(
       | you | bye[.\ -]*(?:bye)? )
     """
 )
-"""What Whisper recites where nothing is said, in Simplified script."""
+"""Phrases that Whisper recites when nothing is said, in Simplified script."""
 
 _STOCK_NO_SPEECH = 0.3
 _STOCK_LOG_PROBABILITY = -0.6
@@ -76,9 +76,9 @@ class Hypothesis:
 
     Attributes:
         text: As decoded.
-        log_probability: Mean of its tokens.
-        no_speech: Probability in [0, 1] that nothing was said.
-        finished: False if decoding was stopped before it came to an end by itself.
+        log_probability: Mean over its tokens.
+        no_speech: Probability in [0, 1] that the audio holds no speech.
+        finished: False if decoding was stopped before the decoder ended it.
     """
 
     text: str
@@ -88,12 +88,12 @@ class Hypothesis:
 
 
 def units(text: str) -> list[str]:
-    """Han characters and Latin words, punctuation dropped: what is counted in a rate or a repetition."""
+    """Return the Han characters and Latin words of ``text``, without punctuation."""
     return _UNIT.findall(text.lower())
 
 
 def voiced_s(pcm: Pcm) -> float:
-    """Seconds of ``pcm`` (16 kHz) that are clearly louder than its floor: an upper bound of the speech.
+    """Return the seconds of ``pcm`` (16 kHz) clearly above its noise floor: an upper bound of the speech.
 
     A frame of 20 ms counts if it is above -60 dBFS and within 26 dB of the loudest.
     """
@@ -107,7 +107,7 @@ def voiced_s(pcm: Pcm) -> float:
 
 
 def _loop(text: str) -> tuple[int, int, int] | None:
-    """Start, length and count (in units) of the first phrase that is repeated beyond belief.
+    """Return start, length and count (in units) of the first implausibly repeated phrase, or None.
 
     「哈哈哈哈」 and 「對對對」 are speech; eight times the same character, five times the same two or
     three times the same longer phrase are not.
@@ -127,7 +127,7 @@ def _loop(text: str) -> tuple[int, int, int] | None:
 
 
 def is_repetitive(text: str) -> bool:
-    """Whether the decoder was caught in a loop."""
+    """Return True if the decoder was caught in a loop."""
     data = text.encode()
     if len(data) >= _COMPRESSION_FROM and len(data) / len(zlib.compress(data)) > _COMPRESSION:
         return True
@@ -135,7 +135,7 @@ def is_repetitive(text: str) -> bool:
 
 
 def collapse(text: str) -> str:
-    """``text`` with every loop reduced to one round of it."""
+    """Return ``text`` with every loop reduced to one repetition."""
     while loop := _loop(text):
         start, length, count = loop
         spans = [match.span() for match in _UNIT.finditer(text.lower())]
@@ -144,15 +144,15 @@ def collapse(text: str) -> str:
 
 
 def is_echo(text: str, prompts: tuple[str, ...]) -> bool:
-    """Whether ``text`` is only (a long part of) one of the prompts given to the decoder."""
+    """Return True if ``text`` is only (a long part of) one of the prompts given to the decoder."""
     said = "".join(units(text))
     return len(said) >= 4 and any(said in "".join(units(prompt)) for prompt in prompts)
 
 
 def is_hallucinated(draft: Hypothesis, voice_s: float) -> bool:
-    """Whether the text is a stock phrase said over what is hardly speech.
+    """Return True if the text is a stock phrase recognized in audio with hardly any speech.
 
-    Somebody may well say 「謝謝觀看」: it is dropped only where the decoder itself doubts it or where
+    A speaker may well say 「謝謝觀看」: it is dropped only where the decoder itself doubts it or where
     there was next to no voice.
     """
     said = to_simplified(draft.text).strip().rstrip(" 。，！？、.,!?~…")
@@ -166,9 +166,9 @@ def is_hallucinated(draft: Hypothesis, voice_s: float) -> bool:
 
 
 def is_silence(draft: Hypothesis, voice_s: float) -> bool:
-    """Whether the decoder found nothing and only wrote because it always writes.
+    """Return True if the audio holds no speech and the decoder wrote text only because it always does.
 
-    That is OpenAI's own rule, and a whole sentence guessed over a sound as short as a 「嗯」.
+    Applies OpenAI's own rule, and rejects a whole sentence guessed from a sound as short as 「嗯」.
     """
     if draft.no_speech >= _SILENT and draft.log_probability <= _SILENT_LOG_PROBABILITY:
         return True
@@ -177,7 +177,7 @@ def is_silence(draft: Hypothesis, voice_s: float) -> bool:
 
 
 def doubt(draft: Hypothesis, voice_s: float) -> str:
-    """Why ``draft`` should be decoded again in another way; empty if it is believed."""
+    """Return why ``draft`` should be decoded again in another way; empty if it is plausible."""
     count = len(units(draft.text))
     if count == 0:
         return "empty" if voice_s >= _VOICE_S and draft.no_speech < _SILENT else ""

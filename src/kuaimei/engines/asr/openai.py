@@ -1,4 +1,4 @@
-"""A recogniser far away: any server that speaks OpenAI's ``/v1/audio/transcriptions``."""
+"""Remote recognizer: any server with OpenAI's ``/v1/audio/transcriptions``."""
 
 import asyncio
 import io
@@ -23,16 +23,16 @@ __all__ = ["OpenAIRecognizer", "open_openai"]
 _WHO = "the recogniser"
 
 _CONNECT_S = 30.0
-"""Patience with the server where a request brings no deadline of its own."""
+"""Timeout in seconds for requests without a deadline."""
 
 
 class OpenAIRecognizer:
-    """Uploads each utterance as a WAV file.
+    """Recognizer that uploads each utterance as a WAV file.
 
     Args:
-        client: Of the server.
-        model: To ask for; empty: the first that the server lists, asked for once.
-        lane: As many requests at once as the server is to get.
+        client: Client of the server.
+        model: Model to request; empty: the first that the server lists, looked up once.
+        scheduler: Limits the number of concurrent requests to the server.
     """
 
     def __init__(self, client: AsyncOpenAI, model: str, scheduler: Scheduler) -> None:
@@ -41,14 +41,14 @@ class OpenAIRecognizer:
         self.scheduler = scheduler
 
     async def transcribe(self, pcm: Pcm, req: STTReq) -> STTChunk:
-        """Recognise ``pcm`` (16 kHz mono).
+        """Recognize ``pcm`` (16 kHz mono).
 
         Returns:
-            A final chunk; its text is empty if nothing was said.
+            A final chunk; its text is empty if the audio holds no speech.
 
         Raises:
             EngineUnavailable: If the server cannot be reached or has no capacity.
-            EngineError: If it refuses; `QueueFull` if there was no place or time for the request.
+            EngineError: If it refuses; `QueueFull` if the queue was full or the deadline passed.
         """
         end_ms = duration_ms(pcm, ASR_RATE)
         if voiced_s(pcm) == 0.0:
@@ -63,11 +63,11 @@ class OpenAIRecognizer:
         )
 
     async def find_model(self) -> str:
-        """The model to ask for.
+        """Return the model to request.
 
         Raises:
             EngineUnavailable: If the server cannot be reached.
-            SettingsError: If it lists none.
+            SettingsError: If it lists no model.
         """
         if not self._model:
             self._model = await first_model(self._client, _WHO, "KUAIMEI_ENGINES__ASR_REMOTE_MODEL")
@@ -102,7 +102,7 @@ def _wav(pcm: Pcm) -> bytes:
 
 
 def _language(text: str) -> Language | None:
-    """The language of most of ``text``: the dialect's plain answer does not tell."""
+    """Return the majority language of ``text``: the API's plain JSON response does not contain it."""
     said = units(text)
     if not said:
         return None
@@ -112,7 +112,7 @@ def _language(text: str) -> Language | None:
 
 @asynccontextmanager
 async def open_openai(engine_context: EngineContext, source: EngineSource) -> AsyncIterator[OpenAIRecognizer]:
-    """A client of ``source.url``; a server that is not up yet is asked again at the first request."""
+    """Open a client of ``source.url``; if the server is not up yet, the first request asks it again."""
     settings = engine_context.settings.engines
     async with far_client(settings, source.url) as client:
         scheduler = far_lane("asr", source.url, settings.remote_concurrency)

@@ -1,4 +1,4 @@
-"""From a recogniser's raw text to what is shown: Traditional script, full-width punctuation, spacing."""
+"""Converts recognized text for display: Traditional script, full-width punctuation, spacing."""
 
 import re
 from functools import cache
@@ -26,10 +26,10 @@ _LAST_STOP = re.compile(r"(?<=[0-9A-Za-z%])([.?!])$")
 
 
 def postprocess_transcript(text: str) -> str:
-    """``text`` as it is shown: s2twp, full-width marks in Chinese, no spaces between Han characters.
+    """Return ``text`` as displayed: s2twp, full-width marks in Chinese, no spaces between Han characters.
 
-    A clause that is in Traditional script already keeps its words (s2tw): s2twp exchanges words as well
-    and would make a 「聊天的物件」 of a speaker's 「聊天的對象」.
+    A clause that is already in Traditional script keeps its words (s2tw): s2twp replaces words as well
+    and would turn a speaker's 「聊天的對象」 into 「聊天的物件」.
     """
     text = _SPACES.sub(" ", to_well_formed(text)).strip()
     if not _HAS_HAN.search(text):
@@ -45,7 +45,7 @@ def _traditional(clause: str) -> str:
 
 
 def _is_simplified(clause: str) -> bool:
-    """Whether a character is of the Simplified script alone: Big5, Taiwan's old code, lacks it."""
+    """Return True if a character exists only in Simplified script, so that Big5 (Traditional) lacks it."""
     return any(_foreign(char) for char in clause)
 
 

@@ -1,8 +1,8 @@
-"""Captions while somebody speaks, from Vosk: small streaming models of Chinese and English.
+"""Live captions from Vosk: small streaming models of Chinese and English.
 
-Its text is a courtesy: spaced Simplified without punctuation, right in some 85 of 100 characters. The
-recogniser's text replaces it. It hears in steps of at most 0.4 s (some 50 ms on one core), so that
-nobody who needs the cores for the answer waits for a caption.
+The captions are provisional: spaced Simplified text without punctuation, about 85 of 100 characters
+correct. The recognizer's text replaces them. Audio is processed in steps of at most 0.4 s (about 50 ms on
+one core), so that no request of the reply waits long for a caption.
 """
 
 import asyncio
@@ -37,10 +37,10 @@ class VoskStream:
     """Captions of one utterance.
 
     Args:
-        make_recognizer: Makes Vosk's decoder of one utterance; called with the first audio.
-        language: Of the text.
-        cores: Where it waits for its single core, behind everything live.
-        session: Its own place in the queue.
+        make_recognizer: Creates Vosk's decoder of one utterance; called with the first audio.
+        language: Language of the text.
+        cores: Scheduler, used with one core and behind all live requests.
+        session: Id of this stream in the queue.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class VoskStream:
         self._ticket = Ticket(session=session, priority=Priority.SPECULATIVE)
         self._recognizer: Any = None
         self._closed = False
-        self._finished = ""  # as it is shown: converting all of it again would cost more with every word
+        self._finished = ""  # postprocessed: converting everything again would cost more with every word
         self._text = ""
         self._heard = 0
 
     async def push(self, pcm: Pcm) -> STTChunk | None:
-        """Hear more (16 kHz); the caption of everything so far if it changed, else None.
+        """Add audio (16 kHz); return the caption of everything so far if it changed, else None.
 
         Raises:
-            EngineError: If Vosk failed; `QueueFull` if too many wait for the cores: the audio is lost
-                to the captions, and the next push goes on behind it.
+            EngineError: If Vosk failed; `QueueFull` if too many requests wait for the cores: the captions
+                miss this audio, and the next push continues after it.
         """
         text = self._text
         for start in range(0, len(pcm), _STEP):
@@ -75,12 +75,12 @@ class VoskStream:
         )
 
     async def close(self) -> None:
-        """Let go of the decoder; idempotent. A step under way finishes first, on its own."""
+        """Release the decoder; idempotent. A step in progress finishes on its own."""
         self._closed = True
         self._recognizer = None
 
     def _hear(self, pcm: Pcm) -> str:
-        """One step, blocking; the text of the whole utterance so far."""
+        """Process one step, blocking; return the text of the whole utterance so far."""
         if self._closed:
             return self._text
         recognizer = self._recognizer
@@ -99,11 +99,11 @@ class VoskStream:
 
 
 class VoskCaptioner:
-    """Makes caption streams.
+    """Creates caption streams.
 
     Args:
-        models: For each language it can hear, what makes a decoder.
-        cores: Of this machine.
+        models: Factory of decoders for each available language.
+        cores: Scheduler of this machine's cores.
     """
 
     def __init__(self, models: Mapping[Language, Callable[[], Any]], cores: Scheduler) -> None:
@@ -112,7 +112,7 @@ class VoskCaptioner:
         self._numbers = count()
 
     def open(self, language: Language) -> CaptionStream:
-        """A fresh stream for one utterance; a language without a model is heard by the other one."""
+        """Return a new stream for one utterance; a language without a model uses the other model."""
         if language not in self._models:
             language = next(iter(self._models))
         return VoskStream(self._models[language], language, self._cores, f"captions-{next(self._numbers)}")
@@ -123,7 +123,7 @@ def _tidy(text: str) -> str:
 
 
 def _load(folder: Path) -> Callable[[], Any]:
-    """What makes decoders with the model in ``folder``, warmed."""
+    """Load and warm up the model in ``folder``; return a factory of decoders that use it."""
     with importing():
         import vosk  # type: ignore[import-untyped]
 
@@ -138,7 +138,7 @@ def _load(folder: Path) -> Callable[[], Any]:
 
 @asynccontextmanager
 async def open_vosk(engine_context: EngineContext, source: EngineSource) -> AsyncIterator[VoskCaptioner]:
-    """Load and warm the models of both languages."""
+    """Load and warm up the models of the installed languages."""
     if source.path is None:
         raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
     languages: tuple[Language, ...] = ("zh", "en")

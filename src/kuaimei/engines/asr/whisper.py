@@ -1,4 +1,4 @@
-"""Whisper as a recogniser: short windows first, doubts resolved with the full one."""
+"""Whisper recognizer: decodes with a short window first and retries doubtful text with wider ones."""
 
 import asyncio
 import math
@@ -42,43 +42,43 @@ from kuaimei.text.join import join_pieces
 __all__ = ["SCRIPT_PROMPTS", "Decoder", "WhisperRecognizer", "open_whisper"]
 
 SCRIPT_PROMPTS = {"zh": "以下是臺灣繁體中文的句子。", "en": ""}
-"""Whisper writes the script it has just seen; English needs no such hint."""
+"""Initial prompts: Whisper writes the script it has just seen; English needs no such hint."""
 _GLOSSARY = {"zh": "詞彙：{}。", "en": "Glossary: {}."}
 _GLOSSARY_JOINT = {"zh": "、", "en": ", "}
 
 _LIVE_S = 28.0
-"""A longer piece would lose its padding in the window of 30 s."""
+"""Maximum length of a piece in seconds; a longer one would lose its padding in the window of 30 s."""
 _BACKGROUND_S = 12.0
-"""What nobody waits for is cut shorter, so that a live turn can step in between."""
+"""Maximum piece of a long non-live recording in seconds, so that a live turn can run in between."""
 _FALLBACKS = ((WIDE_WINDOW_S, 0.0), (FULL_WINDOW_S, 0.0), (FULL_WINDOW_S, 0.4), (FULL_WINDOW_S, 0.8))
-"""Window and temperature, tried one after the other while the text is doubted."""
+"""(window, temperature) pairs, tried in order while the text is doubtful."""
 _LIVE_FALLBACKS = _FALLBACKS[:2]
-"""Somebody waits: the best of these has to do."""
+"""Fallbacks for a waiting user; the best hypothesis of these is used."""
 
 
 class Decoder(Protocol):
-    """What is used of `kuaimei.engines.asr.whisper_decoder.WhisperDecoder`; both methods block."""
+    """The part of `kuaimei.engines.asr.whisper_decoder.WhisperDecoder` in use; both methods block."""
 
     def encode(self, pcm: Pcm, language: Language | None, *, least_s: float = LEAST_WINDOW_S) -> WhisperInput:
-        """Run the encoder, and choose a language if none is given."""
+        """Run the encoder, and detect the language if none is given."""
         ...
 
     def decode(
         self, heard: WhisperInput, prompt: str = "", *, beams: int = 1, temperature: float = 0.0
     ) -> Hypothesis:
-        """Write down what the encoder heard."""
+        """Decode the encoder output to text."""
         ...
 
 
 class WhisperRecognizer:
-    """The recogniser shared by all conversations.
+    """Recognizer shared by all conversations.
 
     Encoder and decoder are two steps on all the cores, so that a speculation dropped after the
     first does not cost the second.
 
     Args:
         decoder: The model.
-        cores: Where it waits for the cores.
+        cores: Scheduler of the cores.
         beams: Width of the beam search.
     """
 
@@ -88,13 +88,13 @@ class WhisperRecognizer:
         self._beams = beams
 
     async def transcribe(self, pcm: Pcm, req: STTReq) -> STTChunk:
-        """Recognise ``pcm`` (16 kHz mono, any length).
+        """Recognize ``pcm`` (16 kHz mono, any length).
 
         Returns:
-            A final chunk: Traditional Chinese and/or English, punctuated; empty if nothing was said.
+            A final chunk: Traditional Chinese and/or English, punctuated; empty if there is no speech.
 
         Raises:
-            EngineError: If recognition failed; `QueueFull` if there was no place or time for it.
+            EngineError: If recognition failed; `QueueFull` if the queue was full or the deadline passed.
         """
         longest_s = _LIVE_S if req.ticket.priority is Priority.LIVE else _BACKGROUND_S
         if len(pcm) <= _LIVE_S * ASR_RATE:
@@ -122,7 +122,7 @@ class WhisperRecognizer:
         )
 
     async def _piece(self, pcm: Pcm, req: STTReq) -> tuple[Language, Hypothesis | None]:
-        """Language and believed draft of at most 28 s; None where nothing was said."""
+        """Return language and accepted hypothesis of at most 28 s; the latter is None without speech."""
         voice_s = voiced_s(pcm)
         if voice_s == 0.0:
             return req.language or "zh", None
@@ -143,7 +143,7 @@ class WhisperRecognizer:
     async def _resolve(
         self, pcm: Pcm, language: Language, voice_s: float, doubted: Hypothesis, req: STTReq
     ) -> Hypothesis:
-        """The first believable decoding of a wider window, else the least bad one of all."""
+        """Return the first plausible decoding of a wider window, else the best hypothesis so far."""
         live = req.ticket.priority is not Priority.BACKGROUND
         style, _ = _prompts(language, ())
         drafts = [doubted]
@@ -159,7 +159,7 @@ class WhisperRecognizer:
                     return draft
                 drafts.append(draft)
         except QueueFull:
-            pass  # no time is left: what there is has to do
+            pass  # no time is left: use the best hypothesis so far
         return max(drafts, key=lambda d: (not is_repetitive(d.text), d.finished, d.log_probability))
 
     async def _encode(self, pcm: Pcm, req: STTReq, *, least_s: float = LEAST_WINDOW_S) -> WhisperInput:
@@ -177,7 +177,7 @@ class WhisperRecognizer:
         return await run_on_cores(self._cores, ticket, self._cores.capacity, step)
 
     def warm(self) -> None:
-        """Decode a second of noise in both languages; blocking."""
+        """Decode one second of noise with the prompts of both languages; blocking."""
         noise = np.random.default_rng(0).integers(-300, 300, ASR_RATE).astype(np.int16)
         for language, style in SCRIPT_PROMPTS.items():
             heard = self._decoder.encode(noise, None)
@@ -188,13 +188,13 @@ class WhisperRecognizer:
 
 
 def _prompts(language: Language, hotwords: tuple[str, ...]) -> tuple[str, str]:
-    """Style sentence and glossary sentence, either of which may be empty."""
+    """Return style sentence and glossary sentence, either of which may be empty."""
     glossary = _GLOSSARY[language].format(_GLOSSARY_JOINT[language].join(hotwords)) if hotwords else ""
     return SCRIPT_PROMPTS[language], glossary
 
 
 def _without_echo(draft: Hypothesis, style: str, glossary: str, hotwords: tuple[str, ...]) -> Hypothesis:
-    """Empty the draft if it only recites its prompt; a hot word by itself may well have been said."""
+    """Empty the hypothesis if it only recites its prompt; a hot word on its own is kept as plausible."""
     longest = max((len("".join(units(word))) for word in hotwords), default=0)
     echo = is_echo(draft.text, (style,)) or (
         len("".join(units(draft.text))) > longest + 2 and is_echo(draft.text, (glossary,))
@@ -206,7 +206,7 @@ def _without_echo(draft: Hypothesis, style: str, glossary: str, hotwords: tuple[
 async def open_whisper(
     engine_context: EngineContext, source: EngineSource
 ) -> AsyncIterator[WhisperRecognizer]:
-    """Load the model for all the cores and warm it."""
+    """Load the model for all the cores and warm it up."""
     path = source.path
     if path is None:
         raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")

@@ -2,8 +2,8 @@
 
 faster-whisper supplies the log-mel features and the tokenizer; its own transcription pads every
 utterance to 30 s, and the encoder's time grows with the window. Here the window is the utterance plus
-half a second, which `ctranslate2` takes as it is. On two cores an utterance of 3.5–7 s so falls from
-2.2–2.6 s to 0.4–0.7 s with the small model, the words being the same.
+half a second, which `ctranslate2` accepts. On two cores this reduces an utterance of 3.5–7 s from
+2.2–2.6 s to 0.4–0.7 s with the small model, with the same words.
 """
 
 from collections.abc import Sequence
@@ -31,33 +31,35 @@ __all__ = [
 ]
 
 FULL_WINDOW_S = 30.0
-"""What Whisper was trained on."""
+"""Window in seconds that Whisper was trained on."""
 WIDE_WINDOW_S = 15.0
-"""Nearly as sure as the full window (a phrase of 1.6 s that looped in 5 s was right in both), in a quarter of
-its time."""
+"""Nearly as reliable as the full window (a phrase of 1.6 s that looped in 5 s was right in both), in a
+quarter of its time."""
 _HOP = 160
 _PAD_S = 0.5
 LEAST_WINDOW_S = 6.0
-"""Shorter windows make the decoder stumble: 「對」 alone was heard as its own prompt in 2 s, and a phrase of
-1.6 s was repeated without end in 5 s; from 6 s on both were right. 4 s take 0.08 s to encode, 6 s 0.12 s."""
+"""Minimum window in seconds; shorter ones cause errors: 「對」 alone was recognized as its own prompt in 2 s,
+and a phrase of 1.6 s was repeated endlessly in 5 s; from 6 s on both were right. 4 s take 0.08 s to encode,
+6 s 0.12 s."""
 _ENGLISH_BY = 7.0
-"""By how much English must be the likelier one. A lone 「好」 or 「嗯」 sounds up to six times as English,
-real English mostly a hundred times; and decoding as Chinese writes English words well, not vice versa."""
+"""Factor by which English must be likelier than Chinese. A lone 「好」 or 「嗯」 sounds up to six times as
+English, real English mostly a hundred times; and decoding as Chinese writes English words well, not vice
+versa."""
 _TOKENS = 16
 _TOKENS_PER_S = 12
-"""Nobody speaks more: rare characters take three tokens, but fast Mandarin has 8 characters a second.
-The bound keeps a decoder that loops from doing so for its full 224 tokens."""
+"""Upper bound of speech: rare characters take three tokens, but fast Mandarin has 8 characters a second.
+It keeps a looping decoder from generating its full 224 tokens."""
 _PROMPT_TOKENS = 160
-"""Kept of a prompt (its end); the decoder has room for 223."""
+"""Number of tokens kept of a prompt (its end); the decoder has room for 223."""
 
 
 @dataclass(frozen=True, slots=True)
 class WhisperInput:
-    """A piece of speech as the encoder left it.
+    """Encoder output of one piece of speech.
 
     Attributes:
         encoded: Encoder output, ``(1, frames / 2, d_model)``, in CTranslate2's own storage.
-        language: As given, or as heard.
+        language: As given, or as detected.
         speech_s: Length of the speech without padding.
     """
 
@@ -67,7 +69,7 @@ class WhisperInput:
 
 
 class WhisperDecoder:
-    """The model with its tokenizer; made by `load_whisper`, called from worker threads only."""
+    """Whisper model with its tokenizer; created by `load_whisper`, called from worker threads only."""
 
     def __init__(self, model: Any, tokenizer: Any, features: Any, *, multilingual_tokenizer: Any) -> None:
         self._model = model
@@ -86,8 +88,8 @@ class WhisperDecoder:
 
         Args:
             pcm: At most 30 s at 16 kHz.
-            language: What is spoken.
-            least_s: Pad to at least this window instead of cutting it to the utterance.
+            language: Spoken language.
+            least_s: Minimum window in seconds; shorter speech is padded to it.
 
         Raises:
             EngineError: If the model failed.
@@ -103,11 +105,11 @@ class WhisperDecoder:
     def decode(
         self, heard: WhisperInput, prompt: str = "", *, beams: int = 1, temperature: float = 0.0
     ) -> Hypothesis:
-        """Write down what the encoder heard.
+        """Decode the encoder output to text.
 
         Args:
-            heard: From `encode`; may be decoded several times.
-            prompt: What Whisper is to believe was said before: sets script, style and rare words.
+            heard: Output of `encode`; may be decoded several times.
+            prompt: Preceding text for Whisper: sets script, style and rare words.
             beams: Width of the beam search; ignored above temperature 0.
             temperature: Above 0, sample instead.
 
@@ -134,7 +136,7 @@ class WhisperDecoder:
         except (RuntimeError, ValueError) as error:
             raise EngineError(f"Whisper could not decode {heard.speech_s:.1f} s of audio: {error}") from error
         written: Sequence[int] = result.sequences_ids[0]
-        # The score is the sum of the log probabilities by the length; the end token was summed as well.
+        # The score is the sum of the log probabilities (the end token's included) divided by the length.
         log_probability = float(result.scores[0]) * len(written) / (len(written) + 1)
         return Hypothesis(
             text=tokenizer.decode(list(written)).strip(),
@@ -144,7 +146,7 @@ class WhisperDecoder:
         )
 
     def _mel(self, pcm: Pcm, window_s: float) -> NDArray[np.float32]:
-        """Log-mel features of shape ``(n_mels, frames)``; the encoder halves them: their number is even."""
+        """Return log-mel features, shape ``(n_mels, frames)``; the encoder halves ``frames``: it is even."""
         frames = int(np.ceil(window_s * ASR_RATE / (2 * _HOP))) * 2
         samples = np.zeros(frames * _HOP, dtype=np.float32)
         kept = pcm[: len(samples)]
@@ -167,11 +169,11 @@ class WhisperDecoder:
 
 
 _MOST_TOKENS = 224
-"""What the decoder can write after its prompt."""
+"""Maximum number of tokens that the decoder can write after its prompt."""
 
 
 def _max_length(most: int, prompt: int) -> int:
-    """The ``max_length`` for which CTranslate2 stops after ``most`` new tokens.
+    """Return the ``max_length`` for which CTranslate2 stops after ``most`` new tokens.
 
     It allows ``min(max_length / 2, max_length - prompt)`` of them.
     """
@@ -179,11 +181,11 @@ def _max_length(most: int, prompt: int) -> int:
 
 
 def opening(tokenizer: Any, prompt: str) -> list[int]:
-    """Tokens that open a transcript: what was said before, the language, the task.
+    """Return the tokens that open a transcript: preceding text, language, task.
 
     Args:
         tokenizer: faster-whisper's, of one language.
-        prompt: What Whisper is to believe was said before; empty: nothing.
+        prompt: Preceding text for Whisper; empty: none.
     """
     tokens = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
     if not prompt:

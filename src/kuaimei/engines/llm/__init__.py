@@ -1,4 +1,4 @@
-"""Language models: the embedded llama.cpp, or any server in the OpenAI dialect."""
+"""Language models: the embedded llama.cpp, or any server with the OpenAI API."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -17,7 +17,7 @@ LANGUAGE_MODELS: Mapping[str, Factory[LanguageModel]] = {"llama": open_llama, "o
 def open_language_model(
     engine_context: EngineContext, source: EngineSource
 ) -> AbstractAsyncContextManager[LanguageModel]:
-    """The language model shared by all conversations, warmed.
+    """Open the language model shared by all conversations, warmed up.
 
     Raises:
         SettingsError: If no such engine exists.

@@ -1,4 +1,4 @@
-"""Keeping the history within the context of a language model."""
+"""Fits the message history into the context window of a language model."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -11,24 +11,24 @@ from kuaimei.engines.types import Message
 __all__ = ["SPARE_TOKENS", "cost", "estimate_tokens", "fit_context"]
 
 SPARE_TOKENS = 64
-"""Of the context, for what the estimate of a prompt's length gets wrong."""
+"""Tokens of the context reserved for errors in the estimated prompt length."""
 
 _MESSAGE_TOKENS = 5
-"""Role and end marks that a chat template puts around a message."""
+"""Tokens of the role and end marks that a chat template puts around a message."""
 
 _STRIDES = 4
-"""The place where history begins moves by this part of the budget at a time."""
+"""The start of the kept history moves by one of this many parts of the budget at a time."""
 
 _ELLIPSIS = "…"
 _ELLIPSIS_TOKENS = 2
 
 _TOKEN_CHARACTERS = 6
-"""More than a token ever has on average: a longer text need not be counted to know that it is too long."""
+"""Upper bound of a token's average length: text beyond it is known to be too long without counting."""
 
 _SYSTEM_SHARE = (3, 4)
-"""Of the budget that leading system messages may take together."""
+"""Share of the budget that leading system messages may take together: numerator, denominator."""
 _SYSTEM_LEAST = 64
-"""Tokens that they may take of any budget, however hopeless."""
+"""Tokens that they may take of any budget, however small."""
 
 _WORD = re.compile(r"[A-Za-zÀ-ɏ]+")
 _SPACES = re.compile(r"[ \t]+")
@@ -37,11 +37,11 @@ _COUNTED_IN_RUNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz \t"
 
 
 def estimate_tokens(text: str) -> int:
-    """Tokens of ``text``, never far below what byte-pair vocabularies of this size need.
+    """Return the estimated tokens of ``text``, never far below what byte-pair vocabularies of this size need.
 
-    A Han character or a digit is taken for one token (Qwen needs 0.7 to 1 for Traditional Chinese), a
-    word of letters for one for every four of them, anything rarer for two a character. Whoever counts on the
-    event loop must have bounded the text: a character takes some 20 ns, at worst 100.
+    A Han character or a digit counts as one token (Qwen needs 0.7 to 1 for Traditional Chinese), a word as
+    one token per four letters, and any rarer character as two. A character takes about 20 ns, at worst 100:
+    on the event loop, bound the text first.
     """
     words = [len(word) for word in _WORD.findall(text)]
     spaces = [len(run) for run in _SPACES.findall(text)]
@@ -55,21 +55,21 @@ def estimate_tokens(text: str) -> int:
 def fit_context(
     messages: Sequence[Message], budget_tokens: int, lengths: Sequence[int] | None = None
 ) -> tuple[Message, ...]:
-    """As much of ``messages`` as fits into ``budget_tokens`` (estimated).
+    """Return as much of ``messages`` as fits into ``budget_tokens`` (estimated).
 
     Args:
         messages: Oldest first.
-        budget_tokens: For all of them, with the marks that a template puts around each.
-        lengths: What `estimate_tokens` gives for each of ``messages``, where that is known already.
+        budget_tokens: For all of them, including the marks that a template puts around each.
+        lengths: Result of `estimate_tokens` for each of ``messages``, if known already.
 
     The leading system messages and the latest user message always stay; whole turns (a user message
-    and what follows it) go, the oldest first. The place where the kept history begins moves in strides
-    of a quarter of the budget rather than with every turn, so that most prompts are the last one plus
-    something at its end and a prompt cache holds nearly all of them.
+    and what follows it) are dropped, the oldest first. The start of the kept history moves in strides of a
+    quarter of the budget rather than with every turn, so that most prompts extend the previous one and a
+    prompt cache holds nearly all of them.
 
-    Leading system messages that take more than three quarters of the budget are cut at their end: who the
-    model is to be stands at the beginning. A latest message that alone is too long loses its beginning: what
-    was said last is what is to be answered. Both are marked by an ellipsis.
+    Leading system messages that take more than three quarters of the budget are cut at their end, because
+    the model's role is described at the beginning. If the latest message alone is too long, its beginning is
+    cut, because its end is what needs an answer. Both cuts are marked by an ellipsis.
     """
     head = next((i for i, m in enumerate(messages) if m.role != "system"), len(messages))
     system, rest = _fitting(messages[:head], budget_tokens), list(messages[head:])
@@ -92,10 +92,10 @@ def fit_context(
 
 
 def _fitting(system: Sequence[Message], budget_tokens: int) -> tuple[Message, ...]:
-    """Leading system messages, cut at their ends where they leave too little for what is to be answered."""
+    """Return the leading system messages, cut at their ends if they leave too little for the conversation."""
     share, whole = _SYSTEM_SHARE
     available = max(budget_tokens * share // whole, _SYSTEM_LEAST)
-    # The first is what the model is to be: the others share what it leaves.
+    # The first one describes the model's role: the others share the remaining budget.
     bounded = [_begun(message, available * _TOKEN_CHARACTERS) for message in system]
     left = available
     kept: list[Message] = []
@@ -119,19 +119,19 @@ def _begun(message: Message, characters: int) -> Message:
 
 
 def cost(message: Message) -> int:
-    """Estimated tokens of ``message``, with the marks that a template puts around it."""
+    """Return the estimated tokens of ``message``, including the marks that a template puts around it."""
     return _MESSAGE_TOKENS + estimate_tokens(message.content)
 
 
 def _bounded(message: Message, characters: int) -> Message:
-    """A pasted book must not hold up everybody else while its tokens are counted."""
+    """Cut the beginning of a very long ``message``, so that counting its tokens does not block others."""
     if len(message.content) <= characters:
         return message
     return message.model_copy(update={"content": _ELLIPSIS + message.content[-characters:]})
 
 
 def _turns(messages: Sequence[Message]) -> list[list[Message]]:
-    """Runs of messages that each begin with a user's; what comes before the first is a run too."""
+    """Split into turns that each begin with a user's message; messages before the first form a turn, too."""
     turns: list[list[Message]] = []
     for message in messages:
         if message.role == "user" and not (turns and turns[-1][-1].role == "user"):
@@ -162,19 +162,19 @@ def _shorten(turn: list[Message], available: int) -> list[Message]:
 
 
 def _last_tokens(text: str, tokens: int) -> str:
-    """The longest end of ``text`` of at most ``tokens`` estimated tokens, after an ellipsis."""
+    """Return an ellipsis and the longest end of ``text`` of at most ``tokens`` estimated tokens."""
     kept = _most(len(text), lambda characters: estimate_tokens(text[len(text) - characters :]) <= tokens)
     return _ELLIPSIS + text[len(text) - kept :].lstrip() if kept else _ELLIPSIS
 
 
 def _first_tokens(text: str, tokens: int) -> str:
-    """The longest beginning of ``text`` of at most ``tokens`` estimated tokens, before an ellipsis."""
+    """Return the longest beginning of ``text`` of at most ``tokens`` estimated tokens and an ellipsis."""
     kept = _most(len(text), lambda characters: estimate_tokens(text[:characters]) <= tokens)
     return text[:kept].rstrip() + _ELLIPSIS if kept else _ELLIPSIS
 
 
 def _most(length: int, fits: Callable[[int], bool]) -> int:
-    """The largest number of characters up to ``length`` that fits; estimates grow with them."""
+    """Return the largest number of characters up to ``length`` that fits; estimates grow with the number."""
     low, high = 0, length
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,4 +1,4 @@
-"""One call of the embedded model, in steps between which others may compute."""
+"""One call of the embedded model, in steps between which other requests may compute."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -14,11 +14,11 @@ from kuaimei.errors import EngineError
 __all__ = ["Generation", "Model"]
 
 _STEP_TOKENS: Final = 12
-"""Pieces written before the cores are offered to whoever waits for them: a first clause is shorter."""
+"""Tokens generated before the cores are offered to waiting requests: a first clause is shorter."""
 
 
 class Model(Protocol):
-    """What is used of `kuaimei.engines.llm.llama_cpp.Llama`."""
+    """The part of `kuaimei.engines.llm.llama_cpp.Llama` in use."""
 
     def complete(
         self,
@@ -28,28 +28,28 @@ class Model(Protocol):
         max_tokens: int,
         temperature: float,
     ) -> bool:
-        """Write what follows ``messages``, blocking; False if the listener stopped it."""
+        """Generate the continuation of ``messages``, blocking; False if the listener stopped it."""
         ...
 
 
 class Generation:
-    """Reads ``messages`` and writes what follows, holding all the cores.
+    """Reads ``messages`` and generates the continuation, holding all the cores.
 
-    When others wait for the cores it stops after a batch of the prompt or a few tokens, queues again
-    and goes on from the prompt cache, which costs the time of a single token. Meanwhile nobody else may use
-    the model, unless somebody more important wants it: where several took turns, each would find that the
-    others had put theirs into the cache, read its own anew, and never come to an end.
+    When other requests wait for the cores, it stops after a batch of the prompt or a few tokens, queues
+    again and continues from the prompt cache, which costs the time of a single token. Meanwhile it keeps the
+    model, unless a more important request wants it: if several requests alternated, each would find its
+    prompt evicted from the cache by the others, read it again, and never finish.
 
     Args:
-        model: Is called on a thread.
-        seat: Where it waits for the model.
-        cores: Where it waits for the cores.
-        threads: For that.
-        req: Its ticket, number of tokens and temperature.
-        messages: The prompt; a last one of the assistant's is gone on with.
+        model: Called on a thread.
+        seat: Scheduler of the model.
+        cores: Scheduler of the cores.
+        threads: Executor that calls the model.
+        req: Supplies ticket, number of tokens and temperature.
+        messages: The prompt; a final assistant message is continued.
 
     Attributes:
-        reading: How much of the prompt came out of the cache when it was first read; None until then.
+        reading: How much of the prompt came from the cache when it was first read; None until then.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Generation:
         self.task = asyncio.ensure_future(self._drive())
 
     async def pieces(self) -> AsyncGenerator[str, None]:
-        """The text as it is written; an empty piece for each batch of the prompt that was read before.
+        """Yield the text as it is generated, and an empty piece for each batch of the prompt before that.
 
         Raises:
-            EngineError: If generation failed; `QueueFull` if there was no place or time for it.
+            EngineError: If generation failed; `QueueFull` if the queue was full or the deadline passed.
         """
         while (piece := await self._out.get()) is not None:
             if isinstance(piece, EngineError):
@@ -92,10 +92,10 @@ class Generation:
             yield piece
 
     def stop(self) -> None:
-        """Have it stop; the cores are let go as soon as the token or batch it is at is done."""
+        """Stop the generation; the cores are released as soon as the current token or batch is done."""
         self._stopped = True
         self._out.put_nowait(None)
-        if not self._computing:  # a thread cannot be cancelled: it looks at the flag itself
+        if not self._computing:  # a thread cannot be cancelled: it checks the flag itself
             self.task.cancel()
 
     async def _drive(self) -> None:
@@ -105,18 +105,18 @@ class Generation:
                 ticket = self._ticket_without_deadline
         except EngineError as error:
             self._out.put_nowait(error)
-        except Exception as error:  # whoever waits must learn of it
+        except Exception as error:  # the consumer must receive it
             self._out.put_nowait(EngineError(f"the language model failed: {error}"))
         finally:
             self._out.put_nowait(None)
 
     @property
     def _ticket_without_deadline(self) -> Ticket:
-        """Of what has been begun: it is finished, however long that takes."""
+        """Ticket for later steps: a generation that has started is finished, however long it takes."""
         return self._req.ticket.model_copy(update={"deadline": None})
 
     async def _run_until_preempted(self, ticket: Ticket) -> bool:
-        """Use the model until the end (True), or until somebody more important wants it."""
+        """Use the model until the end (True), or until a more important request wants it."""
         self._outranked = False
         async with self._seat.acquire(ticket, give_way=self._give_way):
             held = await self._enter(ticket)
@@ -138,10 +138,10 @@ class Generation:
         return held
 
     async def _enter_again(self, held: AsyncExitStack) -> AsyncExitStack:
-        """Stand in line before letting go, so that nobody of less importance slips in between."""
+        """Queue again before releasing the cores, so that no less important request gets in between."""
         entering = asyncio.ensure_future(self._enter(self._ticket_without_deadline))
         try:
-            await asyncio.sleep(0)  # it is in line now
+            await asyncio.sleep(0)  # it is queued now
             await held.aclose()
             return await entering
         except asyncio.CancelledError:
@@ -151,7 +151,7 @@ class Generation:
             raise
 
     async def _step(self) -> bool:
-        """Compute until the end, or until others want the cores; True at the end."""
+        """Compute until the end, or until other requests want the cores; return True at the end."""
         self._in_step = 0
         self._computing = True
         try:
@@ -173,15 +173,15 @@ class Generation:
         )
 
     def _on_progress(self, news: PromptProgress | str) -> bool:
-        """False stops the model."""
+        """Handle progress of the model; return False to stop it."""
         if self._stopped:
             return False
         if isinstance(news, PromptProgress):
             if self.reading is None or self._in_step == self._pieces == 0:
                 self.reading = news
             if news.evaluated and not news.complete:
-                self._tell("")  # whoever waits for the first word learns that it is not for nothing
-            # What has been read is kept; but a step that has read nothing would gain nothing.
+                self._tell("")  # tells the consumer that the model makes progress
+            # The part read so far stays cached; a step that has read nothing yet would be wasted.
             return not self._wanted or news.evaluated == 0 or news.complete
         self._text += news
         self._pieces += 1
@@ -189,7 +189,7 @@ class Generation:
         return self._tell(news) and (not self._wanted or self._in_step < _STEP_TOKENS)
 
     def _tell(self, piece: str) -> bool:
-        """False if nobody reads this any more, for the loop is closed."""
+        """Pass ``piece`` to the event loop; return False if the loop is closed."""
         try:
             self._loop.call_soon_threadsafe(self._out.put_nowait, piece)
         except RuntimeError:
@@ -198,5 +198,5 @@ class Generation:
 
     @property
     def _wanted(self) -> bool:
-        """Somebody waits for what it holds."""
+        """True if another request waits for the model or the cores."""
         return self._outranked or self._cores.depth > 0

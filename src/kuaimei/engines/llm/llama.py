@@ -1,4 +1,4 @@
-"""The embedded language model: llama.cpp on this machine's cores."""
+"""Embedded language model: llama.cpp on this machine's cores."""
 
 import asyncio
 import logging
@@ -22,20 +22,20 @@ __all__ = ["LlamaLanguageModel", "open_llama"]
 _log = logging.getLogger(__name__)
 
 _CONTINUE_INSTRUCTION: Final = Message(role="user", content="請繼續。")
-"""Where the history ends with a reply, another one is asked for."""
+"""Added if the history ends with a reply, to request another one."""
 
 
 class LlamaLanguageModel:
-    """One model for all conversations, with a prompt cache for each of the latest few.
+    """One model for all conversations, with prompt caches for the latest few.
 
     Args:
-        llama: The model, loaded.
-        cores: Where it waits for the cores; it holds all of them while it computes.
-        threads: On which the model is called.
+        llama: The loaded model.
+        cores: Scheduler of the cores; all of them are held while the model computes.
+        threads: Executor on which the model is called.
         context: Tokens of a prompt and its reply.
 
     Attributes:
-        lane: Where requests wait for the model, one after another.
+        scheduler: Queue of the model, which serves one request at a time.
     """
 
     shares_cores = True
@@ -51,27 +51,27 @@ class LlamaLanguageModel:
 
     @property
     def reading(self) -> PromptProgress | None:
-        """How much of the latest prompt came out of the cache; None if none has been read."""
+        """How much of the latest prompt came from the cache; None if none has been read."""
         return self._latest.reading if self._latest else None
 
     def stream(self, req: LLMReq) -> AsyncGenerator[str, None]:
-        """New text as it is written, in the script of the screen, going on from ``req.prefix``.
+        """Yield new text as it is generated, in the script of the screen, continuing ``req.prefix``.
 
-        Empty pieces come while a long prompt is being read: it takes tens of seconds on two cores.
+        Empty pieces are yielded while a long prompt is being read: it takes tens of seconds on two cores.
 
-        Closing the iterator stops the model at the token it is at, and then lets go of the cores.
+        Closing the iterator stops the model at the current token and then releases the cores.
 
         Raises:
-            EngineError: If generation failed; `QueueFull` if there was no place or time for it.
+            EngineError: If generation failed; `QueueFull` if the queue was full or the deadline passed.
         """
         return on_screen(self._write(req), req.prefix)
 
     async def warm(self, req: LLMReq) -> None:
-        """Read ``req`` into the prompt cache; gives up silently where that is not possible.
+        """Read ``req`` into the prompt cache; failures are only logged.
 
-        Whoever else wants the cores gets them between two batches of the prompt.
+        Other requests can get the cores between two batches of the prompt.
         """
-        reads_only = req.model_copy(update={"max_tokens": 1})  # the least there is; it is thrown away
+        reads_only = req.model_copy(update={"max_tokens": 1})  # the minimum; the token is discarded
         try:
             async for _ in self._run(reads_only, self._fitting(req)):
                 pass
@@ -79,7 +79,7 @@ class LlamaLanguageModel:
             _log.debug("the prompt cache was not warmed: %s", error)
 
     async def close(self) -> None:
-        """Stop whatever is running and wait for it."""
+        """Stop all generations and wait for them."""
         runs = list(self._runs)
         for run in runs:
             run.stop()
@@ -89,7 +89,7 @@ class LlamaLanguageModel:
         messages = self._fitting(req)
         if messages[-1].role == "assistant":
             messages.append(_CONTINUE_INSTRUCTION)
-        # A model goes on badly after a space: to it, spaces are the beginnings of words.
+        # Models continue badly after a space: in their vocabulary, spaces begin words.
         if prefix := req.prefix.rstrip(" "):
             messages.append(Message(role="assistant", content=prefix))
         return self._run(req, messages)
@@ -107,7 +107,7 @@ class LlamaLanguageModel:
             run.stop()
 
     def _fitting(self, req: LLMReq) -> list[Message]:
-        """The messages that fit into the context beside what is to be written."""
+        """Return the messages that fit into the context beside the reply."""
         if not req.messages:
             raise EngineError("there is nothing to answer: the request has no messages")
         spent = req.max_tokens + estimate_tokens(req.prefix) + SPARE_TOKENS

@@ -21,11 +21,11 @@ __all__ = ["Llama", "PromptProgress", "find_gguf"]
 _log = logging.getLogger(__name__)
 
 _BATCH = 32
-"""Tokens of a prompt evaluated between two chances to stop: a third of a second of two cores for a
-model of 1.5B. Batches of 512 read 2 to 8 % faster but cannot be stopped for as long as they take."""
+"""Tokens of a prompt evaluated between two chances to stop: a third of a second on two cores for a
+model of 1.5B. Batches of 512 read 2 to 8 % faster but cannot be stopped while they run."""
 
 _CACHE_MIB = 256
-"""Memory for the prompts of conversations beyond those that have a cache of their own."""
+"""Memory in MiB for prompts of conversations beyond those that have their own cache."""
 
 _SAMPLING: Mapping[str, Any] = {
     "top_p": 0.8,
@@ -36,18 +36,18 @@ _SAMPLING: Mapping[str, Any] = {
     "logit_bias": [[mark, False] for mark in ("`", "``", "```", "**", " **", "##", "###")],
     "stop": ["```"],
 }
-"""Small models repeat themselves without a penalty, and those trained on code fence it in; what cannot
-be said aloud is not to be begun, and ends the reply where it is begun all the same."""
+"""Small models repeat themselves without a penalty, and those trained on code use code fences; markup
+that cannot be spoken is suppressed, and a fence that begins nevertheless ends the reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptProgress:
-    """How far a prompt has been read, in tokens.
+    """Progress of reading a prompt, in tokens.
 
     Attributes:
         total: Length of the prompt.
-        cached: Of these the prompt cache still held.
-        done: Cached or evaluated so far.
+        cached: Tokens that the prompt cache still held.
+        done: Tokens cached or evaluated so far.
     """
 
     total: int
@@ -56,29 +56,29 @@ class PromptProgress:
 
     @property
     def evaluated(self) -> int:
-        """Tokens that had to be computed so far."""
+        """Number of tokens computed so far."""
         return self.done - self.cached
 
     @property
     def complete(self) -> bool:
-        """True if writing comes next."""
+        """True if the prompt has been read and generation follows."""
         return self.done >= self.total
 
 
 ProgressCallback: TypeAlias = Callable[[PromptProgress | str], bool]
-"""Told of each batch read and each piece of text written; False stops the model."""
+"""Called for each batch read and each piece of text generated; returning False stops the model."""
 
 
 class Llama:
-    """A model in memory.
+    """A loaded model.
 
-    The server that holds it also wants to listen somewhere: that is a socket in a folder which only
-    this user may enter, behind a key that nobody knows.
+    Its embedded server requires a listening address: a socket in a folder that only this user may enter,
+    protected by a random key that is never disclosed.
 
     Args:
         path: The gguf file.
-        threads: To compute with.
-        conversations: Prompt caches.
+        threads: Threads to compute with.
+        conversations: Number of prompt caches.
         context: Tokens of each.
 
     Raises:
@@ -115,8 +115,8 @@ class Llama:
             raise WeightsError(
                 f"{path} is not a gguf model that this llama.cpp can load; run: kuaimei models verify"
             ) from error
-        # Most matrices have been copied into the order in which the CPU multiplies them; the rest, 0.4 of
-        # 1.1 GB, are read where the file is mapped.
+        # Most matrices have been copied in the order in which the CPU multiplies them; the rest, 0.4 of
+        # 1.1 GB, are read from the mapped file.
         release_mapped(path.parent.glob("*.gguf"))
         release_freed()
 
@@ -128,11 +128,17 @@ class Llama:
         max_tokens: int,
         temperature: float = 0.0,
     ) -> bool:
-        """Write what follows ``messages``; goes on with the last one if it is an assistant's.
+        """Generate the continuation of ``messages``; a final assistant message is continued.
+
+        Args:
+            messages: The prompt, as dictionaries of role and content.
+            listener: Called with progress and text; may stop the generation.
+            max_tokens: Upper bound on new tokens.
+            temperature: Sampling temperature.
 
         Returns:
-            True if the model came to an end or to ``max_tokens``, False if it was stopped; nothing is
-            being computed any more.
+            True if the model finished or reached ``max_tokens``, False if it was stopped; either way the
+            computation has ended.
 
         Raises:
             EngineError: If the request was refused.
@@ -141,7 +147,7 @@ class Llama:
         refused: object = None
 
         def heed(chunk: dict[str, Any]) -> bool:
-            """True makes the server drop the request."""
+            """Handle one chunk; return True to make the server drop the request."""
             nonlocal going_on, finished, refused
             if "choices" not in chunk:
                 refused = chunk.get("error", chunk)
@@ -178,21 +184,21 @@ class Llama:
         return finished
 
     def close(self) -> None:
-        """Let go of the model; idempotent."""
+        """Release the model; idempotent."""
         self._server = None  # its destructor ends its threads and waits for them
         self._folder.close()
 
     def _settle(self) -> None:
-        """Wait until the batch or token begun before the server heard of the stop is done.
+        """Wait until the batch or token in progress when the request was dropped is done.
 
-        Questions are answered between two batches, in order: once there is an answer, it is idle.
+        The server answers queries between two batches, in order: once it answers, it is idle.
         """
         with contextlib.suppress(RuntimeError, ValueError):
             self._server.handle_metrics()
 
 
 def find_gguf(path: Path) -> Path:
-    """The gguf file that ``path`` is or holds; of a split model the first part.
+    """Return the gguf file at ``path`` or in that folder; the first part of a split model.
 
     Raises:
         WeightsError: If there is none, or more than one model.
@@ -209,7 +215,7 @@ def find_gguf(path: Path) -> Path:
 
 
 def _is_first_part(stem: str) -> bool:
-    """False for the later parts of a model split by llama.cpp (``name-00002-of-00003``)."""
+    """Return False for the later parts of a model split by llama.cpp (``name-00002-of-00003``)."""
     parts = stem.rsplit("-", 3)
     split = len(parts) == 4 and parts[2] == "of" and parts[1].isdigit()
     return not split or int(parts[1]) == 1

@@ -1,4 +1,4 @@
-"""A language model far away: any server that speaks OpenAI's ``/v1/chat/completions`` (vLLM, Ollama …)."""
+"""Remote language model: any server with OpenAI's ``/v1/chat/completions`` (vLLM, Ollama …)."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -23,26 +23,26 @@ _SERVICE_NAME = "the language model"
 
 _CONNECT_S: Final = 5.0
 _SILENCE_S: Final = 60.0
-"""Patience with a server that sends nothing; whoever waits has less of it and closes the stream."""
+"""Timeout for a server that sends nothing; a waiting turn gives up earlier and closes the stream."""
 
 
 _AHEAD: Final = 4096
-"""Pieces of text that may be there before somebody takes them: more than nearly all replies have."""
+"""Maximum pieces of text buffered for the consumer: more than nearly all replies have."""
 _UNREAD_S: Final = 30.0
-"""A reader who takes none for so long, when there are so many, is given up."""
+"""The request is abandoned if the buffer stays full for this many seconds."""
 
 _GO_ON: Final[dict[str, Any]] = {"continue_final_message": True, "add_generation_prompt": False}
-"""What vLLM must be told to go on with a reply begun; llama.cpp and Ollama do so by themselves. OpenAI's
-own service cannot, and refuses."""
+"""Options that make vLLM continue a partial reply; llama.cpp and Ollama do so by default. OpenAI's own
+service cannot, and refuses."""
 
 
 class OpenAILanguageModel:
-    """Asks a server for each reply.
+    """Language model that requests each reply from a server.
 
     Args:
-        client: Of the server.
-        model: To ask for; empty: the first that the server lists, asked for once.
-        lane: As many requests at once as the server is to get.
+        client: Client of the server.
+        model: Model to request; empty: the first that the server lists, looked up once.
+        scheduler: Limits the number of concurrent requests to the server.
     """
 
     shares_cores = False
@@ -53,25 +53,25 @@ class OpenAILanguageModel:
         self._model = model
 
     def stream(self, req: LLMReq) -> AsyncGenerator[str, None]:
-        """New text as it is written, in the script of the screen.
+        """Yield new text as it is generated, in the script of the screen.
 
-        Closing the iterator closes the connection, at which servers stop writing.
+        Closing the iterator closes the connection, which makes servers stop generating.
 
         Raises:
             EngineUnavailable: If the server cannot be reached, has no capacity or breaks off.
-            EngineError: If it refuses; `QueueFull` if there was no place or time for the request.
+            EngineError: If it refuses; `QueueFull` if the queue was full or the deadline passed.
         """
         return on_screen(self._write(req), req.prefix)
 
     async def warm(self, req: LLMReq) -> None:
-        """Nothing: such servers keep their own caches."""
+        """Do nothing: such servers keep their own caches."""
 
     async def find_model(self) -> str:
-        """The model to ask for.
+        """Return the model to request.
 
         Raises:
             EngineUnavailable: If the server cannot be reached.
-            SettingsError: If it lists none.
+            SettingsError: If it lists no model.
         """
         if not self._model:
             self._model = await first_model(self._client, _SERVICE_NAME, "KUAIMEI_ENGINES__LLM_REMOTE_MODEL")
@@ -105,7 +105,7 @@ class OpenAILanguageModel:
                         finished = finished or choice.finish_reason is not None
                         if choice.delta.content:
                             yield choice.delta.content
-        except (OpenAIError, ValueError) as error:  # the latter: it does not speak JSON
+        except (OpenAIError, ValueError) as error:  # ValueError: the response is not JSON
             if begun and isinstance(error, APIConnectionError):
                 raise self._broken_off() from error
             raise map_openai_errors(error, _SERVICE_NAME, self._url) from error
@@ -125,7 +125,7 @@ class OpenAILanguageModel:
 async def open_openai(
     engine_context: EngineContext, source: EngineSource
 ) -> AsyncIterator[OpenAILanguageModel]:
-    """A client of ``source.url``; a server that is not up yet is asked again at the first request."""
+    """Open a client of ``source.url``; if the server is not up yet, the first request asks it again."""
     settings = engine_context.settings.engines
     timeout = Timeout(_SILENCE_S, connect=_CONNECT_S)
     async with far_client(settings, source.url, timeout) as client:

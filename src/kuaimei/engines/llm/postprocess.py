@@ -1,4 +1,4 @@
-"""From what a model writes to what the screen shows and the voice says."""
+"""Converts a model's output to the text that is displayed and spoken."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -10,18 +10,19 @@ __all__ = ["on_screen"]
 
 
 async def on_screen(written: AsyncGenerator[str, None], prefix: str) -> AsyncGenerator[str, None]:
-    """``written`` in Traditional Chinese and without markup, as it comes; closes it too.
+    """Yield ``written`` in Traditional Chinese and without markup, as it arrives; closes it, too.
 
-    An empty piece, by which a model tells that it is reading, is passed on.
+    An empty piece, which signals that the model is reading, is passed on.
 
     Args:
-        prefix: What of the same reply is on the screen already.
+        written: The model's output.
+        prefix: The part of the same reply that is displayed already.
     """
     cleaner = MarkdownFilter(after=prefix)
     held = ""
     async with aclosing(written):
         async for piece in written:
-            # A character may come in two halves, and a NUL would be the end of the text in what converts it.
+            # A character may arrive in two halves; a NUL would end the text inside the converter.
             held += piece
             half = held[-1:] if "\ud800" <= held[-1:] <= "\udbff" else ""
             whole, held = held[: len(held) - len(half)], half

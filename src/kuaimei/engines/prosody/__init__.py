@@ -1,4 +1,4 @@
-"""How something was said: what is measured of it, and what measures it.
+"""Prosody extraction: the measured features of an utterance and the extractors of voice quality.
 
 * ``own``: numpy alone, the default.
 * ``librosa``: F0 by librosa's YIN (ISC licence), the rest as ``own``.
@@ -19,7 +19,7 @@ from kuaimei.errors import SettingsError
 __all__ = ["EXTRACTOR", "METERS", "open_meter"]
 
 EXTRACTOR: Final = "1"
-"""Version of what is measured; kept with the meter's name beside every result."""
+"""Version of the extracted features; stored with the extractor's name beside every result."""
 
 METERS: Final[Mapping[str, Callable[[], VoiceQualityExtractor]]] = {
     "own": NumpyVoiceQuality,
@@ -30,10 +30,10 @@ METERS: Final[Mapping[str, Callable[[], VoiceQualityExtractor]]] = {
 
 
 def open_meter(name: str) -> VoiceQualityExtractor:
-    """The meter of that name.
+    """Create the extractor called ``name``.
 
     Raises:
-        SettingsError: If there is none, or what it needs is not installed.
+        SettingsError: If there is none, or its dependencies are not installed.
     """
     if name not in METERS:
         raise SettingsError(f"no meter is called {name!r}; there are: {', '.join(METERS)}")

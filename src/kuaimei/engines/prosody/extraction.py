@@ -1,4 +1,4 @@
-"""How an utterance was spoken, in numbers."""
+"""Extraction of the prosodic features of an utterance."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -19,16 +19,16 @@ from kuaimei.text.syllables import count_syllables
 __all__ = ["measure"]
 
 _MARGIN_FRAMES: Final = 15
-"""Around speech, neither speech nor pause: soft onsets, and what rings on in the room."""
+"""Frames around speech that count as neither speech nor pause: soft onsets and reverberation."""
 _LEAST_QUIET: Final = 10
 _DIGITAL_SILENCE: Final = 1e-11
-"""What lies below was put there by a machine and says nothing of the room."""
+"""Power below this was generated digitally and says nothing about the room's noise."""
 _LEAST_SPEECH_S: Final = 0.3
 _LEAST_FRAMES: Final = 10
 _SMOOTH_FRAMES: Final = 5
-"""To either side. Half a syllable: a level follows the syllables, not what happens within them."""
+"""Frames averaged to either side: half a syllable, so that a level follows syllables, not their details."""
 _SOFTEST_DB: Final = 25.0
-"""Below the loudest; what is softer is not heard in every room."""
+"""Frames softer than the loudest by more than this are ignored: noise masks them in some rooms."""
 
 
 def measure(
@@ -40,17 +40,17 @@ def measure(
     transcript: str | None = None,
     language: str | None = None,
 ) -> ExtractionResult:
-    """Everything that can be told of one utterance; blocking, a few percent of its length on one core.
+    """Extract all features of one utterance; blocking, a few percent of its length on one core.
 
-    Poor audio raises nothing: what cannot be told of it is None, and where nobody speaks, all is.
+    Poor audio raises nothing: features that cannot be determined are None, without speech all are.
 
     Args:
         pcm: Mono samples, shape ``(n,)``.
-        rate: In Hz, 8000 or more.
-        vad: One of its own: it is reset.
-        meter: Of pitch and voice quality.
-        transcript: What was said; without it, the rate of speech and the fillers cannot be told.
-        language: ``zh`` or ``en``, of the transcript's numbers.
+        rate: Sample rate in Hz, 8000 or more.
+        vad: Detector for this call alone: it is reset.
+        meter: Extractor of pitch and voice quality.
+        transcript: Spoken text; without it, speech rate and fillers are None.
+        language: ``zh`` or ``en``, determines how numbers in the transcript are read.
     """
     prepared = prepare(pcm, rate)
     spoken = detect_pauses(prepared, vad)
@@ -105,7 +105,7 @@ def _length(span: Span) -> float:
 
 
 def _noise(power: NDArray[np.float64], spoken: SpeechActivity) -> float:
-    """Median power in the pauses; where there are none, the 5th percentile of all (Martin 2001)."""
+    """Return the median power in the pauses; without pauses, the 5th percentile of all (Martin 2001)."""
     near = _summed(spoken.speech.astype(np.float64), _MARGIN_FRAMES) > 0.5
     quiet = power[~near]
     sounding = quiet[quiet > _DIGITAL_SILENCE]
@@ -117,7 +117,7 @@ def _noise(power: NDArray[np.float64], spoken: SpeechActivity) -> float:
 
 
 def _level(power: NDArray[np.float64], noise: float, voiced: NDArray[np.bool_]) -> _Level:
-    """Of what is voiced, smoothed, without the power of the noise: what is softer, noise would fill."""
+    """Return the level statistics of voiced frames: smoothed, noise subtracted, without the softest."""
     if np.count_nonzero(voiced) < _LEAST_FRAMES:
         return _Level()
     clean = np.maximum(power - noise, 0.1 * power)
@@ -131,9 +131,9 @@ def _level(power: NDArray[np.float64], noise: float, voiced: NDArray[np.bool_]) 
 def _without_noise(
     ratio_db: float | None, power: NDArray[np.float64], noise: float, voiced: NDArray[np.bool_]
 ) -> float | None:
-    """HNR less what the room adds: of the noise, as a share of all power, its share is taken away.
+    """Return the HNR without background noise: the noise's share of the power is subtracted.
 
-    At most three quarters: what is left then is as uncertain as the measurement of the noise.
+    At most three quarters are subtracted: what remains is as uncertain as the noise estimate.
     """
     if ratio_db is None or not voiced.any():
         return ratio_db
@@ -144,6 +144,6 @@ def _without_noise(
 
 
 def _summed(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
-    """Each with ``reach`` neighbours to either side."""
+    """Return for each value its sum with ``reach`` neighbours to either side."""
     around: NDArray[np.float64] = np.convolve(values, np.ones(2 * reach + 1))[reach : reach + len(values)]
     return around

@@ -1,4 +1,4 @@
-"""How much of a voice is harmonic, and how much is noise."""
+"""Harmonics-to-noise ratio of a voice."""
 
 from typing import Final
 
@@ -14,30 +14,30 @@ _HOP: Final = round(_RATE * FRAME_MS / 1000.0)
 _WINDOW: Final = 320
 """Samples compared with those one period later: 20 ms, a period of the deepest voice."""
 _NEAR: Final = 0.08
-"""F0 says where the period is; so far to either side of it the best is looked for."""
+"""Relative distance around the period given by F0 within which the best lag is searched."""
 _TAPS: Final = 24
 """Lags to either side from which the correlation between two of them is interpolated."""
 _SIZE: Final = 1_024
 _BLOCK: Final = 1_024
-"""Frames at a time."""
+"""Frames processed at a time."""
 _BEST: Final = 1.0 - 1e-6
-"""60 dB: what the interpolation can still tell from a perfect period."""
+"""60 dB: the limit at which the interpolation can tell a correlation from a perfect one."""
 _WORST: Final = 1e-2
 
 
 def harmonics_to_noise_db(samples: NDArray[np.float32], f0_hz: NDArray[np.float32]) -> float | None:
-    """Mean harmonics-to-noise ratio of the voiced frames; None without any.
+    """Return the mean harmonics-to-noise ratio in dB of the voiced frames; None without any.
 
-    10 log₁₀(r / (1 − r)), where r is the highest normalised correlation of the wave with itself about one
+    10 log₁₀(r / (1 − r)), where r is the highest normalized correlation of the wave with itself about one
     period later (Boersma, "Accurate short-term analysis of the fundamental frequency and the
-    harmonics-to-noise ratio of a sampled sound", IFA Proceedings 17, 1993, eq. 4), between two lags by a
-    windowed sine cardinal. As in Praat's "To Harmonicity (cc)" two stretches are correlated, not one window
-    with itself: there is no window to be divided out, whose error in voices of more than 25 dB is larger
-    than their noise.
+    harmonics-to-noise ratio of a sampled sound", IFA Proceedings 17, 1993, eq. 4), interpolated between two
+    lags by a windowed sinc function. As in Praat's "To Harmonicity (cc)" two stretches are correlated, not
+    one window with itself: this avoids dividing by the window's autocorrelation, whose error in voices of
+    more than 25 dB is larger than their noise.
 
     Args:
         samples: At 16 kHz, shape ``(n,)``.
-        f0_hz: Every 10 ms, 0 where there is no voice.
+        f0_hz: Every 10 ms, 0 in unvoiced frames.
     """
     voiced = f0_hz > 0
     inner = voiced.copy()
@@ -53,7 +53,7 @@ def harmonics_to_noise_db(samples: NDArray[np.float32], f0_hz: NDArray[np.float3
 def period_correlation(
     samples: NDArray[np.float32], f0_hz: NDArray[np.float32], frames: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Correlation of the wave (16 kHz) with itself one period later, -1 to 1, in each of ``frames``."""
+    """Return the correlation of the wave (16 kHz) with itself one period later, -1 to 1, in ``frames``."""
     pieces = [_alike(samples, frames[at : at + _BLOCK], f0_hz) for at in range(0, len(frames), _BLOCK)]
     return np.concatenate([np.zeros(0), *pieces])
 
@@ -97,7 +97,7 @@ def _taken(samples: NDArray[np.float32], begin: NDArray[np.int64], length: int) 
 
 
 def _between(curve: NDArray[np.float64], lags: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``curve`` at fractional ``lags``, shape ``(frames, k)``."""
+    """Return ``curve`` at fractional ``lags``, shape ``(frames, k)``."""
     base = np.floor(lags).astype(np.int64)
     index = base[:, :, None] + np.arange(-_TAPS + 1, _TAPS + 1)
     distance = lags[:, :, None] - index

@@ -1,13 +1,14 @@
-"""What the contour of F0 says: how wide, how lively, where it ends, and whether it trembles.
+"""Statistics of the F0 contour: range, rate of change, final movement and tremor.
 
-Pitch is in semitones, as it is heard ('t Hart, Collier and Cohen, "A perceptual study of intonation", 1990).
+Pitch is in semitones, which match perception ('t Hart, Collier and Cohen, "A perceptual study of
+intonation", 1990).
 
 Tremor of the voice lies between 3 and 15 Hz (Winholtz and Ramig, "Vocal tremor analysis with the vocal
 demodulator", JSHR 35, 1992), and so do syllables and their tones, 4 to 6 of them a second, which move the
-pitch ten times as far. Told apart are the two by their curvature: a parabola through 170 ms follows a tone
-(of 4 Hz it leaves 6 %, of 5 Hz 14 %), not a trembling of 8 Hz and more (58 %, of 10 Hz 96 %). The median of
-what it leaves, instead of its root mean square, forgets the corners between syllables; of a sine both are the
-same. Trackers with windows of 40 ms follow 8 Hz by some 80 %.
+pitch ten times as far. Curvature separates the two: a parabola through 170 ms follows a tone (the residual
+is 6 % at 4 Hz and 14 % at 5 Hz), but not a tremor of 8 Hz and more (58 %, at 10 Hz 96 %). The median of the
+residual, instead of its root mean square, ignores the corners between syllables; for a sine both are the
+same. Trackers with windows of 40 ms follow 8 Hz by about 80 %.
 """
 
 from dataclasses import dataclass
@@ -23,24 +24,24 @@ __all__ = ["Melody", "describe"]
 _FPS: Final = 1000.0 / FRAME_MS
 _LEAST_VOICED: Final = 10
 _FARTHEST_ST: Final = 14.0
-"""From the median of the utterance: beyond it lies an error of an octave, hardly a voice."""
+"""Distance from the utterance's median beyond which a value is an octave error rather than a voice."""
 _SLOPE_FRAMES: Final = 5
-"""The slope is that of a line through so many values: one alone follows their rounding."""
+"""Values to which a line is fitted for the slope: differences of single values follow their rounding."""
 _JUMP_ST: Final = 1.5
-"""Between two values 10 ms apart: a tracker that changes its mind, not a voice that moves."""
+"""Step between two values 10 ms apart above which the tracker has jumped, not the voice moved."""
 _FINAL_S: Final = 0.5
 _FINAL_FARTHEST_ST: Final = 7.0
-"""From the median of that end: what creaks there is often taken for an octave below."""
+"""Distance from the median of that end: creaky voice there is often tracked an octave too low."""
 _TREMOR_LEAST: Final = 20
-"""Values in a stretch; in shorter ones the window hardly finds a place."""
+"""Minimum number of values in a stretch; in shorter ones the window hardly fits."""
 _TREMOR_WINDOW: Final = 17
 _TREMOR_GAIN: Final = 0.583
-"""Of what a parabola through 170 ms leaves of a sine of 8 Hz."""
+"""Share of a sine of 8 Hz that remains after subtracting the parabola through 170 ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Melody:
-    """Of F0; None: too little of it. See `kuaimei.engines.prosody.types.Features`."""
+    """Statistics of F0; None if there are too few values. See `kuaimei.engines.prosody.types.Features`."""
 
     mean_hz: float | None = None
     sd_st: float | None = None
@@ -51,7 +52,7 @@ class Melody:
 
 
 def describe(f0_hz: NDArray[np.float32]) -> Melody:
-    """The melody of a contour (Hz every 10 ms, 0 where there is no voice)."""
+    """Compute the statistics of a contour (Hz every 10 ms, 0 in unvoiced frames)."""
     voiced = f0_hz > 0
     if np.count_nonzero(voiced) < _LEAST_VOICED:
         return Melody()
@@ -75,7 +76,7 @@ def describe(f0_hz: NDArray[np.float32]) -> Melody:
 
 
 def _stretches(semitones: NDArray[np.float64], voiced: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
-    """Values that follow each other without a gap or a jump."""
+    """Split into runs of values without a gap or a jump."""
     frames = np.flatnonzero(voiced)
     values = semitones[frames]
     cuts = np.flatnonzero((np.diff(frames) > 1) | (np.abs(np.diff(values)) > _JUMP_ST)) + 1
@@ -83,7 +84,7 @@ def _stretches(semitones: NDArray[np.float64], voiced: NDArray[np.bool_]) -> lis
 
 
 def _change(stretches: list[NDArray[np.float64]]) -> float | None:
-    """Mean absolute slope, st/s, of lines through five values."""
+    """Return the mean absolute slope, st/s, of lines through five values."""
     half = _SLOPE_FRAMES // 2
     weights = np.arange(-half, half + 1) / float(np.square(np.arange(-half, half + 1)).sum())
     slopes = [
@@ -93,7 +94,7 @@ def _change(stretches: list[NDArray[np.float64]]) -> float | None:
 
 
 def _final(semitones: NDArray[np.float64], voiced: NDArray[np.bool_]) -> float | None:
-    """Theil's line through the end, times its length."""
+    """Return the slope of Theil's line through the end, times its length."""
     frames = np.flatnonzero(voiced)
     frames = frames[frames > frames[-1] - round(_FINAL_S * _FPS)]
     values = semitones[frames]
@@ -107,7 +108,7 @@ def _final(semitones: NDArray[np.float64], voiced: NDArray[np.bool_]) -> float |
 
 
 def _tremor(stretches: list[NDArray[np.float64]]) -> float | None:
-    """Median distance from the parabola through the 170 ms around each value."""
+    """Return the scaled median distance from the parabola through the 170 ms around each value."""
     half = _TREMOR_WINDOW // 2
     parabola = np.linalg.pinv(np.vander(np.arange(-half, half + 1), 3))[2]
     rest = [

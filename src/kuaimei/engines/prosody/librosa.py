@@ -1,6 +1,6 @@
-"""F0 by librosa's YIN; the rest from the periods themselves.
+"""Extractor that takes F0 from librosa's YIN and the rest from the periods themselves.
 
-librosa: ISC licence. Its pYIN would tell voiced frames as well, in ten times the time and more.
+librosa: ISC licence. Its pYIN would also detect voiced frames, but takes at least ten times as long.
 """
 
 from typing import Any, Final
@@ -23,13 +23,13 @@ _LOWEST_HZ: Final = 60.0
 _HIGHEST_HZ: Final = 500.0
 _FRAME: Final = 1_024
 _VOICED: Final = 0.5
-"""Frames whose periods are less alike have no voice: YIN itself gives every frame a pitch."""
+"""Frames with a lower period correlation are unvoiced: YIN itself gives every frame a pitch."""
 _QUIET_DB: Final = -35.0
-"""Nor have frames so far below the loudest."""
+"""Frames this far below the loudest are unvoiced, too."""
 
 
 class LibrosaMeter:
-    """YIN of librosa (de Cheveigné and Kawahara 2002).
+    """Pitch by librosa's YIN (de Cheveigné and Kawahara 2002).
 
     Raises:
         SettingsError: If librosa is not installed.
@@ -46,7 +46,7 @@ class LibrosaMeter:
         self._yin: Any = librosa.yin
 
     def voice(self, samples: NDArray[np.float32], rate: int) -> VoiceQuality:
-        """What the vocal folds do in ``samples``."""
+        """Measure the phonation in ``samples``; see `VoiceQualityExtractor.voice`."""
         common = resample_float(samples, rate, RATE)
         frames = len(common) // _HOP
         levels = _levels_db(common, frames)
@@ -54,7 +54,7 @@ class LibrosaMeter:
         f0_hz = np.zeros(frames, np.float32)
         if not len(audible):
             return VoiceQuality(f0_hz)
-        # A frame of librosa's is centred on its beginning here, of ours on its middle.
+        # librosa's frames are centred on their beginnings, ours on their middles: the shift aligns them.
         shifted = np.concatenate([common[_HOP // 2 :], np.zeros(_HOP // 2, np.float32)])
         found = self._yin(
             shifted,

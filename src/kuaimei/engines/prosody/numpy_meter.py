@@ -1,4 +1,4 @@
-"""Pitch and voice quality with numpy alone."""
+"""Extractor of pitch and voice quality that needs only numpy."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ __all__ = ["NumpyVoiceQuality", "quality"]
 
 
 _UNVOICED_COST: Final = 0.5
-"""About as many frames are voiced as Praat would have: those that creak as well, the irregular ones."""
+"""Yields about as many voiced frames as Praat: also the irregular ones of creaky voice."""
 
 
 class NumpyVoiceQuality:
@@ -25,7 +25,7 @@ class NumpyVoiceQuality:
     name = "own"
 
     def voice(self, samples: NDArray[np.float32], rate: int) -> VoiceQuality:
-        """What the vocal folds do in ``samples``; some 2 % of their length on one core."""
+        """Measure the phonation in ``samples``; about 2 % of their length on one core."""
         common = resample_float(samples, rate, RATE)
         loudest = float(np.abs(common).max()) if len(common) else 0.0
         if not loudest > 0.0:
@@ -35,7 +35,7 @@ class NumpyVoiceQuality:
 
 
 def quality(samples: NDArray[np.float32], f0_hz: NDArray[np.float32]) -> VoiceQuality:
-    """Jitter, shimmer and HNR of ``samples`` (at 16 kHz), whose F0 is known every 10 ms."""
+    """Compute jitter, shimmer and HNR of ``samples`` (at 16 kHz), whose F0 is known every 10 ms."""
     pulses = mark_pulses(samples, f0_hz)
     return VoiceQuality(
         f0_hz,

@@ -1,4 +1,4 @@
-"""Pitch and voice quality by openSMILE's eGeMAPSv02 (audEERING; research licence, no commercial use)."""
+"""Extractor based on openSMILE's eGeMAPSv02 (audEERING; research licence, no commercial use)."""
 
 import logging
 import math
@@ -17,20 +17,21 @@ __all__ = ["OpenSmileMeter"]
 _log = logging.getLogger(__name__)
 
 _LEAST_S: Final = 0.1
-"""It has windows of 60 ms."""
+"""Minimum length: openSMILE uses windows of 60 ms."""
 _LEAD: Final = 3
-"""Its first frame of F0 is centred on 30 ms, as nearly the fourth of ours (35 ms): a glide tells."""
+"""Offset of its frames: its first F0 frame is centred on 30 ms, nearest to our fourth (35 ms), as measured
+with a glide."""
 _FROM_HZ: Final = 27.5
 _FROM_DB: Final = math.log(10.0) / 20.0
-"""A small change of d dB is one of d ln(10) / 20."""
+"""Factor from dB to a relative change: a small change of d dB is one of d ln(10) / 20."""
 
 
 class OpenSmileMeter:
     """Means over the voiced frames of eGeMAPSv02 (Eyben et al., IEEE Trans. Affective Computing 7, 2016).
 
-    Its definitions are its own: jitter and shimmer are computed within windows of 60 ms and smoothed over
-    three of them, and HNR comes from an autocorrelation that is not divided by that of its window, so that
-    even a perfect voice has no more than 6 to 16 dB, the higher its pitch the more.
+    Its definitions differ from the others': jitter and shimmer are computed within windows of 60 ms and
+    smoothed over three of them, and HNR comes from an autocorrelation that is not divided by that of its
+    window, so that even a perfect voice has no more than 6 to 16 dB, increasing with its pitch.
 
     Raises:
         SettingsError: If opensmile is not installed.
@@ -52,7 +53,7 @@ class OpenSmileMeter:
         self._lock = threading.Lock()
 
     def voice(self, samples: NDArray[np.float32], rate: int) -> VoiceQuality:
-        """What the vocal folds do in ``samples``; some 2 % of their length on one core."""
+        """Measure the phonation in ``samples``; about 2 % of their length on one core."""
         frames = int(len(samples) * 1000.0 / (rate * FRAME_MS))
         f0_hz = np.zeros(frames, np.float32)
         if len(samples) < _LEAST_S * rate or not np.any(samples):
@@ -76,6 +77,6 @@ class OpenSmileMeter:
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:
-    """Of what was measured: 0 stands for what was not."""
+    """Return the mean of the measured values; 0 stands for a missing value."""
     measured = values[values != 0.0]
     return float(measured.mean()) if len(measured) else None

@@ -1,4 +1,4 @@
-"""Where in a recording somebody speaks, and where they pause."""
+"""Detection of speech and pauses in a recording."""
 
 import itertools
 from dataclasses import dataclass
@@ -16,26 +16,27 @@ __all__ = ["SpeechActivity", "detect_pauses"]
 
 _BEGINS: Final = 0.5
 _ENDS: Final = 0.35
-"""Probability under which speech that has begun is over."""
+"""Probability below which speech in progress ends."""
 _CLICK_S: Final = 0.1
 _LATE_FRAMES: Final = 7
-"""By which speech begins before Silero and WebRTC say so, 60 to 90 ms; pauses end as late as they begin."""
+"""Delay with which Silero and WebRTC detect the onset of speech, 60 to 90 ms; the ends of pauses are as late
+as their beginnings."""
 _PAUSE_S: Final = 0.2
 """Shorter silences belong to stops and to articulation: 0.2 s separates them from pauses in read speech
 of five languages (Campione and Véronis, "A large-scale multilingual study of silent pause duration", 2002);
 Goldman-Eisler ("Psycholinguistics", 1968) used 0.25 s."""
 _SOFT_DB: Final = 6.0
-"""A pause is at least so far below speech: a vowel that the detector takes for none is not."""
+"""Minimum drop of a pause's level below speech: excludes vowels that the detector misses."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechActivity:
-    """What the detector heard.
+    """Detected speech of a recording.
 
     Attributes:
-        whole: From the first to the last sound of speech; None: nobody speaks.
-        pauses: In between, in their order.
-        speech: Which frames of 10 ms are spoken, shape ``(n,)``.
+        whole: From the first to the last sound of speech; None without speech.
+        pauses: Pauses within it, in chronological order.
+        speech: True for the frames of 10 ms that are speech, shape ``(n,)``.
     """
 
     whole: Span | None
@@ -44,7 +45,7 @@ class SpeechActivity:
 
 
 def detect_pauses(prepared: Prepared, vad: VoiceActivityDetector) -> SpeechActivity:
-    """Find speech and pauses; blocks for some 1 % of the length."""
+    """Find speech and pauses; blocks for about 1 % of the length."""
     frames = len(prepared.levels_db)
     nobody = SpeechActivity(None, (), np.zeros(frames, bool))
     if prepared.empty:
@@ -70,7 +71,7 @@ def detect_pauses(prepared: Prepared, vad: VoiceActivityDetector) -> SpeechActiv
 
 
 def _likely(prepared: Prepared, vad: VoiceActivityDetector, frames: int) -> NDArray[np.float64]:
-    """Probability of speech in every 10 ms."""
+    """Return the probability of speech in every 10 ms."""
     size = vad.frame_samples
     count = -(-len(prepared.samples) // size)
     vad.reset()
@@ -86,7 +87,7 @@ def _likely(prepared: Prepared, vad: VoiceActivityDetector, frames: int) -> NDAr
 
 
 def _hysteresis(likely: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """True from where ``likely`` reaches one threshold until it falls below the other."""
+    """Return True from where ``likely`` reaches one threshold until it falls below the other."""
     sign = np.where(likely >= _BEGINS, 1, np.where(likely < _ENDS, -1, 0))
     decided = np.flatnonzero(sign)
     at = np.searchsorted(decided, np.arange(len(sign)), side="right") - 1

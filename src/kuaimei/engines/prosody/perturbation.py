@@ -1,7 +1,7 @@
-"""The periods of the vocal folds, one by one: their lengths (jitter) and their strengths (shimmer).
+"""Lengths and amplitudes of the single glottal periods: jitter and shimmer.
 
-Lengths come out as Praat's. Strengths are root mean squares close around each pulse; Praat's are weighted
-from the pulse before to the one after, and hold more of these and of the noise.
+The lengths match Praat's. Amplitudes are root mean squares close around each pulse; Praat's are weighted
+from the previous pulse to the next one, and include more of those and of the noise.
 """
 
 from dataclasses import dataclass
@@ -15,36 +15,36 @@ from kuaimei.engines.prosody.types import FRAME_MS
 __all__ = ["RATE", "Pulses", "jitter", "mark_pulses", "shimmer"]
 
 RATE: Final = 16_000
-"""Hz of everything here."""
+"""Sample rate in Hz of this module."""
 
 _HOP: Final = round(RATE * FRAME_MS / 1000.0)
 _LEAST_FRAMES: Final = 3
-"""A shorter voiced stretch has hardly two periods."""
+"""Minimum frames of a voiced stretch; a shorter one has hardly two periods."""
 _SHORTER: Final = 0.8
 _LONGER: Final = 1.25
-"""How far a period may be from what F0 says of it, as in Praat's "To PointProcess (cc)"."""
+"""Factors by which a period may differ from that given by F0, as in Praat's "To PointProcess (cc)"."""
 _LIKENESS: Final = 0.3
-"""Neighbouring periods that are less alike (correlation) are none."""
+"""Minimum correlation of neighbouring periods; below it there is no further period."""
 _SIZE: Final = 512
-"""Of the Fourier transforms: of a template of up to 267 samples and what it is looked for in, 388."""
+"""Size of the Fourier transforms: a template has up to 267 samples, its search range 388."""
 _LONGEST_PERIOD_S: Final = 0.02
 _PERIOD_FACTOR: Final = 1.3
 _AMPLITUDE_FACTOR: Final = 1.6
 """Neighbours that differ by more are not compared: Praat's defaults for all its jitters and shimmers."""
 _AROUND: Final = 0.35
-"""Periods to either side in which a pulse's strength is measured; farther, its neighbours are heard."""
+"""Periods to either side in which a pulse's amplitude is measured; beyond, its neighbours contribute."""
 _LEAST_PERIODS: Final = 10
-"""Fewer tell nothing of their irregularity."""
+"""Minimum number of pairs; fewer say nothing about their irregularity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pulses:
-    """Where the folds close.
+    """Glottal closures.
 
     Attributes:
         times: In samples at `RATE`, with fractions, shape ``(n,)``.
         amplitudes: Root mean square around each, shape ``(n,)``.
-        stretch: Number of the voiced stretch that each lies in, shape ``(n,)``.
+        stretch: Number of the voiced stretch of each pulse, shape ``(n,)``.
     """
 
     times: NDArray[np.float64]
@@ -55,14 +55,14 @@ class Pulses:
 def mark_pulses(samples: NDArray[np.float32], f0_hz: NDArray[np.float32]) -> Pulses:
     """Follow the waveform from period to period.
 
-    After Boersma's "To PointProcess (cc)" (Praat manual): beginning with the strongest extremum in the
-    middle of a voiced stretch, the next pulse to either side is where one period of the wave is most like
-    that around the pulse before (normalised cross-correlation, between samples by a parabola), 0.8 to 1.25
+    After Boersma's "To PointProcess (cc)" (Praat manual): starting from the strongest extremum in the
+    middle of a voiced stretch, the next pulse to either side is where one period of the wave best matches
+    that around the previous pulse (normalized cross-correlation, interpolated by a parabola), 0.8 to 1.25
     periods away. All stretches are followed at the same time, step by step.
 
     Args:
         samples: At `RATE`, shape ``(n,)``.
-        f0_hz: Every 10 ms, 0 where there is no voice.
+        f0_hz: Every 10 ms, 0 in unvoiced frames.
     """
     starts, ends = _stretches(f0_hz)
     if not len(starts):
@@ -100,9 +100,9 @@ def mark_pulses(samples: NDArray[np.float32], f0_hz: NDArray[np.float32]) -> Pul
 
 
 def jitter(pulses: Pulses) -> float | None:
-    """Local jitter: 1/(N−1) Σ|T(i+1) − T(i)| / mean T, relative; None for fewer than ten pairs.
+    """Compute the local jitter, 1/(N−1) Σ|T(i+1) − T(i)| / mean T; None for fewer than ten pairs.
 
-    Only pairs of neighbouring periods of at most 20 ms are taken whose lengths differ by less than a factor
+    Only pairs of neighbouring periods of at most 20 ms are used whose lengths differ by less than a factor
     of 1.3 (Praat manual, "PointProcess: Get jitter (local)").
     """
     times, stretch = pulses.times, pulses.stretch
@@ -115,9 +115,9 @@ def jitter(pulses: Pulses) -> float | None:
 
 
 def shimmer(pulses: Pulses) -> float | None:
-    """Local shimmer: 1/(N−1) Σ|A(i+1) − A(i)| / mean A, relative; None for fewer than ten pairs.
+    """Compute the local shimmer, 1/(N−1) Σ|A(i+1) − A(i)| / mean A; None for fewer than ten pairs.
 
-    Only neighbours that differ by less than a factor of 1.6 are taken (Praat's default).
+    Only neighbours that differ by less than a factor of 1.6 are used (Praat's default).
     """
     length = np.diff(pulses.times) / RATE
     pair = (pulses.stretch[1:] == pulses.stretch[:-1]) & (length > 0) & (length <= _LONGEST_PERIOD_S)
@@ -139,7 +139,7 @@ def _relative(first: NDArray[np.float64], second: NDArray[np.float64]) -> float 
 
 
 def _stretches(f0_hz: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First frame and one past the last of each voiced stretch."""
+    """Return the first frame of each voiced stretch and the one past its last."""
     voiced = np.concatenate([[False], f0_hz > 0, [False]])
     edges = np.flatnonzero(voiced[1:] != voiced[:-1])
     starts, ends = edges[::2], edges[1::2]
@@ -157,7 +157,7 @@ def _seed(samples: NDArray[np.float32], periods: NDArray[np.float64], start: int
 def _match(
     wave: NDArray[np.float32], at: NDArray[np.float64], period: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How far ahead the wave around ``at`` comes again, in samples, and how like it is, -1 to 1."""
+    """Return the samples from ``at`` to the best match of the wave around it, and their correlation."""
     half = (0.5 * period).astype(np.int64)
     low, high = np.floor(_SHORTER * period).astype(np.int64), np.ceil(_LONGER * period).astype(np.int64)
     first = np.rint(at).astype(np.int64) - half
@@ -189,7 +189,7 @@ def _match(
 def _amplitudes(
     wave: NDArray[np.float32], times: NDArray[np.float64], stretch: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Root mean square around each pulse."""
+    """Return the root mean square around each pulse."""
     if len(times) < 2:
         return np.zeros(len(times))
     power = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])

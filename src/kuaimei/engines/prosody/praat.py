@@ -1,4 +1,4 @@
-"""Pitch and voice quality by Praat itself (praat-parselmouth, GPL-3)."""
+"""Extractor of pitch and voice quality based on Praat itself (praat-parselmouth, GPL-3)."""
 
 import logging
 import math
@@ -19,10 +19,10 @@ _STEP_S: Final = FRAME_MS / 1000.0
 _LOWEST_HZ: Final = 60.0
 _HIGHEST_HZ: Final = 500.0
 _PERIODS: Final = (0.0001, 0.02, 1.3)
-"""Shortest and longest period in s, and the most two neighbours may differ by: Praat's defaults."""
+"""Shortest and longest period in s, and maximum factor between neighbours: Praat's defaults."""
 _AMPLITUDE_FACTOR: Final = 1.6
 _QUIET: Final = 0.1
-"""Of the loudest; softer frames have no harmonicity. Praat's default."""
+"""Level relative to the loudest; softer frames have no harmonicity. Praat's default."""
 _WINDOW_PERIODS: Final = 1.0
 _UNVOICED_DB: Final = -200.0
 
@@ -30,7 +30,7 @@ _UNVOICED_DB: Final = -200.0
 class PraatMeter:
     """Praat's "To Pitch (cc)", "To PointProcess (periodic, cc)" and "To Harmonicity (cc)".
 
-    Jitter and shimmer are its local ones, HNR is the mean of all frames that have one.
+    Jitter and shimmer are its local variants, HNR is the mean of all frames that have one.
 
     Raises:
         SettingsError: If parselmouth is not installed.
@@ -51,7 +51,7 @@ class PraatMeter:
         self._call: Any = call
 
     def voice(self, samples: NDArray[np.float32], rate: int) -> VoiceQuality:
-        """What the vocal folds do in ``samples``; some 3 % of their length on one core."""
+        """Measure the phonation in ``samples``; about 3 % of their length on one core."""
         frames = int(len(samples) / (rate * _STEP_S))
         f0_hz = np.zeros(frames, np.float32)
         if not len(samples) or not np.any(samples):
@@ -71,7 +71,7 @@ class PraatMeter:
         except self._error:  # shorter than its windows
             return VoiceQuality(f0_hz)
         found, times = pitch.selected_array["frequency"], pitch.xs()
-        # Its frames are centred in the sound, ours lie on a grid from the beginning.
+        # Praat's frames are centred in the sound, ours lie on a grid from the beginning.
         middles = (np.arange(frames) + 0.5) * _STEP_S
         nearest = np.rint((middles - times[0]) / _STEP_S).astype(np.int64)
         inside = (nearest >= 0) & (nearest < len(found))
@@ -81,5 +81,5 @@ class PraatMeter:
 
 
 def _known(value: float) -> float | None:
-    """Praat says "undefined" (NaN) where it cannot tell."""
+    """Return ``value``, or None where Praat returns "undefined" (NaN) or the value for unvoiced sound."""
     return None if math.isnan(value) or value <= _UNVOICED_DB else float(value)

@@ -1,4 +1,4 @@
-"""The one form of a recording on which everything is measured."""
+"""Normalization of recordings before feature extraction: bandwidth and level."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,10 +17,10 @@ FRAME: Final = round(ASR_RATE * FRAME_MS / 1000.0)
 
 
 _BAND_RATE: Final = 7_000
-"""Passing through this rate leaves what lies below 3.2 kHz: as much as a telephone lets through, so that
+"""Resampling through this rate keeps frequencies below 3.2 kHz, as much as a telephone passes, so that
 every recording is measured in the same band."""
 _RUMBLE_RATE: Final = 110
-"""Passing through this rate leaves what lies below 50 Hz, DC among it: no voice, and it is taken away."""
+"""Resampling through this rate keeps frequencies below 50 Hz and DC: not voice, so they are subtracted."""
 _REFERENCE_DB: Final = -20.0
 _MOST_GAIN_DB: Final = 50.0
 _SILENT_DB: Final = -120.0
@@ -28,12 +28,12 @@ _SILENT_DB: Final = -120.0
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A recording made comparable with others.
+    """Recording in the common form that makes measurements comparable.
 
     Attributes:
         samples: At 16 kHz, from 50 Hz to 3.2 kHz, its loud frames at −20 dBFS; shape ``(n,)``.
-        levels_db: Root mean square of every 10 ms in dBFS; −120 where there is digital silence.
-        empty: There is no sound at all.
+        levels_db: Root mean square of every 10 ms in dBFS; −120 for digital silence.
+        empty: True if the recording is silent throughout.
     """
 
     samples: NDArray[np.float32] = field(repr=False)
@@ -42,17 +42,17 @@ class Prepared:
 
 
 def prepare(pcm: Pcm, rate: int) -> Prepared:
-    """``pcm`` (at ``rate`` Hz) in the common form."""
+    """Return ``pcm`` (at ``rate`` Hz) in the common form."""
     samples = to_float(pcm)
     if len(samples):
-        # A constant that begins with the recording would ring at its edges.
+        # A DC offset that starts with the recording would ring at its edges.
         samples = samples - np.median(samples)
     banded = resample_float(samples, rate, _BAND_RATE)
     narrow = resample_float(banded - _rumble(banded), _BAND_RATE, ASR_RATE)
     frames = len(narrow) // FRAME
     power = np.square(narrow[: frames * FRAME].reshape(frames, FRAME), dtype=np.float64).mean(axis=1)
     levels = 10.0 * np.log10(np.maximum(power, 10.0 ** (_SILENT_DB / 10.0)))
-    # One 16-bit step up and down is −96 dBFS: what never rises above that is no sound.
+    # One 16-bit step up and down is −96 dBFS: a recording that stays near it is silent.
     if not frames or levels.max() < -90.0:
         return Prepared(narrow, levels, empty=True)
     gain_db = min(_REFERENCE_DB - float(np.percentile(levels, 95.0)), _MOST_GAIN_DB)

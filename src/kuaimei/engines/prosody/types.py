@@ -1,4 +1,4 @@
-"""What is measured of how an utterance was spoken."""
+"""Types of the extracted prosodic features."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 __all__ = ["FRAME_MS", "Contours", "ExtractionResult", "Features", "Span", "VoiceQuality"]
 
 FRAME_MS: Final = 10.0
-"""Between two values of a contour."""
+"""Milliseconds between two values of a contour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of the recording.
+    """Interval of the recording.
 
     Attributes:
-        start_s: Seconds from its beginning.
-        end_s: Likewise.
+        start_s: Start in seconds from the beginning of the recording.
+        end_s: End in seconds from the beginning of the recording.
     """
 
     start_s: float
@@ -27,13 +27,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class VoiceQuality:
-    """What a meter hears of the vocal folds.
+    """Pitch and voice quality measured by an extractor.
 
     Attributes:
-        f0_hz: Every 10 ms; 0 where there is no voice; shape ``(n // 10 ms,)``.
-        jitter: Of the periods, relative; None: too few of them.
-        shimmer: Of their amplitudes, relative; None: too few of them.
-        hnr_db: Harmonics-to-noise ratio; None: no voice.
+        f0_hz: Every 10 ms; 0 in unvoiced frames; shape ``(n // 10 ms,)``.
+        jitter: Of the periods, relative; None if there are too few.
+        shimmer: Of their amplitudes, relative; None if there are too few.
+        hnr_db: Harmonics-to-noise ratio; None without voiced frames.
     """
 
     f0_hz: NDArray[np.float32] = field(repr=False)
@@ -44,38 +44,39 @@ class VoiceQuality:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Numbers of one utterance; None: cannot be told of this one.
+    """Features of one utterance; None if a feature cannot be determined.
 
-    All are measured on one copy of the recording (`kuaimei.engines.prosody.preprocessing`), so that neither its
-    level nor its rate changes them.
+    All are measured on one normalized copy of the recording (`kuaimei.engines.prosody.preprocessing`), so
+    that neither its level nor its sample rate changes them.
 
     Attributes:
-        duration_s: Of the utterance, from the first to the last sound of speech.
-        speech_s: Of that, without its pauses.
+        duration_s: Duration of the utterance, from the first to the last sound of speech.
+        speech_s: The same without its pauses.
         snr_db: Speech above the noise in its pauses: 10 log₁₀((S − N) / N).
         rate_syl_s: r = syllables per second of speech, pauses not counted (the articulation rate of
             Goldman-Eisler, "Psycholinguistics", 1968).
         pause_ratio: p = T_sil / T_total: pauses of 0.2 s and more (Campione and Véronis, Speech Prosody 2002)
             over the duration, 0 to 1.
-        pauses_per_min: Pauses in a minute of the duration.
+        pauses_per_min: Pauses per minute of the duration.
         pause_mean_s: Mean length of a pause; 0 without any.
-        voiced_fraction: Of the speech, the share in which the vocal folds vibrate, 0 to 1.
-        fillers_per_min: Filler words (嗯、呃、uh) in a minute of the duration.
+        voiced_fraction: Share of the speech that is voiced, 0 to 1.
+        fillers_per_min: Filler words (嗯、呃、uh) per minute of the duration.
         f0_mean_hz: Geometric mean of F0.
-        f0_sd_st: Standard deviation of F0 in semitones, what lies beyond 1 % to either side put back to that.
-        f0_range_st: From its 5th to its 95th percentile, in semitones.
+        f0_sd_st: Standard deviation of F0 in semitones, clipped to its 1st and 99th percentiles.
+        f0_range_st: From the 5th to the 95th percentile of F0, in semitones.
         f0_change_st_s: How fast F0 moves within voiced stretches: mean absolute slope of lines through 50 ms,
             semitones per second.
-        f0_final_st: Fall (negative) or rise of F0 over the last half second that is voiced at its end, in
-            semitones: Theil's slope (1950) times its length. In Chinese the last tone is in it.
-        tremor_st: Trembling of F0 within voiced stretches, faster than tones and syllables (some 7 Hz and
-            more), in semitones: of a sine of 8 Hz, its root mean square (`kuaimei.engines.prosody.intonation`).
+        f0_final_st: Fall (negative) or rise of F0 over the last half second before the end of voicing, in
+            semitones: Theil's slope (1950) times its length. In Chinese it includes the last tone.
+        tremor_st: Tremor of F0 within voiced stretches, faster than tones and syllables (about 7 Hz and
+            more), in semitones: for a sine of 8 Hz, its root mean square; see
+            `kuaimei.engines.prosody.intonation`.
         jitter: Of the periods T, relative (0.01 is 1 %): 1/(N−1) Σ|T(i+1) − T(i)| / mean T.
-        shimmer: The same of their amplitudes.
+        shimmer: The same for their amplitudes.
         hnr_db: Harmonics-to-noise ratio, 10 log₁₀(r / (1 − r)) of the correlation r of neighbouring periods
-            (Boersma 1993), without what the noise in the pauses adds to it.
-        level_sd_db: Standard deviation of the level of what is voiced, over 110 ms each.
-        level_range_db: From its 5th to its 95th percentile.
+            (Boersma 1993), corrected for the noise measured in the pauses.
+        level_sd_db: Standard deviation of the level of voiced frames, smoothed over 110 ms.
+        level_range_db: From the 5th to the 95th percentile of that level.
     """
 
     duration_s: float
@@ -102,11 +103,11 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Contours:
-    """What is drawn over the waveform.
+    """Contours that are drawn over the waveform.
 
     Attributes:
-        f0_hz: Every 10 ms of the recording; 0 where there is no voice.
-        pauses: Within the utterance, in their order.
+        f0_hz: Every 10 ms of the recording; 0 in unvoiced frames.
+        pauses: Pauses within the utterance, in chronological order.
     """
 
     f0_hz: tuple[float, ...]
@@ -115,7 +116,7 @@ class Contours:
 
 @dataclass(frozen=True, slots=True)
 class ExtractionResult:
-    """One utterance."""
+    """Features and contours of one utterance."""
 
     features: Features
     contours: Contours

@@ -1,14 +1,15 @@
-"""Speaker encoders: how a voice sounds, whatever it says, as a direction in space.
+"""Speaker encoders: map speech to a vector that depends on the voice and not on the words.
 
-* ``ge2e``: a loss, and what styles are predicted from. Weights of Resemblyzer 0.1.4 (Resemble AI,
+* ``ge2e``: used as a loss and for predicting styles. Weights of Resemblyzer 0.1.4 (Resemble AI,
   Apache-2.0); code ours, after Wan et al. 2018.
-* ``campplus``: a loss. Weights ``campplus_cn_common`` of 3D-Speaker (Alibaba, Apache-2.0); code ours,
-  after 3D-Speaker's (Apache-2.0).
-* ``eres2net``: the judge, and nothing else. Weights ``eres2net_sv_en_voxceleb_16k`` of 3D-Speaker (Alibaba,
+* ``campplus``: used as a loss. Weights ``campplus_cn_common`` of 3D-Speaker (Alibaba, Apache-2.0); code
+  ours, after 3D-Speaker's (Apache-2.0).
+* ``eres2net``: used for evaluation only. Weights ``eres2net_sv_en_voxceleb_16k`` of 3D-Speaker (Alibaba,
   Apache-2.0); code ours, after 3D-Speaker's (Apache-2.0).
 
-An encoder is a loss or a judge, never both: a voice fitted to an encoder pleases that encoder. All three
-are converted from their checkpoints to ONNX when they are pulled (`kuaimei.models.convert.speaker_onnx`), without torch.
+An encoder serves training or evaluation, never both: a voice fitted to an encoder scores well with that
+encoder. `kuaimei.models.convert.speaker_onnx` converts all three from their checkpoints to ONNX when they
+are pulled, without torch.
 """
 
 from pathlib import Path
@@ -26,34 +27,34 @@ from kuaimei.errors import WeightsError
 __all__ = ["EVAL_ENCODER", "TRAINING_ENCODERS", "SpeakerEncoder", "open_encoder"]
 
 TRAINING_ENCODERS: Final = ("ge2e", "campplus")
-"""What styles are predicted from and voices are learned through."""
+"""Encoders that styles are predicted from and voices are trained with."""
 EVAL_ENCODER: Final = "eres2net"
-"""Never one of them."""
+"""Encoder for evaluation, never used in training."""
 
 
 class SpeakerEncoder(Protocol):
-    """Hears who speaks; blocking, and safe to call from several threads."""
+    """Computes speaker embeddings; blocking, and safe to call from several threads."""
 
     name: str
     """``ge2e``, ``campplus`` or ``eres2net``."""
 
     def embed(self, pcm: Pcm, rate: int) -> NDArray[np.float32]:
-        """The voice in ``pcm`` as a vector of length 1, shape ``(d,)``.
+        """Return the embedding of the voice in ``pcm``, a vector of length 1, shape ``(d,)``.
 
-        The dot product of two of the same encoder is their cosine: 1 the same, about 0 unrelated.
+        The dot product of two embeddings of one encoder is their cosine: 1 identical, about 0 unrelated.
 
         Args:
-            pcm: Mono speech, best 3 s or more.
-            rate: In Hz.
+            pcm: Mono speech, ideally 3 s or more.
+            rate: Sample rate in Hz.
 
         Raises:
-            AudioError: If there is no sound in it.
+            AudioError: If the audio is silent.
         """
         ...
 
 
 class _HasModelMeta(OnnxSession, Protocol):
-    """What onnxruntime's session has besides `Session`."""
+    """onnxruntime session, including the model metadata."""
 
     def get_modelmeta(self) -> Any: ...
 
@@ -62,7 +63,7 @@ def open_encoder(path: Path, threads: int = 1) -> SpeakerEncoder:
     """Load the encoder at ``path``: a folder of the catalogue, or its ``model.onnx``.
 
     Raises:
-        WeightsError: If there is none, or it is of another kind.
+        WeightsError: If it is missing or is not one of the speaker encoders.
     """
     file = path / "model.onnx" if path.is_dir() else path
     session = open_session(file, threads=threads)

@@ -1,8 +1,8 @@
-"""CAM++ and ERes2Net: the whole voice in 192 numbers, from a clip of any length.
+"""CAM++ and ERes2Net: a 192-dimensional speaker embedding from a clip of any length.
 
 Both networks take Kaldi's filter bank. Weights: 3D-Speaker's (Alibaba, Apache-2.0), CAM++ trained on
-200,000 Mandarin speakers, ERes2Net on VoxCeleb. CAM++ is a *loss* of voice learning; ERes2Net is only
-ever a *judge*: nothing is fitted to it, so what it says of a learned voice is worth something.
+200,000 Mandarin speakers, ERes2Net on VoxCeleb. CAM++ is a *loss* of voice training; ERes2Net is used
+only for *evaluation*: nothing is fitted to it, so its scores of a trained voice are meaningful.
 """
 
 from typing import Final
@@ -19,13 +19,13 @@ from kuaimei.errors import AudioError
 __all__ = ["FbankEncoder"]
 
 _SHORTEST: Final = ASR_RATE
-"""Samples; what is shorter is repeated: the networks compare moments in time."""
+"""Minimum number of samples; shorter audio is repeated, because the networks compare moments in time."""
 _LONGEST: Final = 30 * ASR_RATE
-"""Samples in one run; what is longer goes in equal parts, whose embeddings are averaged."""
+"""Maximum number of samples per run; longer audio is split evenly and its embeddings are averaged."""
 
 
 class FbankEncoder:
-    """One of the two.
+    """Encoder based on Kaldi filter banks: CAM++ or ERes2Net.
 
     Args:
         name: ``campplus`` or ``eres2net``.

@@ -1,8 +1,8 @@
-"""What speaker encoders hear: mel energies, in the two forms that they were trained on.
+"""Mel energies for the speaker encoders, in the two forms that they were trained on.
 
 GE2E takes the plain power of 40 bands (librosa's defaults, Slaney's mel scale), CAM++ and ERes2Net the
-logarithm of 80 (Kaldi's filter bank, each band's mean taken away). Only numpy: the environment in which
-voices are learned uses the same filters.
+logarithm of 80 (Kaldi's filter bank, each band's mean subtracted). Needs only numpy: the voice training
+environment uses the same filters.
 """
 
 from functools import cache
@@ -16,7 +16,7 @@ __all__ = ["FLOOR", "fbank", "kaldi_filters", "povey_window", "power_mel", "slan
 Floats = NDArray[np.float32]
 
 FLOOR: Final = float(np.finfo(np.float32).eps)
-"""Energies below it count as this much, as in Kaldi."""
+"""Lower bound of energies, as in Kaldi."""
 
 _RATE: Final = 16_000
 _WINDOW: Final = 400
@@ -25,15 +25,15 @@ _PREEMPHASIS: Final = 0.97
 
 
 def slaney_filters(rate: int, size: int, bands: int = 40, highest_hz: float = 8000.0) -> Floats:
-    """Triangles of equal area on Slaney's mel scale (linear below 1 kHz, logarithmic above).
+    """Return triangular filters of equal area on Slaney's mel scale (linear below 1 kHz, then logarithmic).
 
     Source: M. Slaney, *Auditory Toolbox*, 1998; the defaults of ``librosa.filters.mel``.
 
     Args:
-        rate: In Hz.
-        size: Of the Fourier transform.
-        bands: How many.
-        highest_hz: Upper end of the last one.
+        rate: Sample rate in Hz.
+        size: Size of the Fourier transform.
+        bands: Number of filters.
+        highest_hz: Upper end of the last filter.
 
     Returns:
         Shape ``(bands, size // 2 + 1)``.
@@ -58,10 +58,17 @@ def slaney_filters(rate: int, size: int, bands: int = 40, highest_hz: float = 80
 def kaldi_filters(
     rate: int = _RATE, size: int = 512, bands: int = 80, lowest_hz: float = 20.0, highest_hz: float = 8000.0
 ) -> Floats:
-    """Triangles that are equal and symmetric on the mel scale 1127·ln(1 + f/700), as Kaldi makes them.
+    """Return Kaldi's filters: equal, symmetric triangles on the mel scale 1127·ln(1 + f/700).
+
+    Args:
+        rate: Sample rate in Hz.
+        size: Size of the Fourier transform.
+        bands: Number of filters.
+        lowest_hz: Lower end of the first filter.
+        highest_hz: Upper end of the last filter.
 
     Returns:
-        Shape ``(bands, size // 2)``: Kaldi leaves the highest bin out.
+        Shape ``(bands, size // 2)``: Kaldi omits the highest bin.
     """
 
     def mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -79,7 +86,7 @@ def kaldi_filters(
 
 
 def povey_window(size: int = _WINDOW) -> Floats:
-    """Kaldi's own window: Hann to the power of 0.85."""
+    """Return Kaldi's own window: Hann to the power of 0.85."""
     window: Floats = (np.hanning(size) ** 0.85).astype(np.float32)
     return window
 
@@ -95,7 +102,7 @@ def _kaldi() -> tuple[Floats, Floats]:
 
 
 def power_mel(samples: Floats) -> Floats:
-    """Power in 40 bands every 10 ms, windows of 25 ms centred on the frames.
+    """Return the power in 40 bands every 10 ms, from windows of 25 ms centred on the frames.
 
     Args:
         samples: At 16 kHz, shape ``(n,)``.
@@ -112,7 +119,7 @@ def power_mel(samples: Floats) -> Floats:
 
 
 def fbank(samples: Floats) -> Floats:
-    """Log energies in 80 bands every 10 ms, the mean of each band taken away.
+    """Return the log energies in 80 bands every 10 ms, with the mean of each band subtracted.
 
     Args:
         samples: At 16 kHz, shape ``(n,)``, at least 400.

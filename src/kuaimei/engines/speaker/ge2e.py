@@ -1,9 +1,9 @@
-"""GE2E: the whole voice in 256 numbers, from 1.6 s windows of speech.
+"""GE2E: a 256-dimensional speaker embedding from 1.6 s windows of speech.
 
-Weights: Resemblyzer's (Resemble AI, Apache-2.0); this code follows that package's preparation of the
-sound: what is quieter than -30 dBFS is raised to it, pauses are shortened, then half-overlapping windows
-of 1.6 s are embedded and averaged. It is a *loss*: voices are fitted to it, so a high similarity by it
-alone proves nothing (two different people easily score 0.75).
+Weights: Resemblyzer's (Resemble AI, Apache-2.0); this code follows that package's preprocessing: audio
+quieter than -30 dBFS is raised to that level, pauses are shortened, then half-overlapping windows of 1.6 s
+are embedded and averaged. It is a *loss*: voices are fitted to it, so a high similarity by it alone proves
+nothing (two different people easily score 0.75).
 """
 
 from typing import Final
@@ -20,23 +20,23 @@ from kuaimei.errors import AudioError
 __all__ = ["Ge2e", "shorten_pauses"]
 
 _FRAMES: Final = 160
-"""Of a window: 1.6 s."""
+"""Frames of a window: 1.6 s."""
 _STEP: Final = 77
 """Frames from one window to the next: 1.3 windows a second."""
 _COVERAGE: Final = 0.75
-"""A last window that holds less of the sound is left out."""
+"""Minimum share of the last window that audio must cover; otherwise the window is dropped."""
 _TARGET_DBFS: Final = -30.0
 _VAD_FRAME: Final = ASR_RATE * 30 // 1000
 _SMOOTH: Final = 8
-"""Frames of 30 ms over which the verdict is averaged."""
+"""Number of 30 ms frames over which the VAD decisions are averaged."""
 _SPREAD: Final = 3
 """Frames of a pause kept at either end of speech."""
 _BATCH: Final = 64
-"""Windows at once: ten minutes need 780, and each takes its memory."""
+"""Windows per run, which bounds the memory: ten minutes need 780."""
 
 
 class Ge2e:
-    """The encoder.
+    """GE2E speaker encoder.
 
     Args:
         session: The network, ``mels`` (n, 160, 40) → ``embedding`` (n, 256).
@@ -69,7 +69,7 @@ class Ge2e:
 
 
 def _window_starts(samples: int) -> list[int]:
-    """First frames of the windows; always at least one."""
+    """Return the first frames of the windows; always at least one."""
     hop = ASR_RATE // 100
     frames = -(-(samples + 1) // hop)
     starts = list(range(0, max(1, frames - _FRAMES + _STEP + 1), _STEP))
@@ -78,7 +78,7 @@ def _window_starts(samples: int) -> list[int]:
 
 
 def shorten_pauses(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``samples`` (16 kHz) without what is silent for longer than 0.2 s; all of it if nothing is speech."""
+    """Return ``samples`` (16 kHz) without silence beyond 0.2 s per pause; unchanged if there is no speech."""
     import webrtcvad  # type: ignore[import-untyped]
 
     vad = webrtcvad.Vad(3)

@@ -17,7 +17,7 @@ SYNTHESIZERS: Mapping[str, Factory[Synthesizer]] = {"kokoro": open_kokoro, "open
 def open_synthesizer(
     engine_context: EngineContext, source: EngineSource
 ) -> AbstractAsyncContextManager[Synthesizer]:
-    """The synthesiser shared by all conversations, warmed.
+    """Open the synthesizer shared by all conversations, warmed up.
 
     Raises:
         SettingsError: If no such engine exists.

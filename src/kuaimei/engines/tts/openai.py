@@ -1,4 +1,4 @@
-"""A synthesiser far away: any server that speaks OpenAI's ``/v1/audio/speech``."""
+"""Remote synthesizer: any server with OpenAI's ``/v1/audio/speech``."""
 
 import asyncio
 import logging
@@ -25,28 +25,31 @@ __all__ = ["OpenAISynthesizer", "open_openai"]
 _WHO = "the synthesiser"
 
 _PATIENCE_S: Final = 30.0
-"""With the server, where a request brings no deadline of its own."""
+"""Timeout in seconds for requests without a deadline."""
 _CHUNK_MS: Final = 100
 _AHEAD_BYTES: Final = 32 * 1024 * 1024
-"""Sound that may be there before somebody takes it: eleven minutes, nearly the longest text there may be."""
+"""Maximum audio buffered for the consumer: eleven minutes, nearly the longest permitted text."""
 _UNHEARD_S: Final = 30.0
-"""A listener who takes nothing for so long, when there is so much, is given up."""
+"""The request is abandoned if the buffer stays full for this many seconds."""
 
 _log = logging.getLogger(__name__)
 
 
 class _UploadedVoice(BaseModel):
-    """Answer of ``/v1/voices``."""
+    """Response of ``/v1/voices``."""
 
     id: str
 
 
 @dataclass(slots=True, eq=False)
 class _Reference:
-    """A voice that the server is lent when it is asked to speak in it.
+    """Reference recording of a voice, uploaded when the server is first asked to speak in it.
 
     Attributes:
-        name: By which the server knows it; empty: it does not yet.
+        audio: File in any common format.
+        transcript: Words spoken in it.
+        name: Id of the voice on the server; empty until it has been uploaded.
+        lending: Held during the upload, so that a voice is uploaded once.
     """
 
     audio: bytes = field(repr=False)
@@ -56,17 +59,17 @@ class _Reference:
 
 
 class OpenAISynthesizer:
-    """Asks the server for each clause as bare PCM and passes it on while it arrives.
+    """Synthesizer that requests each clause as raw PCM and passes it on while it arrives.
 
-    A ``kuaimei worker`` also speaks in voices that it is lent (`kuaimei.engines.protocols.ZeroShotCloner`),
-    and takes its time for what is to be beautiful.
+    A ``kuaimei worker`` also speaks in uploaded voices (`kuaimei.engines.protocols.ZeroShotCloner`), and
+    has a slower mode for the HQ rendering.
 
     Args:
-        client: Of the server.
-        model: To ask for; empty: the first that the server lists, asked for once.
-        voices: Names the server knows, the default first.
-        rate: Of the PCM it sends, in Hz (OpenAI's own: 24000).
-        lane: As many requests at once as the server is to get.
+        client: Client of the server.
+        model: Model to request; empty: the first that the server lists, looked up once.
+        voices: Names of the server's voices, the default first.
+        rate: Sample rate in Hz of the PCM it sends (OpenAI's own: 24000).
+        scheduler: Limits the number of concurrent requests to the server.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class OpenAISynthesizer:
 
     @property
     def voices(self) -> Sequence[str]:
-        """Ids of the voices at hand; the first is the default."""
+        """Ids of the available voices; the first is the default."""
         return (*self._voices, *self._references)
 
     def put_reference(self, voice_id: str, audio: bytes, transcript: str) -> None:
@@ -92,7 +95,7 @@ class OpenAISynthesizer:
         self._references[voice_id] = _Reference(audio, transcript)
 
     def drop_voice(self, voice_id: str) -> None:
-        """See `kuaimei.engines.protocols.ZeroShotCloner`; the server is asked to forget it, too."""
+        """See `kuaimei.engines.protocols.ZeroShotCloner`; the voice is deleted on the server, too."""
         reference = self._references.pop(voice_id, None)
         if reference is not None and reference.name:
             task = asyncio.ensure_future(self._delete_voice(reference.name))
@@ -100,15 +103,16 @@ class OpenAISynthesizer:
             task.add_done_callback(self._taking_back.discard)
 
     async def close(self) -> None:
-        """Let what the server is being told be said."""
+        """Wait for pending deletions of voices on the server."""
         await asyncio.gather(*self._taking_back)
 
     async def stream(self, req: TTSReq) -> AsyncGenerator[Pcm, None]:
-        """The clause spoken, silence trimmed at both ends.
+        """Yield the spoken clause, with silence trimmed at both ends.
 
         Raises:
             EngineUnavailable: If the server cannot be reached, has no capacity, or breaks off.
-            EngineError: If it refuses or the voice is unknown; `QueueFull` if there was no place or time.
+            EngineError: If it refuses or the voice is unknown; `QueueFull` if the queue was full or
+                the deadline passed.
         """
         voice = req.voice_id or self._voices[0]
         if voice not in self.voices:
@@ -132,18 +136,18 @@ class OpenAISynthesizer:
             yield rest
 
     async def find_model(self) -> str:
-        """The model to ask for.
+        """Return the model to request.
 
         Raises:
             EngineUnavailable: If the server cannot be reached.
-            SettingsError: If it lists none.
+            SettingsError: If it lists no model.
         """
         if not self._model:
             self._model = await first_model(self._client, _WHO, "KUAIMEI_ENGINES__TTS_REMOTE_MODEL")
         return self._model
 
     async def _receive(self, req: TTSReq, voice: str, reference: _Reference | None) -> AsyncIterator[bytes]:
-        """Whole samples, as the server sends them."""
+        """Yield whole samples, as the server sends them."""
         deadline = req.ticket.deadline
         left_s = _PATIENCE_S if deadline is None else deadline - asyncio.get_running_loop().time()
         half = b""
@@ -158,7 +162,7 @@ class OpenAISynthesizer:
                 response_format="pcm",
                 speed=req.speed,
                 timeout=max(left_s, 0.1),
-                # Other servers need not hear of it: they have one way to speak.
+                # Only the worker has two modes; other servers are not sent this field.
                 extra_body={"mode": "hq"} if req.mode == "hq" else None,
             ) as response:
                 async for data in response.iter_bytes(self.sample_rate * 2 * _CHUNK_MS // 1000):
@@ -169,7 +173,7 @@ class OpenAISynthesizer:
         except NotFoundError as error:
             if reference is None or not known or error.code != "voice_not_found":
                 raise map_openai_errors(error, _WHO, str(self._client.base_url)) from error
-            # It was restarted since, or had no more room for it.
+            # The server was restarted since the upload, or has evicted the voice.
             if reference.name == voice:
                 reference.name = ""
             async for data in self._receive(req, voice, reference):
@@ -181,7 +185,7 @@ class OpenAISynthesizer:
             raise EngineUnavailable(f"{_WHO} at {where} broke off in the middle of a clause") from error
 
     async def _upload_voice(self, reference: _Reference) -> str:
-        """The name by which the server knows it."""
+        """Upload the voice if necessary; return its id on the server."""
         async with reference.lending:
             if not reference.name:
                 lent = await self._client.post(
@@ -197,7 +201,7 @@ class OpenAISynthesizer:
     async def _delete_voice(self, name: str) -> None:
         try:
             await self._client.delete(f"/voices/{name}", cast_to=object)
-        except OpenAIError as error:  # it forgets it by itself, later
+        except OpenAIError as error:  # the server drops it by itself, later
             _log.warning("the server could not be told to forget a voice: %s", type(error).__name__)
 
 
@@ -205,7 +209,7 @@ class OpenAISynthesizer:
 async def open_openai(
     engine_context: EngineContext, source: EngineSource
 ) -> AsyncIterator[OpenAISynthesizer]:
-    """A client of ``source.url``; a server that is not up yet is asked again at the first request."""
+    """Open a client of ``source.url``; if the server is not up yet, the first request asks it again."""
     settings = engine_context.settings.engines
     if not settings.tts_remote_voices:
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""End of turn: has the speaker finished, or only paused?"""
+"""Endpointing: decides whether the speaker has finished or only paused."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -16,7 +16,7 @@ ENGINES: Mapping[str, Factory[TurnDetector]] = {"smart-turn": open_smart_turn}
 def open_turn_detector(
     engine_context: EngineContext, source: EngineSource
 ) -> AbstractAsyncContextManager[TurnDetector]:
-    """The detector shared by all conversations, warmed.
+    """Open the detector shared by all conversations, warmed up.
 
     Raises:
         SettingsError: If no such engine exists.

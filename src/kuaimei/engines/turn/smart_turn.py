@@ -1,11 +1,11 @@
-"""Smart Turn v3: a Whisper encoder that hears from the voice whether a turn is complete.
+"""Smart Turn v3: a Whisper encoder that predicts from the audio whether a turn is complete.
 
-The network looks at the last 8 s. Shorter speech is padded on the left, because the end is what
-counts; the samples are brought to zero mean and unit variance over the padded 8 s, and then turned
-into Whisper's log-mel features, as in its training.
+The network reads the last 8 s. Shorter speech is padded on the left, because the end is what
+counts; the samples are normalized to zero mean and unit variance over the padded 8 s, and then
+converted to Whisper's log-mel features, as in its training.
 
-It tells best some 0.1 s into the silence: every further 0.1 s of silence makes it call more complete,
-whole or not (0.13 → 0.14 → 0.30 → 0.88 → 0.82 for one broken-off clip after 0, 0.1, 0.2, 0.4, 0.7 s).
+It is most accurate about 0.1 s into the silence: with more silence it calls more turns complete, rightly or
+not (0.13 → 0.14 → 0.30 → 0.88 → 0.82 for one broken-off clip after 0, 0.1, 0.2, 0.4, 0.7 s).
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _WINDOW_S = 8
 _WINDOW = _WINDOW_S * ASR_RATE
 _FRAMES = _WINDOW // 160
 _PATIENCE_S = 0.25
-"""An answer later than this comes after the silence has decided: better none."""
+"""Deadline in seconds: a later answer is useless, because the silence has decided by then."""
 
 
 class _Features(Protocol):
@@ -42,7 +42,7 @@ class _Features(Protocol):
 
 
 def window(speech: Pcm) -> NDArray[np.float32]:
-    """The last 8 s of ``speech`` (16 kHz), left-padded, zero mean and unit variance; shape ``(128000,)``."""
+    """Return the last 8 s of ``speech`` (16 kHz), left-padded and standardized; shape ``(128000,)``."""
     samples = np.zeros(_WINDOW, dtype=np.float32)
     tail = to_float(speech[-_WINDOW:])
     if len(tail):
@@ -52,12 +52,12 @@ def window(speech: Pcm) -> NDArray[np.float32]:
 
 
 class SmartTurn:
-    """The detector shared by all conversations.
+    """Turn detector shared by all conversations.
 
     Args:
         session: The network: ``input_features`` (1, 80, 800) to the probability of completeness.
         features: Whisper's log-mel extractor.
-        cores: Where it waits for its single core, before everything speculative.
+        cores: Scheduler, used with one core and ahead of all speculative requests.
     """
 
     def __init__(self, session: OnnxSession, features: _Features, cores: Scheduler) -> None:
@@ -66,7 +66,7 @@ class SmartTurn:
         self._cores = cores
 
     async def completeness(self, speech: Pcm) -> float:
-        """Probability in [0, 1] that the turn ended with ``speech`` (16 kHz; the last 8 s count).
+        """Return the probability in [0, 1] that the turn ends with ``speech`` (16 kHz; last 8 s count).
 
         Raises:
             QueueFull: If no core was free in time; the silence then decides alone.
@@ -79,7 +79,7 @@ class SmartTurn:
         return await run_on_cores(self._cores, ticket, 1, self.judge, speech)
 
     def judge(self, speech: Pcm) -> float:
-        """`completeness` at once, on the calling thread."""
+        """Compute `completeness` at once, on the calling thread."""
         mel = self._features(window(speech), padding=0)[:, :_FRAMES]
         (probability,) = self._session.run(
             None, {"input_features": np.ascontiguousarray(mel[None], dtype=np.float32)}
@@ -100,7 +100,7 @@ def _load(path: Path, cores: Scheduler) -> SmartTurn:
 
 @asynccontextmanager
 async def open_smart_turn(engine_context: EngineContext, source: EngineSource) -> AsyncIterator[SmartTurn]:
-    """Load and warm the network."""
+    """Load and warm up the network."""
     if source.path is None:
         raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
     yield await asyncio.to_thread(_load, source.path, engine_context.cores)

@@ -1,4 +1,4 @@
-"""Voice activity detection: is this frame speech?"""
+"""Voice activity detection: decides frame by frame whether audio is speech."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -20,7 +20,7 @@ ENGINES: Mapping[str, Factory[Callable[[], VoiceActivityDetector]]] = {
 def open_vad(
     engine_context: EngineContext, source: EngineSource
 ) -> AbstractAsyncContextManager[Callable[[], VoiceActivityDetector]]:
-    """What makes detectors, one for each stream of audio; weights are loaded once and shared.
+    """Open a factory of detectors, one for each audio stream; weights are loaded once and shared.
 
     Raises:
         SettingsError: If no such engine exists.

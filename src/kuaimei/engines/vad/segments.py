@@ -1,4 +1,4 @@
-"""Long recordings in pieces that are recognised one by one, so that no step holds the cores for long."""
+"""Splits long recordings into speech segments, so that no recognition step holds the cores for long."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ __all__ = ["SpeechSegment", "cut", "speech_segments"]
 
 _SPEECH = 0.5
 _PAUSE_MS = 300.0
-"""Silence at which a piece may end."""
+"""Silence at which a segment may end."""
 _MARGIN_MS = 200.0
 """Silence kept on both sides: the first and last sounds of speech are the faintest."""
 _TARGET_MS = 4_000.0
-"""A piece at least this long ends at its next pause."""
+"""A segment of at least this length ends at its next pause."""
 _LONGEST_MS = 12_000.0
-"""A piece without a pause is cut here, where speech is least likely."""
+"""A segment of this length without a pause is cut where speech is least likely."""
 _BLOCK = 20 * ASR_RATE
-"""Samples listened to in one go, off the event loop."""
+"""Samples processed at once, off the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class SpeechSegment:
 
 
 async def speech_segments(pcm: Pcm, vad: VoiceActivityDetector) -> list[SpeechSegment]:
-    """Where there is speech in ``pcm`` (16 kHz), in pieces of some 4 to 12 s; none if there is none.
+    """Return the segments of speech in ``pcm`` (16 kHz), about 4 to 12 s each; empty without speech.
 
-    A recording that fits into one piece is not cut.
+    A recording that fits into one segment is not cut.
     """
     size = vad.frame_samples
     probabilities: list[float] = []
@@ -50,12 +50,12 @@ def _speech_probabilities(block: Pcm, vad: VoiceActivityDetector) -> list[float]
 
 
 def cut(probabilities: Sequence[float], frame: int, samples: int) -> list[SpeechSegment]:
-    """Pieces of a recording, from the probability of speech in each of its frames.
+    """Return the speech segments of a recording, from the probability of speech in each of its frames.
 
     Args:
         probabilities: One for each whole frame.
         frame: Samples of a frame at 16 kHz.
-        samples: Length of the recording.
+        samples: Length of the recording in samples.
     """
     frame_ms = frame * 1000.0 / ASR_RATE
     pause = max(1, round(_PAUSE_MS / frame_ms))

@@ -1,7 +1,7 @@
 """Silero VAD v6, frame by frame.
 
 The ONNX file inside the faster-whisper package takes frames of 512 samples at 16 kHz, each preceded
-by the last 64 samples of the one before, and an LSTM state that it hands back. faster-whisper itself
+by the last 64 samples of the previous one, and an LSTM state that it returns. faster-whisper itself
 runs whole recordings through it; here the state is carried from call to call, which gives the same
 numbers for a stream.
 """
@@ -32,7 +32,7 @@ _ASSET = "silero_vad_v6.onnx"
 
 
 class SileroVad:
-    """One stream's detector.
+    """Detector of one stream.
 
     Args:
         session: The network, shared by all streams (it keeps no state of its own).
@@ -47,7 +47,7 @@ class SileroVad:
         self._cell: NDArray[np.float32] = np.zeros(_STATE, dtype=np.float32)
 
     def probability(self, frame: Pcm) -> float:
-        """Probability in [0, 1] that ``frame`` (512 samples at 16 kHz) holds speech.
+        """Return the probability in [0, 1] that ``frame`` (512 samples at 16 kHz) is speech.
 
         Raises:
             ValueError: If the frame has another length.
@@ -62,14 +62,14 @@ class SileroVad:
         return float(probability.item())
 
     def reset(self) -> None:
-        """Forget what was heard."""
+        """Reset the state, as before the first frame."""
         self._input[:] = 0.0
         self._hidden = np.zeros(_STATE, dtype=np.float32)
         self._cell = np.zeros(_STATE, dtype=np.float32)
 
 
 def load_silero(path: Path | None = None) -> OnnxSession:
-    """The network from ``path``, or the one that comes with faster-whisper.
+    """Load the network from ``path``, or the one that comes with faster-whisper.
 
     Raises:
         WeightsError: If it cannot be loaded.
@@ -87,7 +87,7 @@ def load_silero(path: Path | None = None) -> OnnxSession:
 async def open_silero(
     engine_context: EngineContext, source: EngineSource
 ) -> AsyncIterator[Callable[[], VoiceActivityDetector]]:
-    """Load the network once; every stream then gets a detector with a state of its own."""
+    """Load the network once; every stream then gets a detector with its own state."""
     session = await asyncio.to_thread(load_silero, source.path)
     await asyncio.to_thread(SileroVad(session).probability, np.zeros(_FRAME, dtype=np.int16))
     yield partial(SileroVad, session)

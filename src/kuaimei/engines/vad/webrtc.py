@@ -1,4 +1,4 @@
-"""WebRTC VAD: no weights, some microseconds a frame; the light alternative to Silero."""
+"""WebRTC VAD: no weights, a few microseconds per frame; the lightweight alternative to Silero."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,12 +12,12 @@ from kuaimei.models.source import EngineSource
 __all__ = ["WebRtcVad", "open_webrtc"]
 
 _SUB_FRAME = ASR_RATE // 100
-"""10 ms, the shortest frame it judges."""
+"""10 ms, the shortest frame it accepts."""
 _FRAME = 3 * _SUB_FRAME
 _AGGRESSIVENESS = 3
-"""0 (calls nearly everything speech) to 3 (the strictest about noise)."""
+"""0 (classifies nearly everything as speech) to 3 (rejects noise most strictly)."""
 _NEW_SHARE = 0.7
-"""Weight of the newest frame's vote against what was heard before: one stray vote of three stays
+"""Weight of the newest frame's vote against the earlier ones: one stray vote of three stays
 below the usual threshold of 0.5, three make speech at once."""
 
 
@@ -33,7 +33,7 @@ def _detector() -> _Detector:
 
 
 class WebRtcVad:
-    """One stream's detector: the share of 10 ms sub-frames called speech, smoothed."""
+    """Detector of one stream: the share of 10 ms sub-frames classified as speech, smoothed."""
 
     frame_samples: int = _FRAME
 
@@ -42,7 +42,7 @@ class WebRtcVad:
         self._probability = 0.0
 
     def probability(self, frame: Pcm) -> float:
-        """Probability in [0, 1] that ``frame`` (480 samples at 16 kHz) holds speech.
+        """Return the probability in [0, 1] that ``frame`` (480 samples at 16 kHz) is speech.
 
         Raises:
             ValueError: If the frame has another length.
@@ -58,7 +58,7 @@ class WebRtcVad:
         return self._probability
 
     def reset(self) -> None:
-        """Forget what was heard: the noise estimate as well, for which only a new detector helps."""
+        """Reset the state, including the noise estimate, which requires a new detector."""
         self._vad = _detector()
         self._probability = 0.0
 
@@ -67,5 +67,5 @@ class WebRtcVad:
 async def open_webrtc(
     engine_context: EngineContext, source: EngineSource
 ) -> AsyncIterator[Callable[[], VoiceActivityDetector]]:
-    """There is nothing to load."""
+    """Yield the detector factory; there are no weights to load."""
     yield WebRtcVad

@@ -1,4 +1,4 @@
-"""How far what is measured of speech can be relied upon: the work of ``kuaimei bench analysis``."""
+"""Run of ``kuaimei bench analysis``: reliability of the speech analysis."""
 
 import asyncio
 import re
@@ -45,7 +45,7 @@ from kuaimei.text.characters import is_han
 __all__ = ["LEAST_CLIPS", "FeatureExtractor", "Plan", "examine"]
 
 LEAST_CLIPS: Final = 5
-"""Of fewer, ICC says nothing."""
+"""Minimum number of clips; with fewer, ICC says nothing."""
 _RATE: Final = 48_000
 _COMPARED: Final = (
     "f0_mean_hz",
@@ -57,18 +57,18 @@ _COMPARED: Final = (
     "shimmer",
     "hnr_db",
 )
-"""What depends on the meter."""
+"""Features that depend on the meter."""
 _TAKE: Final = re.compile(r"(?P<speaker>.+)_\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be examined.
+    """Material to examine.
 
     Attributes:
-        folder: Of recordings; None: speech is made.
-        made: How many clips are made.
-        shaped: Of how many clips the ways of speaking are made.
+        folder: Folder of recordings; None: speech is synthesized.
+        made: Number of clips to synthesize.
+        shaped: Number of clips to modify in speaking style.
     """
 
     folder: Path | None
@@ -77,11 +77,11 @@ class Plan:
 
 
 class FeatureExtractor:
-    """Measures clips, and counts what it costs.
+    """Measures clips, and counts the computing time.
 
     Args:
-        vad: Makes detectors.
-        meter: Of pitch and voice quality.
+        vad: Factory of voice activity detectors.
+        meter: Meter of pitch and voice quality.
     """
 
     def __init__(self, vad: Callable[[], VoiceActivityDetector], meter: VoiceQualityExtractor) -> None:
@@ -92,16 +92,22 @@ class FeatureExtractor:
 
     @property
     def name(self) -> str:
-        """Of the meter."""
+        """Name of the meter."""
         return self._meter.name
 
     @property
     def ms_per_s(self) -> float:
-        """Milliseconds of one core for a second of audio."""
+        """Milliseconds of one core per second of audio."""
         return 1000.0 * self._spent_s / self._heard_s if self._heard_s else 0.0
 
     def __call__(self, clip: Clip, pcm: Pcm, rate: int) -> Features:
-        """The features of ``pcm``, which is ``clip`` in some form."""
+        """Return the features of ``pcm``, a version of ``clip``.
+
+        Args:
+            clip: Clip with transcript and language.
+            pcm: Int16 samples.
+            rate: Sample rate of ``pcm`` in Hz.
+        """
         began = time.process_time()
         measured = measure(
             pcm,
@@ -119,14 +125,20 @@ class FeatureExtractor:
 async def examine(
     settings: Settings, plan: Plan, note: Callable[[str], None], progress: ReportProgress
 ) -> Report:
-    """Everything the bench tells.
+    """Run the whole benchmark.
+
+    Args:
+        settings: Settings of the user.
+        plan: Material to examine.
+        note: Receives remarks for the user.
+        progress: Receives the progress.
 
     Raises:
         AudioError: If a recording cannot be read.
         SettingsError: If something needed is not installed, or there are too few clips.
         WeightsError: If weights are missing.
     """
-    load_pingouin()  # before minutes are spent
+    load_pingouin()  # fail before minutes are spent
     note("ICC is computed by pingouin, which is under the GPL-3")
     clips = await _made(settings, plan.made, progress) if plan.folder is None else await _read(plan.folder)
     if len(clips) < LEAST_CLIPS:
@@ -138,7 +150,7 @@ async def examine(
         vad = await stack.enter_async_context(open_engine(settings, "vad", open_vad))
         meters = _meters(settings.analysis.meter, note)
         ears = [FeatureExtractor(vad, meter) for meter in meters]
-        for ear in ears:  # of the first call, libraries make an event
+        for ear in ears:  # warm-up: the first call initializes libraries
             await asyncio.to_thread(ear, clips[0], clips[0].pcm, clips[0].rate)
         ears = [FeatureExtractor(vad, meter) for meter in meters]
         heard = []
@@ -162,7 +174,7 @@ async def examine(
 
 
 def _meters(first: str, note: Callable[[str], None]) -> list[VoiceQualityExtractor]:
-    """The meter of the settings, then the others that are installed."""
+    """Return the meter of the settings, then the others that are installed."""
     found = [open_meter(first)]
     for name in METERS:
         if name == first:
@@ -188,7 +200,7 @@ async def _hear(ear: FeatureExtractor, clip: Clip, seed: int) -> Measurement:
 async def _compare(
     ears: Sequence[FeatureExtractor], heard: Sequence[Measurement], progress: ReportProgress
 ) -> list[Agreement]:
-    """The other meters on the same clips as they are."""
+    """Compare the other meters with the first one on the unmodified clips."""
     first = [one.features[AS_IT_IS] for one in heard]
     found = []
     for ear in ears:
@@ -231,7 +243,7 @@ async def _follow(
     found = []
     for series in SERIES.values():
         rows: list[tuple[float, ...]] = []
-        for clip in clips:  # one at a time: between two of them it can be broken off
+        for clip in clips:  # one at a time, so that it can be cancelled in between
             one = await asyncio.to_thread(follow, [clip], series, STEPS, ear, head)
             rows += one.values
             progress(f"spoken {series.name}", len(rows), len(clips))

@@ -1,4 +1,4 @@
-"""What ``kuaimei bench analysis`` found, as tables and as JSON."""
+"""Report of ``kuaimei bench analysis``, as tables and as JSON."""
 
 from typing import Self
 
@@ -16,13 +16,13 @@ class _Model(BaseModel):
 
 
 class SeriesReport(_Model):
-    """A way of speaking and the score that has to follow.
+    """Response of a score to a gradual change of speaking style.
 
     Attributes:
-        rises: Or falls.
-        means: Of the score over the clips, at the clip as it is and at each step.
-        follows: Each step of the means goes where it has to.
-        clips_that_follow: Clips of which each step does.
+        rises: True if the score has to rise, False if it has to fall.
+        means: Means of the score over the clips, unmodified and at each step.
+        follows: Every step changes the mean in the expected direction.
+        clips_that_follow: Number of clips without a step against it.
     """
 
     name: str
@@ -35,7 +35,7 @@ class SeriesReport(_Model):
 
     @classmethod
     def of(cls, followed: SeriesResult) -> Self:
-        """For a reader."""
+        """Build from ``followed``, rounded for display."""
         series = followed.series
         return cls(
             name=series.name,
@@ -49,11 +49,11 @@ class SeriesReport(_Model):
 
 
 class Agreement(_Model):
-    """Another meter beside the one in use, on one feature.
+    """Agreement of another meter with the one in use, on one feature.
 
     Attributes:
-        concordance: Lin's coefficient; None: it cannot be told.
-        difference: Mean of the other less the one in use.
+        concordance: Lin's coefficient; None: it cannot be computed.
+        difference: Mean of the other minus the one in use.
         limits: Half the width of the 95 % limits of agreement around that (Bland and Altman, "Statistical
             methods for assessing agreement between two methods of clinical measurement", Lancet 327, 1986).
     """
@@ -66,11 +66,11 @@ class Agreement(_Model):
 
 
 class Report(_Model):
-    """All of it.
+    """Complete result of the benchmark.
 
     Attributes:
         used: Features that carry a weight in ``head``.
-        ms_per_s: Milliseconds of one core for a second of audio, by meter.
+        ms_per_s: Milliseconds of one core per second of audio, by meter.
     """
 
     figures: Figures
@@ -86,7 +86,7 @@ Table = tuple[str, list[str], list[list[object]]]
 
 
 def tables(report: Report) -> list[Table]:
-    """For a terminal; each line ends with its verdict."""
+    """Return the tables for a terminal; most rows end with a verdict."""
     found = report.figures
     made = [_reliability(report), _spread(report), _noise(found)]
     if report.series:

@@ -1,4 +1,4 @@
-"""Judging cloned voices: each reference, engine, tier and step of learning."""
+"""Evaluation of cloned voices: each reference, engine, tier and training stage."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
@@ -45,26 +45,26 @@ from kuaimei.voices.types import Step
 __all__ = ["ENCODERS", "Plan", "judge_all"]
 
 ENCODERS: Final = (EVAL_ENCODER, *TRAINING_ENCODERS)
-"""The judge first; the others are losses, and shown beside it."""
+"""The evaluation encoder first; the others are losses, reported beside it."""
 
 _NATIVE: Final[Mapping[Language, tuple[str, ...]]] = {"zh": ("z",), "en": ("a", "b")}
 """First letters of the stock voices that speak a language."""
 _JUDGED: Final = "voice_judged"
-"""Id of the voice that is being judged, in the engines."""
+"""Id of the evaluated voice in the engines."""
 
 Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be judged.
+    """What to evaluate.
 
     Attributes:
         references: One for each speaker.
-        steps: Of learning, in their order; empty: all that can be learned here.
-        tiers: Which renderings.
-        long: Take error rates from the long text, too.
-        reuse: Folder of what was learned; None: nothing is kept.
+        steps: Training steps, in order; empty: all that are available here.
+        tiers: Tiers to synthesize with.
+        long: Base error rates on the long text, too.
+        reuse: Folder of the training cache; None: nothing is kept.
     """
 
     references: Sequence[EvaluationReference]
@@ -76,11 +76,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Voice:
-    """What is put into the engines.
+    """Voice to register with the engines.
 
     Attributes:
-        step: None of it for a stock voice.
+        step: Training stage.
         name: Id in the engines.
+        learned: Trained files; None for a stock voice.
     """
 
     step: Stage
@@ -91,17 +92,17 @@ class _Voice:
 async def judge_all(
     settings: Settings, plan: Plan, note: Note, failed: Callable[[str, KuaimeiError], None]
 ) -> AsyncGenerator[VoiceReport, None]:
-    """Every finding as soon as there is one.
+    """Yield every report as soon as it is available.
 
     Args:
-        settings: The user's.
-        plan: What is to be judged.
-        note: Told how far it is.
-        failed: Told the reference that cannot be used or learned, and why; the others are judged.
+        settings: Settings of the user.
+        plan: What to evaluate.
+        note: Receives progress messages.
+        failed: Called with a reference that cannot be used or trained, and why; the others are evaluated.
 
     Raises:
         WeightsError: If weights are missing.
-        SettingsError: If the synthesiser neither learns voices nor takes recordings of them.
+        SettingsError: If the synthesizer supports neither training nor reference recordings.
     """
     async with _bench(settings, plan, note) as bench:
         for reference in plan.references:
@@ -115,12 +116,12 @@ async def judge_all(
 
 @dataclass(frozen=True, slots=True)
 class _CloningRun:
-    """Everything open.
+    """Open engines and evaluators of a run.
 
     Attributes:
-        source: Of what speaks.
-        fast: The synthesiser of conversations.
-        bank: The same, as it learns voices.
+        source: Source of the synthesizer.
+        fast: Synthesizer of the fast tier.
+        bank: The same one, to register trained voices with.
     """
 
     plan: Plan
@@ -133,7 +134,7 @@ class _CloningRun:
     note: Note
 
     async def judge(self, reference: EvaluationReference) -> AsyncGenerator[VoiceReport, None]:
-        """Everything about one speaker."""
+        """Evaluate one speaker at all stages and tiers."""
         pcm = await decode(reference.path, RATE)
         seen, unseen, at_s = split_in_halves(pcm, RATE)
         self.note(
@@ -178,7 +179,7 @@ class _CloningRun:
 
     @asynccontextmanager
     async def _speaker(self, voice: _Voice, tier: Tier) -> AsyncIterator[SynthesisBackend]:
-        """What speaks, with the voice in it."""
+        """Open the synthesizer of the tier with the voice registered."""
         learned = voice.learned
         if tier == "fast":
             if learned is not None:
@@ -196,7 +197,7 @@ class _CloningRun:
             yield beautiful
 
     def _nearest(self, subject: Subject) -> str:
-        """The stock voice most like the half that is fitted to, of those that speak the language."""
+        """Return the stock voice of the language most similar to the half that voices are fitted to."""
         native = stock_embeddings(self.bank.stock, _NATIVE[subject.language])
         if not native:
             raise SettingsError("there are no stock voices of that language; run: kuaimei models pull kokoro")

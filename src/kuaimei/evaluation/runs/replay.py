@@ -1,4 +1,4 @@
-"""Recordings spoken in real time into a conversation, and what came of each turn."""
+"""Replay of recordings in real time into a conversation, with a report of each turn."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -27,11 +27,11 @@ from kuaimei.store.ids import new_id
 __all__ = ["TurnCollector", "TurnReport", "feed", "replay", "speak"]
 
 _PACKET = ASR_RATE * 20 // 1000
-"""Samples handed over at a time: 20 ms, as a browser sends them."""
+"""Samples per packet: 20 ms, as browsers send them."""
 _LEAD_S = 0.3
-"""Silence before a recording, so that its first sound is not the first sample ever heard."""
+"""Silence before a recording, so that speech does not start with the very first sample."""
 _TAIL_S = 3.0
-"""Silence after which a recording in which nobody spoke is given up."""
+"""Silence after a recording before it is given up as containing no speech."""
 
 
 @dataclass(slots=True)
@@ -39,8 +39,8 @@ class TurnReport:
     """One turn as `kuaimei talk` reports it; milliseconds from the last voiced frame.
 
     Attributes:
-        clip: Which of the recordings spoken so far it belongs to, from 1.
-        gaps_s: Silence the listener heard because a clause was not ready when the one before it ended.
+        clip: Number of the recording it belongs to, from 1.
+        gaps_s: Silence heard because a clause was not ready when the previous one ended.
     """
 
     file: str
@@ -61,12 +61,12 @@ class TurnReport:
     plays_until: float = 0.0
 
     def public(self) -> dict[str, object]:
-        """The documented keys, and ``errors`` where there were any."""
+        """Return the documented keys, and ``errors`` if there are any."""
         hidden = {"audio", "rate", "clip", "gaps_s", "plays_until", *(() if self.errors else ("errors",))}
         return {k: _rounded(v) for k, v in asdict(self).items() if k not in hidden}
 
     def fill(self, timing: TurnLatencies) -> None:
-        """Take over the timings of the turn."""
+        """Copy the latencies of the turn."""
         for name in (
             "endpoint_ms",
             "transcript_ms",
@@ -80,7 +80,7 @@ class TurnReport:
 
 
 class TurnCollector:
-    """An observer that gathers what came of each turn."""
+    """Event observer that collects the results of each turn."""
 
     def __init__(self, told: Callable[[TurnReport], None] = lambda turn: None) -> None:
         self._told = told
@@ -90,7 +90,7 @@ class TurnCollector:
         self.timed = 0
 
     def begin(self, file: str) -> None:
-        """The turns that follow belong to ``file``."""
+        """Assign the following turns to ``file``."""
         self.file = file
         self.clip += 1
 
@@ -100,7 +100,7 @@ class TurnCollector:
         return [self._turns[number] for number in sorted(self._turns)]
 
     def __call__(self, event: Event) -> None:
-        """Take note of one step."""
+        """Record one event."""
         match event:
             case FinalTranscript(text=text):
                 self._turn(event.turn).transcript = text
@@ -136,10 +136,15 @@ async def replay(
     told: Callable[[TurnReport], None] = lambda turn: None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[TurnReport]:
-    """Speak ``files`` into one conversation, each when the reply to the one before has been heard.
+    """Speak ``files`` into one conversation, each after the reply to the previous one has been played.
 
     Args:
+        settings: Settings of the user.
+        files: Recordings to speak.
         out: Folder for ``NAME.reply.wav`` of every recording.
+        keep: Passed to `open_runtime`.
+        told: Called with each finished turn.
+        progress: Called with start-up messages.
 
     Raises:
         KuaimeiError: If a recording cannot be decoded or an engine cannot be opened.
@@ -159,7 +164,15 @@ async def speak(
     told: Callable[[TurnReport], None] = lambda turn: None,
     session: str = "",
 ) -> list[TurnReport]:
-    """As `replay`, with a server that is open already and decoded recordings (16 kHz)."""
+    """Replay decoded recordings (16 kHz) with an open runtime; see `replay`.
+
+    Args:
+        runtime: Open runtime.
+        clips: Paths, for names in the reports, and int16 samples at 16 kHz.
+        out: Folder for ``NAME.reply.wav`` of every recording.
+        told: Called with each finished turn.
+        session: Id of the session; empty: a new one.
+    """
     rehearsal = TurnCollector(told)
     async with runtime.open_conversation(session or new_id("sess"), [rehearsal]) as conversation:
         for path, pcm in clips:
@@ -172,7 +185,13 @@ async def speak(
 
 
 async def feed(conversation: Conversation, rehearsal: TurnCollector, pcm: Pcm) -> None:
-    """Speak ``pcm`` in real time, then keep silent until the reply has been heard."""
+    """Speak ``pcm`` (16 kHz) in real time, then send silence until the reply has been played.
+
+    Args:
+        conversation: Conversation to speak into.
+        rehearsal: Observer of the same conversation.
+        pcm: Int16 samples at 16 kHz.
+    """
     loop = asyncio.get_running_loop()
     lead = np.zeros(int(_LEAD_S * ASR_RATE), dtype=np.int16)
     speech = np.concatenate((lead, pcm))
@@ -199,7 +218,7 @@ async def feed(conversation: Conversation, rehearsal: TurnCollector, pcm: Pcm) -
 
 
 def _write(path: Path, turns: Sequence[TurnReport]) -> None:
-    """All replies to one recording as one file; what came again after a pause lies where it was."""
+    """Write all replies to one recording as one file; audio repeated after a pause is kept once."""
     pieces = []
     for turn in turns:
         samples = np.zeros(0, dtype=np.int16)

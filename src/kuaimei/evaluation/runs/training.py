@@ -1,4 +1,4 @@
-"""The product's own way from a recording to a learned voice, in a server of its own for measurements."""
+"""Training of voices by the product's own path, in a temporary store used for measurements."""
 
 import asyncio
 import io
@@ -37,18 +37,18 @@ __all__ = ["VoiceTrainer", "open_fitter"]
 _OWNER: Final = "local"
 _LOOK_S: Final = 1.0
 _STATEMENT: Final = "kept for the length of a measurement"
-"""A measurement's server is thrown away with the voices in it."""
+"""Consent statement: the temporary store is deleted with the voices in it."""
 
 Note = Callable[[str], None]
 
 
 class VoiceTrainer:
-    """Learns voices as the server does, one after the other.
+    """Trains voices as the server does, one after the other.
 
     Args:
-        library: Of a server of its own.
-        kept: Where results are put, and looked for first.
-        note: Told how far it is.
+        library: Library on a temporary store.
+        kept: Cache of results, searched first.
+        note: Receives progress messages.
     """
 
     def __init__(self, library: VoiceLibrary, kept: TrainingCache, note: Note) -> None:
@@ -58,7 +58,7 @@ class VoiceTrainer:
 
     @property
     def unavailable_reason(self) -> str:
-        """Why nothing can be learned here, and what to do; empty if it can."""
+        """Why training is unavailable, and what to do; empty if it is available."""
         context = self._library.context
         return context.unavailable_reason() or (
             "" if context.environment.python() else context.environment.state.detail
@@ -67,10 +67,16 @@ class VoiceTrainer:
     async def fit(
         self, name: str, pcm: Pcm, transcript: str, steps: Sequence[Step]
     ) -> AsyncGenerator[tuple[Step, CachedTraining], None]:
-        """What each of ``steps`` makes of ``pcm`` (at `kuaimei.voices.enrolment.speech_regions.RATE`), one after the other.
+        """Yield the result of each of ``steps`` for ``pcm``, in order.
+
+        Args:
+            name: Name of the speaker.
+            pcm: Int16 samples at `kuaimei.voices.enrolment.speech_regions.RATE`.
+            transcript: What is said in ``pcm``; empty: unknown.
+            steps: Steps to train.
 
         Raises:
-            KuaimeiError: If the voice cannot be made, or a step cannot be learned.
+            KuaimeiError: If the voice cannot be prepared, or a step cannot be trained.
         """
         key = self._kept.key(name, pcm, transcript)
         voice: Voice | None = None
@@ -78,7 +84,7 @@ class VoiceTrainer:
             for step in steps:
                 found = await asyncio.to_thread(self._kept.find, key, step)
                 if found is None:
-                    if voice is None:  # a step that was kept without those before it: they are learned anew
+                    if voice is None:  # also if only earlier steps were cached: they are trained again
                         voice = await self._enrol(name, pcm, transcript)
                     found = await self._learn(key, voice, step)
                 else:
@@ -134,7 +140,7 @@ class VoiceTrainer:
 
 @asynccontextmanager
 async def _deleted_afterwards(server: EmbeddedPostgres) -> AsyncIterator[None]:
-    """As root the database does not lie in the data folder, with which it would go."""
+    """Delete the database at the end: as root it lies outside the data folder."""
     try:
         yield
     finally:
@@ -154,18 +160,18 @@ async def open_fitter(
     kept: TrainingCache,
     note: Note,
 ) -> AsyncIterator[VoiceTrainer]:
-    """A store in ``home`` with a library on it, and its jobs done.
+    """Open a store in ``home`` with a library on it, and run its jobs.
 
     Args:
-        settings: The user's.
-        workshop: Its cores.
-        synthesizer: Speaks in the voices.
-        recognizer: Hears what is said in a reference.
-        vad: Makes a detector of speech.
-        home: Nothing of it touches the user's own voices and conversations.
+        settings: Settings of the user.
+        engine_context: Provides the scheduler of the cores.
+        synthesizer: Synthesizer to register the voices with.
+        recognizer: Transcribes the references.
+        vad: Factory of voice activity detectors.
+        home: Temporary data folder, apart from the user's own voices and conversations.
         weights: Kokoro's fp32 network.
-        kept: Where results go.
-        note: Told how far learning is.
+        kept: Cache of results.
+        note: Receives progress messages.
 
     Raises:
         KuaimeiError: If the store cannot be opened.

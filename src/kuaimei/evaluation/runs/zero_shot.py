@@ -1,4 +1,4 @@
-"""Judging engines that speak in the voice of a recording at once: they are lent it, nothing is learned."""
+"""Evaluation of zero-shot cloning engines, which need the recording but no training."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -23,14 +23,14 @@ _JUDGED = "voice_judged"
 
 @dataclass(frozen=True, slots=True)
 class ZeroShotRun:
-    """Everything open.
+    """Open engine and evaluators of a run.
 
     Attributes:
-        engine: Name of what speaks.
-        speaker: It.
-        bank: The same, as it is lent recordings.
-        examiner: Chooses the part that is lent, and writes down what is said in it.
-        note: Told how far it is.
+        engine: Name of the engine.
+        speaker: The engine.
+        bank: The same one, to register recordings with.
+        examiner: Selects the excerpt to register, and transcribes it.
+        note: Receives progress messages.
     """
 
     panel: SpeakerEvaluator
@@ -43,7 +43,7 @@ class ZeroShotRun:
     note: Callable[[str], None]
 
     async def judge(self, reference: EvaluationReference) -> AsyncGenerator[VoiceReport, None]:
-        """Everything about one speaker: the engine is lent one half of the recording, the other judges.
+        """Evaluate one speaker: the engine clones one half of the recording, the other is compared with.
 
         Raises:
             KuaimeiError: If the recording cannot be used, or the engine fails.

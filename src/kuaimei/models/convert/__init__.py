@@ -1,1 +1,1 @@
-"""Conversions of downloaded weights into the formats that run here."""
+"""Conversions of downloaded weights into the formats that the engines load."""

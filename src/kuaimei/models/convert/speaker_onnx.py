@@ -1,9 +1,9 @@
-"""Speaker encoders from torch checkpoints to ONNX, without torch.
+"""Converts speaker encoders from torch checkpoints to ONNX, without torch.
 
 Their weights are published as checkpoints only. The networks are small and plain, so the graph is
 assembled here, operation by operation, from the published description; the weights keep the names
-(and the layout) of the checkpoint, so that whoever needs the network in torch, to learn through it,
-fills it from the same file (`kuaimei.training.encoders`).
+(and the layout) of the checkpoint, so that the torch version, which training needs for gradients, is
+filled from the same file (`kuaimei.training.encoders`).
 
 * GE2E: L. Wan et al., *Generalized End-to-End Loss for Speaker Verification*, 2018. Three LSTM layers;
   the weights are those of Resemblyzer (Apache-2.0).
@@ -35,9 +35,9 @@ def convert_speaker(folder: Path, into: Path, progress: Callable[[float], None] 
     """Write ``model.onnx`` into ``into``; takes about a second.
 
     Args:
-        folder: Holds ``checkpoint.pt`` of one of the three encoders; which, its weights tell.
+        folder: Holds ``checkpoint.pt`` of one of the three encoders, which its weights identify.
         into: An existing folder.
-        progress: Told the fraction done, rising to 1.
+        progress: Called with the fraction done, rising to 1.
 
     Raises:
         WeightsError: If it is none of them.
@@ -60,7 +60,7 @@ def convert_speaker(folder: Path, into: Path, progress: Callable[[float], None] 
 
 
 def _ge2e(weights: Mapping[str, NDArray[Any]], path: Path) -> None:
-    """Mel frames ``mels`` (n, 160, 40) → ``embedding`` (n, 256), each of length 1."""
+    """Write GE2E: mel frames ``mels`` (n, 160, 40) → ``embedding`` (n, 256), each of length 1."""
     graph = Graph("ge2e", weights)
     x = graph.node("Transpose", "mels", perm=[1, 0, 2])
     hidden = graph.shape("lstm.weight_hh_l0")[1]
@@ -83,13 +83,13 @@ def _ge2e(weights: Mapping[str, NDArray[Any]], path: Path) -> None:
 
 
 def _gates(graph: Graph, name: str) -> str:
-    """Torch stacks an LSTM's gates as input, forget, cell, output; ONNX as input, output, forget, cell."""
+    """Reorder LSTM gates from torch's input, forget, cell, output to ONNX's input, output, forget, cell."""
     i, f, c, o = graph.nodes("Split", [graph.weight(name)], 4, axis=0, num_outputs=4)
     return graph.node("Concat", i, o, f, c, axis=0)
 
 
 def _norm(graph: Graph, x: str, name: str) -> str:
-    """Batch normalisation as it was learned; CAM++ has one without scale and shift."""
+    """Add a batch normalization with the trained statistics; one in CAM++ has no scale and shift."""
     size = graph.shape(f"{name}.running_mean")
     learned = graph.has(f"{name}.weight")
     scale = graph.weight(f"{name}.weight") if learned else graph.constant(np.ones(size, np.float32))
@@ -99,7 +99,7 @@ def _norm(graph: Graph, x: str, name: str) -> str:
 
 
 def _conv(graph: Graph, x: str, name: str, stride: tuple[int, ...] = (), dilation: int = 1) -> str:
-    """A convolution padded so that stride 1 keeps the length."""
+    """Add a convolution padded so that stride 1 keeps the length."""
     kernel = graph.shape(f"{name}.weight")[2:]
     bias = [graph.weight(f"{name}.bias")] if graph.has(f"{name}.bias") else []
     pads = [(size - 1) // 2 * dilation for size in kernel]
@@ -116,20 +116,20 @@ def _conv(graph: Graph, x: str, name: str, stride: tuple[int, ...] = (), dilatio
 
 
 def _spectrogram(graph: Graph) -> str:
-    """``fbank`` (1, frames, 80) as an image (1, 1, 80, frames)."""
+    """Reshape ``fbank`` (1, frames, 80) to an image (1, 1, 80, frames)."""
     x = graph.node("Transpose", "fbank", perm=[0, 2, 1])
     return graph.node("Unsqueeze", x, graph.constant(np.array([1], np.int64)))
 
 
 def _flat(graph: Graph, x: str) -> str:
-    """Channels and bands of an image as channels: (1, c, b, t) → (1, c·b, t)."""
+    """Merge channels and bands of an image into channels: (1, c, b, t) → (1, c·b, t)."""
     shape = graph.constant(np.array([1, -1], np.int64))
     frames = graph.node("Shape", x, start=3, end=4)
     return graph.node("Reshape", x, graph.node("Concat", shape, frames, axis=0))
 
 
 def _statistics(graph: Graph, x: str, *, epsilon: float) -> str:
-    """Mean and (unbiased) standard deviation over time, side by side: (1, c, t) → (1, 2c)."""
+    """Concatenate mean and (unbiased) standard deviation over time: (1, c, t) → (1, 2c)."""
     time = graph.constant(np.array([-1], np.int64))
     mean = graph.node("ReduceMean", x, time, keepdims=1)
     off = graph.node("Sub", x, mean)
@@ -142,7 +142,7 @@ def _statistics(graph: Graph, x: str, *, epsilon: float) -> str:
 
 
 def _campplus(weights: Mapping[str, NDArray[Any]], path: Path) -> None:
-    """Mel energies ``fbank`` (1, frames, 80) → ``embedding`` (1, 192), of any length."""
+    """Write CAM++: mel energies ``fbank`` (1, frames, 80), any length → ``embedding`` (1, 192)."""
     graph = Graph("campplus", weights)
     x = graph.node("Relu", _norm(graph, _conv(graph, _spectrogram(graph), "head.conv1"), "head.bn1"))
     for layer in ("head.layer1", "head.layer2"):
@@ -181,7 +181,7 @@ def _residual(graph: Graph, x: str, name: str, stride: int) -> str:
 
 
 def _segments(graph: Graph, x: str) -> str:
-    """For each frame of ``x`` the number of its segment of 100 frames."""
+    """Return for each frame of ``x`` the number of its segment of 100 frames."""
     frames = graph.node("Squeeze", graph.node("Shape", x, start=2, end=3))
     start, step = graph.constant(np.array(0, np.int64)), graph.constant(np.array(1, np.int64))
     numbers = graph.node("Range", start, frames, step)
@@ -189,7 +189,7 @@ def _segments(graph: Graph, x: str) -> str:
 
 
 def _masked(graph: Graph, x: str, name: str, dilation: int, segments: str) -> str:
-    """A layer whose output is weighed by what its whole input and its segment sound like."""
+    """Add a layer whose output is weighted by the context of its whole input and of the frame's segment."""
     x = graph.node("Relu", _norm(graph, x, f"{name}.nonlinear1.batchnorm"))
     x = _conv(graph, x, f"{name}.linear1")
     x = graph.node("Relu", _norm(graph, x, f"{name}.nonlinear2.batchnorm"))
@@ -203,7 +203,7 @@ def _masked(graph: Graph, x: str, name: str, dilation: int, segments: str) -> st
 
 
 def _eres2net(weights: Mapping[str, NDArray[Any]], path: Path) -> None:
-    """Mel energies ``fbank`` (1, frames, 80) → ``embedding`` (1, 192), of any length."""
+    """Write ERes2Net: mel energies ``fbank`` (1, frames, 80), any length → ``embedding`` (1, 192)."""
     graph = Graph("eres2net", weights)
     x = graph.node("Relu", _norm(graph, _conv(graph, _spectrogram(graph), "conv1"), "bn1"))
     outs: list[str] = []
@@ -224,7 +224,7 @@ def _eres2net(weights: Mapping[str, NDArray[Any]], path: Path) -> None:
 
 
 def _clipped(graph: Graph, x: str) -> str:
-    """This network's rectifier ends at 20."""
+    """Add this network's rectifier, which clips at 20."""
     return graph.node("Clip", x, graph.constant(np.array(0.0, "f4")), graph.constant(np.array(20.0, "f4")))
 
 
@@ -247,7 +247,7 @@ def _res2(graph: Graph, x: str, name: str, stride: int) -> str:
 
 
 def _fuse(graph: Graph, x: str, y: str, name: str) -> str:
-    """Attentional feature fusion: what of ``x`` and what of ``y``, decided place by place."""
+    """Add attentional feature fusion: weights ``x`` against ``y`` at each position."""
     a = _norm(
         graph, _conv(graph, graph.node("Concat", x, y, axis=1), f"{name}.local_att.0"), f"{name}.local_att.1"
     )

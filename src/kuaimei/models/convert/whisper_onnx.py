@@ -1,10 +1,10 @@
-"""Whisper from quantised ONNX to CTranslate2 int8, without torch.
+"""Converts Whisper from quantized ONNX to CTranslate2 int8, without torch.
 
 The hub serves Whisper small as CTranslate2, the package registry only as the ONNX export of Optimum
 (8-bit weights, one scale for each matrix). CTranslate2 describes a model by a specification filled
-with arrays, which is what its own converter does from torch; here the arrays come from the ONNX
-files, each matrix brought back to float32 and quantised anew row by row, which is finer than the
-grid it came from, so that nothing more is lost.
+with arrays, which its own converter takes from torch; here the arrays come from the ONNX files. Each
+matrix is dequantized to float32 and quantized again row by row, which is finer than its original
+grid, so that nothing more is lost.
 """
 
 import json
@@ -28,13 +28,13 @@ _LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
 def convert_whisper(folder: Path, into: Path, progress: Callable[[float], None] = lambda _: None) -> None:
     """Write ``model.bin``, ``config.json``, ``vocabulary.json`` and ``tokenizer.json`` into ``into``.
 
-    Takes some ten seconds and 1.5 GB of memory for Whisper small.
+    Takes about ten seconds and 1.5 GB of memory for Whisper small.
 
     Args:
         folder: Holds ``encoder.onnx``, ``decoder.onnx`` (with or without the cache branch),
             ``config.json``, ``generation_config.json`` and ``tokenizer.json`` of one Whisper model.
         into: An existing folder.
-        progress: Told the fraction done, rising to 1.
+        progress: Called with the fraction done, rising to 1.
 
     Raises:
         WeightsError: If the files are not those of a Whisper model.
@@ -87,13 +87,13 @@ def convert_whisper(folder: Path, into: Path, progress: Callable[[float], None] 
 
 
 class _Weights:
-    """Weights by the names they have in the original model."""
+    """Weights by their names in the original model."""
 
     def __init__(self, file: OnnxFile, prefix: str) -> None:
-        # Under the original name, and as they are: numbered ones may differ by their suffix only.
+        # Both the names in the file and the original ones: numbered tensors may differ only in their suffix.
         self._tensors = file.tensors | {_plain(name, prefix): file.tensors[name] for name in file.tensors}
-        # The export gives matrices nameless numbers; the operation that uses one is still called after
-        # the layer it came from.
+        # The export numbers the matrices; only the operation that uses one is named after its original
+        # layer.
         self._operand = {
             _plain(node.name.lstrip("/").replace("/", "."), prefix): node.inputs[1]
             for node in file.nodes
@@ -104,7 +104,7 @@ class _Weights:
         return np.array(self._tensors[name], dtype=np.float32)
 
     def matrix(self, name: str) -> NDArray[np.float32]:
-        """``name`` in float32, whether the file holds it so or in 8 bits."""
+        """Return ``name`` in float32, dequantized if the file stores it in 8 bits."""
         base = name.removesuffix("_quantized")
         if f"{base}_quantized" not in self._tensors:
             return self.vector(name)
@@ -114,7 +114,7 @@ class _Weights:
         return value
 
     def linear(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Weight (outputs, inputs) and bias (outputs) of the linear layer ``name``."""
+        """Return weight (outputs, inputs) and bias (outputs) of the linear layer ``name``."""
         operand = self._operand.get(f"{name}.MatMul_quant") or self._operand[f"{name}.MatMul"]
         weight = np.ascontiguousarray(self.matrix(operand).T)
         bias = f"{name}.bias"
@@ -122,7 +122,7 @@ class _Weights:
 
 
 def _plain(name: str, prefix: str) -> str:
-    """``name`` without what Optimum added when it merged the decoder's two branches."""
+    """Return ``name`` without what Optimum added when it merged the decoder's two branches."""
     return re.sub(r"_merged_\d+", "", name).removeprefix(prefix)
 
 
@@ -146,7 +146,7 @@ def _fill_layer(spec: Any, weights: _Weights, name: str) -> None:
 
 
 def _fill_linear(spec: Any, weights: _Weights, *names: str) -> None:
-    """Several names are one fused matrix: CTranslate2 wants queries, keys and values in one."""
+    """Fill one linear layer; fuses several names, as CTranslate2 requires for queries, keys and values."""
     parts = [weights.linear(name) for name in names]
     spec.weight = np.concatenate([weight for weight, _ in parts])
     spec.bias = np.concatenate([bias for _, bias in parts])
@@ -163,7 +163,7 @@ def _fill_conv(spec: Any, weights: _Weights, name: str) -> None:
 
 
 def _vocabulary(tokenizer: Path, size: int) -> list[str]:
-    """All ``size`` tokens by id; the time stamps, which the tokenizer leaves out, come last."""
+    """Return all ``size`` tokens by id; the time stamps, which the tokenizer file lacks, come last."""
     document = json.loads(tokenizer.read_text("utf-8"))
     ids: dict[str, int] = dict(document["model"]["vocab"])
     ids.update({token["content"]: token["id"] for token in document["added_tokens"]})

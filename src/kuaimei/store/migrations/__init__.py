@@ -1,6 +1,6 @@
-"""Migrations of the database, run by alembic when the store opens."""
+"""Database migrations, run by alembic when the store opens."""
 
 __all__ = ["HEAD"]
 
 HEAD = "0009"
-"""The revision this code is written for; a database at it is opened without loading alembic."""
+"""The revision this code expects; a database at it is opened without loading alembic."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection it is handed, inside the transaction that holds the lock."""
+"""Alembic's entry point: runs on the given connection, inside the transaction that holds the lock."""
 
 from alembic import context
 

@@ -1,1 +1,1 @@
-"""The embedded PostgreSQL: its programs, its place on the disk, its start and its stop."""
+"""Embedded PostgreSQL: programs, location on disk, start and stop."""

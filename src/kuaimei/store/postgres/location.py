@@ -1,14 +1,14 @@
-"""Where the embedded database lies if root runs the program.
+"""Location of the embedded database if root runs the program.
 
-PostgreSQL refuses to run as root, and the account it runs as then may not enter the data folder, which is its
-owner's alone. So its files get a place of their own below a folder of root's, under a random name: a data
-folder that is deleted and made anew never meets the old database. What holds the two together is a symbolic
-link, ``postgres`` in the data folder, that names the place, and one beside the place that names the data
-folder.
+PostgreSQL refuses to run as root, and the account it runs as then may not enter the data folder, which is
+private to its owner. So its files get a location of their own below a folder owned by root, under a random
+name: a data folder that is deleted and created again never meets the old database. The two are connected by a
+symbolic link, ``postgres`` in the data folder, that names the location, and one beside the location that
+names the data folder.
 
-The database of earlier versions, a folder in the data folder, is moved to such a place, once
-(`kuaimei.store.postgres.relocation`). Before anything is moved the place is written down in the data folder
-(``postgres.moving``), so that whatever is cut off is finished, or begun anew, by the next start.
+The database of earlier versions, a folder in the data folder, is moved to such a location, once
+(`kuaimei.store.postgres.relocation`). Before anything is moved, the location is written to a file in the data
+folder (``postgres.moving``), so that the next start finishes or repeats an interrupted move.
 """
 
 import fcntl
@@ -29,15 +29,15 @@ from kuaimei.system.processes import Account
 __all__ = ["Abandoned", "abandoned", "base_for", "place_of", "remove_place"]
 
 _PASSING: Final = frozenset({"overlay", "aufs", "tmpfs", "ramfs"})
-"""File systems of which nothing is left when a container is removed or the machine is switched off."""
+"""File systems that do not survive the removal of a container or a reboot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abandoned:
-    """A place to which no data folder refers any more.
+    """A location to which no data folder refers any more.
 
     Attributes:
-        home: The data folder that it belonged to; None: not known.
+        home: The data folder that it belonged to; None: unknown.
     """
 
     place: Path
@@ -45,28 +45,28 @@ class Abandoned:
 
 
 def base_for(home: Path, base: Path) -> Path:
-    """``base``, or a folder beside ``home`` if ``base`` lies in ``home``, which nobody else may enter."""
+    """Return ``base``, or a folder beside ``home`` if ``base`` is inside the private folder ``home``."""
     home, base = home.absolute(), base.absolute()
     inside = base == home or home in base.parents
     return home.with_name(f"{home.name}-database") if inside else base
 
 
 def place_of(folder: Path, base: Path, account: Account) -> Path:
-    """The folder in which the cluster that ``folder`` stands for lies; made, or moved there, if need be.
+    """Return the location of the cluster of ``folder``; it is created, or moved there, if needed.
 
     Args:
         folder: ``postgres`` in the data folder, which exists.
-        base: A folder of root's for the places; made if need be.
-        account: To own the place.
+        base: A folder owned by root for the locations; created if missing.
+        account: Owner of the location.
 
     Raises:
-        StoreError: If the place is gone, is used by another data folder, would not last, or a server that
-            uses what has to be moved does not stop.
-        OSError: If something cannot be made or moved.
+        StoreError: If the location is missing, used by another data folder or not on a persistent disk, or if
+            a server that uses the database to be moved does not stop.
+        OSError: If something cannot be created or moved.
     """
     _make_base(base, account)
     with _locked(folder.with_name(f"{folder.name}.lock")):
-        for unfinished in folder.parent.glob(f".{folder.name}.*"):  # links and notes that a kill cut off
+        for unfinished in folder.parent.glob(f".{folder.name}.*"):  # links and files left by a killed process
             unfinished.unlink()
         Move(folder, base, account).resume()
         if folder.is_symlink():
@@ -82,7 +82,7 @@ def place_of(folder: Path, base: Path, account: Account) -> Path:
 
 
 def abandoned(base: Path) -> Iterator[Abandoned]:
-    """Places below ``base`` to which no data folder refers."""
+    """Yield locations below ``base`` to which no data folder refers."""
     for place in sorted(base.glob(f"{PREFIX}*")):
         if place.name.endswith(RECORD) or not place.is_dir():
             continue
@@ -93,7 +93,7 @@ def abandoned(base: Path) -> Iterator[Abandoned]:
 
 
 def remove_place(folder: Path) -> None:
-    """Delete the place of ``folder`` with the database in it, and what refers to it; nothing runs in it."""
+    """Delete the location of ``folder`` with its database, which must not be running, and its links."""
     if folder.is_symlink():
         place = Path(os.readlink(folder))
         if place.name.startswith(PREFIX):
@@ -106,7 +106,7 @@ def _make_base(base: Path, account: Account) -> None:
     for folder in (*reversed(base.parents), base):
         with suppress(FileExistsError):
             folder.mkdir(mode=0o755)
-            folder.chmod(0o755)  # whatever the umask says: the account has to pass through
+            folder.chmod(0o755)  # regardless of the umask: the account has to pass through
     found = base.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise StoreError(
@@ -126,7 +126,7 @@ def _require_passable(base: Path, account: Account) -> None:
 
 
 def _require_lasting(home: Path, base: Path) -> None:
-    """In a container with a volume for the data folder only, the database would go with the container."""
+    """Reject a volatile ``base``: with a volume only for ``home`` the container's database would be lost."""
     if _kind_of_disk(base) in _PASSING and _kind_of_disk(home) not in _PASSING:
         raise StoreError(
             f"the database would lie in {base}, of which nothing is left when this container is removed: "
@@ -136,21 +136,21 @@ def _require_lasting(home: Path, base: Path) -> None:
 
 
 def _kind_of_disk(path: Path) -> str:
-    """Type of the file system that holds ``path``; empty if that cannot be found out."""
+    """Return the type of the file system of ``path``; empty if unknown."""
     path = path.resolve()
     best, kind = "", ""
     with suppress(OSError):
         for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
             point, _, rest = line.partition(" - ")
             where = point.split()[4].encode().decode("unicode_escape")
-            # Of several mounts at one point the last is the one that is seen.
+            # Of several mounts at one point the last is the visible one.
             if path.is_relative_to(where) and len(where) >= len(best):
                 best, kind = where, rest.split()[0]
     return kind
 
 
 def _checked(folder: Path) -> Path:
-    """The place to which ``folder``, a link, refers; its own record is brought up to date."""
+    """Return the location to which the link ``folder`` refers; its link to the data folder is updated."""
     place = Path(os.readlink(folder))
     if not place.name.startswith(PREFIX):
         raise StoreError(

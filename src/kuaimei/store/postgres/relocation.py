@@ -1,4 +1,4 @@
-"""Moves the database of an earlier version out of the data folder, to a place of its own; see `placing`."""
+"""Move of an earlier version's database out of the data folder; see `kuaimei.store.postgres.location`."""
 
 import fcntl
 import os
@@ -20,10 +20,15 @@ _STOP_TIMEOUT_S: Final = 60.0
 
 
 class Move:
-    """Of the database in ``folder``, as earlier versions had it, to a place. The caller holds the lock.
+    """Move of the database in ``folder``, as in earlier versions, to a location. The caller holds the lock.
 
-    Every state in which a move can be cut off is told from the others by what exists: while ``folder`` itself
-    is there the move is begun anew, and afterwards the place is whole.
+    The files that exist tell in which state a move was interrupted: while ``folder`` itself exists the move
+    is repeated; afterwards the location is complete.
+
+    Args:
+        folder: ``postgres`` in the data folder.
+        base: A folder owned by root for the locations.
+        account: Owner of the location.
     """
 
     def __init__(self, folder: Path, base: Path, account: Account) -> None:
@@ -34,7 +39,7 @@ class Move:
         self._moved = folder.with_name(f"{folder.name}.moved")
 
     def begin(self) -> Path:
-        """Move it; its place."""
+        """Move the database and return its new location."""
         self._require_unused()
         place = new_place(self._folder, self._base)
         unfinished = self._journal.with_name(f".{self._journal.name}")
@@ -45,13 +50,13 @@ class Move:
         return place
 
     def resume(self) -> None:
-        """Finish what was cut off."""
+        """Finish an interrupted move, if there is one."""
         try:
             place = Path(self._journal.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return
         whole = not self._folder.is_symlink() and self._folder.exists()
-        if whole:  # nothing was taken away yet
+        if whole:  # the original is still complete
             self._require_unused()
             durability.remove_tree(place)
             durability.remove_tree(place.with_name(place.name + _UNFINISHED))
@@ -78,7 +83,7 @@ class Move:
             for path in (unfinished, *unfinished.rglob("*")):
                 os.lchown(path, self._account.uid, self._account.gid)
             unfinished.chmod(0o700)
-            os.sync()  # the copy is on the disk before the original goes
+            os.sync()  # the copy is on disk before the original is deleted
             unfinished.rename(place)
             sync_folder(place.parent)
             self._folder.rename(self._moved)
@@ -91,7 +96,7 @@ class Move:
         self._journal.unlink()
 
     def _require_unused(self) -> None:
-        """Nobody uses it, and no server runs in it: what was left running by a killed one is stopped."""
+        """Check that the database is not in use; a server left running by a killed process is stopped."""
         users = os.open(self._folder / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)

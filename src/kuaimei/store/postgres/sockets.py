@@ -1,4 +1,4 @@
-"""Where the socket of a cluster lies: in its folder, or elsewhere if the path of that is too long for one."""
+"""Location of a cluster's socket: in its folder, or elsewhere if that path is too long for a socket."""
 
 import os
 from contextlib import suppress
@@ -13,11 +13,11 @@ __all__ = ["SOCKET", "forget_socket_folder", "make_socket_folder", "socket_folde
 SOCKET: Final = ".s.PGSQL.5432"
 _PATH_MAX: Final = 100  # bytes; the kernel's own limit is 107
 _NOTE: Final = "socket"
-"""File in the cluster's folder that names the other one, for all who use the cluster."""
+"""File in the cluster's folder that names the socket's folder, for all users of the cluster."""
 
 
 def socket_folder(folder: Path) -> Path:
-    """Folder of the socket of the cluster in ``folder``; before its first start that may be wrong."""
+    """Return the folder of the socket of the cluster in ``folder``; may be wrong before its first start."""
     if _fits(folder):
         return folder
     with suppress(OSError):
@@ -26,7 +26,7 @@ def socket_folder(folder: Path) -> Path:
 
 
 def make_socket_folder(folder: Path, account: Account | None) -> Path:
-    """`socket_folder`, made anew unless it is there and only ``account`` (None: this one) may enter it."""
+    """Return `socket_folder`; created unless it is private to ``account`` (None: the current one)."""
     if _fits(folder):
         return folder
     found, note = socket_folder(folder), folder / _NOTE
@@ -43,7 +43,7 @@ def make_socket_folder(folder: Path, account: Account | None) -> Path:
 
 
 def forget_socket_folder(folder: Path) -> None:
-    """Remove it, if it is elsewhere; the server has stopped."""
+    """Remove the socket's folder of a stopped server, if it is not the cluster's folder."""
     if not _fits(folder):
         found = socket_folder(folder)
         (folder / _NOTE).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""The embedded database, started before anything else is imported, let alone computed.
+"""Early start of the embedded database, before anything else is imported.
 
-It comes up as a process of its own, in about the time that this one takes to import its libraries.
+It starts as a separate process, in about the time that this one takes to import its libraries.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ __all__ = ["DatabaseStart", "starting_database"]
 
 
 class DatabaseStart:
-    """A database on its way up.
+    """A starting database.
 
     Attributes:
-        server: Is started in a thread; None: there is none to start, and nothing to wait for.
+        server: The server, started in a thread; None: there is none to start.
     """
 
     def __init__(self, server: EmbeddedPostgres | None) -> None:
@@ -29,10 +29,10 @@ class DatabaseStart:
             self._thread.start()
 
     def join(self) -> None:
-        """Block until it is up.
+        """Block until the database is up.
 
         Raises:
-            StoreError: If it does not come up.
+            StoreError: If it does not start.
         """
         if self.server is None:
             return
@@ -41,22 +41,22 @@ class DatabaseStart:
             raise self._error
 
     async def up(self) -> None:
-        """Return when it is up.
+        """Wait until the database is up.
 
         Raises:
-            StoreError: If it does not come up.
+            StoreError: If it does not start.
         """
         if self.server is not None:
             await asyncio.to_thread(self.join)
 
     def close(self) -> None:
-        """Count ourselves out of those who use it; blocks until it has stopped if nobody else does."""
+        """Unregister as a user of the server; blocks until it has stopped if there is no other user."""
         if self.server is not None:
             self._thread.join()
             self.server.stop()
 
     def _run(self) -> None:
-        assert self.server is not None  # noqa: S101 - for the type checker: otherwise it is not begun
+        assert self.server is not None  # noqa: S101 - for the type checker: the thread is only started with a server
         try:
             self.server.start()
         except BaseException as error:
@@ -65,7 +65,7 @@ class DatabaseStart:
 
 @contextmanager
 def starting_database(settings: Settings, *, keep: bool | None = None) -> Iterator[DatabaseStart]:
-    """Begin to start the embedded database, if ``settings`` want one; it is ours until the block ends.
+    """Start the embedded database in the background, if configured; it is released after the block.
 
     Args:
         settings: Say whether there is one, and where.

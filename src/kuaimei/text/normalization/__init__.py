@@ -1,4 +1,4 @@
-"""zh-TW reading: a written clause as the words that are said."""
+"""zh-TW text normalization: a written clause in the words in which it is spoken."""
 
 import re
 from typing import Final, Literal
@@ -58,26 +58,26 @@ _SIGNS: Final[tuple[Rule, ...]] = (
     rule(r"(?<=[\u3400-\u9fff，。！？；：、]) (?=[，。！？；：、])", ""),
 )
 _LONGEST: Final = 400
-"""Longer texts are read piece by piece: some rules take time with the square of the length."""
+"""Longer texts are processed in pieces: some rules take time quadratic in the length."""
 _PIECES: Final = re.compile(rf"[\s\S]{{1,{_LONGEST}}}(?<=[。！？；，\n ])|[\s\S]{{1,{_LONGEST}}}")
 _TO_DO: Final = re.compile(r"[^\u3400-\u9fff，。！？；：、「」『』（）“”…\n]")
-"""Without any of these there is nothing to prepare."""
+"""Characters that need normalization; a text without any is returned unchanged."""
 
 
 def normalize_text(
     text: str, lexicon: Lexicon | None = None, *, language: Literal["zh", "en"] | None = None
 ) -> str:
-    """``text`` as it is said in Taiwan.
+    """Convert ``text`` to the words that are spoken in Taiwan.
 
-    Numbers, dates, times, money, telephone numbers, units and signs become words; emoji go; English
-    words stay, abbreviations are spaced out letter by letter (「AI」 → 「A I」). A text without any
-    Chinese is read in English.
+    Numbers, dates, times, money, telephone numbers, units and symbols become words; emoji are removed;
+    English words stay, abbreviations are spelled letter by letter (「AI」 → 「A I」). An English sentence
+    without any Chinese is read in English.
 
     Args:
         text: A clause or more in Traditional Chinese and/or English, as on the screen.
-        lexicon: Its ``replacements`` are made first.
-        language: Of the numbers; None decides by the text itself: English only if it is a sentence
-            without any Chinese.
+        lexicon: Its ``replacements`` are applied first.
+        language: Language of the numbers; None: English if the text is an English sentence without any
+            Chinese, else Chinese.
     """
     if len(text) > _LONGEST:
         return " ".join(normalize_text(piece, lexicon, language=language) for piece in _PIECES.findall(text))

@@ -1,4 +1,4 @@
-"""Dates and times of day."""
+"""Normalization of dates and times of day."""
 
 import re
 from typing import Final
@@ -14,7 +14,7 @@ _DAY_CONTEXT: Final = (
     r"|當天|當日|之前|以前|前|後|起|止|截止|開始|開幕|出發|生日|[日號]))"
 )
 _DENOMINATORS: Final = frozenset({2, 3, 4, 5, 6, 8, 10, 16, 100})
-"""Under which a number after a slash is a fraction's when nothing says that it is a day."""
+"""Numbers after a slash that make a fraction unless the context makes it a date."""
 _HALVES: Final = {"am": "上午", "pm": "下午"}
 
 
@@ -34,7 +34,7 @@ def _month_day(match: re.Match[str]) -> str:
 
 
 def _likely_day(match: re.Match[str]) -> str:
-    """Two numbers around a slash that can hardly be a fraction are a day."""
+    """Read two numbers around a slash as a date, unless they are likely a fraction."""
     month, day = int(match["month"]), int(match["day"])
     return match.group() if month < day and day in _DENOMINATORS else _month_day(match)
 

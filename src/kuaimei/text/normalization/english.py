@@ -1,4 +1,4 @@
-"""English reading of numbers in a sentence that holds no Chinese."""
+"""English normalization of sentences that hold no Chinese."""
 
 import re
 from functools import lru_cache
@@ -15,7 +15,7 @@ _ENGLISH: Final = listed("""
     a the is are was it in at on of to by for from and or with you your my we they this that has have
     about over only than
 """)
-"""Words that a Chinese sentence does not borrow."""
+"""Words that do not occur in a Chinese sentence."""
 
 _UNITS: Final = {
     "km": "kilometers",
@@ -154,7 +154,7 @@ _RULES: Final[tuple[Rule, ...]] = (
 
 
 def is_english(text: str) -> bool:
-    """Whether a text without Chinese is an English sentence, not only a name, a price or a unit."""
+    """Return whether a text without Chinese is an English sentence, not just a name, price or unit."""
     words = [word for word in re.findall(r"(?<![@./\w])[A-Za-z]+(?![@./:]\S)", text) if word not in _UNITS]
     plain = [word for word in words if word.islower() and len(word) > 1 and word not in ("am", "pm")]
     if len(plain) > 1 or "I" in words or any(word.lower() in _ENGLISH for word in words if word != "A"):
@@ -163,5 +163,5 @@ def is_english(text: str) -> bool:
 
 
 def read_english(text: str) -> str:
-    """Numbers, money, times and units of an English sentence in words."""
+    """Convert numbers, money, times and units of an English sentence to words."""
     return apply(_RULES, text).strip()

@@ -1,4 +1,4 @@
-"""Sums, ratios, fractions, ranges, and plain numbers."""
+"""Normalization of formulas, ratios, fractions, ranges, and plain numbers."""
 
 import re
 from typing import Final
@@ -26,7 +26,7 @@ _SUM: Final = re.compile(rf"({NUMBER}|[A-Za-z]+|[?？])|([{re.escape(''.join(_OP
 
 
 def _sum(match: re.Match[str]) -> str:
-    """A formula, term by term; a minus after an operator is a sign."""
+    """Read a formula term by term; a minus at its start or after an operator is a sign."""
     out: list[str] = []
     tokens = _SUM.findall(match.group())
     value_before = False
@@ -51,7 +51,7 @@ def _value(number: str) -> float:
 
 
 def _between(match: re.Match[str]) -> str:
-    """Two numbers with a hyphen: 「3-5」 is a range, 「5-3」 a difference."""
+    """Read two numbers with a hyphen: 「3-5」 is a range, 「5-3」 a difference."""
     low, high = match["low"], match["high"]
     following = match.string[match.end() :]
     if match["sign"] in "-–" and _value(low) > _value(high):

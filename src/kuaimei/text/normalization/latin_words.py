@@ -1,4 +1,4 @@
-"""Latin letters in a Chinese sentence: which are words, which are spelled, and numbers of models."""
+"""Latin letters in a Chinese sentence: words, spelled abbreviations, and model numbers."""
 
 import re
 from typing import Final
@@ -16,19 +16,19 @@ _WORDS: Final = listed("""
     GO UBER BLOG COSTCO ASUS ACER SONY DELL INTEL GOOGLE APPLE FACEBOOK AMAZON TESLA NIKE LEGO UNIQLO
     KPOP POP ROCK
 """)
-"""In capitals, but said as words."""
+"""Words that are spoken as words although they are written in capitals."""
 _SAID: Final = {"vs": "V S", "VS": "V S", "ok": "O K", "Ok": "O K", "pc": "P C", "tv": "T V", "PhD": "P H D"}
 
 
 def _model(match: re.Match[str]) -> str:
-    """A number that belongs to a latin name: RTX 4090, iPhone 15, H100, Python 3.11, GPT-4o."""
+    """Read a number that belongs to a Latin name: RTX 4090, iPhone 15, H100, Python 3.11, GPT-4o."""
     tail = match["tail"]
     numbers = " ".join(map(_model_number, match["number"].split("-")))
     return f"{match['name']} {numbers}{f' {tail.upper() if len(tail) == 1 else tail}' if tail else ''}"
 
 
 def _model_number(number: str) -> str:
-    """Up to two digits, hundreds and thousands as amounts (H100, iPhone 15), others digit by digit."""
+    """Read up to two digits, and full hundreds or thousands, as amounts (H100, iPhone 15), else by digit."""
     whole, *rest = number.split(".")
     padded = whole.startswith("0")
     if (len(whole) <= 2 or re.fullmatch(r"[1-9]000?", whole)) and not padded:
@@ -52,7 +52,7 @@ def _spelled(match: re.Match[str]) -> str:
 
 
 def _camel(word: str) -> str:
-    """ChatGPT → Chat G P T, OpenAI → Open A I; YouTube stays."""
+    """Spell the capitals of a mixed word: ChatGPT → Chat G P T, OpenAI → Open A I; YouTube stays."""
     if found := re.fullmatch(r"([a-z]|[A-Za-z]?[a-z]+)([A-Z]{2,5})s?", word):
         head = found[1].upper() if len(found[1]) == 1 else found[1]
         tail = found[2].capitalize() if found[2] in _WORDS else " ".join(found[2])

@@ -1,4 +1,4 @@
-"""Money, as it is said in Taiwan."""
+"""Normalization of amounts of money."""
 
 import re
 from typing import Final
@@ -18,7 +18,7 @@ _NAMED: Final = {
     **dict.fromkeys(("£", "GBP"), ("", "英鎊")),
     **dict.fromkeys(("₩", "KRW"), ("", "韓元")),
 }
-"""Sign → what is said before and after the amount."""
+"""Currency sign → words before and after the amount."""
 _SIGN: Final = r"(?P<sign>NT\$|US\$|HK\$|NTD|TWD|USD|HKD|RMB|CNY|JPY|EUR|GBP|KRW|[$¥￥€£₩])"
 _AMOUNT: Final = rf"(?P<low>[-−]?{NUMBER})(?:{TO}(?:NT\$|US\$|\$)?(?P<high>{NUMBER}))?"
 

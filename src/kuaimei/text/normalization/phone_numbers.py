@@ -1,4 +1,4 @@
-"""Numbers that are names, not amounts: telephones, codes, rooms, routes, famous dates."""
+"""Numbers read digit by digit: telephone numbers, codes, rooms, routes, famous dates."""
 
 import re
 from typing import Final
@@ -12,7 +12,7 @@ _GAP: Final = r"[-–\s.]?"
 
 
 def _grouped(match: re.Match[str]) -> str:
-    """The groups of a number, each digit by digit, with a breath between them."""
+    """Read the groups of a number digit by digit, with a pause between groups."""
     return " ".join(digits(group) for group in match.groups() if group)
 
 

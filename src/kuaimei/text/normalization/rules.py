@@ -1,4 +1,4 @@
-"""What the rules of every subject share: the form of a rule, numbers in patterns, and 兩 before measures."""
+"""Common parts of all normalization rules: their form, number patterns, and 兩 before measure words."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -9,14 +9,14 @@ from kuaimei.text.numbers import decimal
 __all__ = ["NUMBER", "RANGE", "TO", "TOKEN_START", "Rule", "amount", "apply", "rule", "span"]
 
 Rule: TypeAlias = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
-"""A pattern and how what it matches is read; rules apply one after the other."""
+"""A pattern and the function that reads a match; rules are applied in order."""
 
 TOKEN_START: Final = r"(?<![\d.,A-Za-z])"
-"""Not in the middle of a number or a latin word."""
+"""Lookbehind for a position that is not inside a number or a Latin word."""
 NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
 TO: Final = r"\s*(?:[-–~～至到]|—)\s*"
 RANGE: Final = rf"(?P<low>[-−]?{NUMBER})(?:{TO}(?P<high>[-−]?{NUMBER}))?"
-"""A number or two with 「to」 between them; groups ``low`` and ``high``."""
+"""A number, or two with 「to」 between them; groups ``low`` and ``high``."""
 
 _MEASURE: Final = re.compile(
     r"\s*(?:[個隻只位名人天週周次倍本張塊元圓角毛件條顆杯瓶碗盤罐包袋盒箱台臺部輛棟間座家所組套雙對副把支枝根片"
@@ -27,11 +27,11 @@ _MEASURE: Final = re.compile(
 _NO_PAIR: Final = re.compile(
     r"\s*(?:年級|樓|分之|點[零一二三四五六七八九\d]|月|日|號|兩|位數|項式|人稱|元論|頭肌|次方|段)"
 )
-"""After these 2 is 二."""
+"""Words before which 2 is 二."""
 
 
 def rule(pattern: str, read: Callable[[re.Match[str]], str] | str) -> Rule:
-    """A rule from a pattern (verbose flags off) and a function or a template."""
+    """Create a rule from a pattern (no verbose flag) and a function or a template."""
     if isinstance(read, str):
         template = read
         return re.compile(pattern), lambda match: match.expand(template)
@@ -39,14 +39,14 @@ def rule(pattern: str, read: Callable[[re.Match[str]], str] | str) -> Rule:
 
 
 def apply(rules: Iterable[Rule], text: str) -> str:
-    """``text`` after all ``rules`` in order."""
+    """Apply all ``rules`` to ``text`` in order."""
     for pattern, read in rules:
         text = pattern.sub(read, text)
     return text
 
 
 def amount(number: str, following: str = "") -> str:
-    """A number as written, read as an amount of what follows: 「2」 before 「個」 is 兩."""
+    """Read a written number as an amount of what follows it: 「2」 before 「個」 is 兩."""
     plain = number.lstrip("+-−")
     if plain == "2" and _MEASURE.match(following) and not _NO_PAIR.match(following):
         return "負兩" if number[0] in "-−" else "兩"
@@ -54,7 +54,7 @@ def amount(number: str, following: str = "") -> str:
 
 
 def span(match: re.Match[str], following: str) -> str:
-    """The number or range of `RANGE` in words: 三到五."""
+    """Read the number or range matched by `RANGE`: 三到五."""
     high = match["high"]
     low = amount(match["low"], following)
     return f"{low}到{amount(high, following)}" if high else low

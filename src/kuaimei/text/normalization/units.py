@@ -1,4 +1,4 @@
-"""Percent, temperature, and what is measured."""
+"""Normalization of percentages, temperatures, and units of measurement."""
 
 import re
 from typing import Final
@@ -70,7 +70,7 @@ _UNITS: Final = {
     **{unit: " " + " ".join(unit) for unit in ("KB", "MB", "GB", "TB", "FPS")},
     **{unit: " " + " ".join(unit.upper()) for unit in ("kbps", "Mbps", "Gbps", "fps", "ppm", "dpi")},
 }
-"""As written → as said; those with a space before them are spelled."""
+"""Written unit → spoken unit; those with a leading space are spelled."""
 _SPEEDS: Final = {
     "km/h": ("時速", "公里"),
     "km/hr": ("時速", "公里"),

@@ -1,4 +1,4 @@
-"""Addresses: what one says aloud of a URL or an e-mail address."""
+"""Normalization of URLs and e-mail addresses."""
 
 import re
 from typing import Final
@@ -9,7 +9,7 @@ from kuaimei.text.numbers import digits
 __all__ = ["WEB"]
 
 _LONG: Final = 24
-"""A path longer than this (or with a query) is not worth listening to."""
+"""Maximum characters of a URL path that is spoken; longer ones, and those with a query, are omitted."""
 _SIGNS: Final = {
     ".": "點",
     "/": "斜線",

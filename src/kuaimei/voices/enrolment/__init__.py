@@ -1,1 +1,1 @@
-"""Enrolment: from an uploaded recording to a checked reference, or to a clear refusal."""
+"""Enrolment: turns an uploaded recording into a checked reference, or refuses it with reasons."""

@@ -1,4 +1,4 @@
-"""What whoever has a voice copied declares; the words are kept with the voice."""
+"""Consent statements for cloning a voice; the wording is stored with the voice."""
 
 from typing import Final, Literal
 
@@ -14,4 +14,4 @@ STATEMENTS: Final[dict[Literal["zh", "en"], str]] = {
         "I know that the voice and everything made from it can be deleted at any time."
     ),
 }
-"""Proposed to clients; any other wording is kept as it is given."""
+"""Wordings offered to clients; any other wording is stored as given."""

@@ -1,4 +1,4 @@
-"""Which part of a recording is kept: the best 4 to 15 seconds, cut at pauses."""
+"""Selection of the best excerpt of a recording: 4 to 15 seconds, cut at pauses."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,21 +15,21 @@ __all__ = ["LONGEST_S", "SHORTEST_S", "best_excerpt", "held_out", "normalize_lev
 SHORTEST_S: Final = 4.0
 LONGEST_S: Final = 15.0
 _MARGIN_S: Final = 0.12
-"""Of silence, kept at both ends."""
+"""Silence kept at both ends."""
 _CLEAN_DB: Final = 30.0
-"""Signal to noise beyond which more makes no difference."""
+"""Signal-to-noise ratio above which a higher one does not count."""
 _EDGE_S: Final = 0.05
 _PAUSE_NOISE_PERCENTILE: Final = 25.0
-"""Percentile of the levels of a pause: who breathes in for half of it does not speak in noise."""
+"""Percentile of the levels in a pause taken as its noise: breathing in for half of it does not count."""
 _HELD_OUT_S: Final = 2.5
 _MOST_GAIN_DB: Final = 30.0
 
 
 def best_excerpt(speech: SpeechRegions) -> SpeechSpan:
-    """The stretch with the most and the cleanest speech; all that there is, if that is short.
+    """Return the span with the most and the cleanest speech; all of it, if the recording is short.
 
     Raises:
-        ValueError: If nobody speaks.
+        ValueError: If there is no speech.
     """
     spans = _short_enough(speech, speech.spans)
     if not spans:
@@ -38,7 +38,13 @@ def best_excerpt(speech: SpeechRegions) -> SpeechSpan:
 
 
 def held_out(speech: SpeechRegions, taken: SpeechSpan, longest_s: float = 10.0) -> SpeechSpan | None:
-    """The best of what ``taken`` leaves over, to judge the voice by; None if that is too little."""
+    """Return the best span outside ``taken``, for evaluating the voice; None if it has too little speech.
+
+    Args:
+        speech: The whole recording.
+        taken: Span that the voice is made from.
+        longest_s: Maximum seconds of the span.
+    """
     outside = [s for s in speech.spans if s.end_s <= taken.start_s or s.start_s >= taken.end_s]
     found: list[SpeechSpan] = []
     for side in (
@@ -52,14 +58,14 @@ def held_out(speech: SpeechRegions, taken: SpeechSpan, longest_s: float = 10.0) 
 
 
 def normalize_level(speech: SpeechRegions, part: SpeechSpan) -> Pcm:
-    """The samples of ``part`` at the server's loudness, rising from silence and falling back to it."""
+    """Return the samples of ``part`` at the server's loudness, faded in and out."""
     return rms_dbfs(fade_edges(speech.cut(part), RATE), RATE, max_gain_db=_MOST_GAIN_DB)
 
 
 def _candidate_spans(
     speech: SpeechRegions, spans: Sequence[SpeechSpan], longest_s: float
 ) -> list[SpeechSpan]:
-    """From each span as far as the limit reaches, with half the silence around, or a little."""
+    """Return the spans from each start up to the limit, padded with adjacent silence."""
     found: list[SpeechSpan] = []
     for first in range(len(spans)):
         before = spans[first - 1].end_s if first else 0.0
@@ -78,22 +84,22 @@ def _candidate_spans(
 
 
 def _score(speech: SpeechRegions, stretch: SpeechSpan) -> float:
-    """Seconds of speech, weighed by how densely it is spoken and how far it stands out from the noise."""
+    """Return the seconds of speech, weighted by density and signal-to-noise ratio."""
     spoken_s = _spoken_s(speech, stretch)
     levels = speech.levels[int(stretch.start_s / HOP_S) : int(stretch.end_s / HOP_S)]
     if not len(levels):
         return 0.0
-    # The noisiest pause counts: a stretch may reach from a quiet place into a noisy one.
+    # The noisiest pause counts: a span may reach from a quiet part into a noisy one.
     noise_db = max(_pauses_db(speech, stretch), default=float(np.percentile(levels, 5.0)))
     clean = np.clip((float(np.percentile(levels, 90.0)) - noise_db) / _CLEAN_DB, 0.0, 1.0)
     short_s = max(0.0, SHORTEST_S - stretch.length_s)
-    # By the root: in a short recording a long pause is no reason to give up what is said before it.
+    # Square root: in a short recording a long pause is no reason to give up what is said before it.
     dense = np.sqrt(spoken_s / stretch.length_s)
     return float(spoken_s * dense * clean) - 2.0 * short_s
 
 
 def _pauses_db(speech: SpeechRegions, stretch: SpeechSpan) -> list[float]:
-    """How loud it is in each pause that ``stretch`` touches, the whole of it, breathing left out."""
+    """Return the noise level of each whole pause that ``stretch`` touches, breathing excluded."""
     ends = [0.0, *(span.end_s + _EDGE_S for span in speech.spans)]
     starts = [*(span.start_s - _EDGE_S for span in speech.spans), speech.duration_s]
     found: list[float] = []
@@ -111,7 +117,7 @@ def _spoken_s(speech: SpeechRegions, stretch: SpeechSpan) -> float:
 
 
 def _short_enough(speech: SpeechRegions, spans: Sequence[SpeechSpan]) -> list[SpeechSpan]:
-    """``spans``, those without a pause for too long cut where they are quietest."""
+    """Return ``spans``; those that are too long without a pause are cut where they are quietest."""
     found: list[SpeechSpan] = []
     for whole in spans:
         rest = whole

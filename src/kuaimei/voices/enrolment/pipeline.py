@@ -1,4 +1,4 @@
-"""From a stranger's file to a reference that a voice can be made of, or to a clear refusal."""
+"""Enrolment pipeline: turns an audio file into a checked reference recording, or refuses it with reasons."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,15 +26,15 @@ __all__ = ["MAX_DURATION_S", "EnrolledReference", "ReferenceExaminer", "Referenc
 T = TypeVar("T")
 
 MAX_DURATION_S: Final = 600.0
-"""Of a recording that is taken."""
+"""Maximum duration of a recording."""
 _DECODING_S: Final = 60.0
 
 
 class ReferenceRefused(AudioError):
-    """The recording cannot be used.
+    """Raised if the recording cannot be used as a reference.
 
     Attributes:
-        checks: All of them; those that refuse say what to do.
+        checks: All checks; those that refuse say what to do.
     """
 
     kind = "reference_refused"
@@ -46,15 +46,15 @@ class ReferenceRefused(AudioError):
 
 @dataclass(frozen=True, slots=True)
 class EnrolledReference:
-    """What is kept of a recording.
+    """Reference made from a recording.
 
     Attributes:
-        pcm: Its best part, at `kuaimei.voices.enrolment.speech_regions.RATE`.
-        judge: Speech from elsewhere in it, by which the voice is judged; empty if there was too little.
-        checks: All that were made.
-        pitch: None if it could not be told.
-        transcript: What is said in ``pcm``, where a text was given; else None.
-        language: As given or heard; None: not yet known.
+        pcm: Best excerpt, int16 at `kuaimei.voices.enrolment.speech_regions.RATE`.
+        judge: Speech from another part, for evaluating the voice; empty if there was too little.
+        checks: All checks that were made.
+        pitch: None if it could not be measured.
+        transcript: What is said in ``pcm``, if a text was given; else None.
+        language: As given or detected; None: not yet known.
     """
 
     pcm: Pcm
@@ -66,13 +66,13 @@ class EnrolledReference:
 
 
 class ReferenceExaminer:
-    """Decodes, checks, chooses.
+    """Decodes a recording, checks it and selects the best excerpt.
 
     Args:
-        vad: Makes a detector.
-        recognizer: Hears what is said.
-        encoder: Opens GE2E; returns None where it is not installed. Called in a thread.
-        cores: The lane that lends cores.
+        vad: Factory of voice activity detectors.
+        recognizer: Transcribes the excerpt.
+        encoder: Opens GE2E; returns None if it is not installed. Called in a thread.
+        cores: Scheduler of the CPU cores.
     """
 
     def __init__(
@@ -95,18 +95,18 @@ class ReferenceExaminer:
         language: Language | None = None,
         strict: bool = True,
     ) -> EnrolledReference:
-        """The reference in ``file``, an audio file of any common format.
+        """Make a reference from ``file``, an audio file of any common format.
 
         Args:
-            file: Up to `MAX_DURATION_S`.
-            transcript: What is said in all of it, if that is known.
-            language: In which; None: it is heard.
-            strict: False: what the checks refuse is taken all the same, if there is any speech in it.
+            file: Recording of up to `MAX_DURATION_S`.
+            transcript: What is said in the whole recording, if known.
+            language: Language of the recording; None: it is detected.
+            strict: False: accept a recording that the checks refuse, provided that it contains speech.
 
         Raises:
             AudioError: If it cannot be decoded.
             ReferenceRefused: If a check refuses it.
-            QueueFull: If there was no place to compute.
+            QueueFull: If the queue for the cores is full.
         """
         pcm = await decode(file, RATE, max_s=MAX_DURATION_S, timeout_s=_DECODING_S)
         checks, best, rest, pitch = await self._compute(self._listen, pcm)
@@ -123,7 +123,7 @@ class ReferenceExaminer:
         return EnrolledReference(best, rest, checks, pitch, said, language)
 
     async def transcribe(self, pcm: Pcm, language: Language | None) -> tuple[str, Language | None]:
-        """What is said in ``pcm`` (at `RATE`), and in which language.
+        """Transcribe ``pcm`` (at `RATE`); return the text and its language.
 
         Raises:
             EngineError: If recognition failed.
@@ -137,7 +137,7 @@ class ReferenceExaminer:
         return await run_on_cores(self._cores, _ticket(), 1, function, *args)
 
     def _listen(self, pcm: Pcm) -> tuple[tuple[Check, ...], Pcm, Pcm, Pitch | None]:
-        """Everything that takes a core, in one go."""
+        """Run all CPU-bound work in one call."""
         speech = find_speech(pcm, self._vad())
         checks = check_all(speech, self._encoder())
         if not speech.spans:

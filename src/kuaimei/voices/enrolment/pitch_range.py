@@ -1,4 +1,4 @@
-"""The range in which a voice speaks."""
+"""Pitch range of a voice."""
 
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.pitch import summarise_pitch, track_pitch
@@ -8,7 +8,7 @@ __all__ = ["estimate_pitch"]
 
 
 def estimate_pitch(pcm: Pcm, rate: int) -> Pitch | None:
-    """Mean and range of F0 in ``pcm``; None if hardly anything in it is voiced. Blocks."""
+    """Estimate mean and range of F0 in ``pcm``; None if hardly any of it is voiced. Blocks."""
     found = summarise_pitch(track_pitch(pcm, rate))
     if found is None:
         return None

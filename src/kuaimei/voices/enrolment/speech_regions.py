@@ -1,4 +1,4 @@
-"""Where somebody speaks in a recording, and where nobody does."""
+"""Detection of speech and pauses in a recording."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,39 +13,39 @@ from kuaimei.engines.protocols import VoiceActivityDetector
 __all__ = ["HOP_S", "RATE", "SpeechRegions", "SpeechSpan", "find_speech"]
 
 RATE: Final = 24_000
-"""Hz at which references are kept: the synthesiser's own, and all that it can learn from."""
+"""Sample rate of references in Hz: the synthesizer's own, and all that training can use."""
 HOP_S: Final = 0.01
 _ONSET_THRESHOLD: Final = 0.5
 _OFFSET_THRESHOLD: Final = 0.35
-"""Probability under which speech that has begun is over."""
+"""Probability below which speech that has begun ends."""
 _GAP_S: Final = 0.15
 """Shorter silences lie within a word."""
 _MIN_SPEECH_S: Final = 0.1
 _MARGIN_S: Final = 0.15
-"""Around speech, neither speech nor pause: soft onsets, and what rings on in the room."""
+"""Margin around speech that counts neither as speech nor as pause: soft onsets and reverberation."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechSpan:
-    """A stretch of a recording, in seconds."""
+    """Span of a recording, in seconds."""
 
     start_s: float
     end_s: float
 
     @property
     def length_s(self) -> float:
-        """How long it is."""
+        """Length of the span in seconds."""
         return self.end_s - self.start_s
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechRegions:
-    """A recording that was listened to.
+    """Recording with its speech spans and levels.
 
     Attributes:
-        pcm: At `RATE`.
-        spans: Where somebody speaks, in order.
-        levels: dBFS (RMS) of each `HOP_S`, shape ``(n,)``; −120 where there is digital silence.
+        pcm: Int16 samples at `RATE`.
+        spans: Spans with speech, in order.
+        levels: dBFS (RMS) of each `HOP_S`, shape ``(n,)``; −120 for digital silence.
     """
 
     pcm: Pcm
@@ -54,24 +54,24 @@ class SpeechRegions:
 
     @property
     def duration_s(self) -> float:
-        """Of all of it."""
+        """Seconds of the whole recording."""
         return len(self.pcm) / RATE
 
     @property
     def speech_s(self) -> float:
-        """Of what is spoken."""
+        """Seconds of speech."""
         return sum(span.length_s for span in self.spans)
 
     def cut(self, span: SpeechSpan) -> Pcm:
-        """The samples of ``span``."""
+        """Return the samples of ``span``."""
         return self.pcm[int(span.start_s * RATE) : int(span.end_s * RATE)]
 
     def spoken(self) -> NDArray[np.bool_]:
-        """Which hops of `levels` lie in speech."""
+        """Return a mask of the hops of `levels` that lie in speech."""
         return self._within(0.0)
 
     def paused(self, margin_s: float = _MARGIN_S) -> NDArray[np.bool_]:
-        """Which hops lie in pauses, at least ``margin_s`` from all speech."""
+        """Return a mask of the hops that lie in pauses, at least ``margin_s`` from all speech."""
         return ~self._within(margin_s)
 
     def _within(self, margin_s: float) -> NDArray[np.bool_]:
@@ -83,7 +83,7 @@ class SpeechRegions:
 
 
 def find_speech(pcm: Pcm, vad: VoiceActivityDetector) -> SpeechRegions:
-    """Listen to the whole of ``pcm`` (at `RATE`); blocks for some 0.5 % of its length."""
+    """Detect speech in ``pcm`` (at `RATE`); blocks for some 0.5 % of its length."""
     low = resample(pcm, RATE, ASR_RATE)
     size = vad.frame_samples
     vad.reset()

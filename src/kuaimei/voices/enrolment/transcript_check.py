@@ -1,4 +1,4 @@
-"""Does the text that was given belong to what is said?"""
+"""Check that a given transcript matches what is said in the recording."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from kuaimei.voices.types import Check, Verdict
 __all__ = ["LIMIT", "TranscriptMatch", "match_transcript"]
 
 LIMIT: Final = 6000
-"""Characters of a transcript: ten minutes of fast speech."""
+"""Maximum characters of a transcript: ten minutes of fast speech."""
 _OTHER: Final = 0.3
 _DOUBTFUL: Final = 0.12
 _CLOSING: Final = re.compile(r"[。！？!?…，,；;：:、.」』”’)）]*")
@@ -20,11 +20,11 @@ _CLOSING: Final = re.compile(r"[。！？!?…，,；;：:、.」』”’)）]*
 
 @dataclass(frozen=True, slots=True)
 class TranscriptMatch:
-    """How the given text and the recording go together.
+    """Match of the given text and the recording.
 
     Attributes:
-        check: With the error rate in percent.
-        text: The part of the given text that is said in what was heard.
+        check: Check with the error rate in percent.
+        text: The part of the given text that is said in the recording.
     """
 
     check: Check
@@ -32,10 +32,15 @@ class TranscriptMatch:
 
 
 def match_transcript(given: str, heard: str, language: Literal["zh", "en"]) -> TranscriptMatch:
-    """Find what was ``heard`` in the ``given`` text, which may be that of a longer recording.
+    """Locate the ``heard`` text in the ``given`` one, which may be that of a longer recording.
 
-    The least number of edits between the heard text and any part of the given one (Sellers 1980), per
+    Uses the minimum number of edits between the heard text and any part of the given one (Sellers 1980), per
     character (zh) or word (en) heard.
+
+    Args:
+        given: Text given by the user.
+        heard: Text recognized in the excerpt.
+        language: Language of both.
     """
     said, marks = _aligned(given, language)
     listened = units(heard, language)
@@ -44,16 +49,16 @@ def match_transcript(given: str, heard: str, language: Literal["zh", "en"]) -> T
     verdict: Verdict = "refused" if rate > _OTHER else "warning" if rate > _DOUBTFUL else "ok"
     text = given
     if last > first:
-        # Closing marks belong to the words before them.
+        # Include the punctuation that closes the last word.
         closing = _CLOSING.match(given, marks[last - 1][1])
         text = given[marks[first][0] : closing.end() if closing else marks[last - 1][1]]
     return TranscriptMatch(make_check("transcript", verdict, 100.0 * rate, "%"), text.strip())
 
 
 def _aligned(text: str, language: Literal["zh", "en"]) -> tuple[list[str], list[tuple[int, int]]]:
-    """The units of ``text``, and where in it each begins and ends."""
+    """Return the units of ``text``, and the start and end of each in it."""
     plain = to_simplified(text).lower()
-    if len(plain) != len(text):  # a script conversion that changes lengths: no place can be told
+    if len(plain) != len(text):  # a script conversion that changes lengths: positions are unknown
         found = units(text, language)
         return found, [(0, len(text))] * len(found)
     pattern = r"[a-z0-9']+" if language == "en" else r"[\u3400-\u9fff]|[a-z0-9]"
@@ -62,7 +67,7 @@ def _aligned(text: str, language: Literal["zh", "en"]) -> tuple[list[str], list[
 
 
 def _nearest(needle: list[str], hay: list[str]) -> tuple[int, int, int]:
-    """Edits between ``needle`` and the nearest part of ``hay``, and that part's first and end."""
+    """Return the edits between ``needle`` and the nearest part of ``hay``, and that part's start and end."""
     row = [0] * (len(hay) + 1)
     origin = list(range(len(hay) + 1))
     for i, x in enumerate(needle, 1):

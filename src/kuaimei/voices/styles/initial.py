@@ -1,4 +1,4 @@
-"""Where learning a voice begins, and what a voice begins as where no encoder can tell."""
+"""Initial style of a voice: the start of training, and the fallback if no encoder is installed."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -16,17 +16,22 @@ __all__ = ["initial_style", "nearest_by_pitch"]
 _MALE_F0_MAX_HZ: Final = 160.0
 """Between the means of men (some 120 Hz) and women (some 200 Hz)."""
 _SOUND: Final = 128
-"""Numbers of a style that colour the sound; the others lead the prosody."""
+"""Dimensions of a style that determine the timbre; the others determine the prosody."""
 _STOCK_PREFIXES: Final = ("z", "a")
-"""Of the names of Kokoro's voices: Mandarin, (American) English."""
+"""Prefixes of Kokoro's voice names: Mandarin, (American) English."""
 
 
 def nearest_by_pitch(
     stock: Mapping[str, NDArray[np.float32]], pitch: Pitch | None, language: Language | None
 ) -> str:
-    """The first stock voice of that language and, by its pitch, of that sex: where no encoder is installed.
+    """Return the first stock voice of that language and, by its pitch, of that sex; needs no encoder.
 
     Kokoro's names begin with language and sex (``zf_``, ``zm_``, ``af_``, ``am_`` …).
+
+    Args:
+        stock: Style tables of the stock voices by name.
+        pitch: Pitch range of the voice; None: unknown, taken as female.
+        language: Language of the voice; other than ``en``: Mandarin.
     """
     sex = "m" if pitch is not None and pitch.mean_hz < _MALE_F0_MAX_HZ else "f"
     beginning = _STOCK_PREFIXES[language == "en"] + sex
@@ -40,17 +45,19 @@ def initial_style(
     language: Language,
     campplus: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """The style from which a voice is learned, shape ``(256,)``.
+    """Return the style from which training of a voice starts, shape ``(256,)``.
 
-    Its first half, the sound, is the predicted one, which is near already. Its second half, the prosody, is
-    that of the nearest stock voice of the language, in which the network speaks clearly. Learned from the
+    Its first half, the timbre, is the predicted one, which is close already. Its second half, the prosody, is
+    that of the nearest stock voice of the language, in which the network speaks clearly. Trained from the
     prediction alone a voice slurred (of 149 characters 12 % were misheard, against 3 % from here), from the
-    stock voice alone it came out less like.
+    stock voice alone it was less similar.
 
     Args:
-        stock: Name to table.
-        embedding: Of the reference by GE2E, shape ``(256,)``; None: its pitch has to do.
-        campplus: By CAM++, shape ``(192,)``, where that is installed.
+        stock: Style tables of the stock voices by name.
+        embedding: GE2E embedding of the reference, shape ``(256,)``; None: the pitch decides.
+        pitch: Pitch range of the reference; None: unknown.
+        language: Language of the reference.
+        campplus: CAM++ embedding, shape ``(192,)``, if that encoder is installed.
     """
     known = stock_embeddings(stock, _STOCK_PREFIXES[language == "en"])
     if embedding is None or not known:

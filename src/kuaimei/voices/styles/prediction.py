@@ -1,10 +1,10 @@
-"""A voice at once: the Kokoro style of somebody who has just been heard, without learning anything.
+"""Predicts the Kokoro style of a speaker from a recording, without training.
 
-A ridge regression, fitted offline on Kokoro's own speech (``scripts/fit_styles.py``), leads from how
-somebody sounds and their pitch to a style: 256 numbers, the first half sound, the second prosody. There are
-two: from GE2E alone, and from GE2E and CAM++, which is better. Their result, some 100 KB, is part of the
-package, with how good they were on voices that were not in the fit. They know only what Kokoro's voices span;
-where a stock voice is closer, that one is taken (`choose_style`).
+A ridge regression, fitted offline on Kokoro's own speech (``scripts/fit_styles.py``), maps speaker embedding
+and pitch to a style: 256 numbers, the first half timbre, the second prosody. There are two: from GE2E alone,
+and from GE2E and CAM++, which is better. The fitted parameters, some 100 KB, are part of the package, with
+their quality on voices that were not in the fit. They cover only what Kokoro's voices span; where a stock
+voice is closer, that one is used (`choose_style`).
 """
 
 import asyncio
@@ -39,15 +39,15 @@ __all__ = [
 Floats: TypeAlias = NDArray[np.float32]
 Origin: TypeAlias = Literal["predicted", "between", "nearest"]
 Synthesize: TypeAlias = Callable[[Floats], Awaitable[tuple[Pcm, int]]]
-"""Says one short sentence in a style, shape ``(256,)``; samples and rate."""
+"""Synthesizes one short sentence in a style, shape ``(256,)``; returns samples and rate."""
 
 
 class HasPitch(Protocol):
-    """What is asked of somebody's pitch: `kuaimei.audio.pitch.PitchSummary`, or the public `Pitch`."""
+    """Pitch statistics: `kuaimei.audio.pitch.PitchSummary`, or the public `Pitch`."""
 
     @property
     def mean_hz(self) -> float:
-        """Geometric mean."""
+        """Geometric mean of F0 in Hz."""
         ...
 
     @property
@@ -58,14 +58,14 @@ class HasPitch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A style to begin with.
+    """Predicted style.
 
     Attributes:
         style: Shape ``(256,)`` float32, for texts of any length.
-        nearest: The stock voice that sounds most alike.
-        similarity: Cosine by GE2E with the reference: of speech in this style where it was listened to
-            (`choose_style`), of the nearest stock voice otherwise.
-        origin: Where the style comes from; ``between`` is half-way from the nearest voice to the prediction.
+        nearest: The most similar stock voice.
+        similarity: GE2E cosine with the reference: of speech synthesized in this style (`choose_style`), or
+            of the nearest stock voice (`predict_style`).
+        origin: Source of the style; ``between`` is half-way from the nearest voice to the prediction.
     """
 
     style: Floats
@@ -76,20 +76,20 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class StyleModel:
-    """What was fitted.
+    """Fitted regressions from speaker embedding and pitch to style.
 
     Attributes:
-        names: Of the stock voices.
-        embeddings: Theirs by GE2E, shape ``(voices, 256)``, length 1.
-        pitch: Theirs: ln of the mean in Hz, and standard deviation of ln F0; shape ``(voices, 2)``.
+        names: Names of the stock voices.
+        embeddings: Their GE2E embeddings, shape ``(voices, 256)``, length 1.
+        pitch: Their ln of mean F0 in Hz, and standard deviation of ln F0; shape ``(voices, 2)``.
         weights: From `inputs` with CAM++ to the style's coordinates, shape ``(450, axes)``.
-        centre: Of these inputs, shape ``(450,)``.
+        centre: Mean of these inputs, shape ``(450,)``.
         weights_by_ge2e: From `inputs` without CAM++, shape ``(258, axes)``.
-        centre_by_ge2e: Of these inputs, shape ``(258,)``.
+        centre_by_ge2e: Mean of these inputs, shape ``(258,)``.
         axes: Principal axes of the styles, shape ``(axes, 256)``.
-        mean: Of the styles, shape ``(256,)``.
+        mean: Mean of the styles, shape ``(256,)``.
         limits: Standard deviation of each coordinate among the stock voices, shape ``(axes,)``.
-        facts: When and how it was fitted, and how good it was.
+        facts: Date, method and quality of the fit.
     """
 
     names: tuple[str, ...]
@@ -107,7 +107,7 @@ class StyleModel:
 
 @cache
 def load_styles() -> StyleModel:
-    """What comes with this package."""
+    """Load the model shipped with this package."""
     with as_file(files("kuaimei.voices").joinpath("data", "styles.npz")) as path, np.load(path) as data:
         arrays = {name: data[name].astype(np.float32) for name in data.files if data[name].dtype.kind == "f"}
         lengths = np.linalg.norm(arrays["embeddings"], axis=1, keepdims=True)
@@ -118,13 +118,13 @@ def load_styles() -> StyleModel:
 
 
 def inputs(embedding: Floats, log_mean: float, log_sd: float, campplus: Floats | None = None) -> Floats:
-    """What a regression takes: the embeddings, and the pitch on a scale like theirs.
+    """Return the regression input: the embeddings, and the pitch scaled to their range.
 
     Args:
-        embedding: By GE2E, shape ``(256,)``.
+        embedding: GE2E embedding, shape ``(256,)``.
         log_mean: ln of the mean pitch in Hz.
         log_sd: Standard deviation of ln F0.
-        campplus: By CAM++, shape ``(192,)``.
+        campplus: CAM++ embedding, shape ``(192,)``.
 
     Returns:
         Shape ``(258,)``; with ``campplus`` ``(450,)``.
@@ -135,18 +135,18 @@ def inputs(embedding: Floats, log_mean: float, log_sd: float, campplus: Floats |
 
 
 def stock_embeddings(stock: Collection[str], beginnings: str | tuple[str, ...]) -> dict[str, Floats]:
-    """GE2E embeddings, as shipped, of those in ``stock`` whose names begin so: with that, their language."""
+    """Return the shipped GE2E embeddings of the voices in ``stock`` with these name prefixes (languages)."""
     styles = load_styles()
     known = zip(styles.names, styles.embeddings, strict=True)
     return {name: one for name, one in known if name in stock and name.startswith(beginnings)}
 
 
 def nearest_stock(embedding: Floats, stock: Mapping[str, Floats] | None = None) -> tuple[str, float]:
-    """The stock voice that sounds most like ``embedding`` (GE2E, shape ``(256,)``), and the cosine.
+    """Return the stock voice most similar to ``embedding`` (GE2E, shape ``(256,)``), and the cosine.
 
     Args:
-        embedding: Of the reference.
-        stock: Embedding of each voice to choose from; None: of all stock voices, as shipped.
+        embedding: Embedding of the reference.
+        stock: Embedding of each voice to choose from; None: all stock voices, as shipped.
 
     Raises:
         EngineError: If there is none to choose from.
@@ -167,16 +167,16 @@ def predict_style(
     stock: Mapping[str, Floats],
     campplus: Floats | None = None,
 ) -> Prediction:
-    """The style of somebody who sounds like ``embedding``; takes a millisecond.
+    """Predict the style of the speaker of ``embedding``; takes a millisecond.
 
     Args:
-        embedding: Of the reference by GE2E, shape ``(256,)``.
-        pitch: Of the reference; None: that of the nearest stock voice.
-        stock: Tables of the stock voices at hand, shape ``(510, 256)``.
-        campplus: Embedding of the reference by CAM++, shape ``(192,)``, where that encoder is installed.
+        embedding: GE2E embedding of the reference, shape ``(256,)``.
+        pitch: Pitch of the reference; None: that of the nearest stock voice.
+        stock: Style tables of the available stock voices, shape ``(510, 256)``.
+        campplus: CAM++ embedding of the reference, shape ``(192,)``, if that encoder is installed.
 
     Raises:
-        EngineError: If no voice at hand is a stock voice.
+        EngineError: If none of the available voices is a stock voice.
     """
     return _candidates(embedding, pitch, stock, campplus)[0]
 
@@ -188,20 +188,20 @@ async def choose_style(
     stock: Mapping[str, Floats],
     speak: Synthesize,
 ) -> Prediction:
-    """As `predict_style`, but the candidates are listened to and the closest one is taken.
+    """Predict like `predict_style`, but synthesize all candidates and return the most similar one.
 
-    Three short sentences are spoken: in the predicted style, in the nearest stock voice, and half-way.
+    A short sentence is spoken three times: in the predicted style, in the nearest stock voice, and half-way.
 
     Args:
-        embedding: Of the reference by GE2E.
-        reference: Encoders to choose by and what they hear in the reference, GE2E first; with CAM++ the
-            prediction is better and the choice sounder. Never the judge.
-        pitch: Of the reference.
-        stock: Tables of the stock voices at hand.
-        speak: Says a short sentence in a style.
+        embedding: GE2E embedding of the reference.
+        reference: Encoders to choose by, each with its embedding of the reference, GE2E first; with CAM++
+            prediction and choice are better. Never the evaluation encoder.
+        pitch: Pitch of the reference.
+        stock: Style tables of the available stock voices.
+        speak: Synthesizes a short sentence in a style.
 
     Raises:
-        EngineError: If no voice at hand is a stock voice, or synthesis failed.
+        EngineError: If none of the available voices is a stock voice, or synthesis failed.
     """
     best: Prediction | None = None
     most = -np.inf
@@ -220,7 +220,7 @@ async def choose_style(
 def _candidates(
     embedding: Floats, pitch: HasPitch | None, stock: Mapping[str, Floats], campplus: Floats | None
 ) -> tuple[Prediction, Prediction, Prediction]:
-    """Predicted, half-way and nearest."""
+    """Return the candidates: predicted, half-way and nearest."""
     styles = load_styles()
     known = {name: one for name, one in zip(styles.names, styles.embeddings, strict=True) if name in stock}
     nearest, similarity = nearest_stock(embedding, known)
@@ -233,7 +233,7 @@ def _candidates(
         coordinates = (heard - styles.centre_by_ge2e) @ styles.weights_by_ge2e
     else:
         coordinates = (heard - styles.centre) @ styles.weights
-    # A voice unlike any in the fit must not lead out of what the network knows how to say.
+    # Stay within the range of styles that the network can speak, even for a voice unlike any in the fit.
     coordinates = np.clip(coordinates, -2.5 * styles.limits, 2.5 * styles.limits)
     predicted = (styles.mean + coordinates @ styles.axes).astype(np.float32)
     own = style_of(stock[nearest])

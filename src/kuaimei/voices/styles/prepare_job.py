@@ -1,4 +1,4 @@
-"""From a reference that is kept to a voice that speaks: seconds, without torch."""
+"""Job that prepares a new voice from its stored reference: takes seconds, needs no torch."""
 
 import asyncio
 import logging
@@ -34,10 +34,10 @@ _CANDIDATE_TEXTS: Final[Mapping[Language, str]] = {
 
 
 async def prepare(context: VoiceContext, voice: str) -> VoiceRow | None:
-    """Make the voice of that id ready to speak; None if it is gone, or there is nothing to do.
+    """Make the voice of that id ready to speak; return None if it is gone or needs no preparing.
 
     Raises:
-        KuaimeiError: If something was away that may come back; the voice is as it was.
+        KuaimeiError: If something was temporarily unavailable; the voice stays in state ``preparing``.
     """
     shelf = context.store.voices
     try:
@@ -73,7 +73,7 @@ async def prepare(context: VoiceContext, voice: str) -> VoiceRow | None:
 
 
 def _training_state(context: VoiceContext) -> TrainingRecord:
-    """What will be learned of a new voice."""
+    """Return the initial training record of a new voice."""
     target = context.settings.voices.learn
     if target == "none" or not needs_training(context.synthesizer):
         return TrainingRecord(state="done", progress=1.0)
@@ -87,16 +87,16 @@ async def _write_down(context: VoiceContext, row: VoiceRow, pcm: Pcm) -> VoiceRo
     try:
         text, spoken = await context.examiner.transcribe(pcm, language)
     except EngineError as error:
-        # The voice can do without; its owner can write it down.
+        # The voice works without a transcript; its owner can enter it.
         _log.warning("what is said in the reference of %s could not be heard: %s", row.id, error)
         return row
     return await context.store.voices.change(row.id, transcript=text, language=language or spoken)
 
 
 async def _first_style(context: VoiceContext, row: VoiceRow, pcm: Pcm) -> NDArray[np.float32] | None:
-    """The closest of what can be had without learning; the voice tries the candidates on.
+    """Return the most similar style available without training; synthesizes the candidates to compare.
 
-    None where the synthesiser knows no styles.
+    None if the synthesizer does not use styles.
     """
     bank = context.bank
     if bank is None:

@@ -1,6 +1,6 @@
-"""Becomes another program, which dies with the process that started this one. Run as a script.
+"""Replaces itself by another program, which is killed when the starting process ends. Run as a script.
 
-Usage: ``_spawn_child.py PARENT PROGRAM ARGUMENTS…``; PARENT is the id of the process to die with.
+Usage: ``_spawn_child.py PARENT PROGRAM ARGUMENTS…``; PARENT is the id of the starting process.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ _PR_SET_PDEATHSIG = 1
 def main() -> int | None:
     parent, program = int(sys.argv[1]), sys.argv[2]
     if sys.platform == "linux":
-        # Survives the exec. A stopped process, too, is killed; what it learned is in its checkpoint.
+        # The setting survives exec. SIGKILL also ends a stopped process; its progress is in its checkpoint.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         return 1  # the parent died before that was arranged
-    os.nice(10)  # whoever is being spoken to comes first
+    os.nice(10)  # conversations come first
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write("600")  # should memory run out, this goes, not the conversations
+        file.write("600")  # if memory runs out, this process is killed, not the conversations
     return os.execv(program, sys.argv[2:])  # noqa: S606 - the whole purpose; no shell is involved
 
 

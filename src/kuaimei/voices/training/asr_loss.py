@@ -1,6 +1,6 @@
-"""Who minds the words while a voice is learned: the light Whisper, where it is installed.
+"""Input of the intelligibility loss: the small Whisper and the tokenized prompts, if installed.
 
-It is not the recogniser that ``kuaimei bench clone`` judges by: what a voice is learned through is no judge.
+It is not the recognizer that ``kuaimei bench clone`` evaluates with: a training loss is no fair evaluator.
 """
 
 import re
@@ -16,22 +16,22 @@ from kuaimei.errors import WeightsError
 __all__ = ["ASR_LOSS_MODEL", "write_asr_loss_spec"]
 
 ASR_LOSS_MODEL: Final = "whisper-base"
-"""Its folder among the weights."""
+"""Name of its folder below the weights folder."""
 _SILENT: Final = re.compile(r"[^\w'’]+")
 
 
 def write_asr_loss_spec(folder: Path, lines: Sequence[str], language: Language) -> dict[str, Any] | None:
-    """What a job for learning says of it (`kuaimei.training.job.AsrLossSpec`); None: not installed.
+    """Build the `kuaimei.training.job.AsrLossSpec` of a training job; None if the model is not installed.
 
-    The lines are put to it without punctuation, which nobody can hear.
+    Punctuation is removed from the prompts, because it cannot be heard.
 
     Args:
-        folder: Of its weights.
-        lines: What is practised.
-        language: Of the lines.
+        folder: Folder of the Whisper weights.
+        lines: Training prompts.
+        language: Language of the prompts.
 
     Raises:
-        WeightsError: If its weights are damaged.
+        WeightsError: If the weights are damaged.
     """
     import tokenizers
     from faster_whisper.tokenizer import Tokenizer  # type: ignore[import-untyped]
@@ -41,7 +41,7 @@ def write_asr_loss_spec(folder: Path, lines: Sequence[str], language: Language) 
         return None
     try:
         plain = tokenizers.Tokenizer.from_file(str(vocabulary))
-    except Exception as error:  # it has no class of its own
+    except Exception as error:  # tokenizers raises plain Exception
         raise WeightsError(f"{vocabulary} cannot be read ({error}); run: kuaimei models verify") from error
 
     tokenizer = Tokenizer(plain, multilingual=True, task="transcribe", language=language)

@@ -1,4 +1,4 @@
-"""The durable job that learns a voice, step by step; it may be cut off anywhere and goes on from there."""
+"""Durable job that trains a voice step by step; may be interrupted anywhere and resumes from there."""
 
 import asyncio
 import logging
@@ -40,22 +40,22 @@ __all__ = ["train"]
 _log = logging.getLogger(__name__)
 
 _MAX_CRASHES: Final = 3
-"""So often a step is begun again from its checkpoint before it is given up."""
+"""Number of crashes of a step, each resumed from its checkpoint, after which it fails."""
 _ERROR_MAX: Final = 500
-"""Characters of what the process says went wrong."""
+"""Maximum characters of the error message in the voice row."""
 _UPDATE_INTERVAL_S: Final = 1.0
-"""The row is written at most so often."""
+"""Minimum interval between writes of the voice row."""
 _LOSS: Final = "campplus"
 _DECODER_S: Final = 4.0
-"""Of a reference that a decoder is learned from. From 2.5 s it became no more like, and was misheard: 16 % of
-the characters, against 7 % in a stock voice."""
+"""Minimum seconds of reference for training a decoder. With 2.5 s similarity did not improve, and 16 % of the
+characters were misheard, against 7 % in a stock voice."""
 
 
 async def train(context: VoiceContext, voice: str) -> None:
-    """Do all that is still to be learned of the voice; nothing if it is gone, or was cancelled.
+    """Run all remaining training steps of the voice; do nothing if it was deleted or cancelled.
 
     Raises:
-        KuaimeiError: If something was away that may come back.
+        KuaimeiError: If something was temporarily unavailable.
     """
     shelf = context.store.voices
     try:
@@ -68,7 +68,7 @@ async def train(context: VoiceContext, voice: str) -> None:
                 await _update_state(context, voice, course, state="unavailable", error=hindrance, eta_s=None)
                 return
             if context.environment.python() is None:
-                return  # it is taken up when that has come
+                return  # training is enqueued again once the environment is installed
             await context.idle_monitor.wait()
             try:
                 learned = await _step(context, row, course)
@@ -114,7 +114,7 @@ async def _step(context: VoiceContext, row: VoiceRow, course: TrainingRecord) ->
 
 
 async def _write_job_folder(context: VoiceContext, row: VoiceRow, step: Step, folder: Path) -> None:
-    """Write what the process is given, unless it lies there already: then its checkpoints do, too."""
+    """Write the input of the training process, unless it exists: then there are checkpoints for it."""
     if await asyncio.to_thread((folder / "job.json").is_file):
         return
     shelf, bank = context.store.voices, context.bank
@@ -151,7 +151,7 @@ async def _write_job_folder(context: VoiceContext, row: VoiceRow, step: Step, fo
 async def _start(
     context: VoiceContext, bank: StyleVoiceBank, row: VoiceRow, pcm: Pcm, language: Language
 ) -> NDArray[np.float32]:
-    """Where the style is learned from."""
+    """Return the style from which training starts."""
     heard = {encoder.name: embedding for encoder, embedding in await context.embed(pcm, RATE)}
     return initial_style(bank.stock, heard.get("ge2e"), pitch_of(row), language, heard.get("campplus"))
 
@@ -159,7 +159,7 @@ async def _start(
 async def _store_results(
     context: VoiceContext, row: VoiceRow, course: TrainingRecord, learned: TrainingResult
 ) -> TrainingRecord:
-    """Speak as was learned from now on, and note how like it is."""
+    """Store the trained files, use them from now on, and record the measured similarity."""
     shelf = context.store.voices
     try:
         style = read_style(await asyncio.to_thread(learned.style.read_bytes))
@@ -167,7 +167,7 @@ async def _store_results(
     except (OSError, StoreError) as error:
         raise TrainingFailed(f"what was learned cannot be read: {error}") from error
     if decoder is None:
-        # A decoder belongs to the style that it was learned with.
+        # A decoder fits only the style that it was trained with.
         await shelf.drop_file(row.id, DECODER)
     else:
         await shelf.put_file(row.id, DECODER, decoder)
@@ -180,7 +180,7 @@ async def _store_results(
         measured = await speaker_similarity(context, row, hq=decoder is not None)
     except NotFound:
         raise  # deleted meanwhile
-    except KuaimeiError as error:  # it has been learned all the same
+    except KuaimeiError as error:  # the training result is valid all the same
         _log.warning("how like %s is cannot be measured: %s", row.id, error)
     if measured is None:
         measured = learned.similarity.get(_LOSS)
@@ -213,7 +213,7 @@ def _bounded(cosine: float | None) -> float | None:
 
 
 class _ProgressWriter:
-    """Writes the latest news into the row, at most once a second."""
+    """Writes the latest progress into the voice row, at most once a second."""
 
     def __init__(self, context: VoiceContext, voice: str, course: TrainingRecord) -> None:
         self._context = context
@@ -225,12 +225,12 @@ class _ProgressWriter:
         self._telling = asyncio.ensure_future(self._tell())
 
     def progress(self, news: TrainingProgress) -> None:
-        """How far it is."""
+        """Update fraction, remaining time and similarity."""
         similarity = _bounded(news.similarity.get(_LOSS))
         self._change(progress=news.fraction, eta_s=news.eta_s, similarity=similarity)
 
     def set_paused(self, held: bool) -> None:
-        """It is stopped, or goes on."""
+        """Set the state to ``paused`` or ``running``."""
         self._change(state="paused" if held else "running")
 
     def _change(self, **changed: Any) -> None:
@@ -238,7 +238,7 @@ class _ProgressWriter:
         self._news.set()
 
     async def close(self) -> None:
-        """Nothing is written any more when this returns."""
+        """Stop writing; after this returns, nothing is written any more."""
         self._over.set()
         self._news.set()
         await asyncio.gather(self._telling, return_exceptions=True)
@@ -254,7 +254,7 @@ class _ProgressWriter:
                     await _update_state(self._context, self._voice, self._course)
                 except NotFound:
                     raise
-                except KuaimeiError as error:  # the database is away: what comes next is news enough
+                except KuaimeiError as error:  # the database is unavailable: the next update is enough
                     _log.warning("how far learning %s is cannot be noted: %s", self._voice, error)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_UPDATE_INTERVAL_S):

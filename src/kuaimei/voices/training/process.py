@@ -1,4 +1,4 @@
-"""The process that learns: started, listened to, held while somebody talks, ended."""
+"""Training subprocess: start, events, pausing during conversations, termination."""
 
 import asyncio
 import json
@@ -22,32 +22,32 @@ _log = logging.getLogger(__name__)
 
 _SPAWN_CHILD: Final = Path(__file__).with_name("_spawn_child.py")
 _PACKAGE: Final = Path(__file__).parents[3]
-"""Folder that holds the package: all that the other environment has of it."""
+"""Folder that holds the package, the only part of it that the training environment sees."""
 _SAVING_S: Final = 1.5
-"""For a checkpoint, before it is killed; what is lost then are the few iterations since the last one."""
+"""Time to save a checkpoint before the process is killed; else the iterations since the last one are lost."""
 _LINE: Final = 1 << 20
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES")
 
 
 class TrainingFailed(KuaimeiError):
-    """The voice cannot be learned; trying again would change nothing."""
+    """Raised if the voice cannot be trained; a retry would not help."""
 
     kind = "learning"
 
 
 class TrainingCrashed(KuaimeiError):
-    """The process ended without a result; what it learned until then is in its checkpoint."""
+    """Raised if the process ended without a result; its progress is in its checkpoint."""
 
     kind = "learner_died"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress:
-    """How far it is.
+    """Progress of a training step.
 
     Attributes:
-        fraction: From 0 to 1.
-        eta_s: Seconds of computing that are left; None: unknown.
+        fraction: Fraction done, from 0 to 1.
+        eta_s: Seconds of computing left; None: unknown.
         similarity: Cosine by encoder.
     """
 
@@ -58,11 +58,11 @@ class TrainingProgress:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What came of it.
+    """Result of a training step.
 
     Attributes:
-        style: ``.npy``, shape ``(256,)``.
-        decoder: ``.npz``; None: that was not the step.
+        style: ``.npy`` file, shape ``(256,)``.
+        decoder: ``.npz`` file; None: the step trained no decoder.
         similarity: Cosine by encoder.
     """
 
@@ -80,21 +80,21 @@ async def run_training_process(
     progress: Callable[[TrainingProgress], None] = lambda _: None,
     held: Callable[[bool], None] = lambda _: None,
 ) -> TrainingResult:
-    """Do the job in ``folder``, going on from its checkpoint if there is one.
+    """Run the job in ``folder``, resuming from its checkpoint if there is one.
 
-    Cancelling saves and ends the process. While the server is not quiet it is stopped, whatever it does.
+    Cancelling saves a checkpoint and ends the process. It is stopped (SIGSTOP) during conversations.
 
     Args:
-        folder: See `kuaimei.training.job`.
-        python: Interpreter of the environment for learning.
-        quiet: Says when somebody talks.
-        threads: Cores it may use.
-        progress: Told how far it is.
-        held: Told when it is stopped (True) and goes on (False).
+        folder: Job folder; see `kuaimei.training.job`.
+        python: Interpreter of the training environment.
+        idle_monitor: Reports conversations.
+        threads: Number of cores to use.
+        progress: Called with each progress event.
+        held: Called when the process is paused (True) and resumed (False).
 
     Raises:
-        LearningFailed: If it said why it cannot be done.
-        LearnerDied: If it ended without a word.
+        TrainingFailed: If the process reported a failure.
+        TrainingCrashed: If it ended without a result.
     """
     log = folder / "log.txt"
     with await asyncio.to_thread(log.open, "ab") as complaints:
@@ -131,7 +131,7 @@ async def run_training_process(
 async def _listen(
     process: asyncio.subprocess.Process, folder: Path, progress: Callable[[TrainingProgress], None]
 ) -> TrainingResult:
-    assert process.stdout is not None  # noqa: S101 - for the type checker: it was asked for
+    assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
     learned: TrainingResult | None = None
     failure: str | None = None
     try:
@@ -157,7 +157,7 @@ async def _listen(
                         failure = str(event["message"])
             except (KeyError, TypeError, ValueError):
                 _log.warning("the learning process said something odd: %.200r", line)
-    except ValueError as error:  # a line without end
+    except ValueError as error:  # a line longer than the limit
         raise TrainingCrashed("the learning process says what cannot be understood") from error
     status = await process.wait()
     if failure is not None:
@@ -168,7 +168,7 @@ async def _listen(
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Let it save, then be sure that it is gone; a stopped one has to go on to hear of that."""
+    """Let the process save, then ensure that it has ended; SIGCONT lets a stopped one handle SIGTERM."""
     if process.returncode is not None:
         return
     with suppress(ProcessLookupError):
@@ -187,7 +187,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 async def _drain_stderr(process: asyncio.subprocess.Process) -> None:
-    """Wait, reading what it still says: a full pipe would keep it from ending."""
+    """Wait for the end while reading stdout: a full pipe would block the process."""
     if process.stdout is not None:
         with suppress(ValueError):
             while await process.stdout.read(1 << 16):

@@ -1,4 +1,4 @@
-"""What a voice practises on and is judged by: sentences of everyday talk with all sounds and tones."""
+"""Prompts for training and evaluating a voice: everyday sentences that cover all sounds and tones."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ TRAINING_PROMPTS: Final[Mapping[Language, Sequence[str]]] = {
         "The shop shuts at seven, we had better hurry back.",
     ),
 }
-"""As long as what is said in a conversation: a style learned on shorter ones slurs longer ones."""
+"""As long as utterances in a conversation: a style trained on shorter ones slurs longer ones."""
 
 EVAL_PROMPTS: Final[Mapping[Language, Sequence[str]]] = {
     "zh": (
@@ -51,7 +51,7 @@ EVAL_PROMPTS: Final[Mapping[Language, Sequence[str]]] = {
         "Could you tell me which bus goes to the library?",
     ),
 }
-"""Never practised on."""
+"""Prompts for evaluation, never used in training."""
 
 ENROLMENT_SCRIPT: Final[Mapping[Language, str]] = {
     "zh": (
@@ -64,21 +64,21 @@ ENROLMENT_SCRIPT: Final[Mapping[Language, str]] = {
         "good day as well; let us talk again soon!"
     ),
 }
-"""For whoever records a reference: some fifteen seconds."""
+"""Text to read when recording a reference: some fifteen seconds."""
 
 _CLAUSE: Final = re.compile(r"[^，。？！,.?!]+[，。？！,.?!]+")
 
 
 def clauses(lines: Sequence[str]) -> Sequence[str]:
-    """What a decoder practises on: the clauses of ``lines``.
+    """Split ``lines`` into the clauses that a decoder is trained on.
 
-    How they are said is settled before, so that nothing is lost in short ones; and the shorter they are, the
-    more of them fit into the time (in longer ones the voice became less like, 0.66 against 0.70).
+    Prosody is fixed before, so short prompts lose nothing; and the shorter they are, the more of them fit
+    into the time budget (with longer ones similarity was lower, 0.66 against 0.70).
     """
     return [clause.strip() for line in lines for clause in _CLAUSE.findall(line)]
 
 
 def training_prompts(step: Step, language: Language) -> Sequence[str]:
-    """What ``step`` practises on: a decoder on clauses, everything else on whole lines."""
+    """Return the training prompts of ``step``: clauses for a decoder, whole lines for a style."""
     lines = TRAINING_PROMPTS[language]
     return clauses(lines) if step == "decoder" else lines

@@ -1,4 +1,4 @@
-"""How like its owner a voice speaks, by an encoder it was not fitted to."""
+"""Speaker similarity of a voice, by an encoder that it was not trained with."""
 
 import asyncio
 
@@ -19,18 +19,18 @@ __all__ = ["speaker_similarity", "synthesize_prompts"]
 
 
 async def speaker_similarity(context: VoiceContext, row: VoiceRow, *, hq: bool) -> float | None:
-    """Mean cosine (ERes2Net) of sentences never practised with speech never learned from.
+    """Return the mean cosine (ERes2Net) between unseen sentences and held-out speech of the speaker.
 
     Args:
-        room: What may be used.
-        row: The voice; the synthesiser has it.
-        hq: As the beautiful tier speaks it.
+        context: Shared dependencies.
+        row: The voice, which must be registered with the synthesizer.
+        hq: Measure the voice of the HQ tier.
 
     Returns:
-        None if the encoder is not installed, no speech was held out, or the voice cannot be heard so.
+        None if the encoder is not installed, no speech was held out, or there is no HQ tier to measure.
 
     Raises:
-        KuaimeiError: If the voice could not be spoken.
+        KuaimeiError: If synthesis failed.
     """
     if hq and context.speak_hq is None:
         return None
@@ -56,7 +56,12 @@ async def speaker_similarity(context: VoiceContext, row: VoiceRow, *, hq: bool) 
 
 
 async def synthesize_prompts(context: VoiceContext, voice: str, text: str) -> tuple[Pcm, int]:
-    """``text`` in ``voice`` by the fast tier, behind everyone who is talking; samples and rate.
+    """Synthesize ``text`` in ``voice`` by the fast tier, at background priority; return samples and rate.
+
+    Args:
+        context: Shared dependencies.
+        voice: Id of the voice, which must be registered.
+        text: Text to speak.
 
     Raises:
         EngineError: If synthesis failed.

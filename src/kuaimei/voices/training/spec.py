@@ -1,4 +1,4 @@
-"""What the learning process is told to do: `kuaimei.training.job.Job`, as it is written down."""
+"""Job specification for the training process: `kuaimei.training.job.Job` as JSON."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -29,20 +29,20 @@ def build_job_spec(
     hears: Path,
     settings: VoiceSettings,
 ) -> dict[str, Any]:
-    """One step of learning; computes for a moment.
+    """Build the specification of one training step; computes for a moment.
 
     Args:
-        step: What is learned.
-        language: Of the reference, and of what is practised.
-        said: In the reference; empty: unknown, which will do for a style.
-        tokens: Kokoro's numbers of a text.
+        step: Step to train.
+        language: Language of the reference and of the prompts.
+        said: Transcript of the reference; empty: unknown, which suffices for a style.
+        tokens: Converts a text to Kokoro's token ids.
         weights: Kokoro's fp32 ONNX file.
-        encoders: Files of the speaker encoders that are losses, by name.
-        hears: Folder of the listener's weights; not there: nobody minds the words.
-        settings: How long it may take, and of how many threads.
+        encoders: Files of the speaker encoders used as losses, by name.
+        hears: Folder of the ASR model's weights; if it does not exist, there is no intelligibility loss.
+        settings: Time budgets and number of threads.
 
     Raises:
-        WeightsError: If the listener's weights are damaged.
+        WeightsError: If the ASR model's weights are damaged.
     """
     practice = training_prompts(step, language)
     return {
@@ -61,14 +61,14 @@ def build_job_spec(
 
 
 def write_job_folder(folder: Path, given: Mapping[str, Any], reference: Pcm, style: bytes) -> None:
-    """Write an order into ``folder``, with all that it names.
+    """Write a job specification into ``folder``, with all files that it names.
 
     Args:
-        folder: Made if need be.
-        given: Of `build_job_spec`.
-        reference: At `kuaimei.voices.enrolment.speech_regions.RATE`.
-        style: Where learning begins, as `kuaimei.voices.serialization.style_bytes` writes it.
+        folder: Job folder, created if needed.
+        given: Result of `build_job_spec`.
+        reference: PCM at `kuaimei.voices.enrolment.speech_regions.RATE`.
+        style: Initial style, as written by `kuaimei.voices.serialization.style_bytes`.
     """
     durability.write_file(folder / given["reference"], wav(reference))
     durability.write_file(folder / given["style"], style)
-    durability.write_file(folder / "job.json", json.dumps(given).encode())  # the last: then all is there
+    durability.write_file(folder / "job.json", json.dumps(given).encode())  # last: marks the folder complete

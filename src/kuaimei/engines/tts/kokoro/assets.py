@@ -1,4 +1,4 @@
-"""What lies in Kokoro's folder: its alphabet, its voices, its two networks."""
+"""Files of Kokoro's folder except the networks: phoneme alphabet and voices."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,39 +14,39 @@ from kuaimei.errors import WeightsError
 __all__ = ["LONGEST", "MARKS", "Tokenizer", "Voices", "load_alphabet", "load_voices", "style_of"]
 
 LONGEST: Final = 508
-"""Phonemes in one piece: the network takes 512 with the pads, a voice's table has 510 rows."""
+"""Maximum phonemes of one piece: the network takes 512 with padding, a voice's table has 510 rows."""
 MARKS: Final = frozenset(';:,.!?—…"()“” ')
 """Symbols that are not sounds."""
 _STYLE: Final = 256
 _PROSODY: Final = slice(128, 256)
-"""Of a style; what comes before colours the sound."""
+"""Part of a style that controls prosody; the part before it controls timbre."""
 _USUAL: Final = slice(20, 60)
-"""Rows of a voice's table that stand for it: sentences of so many phonemes are the usual ones."""
+"""Rows of a voice's table that represent it: usual sentences have this many phonemes."""
 _PREFERRED: Final = (
     *("zf_xiaoyi", "zf_xiaoxiao", "zf_xiaobei", "zf_", "zm_"),
     *("af_heart", "af_", "am_", "bf_", "bm_"),
 )
-"""Beginnings of voice names, the best first: for Mandarin, those a recogniser understands best."""
+"""Prefixes of voice names, the best first; for Mandarin, ordered by recognition accuracy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokenizer:
-    """Which phoneme has which number; the pad has 0.
+    """Mapping of phonemes to token ids; the padding has id 0.
 
     Attributes:
-        numbers: Phoneme to number.
-        marks: Numbers of what is not a sound.
+        numbers: Token id of each phoneme.
+        marks: Token ids of symbols that are not sounds.
     """
 
     numbers: Mapping[str, int]
     marks: frozenset[int]
 
     def tokens(self, phonemes: str) -> tuple[int, ...]:
-        """Their numbers; what the alphabet does not know is left out, as in training."""
+        """Return the token ids of ``phonemes``; unknown symbols are dropped, as in training."""
         return tuple(self.numbers[char] for char in phonemes if char in self.numbers)
 
     def pieces(self, tokens: tuple[int, ...], longest: int = LONGEST) -> Iterator[tuple[int, ...]]:
-        """``tokens`` in pieces of at most ``longest``, cut after a mark where there is one."""
+        """Split ``tokens`` into pieces of at most ``longest``, cut after a mark if possible."""
         while len(tokens) > longest:
             places = range(longest, longest // 2, -1)
             cut = next((at for at in places if tokens[at - 1] in self.marks), longest)
@@ -58,11 +58,11 @@ class Tokenizer:
 
 @dataclass(frozen=True, slots=True)
 class _ClonedStyle:
-    """A voice that came later.
+    """Style of a voice added at run time.
 
     Attributes:
         table: Shape ``(n, 256)``, a style for each length; or one style, shape ``(1, 256)``.
-        like: Table of the stock voice with whose it changes with length, if it is one style.
+        like: Table of the stock voice whose variation with length a single style adopts; else None.
     """
 
     table: NDArray[np.float32]
@@ -77,11 +77,11 @@ class _ClonedStyle:
 
 @dataclass(frozen=True, slots=True)
 class Voices:
-    """The voices at hand.
+    """The available voices; immutable.
 
     Attributes:
         stock: Name to table, shape ``(510, 256)`` float32: the style for each length in phonemes.
-        learned: Those that came later.
+        learned: Voices added at run time.
     """
 
     stock: Mapping[str, NDArray[np.float32]]
@@ -89,22 +89,22 @@ class Voices:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The default first, those that came later last."""
+        """Names of all voices: the default first, those added at run time last."""
         return (*self.stock, *self.learned)
 
     def style(self, name: str, phonemes: int) -> NDArray[np.float32]:
-        """Style for a text of that many phonemes, shape ``(1, 256)``."""
+        """Return the style for a text of ``phonemes`` phonemes, shape ``(1, 256)``."""
         learned = self.learned.get(name)
         row = _row(self.stock[name], phonemes) if learned is None else learned.style(phonemes)
         return row.reshape(1, -1)
 
     def with_voice(self, name: str, style: NDArray[np.float32]) -> "Voices":
-        """These and a further one, or ``name`` in another style.
+        """Return a copy with a further voice, or with ``name`` in another style.
 
         Args:
-            name: Of the voice.
-            style: Shape ``(256,)``: then it changes with the length of what is said as the stock voice does
-                whose prosody is nearest. Or a table of its own, shape ``(n, 256)``.
+            name: Name of the voice.
+            style: Shape ``(256,)``: varies with the length of the text like the stock voice whose prosody is
+                nearest. Or a table of its own, shape ``(n, 256)``.
 
         Raises:
             ValueError: If ``style`` has neither shape ``(256,)`` nor ``(n, 256)``, or is not finite.
@@ -117,22 +117,23 @@ class Voices:
         return Voices(self.stock, {**self.learned, name: _ClonedStyle(table, like)})
 
     def _nearest(self, style: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Table of the stock voice whose prosody is nearest to that of ``style``.
+        """Return the table of the stock voice whose prosody is nearest to that of ``style``.
 
-        A short exclamation is said otherwise than a long sentence: in nearly the same way by all voices of a
-        language (those of Mandarin correlate above 0.9 with their mean), and the prosody tells the language.
+        A short exclamation is spoken differently from a long sentence, in nearly the same way by all voices
+        of a language (those of Mandarin correlate above 0.9 with their mean); the prosody identifies the
+        language.
         """
         tables = [table for table in self.stock.values() if len(table) >= _USUAL.stop]
         apart = [float(np.square(style_of(table) - style)[_PROSODY].sum()) for table in tables]
         return tables[int(np.argmin(apart))] if tables else None
 
     def without(self, name: str) -> "Voices":
-        """These but ``name``, which came later."""
+        """Return a copy without ``name``, a voice added at run time."""
         return Voices(self.stock, {known: one for known, one in self.learned.items() if known != name})
 
 
 def style_of(table: NDArray[np.float32]) -> NDArray[np.float32]:
-    """One style for a voice's whole table, shape ``(510, 256)`` → ``(256,)``; a style is left as it is."""
+    """Return one style for a voice's table, shape ``(510, 256)`` → ``(256,)``; a single style is kept."""
     if table.ndim == 1:
         return table.astype(np.float32)
     usual = table[_USUAL] if len(table) >= _USUAL.stop else table
@@ -141,7 +142,7 @@ def style_of(table: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _row(table: NDArray[np.float32], phonemes: int) -> NDArray[np.float32]:
-    """Of a table, for so many phonemes, shape ``(256,)``."""
+    """Return the row of ``table`` for a text of ``phonemes`` phonemes, shape ``(256,)``."""
     row: NDArray[np.float32] = table[min(max(phonemes - 1, 0), len(table) - 1)]
     return row
 
@@ -150,7 +151,7 @@ def load_alphabet(folder: Path) -> Tokenizer:
     """Read ``tokenizer.json``.
 
     Raises:
-        WeightsError: If it is missing or of another kind.
+        WeightsError: If it is missing or has another format.
     """
     path = folder / "tokenizer.json"
     try:
@@ -173,7 +174,7 @@ def load_voices(folder: Path) -> Voices:
         if not size or size % (4 * _STYLE) or not np.isfinite(np.fromfile(path, dtype="<f4")).all():
             raise WeightsError(f"{path} is not a voice of Kokoro's; run: kuaimei models verify")
         mapped = np.memmap(path, dtype="<f4", mode="r", shape=(size // (4 * _STYLE), _STYLE))
-        tables[path.stem] = np.asarray(mapped)  # a plain array, whose pages are read when they are asked for
+        tables[path.stem] = np.asarray(mapped)  # a plain array whose pages are read on access
     if not tables:
         raise WeightsError(f"there are no voices in {folder / 'voices'}; run: kuaimei models pull kokoro")
     return Voices(tables)

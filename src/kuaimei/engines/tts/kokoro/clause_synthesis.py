@@ -1,4 +1,4 @@
-"""From words in a voice to finished sound: what the fast and the beautiful Kokoro have in common."""
+"""Text to finished audio in a voice: the part that fast and HQ Kokoro share."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -20,36 +20,36 @@ __all__ = ["ClauseSynthesizer", "Network", "Styles", "SynthesisStopped"]
 Network: TypeAlias = Callable[[SynthesisInput], NDArray[np.float32]]
 """Renders one piece: samples at `RATE`."""
 Styles: TypeAlias = Callable[[int], NDArray[np.float32]]
-"""Of one voice: number of phonemes to style."""
+"""Returns the style of one voice for a number of phonemes."""
 
 _PAUSES_MS: Final = (("。！？!?…", 260.0), ("；：;:—", 180.0), ("，、,", 110.0), (".", 260.0))
-"""Silence after a clause, by the mark it ends with."""
+"""Silence after a clause, by its final mark."""
 _RUNNING_ON_MS: Final = 15.0
 """Silence after a clause that was cut in the middle of a sentence."""
 
 
 class SynthesisStopped(Exception):
-    """A network was told to stop in the middle of a piece."""
+    """Raised by a network that was stopped in the middle of a piece."""
 
 
 class ClauseSynthesizer:
-    """The voices at hand, and text in one of them to sound, whatever computes the network.
+    """Holds the voices and synthesizes text, independently of the network's runtime.
 
     Args:
-        alphabet: Phonemes to numbers.
-        voices: Those at hand.
-        phonemes: Text to phonemes.
+        alphabet: Converts phonemes to token ids.
+        voices: The available voices.
+        phonemes: Converts text to phonemes.
     """
 
     def __init__(self, alphabet: Tokenizer, voices: Voices, phonemes: Callable[[str], str]) -> None:
         self._alphabet = alphabet
         self._stock = voices.stock
-        self._voices = voices  # replaced as a whole: whoever is speaking keeps those it began with
+        self._voices = voices  # replaced as a whole: speech in progress keeps the voices it started with
         self._phonemes = phonemes
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The default first, those that were put last."""
+        """Names of the voices: the default first, those added at run time last."""
         return self._voices.names
 
     @property
@@ -72,7 +72,7 @@ class ClauseSynthesizer:
             self._voices = self._voices.without(voice_id)
 
     def styles(self, voice_id: str = "") -> Styles:
-        """Of a voice as it is now; empty: of the default one.
+        """Return the current styles of a voice; of the default voice if ``voice_id`` is empty.
 
         Raises:
             EngineError: If there is no such voice.
@@ -87,15 +87,21 @@ class ClauseSynthesizer:
         """See `kuaimei.engines.protocols.StyleVoiceBank`."""
         try:
             return self._alphabet.tokens(self._phonemes(text))
-        except Exception as error:  # whatever reads text
+        except Exception as error:  # the g2p libraries raise arbitrary exceptions
             raise EngineError(f"{_size(text)} cannot be read ({words_of(error, text)})") from error
 
     def speak(self, clause: str, styles: Styles, speed: float, network: Network) -> Pcm:
-        """A clause trimmed and levelled, with the pause its punctuation asks for; to be called in a thread.
+        """Synthesize a clause, trimmed, levelled, and with the pause after its punctuation; runs in a thread.
+
+        Args:
+            clause: Text as on the screen.
+            styles: Styles of the voice.
+            speed: Relative to the voice's own pace, which is 1.0.
+            network: Renders one piece.
 
         Raises:
             EngineError: If the network failed.
-            Stopped: If it was told to stop.
+            SynthesisStopped: If it was stopped.
         """
         try:
             tokens = self._alphabet.tokens(self._phonemes(clause))
@@ -106,7 +112,7 @@ class ClauseSynthesizer:
                 parts.append(trim_silence(from_float(samples), RATE))
         except SynthesisStopped:
             raise
-        except Exception as error:  # whatever a runtime throws
+        except Exception as error:  # the runtimes raise arbitrary exceptions
             raise EngineError(
                 f"the synthesiser failed on {_size(clause)} ({words_of(error, clause)})"
             ) from error
@@ -118,12 +124,12 @@ class ClauseSynthesizer:
 
 
 def _size(text: str) -> str:
-    """What is said of a text in an error: never the text itself, which somebody may have said."""
+    """Describe ``text`` for an error message without quoting it, because it may be private."""
     return f"a text of {len(text)} characters"
 
 
 def _pause_ms(clause: str) -> float:
-    """Silence after ``clause`` by the last mark in it that nothing spoken follows."""
+    """Return the silence after ``clause``, by the last mark in it that no spoken character follows."""
     for char in reversed(clause.rstrip()):
         if char.isalnum():
             return _RUNNING_ON_MS

@@ -1,4 +1,4 @@
-"""Kokoro as the server's synthesiser: text in, trimmed and levelled clauses out."""
+"""Kokoro as the fast synthesizer: text in, trimmed and levelled clauses out."""
 
 import asyncio
 from collections import deque
@@ -30,18 +30,18 @@ _SINGLE_PIECE_LENGTH: Final = 24.0
 """Spoken characters up to which a text is rendered in one piece; a conversation's clauses are shorter."""
 _WARM_UP: Final = (("你好，", True), ("散步，Hello!", False))
 _FOLLOWING: Final = ClauseSizes(sentence=10, pause=15, word_min=18, word_max=28, limit=32)
-"""Of a long text, after its first clause: every piece costs the network a second of silence besides."""
+"""Clause sizes of a long text after its first clause: each piece adds about a second of silence to render."""
 
 
 class Kokoro:
-    """The synthesiser of all conversations.
+    """Synthesizer shared by all conversations.
 
     Args:
         runtime: Computes the network.
-        alphabet: Phonemes to numbers.
-        voices: Those at hand.
-        phonemes: Text to phonemes.
-        cores: The lane that lends cores.
+        alphabet: Converts phonemes to token ids.
+        voices: The available voices.
+        phonemes: Converts text to phonemes.
+        cores: Scheduler of the cores.
     """
 
     sample_rate = RATE
@@ -60,12 +60,12 @@ class Kokoro:
 
     @property
     def runtime(self) -> str:
-        """Name of what computes the network."""
+        """Name of the runtime that computes the network."""
         return self._runtime.name
 
     @property
     def voices(self) -> Sequence[str]:
-        """Ids of the voices at hand; the first is the default."""
+        """Ids of the available voices; the first is the default."""
         return self._voicing.names
 
     @property
@@ -86,14 +86,14 @@ class Kokoro:
         return self._voicing.tokens(text)
 
     async def stream(self, req: TTSReq) -> AsyncGenerator[Pcm, None]:
-        """``req.text`` spoken, one clause after the other, with the pause its punctuation asks for.
+        """Yield ``req.text`` spoken clause by clause, each with the pause after its punctuation.
 
-        The first clause has all the cores to itself; those that follow are rendered side by side where there
-        are cores enough.
+        The first clause has all the cores to itself; the following ones are rendered in parallel if there are
+        enough cores.
 
         Raises:
-            EngineError: If the voice is unknown or synthesis failed; `QueueFull` if there was no place or
-                time for it.
+            EngineError: If the voice is unknown or synthesis failed; `QueueFull` if the queue was full or the
+                deadline passed.
         """
         styles = self._voicing.styles(req.voice_id)
         clauses = _clauses(req.text)
@@ -118,7 +118,7 @@ class Kokoro:
             await asyncio.gather(*begun, return_exceptions=True)
 
     async def warm_up(self) -> None:
-        """Speak to nobody, once in each way, so that the first listener does not wait for it."""
+        """Synthesize once in each mode and discard the audio, so that the first reply is not delayed."""
         ticket = Ticket(priority=Priority.BACKGROUND)
         styles = self._voicing.styles()
         for text, alone in _WARM_UP:
@@ -126,7 +126,7 @@ class Kokoro:
         await asyncio.to_thread(self._runtime.settle)
 
     def close(self) -> None:
-        """Let go of the network."""
+        """Release the network."""
         self._runtime.close()
 
     async def _speak(self, clause: str, styles: Styles, req: TTSReq, *, alone: bool) -> Pcm:
@@ -137,16 +137,16 @@ class Kokoro:
         )
 
     def _render(self, clause: str, styles: Styles, speed: float, alone: bool) -> Pcm:
-        """One clause, in a thread."""
+        """Render one clause, in a thread."""
         return self._voicing.speak(clause, styles, speed, partial(self._runtime.render, alone=alone))
 
 
 @asynccontextmanager
 async def open_kokoro(engine_context: EngineContext, source: EngineSource) -> AsyncIterator[Kokoro]:
-    """Kokoro from the folder ``source.path``, warmed.
+    """Open Kokoro from the folder ``source.path``, warmed up.
 
     Raises:
-        WeightsError: If something is missing there.
+        WeightsError: If a file is missing there.
         SettingsError: If the user's lexicon has a bad line.
     """
     folder, settings = source.path, engine_context.settings
@@ -170,7 +170,7 @@ async def open_kokoro(engine_context: EngineContext, source: EngineSource) -> As
 
 
 def _clauses(text: str) -> list[str]:
-    """``text`` in pieces to be rendered apart: one, unless it is long."""
+    """Split ``text`` into pieces that are rendered separately: one, unless it is long."""
     if speech_length(text) <= _SINGLE_PIECE_LENGTH:
         return [text]
     cutter = ClauseSegmenter(first=FOLLOWING, following=_FOLLOWING)

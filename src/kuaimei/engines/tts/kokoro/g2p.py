@@ -1,4 +1,4 @@
-"""A sentence of Mandarin and English to the phonemes Kokoro was trained on."""
+"""Converts mixed Mandarin and English text to the phonemes Kokoro was trained on."""
 
 import re
 import unicodedata
@@ -39,12 +39,12 @@ _OPENING: Final = tuple("(“")
 
 
 class Phonemes:
-    """Text as on the screen to phonemes.
+    """Converts text as on the screen to phonemes.
 
     Args:
         mandarin: For runs of Simplified characters.
         english: For everything else.
-        read: Writes numbers, dates and the like out in characters.
+        read: Writes out numbers, dates and the like in characters.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Phonemes:
         self._read = read
 
     def __call__(self, text: str) -> str:
-        """Phonemes of ``text``; empty if there is nothing to say in it."""
+        """Return the phonemes of ``text``; empty if nothing in it can be spoken."""
         text = self._read(_PARAGRAPH.sub("。", text.strip()))
         text = unicodedata.normalize("NFKC", to_simplified(text).translate(_MARKS))
         text = _DOTS.sub("… ", text)
@@ -70,7 +70,7 @@ class Phonemes:
 
 
 def load_phonemes(lexicon: Path | None) -> Phonemes:
-    """Everything loaded, with the user's ``lexicon`` file if there is one; takes 1 to 3 s.
+    """Load both languages, with the user's ``lexicon`` file if there is one; takes 1 to 3 s.
 
     Raises:
         SettingsError: If the lexicon has a bad line.

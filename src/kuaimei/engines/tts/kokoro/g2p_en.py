@@ -2,7 +2,8 @@
 
 misaki's own English front end needs spaCy and a tagger, for the few words whose sound depends on their
 part of speech; here its two word lists (US English, some 180,000 words) are looked up directly, and
-what they lack is taken apart, spelled or sounded out. Symbols are those Kokoro was trained on.
+missing words are split, spelled or derived by letter-to-sound rules. The symbols are those Kokoro was
+trained on.
 """
 
 import json
@@ -42,7 +43,7 @@ _PARTS: Final = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
 _CLOSED: Final = {"a": "ɐ", "an": "ɐn", "and": "ænd", "in": "ɪn", "i": "ˌI"}
 _VOICELESS: Final = frozenset("fkpstθʃʧ")
 _TERMS: Final = {
-    # Names of our trade and place that the dictionaries lack or the rules would get wrong.
+    # Product and place names that the dictionaries lack or the rules would get wrong.
     "wifi": "wˈIfˌI",
     "linux": "lˈɪnəks",
     "ubuntu": "ʊbˈuntu",
@@ -88,7 +89,7 @@ _TERMS: Final = {
 
 
 class English:
-    """English text, its numbers written out, to Kokoro's phonemes; loading takes about 0.3 s."""
+    """Converts English text, its numbers written out, to Kokoro's phonemes; loading takes about 0.3 s."""
 
     def __init__(self) -> None:
         data = files("misaki") / "data"
@@ -98,9 +99,9 @@ class English:
         self._silver: Mapping[str, str] = json.loads((data / "us_silver.json").read_text(encoding="utf-8"))
 
     def __call__(self, text: str) -> str:
-        """``text`` in phonemes, words parted by spaces, its punctuation kept where it was."""
+        """Return ``text`` in phonemes, words separated by spaces, punctuation kept in place."""
         said: list[str] = []
-        follows: list[Callable[[str], str]] = []  # how each word is said, given what follows it
+        follows: list[Callable[[str], str]] = []  # the sounds of each word as a function of what follows it
         tight: list[bool] = []
         for match in _TOKENS.finditer(text):
             kind, token = match.lastgroup, match.group()
@@ -124,13 +125,13 @@ class English:
         return joined
 
     def to_phonemes(self, letters: str) -> str:
-        """``letters`` named one by one, the last one stressed."""
+        """Spell ``letters`` out one by one, the last one stressed."""
         names = [name for letter in letters if isinstance(name := self._gold.get(letter.upper()), str)]
         weak = [name.replace("ˈ", "ˌ") for name in names[:-1]]
         return "".join([*weak, *names[-1:]])
 
     def word(self, word: str) -> str:
-        """One word, whatever it takes."""
+        """Return the phonemes of one word, by dictionary, splitting, rules or spelling."""
         word = word.replace("’", "'")
         known = self._known(word)
         if known is None and "'" in word:
@@ -175,7 +176,7 @@ class English:
         if exact is not None:
             return exact
         if word.isupper() and (len(word) <= 3 or self._entry(lower) is None):
-            # GPU, IT, US; but NASA. Longer unknown capitals are shouted words if they have the vowels.
+            # GPU, IT, US; but NASA. Longer unknown capitals are words in upper case if they have vowels.
             shouted = len(word) > 5 and re.search(r"[AEIOUY]", word)
             return None if shouted else self.to_phonemes(word)
         return (
@@ -212,7 +213,7 @@ class English:
         return None
 
     def _compound(self, word: str) -> str | None:
-        """Two known words written as one: smart·watch."""
+        """Return the phonemes of two known words written as one (smart·watch), or None."""
         splits = (
             (first, second)
             for at in range(len(word) - 3, 2, -1)
@@ -248,7 +249,7 @@ def _begins_with_vowel(sounds: str) -> bool:
 
 
 def _number_words(number: str) -> str:
-    """A number that nobody wrote out before, in words."""
+    """Return a number (digits, commas, one point) in words."""
     whole, _, fraction = number.replace(",", "").partition(".")
     if len(whole) > 15:
         return " ".join(num2words(int(digit)) for digit in whole + fraction)

@@ -1,6 +1,6 @@
 """Mandarin to phonemes: words by jieba, readings by pypinyin and the server's lexicon, sounds by misaki.
 
-Tone sandhi (third tones in a row, 一, 不) is left to the voice: Kokoro was trained on citation tones.
+Tone sandhi (third tones in a row, 一, 不) is left to the network: Kokoro was trained on citation tones.
 """
 
 import logging
@@ -18,17 +18,16 @@ HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff〇"
 """Characters that are read as Mandarin, for use within the brackets of a regular expression."""
 
 _SYLLABIC_NASALS: Final = frozenset({"n", "ng", "m", "hm", "hng"})
-"""嗯 and its like: as syllables without a vowel the voice swallows them."""
+"""嗯 and the like: Kokoro drops such syllables without a vowel."""
 
 
 class Mandarin:
-    """Runs of Simplified characters to Kokoro's phonemes; loading takes 1 to 2 s.
+    """Converts runs of Simplified characters to Kokoro's phonemes; loading takes 1 to 2 s.
 
     Args:
-        readings: Phrases (Simplified) with the pinyin of each character, as
-            `kuaimei.text.lexicon.phrases_for_pypinyin` gives them. They outdo pypinyin's. A phrase
-            counts where it is made of whole words or lies within one; a single character only where it
-            stands as a word.
+        readings: Phrases (Simplified) with the pinyin of each character, as returned by
+            `kuaimei.text.lexicon.phrases_for_pypinyin`. They override pypinyin's. A phrase applies if it
+            consists of whole words or lies within one; a single character only if it is a word by itself.
     """
 
     def __init__(self, readings: Mapping[str, Sequence[Sequence[str]]]) -> None:
@@ -50,11 +49,11 @@ class Mandarin:
         self._longest = max(map(len, self._readings), default=0)
 
     def __call__(self, han: str) -> str:
-        """``han`` (characters only, no punctuation) in phonemes, words parted by spaces."""
+        """Return ``han`` (characters only, no punctuation) in phonemes, words separated by spaces."""
         return " ".join("".join(_sounds(self._ipa, pinyin) for pinyin in word) for word in self.pinyin(han))
 
     def pinyin(self, han: str) -> list[list[str]]:
-        """Of each word of ``han`` the pinyin of its characters, tones as digits (5 is neutral)."""
+        """Return for each word of ``han`` the pinyin of its characters, tones as digits (5 is neutral)."""
         words = self._jieba.lcut(han)
         pinyin: list[str] = []
         starts = set()
@@ -73,7 +72,7 @@ class Mandarin:
         return [pinyin[start:end] for start, end in pairwise(edges)]
 
     def _phrases(self, han: str, starts: set[int]) -> Iterator[tuple[int, str]]:
-        """The lexicon's phrases in ``han``, the longest first where they overlap."""
+        """Yield start and text of the lexicon's phrases in ``han``, the longest where they overlap."""
         at = 0
         while at < len(han):
             for size in range(min(self._longest, len(han) - at), 0, -1):
@@ -90,18 +89,18 @@ class Mandarin:
 
 @lru_cache(maxsize=4096)
 def _sounds(ipa: Any, pinyin: str) -> str:
-    """One syllable in Kokoro's phonemes; empty for what is no syllable."""
+    """Return one syllable in Kokoro's phonemes; empty if ``pinyin`` is not a syllable."""
     if pinyin[:-1] in _SYLLABIC_NASALS:
         pinyin = f"en{pinyin[-1]}"
     try:
         said: str = ipa(pinyin)
     except (ValueError, KeyError, AssertionError, IndexError):
         return ""
-    return said.replace("\u032f", "")  # the mark of a glide is not among Kokoro's symbols
+    return said.replace("\u032f", "")  # the non-syllabic mark is not among Kokoro's symbols
 
 
 def load_mandarin(lexicon: Lexicon) -> Mandarin:
-    """Mandarin with the readings of ``lexicon``, in words that pypinyin knows and in those it does not."""
+    """Load Mandarin with the readings of ``lexicon``, for words that pypinyin knows and for others."""
     mandarin = Mandarin(phrases_for_pypinyin(lexicon))
     register_with_pypinyin(lexicon)
     return mandarin

@@ -1,4 +1,4 @@
-"""Kokoro's network rewritten for OpenVINO: the same, sooner."""
+"""Rewrites Kokoro's network for OpenVINO: practically the same output in less time."""
 
 from typing import Any, Final
 
@@ -9,21 +9,20 @@ from kuaimei.engines.import_lock import importing
 __all__ = ["SINE_SQUARED", "approximate_snakes"]
 
 SINE_SQUARED: Final = (9.869257, -32.425144, 41.825653, -24.15333)
-"""``a`` of ``sin²(πr) ≈ a₀t + a₁t² + a₂t³ + a₃t⁴`` with ``t = r²``, for ``-½ ≤ r ≤ ½``; off by 8e-5 at most.
+"""``a`` of ``sin²(πr) ≈ a₀t + a₁t² + a₂t³ + a₃t⁴`` with ``t = r²``, for ``-½ ≤ r ≤ ½``; error 8e-5 at most.
 
 Interpolated at the Chebyshev nodes of ``sin²(π√t) / t``.
 """
 
 
 def approximate_snakes(model: Any) -> int:
-    """Write every ``sin(αx)²`` of an OpenVINO model as a polynomial; how many there were.
+    """Replace every ``sin(αx)²`` of an OpenVINO model by a polynomial; return the number of replacements.
 
     The vocoder's activation is the snake ``x + sin²(αx) / α`` (Ziyin et al., 2020, "Neural networks fail to
     learn periodic functions and how to fix it"). OpenVINO computes a sine number by number, in float32 and in
     another memory layout than the convolutions around it: a third of the vocoder's time goes into the 48 of
-    them and the copies to and fro. Multiplications and additions it does sixteen at a time, in place.
-    In bfloat16 the polynomial's error is a twentieth of the rounding; in float32 what is spoken changes by
-    -84 dB.
+    them and the copies between layouts. Multiplications and additions run sixteen at a time, in place. In
+    bfloat16 the polynomial's error is a twentieth of the rounding; in float32 the audio changes by -84 dB.
     """
     with importing():
         from openvino import opset13 as ops  # type: ignore[import-untyped]

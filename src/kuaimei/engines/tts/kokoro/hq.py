@@ -1,7 +1,7 @@
-"""The beautiful Kokoro: whole sentences by the exact network, with a voice's own decoder if it has one.
+"""HQ rendering with Kokoro: whole sentences by the exact network, optionally with a voice's own decoder.
 
-The same voices and the same reading as the fast one's. It is patient: one core, one sentence after the
-other, and it stops in the middle of one whenever somebody who is more important needs the cores.
+It has the same voices and the same g2p as the fast engine. It uses one core, renders one sentence after the
+other, and stops in the middle of one when a more important request needs the cores.
 """
 
 import asyncio
@@ -32,28 +32,28 @@ from kuaimei.text.clauses import ClauseSegmenter, ClauseSizes, speech_length
 __all__ = ["MEMORY_MB", "HqNetwork", "HqRuntime", "KokoroHq", "open_hq", "sentences"]
 
 MEMORY_MB: Final = 1100.0
-"""What the network takes with the longest sentence in work; measured, see `docs/benchmarks.md`."""
+"""Memory of the network while it renders the longest sentence; measured, see `docs/benchmarks.md`."""
 
 _SIZES: Final = ClauseSizes(sentence=12, pause=48, word_min=48, word_max=60, limit=64, quoted=48)
-"""A sentence is one breath: words at a seam know nothing of each other. A Chinese character has some 4.4
+"""Sizes of a rendered sentence: prosody does not carry over a seam. A Chinese character has about 4.4
 phonemes, and Kokoro, trained on shorter texts, hurries through more than 300 to 400 of them."""
 _SHORTEST: Final = 6.0
-"""A leftover under so many spoken characters joins the sentence before it: the network is bad at those."""
+"""A remainder of fewer spoken characters joins the previous sentence: the network renders those badly."""
 
 
 class HqRuntime(Protocol):
     """Renders a piece on one core, and can be stopped."""
 
     def render(self, utterance: SynthesisInput, run: CancellableRun | None = None) -> NDArray[np.float32]:
-        """Samples at `RATE`, shape ``(m,)``.
+        """Return samples at `RATE`, shape ``(m,)``.
 
         Raises:
-            Stopped: If ``run`` was stopped.
+            SynthesisStopped: If ``run`` was stopped.
         """
         ...
 
     def close(self) -> None:
-        """Let go of the network; nothing can be rendered afterwards."""
+        """Release the network; nothing can be rendered afterwards."""
         ...
 
 
@@ -62,7 +62,7 @@ class HqNetwork:
 
     Args:
         path: ``fp32.onnx``.
-        replaced: Constants by name, to take instead of the file's.
+        replaced: Constants, by name, that replace those of the file.
 
     Raises:
         WeightsError: If the file is missing or damaged.
@@ -90,15 +90,15 @@ class HqNetwork:
 
 
 class KokoroHq:
-    """See the module's text.
+    """HQ synthesizer; see the module docstring.
 
     Args:
-        network: Computes.
-        voicing: Voices, and text to sound.
-        cores: The lane that lends cores.
+        network: Computes the network.
+        voicing: Holds the voices and converts text to audio.
+        cores: Scheduler of the cores.
 
     Attributes:
-        given_way: How often a sentence was broken off for somebody more important.
+        given_way: Number of sentences that were stopped for a more important request.
     """
 
     sample_rate = RATE
@@ -111,7 +111,7 @@ class KokoroHq:
 
     @property
     def voices(self) -> Sequence[str]:
-        """Ids of the voices at hand; the first is the default."""
+        """Ids of the available voices; the first is the default."""
         return self._voicing.names
 
     def put_voice(self, voice_id: str, style: NDArray[np.float32]) -> None:
@@ -123,11 +123,11 @@ class KokoroHq:
         self._voicing.drop(voice_id)
 
     async def stream(self, req: TTSReq) -> AsyncGenerator[Pcm, None]:
-        """``req.text`` spoken, in one piece for each of its `sentences` that has something to say in it.
+        """Yield ``req.text`` spoken, one piece for each of its `sentences` that contains spoken text.
 
         Raises:
-            EngineError: If the voice is unknown or synthesis failed; `QueueFull` if there was no place or
-                time for it.
+            EngineError: If the voice is unknown or synthesis failed; `QueueFull` if the queue was full or the
+                deadline passed.
         """
         styles = self._voicing.styles(req.voice_id)
         for sentence in sentences(req.text):
@@ -136,7 +136,7 @@ class KokoroHq:
                 yield pcm
 
     def close(self) -> None:
-        """Let go of the network."""
+        """Release the network."""
         self._network.close()
 
     async def _speak(self, sentence: str, styles: Styles, req: TTSReq) -> Pcm:
@@ -157,10 +157,10 @@ class KokoroHq:
             except SynthesisStopped:
                 self.given_way += 1
             finally:
-                run.stop()  # nobody may wait for it any more, and its core is wanted back
+                run.stop()  # if the caller was cancelled, the thread still runs: this frees its core
 
     def _render(self, sentence: str, styles: Styles, speed: float, run: CancellableRun) -> Pcm:
-        """One sentence, in a thread."""
+        """Render one sentence, in a thread."""
 
         def network(utterance: SynthesisInput) -> NDArray[np.float32]:
             return self._network.render(utterance, run)
@@ -172,15 +172,15 @@ class KokoroHq:
 async def open_hq(
     engine_context: EngineContext, source: EngineSource, difference: Path | None = None
 ) -> AsyncIterator[KokoroHq]:
-    """The beautiful Kokoro from the folder ``source.path``.
+    """Open HQ Kokoro from the folder ``source.path``.
 
     Args:
-        workshop: Its cores are shared with the live engines.
-        source: Of Kokoro's weights.
-        difference: File of a voice's own decoder; None: the stock one.
+        engine_context: Its cores are shared with the live engines.
+        source: Kokoro's weights.
+        difference: Weight delta of a voice's own decoder; None: the stock decoder.
 
     Raises:
-        WeightsError: If something is missing or damaged, or the difference is to other weights.
+        WeightsError: If a file is missing or damaged, or the delta belongs to other weights.
         SettingsError: If the user's lexicon has a bad line.
     """
     folder = source.path
@@ -202,7 +202,7 @@ async def open_hq(
 
 
 def sentences(text: str) -> list[str]:
-    """``text`` in pieces of one breath, mostly sentences; together they are exactly ``text``."""
+    """Split ``text`` into pieces that are rendered at once, mostly sentences; joined they equal ``text``."""
     cutter = ClauseSegmenter(first=_SIZES, following=_SIZES)
     pieces = [*cutter.push(text), *cutter.flush()]
     if len(pieces) > 1 and speech_length(pieces[-1]) < _SHORTEST:

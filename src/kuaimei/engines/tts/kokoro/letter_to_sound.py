@@ -1,8 +1,8 @@
-"""How an English word that is in no dictionary is probably said: letter-to-sound rules.
+"""Letter-to-sound rules for English words that are in no dictionary.
 
 A small ordered set in the manner of Elovitz et al., "Automatic Translation of English Text to Phonetics
-by Means of Letter-to-Sound Rules" (NRL Report 7948, 1976); for names of products and people, where a
-listener forgives much. Symbols are misaki's (A = eɪ, I = aɪ, O = oʊ, W = aʊ, Y = ɔɪ).
+by Means of Letter-to-Sound Rules" (NRL Report 7948, 1976); for names of products and people, where
+listeners tolerate approximations. Symbols are misaki's (A = eɪ, I = aɪ, O = oʊ, W = aʊ, Y = ɔɪ).
 """
 
 import re
@@ -111,7 +111,7 @@ _RULES: Final = tuple(
 
 
 def letters_to_phonemes(word: str) -> str | None:
-    """Phonemes of ``word`` (latin letters), stressed on the first vowel; None if it has no vowel letter."""
+    """Return the phonemes of ``word`` (latin letters), first vowel stressed; None without a vowel letter."""
     word = word.lower()
     if not re.search(r"[aeiouy]", word):
         return None
@@ -125,7 +125,7 @@ def letters_to_phonemes(word: str) -> str | None:
                 at = match.end()
                 break
         else:
-            sounds.append(word[at])  # b d f h k l m n p s t v w z sound as they are written
+            sounds.append(word[at])  # b d f h k l m n p s t v w z are their own symbols
             at += 1
     said = "".join(sounds).replace("N", "n")
     first = next((i for i, sound in enumerate(said) if sound in VOWELS), None)

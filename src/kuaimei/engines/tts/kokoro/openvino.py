@@ -1,4 +1,4 @@
-"""Kokoro's fp32 network in OpenVINO, its heavy part in bfloat16 where the CPU has it."""
+"""Kokoro's fp32 network in OpenVINO, its heavy part in bfloat16 where the CPU supports it."""
 
 import queue
 from collections.abc import Iterator, Sequence
@@ -18,12 +18,12 @@ from kuaimei.system.memory import release_freed, release_mapped
 __all__ = ["KERNELS_KEPT", "OpenVino"]
 
 KERNELS_KEPT: Final = 32
-"""Compiled operations that OpenVINO's CPU plug-in keeps of each kind, for shapes that come again.
+"""Compiled operations of each kind that OpenVINO's CPU plug-in caches for recurring shapes.
 
-Every text has another length: by default it keeps 5,000 of each kind and grows by some 5 MB a text. Few serve
-as well, since what comes again does so within one network. None at all (0) takes 4 to 9 % more time, and
-another kernel here and there: the sound changes (a correlation of 0.997), where 8 and more leave it as it is,
-bit for bit.
+Every text has another length: by default it caches 5,000 of each kind and grows by about 5 MB a text. Few
+work as well, since shapes recur within one network. None at all (0) takes 4 to 9 % more time and selects
+other kernels in places: the audio changes (a correlation of 0.997), where 8 and more leave it unchanged, bit
+for bit.
 """
 
 _SUBGRAPH_BOUNDARIES: Final = (
@@ -33,20 +33,20 @@ _SUBGRAPH_BOUNDARIES: Final = (
     "/encoder/MatMul_1",  # phonemes laid out in time
     "/decoder/decoder/generator/Concat_3",  # spectrum of the harmonic source
 )
-"""Tensors between what must be exact and what is heavy, by the names of the exported graph."""
+"""Tensors between the exact and the heavy part, by the names of the exported graph."""
 
 
 class OpenVino:
-    """The network in two parts: durations, pitch and harmonic source in float32; the vocoder as asked.
+    """The network in two parts: durations, pitch and harmonic source in float32; the vocoder as configured.
 
     Everything in bfloat16 is as fast but ruins the source, whose phase is a sum over thousands of
-    samples: speech then sounds hoarse and 天氣 is heard as 點擊. In two parts the vocoder's rounding
-    stays 28 dB under the signal.
+    samples: speech then sounds hoarse and 天氣 is recognized as 點擊. In two parts the vocoder's rounding
+    stays 28 dB below the signal.
 
     Args:
         path: ``fp32.onnx``.
         threads: Cores that may be used at once.
-        precision: Of the vocoder.
+        precision: Precision of the vocoder.
         cache: Folder in which the compiled network may be kept for the next start.
         kept_kernels: See `KERNELS_KEPT`.
 
@@ -88,7 +88,7 @@ class OpenVino:
         known = _compiled_files(cache)
         first = chains(1)
         if _compiled_files(cache) != known:
-            # What was compiled a moment ago holds the weights several times over; what is read from the cache
+            # A network compiled just now holds the weights several times over; one read from the cache
             # holds them once.
             del first
             first = chains(1)
@@ -97,23 +97,23 @@ class OpenVino:
         self._files = _compiled_files(cache)
 
     def render(self, utterance: SynthesisInput, *, alone: bool) -> NDArray[np.float32]:
-        """See `Runtime.render`."""
+        """See `KokoroRuntime.render`."""
         with (self._wide if alone else self._narrow).one() as chain:
             return chain.run(utterance.inputs("input_ids"))
 
     def settle(self) -> None:
-        """See `Runtime.settle`; weights are mapped from the cache and copied when they are first used."""
+        """See `KokoroRuntime.settle`; weights are mapped from the cache and copied on first use."""
         release_mapped(self._files)
         release_freed()
 
     def close(self) -> None:
-        """See `Runtime.close`."""
+        """See `KokoroRuntime.close`."""
         self._wide.clear()
         self._narrow.clear()
 
 
 class _Chain:
-    """Inference requests that hand their outputs on to the next."""
+    """Inference requests, each of which passes its outputs to the next."""
 
     def __init__(self, requests: Sequence[Any]) -> None:
         self._requests = requests
@@ -132,7 +132,7 @@ class _Chain:
 
 
 class _Pool:
-    """Chains, each of which renders one piece at a time."""
+    """Pool of chains, each of which renders one piece at a time."""
 
     def __init__(self, chains: Sequence[_Chain]) -> None:
         self._free: queue.SimpleQueue[_Chain | None] = queue.SimpleQueue()
@@ -141,7 +141,7 @@ class _Pool:
 
     @contextmanager
     def one(self) -> Iterator[_Chain]:
-        """Wait for a free one and hold it."""
+        """Wait for a free chain and hold it."""
         chain = self._free.get()
         try:
             if chain is None:
@@ -151,14 +151,14 @@ class _Pool:
             self._free.put(chain)
 
     def clear(self) -> None:
-        """Drop those that are free; whoever asks from now on is refused."""
+        """Drop the free chains; later calls of `one` raise."""
         while not self._free.empty():
             self._free.get()
         self._free.put(None)
 
 
 def _compile(core: Any, model: Any, precision: str, *, threads: int, streams: int, kept_kernels: int) -> Any:
-    """``model`` for the CPU, with everything that bounds its threads and its memory."""
+    """Compile ``model`` for the CPU, with bounded threads and memory."""
     return core.compile_model(
         model,
         "CPU",
@@ -166,7 +166,7 @@ def _compile(core: Any, model: Any, precision: str, *, threads: int, streams: in
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": streams,
-            # Pinned threads would fight with those of the other engines for the same cores.
+            # Pinned threads would compete with those of the other engines for the same cores.
             "ENABLE_CPU_PINNING": False,
             "CPU_RUNTIME_CACHE_CAPACITY": kept_kernels,
         },
@@ -174,12 +174,15 @@ def _compile(core: Any, model: Any, precision: str, *, threads: int, streams: in
 
 
 def _compiled_files(cache: Path | None) -> frozenset[Path]:
-    """What OpenVINO has put into its cache, in every version so far."""
+    """Return the files that OpenVINO has put into its cache, of all versions so far."""
     return frozenset() if cache is None else frozenset(cache.glob("*.blob"))
 
 
 def _parts(model: Any, precision: str) -> list[tuple[Any, str]]:
-    """``model`` cut at `_SUBGRAPH_BOUNDARIES`, with the precision of each part; whole and exact if its graph is another."""
+    """Cut ``model`` at `_SUBGRAPH_BOUNDARIES`; return each part with its precision.
+
+    An unknown graph stays whole, in float32.
+    """
     with importing():
         import openvino
         from openvino import opset13 as ops

@@ -1,4 +1,4 @@
-"""What computes Kokoro; here onnxruntime on the int8 file, in `openvino` OpenVINO on the fp32 file."""
+"""Kokoro's runtimes: onnxruntime on the int8 file here, OpenVINO on the fp32 file in `openvino`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ RATE: Final = 24_000
 """Sample rate of Kokoro in Hz."""
 
 SIDE_BY_SIDE_FROM: Final = 4
-"""Cores from which pieces are rendered side by side, each on one: many cores get more done so. Two do not:
-three pieces took 3.51 s one after the other, 3.62 s side by side, where one core waits in the end."""
+"""Cores from which pieces are rendered in parallel, each on one: many cores get more done this way. Two do
+not: three pieces took 3.51 s one after the other, 3.62 s in parallel, where one core idles at the end."""
 
 RuntimeName: TypeAlias = Literal["onnxruntime-int8", "openvino-bf16", "openvino-f32"]
 
@@ -27,9 +27,9 @@ class SynthesisInput:
     """One piece to render.
 
     Attributes:
-        tokens: With the pad (0) at both ends, shape ``(n,)`` int64.
+        tokens: With the padding (0) at both ends, shape ``(n,)`` int64.
         style: Shape ``(1, 256)``.
-        speed: 1.0 is the voice's own pace.
+        speed: Relative to the voice's own pace, which is 1.0.
     """
 
     tokens: NDArray[np.int64]
@@ -37,7 +37,7 @@ class SynthesisInput:
     speed: float
 
     def inputs(self, tokens: str) -> dict[str, NDArray[Any]]:
-        """As the network takes them, which calls the first one ``tokens`` or otherwise."""
+        """Return the network's inputs; ``tokens`` is the network's name for the first one."""
         speed = np.array([self.speed], np.float32)
         return {tokens: self.tokens[np.newaxis], "style": self.style, "speed": speed}
 
@@ -48,21 +48,21 @@ class KokoroRuntime(Protocol):
     name: RuntimeName
 
     def render(self, utterance: SynthesisInput, *, alone: bool) -> NDArray[np.float32]:
-        """Samples at `RATE`, shape ``(m,)``.
+        """Return samples at `RATE`, shape ``(m,)``.
 
         Args:
-            utterance: What to say.
-            alone: On all the threads there are; otherwise on one, and others may render beside it, where
-                there are as many as `SIDE_BY_SIDE_FROM`.
+            utterance: The piece to render.
+            alone: Use all the threads; otherwise use one, and others may render in parallel if there are at
+                least `SIDE_BY_SIDE_FROM` threads.
         """
         ...
 
     def settle(self) -> None:
-        """Let go of what was needed only until a first piece had been rendered in each way."""
+        """Release memory that was needed only until a first piece had been rendered in each mode."""
         ...
 
     def close(self) -> None:
-        """Let go of the network; nothing can be rendered afterwards."""
+        """Release the network; nothing can be rendered afterwards."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Which runtime is the fastest on this machine: measured once, then remembered."""
+"""Selects the fastest runtime on this machine: measured once, then cached."""
 
 import contextlib
 import hashlib
@@ -26,14 +26,14 @@ __all__ = ["cache_folder", "cached_choice", "candidates", "choose_runtime", "mea
 
 _CACHE_FILE: Final = "runtime.json"
 _REVISION: Final = 2
-"""Of how the network is computed: what makes one of them quicker counts it up, and all are timed anew."""
+"""Version of the computation: increment it when a runtime becomes faster, and all are timed again."""
 _LENGTHS: Final = (24, 48)
 """Phonemes of the pieces that are timed: a first clause and a later one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """What a measurement holds for."""
+    """Conditions under which a measurement is valid."""
 
     cpu: str
     cores: int
@@ -42,10 +42,10 @@ class _Key:
 
 
 def choose_runtime(settings: Settings, folder: Path) -> RuntimeName:
-    """The runtime to use: as configured, as measured on this machine, else by what its CPU can do.
+    """Return the runtime to use: as configured, else as measured here, else by the CPU's capabilities.
 
     Raises:
-        WeightsError: If the weights of no runtime are there.
+        WeightsError: If no runtime has its weights.
     """
     names = candidates(settings, folder)
     if len(names) == 1:
@@ -59,7 +59,7 @@ def choose_runtime(settings: Settings, folder: Path) -> RuntimeName:
 
 
 def candidates(settings: Settings, folder: Path) -> tuple[RuntimeName, ...]:
-    """The runtimes that can be used here: allowed by the settings, weights there, CPU able.
+    """Return the usable runtimes: allowed by the settings, weights installed, supported by the CPU.
 
     Raises:
         WeightsError: If there is none.
@@ -81,14 +81,14 @@ def candidates(settings: Settings, folder: Path) -> tuple[RuntimeName, ...]:
 def measure(
     settings: Settings, folder: Path, progress: Callable[[str], None] = lambda line: None
 ) -> Mapping[RuntimeName, float]:
-    """Time every candidate and remember the fastest in the data folder; takes 10 to 20 s.
+    """Time every candidate and store the fastest in the data folder; takes 10 to 20 s.
 
-    Call it where nothing else computes: set-up does, once.
+    Call it while nothing else computes: set-up does, once.
 
     Args:
-        settings: Say which candidates, how many cores and which data folder.
+        settings: Determine the candidates, the number of cores and the data folder.
         folder: Kokoro's weights.
-        progress: Told in one line what each candidate took.
+        progress: Called with one line about each candidate's time.
 
     Returns:
         Seconds of each candidate for a first clause and a later one.
@@ -119,7 +119,7 @@ def measure(
 
 
 def cached_choice(settings: Settings, folder: Path) -> RuntimeName | None:
-    """The fastest by an earlier `measure` of these weights on this machine; None if there was none."""
+    """Return the fastest runtime by an earlier `measure` of these weights on this machine, or None."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         memory = json.loads((settings.home / _CACHE_FILE).read_text(encoding="utf-8"))
         if memory["key"] == _describe(_key(settings, folder)):
@@ -145,17 +145,17 @@ def open_runtime(name: RuntimeName, folder: Path, threads: int, cache: Path | No
     precision: Literal["bf16", "f32"] = "bf16" if name == "openvino-bf16" else "f32"
     opened = OpenVino(folder / "fp32.onnx", threads, precision, cache)
     if cache is not None:
-        close_to_others(cache)  # OpenVINO lets everybody read what it keeps, whatever the umask says
+        close_to_others(cache)  # OpenVINO makes its files readable to all, whatever the umask
     return opened
 
 
 def cache_folder(settings: Settings) -> Path:
-    """Where OpenVINO keeps the compiled network, which saves seconds at every start."""
+    """Return the folder in which OpenVINO keeps the compiled network; this saves seconds at every start."""
     return settings.home / "cache" / "openvino"
 
 
 def _best_of(times: int, runtime: KokoroRuntime, piece: SynthesisInput) -> float:
-    runtime.render(piece, alone=True)  # the first of a length is slower
+    runtime.render(piece, alone=True)  # the first one of a length is slower
     took = []
     for _ in range(times):
         start = perf_counter()

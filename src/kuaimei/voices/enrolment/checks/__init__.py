@@ -1,6 +1,6 @@
-"""Is this recording good enough to learn a voice from? Each check has a verdict, a figure and advice.
+"""Quality checks of a reference recording; each has a verdict, a value and advice.
 
-All are pure functions of a `Speech`; the thresholds stand beside the formulas they belong to.
+All are pure functions of `SpeechRegions`; the thresholds stand beside the formulas they belong to.
 """
 
 from kuaimei.voices.enrolment.checks.level import check_clipping, check_loudness, check_speech
@@ -14,15 +14,15 @@ __all__ = ["Encoder", "check_all"]
 
 
 def check_all(speech: SpeechRegions, encoder: Encoder | None = None) -> tuple[Check, ...]:
-    """All checks, in the order in which they are shown. Blocks.
+    """Run all checks, in display order. Blocks.
 
     Args:
         speech: The whole recording.
-        encoder: GE2E, to tell speakers apart; None: that is not checked.
+        encoder: GE2E, to tell speakers apart; None: that check is skipped.
     """
     length = check_speech(speech)
     if not speech.spans:
-        return (length,)  # of silence there is nothing more to say
+        return (length,)  # the other checks need speech
     return (
         length,
         check_clipping(speech),

@@ -1,4 +1,4 @@
-"""Length, loudness and clipping."""
+"""Checks of length, loudness and clipping."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ _SHORTEST_S: Final = 3.0
 _SHORT_S: Final = 6.0
 _QUIET_DBFS: Final = -40.0
 _TOO_QUIET_DBFS: Final = -52.0
-"""16 bits leave some 40 dB between speech and its quantisation there."""
+"""16 bits leave some 40 dB between speech and its quantization noise there."""
 _TOP: Final = 0.95
 _VERY_TOP: Final = 0.98
 _HIGH: Final = 0.9
@@ -25,14 +25,14 @@ _MIN_CLIPPED_RUN: Final = 0.33
 
 
 def check_speech(speech: SpeechRegions) -> Check:
-    """Seconds of speech."""
+    """Check the seconds of speech."""
     spoken_s = speech.speech_s
     verdict: Verdict = "refused" if spoken_s < _SHORTEST_S else "warning" if spoken_s < _SHORT_S else "ok"
     return make_check("speech", verdict, spoken_s, "s")
 
 
 def check_loudness(speech: SpeechRegions) -> Check:
-    """RMS of what is spoken, in dBFS."""
+    """Check the RMS level of the speech, in dBFS."""
     power = 10.0 ** (speech.levels[speech.spoken()] / 10.0)
     dbfs = float(10.0 * np.log10(max(float(power.mean()), 1e-12))) if len(power) else -120.0
     verdict: Verdict = "refused" if dbfs < _TOO_QUIET_DBFS else "warning" if dbfs < _QUIET_DBFS else "ok"
@@ -40,18 +40,18 @@ def check_loudness(speech: SpeechRegions) -> Check:
 
 
 def check_clipping(speech: SpeechRegions) -> Check:
-    """Percent of the speech that is clipped."""
+    """Check the percentage of speech samples that are clipped."""
     percent = clipped_percent(speech)
     verdict: Verdict = "refused" if percent >= _BADLY_CLIPPED else "warning" if percent >= _CLIPPED else "ok"
     return make_check("clipping", verdict, percent, "%")
 
 
 def clipped_percent(speech: SpeechRegions) -> float:
-    """Percent of samples of speech that lie at the top, where they pile up there.
+    """Return the percentage of speech samples at the peak, if they pile up there; else 0.
 
     The amplitudes of speech thin out towards the peak (Davenport 1952: nearly exponentially): of the
-    samples above 90 % of the peak, one in ten lies above 98 %. Clipping, even if the file was made
-    quieter or resampled afterwards, puts all that would have been higher there: half of them or more.
+    samples above 90 % of the peak, one in ten lies above 98 %. Clipping, even if the file was attenuated or
+    resampled afterwards, moves all higher ones there: half of them or more.
     """
     hop = round(RATE * HOP_S)
     size = to_float(speech.pcm[: len(speech.levels) * hop]).reshape(-1, hop)

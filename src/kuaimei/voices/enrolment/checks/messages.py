@@ -1,4 +1,4 @@
-"""What is told of each check, in both languages."""
+"""Messages of the checks, in both languages."""
 
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
@@ -100,7 +100,7 @@ MESSAGES: Final[Mapping[str, Mapping[Verdict, tuple[str, str]]]] = {
         ),
     },
 }
-"""By check and verdict: (zh, en)."""
+"""Messages by check and verdict: (zh, en)."""
 
 _UNMEASURED: Final[Mapping[str, tuple[str, str]]] = {
     "noise": (
@@ -123,12 +123,19 @@ _UNMEASURED: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def make_check(check: str, verdict: Verdict, value: float, unit: str) -> Check:
-    """The check with its advice; ``value`` rounded for reading."""
+    """Build a check with its advice; ``value`` is rounded for display.
+
+    Args:
+        check: Name of the check.
+        verdict: Its result.
+        value: Measured value, in ``unit``.
+        unit: Unit of the value.
+    """
     zh, en = MESSAGES[check][verdict]
     return Check(check=check, verdict=verdict, value=round(value, 3), unit=unit, advice={"zh": zh, "en": en})
 
 
 def unmeasured(check: str) -> Check:
-    """One that could not be made; nothing is held against the recording."""
+    """Build the result of a check that could not be measured; its verdict is ``ok``."""
     zh, en = _UNMEASURED[check]
     return Check(check=check, verdict="ok", advice={"zh": zh, "en": en})

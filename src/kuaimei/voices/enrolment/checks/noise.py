@@ -1,4 +1,4 @@
-"""What can be heard when nobody speaks: noise, and music."""
+"""Checks of the pauses: background noise and music."""
 
 from itertools import pairwise
 from typing import Final
@@ -15,24 +15,24 @@ from kuaimei.voices.types import Check, Verdict
 __all__ = ["check_music", "check_noise", "music_percent", "signal_to_noise_db"]
 
 _PAUSES_S: Final = 0.2
-"""Less of them tells nothing."""
+"""Minimum seconds of pauses for a measurement."""
 _NOISY_DB: Final = 20.0
 _TOO_NOISY_DB: Final = 10.0
 _MUSIC_PERCENT: Final = 15.0
 _ONLY_MUSIC_PERCENT: Final = 45.0
 _AUDIBLE_DB: Final = 35.0
-"""Below speech; what is softer is not listened to for music."""
+"""Range below the loudest speech; softer frames are not searched for music."""
 _FRAME: Final = 2048
 _LOW_HZ: Final = 150.0
 """Mains hum and its first harmonic are noise, not music."""
 _HIGH_HZ: Final = 5000.0
 _PEAK_DB: Final = 15.0
 _STEADY: Final = 3
-"""Frames (43 ms apart) in which a tone must stay where it is."""
+"""Number of frames (43 ms apart) in which a tone must keep its frequency."""
 
 
 def check_noise(speech: SpeechRegions) -> Check:
-    """Signal-to-noise ratio in dB."""
+    """Check the signal-to-noise ratio in dB."""
     ratio = signal_to_noise_db(speech)
     if ratio is None:
         return unmeasured("noise")
@@ -41,10 +41,10 @@ def check_noise(speech: SpeechRegions) -> Check:
 
 
 def signal_to_noise_db(speech: SpeechRegions) -> float | None:
-    """10 log₁₀((S − N) / N): power while somebody speaks, less that in the pauses, over the latter.
+    """Return 10 log₁₀((S − N) / N), with S the power during speech and N the power in pauses.
 
-    Where there is no pause, N is the 5th percentile of the power, as in minimum statistics (Martin 2001);
-    None where there is neither.
+    Without enough pauses N is the mean of the lowest 5 % of the power (minimum statistics, Martin 2001);
+    None without speech.
     """
     power = 10.0 ** (speech.levels.astype(np.float64) / 10.0)
     spoken = power[speech.spoken()]
@@ -57,7 +57,7 @@ def signal_to_noise_db(speech: SpeechRegions) -> float | None:
 
 
 def check_music(speech: SpeechRegions) -> Check:
-    """Percent of the time outside speech in which there are steady tones."""
+    """Check the percentage of the time outside speech in which there are steady tones."""
     percent = music_percent(speech)
     if percent is None:
         return unmeasured("music")
@@ -68,10 +68,10 @@ def check_music(speech: SpeechRegions) -> Check:
 
 
 def music_percent(speech: SpeechRegions) -> float | None:
-    """Percentage of the frames in pauses with a tone that is loud, sharp and steady; None without pauses.
+    """Return the percentage of pause frames with a loud, sharp and steady tone; None without pauses.
 
     Sharp: 15 dB above the median of its surroundings (an octave to either side); steady: at the same
-    frequency in three frames in a row, which neither noise nor a voice that rings on is. After the tonal
+    frequency in three consecutive frames, unlike noise or the reverberation of a voice. After the tonal
     feature of speech/music discrimination (Saunders 1996; Scheirer & Slaney 1997).
     """
     pauses = speech.paused()
@@ -87,7 +87,7 @@ def music_percent(speech: SpeechRegions) -> float | None:
     frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME)[::step][:count]
     middles = ((np.arange(count) * step + _FRAME // 2) / (RATE * HOP_S)).astype(int)
     middles = np.minimum(middles, len(pauses) - 1)
-    # All of the frame has to lie in the pause.
+    # The whole frame has to lie in the pause.
     reach = round(_FRAME / 2 / (RATE * HOP_S))
     still = np.array([pauses[max(0, at - reach) : at + reach + 1].all() for at in middles])
     if not still.any():
@@ -99,7 +99,7 @@ def music_percent(speech: SpeechRegions) -> float | None:
     for shift in range(1, _STEADY):
         steady[shift:] &= _near(tones)[:-shift]
         steady[:shift] = False
-    for _ in range(1, _STEADY):  # the frames that a steady tone began in count as well
+    for _ in range(1, _STEADY):  # include the frames in which a steady tone began
         steady[:-1] |= steady[1:] & tones[:-1]
     return 100.0 * float(np.count_nonzero(steady.any(axis=1))) / float(np.count_nonzero(still))
 
@@ -121,7 +121,7 @@ def _sharp(frames: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _near(tones: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """A tone may move by one bin (12 Hz) between frames."""
+    """Widen ``tones`` by one bin (12 Hz) to each side, by which a tone may move between frames."""
     wide = tones.copy()
     wide[:, 1:] |= tones[:, :-1]
     wide[:, :-1] |= tones[:, 1:]

@@ -1,4 +1,4 @@
-"""How long the room rings on when a voice falls silent."""
+"""Check of reverberation: the decay of sound after speech ends."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ _FAIL_RT_S: Final = 1.2
 _WINDOW_S: Final = 1.0
 _SHORTEST_S: Final = 0.08
 _RANGE_DB: Final = 12.0
-"""The least a decay must fall for its slope to be believed."""
+"""Minimum fall of a decay for its slope to be reliable."""
 _ABOVE_FLOOR_DB: Final = 5.0
 _OFFSET_DB: Final = 3.0
 _LINEAR: Final = 0.9
@@ -24,7 +24,7 @@ _LEAST: Final = 1
 
 
 def check_reverberation(speech: SpeechRegions) -> Check:
-    """Seconds in which sound would fall by 60 dB after speech ends."""
+    """Check the seconds in which sound would fall by 60 dB after speech ends."""
     seconds = rt60_s(speech)
     if seconds is None:
         return unmeasured("reverberation")
@@ -33,11 +33,11 @@ def check_reverberation(speech: SpeechRegions) -> Check:
 
 
 def rt60_s(speech: SpeechRegions) -> float | None:
-    """Reverberation time (60 dB) from the free decays at the ends of speech; None if there is none.
+    """Estimate the reverberation time (60 dB) from the free decays after speech; None if there is none.
 
-    Behind the last loud sound before a pause the level is followed down to just above the background;
-    the slope of a line through it gives the time for 60 dB, as in ISO 3382. A voice itself dies away in
-    some 0.2 s, a room can only make that longer: so the fastest quarter of the decays is closest to the
+    After the last loud sound before a pause the level is followed down to just above the background;
+    the slope of a line through it gives the time for 60 dB, as in ISO 3382. A voice itself decays in
+    some 0.2 s, and a room can only prolong that: so the fastest quarter of the decays is closest to the
     room (blind estimation after Ratnam et al. 2003).
     """
     levels = speech.levels.astype(np.float64)
@@ -54,7 +54,7 @@ def rt60_s(speech: SpeechRegions) -> float | None:
 
 
 def _slope(levels: NDArray[np.float64], end_s: float, until_s: float, floor: float) -> float | None:
-    # Where VAD says that speech ends may lie in the tail: the decay begins at the last loud moment before.
+    # The end of speech by VAD may lie in the tail: the decay begins at the last loud moment before.
     begin = max(0, round((end_s - 0.5) / HOP_S))
     end = min(len(levels), round(min(until_s, end_s + _WINDOW_S) / HOP_S))
     part = levels[begin:end]

@@ -1,4 +1,4 @@
-"""Whether more than one person is speaking."""
+"""Check of the number of speakers."""
 
 from typing import Final, Protocol
 
@@ -13,29 +13,29 @@ from kuaimei.voices.types import Check, Verdict
 __all__ = ["Encoder", "check_speakers", "speaker_separation"]
 
 _WINDOW_S: Final = 1.6
-"""What GE2E was trained on."""
+"""Window length that GE2E was trained on."""
 _HOP_S: Final = 0.8
 _WINDOWS: Final = 120
 _FEWEST: Final = 4
 _SMALLEST: Final = 0.15
-"""Share of the windows that a second voice must have: single odd windows are laughs and coughs."""
+"""Minimum share of the windows for a second voice: single odd windows are laughs and coughs."""
 _ROUNDS: Final = 10
 _DOUBTFUL: Final = 0.8
 _DIFFERENT: Final = 0.72
-"""Halves of one speaker's clip, acted or not, lie above 0.9 (0.8 in noise or music); clips of two speakers
-joined between 0.51 and 0.74."""
+"""Halves of one speaker's clip, acted or not, lie above 0.9 (0.8 in noise or music); joined clips of two
+speakers lie between 0.51 and 0.74."""
 
 
 class Encoder(Protocol):
-    """As `kuaimei.engines.speaker.SpeakerEncoder`."""
+    """Speaker encoder; see `kuaimei.engines.speaker.SpeakerEncoder`."""
 
     def embed(self, pcm: Pcm, rate: int) -> NDArray[np.float32]:
-        """The voice, shape ``(d,)``, length 1."""
+        """Return the speaker embedding of ``pcm``, shape ``(d,)``, length 1."""
         ...
 
 
 def check_speakers(speech: SpeechRegions, encoder: Encoder | None) -> Check:
-    """Cosine between the two most different voices in the recording, by GE2E; blocks for a second or two."""
+    """Check the GE2E cosine of the two most different voices in the recording; blocks for a second or two."""
     if encoder is None:
         return unmeasured("speakers")
     pieces = [speech.cut(span) for span in speech.spans]
@@ -53,9 +53,9 @@ def check_speakers(speech: SpeechRegions, encoder: Encoder | None) -> Check:
 
 
 def speaker_separation(embedded: NDArray[np.float32]) -> float:
-    """Cosine between the centres of the two voices that ``embedded`` (n, d; rows of length 1) falls into.
+    """Return the cosine between the centres of the two clusters of ``embedded`` (n, d; rows of length 1).
 
-    Spherical k-means (Dhillon & Modha 2001) for two, begun at the two rows that are least alike; 1.0 if
+    Spherical k-means (Dhillon & Modha 2001) for two, initialized with the two least similar rows; 1.0 if
     one of them has too few windows to be a voice.
     """
     alike = embedded @ embedded.T

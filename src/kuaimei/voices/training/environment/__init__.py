@@ -1,5 +1,5 @@
-"""The environment in which voices are learned: torch and what it needs, apart from the server's packages.
+"""The environment that voices are trained in: torch and its dependencies, apart from the server's packages.
 
-It lies in the data folder and is made by itself while the server runs (`keeper`), or by ``kuaimei setup``;
-both run `making`. `listing` says what it consists of, each file by its hash.
+It lies in the data folder and is installed by the running server (`background_install`) or by
+``kuaimei setup``; both run `install`. `requirements` lists its packages, each file by its hash.
 """

@@ -1,7 +1,7 @@
-"""The process that makes the environment for learning: ``python -m kuaimei.voices.training.environment ORDER``.
+"""Process that installs the training environment: ``python -m kuaimei.voices.training.environment ORDER``.
 
-``ORDER`` is `RenderingTask` as JSON. Standard output carries JSON lines and nothing else: ``planned``, ``progress``,
-at last ``done``, ``busy`` or ``failed``. It may be killed at any moment.
+``ORDER`` is the JSON that `process.run_making` builds. Standard output carries JSON lines and nothing else:
+``planned``, ``progress``, at last ``done``, ``busy`` or ``failed``. It may be killed at any moment.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ _LOWEST = 19
 
 
 class _Lines:
-    """Writes events for the parent, each line whole and at once."""
+    """Writes events for the parent process, one flushed line each."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -32,7 +32,7 @@ class _Lines:
         self.say(event="planned", size=size)
 
     def progress(self, fraction: float, doing: str) -> None:
-        # Of a download there are thousands.
+        # A download reports thousands of times.
         rounded = round(min(max(fraction, 0.0), 1.0), 3)
         if self._said != (said := f"{rounded} {doing}"):
             self._said = said
@@ -44,13 +44,13 @@ class _Lines:
 
 
 def main(arguments: list[str]) -> int:
-    """Do what is ordered."""
+    """Run the install that ``arguments`` describe; return the exit status."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m kuaimei.voices.training.environment ORDER\n")
         return _USAGE
     home, build, recipe = _read(arguments[0])
     lines = _Lines(os.fdopen(os.dup(1), "w", encoding="utf-8"))
-    os.dup2(2, 1)  # whatever a library prints is no event
+    os.dup2(2, 1)  # output of libraries must not mix with the events
     _stand_back()
     try:
         make_environment(home, build, lines, recipe)
@@ -75,7 +75,7 @@ def _read(order: str) -> tuple[Path, Build, Recipe]:
 
 
 def _stand_back() -> None:
-    """Take the processor and the disk only when nobody else wants them."""
+    """Set the lowest CPU and disk priority."""
     os.nice(_LOWEST)
     if sys.platform == "linux":
         with contextlib.suppress(psutil.Error, OSError):

@@ -1,4 +1,4 @@
-"""Has the environment for learning made in the background, whatever it takes, and says how far it is."""
+"""Background installation of the training environment: retries until it is there, and reports progress."""
 
 import asyncio
 import logging
@@ -21,15 +21,15 @@ __all__ = ["LearningEnvironment", "missing_interpreter"]
 _log = logging.getLogger(__name__)
 
 _AFTER_START_S: Final = 5.0
-"""Whoever starts the server first wants to talk."""
+"""Delay after a start: its first use is usually a conversation."""
 _LOOK_AGAIN_S: Final = 60.0
-"""What makes it useless, such as missing weights, may be mended meanwhile: looked for so often."""
+"""Interval at which an obstacle, such as missing weights, is checked again."""
 _LOOK_S: Final = 5.0
-"""Another process may have made it: looked for so often."""
+"""Interval at which an installation by another process is checked."""
 _FIRST_RETRY_S: Final = 60.0
 _MAX_RETRY_S: Final = 6 * 3600.0
 _SURE: Final = 0.05
-"""From so much of the whole on it is told how long the rest will take."""
+"""Fraction from which on the remaining time is estimated."""
 
 _READY: Final = "the environment in which voices are learned is ready"
 _LEFT_OUT: Final = (
@@ -46,12 +46,12 @@ _HELD: Final = "the environment for learning voices is made when nobody is talki
 
 
 class LearningEnvironment:
-    """The one of this data folder; used on the event loop only.
+    """Training environment of this data folder; use on the event loop only.
 
     Args:
         settings: Where it lies, and whether it is wanted.
-        quiet: Says when somebody talks: nothing is made meanwhile.
-        recipe: What it is made of.
+        idle_monitor: Reports conversations; the installation is paused meanwhile.
+        recipe: Packages to install.
     """
 
     def __init__(self, settings: Settings, idle_monitor: IdleMonitor, recipe: Recipe = RECIPE) -> None:
@@ -64,12 +64,12 @@ class LearningEnvironment:
         self.changed: list[Callable[[EnvironmentState], None]] = []
 
     def python(self) -> Path | None:
-        """Its interpreter; None: there is none (yet)."""
+        """Return its interpreter; None if it is not installed (yet)."""
         return self._path if self._path.is_file() else None
 
     @property
     def state(self) -> EnvironmentState:
-        """How far it is."""
+        """Current state of the environment."""
         if self.python() is not None:
             return EnvironmentState("ready", _READY, 1.0)
         if self._settings.voices.python:
@@ -80,12 +80,12 @@ class LearningEnvironment:
 
     @property
     def hindrance(self) -> str:
-        """Why there will be none unless settings change, in one sentence; empty: there is, or will be."""
+        """Why no environment will exist unless settings change, in one sentence; else empty."""
         return self.state.detail if self._settled else ""
 
     @property
     def _settled(self) -> bool:
-        """Nothing will come of waiting."""
+        """True if waiting is useless: the environment is missing and the settings rule out installing it."""
         voices = self._settings.voices
         return self.python() is None and (bool(voices.python) or voices.environment == "off")
 
@@ -96,12 +96,12 @@ class LearningEnvironment:
         useless: Callable[[], str] = str,
         after_s: float = _AFTER_START_S,
     ) -> None:
-        """Have it made, trying again ever later; returns when it is there, or none is wanted.
+        """Install the environment, retrying with back-off; return once it exists, or if none is wanted.
 
         Args:
-            came: Called when it has come. Should it fail, call `keep` again.
-            useless: Says why it would be of no use here, in one sentence; empty: it is.
-            after_s: Nothing is begun before.
+            came: Called when it is installed. If it raises, call `keep` again.
+            useless: Returns why the environment is of no use here, in one sentence; empty if it is useful.
+            after_s: Seconds to wait before starting.
         """
         if self._settled:
             self._tell()
@@ -153,7 +153,7 @@ class LearningEnvironment:
         return await run_making(self._settings.home, build, self._recipe, self._idle_monitor, changed)
 
     async def _watch(self, seconds: float) -> None:
-        """Sleep, unless it comes meanwhile from elsewhere."""
+        """Sleep, but return early if another process has installed the environment."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while self.python() is None and (rest := until - loop.time()) > 0:  # noqa: ASYNC110 - others make it
@@ -169,12 +169,12 @@ class LearningEnvironment:
         for told in self.changed:
             try:
                 told(state)
-            except Exception as error:  # the others must hear of it all the same
+            except Exception as error:  # the other subscribers must still be notified
                 _log.error("a follower of the environment for learning failed:\n%s", trace_of(error))
 
 
 def missing_interpreter(settings: Settings) -> str:
-    """What is wrong with the interpreter that the settings name."""
+    """Return what is wrong with the interpreter that the settings name."""
     return (
         f"there is no interpreter {settings.voices.python}: correct KUAIMEI_VOICES__PYTHON, or leave it "
         "empty for the environment that is made by itself"

@@ -1,4 +1,4 @@
-"""Bringing the packages of the environment for learning: chosen by hash, resumed where they stopped."""
+"""Download of the training environment's packages: chosen by hash, resumable."""
 
 import logging
 import sys
@@ -24,11 +24,11 @@ _WITHOUT_CUDA: Final = "+cpu"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the environment is made of on this machine.
+    """Packages to install on this machine.
 
     Attributes:
-        lists: Requirements to install from.
-        missing: What is still to be downloaded, by name of the file.
+        lists: Requirements files to install from.
+        missing: Files still to be downloaded, by file name.
     """
 
     lists: tuple[Path, ...]
@@ -45,9 +45,9 @@ class Fetcher:
     """Finds packages where pip would look for them, and downloads them into a folder.
 
     Attributes:
-        client: For HTTP.
-        pip: What pip is told.
-        folder: Where the packages go; what is there already, and right, is not fetched again.
+        client: HTTP client.
+        pip: Settings of pip.
+        folder: Target folder; files that are there with the right hash are not downloaded again.
     """
 
     client: httpx.Client
@@ -61,10 +61,10 @@ class Fetcher:
         self._index = PythonIndex(self.client, self.pip, compatible=True)
 
     def plan(self) -> Wanted:
-        """Find everything that is not in the folder yet; nobody is asked if all of it is.
+        """Locate every package that is not in the folder yet; without missing ones, no request is sent.
 
         Raises:
-            WeightsError: If something cannot be had, saying why.
+            WeightsError: If a package is not available, saying why.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         here = {file_sha256(path): path.name for path in sorted(self.folder.glob("*.whl"))}
@@ -88,13 +88,14 @@ class Fetcher:
         return Wanted(tuple(lists), missing)
 
     def fetch(self, wanted: Wanted, advance: Callable[[int], None]) -> None:
-        """Download what is missing.
+        """Download the missing files.
 
         Args:
-            advance: Told the bytes that have come; negative if some have to come again.
+            wanted: Result of `plan`.
+            advance: Called with the number of bytes received; negative if some have to be downloaded again.
 
         Raises:
-            WeightsError: If something cannot be had, saying why.
+            WeightsError: If a file is not available, saying why.
         """
         for file, remote in wanted.missing.items():
             download(self.client, remote, self.folder / file, advance=advance)
@@ -105,7 +106,7 @@ class Fetcher:
         return self._remote(package, self._index.offers(package.name, package.version))
 
     def _locate_torch(self, package: Package) -> RemoteFile:
-        """The build without CUDA, a tenth of the other with its libraries; if need be, the other."""
+        """Locate the build without CUDA, a tenth of the size of the one with CUDA; fall back to that one."""
         offers = self._index.offers(package.name, package.version)
         small = [offer for offer in offers if offer.version.endswith(_WITHOUT_CUDA)]
         if not small and self.pip.public and self.recipe.torch_index:
@@ -122,7 +123,7 @@ class Fetcher:
             return self._remote(package, offers)
 
     def _remote(self, package: Package, offers: Sequence[Offer]) -> RemoteFile:
-        """The first of ``offers`` that is listed."""
+        """Return the first of ``offers`` whose hash is listed."""
         title = f"the package {package.name} {package.version}"
         for offer in offers:
             sha256 = offer.sha256
@@ -156,5 +157,5 @@ class Fetcher:
 
 
 def _name(remote: RemoteFile) -> str:
-    """The file's own name, by which pip knows what it is."""
+    """Return the file name in the URL, by which pip recognizes the wheel."""
     return Path(httpx.URL(remote.url).path).name

@@ -1,4 +1,4 @@
-"""Why the environment for learning could not be made."""
+"""Errors of installing the training environment."""
 
 from kuaimei.errors import KuaimeiError
 
@@ -6,10 +6,10 @@ __all__ = ["BeingMade", "NotMade"]
 
 
 class NotMade(KuaimeiError):
-    """It could not be made; in one sentence, with what to do. Trying again later may help."""
+    """Raised if the training environment could not be installed; says what to do. A retry may help."""
 
     kind = "learning_environment"
 
 
 class BeingMade(NotMade):
-    """Another process is making it."""
+    """Raised if another process is installing it."""

@@ -1,4 +1,4 @@
-"""Making the environment for learning; it may be cut off anywhere and goes on from what was downloaded."""
+"""Installation of the training environment; may be interrupted anywhere and resumes from its downloads."""
 
 import contextlib
 import errno
@@ -26,46 +26,48 @@ __all__ = ["Reporter", "bring_packages", "make_environment"]
 
 _SPAWN_CHILD: Final = Path(__file__).parents[1] / "_spawn_child.py"
 _SOURCES: Final = Path(__file__).parents[4]
-"""Folder that holds the package: the trial imports from it what learns."""
+"""Folder that holds the package: the trial import needs it."""
 _NAME: Final = re.compile(r"[0-9a-f]{12}")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FULL_SAID: Final = ("No space left on device", "Disk quota exceeded", "File too large")
 _UNPACKED: Final = 4.0
-"""An environment has at most so many times the bytes of its packages (measured: 3.9 without CUDA)."""
+"""Upper bound of installed size / download size (measured: 3.9 without CUDA)."""
 _COMPILED: Final = 1.25
-"""… and so many times theirs unpacked, with the bytecode."""
+"""Upper bound of installed size / unpacked size, including bytecode."""
 _FETCHED: Final = 0.4
-"""How far it is when all is downloaded; the rest is unpacking, and a trial."""
+"""Fraction of the progress when all is downloaded; the rest is unpacking and the trial import."""
 _INSTALLED: Final = 0.97
 _LOOK_S: Final = 1.0
 _KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
-"""Of this process's surroundings, for what installs and tries: it asks no index and needs no secret."""
+"""Environment variables passed to installer and trial: they access no index and need no secret."""
 
 
 class Reporter(Protocol):
-    """Hears how it goes on."""
+    """Receives the progress of an installation."""
 
     def planned(self, size: int) -> None:
-        """So many bytes will be downloaded; told before the first one is."""
+        """Report the bytes that will be downloaded, before the download starts."""
         ...
 
     def progress(self, fraction: float, doing: str) -> None:
-        """So much is done, and what is being done now."""
+        """Report the fraction done and the current activity."""
         ...
 
 
 def make_environment(home: Path, build: Build, reporter: Reporter, recipe: Recipe = RECIPE) -> Path:
-    """Make it, unless it is there; its interpreter.
+    """Install the environment unless it is there; return its interpreter.
 
-    Until it is whole it has another name, and nobody uses it. What was downloaded stays for the next time.
+    It gets its final name last, so an unfinished one is never used. Downloads are kept for the next try.
 
     Args:
         home: The data folder.
-        build: Which build of torch is wished for.
+        build: Build of torch.
+        reporter: Receives the progress.
+        recipe: Packages to install.
 
     Raises:
-        BeingMade: If another process is at it.
-        NotMade: If it could not be made, saying why and what to do.
+        BeingMade: If another process is installing it.
+        NotMade: If the installation failed, saying why and what to do.
     """
     place = places(home, build, recipe)
     with _explained(place.root), place.claimed() as free:
@@ -80,10 +82,16 @@ def make_environment(home: Path, build: Build, reporter: Reporter, recipe: Recip
 
 
 def bring_packages(folder: Path, build: Build, reporter: Reporter, recipe: Recipe = RECIPE) -> None:
-    """Download its packages into ``folder``, for a machine of the same kind without network.
+    """Download the packages into ``folder``, for a machine of the same kind without network.
+
+    Args:
+        folder: Target folder.
+        build: Build of torch.
+        reporter: Receives the progress.
+        recipe: Packages to download.
 
     Raises:
-        NotMade: If something cannot be had, saying why and what to do.
+        NotMade: If a package is not available, saying why and what to do.
     """
     with _explained(folder):
         _fetch(folder, build, reporter, recipe, 1.0)
@@ -91,7 +99,7 @@ def bring_packages(folder: Path, build: Build, reporter: Reporter, recipe: Recip
 
 def _make(place: Places, build: Build, reporter: Reporter, recipe: Recipe) -> None:
     shutil.rmtree(place.making, ignore_errors=True)
-    # A link that leads nowhere any more makes what was whole useless.
+    # What is there has no working interpreter: its link is broken.
     shutil.rmtree(place.whole, ignore_errors=True)
     wanted = _fetch(place.packages, build, reporter, recipe, _FETCHED)
     unpacked = sum(_unpacked(path) for path in place.packages.glob("*.whl"))
@@ -110,7 +118,7 @@ def _make(place: Places, build: Build, reporter: Reporter, recipe: Recipe) -> No
         reporter.progress(_INSTALLED, "trying it")
         if _run([_inner(place), "-W", "ignore", "-c", recipe.trial], log.fileno()):
             raise NotMade(_blamed(place.log, f"what was installed does not work; its log is {place.log}"))
-    # A name that says that it is whole must not reach the disk before what it stands for.
+    # The final name must not reach the disk before the files below it.
     os.sync()
     place.making.rename(place.whole)
     fsync_folder(place.root)
@@ -118,7 +126,7 @@ def _make(place: Places, build: Build, reporter: Reporter, recipe: Recipe) -> No
 
 
 def _fetch(folder: Path, build: Build, reporter: Reporter, recipe: Recipe, share: float) -> Wanted:
-    """Download what is missing; this makes up ``share`` of the whole."""
+    """Download what is missing; this accounts for ``share`` of the progress."""
     reporter.progress(0.0, "looking for the packages")
     pip = pip_settings()
     with open_client(pip) as client:
@@ -139,7 +147,7 @@ def _fetch(folder: Path, build: Build, reporter: Reporter, recipe: Recipe, share
 
 
 def _install(place: Places, wanted: Wanted, unpacked: int, reporter: Reporter, log: int) -> None:
-    """Unpack the packages; pip checks every file by its hash once more and asks nobody."""
+    """Unpack the packages; pip verifies every hash once more and accesses no index."""
     pip = [_inner(place), "-m", "pip", "--isolated", "--disable-pip-version-check", "--no-input"]
     install = [
         "install",
@@ -166,7 +174,7 @@ def _inner(place: Places) -> str:
 
 
 def _run(command: Sequence[str], log: int, look: Callable[[], None] = lambda: None) -> int:
-    """Status of a command, which dies with this process."""
+    """Run a command, which is killed with this process; return its exit status."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     process = subprocess.Popen(  # noqa: S603 - the commands are this module's own
         [sys.executable, "-I", str(_SPAWN_CHILD), str(os.getpid()), *command],
@@ -188,7 +196,7 @@ def _run(command: Sequence[str], log: int, look: Callable[[], None] = lambda: No
 
 @contextlib.contextmanager
 def _explained(folder: Path) -> Iterator[None]:
-    """Turn what can go wrong into one sentence that says what to do."""
+    """Convert errors to `NotMade` with one sentence that says what to do."""
     try:
         yield
     except NotMade:
@@ -209,7 +217,7 @@ def _explained(folder: Path) -> Iterator[None]:
 
 
 def _blamed(log: Path, otherwise: str) -> str:
-    """Why a command failed: a full disk if it said so."""
+    """Return why a command failed: a full disk if its log says so, else ``otherwise``."""
     said = log.read_text(encoding="utf-8", errors="replace")
     return _full(log.parent) if any(sign in said for sign in _FULL_SAID) else otherwise
 
@@ -227,7 +235,7 @@ def _unpacked(wheel: Path) -> int:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files in there; those that vanish meanwhile do not count."""
+    """Return the bytes of all files below ``folder``; files that vanish meanwhile are skipped."""
     total = 0
     for path, _, files in os.walk(folder):
         for file in files:
@@ -237,7 +245,7 @@ def _size(folder: Path) -> int:
 
 
 def _tidy(place: Places) -> None:
-    """Delete what the finished environment replaces, and what it was made of."""
+    """Delete older environments and the downloads and temporary files of the finished one."""
     for path in place.root.iterdir():
         if path in (place.packages, place.making) or (path != place.whole and _NAME.fullmatch(path.name)):
             shutil.rmtree(path, ignore_errors=True)

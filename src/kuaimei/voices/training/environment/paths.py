@@ -1,7 +1,7 @@
-"""Where the environment for learning lies: in the data folder, and nowhere else.
+"""Paths of the training environment, all below the data folder.
 
-``HOME/learning-environment/FINGERPRINT/`` is whole: it gets that name last. What is being made is called
-``making/``; the packages for it lie in ``packages/`` until it is done, so that nothing is downloaded twice.
+``HOME/learning-environment/FINGERPRINT/`` is complete: it gets that name last. One being installed is called
+``making/``; its packages stay in ``packages/`` until it is complete, so that nothing is downloaded twice.
 """
 
 import fcntl
@@ -28,8 +28,8 @@ class Places:
     """Folders of one environment.
 
     Attributes:
-        root: Of everything about it.
-        whole: The finished environment; not there: it is not finished.
+        root: Folder that holds all of it.
+        whole: The finished environment; does not exist before that.
     """
 
     root: Path
@@ -37,29 +37,29 @@ class Places:
 
     @property
     def making(self) -> Path:
-        """The half-made one, which nobody uses."""
+        """Folder of an unfinished environment, which is never used."""
         return self.root / "making"
 
     @property
     def packages(self) -> Path:
-        """What has been downloaded for it."""
+        """Folder of the downloaded packages."""
         return self.root / "packages"
 
     @property
     def log(self) -> Path:
-        """What its making complained of, the last time."""
+        """Log of the last installation."""
         return self.root / "log.txt"
 
     @property
     def python(self) -> Path:
-        """Interpreter of the finished one."""
+        """Interpreter of the finished environment."""
         return self.whole / "bin" / "python"
 
     @contextmanager
     def claimed(self) -> Iterator[bool]:
-        """Keep other processes from making it; False: one of them is at it.
+        """Lock out other installing processes; yields False if one of them holds the lock.
 
-        The kernel lets go of the lock with the process, however it ends.
+        The kernel releases the lock when the process ends, however it ends.
         """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.root / "lock").open("a") as file:
@@ -71,7 +71,7 @@ class Places:
                 yield True
 
     def being_made(self) -> bool:
-        """Whether a process is making it now."""
+        """Return True if a process is installing the environment now."""
         if not (self.root / "lock").is_file():
             return False
         with suppress(OSError), self.claimed() as free:
@@ -80,10 +80,12 @@ class Places:
 
 
 def places(home: Path, build: Build, recipe: Recipe = RECIPE) -> Places:
-    """Of the environment that belongs to this version, this interpreter and that build of torch.
+    """Return the paths of the environment for this version, this interpreter and that build of torch.
 
     Args:
         home: The data folder.
+        build: Build of torch.
+        recipe: Packages of the environment.
     """
     # A link (``bin/python``) is not enough: the interpreter it leads to may be gone with an update.
     root = home / "learning-environment"
@@ -91,19 +93,19 @@ def places(home: Path, build: Build, recipe: Recipe = RECIPE) -> Places:
 
 
 def interpreter(settings: Settings, recipe: Recipe = RECIPE) -> Path | None:
-    """Interpreter of the environment for learning; None: there is none (yet)."""
+    """Return the interpreter of the training environment; None if it is not installed (yet)."""
     path = interpreter_path(settings, recipe)
     return path if path.is_file() else None
 
 
 def interpreter_path(settings: Settings, recipe: Recipe = RECIPE) -> Path:
-    """Where that interpreter is, or will be.
+    """Return where that interpreter is, or will be.
 
-    Nothing is looked for in the working directory: what lies there may be anybody's.
+    The working directory is never searched: its files may be untrusted.
     """
     voices = settings.voices
     if voices.python:
         return Path(voices.python).expanduser()
-    # One that was made before is as good as ever if no more are to be made.
+    # An environment installed earlier remains usable when installing is switched off.
     wish: Wish = "auto" if voices.environment == "off" else voices.environment
     return places(settings.home, build_for(wish), recipe).python

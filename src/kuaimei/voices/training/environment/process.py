@@ -1,4 +1,4 @@
-"""The process that makes the environment for learning: started, followed, held while somebody talks."""
+"""Subprocess that installs the training environment; paused during conversations."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ _KEPT: Final = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
 )
-"""Of this process's surroundings, in capitals: what reaching an index needs, and no secret of the server."""
+"""Environment variables passed on, in capitals: what accessing an index needs, no secret of the server."""
 _KEPT_PREFIX: Final = "PIP_"
 
 Outcome: TypeAlias = Literal["done", "busy"]
@@ -37,13 +37,13 @@ Outcome: TypeAlias = Literal["done", "busy"]
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """How far it is.
+    """Progress of the installation.
 
     Attributes:
-        fraction: From 0 to 1.
-        doing: What is being done now.
-        size: Bytes that are downloaded in all; None: not known yet.
-        held: It stands still while somebody talks.
+        fraction: Fraction done, from 0 to 1.
+        doing: Current activity.
+        size: Total bytes to download; None: not known yet.
+        held: Paused because of a conversation.
     """
 
     fraction: float = 0.0
@@ -55,18 +55,22 @@ class Making:
 async def run_making(
     home: Path, build: Build, recipe: Recipe, idle_monitor: IdleMonitor, changed: Callable[[Making], None]
 ) -> Outcome:
-    """Have it made by a process of the lowest priority, which stands still while somebody talks.
+    """Install the environment in a process of the lowest priority that is paused during conversations.
 
-    Cancelling kills it: it may be cut off anywhere.
+    Cancelling kills the process, which may be interrupted anywhere.
 
     Args:
-        changed: Told how far it is.
+        home: The data folder.
+        build: Build of torch.
+        recipe: Packages to install.
+        idle_monitor: Reports conversations.
+        changed: Called with each change of progress.
 
     Returns:
-        ``done``, or ``busy`` if another process is at it.
+        ``done``, or ``busy`` if another process is installing it.
 
     Raises:
-        NotMade: If it could not be made, saying why.
+        NotMade: If the installation failed, saying why.
     """
     order = {
         "home": str(home),
@@ -92,7 +96,7 @@ async def run_making(
         stderr=asyncio.subprocess.DEVNULL,
         env=_surroundings(),
         limit=_LINE,
-        start_new_session=True,  # what it starts is stopped and killed with it
+        start_new_session=True,  # so that signals reach its child processes, too
     )
     making = Making()
 
@@ -117,7 +121,7 @@ async def run_making(
 
 
 async def _listen(process: asyncio.subprocess.Process, tell: Callable[..., None]) -> Outcome:
-    assert process.stdout is not None  # noqa: S101 - for the type checker: it was asked for
+    assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
     outcome: Outcome | None = None
     async for line in process.stdout:
         event = json.loads(line)
@@ -139,7 +143,7 @@ async def _listen(process: asyncio.subprocess.Process, tell: Callable[..., None]
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    """To the process and all that it started."""
+    """Send a signal to the process and its children."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 

@@ -1,4 +1,4 @@
-"""Which packages the environment for learning consists of, each file by its hash."""
+"""Package lists of the training environment, each file by its hash."""
 
 import hashlib
 import platform
@@ -25,14 +25,14 @@ _SHORT: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What the environment is made of, and how it is tried.
+    """Packages of the environment, and how it is tested.
 
     Attributes:
         packages: Requirements with hashes, for every machine.
-        cuda: Further ones for the builds of torch for CUDA.
+        cuda: Additional ones for the CUDA builds of torch.
         torch_index: Index of the builds of torch without CUDA, which the public index does not have for
-            Linux; asked only where pip is told of no other index. Empty: none.
-        trial: Python statement that fails unless the environment is whole.
+            Linux; used only if pip is configured with no other index. Empty: none.
+        trial: Python statement that fails unless the environment is complete.
     """
 
     packages: Path
@@ -51,10 +51,10 @@ RECIPE: Final = Recipe(
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One that is to be installed.
+    """Package to install.
 
     Attributes:
-        sha256: Of every file that may be taken for it, in hexadecimal.
+        sha256: Hashes of all files that are accepted for it, in hexadecimal.
     """
 
     name: str
@@ -63,14 +63,14 @@ class Package:
 
 
 def build_for(wish: Wish) -> Build:
-    """Which build of torch suits this machine: the one for CUDA where there is a driver of NVIDIA."""
+    """Return the build of torch that suits this machine: CUDA if there is an NVIDIA driver."""
     if wish != "auto":
         return wish
     return "cuda" if _DRIVER.is_file() or shutil.which("nvidia-smi") is not None else "cpu"
 
 
 def packages(file: Path) -> list[Package]:
-    """Those in ``file`` that this interpreter on this machine needs.
+    """Return the packages in ``file`` that this interpreter on this machine needs.
 
     Raises:
         ValueError: If a line names no exact version, or no hash.
@@ -90,7 +90,7 @@ def packages(file: Path) -> list[Package]:
 
 @cache
 def fingerprint(recipe: Recipe, build: Build) -> str:
-    """Changes with whatever the environment depends on: the lists, the interpreter, the build of torch."""
+    """Return a hash of what the environment depends on: the lists, the interpreter, the build of torch."""
     here = f"{sys.implementation.name} {sys.version_info[:2]} {sys.platform} {platform.machine()} {build}"
     digest = hashlib.sha256(here.encode())
     for file in (recipe.packages, recipe.cuda):
@@ -99,7 +99,7 @@ def fingerprint(recipe: Recipe, build: Build) -> str:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Requirements, each in one line; comments and options are left out."""
+    """Yield the requirements, one line each, without comments and options."""
     for line in text.replace("\\\n", " ").splitlines():
         stripped = " ".join(line.split())
         if stripped and not stripped.startswith(("#", "-")):

@@ -1,4 +1,4 @@
-"""How far the environment for learning is, for the page, the command line and the log."""
+"""State of the training environment, for the page, the command line and the log."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -10,15 +10,15 @@ Phase: TypeAlias = Literal["ready", "making", "waiting", "unavailable", "off"]
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentState:
-    """One moment of it.
+    """Snapshot of the installation.
 
     Attributes:
-        state: ``waiting``: it will be made, or goes on, by itself; ``unavailable``: it could not be made;
-            ``off``: it is left out, or would be of no use here.
-        detail: In one sentence, which also says what can be done.
-        progress: From 0 to 1 while it is made; else None.
-        eta_s: Seconds that are left; None: unknown.
-        size: Bytes that are downloaded for it in all; None: not known (yet).
+        state: ``waiting``: it will be installed or resumed automatically; ``unavailable``: it could not be
+            installed; ``off``: it is not wanted, or would be of no use here.
+        detail: State in one sentence, including what can be done.
+        progress: From 0 to 1 while it is installed; else None.
+        eta_s: Seconds left; None: unknown.
+        size: Total bytes to download; None: not known (yet).
     """
 
     state: Phase
