@@ -110,7 +110,7 @@ def main() -> None:
     reliable = shipped_figures().reliable()
     for score in SCORES:
         if left := sorted(set(WEIGHTS[score]) - reliable):
-            print(f"{score}: {', '.join(left)} would count but cannot be relied upon", flush=True)
+            print(f"{score}: {', '.join(left)} left out because they are not reliable", flush=True)
     today = datetime.now(UTC).date()
     head = Head(
         version="shipped",

@@ -20,7 +20,7 @@ def write_or_check(target: Path, text: str, module: str) -> None:
     if "--check" not in sys.argv:
         target.write_text(text, encoding="utf-8")
     elif not target.is_file() or target.read_text(encoding="utf-8") != text:
-        sys.exit(f"{target.relative_to(ROOT)} is not true any more: run `python -m {module}`")
+        sys.exit(f"{target.relative_to(ROOT)} is out of date: run `python -m {module}`")
 
 
 def between(text: str, begin: str, inside: str, end: str, where: Path) -> str:
@@ -39,7 +39,7 @@ def between(text: str, begin: str, inside: str, end: str, where: Path) -> str:
     before, found, rest = text.partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed or begin in rest or end in after:
-        sys.exit(f"{where.relative_to(ROOT)} needs one line {begin} and, below it, one line {end}")
+        sys.exit(f"{where.relative_to(ROOT)} must contain one line {begin} and, below it, one line {end}")
     return f"{before}{begin}\n\n{inside}\n{end}{after}"
 
 

@@ -133,11 +133,13 @@ def on_post_build(config: MkDocsConfig) -> None:
         for theirs, ours in _ELSEWHERE:
             text, count = theirs.subn(ours, text)
             if count != 1:
-                raise PluginError(f"{script.name} has no {theirs.pattern}: scripts/site_hooks.py is stale")
+                raise PluginError(
+                    f"{script.name} does not contain {theirs.pattern}: scripts/site_hooks.py is out of date"
+                )
         script.write_text(text.partition("\n//# sourceMappingURL")[0] + "\n", encoding="utf-8")
         script.with_name(f"{script.name}.map").unlink(missing_ok=True)
     if len(scripts) != 1:
-        raise PluginError(f"one script of the theme was expected, not {len(scripts)}")
+        raise PluginError(f"expected one script of the theme, found {len(scripts)}")
 
 
 def links_replaced(markdown: str, turned: Callable[[str], str]) -> str:
@@ -272,6 +274,10 @@ def _fetched() -> Path:
     if not stamp.is_file() or stamp.stat().st_mtime < lock.stat().st_mtime:
         quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
         run_npm(
-            folder, "ci", "--ignore-scripts", *quiet, failed="npm could not fetch what draws the diagrams"
+            folder,
+            "ci",
+            "--ignore-scripts",
+            *quiet,
+            failed="npm could not download the packages that draw the diagrams",
         )
     return modules

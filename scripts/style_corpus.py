@@ -175,4 +175,4 @@ class Speaker:
         for done, recipe in enumerate(todo):
             self.clip(recipe)
             if done % 50 == 0:
-                print(f"spoken: {done} of {len(todo)}", flush=True)
+                print(f"synthesized: {done} of {len(todo)}", flush=True)

@@ -128,26 +128,26 @@ def faults() -> list[str]:
     known = {story.id: story for story in wanted}
     told = {story for scenario in found for story in scenario.stories}
     bad = [f"{one.id} has no scenario" for one in wanted if one.id not in told]
-    bad += [f"{one.id} stands twice in {STORIES.name}" for one in wanted if wanted.count(one) > 1]
+    bad += [f"{one.id} appears twice in {STORIES.name}" for one in wanted if wanted.count(one) > 1]
     names: set[tuple[str, str]] = set()
     for scenario in found:
         where = f"{scenario.feature}:{scenario.line} {scenario.name}"
         if not scenario.stories:
             bad.append(f"{where}: belongs to no story")
-        bad += [f"{where}: there is no story {one}" for one in scenario.stories if one not in known]
+        bad += [f"{where}: unknown story {one}" for one in scenario.stories if one not in known]
         for one in scenario.stories:
             if one in known and known[one].feature != scenario.feature:
                 bad.append(f"{where}: {one} links to {known[one].feature}")
         if len(scenario.kinds) != 1:
-            bad.append(f"{where}: is one of @{', @'.join(KINDS)}")
+            bad.append(f"{where}: must have exactly one of @{', @'.join(KINDS)}")
         if (scenario.feature, scenario.test) in names:
-            bad.append(f"{where}: another one is called so")
+            bad.append(f"{where}: another scenario has the same name")
         names.add((scenario.feature, scenario.test))
         if not (FEATURES / scenario.module).is_file():
             bad.append(f"{where}: {scenario.module} does not run it")
     for story in wanted:
         if story.state != state_of(story, found):
-            bad.append(f"{story.id} is {state_of(story, found)}, {STORIES.name} says {story.state}")
+            bad.append(f"{story.id} is {state_of(story, found)}, but {STORIES.name} says {story.state}")
     return bad
 
 

@@ -459,7 +459,7 @@ async def _synthesize_hq(
 def _close_to_others(home: Path) -> None:
     """Restrict the permissions of files that an earlier version left readable in the data folder."""
     if closed := close_to_others(home):
-        _log.warning("closed what was open to other accounts in %s: %d files and folders", home, closed)
+        _log.warning("removed other accounts' access to %s: %d files and folders", home, closed)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -243,7 +243,9 @@ class IceServer(_Section):
     def _known_scheme(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         for url in urls:
             if not _ICE_URL.fullmatch(url):
-                raise ValueError(f"{url!r} is no address like stun:host:port or turn:host:port?transport=udp")
+                raise ValueError(
+                    f"{url!r} is not an address like stun:host:port or turn:host:port?transport=udp"
+                )
         return urls
 
 
@@ -334,14 +336,15 @@ class ServerSettings(_Section):
         text = key.get_secret_value()
         if not text:
             return key
-        made = "make one with: openssl rand -hex 24"
+        made = "generate one with: openssl rand -hex 24"
         if not _KEY.fullmatch(text):
             raise ValueError(
-                f"an API key may hold letters, digits and !#$%&'*+-.^_`|~ only, no spaces: {made}"
+                f"an API key may contain only letters, digits and !#$%&'*+-.^_`|~, no spaces: {made}"
             )
         if len(text) < _KEY_LENGTH or len(set(text)) < _KEY_VARIETY:
             raise ValueError(
-                f"an API key needs {_KEY_LENGTH} characters or more, {_KEY_VARIETY} of them different: {made}"
+                f"an API key must have at least {_KEY_LENGTH} characters, {_KEY_VARIETY} of them different: "
+                f"{made}"
             )
         return key
 
@@ -349,7 +352,7 @@ class ServerSettings(_Section):
     @classmethod
     def _header_name(cls, name: str) -> str:
         if name and not _HEADER.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a header such as X-Forwarded-User")
+            raise ValueError(f"{name!r} is not a header name such as X-Forwarded-User")
         if name.lower() in {"authorization", "host", "origin", "cookie"}:
             raise ValueError(f"{name} has another meaning: choose a header of the proxy's own")
         return name
@@ -361,7 +364,7 @@ class ServerSettings(_Section):
             try:
                 ipaddress.ip_network(network)
             except ValueError:
-                raise ValueError(f"{network!r} is no address or network such as 10.0.0.0/24") from None
+                raise ValueError(f"{network!r} is not an address or network such as 10.0.0.0/24") from None
         return networks
 
     @field_validator("allowed_hosts")
@@ -369,31 +372,29 @@ class ServerSettings(_Section):
     def _host_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         for host in hosts:
             if not _HOST.fullmatch(host):
-                raise ValueError(f"{host!r} is no name such as talk.example or https://talk.example:8443")
+                raise ValueError(
+                    f"{host!r} is not a host name such as talk.example or https://talk.example:8443"
+                )
         return hosts
 
     @model_validator(mode="after")
     def _closed_to_others(self) -> "ServerSettings":
         if bool(self.identity_header) != bool(self.trusted_proxies):
             raise ValueError(
-                "identity_header and trusted_proxies belong together: who somebody is, is believed of an "
-                "allow-listed proxy only"
+                "identity_header and trusted_proxies must be set together: the user's name is accepted only "
+                "from a listed proxy"
             )
         if not self.open:
             return self
-        instead = (
-            "leave out KUAIMEI_SERVER__OPEN, and the machine's own key or KUAIMEI_SERVER__API_KEY lets in"
-        )
+        instead = "unset KUAIMEI_SERVER__OPEN and use the machine's own key or KUAIMEI_SERVER__API_KEY"
         if not is_loopback(self.host):
             raise ValueError(f"listening on {self.host} needs a key: {instead}")
         if others := [host for host in self.allowed_hosts if not is_loopback(_named(host))]:
-            raise ValueError(f"answering to {others[0]} needs a key: {instead}")
+            raise ValueError(f"serving {others[0]} needs a key: {instead}")
         if self.api_key.get_secret_value():
-            raise ValueError(
-                "KUAIMEI_SERVER__API_KEY is set and KUAIMEI_SERVER__OPEN asks for none: choose one"
-            )
+            raise ValueError("KUAIMEI_SERVER__API_KEY and KUAIMEI_SERVER__OPEN are mutually exclusive")
         if self.identity_header:
-            raise ValueError("a sign-in of your own (identity_header) and KUAIMEI_SERVER__OPEN contradict")
+            raise ValueError("identity_header and KUAIMEI_SERVER__OPEN are mutually exclusive")
         return self
 
 
@@ -407,7 +408,7 @@ _FILE = Path("kuaimei.toml")
 
 
 CONFIG: Final = "KUAIMEI_CONFIG"
-"""Environment variable that names a file of settings, as ``--config`` does."""
+"""Environment variable that names a settings file, as ``--config`` does."""
 _ignored: set[Path] = set()
 """Files already reported as ignored: settings are read more than once."""
 
@@ -426,7 +427,7 @@ def _named_file(settings_cls: type[BaseSettings]) -> TomlConfigSettingsSource | 
         return None
     path = Path(given).expanduser()
     if not path.is_file():
-        raise SettingsError(f"there is no file of settings {path}: see --config and {CONFIG}")
+        raise SettingsError(f"the settings file {path} does not exist: see --config and {CONFIG}")
     return TomlConfigSettingsSource(settings_cls, path)
 
 
@@ -441,7 +442,7 @@ def _tell_of_ignored(kept: Path) -> None:
     if (named := os.environ.get(CONFIG)) and here.samefile(Path(named).expanduser()):
         return
     _ignored.add(here)
-    _log.warning("%s is not read: put it into the data folder (%s), or name it with --config", here, kept)
+    _log.warning("%s is ignored: move it to the data folder (%s), or pass it with --config", here, kept)
 
 
 class Settings(BaseSettings):

@@ -22,7 +22,7 @@ def _check(check: str, verdict: str, value: float, unit: str, zh: str, en: str) 
 
 
 CHECKS = [
-    _check("speech", "ok", 9.2, "s", "說話夠長。", "There is enough speech."),
+    _check("speech", "ok", 9.2, "s", "說話夠長。", "The recording contains enough speech."),
     _check("noise", "warning", 14.0, "dB", "有一點雜音，換個安靜的地方會更好。", "Somewhat noisy."),
 ]
 REFUSING = [

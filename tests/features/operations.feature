@@ -65,7 +65,7 @@
       | 設定                       | 值            | 說明                    |
       | KUAIMEI_SERVER__PORT       | 99999         | server.port             |
       | KUAIMEI_LLM                | no-such-model | no-such-model           |
-      | KUAIMEI_SERVER__API_KEY    | too-short     | an API key needs        |
+      | KUAIMEI_SERVER__API_KEY    | too-short     | an API key must have    |
 
   @US-904 @happy
   場景: 可以問版本

@@ -170,7 +170,7 @@ def _(world: World) -> None:
 @then("她被告知只有 zh 和 en")
 def _(world: World) -> None:
     assert world.note.answer.status_code == 400
-    assert "zh and en" in world.note.answer.json()["error"]["message"]
+    assert "available: zh, en" in world.note.answer.json()["error"]["message"]
 
 
 @then("她被告知檔案是空的")

@@ -25,7 +25,7 @@ from pytest_bdd import given, parsers, scenarios, then, when
 from websockets.asyncio.client import connect
 
 from kuaimei.http.bind import bind_socket
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.people.keys import is_key
 from kuaimei.server.app import create_app
 from kuaimei.server.https.authority import open_authority
@@ -173,7 +173,7 @@ def _(world: World) -> None:
 def _(world: World, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, server=ServerSettings(host="0.0.0.0", port=0))
     runtime = InMemoryRuntime(settings=settings)
-    served = world.enter(serving(runtime, entrance=Entrance.of_machine(settings)))
+    served = world.enter(serving(runtime, authentication=Authentication.of_machine(settings)))
     world.note.http = world.http(served)
     shown = {"Authorization": f"Bearer {(tmp_path / 'key').read_text().strip()}"}
     world.note.keyed = world.http(served, headers=shown)
@@ -557,7 +557,7 @@ def _(world: World, tmp_path: Path) -> None:
 @then("驗證通過")
 def _(world: World, kuaimei: Run) -> None:
     told = kuaimei("models", "verify", SMALL, KUAIMEI_HOME=str(world.note.home)).stderr
-    assert "as it should be" in told
+    assert f"{SMALL}: ok" in told
 
 
 @when("其中一個檔案壞了一個位元組")

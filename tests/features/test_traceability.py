@@ -56,4 +56,4 @@ def test_a_story_without_scenario_and_a_scenario_without_story_are_found() -> No
     with pytest.MonkeyPatch.context() as patch:
         known = [one for one in traceability.stories() if one.id != "US-101"]
         patch.setattr(traceability, "stories", lambda: known)
-        assert [fault for fault in faults() if "there is no story US-101" in fault]
+        assert [fault for fault in faults() if "unknown story US-101" in fault]

@@ -338,7 +338,7 @@ def _(world: World) -> None:
 
 @then("被告知那臺機器拒絕了")
 def _(world: World) -> None:
-    assert "refused" in str(world.note.refused)
+    assert "rejected the request" in str(world.note.refused)
 
 
 @when("要啟動一個權重限制非商用的引擎，沒有表示接受授權")

@@ -261,7 +261,7 @@ def _(world: World) -> None:
 
 
 TOLD = {
-    "不是聲音檔": "not in an audio format",
+    "不是聲音檔": "not in a supported audio format",
     "說話不到三秒": "Less than 3 seconds",
     "破音": "clipped",
     "超過十分鐘": "longer than 600 s",

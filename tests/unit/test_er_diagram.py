@@ -35,5 +35,5 @@ def test_references_say_how_many_and_what_goes_with_what() -> None:
 
 @pytest.mark.parametrize("text", ["", BEGIN, f"{END} {BEGIN}", f"{BEGIN} {END} {BEGIN} {END}"])
 def test_a_document_without_its_marks_is_not_written(text: str) -> None:
-    with pytest.raises(SystemExit, match="needs one line"):
+    with pytest.raises(SystemExit, match="must contain one line"):
         replaced(text, "diagram")

@@ -94,7 +94,7 @@ def test_the_data_folder_may_be_the_working_directory(
 @pytest.mark.parametrize(
     ("key", "told"),
     [
-        ("short-key", "16 characters or more"),
+        ("short-key", "at least 16 characters"),
         ("aaaaaaaaaaaaaaaa", "8 of them different"),
         ("a key with spaces in it", "no spaces"),
         (" a-key-of-some-length", "no spaces"),
@@ -119,13 +119,13 @@ def test_keys_that_can(key: str) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"identity_header": "X-User"}, "belong together"),
-        ({"trusted_proxies": ["10.0.0.7"]}, "belong together"),
-        ({"identity_header": "X User", "trusted_proxies": ["10.0.0.7"]}, "no name of a header"),
+        ({"identity_header": "X-User"}, "must be set together"),
+        ({"trusted_proxies": ["10.0.0.7"]}, "must be set together"),
+        ({"identity_header": "X User", "trusted_proxies": ["10.0.0.7"]}, "not a header name"),
         ({"identity_header": "Authorization", "trusted_proxies": ["10.0.0.7"]}, "another meaning"),
-        ({"identity_header": "X-User", "trusted_proxies": ["10.0.0.7/8"]}, "no address or network"),
-        ({"identity_header": "X-User", "trusted_proxies": ["proxy.lan"]}, "no address or network"),
-        ({"allowed_hosts": ["talk.example/"]}, "no name"),
+        ({"identity_header": "X-User", "trusted_proxies": ["10.0.0.7/8"]}, "not an address or network"),
+        ({"identity_header": "X-User", "trusted_proxies": ["proxy.lan"]}, "not an address or network"),
+        ({"allowed_hosts": ["talk.example/"]}, "not a host name"),
     ],
 )
 def test_what_contradicts_is_refused(given: dict[str, object], told: str) -> None:

@@ -106,8 +106,8 @@ def calibrate(
     if max(labels.values()) < MIN_LABELS:
         counts = ", ".join(f"{score} {count}" for score, count in labels.items())
         raise SettingsError(
-            f"there are too few labels ({counts}): {MIN_LABELS} utterances are the least for a score, "
-            f"{RECOMMENDED_LABELS} to 300 are good; rate more at /label"
+            f"there are too few labels ({counts}): a score needs at least {MIN_LABELS} rated utterances, "
+            f"better {RECOMMENDED_LABELS} to 300; rate more at /label"
         )
     names = [name for name in base.norms if name in usable]
     weights, bias = dict(base.weights), dict(base.bias)
@@ -120,7 +120,7 @@ def calibrate(
         ratings = np.array([sample.ratings[score] for sample in rated])
         if float(np.ptp(ratings)) == 0.0:
             raise SettingsError(
-                f"all ratings of {score} are {ratings[0]:g}: nothing can be learned from that"
+                f"all ratings of {score} are {ratings[0]:g}: nothing can be learned from them"
             )
         x = np.array([_inputs(sample, names, base) for sample in rated])
         fitted = _Fit.of(x, ratings, _groups(rated))

@@ -98,7 +98,7 @@ class Head(_Model):
                 raise ValueError(f"{score} has no weights or no bias")
             for name in self.weights[score]:
                 if name not in self.norms:
-                    raise ValueError(f"{score}: {name} has a weight and no norm")
+                    raise ValueError(f"{score}: {name} has a weight but no norm")
         return self
 
     def used(self) -> frozenset[str]:
@@ -123,7 +123,7 @@ def read_head(text: str, where: str) -> Head:
             f"{'.'.join(map(str, one['loc'])) or 'head'}: {one['msg'].removeprefix('Value error, ')}"
             for one in error.errors()[:3]
         )
-        raise SettingsError(f"{where} is no head of scores ({what})") from error
+        raise SettingsError(f"{where} is not a valid scoring head ({what})") from error
     except ValueError as error:
         raise SettingsError(f"{where} is not JSON: {error}") from error
 

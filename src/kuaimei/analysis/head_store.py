@@ -66,7 +66,7 @@ def keep_head(home: Path, head: Head) -> Path:
         if half is not None:
             with suppress(OSError):
                 half.unlink()
-        raise SettingsError(f"the head cannot be kept in {folder}: {error}") from error
+        raise SettingsError(f"the head cannot be saved in {folder}: {error}") from error
     return path
 
 
@@ -82,7 +82,7 @@ def undo_head(home: Path) -> tuple[str, Head]:
     """
     newest = _newest(home)
     if newest is None:
-        raise NotFound("nothing to undo: the head that came with kuaimei is in use")
+        raise NotFound("nothing to undo: the head shipped with kuaimei is in use")
     try:
         newest.rename(newest.with_suffix(_UNDONE))
     except OSError as error:

@@ -182,7 +182,7 @@ class AnalysisJob:
         Raises:
             KuaimeiError: If it is to be tried again.
         """
-        await self._idle_monitor()
+        await self._wait_idle()
         head = await asyncio.to_thread(self.instruments.head)
         basis = AnalysisVersion(self.instruments.extractor, head.version)
         assignment = await self._assignments.claim(utterance, basis)
@@ -206,7 +206,7 @@ class AnalysisJob:
 
     async def _analyse(self, assignment: AnalysisTask, head: Head) -> AnalysisResult:
         if assignment.attempts > _BEGUN:
-            raise _Unrecoverable(f"it was begun {_BEGUN} times and never finished")
+            raise _Unrecoverable(f"it was started {_BEGUN} times but never finished")
         if assignment.duration_ms is None:
             return not_analysable("no_audio")
         if assignment.duration_ms > _LONGEST_MS:
@@ -253,14 +253,14 @@ class AnalysisJob:
                     await asyncio.to_thread(file.write, chunk)
                 await asyncio.to_thread(file.flush)
                 if digest.hexdigest() != audio.sha256:
-                    raise AudioError("the recording is not what was put away")
+                    raise AudioError("the recording does not match its checksum")
                 return await asyncio.get_running_loop().run_in_executor(
                     self._thread, flac.read, path_of(file)
                 )
         except NotFound as error:
             raise AudioError(str(error)) from error
 
-    async def _idle_monitor(self) -> None:
+    async def _wait_idle(self) -> None:
         """Wait until no conversation needs the machine and no transcription is pending."""
         started = time.monotonic()
         await self._calm.wait()
@@ -276,11 +276,11 @@ class AnalysisJob:
             await self._assignments.release(assignment)  # the recording is not the cause
             raise error if isinstance(error, KuaimeiError) else StoreError(kind_of(error)) from error
         if not isinstance(error, KuaimeiError):
-            _log.error("an analysis failed in a way it should not:\n%s", trace_of(error))
+            _log.error("unexpected error in an analysis:\n%s", trace_of(error))
         if assignment.attempts < _ATTEMPTS:
             self.counts.retried += 1
             raise error if isinstance(error, KuaimeiError) else AudioError(kind_of(error)) from None
-        _log.warning("the utterance %s cannot be analysed: %s", assignment.utterance, kind_of(error))
+        _log.warning("utterance %s cannot be analysed: %s", assignment.utterance, kind_of(error))
         return not_analysable("unreadable")
 
 

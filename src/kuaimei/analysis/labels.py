@@ -57,7 +57,7 @@ def read_labels(path: Path) -> Sequence[Label]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise SettingsError(f"{path} is not in UTF-8: save it as “CSV UTF-8”") from None
+        raise SettingsError(f"{path} is not UTF-8: save it as “CSV UTF-8”") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     found: dict[str, _Gathered] = {}
@@ -90,15 +90,17 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             if any(cell.strip() for cell in cells):
                 yield reader.line_num, dict(zip(header, (cell.strip() for cell in cells), strict=False))
     except csv.Error as error:
-        raise SettingsError(f"{path}: row {reader.line_num} is no CSV: {error}; mend its quotes") from error
+        raise SettingsError(
+            f"{path}: row {reader.line_num} is not valid CSV: {error}; fix its quotes"
+        ) from error
 
 
 def _check(header: Sequence[str], path: Path) -> None:
     known = [name for name in header if name in _KNOWN]
     if twice := next((name for name in known if known.count(name) > 1), None):
-        raise SettingsError(f"{path}: row 1 names {twice} twice: leave one")
+        raise SettingsError(f"{path}: row 1 has the column {twice} twice: remove one")
     if "utterance" not in header and "file" not in header:
-        raise SettingsError(f"{path}: row 1 has no column utterance and no column file: add one of them")
+        raise SettingsError(f"{path}: row 1 has neither a column utterance nor a column file: add one")
     if not any(score in header for score in SCORES):
         raise SettingsError(f"{path}: row 1 has none of the columns {', '.join(SCORES)}: add one or more")
 
@@ -109,7 +111,7 @@ def _gather(found: dict[str, _Gathered], row: Mapping[str, str], folder: Path) -
         raise ValueError("write either an utterance or a file" if name else "the utterance is missing")
     file = folder / name if name else None
     if file is not None and not file.is_file():
-        raise ValueError(f"there is no file {file}: mend the path")
+        raise ValueError(f"there is no file {file}: fix the path")
     ratings = {score: value for score in SCORES if (value := _rating(row, score)) is not None}
     key = utterance or str(file)
     gathered = found.setdefault(key, _Gathered(utterance, file))
@@ -127,5 +129,5 @@ def _rating(row: Mapping[str, str], score: Score) -> float | None:
     except ValueError:
         value = float("nan")
     if not LOWEST <= value <= HIGHEST:
-        raise ValueError(f"{score} is {cell!r}: write a number from 1 to 5, or nothing")
+        raise ValueError(f"{score} is {cell!r}: write a number from 1 to 5, or leave it empty")
     return value

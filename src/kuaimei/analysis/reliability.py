@@ -103,9 +103,7 @@ def shipped_figures() -> Figures:
     try:
         return Figures.model_validate(json.loads(text))
     except (ValueError, ValidationError) as error:
-        raise SettingsError(
-            f"analysis/reliability.json is damaged: {error}; install kuaimei again"
-        ) from error
+        raise SettingsError(f"analysis/reliability.json is damaged: {error}; reinstall kuaimei") from error
 
 
 def load_pingouin() -> Any:

@@ -133,10 +133,10 @@ class AnalysisService:
             try:
                 await self._sweep()
             except KuaimeiError as error:
-                _log.warning("what is still to be analysed cannot be told: %s", error)
+                _log.warning("cannot determine which utterances are still to be analysed: %s", error)
                 patience_s = _RETRY_S
             except Exception as error:  # unexpected, but the next sweep may succeed
-                _log.error("what is still to be analysed cannot be told:\n%s", trace_of(error))
+                _log.error("cannot determine which utterances are still to be analysed:\n%s", trace_of(error))
                 patience_s = _RETRY_S
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience_s):

@@ -96,10 +96,10 @@ def _decode(av, rate: int, max_s: int) -> int:  # type: ignore[no-untyped-def]
     try:
         with os.fdopen(0, "rb", closefd=False) as source, av.open(source, "r", options=options) as container:
             if not container.streams.audio:
-                return _refuse("the file holds no audio")
+                return _refuse("the file contains no audio")
             stream = container.streams.audio[0]
             if stream.codec_context is None or stream.codec_context.codec.name not in _CODECS.split(","):
-                return _refuse("the file's audio is in a format that is not read here")
+                return _refuse("the audio format of the file is not supported")
             stream.codec_context.thread_type = "NONE"
             resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
             decoded = 0
@@ -121,12 +121,12 @@ def _decode(av, rate: int, max_s: int) -> int:  # type: ignore[no-untyped-def]
             if not decoded:
                 if damaged is not None:
                     return _refuse("the file is damaged: none of its audio could be decoded")
-                return _refuse("the file holds no audio")
+                return _refuse("the file contains no audio")
             sink.flush()
     except MemoryError:
         return _refuse("decoding the file needs more memory than is allowed")
     except (av.FFmpegError, ValueError):
-        return _refuse("the file is not in an audio format that can be read, or it is damaged")
+        return _refuse("the file is not in a supported audio format, or it is damaged")
     return 0
 
 

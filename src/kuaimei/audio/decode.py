@@ -86,5 +86,5 @@ async def _run(source: BinaryIO, rate: int, max_s: float, timeout_s: float) -> P
     if process.returncode == 2:
         raise AudioError(complaint.decode(errors="replace") or "the file cannot be decoded")
     if process.returncode != 0:
-        raise AudioError("the audio could not be decoded within its limits of memory and time")
+        raise AudioError("the audio could not be decoded within the limits of memory and time")
     return from_bytes(samples)

@@ -114,7 +114,7 @@ class StreamEncoder:
         elif fmt in _CODED:
             self._encoder = _AvStream(_CODED[fmt], rate)
         else:
-            raise AudioError(f"no audio format is called {fmt!r}; there are: {', '.join(CONTENT_TYPES)}")
+            raise AudioError(f"unknown audio format {fmt!r}; supported: {', '.join(CONTENT_TYPES)}")
 
     def push(self, pcm: Pcm) -> bytes:
         """Encode ``pcm`` and return the bytes available so far; empty while the codec fills a frame."""

@@ -1,4 +1,4 @@
-"""The command line: one file for each command."""
+"""Command-line interface: one module for each command."""
 
 from kuaimei.cli.main import main
 

@@ -1,4 +1,4 @@
-"""``kuaimei analyse``: how something was spoken."""
+"""``kuaimei analyse``: speech analysis of recordings or of everything in the store."""
 
 import asyncio
 from collections.abc import Sequence
@@ -51,41 +51,42 @@ def analyse(
         list[Path] | None, typer.Argument(metavar="FILE", help="Recordings in any common format.")
     ] = None,
     transcript: Annotated[
-        str | None, typer.Option(help="What is said in FILE; recognised if not given.")
+        str | None, typer.Option(help="Transcript of FILE; recognised if not given.")
     ] = None,
     no_transcript: Annotated[
-        bool, typer.Option("--no-transcript", help="Do without words: no rate of speech, no fillers.")
+        bool,
+        typer.Option("--no-transcript", help="Analyse without a transcript: no speech rate, no fillers."),
     ] = False,
     meter: Annotated[
-        Meter | None, typer.Option(help="What measures the voice; else as is set (KUAIMEI_ANALYSIS__METER).")
+        Meter | None, typer.Option(help="Feature extractor; default: KUAIMEI_ANALYSIS__METER.")
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Everything kept that is still to be analysed.")
+        bool, typer.Option("--all", help="Analyse all stored utterances that have no analysis yet.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="With --all: also what is analysed already.")
+        bool, typer.Option("--again", help="With --all: also analyse again those that have one.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Tell how confident, stable and affable the speech in FILE sounds, and why.
+    """Score how confident, stable and affable the speech in FILE sounds, and show why.
 
-    With --all: of everything that is kept; Ctrl+C ends it, and the next time it goes on from there.
+    With --all, analyse every stored utterance; Ctrl+C stops, and the next run continues from there.
     """
     settings = console.settings_from(analysis=None if meter is None else AnalysisSettings(meter=meter))
     if everything == bool(files):
-        raise SettingsError("give recordings, or --all for everything that is kept")
+        raise SettingsError("give recordings, or --all for all stored utterances")
     if everything and meter is not None:
-        raise SettingsError("what is kept is measured by what is set: KUAIMEI_ANALYSIS__METER, not --meter")
+        raise SettingsError("--all uses the configured meter: set KUAIMEI_ANALYSIS__METER instead of --meter")
     if again and not everything:
-        raise SettingsError("--again goes with --all")
+        raise SettingsError("--again requires --all")
     if transcript is not None and (no_transcript or len(files or ()) > 1):
-        raise SettingsError("--transcript goes with one FILE, and not with --no-transcript")
+        raise SettingsError("--transcript requires a single FILE and excludes --no-transcript")
     if everything:
         told = asyncio.run(reanalyse(settings, again=again))
         console.print_json(told) if as_json else console.print_table(list(told), [list(told.values())])
         return
     if missing := [file for file in files or () if not file.is_file()]:
-        raise AudioError(f"there is no file {missing[0]}")
+        raise AudioError(f"no such file: {missing[0]}")
     words = _Words("" if no_transcript else transcript)
     found = asyncio.run(_analyse(settings, files or [], words))
     if as_json:
@@ -101,7 +102,7 @@ async def _analyse(settings: Settings, files: Sequence[Path], words: _Words) -> 
         recognizer: Recognizer | None = None
         if words.text is None:
             recognizer = await stack.enter_async_context(open_engine(settings, "asr", open_recognizer))
-        voice = PreemptibleExtractor(open_meter(settings.analysis.meter))  # the same blocks as in the server
+        voice = PreemptibleExtractor(open_meter(settings.analysis.meter))  # same block size as in the server
         head = load_head(settings.home)
         found = []
         for file in files:
@@ -166,4 +167,4 @@ def _bar(name: str, score: dict[str, Any]) -> None:
     print(f"  {name:<11} {'█' * full}{'░' * (_BAR - full)} {score['value'] * 100.0:3.0f}")
     strongest = sorted(score["contributions"], key=lambda part: -abs(part["amount"]))[:_STRONGEST]
     reasons = [f"{part['feature']} {part['value']:.3g} ({part['amount']:+.2f})" for part in strongest]
-    print(f"  {'':<11} {', '.join(reasons) or 'nothing counts for it'}")
+    print(f"  {'':<11} {', '.join(reasons) or 'no feature contributes'}")

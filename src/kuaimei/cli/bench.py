@@ -1,4 +1,4 @@
-"""``kuaimei bench``: how good what this machine does is, measured."""
+"""``kuaimei bench``: quality benchmarks of voice cloning and speech analysis."""
 
 import asyncio
 import signal
@@ -25,14 +25,16 @@ __all__ = ["app"]
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, help="How good what this machine does is, measured.")
+app = typer.Typer(
+    no_args_is_help=True, help="Measure the quality of voice cloning and speech analysis on this machine."
+)
 
 _JUDGES: Final = (*ENCODERS, "dnsmos")
 
 
 @app.callback()
 def bench() -> None:
-    """How good what this machine does is, measured."""
+    """Measure the quality of voice cloning and speech analysis on this machine."""
 
 
 @app.command()
@@ -40,25 +42,30 @@ def clone(
     voices: Annotated[
         Path,
         typer.Option(
-            help="Folder with a recording for each speaker; NAME.txt beside it says what is said in it.",
+            help="Folder with one recording per speaker; NAME.txt beside it contains its transcript.",
             exists=True,
             file_okay=False,
         ),
     ],
     steps: Annotated[
         str,
-        typer.Option(help="Of learning: predicted, style, decoder; without it all that are possible here."),
+        typer.Option(
+            help="Training steps: predicted, style, decoder; default: all that are available on this machine."
+        ),
     ] = "",
-    tiers: Annotated[str, typer.Option(help="Renderings: fast, hq.")] = "fast,hq",
-    long: Annotated[bool, typer.Option("--long", help="Error rates from 500 characters more.")] = False,
+    tiers: Annotated[str, typer.Option(help="Renderings to evaluate: fast, hq.")] = "fast,hq",
+    long: Annotated[
+        bool, typer.Option("--long", help="Base the error rates on 500 more characters.")
+    ] = False,
     reuse: Annotated[
-        Path | None, typer.Option(help="Folder of what was learned: kept there, and not learned again.")
+        Path | None,
+        typer.Option(help="Folder for trained voices: stored there, and reused instead of training again."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="An object for each voice, engine, tier and step.")
+        bool, typer.Option("--json", help="Print JSON: an object for each voice, engine, tier and step.")
     ] = False,
 ) -> None:
-    """Clone every speaker from one half of the recording, and judge the voice by the other half."""
+    """Clone every speaker from one half of their recording and evaluate the voice against the other half."""
     settings = console.settings_from()
     plan = Plan(
         references=find_references(voices),
@@ -86,21 +93,26 @@ def analysis(
         Path | None,
         typer.Argument(
             metavar="[DIR]",
-            help="Folder of speech; NAME.txt says what is said in it, NAME_1, NAME_2 are one speaker's.",
+            help="Folder of recordings; NAME.txt contains the transcript; NAME_1, NAME_2: one speaker.",
             exists=True,
             file_okay=False,
         ),
     ] = None,
     made: Annotated[
-        int, typer.Option(help="Without DIR: so many clips are spoken by stock voices.", min=5)
+        int, typer.Option(help="Without DIR: number of clips to synthesize with stock voices.", min=5)
     ] = 24,
     shaped: Annotated[
-        int, typer.Option(help="Clips that are also spoken otherwise (extra praat); 0: none.", min=0)
+        int,
+        typer.Option(
+            help="Number of clips to modify in speaking style (needs the extra praat); 0: none.", min=0
+        ),
     ] = 12,
-    save: Annotated[Path | None, typer.Option(help="Keep the figures here, as the package does.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="All of it as one object.")] = False,
+    save: Annotated[
+        Path | None, typer.Option(help="File to save the figures to, in the format shipped with the package.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
 ) -> None:
-    """How far what is measured of speech can be relied upon, and whether the scores follow the speaker."""
+    """Measure how reliable the speech features are, and whether the scores depend on the speaker."""
     settings = console.settings_from()
     with steps() as progress:
         report = asyncio.run(examine(settings, ReliabilityPlan(folder, made, shaped), console.note, progress))
@@ -118,22 +130,22 @@ async def _clone(settings: Settings, plan: Plan) -> tuple[list[VoiceReport], lis
 
     def failed(name: str, error: KuaimeiError) -> None:
         console.note(f"{name}: {error}")
-        failures.append(f"{name} was not judged wholly: {error}")
+        failures.append(f"{name} was not evaluated completely: {error}")
 
     found: list[VoiceReport] = []
     if (task := asyncio.current_task()) is not None:
-        # Told to end it leaves no database running and no voice behind, as with Ctrl-C.
+        # SIGTERM cleans up like Ctrl+C: no database keeps running and no voice is left behind.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with aclosing(judge_all(settings, plan, console.note, failed)) as findings:
         async for finding in findings:
-            console.note(one_line_summary(finding))  # it takes long: whoever breaks it off has seen something
+            console.note(one_line_summary(finding))  # a long run that is aborted has shown some results
             found.append(finding)
     return found, failures
 
 
 def _chosen(given: str, known: tuple[T, ...], option: str) -> tuple[T, ...]:
-    """What of ``known`` is named in ``given``, in the order of ``known``."""
+    """Return the items of ``known`` that are listed in ``given``, in the order of ``known``."""
     words = [word.strip() for word in given.split(",") if word.strip()]
     if unknown := [word for word in words if word not in known]:
-        raise SettingsError(f"{option} {unknown[0]}: it is a list of {', '.join(map(str, known))}")
+        raise SettingsError(f"{option}: unknown {unknown[0]!r}; available: {', '.join(map(str, known))}")
     return tuple(one for one in known if one in words)

@@ -1,4 +1,4 @@
-"""``kuaimei calibrate``: scores as listeners give them."""
+"""``kuaimei calibrate``: fit the analysis scores to listeners' ratings."""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +21,7 @@ from kuaimei.settings import Settings
 __all__ = ["calibrate"]
 
 _STRONGEST: Final = 5
-_AGAIN: Final = "Scores of what is kept are made again by the server, or by: kuaimei analyse --all"
+_AGAIN: Final = "Stored utterances are scored again by the server, or by: kuaimei analyse --all"
 
 
 def calibrate(
@@ -32,18 +32,18 @@ def calibrate(
             help="Columns: utterance or file; confidence, stability, affability (1-5 or empty); rater.",
         ),
     ] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="Back to the head before.")] = False,
-    show: Annotated[bool, typer.Option("--list", help="All heads fitted here.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Fit and tell; change nothing.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Return to the previous head.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="List all heads fitted on this machine.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Fit and report; change nothing.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Use a head that predicts no better than the mean.")
+        bool, typer.Option("--force", help="Use the head even if it predicts no better than the mean.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Fit the weights of the scores to what listeners said: 100 to 300 labels, made at /label."""
+    """Fit the weights of the scores to listeners' ratings: 100 to 300 labels, collected at /label."""
     settings = console.settings_from()
     if sum((labels is not None, undo, show)) != 1:
-        raise SettingsError("give one of LABELS.csv, --undo and --list")
+        raise SettingsError("give exactly one of LABELS.csv, --undo and --list")
     if undo:
         _undo(settings, as_json)
     elif show:
@@ -66,22 +66,24 @@ def _calibrate(settings: Settings, labels: Path, *, dry_run: bool, force: bool, 
     for score, one in found.head.metrics.items():
         if one.labels < RECOMMENDED_LABELS:
             console.note(
-                f"{score}: {one.labels} labels are few; from {RECOMMENDED_LABELS} on weights can be trusted"
+                f"{score}: only {one.labels} labels; reliable weights need at least {RECOMMENDED_LABELS}"
             )
         if score not in found.worse and one.mae > one.shipped_mae:
-            console.note(f"{score}: on these labels the shipped weights err less than the fitted ones")
+            console.note(
+                f"{score}: the shipped weights have a smaller error on these labels than the fitted ones"
+            )
     for score in found.left:
-        console.note(f"{score}: {found.labels[score]} labels are too few; its weights stay as they are")
+        console.note(f"{score}: {found.labels[score]} labels are too few; its weights are not changed")
     refused = bool(found.worse) and not force
     path = None if refused or dry_run else keep_head(settings.home, found.head)
     _tell(found, path, as_json)
     if refused:
         raise SettingsError(
             f"{', '.join(found.worse)}: the fit predicts unseen ratings no better than their mean; nothing "
-            "was changed. Rate more, let raters agree on what they rate, or use --force"
+            "was changed. Collect more ratings, have the raters agree on their criteria, or use --force"
         )
     if path is not None:
-        console.note(f"in use: {path}; undo it by: kuaimei calibrate --undo. {_AGAIN}")
+        console.note(f"in use: {path}; to undo: kuaimei calibrate --undo. {_AGAIN}")
 
 
 def _tell(found: Calibration, path: Path | None, as_json: bool) -> None:
@@ -100,8 +102,8 @@ def _tell(found: Calibration, path: Path | None, as_json: bool) -> None:
             [score, one.labels, "fitted", one.r2, one.r, one.mae, _strongest(found.head, score)],
             [score, one.labels, "shipped", one.shipped_r2, one.shipped_r, one.shipped_mae, ""],
         ]
-    columns = ["score", "labels", "weights", "R²", "Pearson r", "MAE (1–5)", "what counts most"]
-    console.print_table(columns, rows, title="On labels that were not in the fit")
+    columns = ["score", "labels", "weights", "R²", "Pearson r", "MAE (1–5)", "largest weights"]
+    console.print_table(columns, rows, title="On labels not used in the fit")
 
 
 def _strongest(head: Head, score: Score) -> str:
@@ -115,7 +117,7 @@ def _undo(settings: Settings, as_json: bool) -> None:
     if as_json:
         console.print_json({"undone": version, "in_use": head.version})
     else:
-        console.note(f"{version} was taken back; in use: {head.version}. {_AGAIN}")
+        console.note(f"{version} was undone; in use: {head.version}. {_AGAIN}")
 
 
 def _show(settings: Settings, as_json: bool) -> None:
@@ -135,13 +137,13 @@ def _show(settings: Settings, as_json: bool) -> None:
             one.head.version,
             one.head.made.isoformat(),
             *(_worth(one.head, score) for score in SCORES),
-            "in use" if one.in_use else "undone" if one.undone else "before",
+            "in use" if one.in_use else "undone" if one.undone else "earlier",
         ]
         for one in kept
     ]
     state = "in use" if in_use == shipped.version else "shipped"
     rows.append([shipped.version, shipped.made.isoformat(), *("–" for _ in SCORES), state])
-    console.print_table(["head", "made", *(f"{score}: r (labels)" for score in SCORES), "state"], rows)
+    console.print_table(["head", "created", *(f"{score}: r (labels)" for score in SCORES), "state"], rows)
 
 
 def _worth(head: Head, score: Score) -> str:

@@ -1,4 +1,4 @@
-"""What all commands share: settings from the command line, progress to stderr, results to stdout."""
+"""Helpers shared by all commands: settings from options, notes to stderr, results to stdout."""
 
 import json
 import sys
@@ -16,18 +16,24 @@ _out = Console(highlight=False)
 
 
 def note(line: str) -> None:
-    """One line for the person at the terminal; results go to stdout, this to stderr."""
+    """Print a line for the user to stderr; results go to stdout."""
     _err.print(line, markup=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:
-    """A result as JSON on stdout."""
+    """Print a result as JSON to stdout."""
     json.dump(value, sys.stdout, ensure_ascii=False, indent=2)
     sys.stdout.write("\n")
 
 
 def print_table(columns: list[str], rows: list[list[object]], *, title: str = "") -> None:
-    """A result as a table on stdout; numbers stand right."""
+    """Print a result as a table to stdout; numbers are right-aligned.
+
+    Args:
+        columns: Column headings.
+        rows: A cell for each column.
+        title: Printed above the table; empty: none.
+    """
     table = Table(title=title or None, title_justify="left")
     for index, column in enumerate(columns):
         numeric = all(isinstance(row[index], int | float | None) for row in rows)
@@ -38,12 +44,12 @@ def print_table(columns: list[str], rows: list[list[object]], *, title: str = ""
 
 
 def print_list(columns: list[str], rows: list[list[object]], *, ids: tuple[str, ...] = ("id",)) -> None:
-    """A result whose rows have ids, on stdout: a table, or plain lines where that is no terminal.
+    """Print rows to stdout: a table on a terminal, otherwise tab-separated lines.
 
     Args:
-        columns: Their names.
+        columns: Column names.
         rows: A cell for each column.
-        ids: Columns that are never broken, so that what stands there can be copied.
+        ids: Columns that are never wrapped, so that their content can be copied.
     """
     if not _out.is_terminal:
         for cells in ([*columns], *([_cell(value) for value in row] for row in rows)):
@@ -60,7 +66,7 @@ def print_list(columns: list[str], rows: list[list[object]], *, ids: tuple[str, 
 
 
 def settings_from(**given: Any) -> Settings:
-    """Settings with what was given on the command line; None means not given."""
+    """Return the settings, overridden by the given options; None means not given."""
     return Settings(**{name: value for name, value in given.items() if value is not None})
 
 

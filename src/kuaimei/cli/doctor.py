@@ -1,4 +1,4 @@
-"""``kuaimei doctor``: is this machine fit, and how to mend what is not."""
+"""``kuaimei doctor``: checks of this machine and installation, with a fix for each problem."""
 
 import asyncio
 import os
@@ -35,20 +35,20 @@ __all__ = ["Finding", "doctor", "examine", "learning_findings"]
 
 _NEEDED_CORES = 2
 _NEEDED_MEMORY = 4 * 2**30
-"""The default engines take about 3.2 GB."""
+"""Bytes; the default engines take about 3.2 GB."""
 _NEEDED_DISK = 3 * 2**30
-"""The default weights take about 2 GB on their way in."""
+"""Bytes; the default weights take about 2 GB while they are installed."""
 
 _OTHERS = 0o077
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
-"""In an address: ``postgresql://user:password@host``."""
+"""A password in a URL: ``postgresql://user:password@host``."""
 
 Verdict = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found; ``mend`` says in one line what to do, empty if nothing need be done."""
+    """Result of one check; ``mend`` says in one line what to do, empty if nothing needs to be done."""
 
     check: str
     verdict: Verdict
@@ -57,9 +57,9 @@ class Finding:
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Check memory, disk, weights, database, privacy and more; status 1 if something must be mended."""
+    """Check memory, disk, weights, database, privacy and more; exits with status 1 if a check fails."""
     settings = console.settings_from()
     findings = list(examine(settings))
     if as_json:
@@ -67,7 +67,7 @@ def doctor(
     else:
         marks = {"ok": "✓", "warn": "!", "fail": "✗"}
         console.print_table(
-            ["", "check", "found", "how to mend it"],
+            ["", "check", "found", "how to fix it"],
             [[marks[f.verdict], f.check, f.found, f.mend] for f in findings],
         )
     if any(finding.verdict == "fail" for finding in findings):
@@ -75,7 +75,7 @@ def doctor(
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Every check, one after the other."""
+    """Run every check in order and yield its findings."""
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
         _python,
         _cores,
@@ -106,14 +106,14 @@ def _python(settings: Settings) -> Iterator[Finding]:
 
 def _cores(settings: Settings) -> Iterator[Finding]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = f"{usable} usable, {settings.engines.cores} lent to the engines"
+    found = f"{usable} usable, {settings.engines.cores} assigned to the engines"
     if settings.engines.cores > usable:
         yield Finding(
-            "cores", "warn", found, f"set KUAIMEI_ENGINES__CORES={usable}: more only gets in its own way"
+            "cores", "warn", found, f"set KUAIMEI_ENGINES__CORES={usable}: more threads than cores are slower"
         )
     elif usable < _NEEDED_CORES:
         yield Finding(
-            "cores", "warn", found, f"give it {_NEEDED_CORES} cores, or set KUAIMEI_ASR=whisper-base"
+            "cores", "warn", found, f"provide {_NEEDED_CORES} cores, or set KUAIMEI_ASR=whisper-base"
         )
     else:
         yield Finding("cores", "ok", found)
@@ -129,7 +129,7 @@ def _memory(settings: Settings) -> Iterator[Finding]:
             "memory",
             "warn",
             found,
-            "close something, or set KUAIMEI_LLM=qwen2.5-coder-0.5b KUAIMEI_ASR=whisper-base",
+            "close other programs, or set KUAIMEI_LLM=qwen2.5-coder-0.5b KUAIMEI_ASR=whisper-base",
         )
 
 
@@ -140,12 +140,14 @@ def _disk(settings: Settings) -> Iterator[Finding]:
     found = f"{free / 2**30:.1f} GB free for {home}"
     if not os.access(there, os.W_OK):
         yield Finding(
-            "disk", "fail", f"{there} is not writable", "set KUAIMEI_HOME to a folder that is yours"
+            "disk", "fail", f"{there} is not writable", "set KUAIMEI_HOME to a folder that you can write to"
         )
     elif free < settings.store.disk_full_mb * 2**20:
-        yield Finding("disk", "fail", found, "make room: so nearly full no sound is recorded")
+        yield Finding("disk", "fail", found, "free disk space: no audio is recorded while it is this low")
     elif free < max(_NEEDED_DISK, settings.store.disk_low_mb * 2**20):
-        yield Finding("disk", "warn", found, "make room, or set KUAIMEI_HOME to a folder on a larger disk")
+        yield Finding(
+            "disk", "warn", found, "free disk space, or set KUAIMEI_HOME to a folder on a larger disk"
+        )
     else:
         yield Finding("disk", "ok", found)
 
@@ -153,7 +155,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 def _weights(settings: Settings) -> Iterator[Finding]:
     for role, value in roles(settings).items():
         if value == "none":
-            yield Finding(role, "ok", "left out")
+            yield Finding(role, "ok", "disabled")
             continue
         try:
             source = resolve(role, value, settings.weights_dir)
@@ -165,29 +167,29 @@ def _weights(settings: Settings) -> Iterator[Finding]:
 
 
 def learning_findings(settings: Settings) -> Iterator[Finding]:
-    """Whether voices can be learned here."""
+    """Check whether voices can be trained on this machine."""
     voices = settings.voices
     place = places(settings.home, build_for("auto" if voices.environment == "off" else voices.environment))
     if (python := interpreter(settings)) is not None:
-        yield Finding("learning", "ok", f"voices are learned by {python}")
+        yield Finding("learning", "ok", f"voices are trained with {python}")
     elif voices.python:
         yield Finding("learning", "fail", "the interpreter is missing", missing_interpreter(settings))
     elif voices.environment == "off":
-        yield Finding("learning", "ok", "left out: voices are not learned (voices.environment is off)")
+        yield Finding("learning", "ok", "disabled: voices are not trained (voices.environment is off)")
     elif place.being_made():
-        yield Finding("learning", "ok", "the environment for learning voices is being made now")
+        yield Finding("learning", "ok", "the training environment is being installed")
     else:
         yield Finding(
             "learning",
             "warn",
-            "the environment for learning voices is not made yet",
-            "the server makes it by itself while it runs; 'kuaimei setup' makes it now",
+            "the training environment is not installed yet",
+            "the server installs it in the background; 'kuaimei setup' installs it now",
         )
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
     if not settings.store.keep:
-        yield Finding("database", "ok", "nothing is kept (store.keep is off)")
+        yield Finding("database", "ok", "storing is disabled (store.keep is off)")
         return
 
     async def check() -> str:
@@ -205,39 +207,44 @@ def _privacy(settings: Settings) -> Iterator[Finding]:
     home = settings.home
     opened = list(open_to_others(home))
     if not opened:
-        yield Finding("privacy", "ok", f"only this account may read {home}")
+        yield Finding("privacy", "ok", f"only this account can read {home}")
         return
-    found = f"{len(opened)} files and folders in {home} are open to other accounts, as {opened[0]}"
-    yield Finding("privacy", "fail", found, "start the server once: it closes them")
+    found = (
+        f"{len(opened)} files and folders in {home} are accessible to other accounts, for example {opened[0]}"
+    )
+    yield Finding("privacy", "fail", found, "start the server once: it corrects the permissions")
 
 
 def _abandoned(settings: Settings) -> Iterator[Finding]:
-    """Databases that no data folder refers to any more, where root runs the program."""
+    """Find databases that no data folder refers to any more; only if the program runs as root."""
     if os.geteuid() != 0:
         return
     for left in abandoned(base_for(settings.home, settings.store.database_dir)):
-        owner = "whose data folder is not known" if left.home is None else f"of {left.home}, which is gone"
+        owner = "its data folder is unknown" if left.home is None else f"its data folder {left.home} is gone"
         command = f"rm -rf {shlex.quote(str(left.place))} {shlex.quote(f'{left.place}.home')}"
         yield Finding(
-            "database", "warn", f"{left.place} is left {owner}", f"unless that was moved: {command}"
+            "database",
+            "warn",
+            f"{left.place} is no longer used: {owner}",
+            f"unless the data folder was moved: {command}",
         )
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:
-    """Files of settings that hold a secret and can be read by other accounts."""
+    """Find settings files that contain a secret and can be read by other accounts."""
     named = os.environ.get(CONFIG, "")
     for path in (settings.home / "kuaimei.toml", *([Path(named).expanduser()] if named else [])):
         if not path.is_file():
             continue
         if path.stat().st_mode & _OTHERS and (held := _secrets_in(path)):
-            told = f"{path} holds {', '.join(held)} and can be read by other accounts"
+            told = f"{path} contains {', '.join(held)} and can be read by other accounts"
             yield Finding("secrets", "warn", told, f"chmod 600 {path}")
         else:
-            yield Finding("secrets", "ok", f"{path} keeps what it knows")
+            yield Finding("secrets", "ok", f"{path} exposes no secrets to other accounts")
 
 
 def _secrets_in(path: Path) -> list[str]:
-    """Names of the settings in the file that are nobody else's business."""
+    """Return the names of the settings in the file that are secret."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -258,7 +265,7 @@ def _secrets_in(path: Path) -> list[str]:
 
 
 def _secret_fields(model: type[BaseModel]) -> Iterator[str]:
-    """Names of all fields that hold a secret, those of sections and of lists of sections too."""
+    """Yield the names of all secret fields, including those of sections and lists of sections."""
     for name, field in model.model_fields.items():
         for kind in (field.annotation, *get_args(field.annotation)):
             if kind is SecretStr:
@@ -277,14 +284,14 @@ def _port(settings: Settings) -> Iterator[Finding]:
             "port",
             "warn",
             f"{server.host}:{server.port}: {error.strerror}",
-            "kuaimei may be running already; otherwise set KUAIMEI_SERVER__PORT to another",
+            "kuaimei may be running already; otherwise set KUAIMEI_SERVER__PORT to another port",
         )
 
 
 def _gpu(settings: Settings) -> Iterator[Finding]:
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        yield Finding("gpu", "ok", "none: every engine runs on the processor")
+        yield Finding("gpu", "ok", "none: all engines run on the CPU")
         return
     query = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     try:
@@ -293,7 +300,7 @@ def _gpu(settings: Settings) -> Iterator[Finding]:
         )
     except (OSError, subprocess.SubprocessError):
         yield Finding(
-            "gpu", "warn", "nvidia-smi does not answer", "reinstall the driver; until then the CPU does it"
+            "gpu", "warn", "nvidia-smi does not answer", "reinstall the driver; until then the CPU is used"
         )
         return
     cards = "; ".join(answer.stdout.split("\n")).strip("; ")
@@ -301,5 +308,5 @@ def _gpu(settings: Settings) -> Iterator[Finding]:
         "gpu",
         "ok",
         cards,
-        "to use it, serve the models with vLLM and the like and set KUAIMEI_LLM=http://…/v1",
+        "to use it, serve the models with vLLM or a similar server and set KUAIMEI_LLM=http://…/v1",
     )

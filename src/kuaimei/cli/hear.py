@@ -1,4 +1,4 @@
-"""``kuaimei hear``: speech to text."""
+"""``kuaimei hear``: transcribe a recording."""
 
 import asyncio
 import time
@@ -23,12 +23,12 @@ def hear(
     file: Annotated[
         Path, typer.Argument(help="A recording in any common format.", exists=True, dir_okay=False)
     ],
-    language: Annotated[str, typer.Option(help="zh, en or auto.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Text and figures as JSON on stdout.")] = False,
+    language: Annotated[str, typer.Option(help="Language spoken: zh, en or auto.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the text and timings as JSON.")] = False,
 ) -> None:
-    """Write down what is said in FILE; the time is taken with the model already loaded."""
+    """Transcribe FILE; the reported time excludes loading the model."""
     if language not in {"zh", "en", "auto"}:
-        raise SettingsError(f"--language {language}: it is zh, en or auto")
+        raise SettingsError(f"--language {language}: must be zh, en or auto")
     result = asyncio.run(_hear(console.settings_from(), file, language))
     if as_json:
         console.print_json(result)

@@ -1,4 +1,4 @@
-"""``kuaimei key``: the machine's own key."""
+"""``kuaimei key``: print or replace the machine key."""
 
 from typing import Annotated
 
@@ -11,18 +11,16 @@ __all__ = ["key"]
 
 
 def key(
-    new: Annotated[
-        bool, typer.Option("--new", help="Make another; the one that was lets nobody in any more.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Replace the key; the old one becomes invalid.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Print the machine's own key, which lets in as the operator; whoever runs the server can read it."""
+    """Print the machine key, which grants operator access; the account that runs the server can read it."""
     settings = console.settings_from()
     found = replace_machine_key(settings.home) if new else ensure_machine_key(settings.home)
     if settings.server.open:
-        console.note("the server asks for no key here (KUAIMEI_SERVER__OPEN)")
+        console.note("the server requires no key (KUAIMEI_SERVER__OPEN)")
     if new:
-        console.note("a server that runs takes it within 5 s; open connections by the old one end")
+        console.note("a running server accepts it within 5 s and closes the connections that use the old one")
     if as_json:
         console.print_json({"key": found})
     else:

@@ -1,4 +1,4 @@
-"""Labelled utterances with what was measured of them: from the store, or measured now."""
+"""Features of labelled utterances, from the store or extracted now."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -27,12 +27,12 @@ __all__ = ["gather"]
 
 
 async def gather(settings: Settings, labels: Sequence[Label]) -> list[Sample]:
-    """What was measured of each, in the store or now; what nothing can be said of is left out.
+    """Return the features of each labelled utterance, stored or extracted now; unusable ones are left out.
 
     Raises:
         AudioError: If a recording cannot be decoded.
-        StoreError: If the database is away.
-        WeightsError: If weights for measuring are missing.
+        StoreError: If the database is unavailable.
+        WeightsError: If weights for the extraction are missing.
     """
     kept = [one for one in labels if one.file is None]
     found: list[tuple[Label, Features]] = []
@@ -40,12 +40,12 @@ async def gather(settings: Settings, labels: Sequence[Label]) -> list[Sample]:
         async with open_store(settings) as store:
             found += await _stored(store, kept)
         if missing := len(kept) - len(found):
-            console.note(f"{missing} utterances are not kept or not analysed; run: kuaimei analyse --all")
+            console.note(f"{missing} utterances are not stored or not analysed; run: kuaimei analyse --all")
     if files := [one for one in labels if one.file is not None]:
         found += await _measured(settings, files, console.note)
     usable = [(label, features) for label, features in found if rejection_reason(features) is None]
     if left := len(found) - len(usable):
-        console.note(f"{left} utterances are too short, too noisy or without voice: they are left out")
+        console.note(f"{left} utterances are left out: too short, too noisy or unvoiced")
     return [
         Sample(
             {name: value for name, value in asdict(features).items() if value is not None},
@@ -73,7 +73,7 @@ async def _stored(store: Store, labels: Sequence[Label]) -> list[tuple[Label, Fe
 
 
 def _features(kept: Mapping[str, float]) -> Features:
-    # What an older extractor measured may have had other names.
+    # An older extractor may have used other feature names.
     known = {name: value for name, value in kept.items() if name in FEATURES}
     return Features(**{"duration_s": 0.0, "speech_s": 0.0, **known})
 
@@ -94,12 +94,12 @@ async def _measured(
             )
             found.append((label, measured.features))
             if len(found) % 20 == 0:
-                note(f"measured: {len(found)} of {len(labels)}")
+                note(f"analysed: {len(found)} of {len(labels)}")
     return found
 
 
 async def _words(settings: Settings, files: Sequence[Path], note: Callable[[str], None]) -> dict[Path, str]:
-    """What is said in each: the text beside it, or what recognition hears."""
+    """Return the transcript of each file: from the ``.txt`` beside it, otherwise from recognition."""
     found: dict[Path, str] = {}
     for file in files:
         beside = file.with_suffix(".txt")
@@ -107,7 +107,7 @@ async def _words(settings: Settings, files: Sequence[Path], note: Callable[[str]
             found[file] = beside.read_text(encoding="utf-8-sig").strip()
     silent = [file for file in files if file not in found]
     if silent:
-        note(f"{len(silent)} recordings have no NAME.txt beside them: what is said in them is recognised")
+        note(f"{len(silent)} recordings have no NAME.txt beside them: they are transcribed")
         async with open_engine(settings, "asr", open_recognizer) as recognizer:
             for file in silent:
                 chunk = await recognizer.transcribe(await decode(file, ASR_RATE), STTReq())

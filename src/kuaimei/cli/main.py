@@ -1,4 +1,4 @@
-"""``kuaimei``: the commands, and how their failures are told."""
+"""``kuaimei``: entry point that registers the commands and reports their failures."""
 
 import importlib
 import os
@@ -41,16 +41,16 @@ def _app() -> typer.Typer:
     @app.callback()
     def options(
         version: Annotated[
-            bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
         ] = False,
         config: Annotated[
             Path | None,
-            typer.Option(callback=_config, help="File of settings, beside that of the data folder."),
+            typer.Option(callback=_config, help="Settings file, in addition to the one in the data folder."),
         ] = None,
     ) -> None:
         pass
 
-    # Only what was asked for is imported: one command must not wait for the libraries of the others.
+    # Import only the requested command, so that it need not load the libraries of the others.
     given = sys.argv[3:4] if sys.argv[1:2] == ["--config"] else sys.argv[1:2]
     wanted = [name for name in (*_COMMANDS, *_GROUPS) if name in given] or [*_COMMANDS, *_GROUPS]
     for name in wanted:
@@ -63,8 +63,8 @@ def _app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command given by the arguments; a deliberate error is one line on stderr and status 1."""
-    close_umask()  # before anything is written: what people said is nobody else's business
+    """Run the command given by the arguments; an expected error is one line on stderr and status 1."""
+    close_umask()  # before anything is written: files must not be readable by other accounts
     try:
         _app()()
     except KuaimeiError as error:
@@ -90,7 +90,7 @@ def _exit(status: int) -> None:
 
 
 def _has_lingering_threads() -> bool:
-    """A step that was computing when the command failed must not keep the terminal waiting."""
+    """Return True if computing threads are left, which would delay the exit of a failed command."""
     import threading
 
     return any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread())

@@ -1,4 +1,4 @@
-"""A conversation with the microphone and loudspeaker of this machine."""
+"""Conversation using the microphone and loudspeaker of this machine."""
 
 import asyncio
 import sys
@@ -33,7 +33,7 @@ _BLOCK = ASR_RATE * 20 // 1000
 
 
 class _Loudspeaker:
-    """Plays what is handed over, and falls silent at once when told."""
+    """Playback queue of the audio device; `silence` empties it at once."""
 
     def __init__(self) -> None:
         self._pieces: deque[Pcm] = deque()
@@ -45,7 +45,7 @@ class _Loudspeaker:
         self._pieces.clear()
 
     def fill(self, outdata: Any, frames: int, time: object, status: object) -> None:
-        """Callback of the audio device."""
+        """Fill a block of the audio device (callback); silence where nothing is queued."""
         block = np.zeros(frames, dtype=np.int16)
         filled = 0
         while filled < frames and self._pieces:
@@ -71,7 +71,7 @@ def _sounddevice() -> "ModuleType":
 
 
 async def converse(settings: Settings, *, keep: bool) -> None:
-    """Talk until interrupted from the keyboard; headphones spare the microphone the reply.
+    """Hold a conversation until Ctrl+C; headphones keep replies out of the microphone.
 
     Raises:
         AudioError: If there is no microphone or loudspeaker, or no PortAudio.
@@ -117,5 +117,5 @@ async def converse(settings: Settings, *, keep: bool) -> None:
         except sounddevice.PortAudioError as error:
             raise AudioError(f"no microphone or loudspeaker could be opened: {error}") from None
         with microphone, loudspeaker:
-            console.note("說吧。Speak. (Ctrl+C ends.)")
+            console.note("說吧。Speak. (Ctrl+C to stop.)")
             await asyncio.Event().wait()

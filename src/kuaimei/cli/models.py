@@ -1,4 +1,4 @@
-"""``kuaimei models``: what weights there are, fetching them, checking them."""
+"""``kuaimei models``: list, download and verify model weights."""
 
 import sys
 from collections.abc import Iterable
@@ -20,20 +20,20 @@ from kuaimei.settings import Settings
 
 __all__ = ["app", "pull_missing", "pull_named"]
 
-app = typer.Typer(no_args_is_help=True, help="The weights: what there is, fetch it, check it.")
+app = typer.Typer(no_args_is_help=True, help="Model weights: list, download, verify.")
 
-_Names = Annotated[list[str] | None, typer.Argument(help="Models; without one, those the settings need.")]
+_Names = Annotated[list[str] | None, typer.Argument(help="Models; default: those that the settings need.")]
 _Again = Annotated[
-    bool, typer.Option("--again", help="Hash what is there and fetch again whatever is damaged.")
+    bool, typer.Option("--again", help="Verify the installed files and download damaged ones again.")
 ]
-_Json = Annotated[bool, typer.Option("--json", help="The result as JSON.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def pull_missing(settings: Settings) -> list[Entry]:
-    """Fetch the models that the settings need and that are not there; those that came.
+    """Download the models that the settings need and that are missing; return those downloaded.
 
     Raises:
-        WeightsError: If one could not be had.
+        WeightsError: If one cannot be downloaded.
     """
     shelf = ModelStore(settings.weights_dir)
     missing = [entry for entry in plan(settings) if shelf.problem(entry)]
@@ -41,10 +41,10 @@ def pull_missing(settings: Settings) -> list[Entry]:
 
 
 def pull_named(settings: Settings, names: Iterable[str]) -> list[Entry]:
-    """Fetch those of the models in ``names`` that are not there; those that came.
+    """Download the missing ones of the models in ``names``; return those downloaded.
 
     Raises:
-        WeightsError: If one could not be had.
+        WeightsError: If one cannot be downloaded.
     """
     shelf = ModelStore(settings.weights_dir)
     missing = [entry for entry in map(load_catalog().entry, names) if shelf.problem(entry)]
@@ -53,14 +53,14 @@ def pull_named(settings: Settings, names: Iterable[str]) -> list[Entry]:
 
 @app.command("list")
 def list_models(as_json: _Json = False) -> None:
-    """Show every model of the catalogue, and which are installed."""
+    """List every model of the catalogue and whether it is installed."""
     settings = console.settings_from()
     shelf = ModelStore(settings.weights_dir)
     rows = [_row(entry, shelf, settings) for entry in load_catalog().entries.values()]
     if as_json:
         console.print_json({"folder": str(shelf.root), "models": rows})
         return
-    columns = ["name", "role", "size", "memory", "licence", "languages", "here", "from"]
+    columns = ["name", "role", "size", "memory", "licence", "languages", "installed", "sources"]
     table: list[list[object]] = [
         [
             f"{row['name']} *" if row["used"] else row["name"],
@@ -79,7 +79,7 @@ def list_models(as_json: _Json = False) -> None:
 
 @app.command()
 def pull(names: _Names = None, again: _Again = False, as_json: _Json = False) -> None:
-    """Fetch models, check and convert them; what is there already is left alone."""
+    """Download, verify and convert models; installed ones are left alone."""
     settings = console.settings_from()
     shelf = ModelStore(settings.weights_dir)
     entries = _entries(settings, names)
@@ -88,23 +88,23 @@ def pull(names: _Names = None, again: _Again = False, as_json: _Json = False) ->
         rows = [_row(entry, shelf, settings) for entry in entries]
         console.print_json({"folder": str(shelf.root), "pulled": [e.name for e in came], "models": rows})
     elif not came:
-        console.note(f"All there already, in {shelf.root}.")
+        console.note(f"Everything is installed already, in {shelf.root}.")
 
 
 @app.command()
 def verify(names: _Names = None, as_json: _Json = False) -> None:
-    """Read every file again and compare its sha256; status 1 if one is damaged."""
+    """Hash every installed file and compare its SHA-256; exits with status 1 if one is damaged."""
     settings = console.settings_from()
     shelf = ModelStore(settings.weights_dir)
     entries = list(load_catalog().entries.values())
     entries = _entries(settings, names) if names else [e for e in entries if shelf.folder(e.name).is_dir()]
     if not entries:
-        raise WeightsError("there are no weights to verify: run `kuaimei models pull`")
+        raise WeightsError("no weights are installed: run `kuaimei models pull`")
     damage: dict[str, list[str]] = {}
     for entry in entries:
         damage[entry.name] = shelf.verify(entry)
         if not as_json:
-            console.note(f"{entry.name}: {'; '.join(damage[entry.name]) or 'as it should be'}")
+            console.note(f"{entry.name}: {'; '.join(damage[entry.name]) or 'ok'}")
     if as_json:
         found = [{"name": name, "ok": not bad, "problems": bad} for name, bad in damage.items()]
         console.print_json({"folder": str(shelf.root), "models": found})
@@ -127,7 +127,7 @@ def _entries(settings: Settings, names: list[str] | None) -> list[Entry]:
 
 
 def _row(entry: Entry, shelf: ModelStore, settings: Settings) -> dict[str, Any]:
-    """One model; the size is what it takes on the disk, or would take coming its first way."""
+    """Return the data of one model; its size is that on disk, or of the first variant if not installed."""
     problem = shelf.problem(entry)
     manifest = shelf.manifest(entry.name)
     kinds = {place.kind for way in entry.ways for file in way.files for place in file.places}

@@ -1,4 +1,4 @@
-"""``kuaimei people``: who may come in, by which keys, and what belongs to them."""
+"""``kuaimei people``: accounts, their keys, and export or deletion of their data."""
 
 import socket
 from datetime import datetime
@@ -21,30 +21,30 @@ from kuaimei.store.utterance_record import LOCAL
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="People: let them in, list, revoke, export, forget.")
+app = typer.Typer(no_args_is_help=True, help="People: add, list, revoke, export, delete.")
 app.command()(export)
 app.command("forget")(forget_person)
 
-_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - an address that is told, not listened on
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - an address to print, not to bind
 _SHOWN: Final = ("id", "name", "role", "keys", "sessions", "voices")
 
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
-Named = Annotated[str, typer.Argument(metavar="NAME", help="Name of the person, or id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Named = Annotated[str, typer.Argument(metavar="NAME", help="Name or id of the person.")]
 Labelled = Annotated[str, typer.Option(help="What the key is for, such as a device.")]
 Role = Annotated[
     Literal["member", "operator"],
-    typer.Option(help="Operators see metrics and how much there is; nobody sees what is somebody else's."),
+    typer.Option(help="Operators see metrics and load; nobody sees another person's data."),
 ]
 
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="What to call the person.")],
+    name: Annotated[str, typer.Argument(help="Name of the person.")],
     role: Role = "member",
     label: Labelled = "",
     as_json: AsJson = False,
 ) -> None:
-    """Let somebody in: print a key of their own, once."""
+    """Add a person and print their key; it is shown only once."""
 
     async def work(store: Store) -> tuple[Person, Key, str]:
         person = await store.people.add(check_name(name), role)
@@ -55,7 +55,7 @@ def add(
 
 @app.command("list")
 def list_people(as_json: AsJson = False) -> None:
-    """Everybody, and how much is kept of each."""
+    """List all people and how much data is stored for each."""
 
     async def work(store: Store) -> list[dict[str, Any]]:
         counts = {person: rest for person, *rest in await store.people.counts()}
@@ -76,7 +76,7 @@ def list_people(as_json: AsJson = False) -> None:
 
 @app.command()
 def me(as_json: AsJson = False) -> None:
-    """The person that the machine's own key is, and what is kept of them."""
+    """Show the account of the machine key and how much data is stored for it."""
 
     async def work(store: Store) -> dict[str, Any]:
         counts = {person: rest for person, *rest in await store.people.counts()}
@@ -91,7 +91,7 @@ def me(as_json: AsJson = False) -> None:
 
 @app.command()
 def keys(name: Named, as_json: AsJson = False) -> None:
-    """The keys of somebody, revoked ones too."""
+    """List the keys of a person, including revoked ones."""
 
     async def work(store: Store) -> list[Key]:
         return list(await store.keys.all((await find_person(store, name)).id))
@@ -112,7 +112,7 @@ def keys(name: Named, as_json: AsJson = False) -> None:
 
 @app.command()
 def key(name: Named, label: Labelled = "", as_json: AsJson = False) -> None:
-    """Another key for somebody: for another device, or before the old one is revoked. Printed once."""
+    """Create another key for a person, for another device or to replace a key; it is shown only once."""
 
     async def work(store: Store) -> tuple[Person, Key, str]:
         person = await find_person(store, name)
@@ -123,10 +123,12 @@ def key(name: Named, label: Labelled = "", as_json: AsJson = False) -> None:
 
 @app.command()
 def revoke(
-    which: Annotated[str, typer.Argument(metavar="KEY", help="Id or prefix, as `keys` lists them.")],
+    which: Annotated[
+        str, typer.Argument(metavar="KEY", help="Id or prefix of the key, as listed by `keys`.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Let nobody in by a key any more; whoever came in by it goes at once."""
+    """Revoke a key; connections that use it are closed at once."""
 
     async def work(store: Store) -> Key:
         return await store.keys.revoke(which)
@@ -141,27 +143,27 @@ def revoke(
 @app.command("role")
 def change_role(
     name: Named,
-    role: Annotated[Literal["member", "operator"], typer.Argument(help="What they are from now on.")],
+    role: Annotated[Literal["member", "operator"], typer.Argument(help="The new role.")],
     as_json: AsJson = False,
 ) -> None:
-    """Make somebody an operator, or a member."""
+    """Make a person an operator or a member."""
 
     async def work(store: Store) -> Person:
         person = await find_person(store, name)
         if person.id == LOCAL:
-            raise Conflict("whoever holds the machine's own key is its operator")
+            raise Conflict("the holder of the machine key is always an operator")
         return await store.people.change_role(person.id, role)
 
     changed = with_store(work)
     if as_json:
         console.print_json(row_as_dict(changed))
     else:
-        console.note(f"{changed.name} is {changed.role} now")
+        console.note(f"{changed.name} is now {changed.role}")
 
 
 @app.command()
 def remove(name: Named) -> None:
-    """Take somebody off the list, of whom nothing is kept; all their keys are revoked."""
+    """Remove a person who has no stored data; all their keys are revoked."""
 
     async def work(store: Store) -> Person:
         person = await find_person(store, name)
@@ -173,7 +175,7 @@ def remove(name: Named) -> None:
 
 async def _given(store: Store, person: Person, label: str) -> tuple[Key, str]:
     if person.id == LOCAL:
-        raise Conflict("the machine's own key is printed by: kuaimei key")
+        raise Conflict("the machine key is printed by: kuaimei key")
     made = new_key()
     label = check_name(label) if label else ""
     kept = await store.keys.add(person.id, sha256=digest(made), prefix=prefix_of(made), label=label)
@@ -187,13 +189,13 @@ def _hand_over(given: tuple[Person, Key, str], as_json: bool) -> None:
         key = {**row_as_dict(kept), "text": made}
         console.print_json({"person": row_as_dict(person), "key": key, "address": address})
         return
-    console.note(f"{person.name} ({person.role}) comes in by this key, which is shown this once:")
+    console.note(f"Key of {person.name} ({person.role}), shown only once:")
     typer.echo(made)
-    console.note(f"Hand it over as an address to open, over a channel that only they read: {address}")
+    console.note(f"Send this address over a channel that only they can read: {address}")
 
 
 def _address(settings: Settings) -> str:
-    """Under which people reach the server, as far as the settings tell."""
+    """Return the URL under which people reach the server, as far as the settings tell."""
     server = settings.server
     for host in server.allowed_hosts:
         if "://" in host:
@@ -201,7 +203,7 @@ def _address(settings: Settings) -> str:
         if not is_loopback(host):
             return f"https://{host}"
     if server.https:
-        # By a name or an address that the certificate vouches for.
+        # A name or an address that the certificate covers.
         names = names_of(server)
         return f"https://{(*names.hosts, *map(str, names.addresses))[0]}:{server.port}"
     host = socket.gethostname() if server.host in _EVERYWHERE else server.host

@@ -1,4 +1,4 @@
-"""What the commands about people share: the store alone, people by name, rows as JSON."""
+"""Helpers of the ``people`` commands: access to the store, lookup by name, rows as JSON."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,15 +21,15 @@ T = TypeVar("T")
 
 
 def with_store(work: Callable[[Store], Awaitable[T]], settings: Settings | None = None) -> T:
-    """Do ``work`` with the store alone, beside a server that runs or without one.
+    """Run ``work`` with only the store open; works with or without a running server.
 
     Raises:
-        SettingsError: If nothing is kept here.
+        SettingsError: If storing is disabled.
         StoreError: If the store cannot be opened.
     """
     found = settings or console.settings_from()
     if not found.store.keep:
-        raise SettingsError("nothing is kept here (KUAIMEI_STORE__KEEP is off), people neither")
+        raise SettingsError("storing is disabled: KUAIMEI_STORE__KEEP is off")
 
     async def opened() -> T:
         async with open_store(found) as store:
@@ -39,11 +39,11 @@ def with_store(work: Callable[[Store], Awaitable[T]], settings: Settings | None 
 
 
 async def find_person(store: Store, named: str) -> Person:
-    """The person of that name or id.
+    """Return the person with that name or id.
 
     Raises:
         NotFound: If there is none.
-        NameRefused: If nobody can be called so.
+        NameRefused: If it is not a valid name.
     """
     if named == LOCAL or named.startswith("person_"):
         return await store.people.get(named)
@@ -51,7 +51,7 @@ async def find_person(store: Store, named: str) -> Person:
 
 
 def row_as_dict(row: Person | Key) -> dict[str, Any]:
-    """The row as JSON has it: times in ISO 8601."""
+    """Return the row as a dict for JSON, with times in ISO 8601."""
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in asdict(row).items()

@@ -1,4 +1,4 @@
-"""``kuaimei people export`` and ``forget``: everything of somebody's taken along, or deleted."""
+"""``kuaimei people export`` and ``forget``: export or delete all data of a person."""
 
 import asyncio
 import os
@@ -20,21 +20,21 @@ from kuaimei.store.utterance_record import LOCAL
 __all__ = ["export", "forget_person"]
 
 _TRIES: Final = 10
-"""A server that runs may be keeping what was said a moment ago: deleting is tried again, each second."""
+"""Attempts, one per second: a running server may still be storing what was said a moment ago."""
 _BETWEEN_S: Final = 1.0
 
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
-Named = Annotated[str, typer.Argument(metavar="NAME", help="Name of the person, or id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Named = Annotated[str, typer.Argument(metavar="NAME", help="Name or id of the person.")]
 
 
 def forget_person(
     name: Named,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete somebody and everything of theirs, for good; then look for it everywhere.
+    """Permanently delete a person and all their data, then verify that nothing is left.
 
-    Status 1 if something is left.
+    Exits with status 1 if something is left.
     """
     settings = console.settings_from()
 
@@ -42,7 +42,7 @@ def forget_person(
         person = await find_person(store, name)
         kept = {one: rest for one, *rest in await store.people.counts()}
         sessions, voices, _ = kept[person.id]
-        asked = f"Delete {person.name} with {sessions} sessions and {voices} voices, for good?"
+        asked = f"Permanently delete {person.name} with {sessions} sessions and {voices} voices?"
         if not yes and not await asyncio.to_thread(typer.confirm, asked, err=True):
             raise Conflict("nothing was deleted")
         return person, await _forgotten(store, settings, person)
@@ -58,8 +58,8 @@ def export(
     output: Annotated[Path, typer.Option("-o", "--output", help="ZIP file to write.")],
     as_json: AsJson = False,
 ) -> None:
-    """Write everything of somebody's into a ZIP file: sessions with recordings, voices, judgements."""
-    # The server's own way of doing it, and with it what the server needs.
+    """Export all data of a person to a ZIP file: sessions with recordings, voices, judgements."""
+    # Imported late: it pulls in the server's dependencies.
     from kuaimei.server.rest.personal_data import export_everything
 
     settings = console.settings_from()
@@ -85,7 +85,7 @@ def export(
 
 
 async def _forgotten(store: Store, settings: Settings, person: Person) -> Forgotten:
-    """Delete, again as long as a server that runs keeps what it had heard before it was told."""
+    """Delete the data, retrying while a running server still stores earlier utterances."""
     what: Literal["things", "all"] = "things" if person.id == LOCAL else "all"
     sessions = voices = 0
     for attempt in range(_TRIES):
@@ -115,11 +115,11 @@ def _tell_forgotten(person: Person, done: Forgotten, as_json: bool) -> None:
     console.note(f"deleted: {person.name}, {done.sessions} sessions, {done.voices} voices")
     console.print_list(["searched", "found"], [[place.place, place.found] for place in done.searched], ids=())
     if done.left:
-        console.note(f"something is left in {len(done.left)} places: see above, and ask again")
+        console.note(f"data is left in {len(done.left)} places: see above, and run the command again")
     else:
-        console.note("nothing of theirs was found")
+        console.note("none of their data was found")
     console.note(
-        "not searched: backups, the database's own files (its tables were), and what the server printed, "
-        "where its output was sent (journalctl). "
-        "Ids of what was deleted are kept, and nothing else of it, so that nothing of it comes back"
+        "not searched: backups, the database's files (its tables were), and the server's output, wherever it "
+        "was sent (journalctl). "
+        "Of the deleted data only the ids are kept, so that none of it can reappear"
     )

@@ -1,4 +1,4 @@
-"""How far a long command is: bars on a terminal, now and then a line elsewhere."""
+"""Progress of long commands: bars on a terminal, occasional lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ _LINE_EVERY_S: Final = 5.0
 
 @contextmanager
 def steps() -> Iterator[ReportProgress]:
-    """What is told how far it is."""
+    """Yield a callback that shows progress, given (task, done, total)."""
     err = Console(stderr=True)
     if not err.is_terminal:
         yield _lines(console.note)

@@ -1,4 +1,4 @@
-"""How a pull is shown: bars on a terminal, now and then a line elsewhere."""
+"""Download progress: bars on a terminal, occasional lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ _LINE_EVERY_S = 5.0
 
 
 class BarProgress:
-    """One bar for each model and one for all: size, rate and time left."""
+    """Progress bars for each model and for all together, with size, rate and time left."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -58,11 +58,11 @@ class BarProgress:
 
 
 class LineProgress:
-    """Lines for a log: what happens to each model, and how far all have come.
+    """Log lines with the stage of each model and the overall progress.
 
     Args:
         note: Writes a line.
-        clock: Seconds.
+        clock: Returns seconds, monotonic.
     """
 
     def __init__(self, note: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -94,7 +94,7 @@ class LineProgress:
     def say(self, name: str, what: str) -> None:
         """See `kuaimei.models.progress.Progress`."""
         with self._lock:
-            stage = what.rstrip("0123456789% ")  # of the steps of a conversion only the first is told
+            stage = what.rstrip("0123456789% ")  # percentages are stripped: one line for each stage
             if self._said.get(name) != stage:
                 self._said[name] = stage
                 self._note(f"{name}: {stage}")
@@ -102,7 +102,7 @@ class LineProgress:
 
 @contextmanager
 def bars() -> Iterator[BarProgress]:
-    """Bars on stderr for the length of the block."""
+    """Show progress bars on stderr for the duration of the block."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),

@@ -1,4 +1,4 @@
-"""Analysing everything that is kept, at the command line, beside a server or without one."""
+"""Analysis of all stored utterances from the command line, with or without a running server."""
 
 import time
 from typing import Any, Final
@@ -20,17 +20,17 @@ _PAGE: Final = 100
 
 
 async def reanalyse(settings: Settings, *, again: bool) -> dict[str, Any]:
-    """Analyse all that is due, the newest first.
+    """Analyse all utterances that are due, newest first.
 
-    What is done is kept at once: broken off, it goes on the next time where it was. A server of the same
-    database may do the same meanwhile; what one has done the other finds done.
+    Each result is saved at once, so an interrupted run continues where it stopped. A server on the same
+    database may analyse at the same time; each finds what the other has done.
 
     Args:
-        settings: Of the store, and of what measures.
-        again: Also what is analysed already.
+        settings: Settings of the store and the analysis.
+        again: Also re-analyse utterances that are analysed already.
 
     Returns:
-        How many utterances came to what.
+        Numbers of utterances by outcome, and seconds of audio and computing time.
     """
     started = time.monotonic()
     failed: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The server of ``kuaimei serve``: it imports everything, so it is imported while the database starts."""
+"""The server behind ``kuaimei serve``: a slow import, so it is imported while the database starts."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from kuaimei.http.bind import address_of, bind_socket
 from kuaimei.http.refusals import Refusals
 from kuaimei.models.errors import mb
 from kuaimei.models.source import EngineSource
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.people.machine_key import read_machine_key
 from kuaimei.runtime import expected_parts, making_learnable, open_runtime
 from kuaimei.server.app import create_app
@@ -35,13 +35,19 @@ from kuaimei.voices.training.environment.state import EnvironmentState
 __all__ = ["run"]
 
 _LOADING_S: Final = 1.0
-"""Patience with what is being loaded when the server is to stop."""
+"""Seconds that loading models may delay a shutdown during start-up."""
 
 
 async def run(settings: Settings, database: DatabaseStart, watch: StartWatch) -> None:
-    """Listen at once, showing the page while the models are loaded; end with a signal or a failure."""
+    """Listen at once, serving the page while the models load; return on a signal or raise on failure.
+
+    Args:
+        settings: The settings.
+        database: The embedded database, which is already starting.
+        watch: Watchdog that limits the start-up time.
+    """
     settings = with_own_names(settings)
-    entrance, refusals = await asyncio.to_thread(Entrance.of_machine, settings), Refusals()
+    authentication, refusals = await asyncio.to_thread(Authentication.of_machine, settings), Refusals()
     async with contextlib.AsyncExitStack() as stack:
         listening = stack.enter_context(bind_socket(settings.server))
         secure: Https | None = None
@@ -49,20 +55,20 @@ async def run(settings: Settings, database: DatabaseStart, watch: StartWatch) ->
             secure = await stack.enter_async_context(open_https(settings, listening))
         parts = expected_parts(settings)
         watch.expect(parts)
-        door = StartupApp(settings, expecting=parts, entrance=entrance, refusals=refusals)
-        server = make_server(door, settings.server, secure.context if secure else None)
+        startup_app = StartupApp(settings, expecting=parts, authentication=authentication, refusals=refusals)
+        server = make_server(startup_app, settings.server, secure.context if secure else None)
         address = secure.addresses[0] if secure else address_of(listening)
         if secure is not None:
             console.note(secure.announcement())
         serving = asyncio.ensure_future(server.serve(sockets=[listening]))
         is_open = asyncio.Event()
-        application = partial(create_app, entrance=entrance, refusals=refusals)
+        application = partial(create_app, authentication=authentication, refusals=refusals)
         living = asyncio.ensure_future(
-            _live(settings, database, watch, door, application, serving, address, is_open, secure)
+            _live(settings, database, watch, startup_app, application, serving, address, is_open, secure)
         )
 
         def stop() -> None:
-            server.force_exit = server.should_exit  # asked twice, it does not wait for anybody
+            server.force_exit = server.should_exit  # a second signal skips waiting for connections
             server.should_exit = True
 
         for name in (signal.SIGINT, signal.SIGTERM):
@@ -70,7 +76,7 @@ async def run(settings: Settings, database: DatabaseStart, watch: StartWatch) ->
         await asyncio.wait({serving, living}, return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         if not is_open.is_set() and living.cancel():
-            # What is being loaded cannot be interrupted, and may keep the event loop waiting, too.
+            # Loading models cannot be interrupted and may even block the event loop.
             threading.Thread(target=_leave_soon, args=(database,), daemon=True).start()
         await serving
         with contextlib.suppress(asyncio.CancelledError):
@@ -81,30 +87,30 @@ async def _live(
     settings: Settings,
     database: DatabaseStart,
     watch: StartWatch,
-    door: StartupApp,
+    startup_app: StartupApp,
     application: Callable[[AppRuntime], FastAPI],
     serving: "asyncio.Future[None]",
     address: str,
     is_open: asyncio.Event,
     secure: Https | None,
 ) -> None:
-    """Open the server behind ``door``, tell what is in it, and keep it open while it is served."""
+    """Open the runtime, replace the start-up app, print what is loaded, and stay until serving ends."""
 
     def ready(name: str) -> None:
-        door.progress(name)
+        startup_app.progress(name)
         watch.ready(name)
 
     opening = open_runtime(settings, progress=ready, database=database, when_kept=partial(_leave, database))
-    async with opening as runtime, door.opened(application(runtime)):
+    async with opening as runtime, startup_app.opened(application(runtime)):
         watch.close()
         is_open.set()
         if secure is not None:
             runtime.tasks.include(secure.tasks)
         for source in runtime.loaded:
             console.note(_loaded(source))
-        kept = runtime.store.describe() if runtime.store is not None else "nothing said is kept"
+        kept = runtime.store.describe() if runtime.store is not None else "conversations are not stored"
         console.note(f"  store     {kept}")
-        console.note(f"Ready after {watch.elapsed_s:.1f} s. Open {_way_in(settings, address)}")
+        console.note(f"Ready after {watch.elapsed_s:.1f} s. Open {_entry_url(settings, address)}")
         if runtime.voices is None:
             await asyncio.shield(serving)
             return
@@ -114,7 +120,7 @@ async def _live(
 
 
 class _EnvironmentLog:
-    """Notes when making the environment for learning voices begins, fails and ends."""
+    """Prints when installing the training environment begins, fails and ends."""
 
     def __init__(self) -> None:
         self._noted = ""
@@ -125,22 +131,22 @@ class _EnvironmentLog:
             return
         self._noted = state.state
         if beginning and state.size:
-            console.note(f"  learning  its environment is being made: {mb(state.size)} will be downloaded")
+            console.note(f"  training  installing the environment: {mb(state.size)} to download")
         elif beginning:
-            console.note("  learning  its environment is being made; all of it has been downloaded")
+            console.note("  training  installing the environment; everything is downloaded already")
         else:
-            console.note(f"  learning  {state.detail}")
+            console.note(f"  training  {state.detail}")
 
 
-def _way_in(settings: Settings, address: str) -> str:
-    """The address to open; with the machine's own key where that lets in, in the part that no log sees."""
+def _entry_url(settings: Settings, address: str) -> str:
+    """Return the URL to open; where the machine key is valid, it is added in the fragment (never logged)."""
     if settings.server.open or settings.server.api_key.get_secret_value():
         return address
     return f"{address}/#key={read_machine_key(settings.home)}"
 
 
 def _leave(database: DatabaseStart) -> None:
-    """End the process at once: all that was said is kept, and the system takes back the memory sooner."""
+    """End the process at once: everything is stored by now, and skipping the teardown frees memory sooner."""
     database.close()
     remove_own_folders()
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""``kuaimei say``: text to speech."""
+"""``kuaimei say``: synthesize a text."""
 
 import asyncio
 import time
@@ -22,21 +22,21 @@ __all__ = ["say"]
 
 
 def say(
-    text: Annotated[str, typer.Argument(help="What to say.")],
+    text: Annotated[str, typer.Argument(help="Text to synthesize.")],
     voice: Annotated[
-        str | None, typer.Option(help="Voice; see the server's /api/voices or models list.")
+        str | None, typer.Option(help="Voice; see /api/voices of the server or `kuaimei models list`.")
     ] = None,
-    speed: Annotated[float, typer.Option(min=0.5, max=2.0, help="1 is the voice's own pace.")] = 1.0,
+    speed: Annotated[float, typer.Option(min=0.5, max=2.0, help="Speaking rate; 1 is normal.")] = 1.0,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File to write; its suffix says the format.")
+        Path | None, typer.Option("-o", "--output", help="File to write; the suffix determines the format.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the timings as JSON.")] = False,
 ) -> None:
-    """Speak TEXT into a file; the figures are taken with the models already loaded."""
+    """Synthesize TEXT, write it to a file if asked, and print timings that exclude loading the models."""
     settings = console.settings_from(voice=voice)
     fmt = "wav" if output is None else output.suffix.lstrip(".").lower()
     if fmt not in CONTENT_TYPES:
-        raise AudioError(f"{output}: no such format; there are {', '.join(sorted(CONTENT_TYPES))}")
+        raise AudioError(f"{output}: unknown format; available: {', '.join(sorted(CONTENT_TYPES))}")
     figures = asyncio.run(_say(settings, text, speed, output, fmt))
     if as_json:
         console.print_json(figures)

@@ -1,4 +1,4 @@
-"""``kuaimei serve``: the server."""
+"""``kuaimei serve``: start the server."""
 
 import asyncio
 import signal
@@ -25,9 +25,9 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     open_: Annotated[
         bool | None,
-        typer.Option("--open/--with-key", help="Ask for no key; on loopback only."),
+        typer.Option("--open/--with-key", help="Require no key (loopback only)."),
     ] = None,
-    fetch: Annotated[bool, typer.Option(help="First do what `kuaimei setup` does, if need be.")] = False,
+    fetch: Annotated[bool, typer.Option(help="First do what `kuaimei setup` does, if necessary.")] = False,
     https: Annotated[
         bool | None,
         typer.Option(
@@ -46,17 +46,17 @@ def serve(
         server = ServerSettings(**{**dict(settings.server), **given})
         settings = Settings(**{**dict(settings), "server": server})
     map_large_blocks()
-    signal.signal(signal.SIGTERM, _leave)  # until the server is there to hear it
+    signal.signal(signal.SIGTERM, _leave)  # until the server installs its own handler
     with starting_database(settings) as database:
         if fetch:
             from kuaimei.cli.setup import prepare
 
             prepare(settings, before_computing=database.join)
         timeout_s = settings.server.start_timeout_s
-        limit = f"it ends with an error if it is not ready after {timeout_s:g} s"
+        limit = f"exits with an error if not ready after {timeout_s:g} s"
         console.note(f"快美 kuaimei {__version__}: loading … ({limit})")
         with StartWatch(timeout_s, console.note, partial(_leave_nothing, database)) as watch:
-            # Not before: importing it takes as long as the database takes to come up.
+            # Imported here: it takes about as long as the database needs to start.
             from kuaimei.cli.run_server import run
 
             asyncio.run(run(settings, database, watch))
@@ -68,5 +68,5 @@ def _leave_nothing(database: DatabaseStart) -> None:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """End as by Ctrl+C: what is being done is undone, and the database stopped."""
+    """Exit as on Ctrl+C: the stack is unwound and the database stopped."""
     sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""``kuaimei setup``: everything that must be there before the first start."""
+"""``kuaimei setup``: install everything that is needed before the first start."""
 
 import time
 from collections.abc import Callable
@@ -29,22 +29,22 @@ def setup(
     packages: Annotated[
         Path | None,
         typer.Option(
-            help="Only download what voices are learned with (torch …) into this folder, for a machine of "
-            "the same kind without network.",
+            help="Only download the training packages (torch …) into this folder, for a machine of the same "
+            "kind without network.",
             file_okay=False,
         ),
     ] = None,
 ) -> None:
-    """Fetch the weights that the settings need, and make the environment in which voices are learned.
+    """Download the weights that the settings need and install the voice training environment.
 
-    The fastest way to speak on this machine is found, too. Done once; run again it only looks whether all is
-    there.
+    Also selects the fastest synthesis runtime for this machine. Needed once; later runs only check that
+    everything is there.
     """
     settings = console.settings_from()
     if packages is not None:
         wish = settings.voices.environment
         bring_packages(packages, build_for("auto" if wish == "off" else wish), _Lines())
-        console.note(f"The packages to learn voices with are in {packages}.")
+        console.note(f"The training packages are in {packages}.")
         return
     prepare(settings)
     _pull_for_voices(settings)
@@ -52,23 +52,23 @@ def setup(
 
 
 def prepare(settings: Settings, *, before_computing: Callable[[], None] = lambda: None) -> None:
-    """What must be there to talk, with ``settings``; the first time, also what clones voices.
+    """Install what a conversation needs and, on the first run, the models for voice cloning.
 
     Args:
-        settings: Name the weights.
+        settings: Determine the weights.
         before_computing: Called before the first engine computes.
 
     Raises:
-        WeightsError: If weights cannot be had.
+        WeightsError: If weights cannot be downloaded.
     """
-    # A later start is not the time to go looking for what was not to be had.
+    # Models for cloning that could not be downloaded are not tried again at every start.
     if pull_missing(settings):
         _pull_for_voices(settings)
     _measure(settings, before_computing)
 
 
 def _pull_for_voices(settings: Settings) -> None:
-    """What voices are learned through and judged by; without it all else works."""
+    """Download the models for training and evaluating voices; everything else works without them."""
     try:
         pull_named(settings, (*TRAINING_ENCODERS, EVAL_ENCODER, ASR_LOSS_MODEL))
     except WeightsError as error:
@@ -76,21 +76,21 @@ def _pull_for_voices(settings: Settings) -> None:
 
 
 def _make_learnable(settings: Settings) -> None:
-    """Make the environment for learning voices, unless it is there or left out.
+    """Install the training environment, unless it exists or is disabled.
 
     Raises:
-        NotMade: If it could not be made.
+        NotMade: If it could not be installed.
     """
     wish = settings.voices.environment
     if wish == "off" or settings.voices.python or interpreter(settings) is not None:
         return
-    console.note("Making the environment in which voices are learned (once) …")
+    console.note("Installing the training environment (once) …")
     make_environment(settings.home, build_for(wish), _Lines())
-    console.note("Voices can be learned.")
+    console.note("Voices can be trained.")
 
 
 class _Lines:
-    """Tells now and then how far it is."""
+    """Prints the progress of an installation every few seconds."""
 
     def __init__(self) -> None:
         self._last_s = 0.0
@@ -114,5 +114,5 @@ def _measure(settings: Settings, before_computing: Callable[[], None]) -> None:
         return
     if len(candidates(settings, voice.path)) > 1:
         before_computing()
-        console.note("Finding the fastest way to speak on this processor (once) …")
+        console.note("Selecting the fastest synthesis runtime for this CPU (once) …")
         measure(settings, voice.path, console.note)

@@ -1,4 +1,4 @@
-"""Watches over a start: says what it waits for, and ends a start that hangs."""
+"""Start-up watchdog: reports what a slow start waits for, and ends a start that hangs."""
 
 import faulthandler
 import os
@@ -12,25 +12,25 @@ from typing import Final
 __all__ = ["StartWatch"]
 
 _FIRST_S: Final = 30.0
-"""A start that takes longer is slow: what it waits for is told …"""
+"""Seconds until the first report of what a slow start waits for."""
 _EVERY_S: Final = 10.0
-"""… and again so often."""
+"""Seconds between further reports."""
 _GRACE_S: Final = 10.0
-"""For giving up in good order; then it ends without."""
+"""Seconds allowed for an orderly exit after the time-out; then the process is killed."""
 
 
 class StartWatch:
-    """A context manager: a process that is still in it after ``timeout_s`` ends, with status 1.
+    """Context manager that ends the process with status 1 if its block is not left within ``timeout_s``.
 
-    What every thread does is written to standard error before. Where a library holds the interpreter's lock
-    for ever, none of this can be done by Python; ten seconds later both are done by a thread that does not
-    need the lock. So that it is known then, too, what was not ready, the parts that are not are told each
-    time that one is.
+    Before that, the stack of every thread is written to stderr. If a library holds the interpreter lock
+    (GIL) for ever, no Python code can do this; ten seconds later faulthandler's own thread, which does not
+    need the lock, dumps the stacks and exits. So that the missing parts are known even then, the parts still
+    missing are reported each time one becomes ready.
 
     Args:
-        timeout_s: For the start.
-        note: Writes a line for the person at the terminal.
-        give_up: Called before the process ends, by another thread, to leave nothing behind.
+        timeout_s: Seconds allowed for the start.
+        note: Writes a line for the user at the terminal.
+        give_up: Called before the process ends, in another thread, to clean up.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class StartWatch:
         return time.monotonic() - self._begun
 
     def expect(self, parts: Iterable[str]) -> None:
-        """What the start waits for from now on."""
+        """Set the parts that the start waits for."""
         self._waiting = list(parts)
 
     def ready(self, part: str) -> None:
-        """``part`` has become ready."""
+        """Report that ``part`` has become ready."""
         self._waiting = [other for other in self._waiting if other != part]
         rest = f"; waiting for {', '.join(self._waiting)}" if self._waiting else ""
         self._note(f"  ready: {part} ({self.elapsed_s:.1f} s){rest}")
 
     def close(self) -> None:
-        """The start is over; idempotent."""
+        """Stop watching, because the start is over; idempotent."""
         faulthandler.cancel_dump_traceback_later()
         self._over.set()
 
@@ -82,8 +82,8 @@ class StartWatch:
             waiting = ", ".join(self._waiting) or "the libraries"
             if tell_at >= self._timeout_s:
                 self._note(
-                    f"kuaimei: not ready after {self._timeout_s:g} s, still waiting for {waiting}; it ends "
-                    "now, and what every thread was doing follows. If the disk is slow, allow more with "
+                    f"kuaimei: not ready after {self._timeout_s:g} s, still waiting for {waiting}; "
+                    "exiting now, the stacks of all threads follow. If the disk is slow, raise "
                     "KUAIMEI_SERVER__START_TIMEOUT_S; otherwise start again, and report it with these lines."
                 )
                 faulthandler.dump_traceback(file=self._stderr)

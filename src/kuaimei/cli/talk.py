@@ -1,4 +1,4 @@
-"""``kuaimei talk``: a spoken conversation with recordings, or with the microphone."""
+"""``kuaimei talk``: a spoken conversation using recordings or the microphone."""
 
 import asyncio
 import json
@@ -17,19 +17,20 @@ _STAGES = ("endpoint", "transcript", "first_token", "first_clause", "first_audio
 
 def talk(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Recordings of speech; none: the microphone.", exists=True)
+        list[Path] | None,
+        typer.Argument(help="Recordings of speech; without any, the microphone is used.", exists=True),
     ] = None,
     llm: Annotated[
         str | None, typer.Option(help="Catalogue name, path, or URL of an OpenAI-compatible server.")
     ] = None,
     voice: Annotated[str | None, typer.Option(help="Voice of the replies.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the replies' audio and turns.json.")] = None,
-    keep: Annotated[bool, typer.Option(help="Store what is said, as the server does.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Turns as JSON on stdout.")] = False,
+    keep: Annotated[bool, typer.Option(help="Store the conversation, as the server does.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the turns as JSON.")] = False,
 ) -> None:
-    """Talk: recordings are fed in real time, as if spoken now, through the same conversation as the server's.
+    """Hold a conversation as the server would; recordings are fed in real time, as if spoken now.
 
-    Milliseconds count from the last voiced frame of each utterance.
+    Milliseconds are counted from the last voiced frame of each utterance.
     """
     settings = console.settings_from(llm=llm, voice=voice)
     if not files:

@@ -1,4 +1,4 @@
-"""``kuaimei voices``: clone a voice, hear it, learn it, delete it."""
+"""``kuaimei voices``: add, list, hear, train, rename and delete cloned voices."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,42 +25,48 @@ from kuaimei.voices.types import Check, Consent, Voice
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Cloned voices: add, list, hear, learn, rename, delete.")
+app = typer.Typer(no_args_is_help=True, help="Cloned voices: add, list, hear, train, rename, delete.")
 
 _OWNER = "local"
 _LOOK_S = 0.5
 
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
-Named = Annotated[str, typer.Argument(metavar="VOICE", help="Its id, or its name if no other has it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Named = Annotated[str, typer.Argument(metavar="VOICE", help="Id of the voice, or its name if unique.")]
 Step = Annotated[
     Literal["style", "decoder"] | None,
-    typer.Option(help="Up to which step; else as is set."),
+    typer.Option(help="Last training step; default: as configured."),
 ]
 
 
 @app.command()
 def add(
-    file: Annotated[Path, typer.Argument(help="A recording of any format, best 10 to 15 s of speech.")],
-    name: Annotated[str, typer.Option(help="What to call the voice.")],
-    speaker: Annotated[str, typer.Option(help="Whose voice it is; the voice's name if not given.")] = "",
+    file: Annotated[
+        Path, typer.Argument(help="A recording in any common format, ideally 10 to 15 s of speech.")
+    ],
+    name: Annotated[str, typer.Option(help="Name of the voice.")],
+    speaker: Annotated[str, typer.Option(help="Name of the speaker; default: the name of the voice.")] = "",
     consent: Annotated[
-        bool, typer.Option("--consent", help="The speaker has agreed; asked for if not given.")
+        bool, typer.Option("--consent", help="Confirm that the speaker has agreed; otherwise you are asked.")
     ] = False,
-    transcript: Annotated[str, typer.Option(help="What is said in it; written down if not given.")] = "",
-    language: Annotated[Literal["zh", "en"] | None, typer.Option(help="Spoken; heard if not given.")] = None,
+    transcript: Annotated[
+        str, typer.Option(help="Transcript of the recording; recognised if not given.")
+    ] = "",
+    language: Annotated[
+        Literal["zh", "en"] | None, typer.Option(help="Language spoken; detected if not given.")
+    ] = None,
     learn: Annotated[
-        bool, typer.Option("--wait", help="Wait until it is learned, not only until it speaks.")
+        bool, typer.Option("--wait", help="Wait until the voice is trained, not only until it is ready.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Clone the voice in FILE."""
     if not file.is_file():
-        raise AudioError(f"there is no file {file}")
+        raise AudioError(f"no such file: {file}")
     if not consent:
         console.note(STATEMENTS["zh"])
         console.note(STATEMENTS["en"])
         if not typer.confirm("同意？ Agreed?", err=True):
-            raise Conflict("without the speaker's consent no voice is copied; nothing was kept")
+            raise Conflict("a voice is cloned only with the speaker's consent; nothing was stored")
     given = Consent(speaker=speaker or name, statement=STATEMENTS[language or "zh"], at=datetime.now(UTC))
 
     async def work() -> Voice:
@@ -80,7 +86,7 @@ def add(
 
 @app.command("list")
 def list_voices(as_json: AsJson = False) -> None:
-    """What there is, the newest first."""
+    """List cloned voices, newest first."""
 
     async def work() -> list[Voice]:
         async with _kept() as (store, settings):
@@ -92,22 +98,22 @@ def list_voices(as_json: AsJson = False) -> None:
 @app.command()
 def hear(
     voice: Named,
-    text: Annotated[str, typer.Option(help="What to say.")] = "",
+    text: Annotated[str, typer.Option(help="Text to synthesize.")] = "",
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="File to write; its suffix says the format.")
+        Path, typer.Option("-o", "--output", help="File to write; the suffix determines the format.")
     ] = Path("voice.wav"),
     as_json: AsJson = False,
 ) -> None:
-    """Have the voice say something into a file."""
+    """Synthesize a text in the voice and write it to a file."""
     fmt = output.suffix.lstrip(".").lower()
     if fmt not in CONTENT_TYPES:
-        raise AudioError(f"{output}: no such format; there are {', '.join(sorted(CONTENT_TYPES))}")
+        raise AudioError(f"{output}: unknown format; available: {', '.join(sorted(CONTENT_TYPES))}")
 
     async def work() -> dict[str, Any]:
         async with open_voice_library(console.settings_from()) as library:
             found = _one(list(await library.voices(_OWNER)), voice)
             if found.state != "ready":
-                raise Conflict(f"{found.name} is {found.state}: {found.error or 'it cannot be heard yet'}")
+                raise Conflict(f"{found.name} is {found.state}: {found.error or 'it cannot be used yet'}")
             words = text or EVAL_PROMPTS[found.language or "zh"][0]
             pcm, rate = await synthesize_prompts(library.context, found.id, words)
             output.write_bytes(await asyncio.to_thread(encode, pcm, rate, fmt))
@@ -122,7 +128,7 @@ def hear(
 
 @app.command()
 def learn(voice: Named, step: Step = None, as_json: AsJson = False) -> None:
-    """Learn the voice further, and wait for it; Ctrl+C leaves it to the server, to go on with later."""
+    """Train the voice and wait until done; after Ctrl+C the server continues the training later."""
 
     async def work() -> Voice:
         async with open_voice_library(console.settings_from(), learning=True) as library:
@@ -136,7 +142,7 @@ def learn(voice: Named, step: Step = None, as_json: AsJson = False) -> None:
 def rename(
     voice: Named, name: Annotated[str, typer.Argument(help="The new name.")], as_json: AsJson = False
 ) -> None:
-    """Call it something else."""
+    """Rename a voice."""
 
     async def work() -> Voice:
         async with _kept() as (store, settings):
@@ -147,21 +153,24 @@ def rename(
 
 
 @app.command()
-def delete(voice: Named, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Delete it with everything derived from it; what was said in it keeps its words only."""
+def delete(
+    voice: Named, yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False
+) -> None:
+    """Delete a voice and everything derived from it; replies spoken in it keep only their text."""
 
     async def work() -> None:
         async with _kept() as (store, settings):
             found = _one(await _all(store, settings), voice)
             if not yes and not typer.confirm(
-                f"Delete {found.name} ({found.id}) and the sound of all it said, for good?", err=True
+                f"Permanently delete {found.name} ({found.id}) and the audio of all replies spoken in it?",
+                err=True,
             ):
                 raise Conflict("nothing was deleted")
             done = await store.delete_voice(found.id)
             await store.maintenance.vacuum()
             if not done:
                 console.note(
-                    f"{found.name} ({found.id}) is deleted; what is left of it goes at the next start"
+                    f"{found.name} ({found.id}) is deleted; remaining data is deleted at the next start"
                 )
                 return
             console.note(f"deleted: {found.name} ({found.id})")
@@ -171,7 +180,7 @@ def delete(voice: Named, yes: Annotated[bool, typer.Option("--yes", help="Do not
 
 @asynccontextmanager
 async def _kept() -> AsyncIterator[tuple[Store, Settings]]:
-    """The store alone: most commands need no engine."""
+    """Open the store and nothing else: most commands need no engine."""
     settings = console.settings_from()
     async with open_store(settings) as store:
         yield store, settings
@@ -188,14 +197,14 @@ def _voice(row: Any, settings: Settings) -> Voice:
 def _one(voices: list[Voice], named: str) -> Voice:
     found = [voice for voice in voices if voice.id == named] or [v for v in voices if v.name == named]
     if not found:
-        raise NotFound(f"no voice is called {named!r}; see: kuaimei voices list")
+        raise NotFound(f"unknown voice {named!r}; see: kuaimei voices list")
     if len(found) > 1:
-        raise Conflict(f"{len(found)} voices are called {named!r}: use an id, see: kuaimei voices list")
+        raise Conflict(f"{len(found)} voices are named {named!r}: use an id, see: kuaimei voices list")
     return found[0]
 
 
 async def _watch_training(library: VoiceLibrary, voice: Voice, *, learned: bool) -> Voice:
-    """The voice once it speaks, or is learned; tells on the way how far it is."""
+    """Wait until the voice is ready or trained, printing the progress; return the voice."""
     told = ""
     while voice.state == "preparing" or (
         learned and voice.state == "ready" and voice.learning.state in TRAINING_STATES
@@ -224,7 +233,7 @@ def _tell(voices: list[Voice], as_json: bool) -> None:
     if as_json:
         console.print_json([voice.model_dump(mode="json") for voice in voices])
         return
-    columns = ["id", "name", "language", "state", "label", "learning", "similarity", "added"]
+    columns = ["id", "name", "language", "state", "label", "training", "similarity", "added"]
     rows: list[list[object]] = [
         [
             voice.id,

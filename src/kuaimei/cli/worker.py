@@ -1,4 +1,4 @@
-"""``kuaimei worker``: one speech engine, for servers on this box or others."""
+"""``kuaimei worker``: one speech engine, for servers on this machine or others."""
 
 import asyncio
 import math
@@ -28,20 +28,26 @@ _SHUTDOWN_S = 1
 
 
 def worker(
-    engine: Annotated[str, typer.Option(help="Which; without it, those that there are are listed.")] = "",
+    engine: Annotated[
+        str, typer.Option(help="Engine to serve; without it, the available engines are listed.")
+    ] = "",
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on; beyond loopback a key is needed.")
+        str | None, typer.Option(help="Address to listen on; other than loopback requires a key.")
     ] = None,
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8001,
-    model: Annotated[str, typer.Option(help="Folder or name of the weights, if not the usual ones.")] = "",
-    device: Annotated[str, typer.Option(help="cuda, cuda:1, cpu; otherwise a graphics card if any.")] = "",
+    model: Annotated[
+        str, typer.Option(help="Folder or name of the weights; default: those of the engine.")
+    ] = "",
+    device: Annotated[str, typer.Option(help="cuda, cuda:1 or cpu; default: the GPU if there is one.")] = "",
     idle_s: Annotated[
-        float, typer.Option(min=0.0, help="Let go of the engine after so long; 0: never.")
+        float, typer.Option(min=0.0, help="Unload the engine after this many idle seconds; 0: never.")
     ] = 0.0,
-    load: Annotated[bool, typer.Option(help="Load the engine at once, not at the first request.")] = True,
-    accept_licence: Annotated[bool, typer.Option(help="The weights' licence allows your use.")] = False,
+    load: Annotated[bool, typer.Option(help="Load the engine at start-up, not at the first request.")] = True,
+    accept_licence: Annotated[
+        bool, typer.Option(help="Confirm that the licence of the weights allows your use.")
+    ] = False,
 ) -> None:
-    """Serve one speech engine over /v1/audio/speech, as a process of its own; Ctrl+C stops it."""
+    """Serve one speech engine over /v1/audio/speech in its own process; Ctrl+C stops it."""
     if not engine:
         rows: list[list[object]] = [
             [one.name, one.package, one.licence.weights, "yes" if one.licence.commercial else "no"]
@@ -63,7 +69,7 @@ def worker(
 
 
 async def _serve(found: EngineSpec, options: Options, idle_s: float, load: bool) -> None:
-    """Listen at once, telling how far loading is; end with a signal or a failure to load."""
+    """Listen at once and load the engine meanwhile; return on a signal, raise if loading fails."""
     server, licence = options.settings.server, found.licence
     with bind_socket(server) as listening, private_folder() as folder:
         console.note(f"快美 kuaimei {__version__}: {found.name}")
@@ -83,7 +89,7 @@ async def _serve(found: EngineSpec, options: Options, idle_s: float, load: bool)
         running = ManagedServer(config)
 
         def stop() -> None:
-            running.force_exit = running.should_exit  # asked twice, it does not wait for anybody
+            running.force_exit = running.should_exit  # a second signal skips waiting for connections
             running.should_exit = True
 
         serving = asyncio.ensure_future(running.serve(sockets=[listening]))
@@ -93,7 +99,7 @@ async def _serve(found: EngineSpec, options: Options, idle_s: float, load: bool)
         try:
             await asyncio.wait({serving, loading}, return_when=asyncio.FIRST_COMPLETED)
             if loading.done() and not loading.cancelled() and not loading.exception():
-                console.note(f"Ready. It speaks at {address_of(listening)}/v1")
+                console.note(f"Ready. Serving at {address_of(listening)}/v1")
                 await serving
         finally:
             running.should_exit = True

@@ -130,7 +130,7 @@ class Captions:
         try:
             chunk = await stream.push(pcm)
         except Exception as error:
-            _log.warning("captions failed; the final transcript does not need them:\n%s", trace_of(error))
+            _log.warning("captions failed; the final transcript is not affected:\n%s", trace_of(error))
             chunk = None
         finally:
             if self._stream is stream:

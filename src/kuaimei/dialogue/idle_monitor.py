@@ -110,7 +110,7 @@ class IdleMonitor:
             try:
                 callback(self.busy)
             except Exception as error:  # the other subscribers must be called all the same
-                _log.error("whoever waits for quiet failed on the news:\n%s", trace_of(error))
+                _log.error("an idle callback failed:\n%s", trace_of(error))
 
 
 class ConversationWatch:
@@ -189,5 +189,8 @@ class ConversationWatch:
         self._tiring = None
         self._account()
         self._ignored = True
-        _log.info("session %s has been talking for long; what waited is done beside it", self.session)
+        _log.info(
+            "session %s has been talking for a long time; background work no longer waits for it",
+            self.session,
+        )
         self._need(self, False)

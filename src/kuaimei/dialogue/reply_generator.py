@@ -129,7 +129,9 @@ class ReplyGenerator:
                 except StopAsyncIteration:
                     return
                 except TimeoutError:
-                    raise EngineUnavailable(f"the language model wrote nothing for {limit_s:g} s") from None
+                    raise EngineUnavailable(
+                        f"the language model produced nothing for {limit_s:g} s"
+                    ) from None
                 finally:
                     self.writing_s += loop.time() - started_at
                 if not token:

@@ -37,4 +37,4 @@ class TaskSet:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.debug("a task of the conversation failed:\n%s", trace_of(error))
+            _log.debug("a conversation task failed:\n%s", trace_of(error))

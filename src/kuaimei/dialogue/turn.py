@@ -304,7 +304,7 @@ class Turn:
     async def _fail(self, stage: Stage, error: KuaimeiError | None) -> None:
         """Report a failure to the user, by speech if synthesis works, and end the turn cleanly."""
         kind = error.kind if error else "empty"
-        message = _line(error) if error else f"{stage} gave nothing"
+        message = _line(error) if error else f"{stage} returned nothing"
         text = apology(stage, self._language)
         self._emit(TurnFailed(self.number, self._now(), stage, kind, message, text))
         if not self._wants_reply:
@@ -400,8 +400,8 @@ def _describe_error(failure: Exception) -> KuaimeiError:
     """Return ``failure`` as an error fit for clients; unexpected exceptions are logged as well."""
     if isinstance(failure, KuaimeiError):
         return failure
-    _log.error("an engine failed in a way it should not:\n%s", trace_of(failure))
-    return EngineError(f"the engine failed ({kind_of(failure)}); the server's log says where")
+    _log.error("an engine raised an unexpected exception:\n%s", trace_of(failure))
+    return EngineError(f"the engine failed ({kind_of(failure)}); see the server log")
 
 
 def _line(error: KuaimeiError) -> str:

@@ -315,7 +315,7 @@ class UtteranceDetector:
         except QueueFull:
             return  # no core was free in time: only the silence counts
         except Exception as error:
-            _log.warning("turn detection failed; silence alone decides:\n%s", trace_of(error))
+            _log.warning("turn detection failed; falling back to silence only:\n%s", trace_of(error))
             return
         if self._utterance is not utterance or not self._ears.silence_ms:
             return

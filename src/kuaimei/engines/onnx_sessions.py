@@ -78,7 +78,7 @@ def open_session(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     if not path.is_file():
-        raise WeightsError(f"there is no network at {path}; run: kuaimei models pull")
+        raise WeightsError(f"there is no ONNX model at {path}; run: kuaimei models pull")
     kept = {name: onnxruntime.OrtValue.ortvalue_from_numpy(value) for name, value in (replaced or {}).items()}
     for name, value in kept.items():
         options.add_initializer(name, value)
@@ -87,7 +87,7 @@ def open_session(
             str(path), sess_options=options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # its exception classes are not public and share no base of their own
-        raise WeightsError(f"{path} is not a readable ONNX network; run: kuaimei models verify") from error
+        raise WeightsError(f"{path} is not a readable ONNX model; run: kuaimei models verify") from error
     return _WithConstants(session, kept) if kept else session
 
 

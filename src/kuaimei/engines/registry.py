@@ -50,4 +50,4 @@ def find_factory(kind: str, table: Mapping[str, Factory[E]], source: EngineSourc
         factory: Factory[E] = entry.load()
         return factory
     known = ", ".join(sorted({*table, *entry_points(group=f"kuaimei.engines.{kind}").names}))
-    raise SettingsError(f"no {kind} engine is called {source.engine!r}; there are: {known}")
+    raise SettingsError(f"unknown {kind} engine {source.engine!r}; available: {known}")

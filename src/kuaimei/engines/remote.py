@@ -69,7 +69,7 @@ async def first_model(client: AsyncOpenAI, who: str, setting: str) -> str:
 
     Args:
         client: Client of the server.
-        who: User-facing name of the engine (``the recogniser``), for messages.
+        who: User-facing name of the engine (``the recognizer``), for messages.
         setting: Environment variable that sets the model, for messages.
 
     Raises:
@@ -82,7 +82,7 @@ async def first_model(client: AsyncOpenAI, who: str, setting: str) -> str:
     except (OpenAIError, ValueError) as error:
         raise map_openai_errors(error, who, url) from error
     if not models.data:
-        raise SettingsError(f"{without_secrets(url)} lists no model; set {setting}")
+        raise SettingsError(f"{without_secrets(url)} lists no models; set {setting}")
     return models.data[0].id
 
 
@@ -99,9 +99,11 @@ def map_openai_errors(error: Exception, who: str, url: str) -> EngineError:
         if error.status_code in _OVERLOADED:
             return EngineUnavailable(f"{who} at {url} has no capacity (HTTP {error.status_code})")
         if error.status_code in (401, 403):
-            return EngineError(f"{who} at {url} refuses the key; set KUAIMEI_ENGINES__REMOTE_KEY")
-        return EngineError(f"{who} at {url} refused (HTTP {error.status_code}): {_quoted(error.message)}")
-    return EngineError(f"{who} at {url} gave no usable answer: {_quoted(str(error))}")
+            return EngineError(f"{who} at {url} rejected the API key; set KUAIMEI_ENGINES__REMOTE_KEY")
+        return EngineError(
+            f"{who} at {url} rejected the request (HTTP {error.status_code}): {_quoted(error.message)}"
+        )
+    return EngineError(f"{who} at {url} returned no usable response: {_quoted(str(error))}")
 
 
 def _quoted(text: str) -> str:

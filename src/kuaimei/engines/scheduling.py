@@ -112,7 +112,7 @@ class Scheduler:
                     ticket.wait.end(loop.time())
         except TimeoutError:
             self._withdraw(waiting)
-            raise QueueFull(f"{self.name}: no turn came before the request's deadline") from None
+            raise QueueFull(f"{self.name}: the request's deadline passed while it was queued") from None
         except asyncio.CancelledError:
             self._withdraw(waiting)
             raise
@@ -125,7 +125,7 @@ class Scheduler:
                 give_way()
 
     def _evict_waiter(self, ticket: Ticket) -> None:
-        refusal = QueueFull(f"{self.name}: {self.limit} requests are waiting already; try again later")
+        refusal = QueueFull(f"{self.name}: {self.limit} requests are already waiting; try again later")
         last = max(self._waiting, key=lambda w: (w.ticket.rank, w.arrival), default=None)
         if last is None or last.ticket.rank <= ticket.rank:
             raise refusal

@@ -32,7 +32,7 @@ class _Buffer(Generic[T]):
                 async with asyncio.timeout(self._patience_s):
                     await self._changed.wait()
             except TimeoutError:
-                told = f"nobody took what was made for {self._patience_s:g} s; it is given up"
+                told = f"the output was not consumed for {self._patience_s:g} s; the request was aborted"
                 raise EngineUnavailable(told) from None
         self._items.append(item)
         self._filled += self._size(item)

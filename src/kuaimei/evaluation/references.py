@@ -37,10 +37,10 @@ def find_references(folder: Path) -> Sequence[EvaluationReference]:
     """
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
     if not paths:
-        raise AudioError(f"there are no recordings in {folder}: put one for each speaker there")
+        raise AudioError(f"there are no recordings in {folder}: add one for each speaker")
     names = [path.stem for path in paths]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise AudioError(f"two recordings in {folder} are called {twice}: rename one")
+        raise AudioError(f"two recordings in {folder} have the name {twice}: rename one")
     return [EvaluationReference(path.stem, path, _transcript(path)) for path in paths]
 
 

@@ -157,10 +157,10 @@ class VoiceReport(_Frozen):
 
 COLUMNS = [
     *("voice", "engine", "tier", "step"),
-    *("likeness", "floor", "ceiling", "others"),
-    *("errors %", "± stock", "DNSMOS", "F0 st", "lively", "50 ch s", "first s", "learned s"),
+    *("similarity", "floor", "ceiling", "others"),
+    *("errors %", "± stock", "DNSMOS", "F0 st", "lively", "50 ch s", "first s", "training s"),
 ]
-"""Columns of the table; likeness, floor and ceiling are by the evaluation encoder, others beside it."""
+"""Columns of the table; similarity, floor and ceiling are by the evaluation encoder, others beside it."""
 
 
 def table_row(finding: VoiceReport) -> list[object]:
@@ -192,7 +192,7 @@ def one_line_summary(finding: VoiceReport) -> str:
     """Return the most important figures in one line."""
     judged = finding.similarity[finding.judge]
     return (
-        f"{finding.voice}: {finding.step}, {finding.tier}: likeness {judged.mean:.3f} "
-        f"(the speaker {judged.ceiling:.3f}), errors {100 * finding.error_rate:.1f} %, "
+        f"{finding.voice}: {finding.step}, {finding.tier}: similarity {judged.mean:.3f} "
+        f"(ceiling {judged.ceiling:.3f}), errors {100 * finding.error_rate:.1f} %, "
         f"DNSMOS {finding.dnsmos.overall:.2f}"
     )

@@ -34,11 +34,11 @@ def split_in_halves(pcm: Pcm, rate: int) -> tuple[Pcm, Pcm, float]:
     """
     bounds = sound_bounds(pcm, rate)
     if bounds is None:
-        raise AudioError("there is no sound in the reference")
+        raise AudioError("the reference is silent")
     start, end = bounds
     if (end - start) / rate < 2 * LEAST_HALF_S:
         raise AudioError(
-            f"the reference holds {(end - start) / rate:.1f} s of sound: "
+            f"the reference contains {(end - start) / rate:.1f} s of sound: "
             f"at least {2 * LEAST_HALF_S:g} s are needed for two halves"
         )
     levels = frame_levels(pcm, rate)

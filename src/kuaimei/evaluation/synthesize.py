@@ -68,7 +68,7 @@ async def speak_all(
         async with places:
             clip, _ = await _speak(speaker, text, voice, tier, time.perf_counter)
         if not clip.any():
-            raise EngineError(f"the voice {voice} said nothing to {text[:40]!r}")
+            raise EngineError(f"the voice {voice} produced no audio for {text[:40]!r}")
         return clip
 
     try:

@@ -76,7 +76,7 @@ class TrainingCache:
             style = np.load(folder / _STYLE, allow_pickle=False).astype(np.float32)
             decoder = folder / _DECODER if facts["decoder"] else None
             if style.shape != (256,) or (decoder is not None and not decoder.is_file()):
-                raise ValueError("a file is missing or of another shape")
+                raise ValueError("a file is missing or has another shape")
             return CachedTraining(
                 style, decoder, "en" if facts["language"] == "en" else "zh", float(str(facts["took_s"]))
             )

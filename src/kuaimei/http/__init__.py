@@ -1,1 +1,1 @@
-"""HTTP below the routers, shared by server and workers: errors, limits, keys, origins, sockets."""
+"""HTTP layer below the routers, shared by server and workers: errors, limits, keys, origins, sockets."""

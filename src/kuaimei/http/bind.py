@@ -1,4 +1,4 @@
-"""Where a server listens, and who decides when it stops."""
+"""The listening socket, and a uvicorn server that leaves signals to the CLI."""
 
 import socket
 from collections.abc import Iterator
@@ -13,19 +13,19 @@ __all__ = ["ManagedServer", "address_of", "bind_socket"]
 
 
 class ManagedServer(uvicorn.Server):
-    """Signals are the command's business: what is behind the server has to be closed as well."""
+    """uvicorn server without signal handlers: the CLI handles signals and shuts down the engines, too."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave them as they are."""
+        """Leave the signal handlers as they are."""
         yield
 
 
 def bind_socket(server: ServerSettings) -> socket.socket:
-    """A socket on which connections may queue already.
+    """Return a listening socket, on which connections can queue already.
 
     Raises:
-        SettingsError: If the address cannot be had.
+        SettingsError: If the address cannot be bound.
     """
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
     try:
@@ -38,6 +38,6 @@ def bind_socket(server: ServerSettings) -> socket.socket:
 
 
 def address_of(listening: socket.socket, scheme: str = "http") -> str:
-    """``http://host:port``, as it really is."""
+    """Return the actual address of the socket, as ``http://host:port``."""
     host, port, *_ = listening.getsockname()
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

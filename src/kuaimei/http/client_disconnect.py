@@ -1,4 +1,4 @@
-"""Work is done for somebody: it ends when they have gone, and when it has taken too long."""
+"""Cancellation of work whose client has disconnected, and of work that takes too long."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -17,21 +17,21 @@ __all__ = ["DOWNLOAD_S", "TOTAL_S", "Streamed", "attended"]
 T = TypeVar("T")
 
 DOWNLOAD_S: Final = 12 * 3600.0
-"""What is only read and sent may take so long: recordings of months, over a slow line."""
+"""Maximum seconds for a download that needs no computation: months of recordings on a slow line."""
 TOTAL_S: Final = 900.0
-"""A request may take so long in all, waiting and computing, unless it says otherwise."""
+"""Default maximum seconds for a request, waiting and computing included."""
 
 
 async def attended(request: Request, work: Coroutine[Any, Any, T], *, total_s: float = TOTAL_S) -> T:
-    """Do ``work`` while the client is there; nobody else cancels what a client has asked for.
+    """Run ``work`` while the client is connected; the framework does not cancel it on a disconnect.
 
     Args:
         request: Its body must have been read.
-        work: Cancelled when the client has gone or the time is over.
-        total_s: It may take so long.
+        work: Cancelled when the client disconnects or the time is over.
+        total_s: Maximum seconds.
 
     Raises:
-        ApiError: 499, which nobody reads, if the client has gone.
+        ApiError: 499 (which nobody reads) if the client has disconnected.
         EngineUnavailable: If the time is over.
     """
     working = asyncio.ensure_future(work)
@@ -41,8 +41,8 @@ async def attended(request: Request, work: Coroutine[Any, Any, T], *, total_s: f
         if working.done():
             return working.result()
         if going.done():
-            raise ApiError("the client has gone", status=499, code="client_closed_request")
-        raise EngineUnavailable(f"the request was not done within {total_s:g} s; ask for less at once")
+            raise ApiError("the client has disconnected", status=499, code="client_closed_request")
+        raise EngineUnavailable(f"the request did not finish within {total_s:g} s; request less at once")
     finally:
         for task in (working, going):
             task.cancel()
@@ -55,13 +55,13 @@ async def _gone(receive: Receive) -> None:
 
 
 class Streamed(StreamingResponse):
-    """An answer that is made while it is sent, and not a moment longer.
+    """A response whose content is produced while it is sent, with a time limit.
 
     Args:
-        content: Its bytes or text.
-        total_s: It may take so long.
-        place: Left when it is over.
-        more: Of every answer.
+        content: Bytes or text of the response.
+        total_s: Maximum seconds.
+        place: Closed when the response is over.
+        more: Arguments of `StreamingResponse`.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class Streamed(StreamingResponse):
         self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it; the stream is closed whatever happens, so that its engine stops."""
+        """Send the response and close its content in any case, so that the engine stops."""
         try:
             async with asyncio.timeout(self._total_s):
                 await super().__call__(scope, receive, send)
         except TimeoutError:
-            return  # cut off: a client can tell that the end is missing
+            return  # cut off: the client notices the missing end
         finally:
             close = getattr(self.body_iterator, "aclose", None)
             if close is not None:

@@ -1,8 +1,8 @@
-"""How many connections there may be before anybody has shown a key: in all, and from one address.
+"""Limits on the number of connections, in all and per address, before any key is checked.
 
-Whoever connects takes a descriptor, and the files of what is being said need descriptors too. So there are
-fewer connections than the process may have descriptors; where all are taken, the one that has waited longest
-without having asked for anything makes way, and if there is none, the new one is refused.
+Each connection takes a file descriptor, and recordings of running conversations need descriptors, too. So
+there are fewer connections than the process may have descriptors. Once all are taken, the one that has been
+idle for longest is closed for a new one; if none is idle, the new one is refused.
 """
 
 import logging
@@ -18,25 +18,25 @@ __all__ = ["RESERVED_DESCRIPTORS", "ConnectionRegistry", "Rarely", "connection_r
 _log = logging.getLogger(__name__)
 
 RESERVED_DESCRIPTORS: Final = 256
-"""For recordings, the database, engines and child processes."""
+"""Descriptors kept for recordings, the database, engines and child processes."""
 _LEAST: Final = 16
 _QUIET_S: Final = 10.0
 
 
 class TrackedConnection(Protocol):
-    """What can be closed."""
+    """A connection that the registry can close."""
 
     def drop(self) -> None:
-        """Close it at once."""
+        """Close the connection at once."""
         ...
 
 
 class ConnectionRegistry:
-    """Who is connected.
+    """The open connections.
 
     Args:
         most: Connections in all.
-        most_per_address: … from one address; those of this machine, where a proxy may run, are not counted.
+        most_per_address: … from one address; loopback, where a proxy may run, is not limited.
     """
 
     def __init__(self, most: int, most_per_address: int) -> None:
@@ -44,29 +44,32 @@ class ConnectionRegistry:
         self._most_per_address = most_per_address
         self._addresses: dict[TrackedConnection, str] = {}
         self._by_address: Counter[str] = Counter()
-        self._silent: dict[TrackedConnection, None] = {}  # in the order in which they came
+        self._silent: dict[TrackedConnection, None] = {}  # idle ones, longest first
         self._rarely = Rarely(_QUIET_S)
 
     def __len__(self) -> int:
         return len(self._addresses)
 
     def enter(self, connection: TrackedConnection, address: str) -> bool:
-        """``connection`` is there, and has not asked for anything yet; False: it is not let in.
+        """Add ``connection``, which has no request yet.
 
         Args:
-            connection: Is dropped later, should it make way for another.
-            address: Where it comes from; empty: from this machine.
+            connection: May be dropped later in favour of another.
+            address: Of the client; empty: this machine.
+
+        Returns:
+            False if the connection is refused.
         """
         address = "" if is_loopback(address) else address
         if address and self._by_address[address] >= self._most_per_address:
-            self._tell("from %s, which has %d already", address, self._most_per_address)
+            self._tell("from %s, which already has %d", address, self._most_per_address)
             return False
         if len(self._addresses) >= self._most:
             oldest = next(iter(self._silent), None)
             if oldest is None:
-                self._tell("from %s: all %d are taken", address or "this machine", self._most)
+                self._tell("from %s: all %d are in use", address or "this machine", self._most)
                 return False
-            self._tell("that asked for nothing, to make way: all %d were taken", self._most)
+            self._tell("idle and closed to make room: all %d were in use", self._most)
             self.leave(oldest)
             oldest.drop()
         self._addresses[connection] = address
@@ -75,16 +78,16 @@ class ConnectionRegistry:
         return True
 
     def asked(self, connection: TrackedConnection) -> None:
-        """It has asked for something: it does not make way any more."""
+        """Mark the connection as busy: it is not dropped for another."""
         self._silent.pop(connection, None)
 
     def answered(self, connection: TrackedConnection) -> None:
-        """It has its answer: it makes way again, after those that have waited longer."""
+        """Mark the connection as idle, behind those that have been idle for longer."""
         if connection in self._addresses:
             self._silent[connection] = None
 
     def leave(self, connection: TrackedConnection) -> None:
-        """It is gone; idempotent."""
+        """Remove the connection; idempotent."""
         address = self._addresses.pop(connection, None)
         self._silent.pop(connection, None)
         if address is not None:
@@ -95,21 +98,24 @@ class ConnectionRegistry:
     def _tell(self, what: str, *details: object) -> None:
         if (count := self._rarely.ask()) is not None:
             _log.warning(
-                "%d connections refused or closed within %g s, the last " + what, count, _QUIET_S, *details
+                "%d connections refused or closed within %g s, the last one " + what,
+                count,
+                _QUIET_S,
+                *details,
             )
 
 
 def connection_registry(settings: ServerSettings) -> ConnectionRegistry:
-    """For the connections of one server; asks the system for as many descriptors as it gives."""
+    """Return the registry of one server; raises the descriptor limit as far as the system allows."""
     most = min(settings.max_connections, raise_descriptor_limit() - RESERVED_DESCRIPTORS)
     return ConnectionRegistry(max(most, _LEAST), settings.max_connections_per_address)
 
 
 class Rarely:
-    """Lets one of many through now and then, and says how many there were since.
+    """Rate limit that reports how many calls it covered.
 
     Args:
-        every_s: At most so often.
+        every_s: Minimum seconds between two calls that pass.
     """
 
     def __init__(self, every_s: float) -> None:
@@ -118,7 +124,7 @@ class Rarely:
         self._count = 0
 
     def ask(self) -> int | None:
-        """Another one: None, or how many came since one was let through last."""
+        """Count a call; return None, or the number of calls since the last one that passed."""
         self._count += 1
         now = time.monotonic()
         if now < self._next:

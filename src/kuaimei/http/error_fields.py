@@ -1,4 +1,4 @@
-"""Fields in what a client sent, for telling it which one is wrong, and why."""
+"""Names of the invalid fields in a client's request, for error messages."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,27 +7,27 @@ __all__ = ["field_names", "mistake"]
 
 
 def mistake(detail: Mapping[str, Any], body: object, *, skip: int = 0) -> tuple[list[str], str]:
-    """Names of the field that is wrong, outermost first, and what is wrong with it.
+    """Return the path of the invalid field, outermost name first, and what is wrong with it.
 
     Args:
-        detail: Of pydantic's errors.
+        detail: One of pydantic's errors.
         body: See `field_names`.
-        skip: Leading parts of the path that are not the client's.
+        skip: Number of leading parts of the path that are not the client's.
     """
     names = field_names(detail["loc"][skip:], body, missing=detail["type"] == "missing")
     return list(names), str(detail["msg"]).removeprefix("Value error, ")
 
 
 def field_names(path: Sequence[str | int], body: object, *, missing: bool = False) -> Iterator[str]:
-    """Yield those parts of pydantic's ``path`` to a mistake that the client has written or left out.
+    """Yield those parts of pydantic's error ``path`` that the client wrote or left out.
 
     Between them pydantic names the alternatives that it tried where a field may have several types:
-    ``messages.0.content.list[Part].1.text`` is ``messages.0.content.1.text`` to whoever wrote it.
+    ``messages.0.content.list[Part].1.text`` is ``messages.0.content.1.text`` to the client.
 
     Args:
-        path: Names of fields and places in lists, outermost first.
-        body: What was sent, as JSON; None: it was none, and the whole path is names.
-        missing: The last of ``path`` was left out.
+        path: Field names and list indices, outermost first.
+        body: What was sent, as JSON; None: it was not JSON, and the whole path is yielded.
+        missing: The last part of ``path`` was left out by the client.
     """
     known = body is not None
     for number, part in enumerate(path):

@@ -1,4 +1,4 @@
-"""Every failure as an OpenAI error object: ``{"error": {message, type, code, param}}``."""
+"""Errors as OpenAI error objects: ``{"error": {message, type, code, param}}``."""
 
 import logging
 from collections.abc import Mapping
@@ -31,13 +31,14 @@ _log = logging.getLogger(__name__)
 
 
 class ApiError(KuaimeiError):
-    """A request that cannot be met, with what its maker needs to mend it.
+    """A request that cannot be served, with what the client needs to correct it.
 
     Args:
         message: One clear sentence.
         status: HTTP status.
         code: Short machine-readable label.
         param: The parameter at fault.
+        headers: Additional headers of the response.
     """
 
     kind = "request"
@@ -61,14 +62,21 @@ class ApiError(KuaimeiError):
 def error_body(
     message: str, status: int, *, code: str | None = None, param: str | None = None
 ) -> dict[str, Any]:
-    """The error object of the OpenAI dialect."""
+    """Return the error object of the OpenAI API.
+
+    Args:
+        message: One clear sentence.
+        status: HTTP status.
+        code: Short machine-readable label.
+        param: The parameter at fault.
+    """
     kind = "server_error" if status >= 500 else "invalid_request_error"
     message, param = to_well_formed(message), param and to_well_formed(param)
     return {"error": {"message": message, "type": kind, "code": code, "param": param}}
 
 
 def with_status(error: KuaimeiError) -> ApiError:
-    """How a deliberate error of the server is told over HTTP."""
+    """Convert a deliberate error to an `ApiError` with its HTTP status."""
     if isinstance(error, ApiError):
         return error
     status, headers = 500, {}
@@ -90,14 +98,14 @@ def with_status(error: KuaimeiError) -> ApiError:
 
 
 def response_of(error: KuaimeiError) -> JSONResponse:
-    """The whole answer for ``error``."""
+    """Return the complete response for ``error``."""
     told = with_status(error)
     body = error_body(str(told), told.status, code=told.code, param=told.param)
     return JSONResponse(body, status_code=told.status, headers=told.headers)
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Make every failure of ``app`` speak the same form, validation and unknown paths included."""
+    """Return every error of ``app`` in the same form, including validation errors and unknown paths."""
 
     @app.exception_handler(KuaimeiError)
     async def _deliberate(request: Request, error: KuaimeiError) -> JSONResponse:
@@ -109,7 +117,7 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        # "body.input", as the dialect's own documentation would say it: "input"
+        # "body.input" is "input" in the terms of the OpenAI documentation
         names, told = mistake(first, error.body if first["loc"][0] == "body" else None, skip=1)
         param = ".".join(names) or None
         message = f"{param}: {told}" if param else told
@@ -126,6 +134,6 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-        # Its words may hold paths or worse: they go to the log, not to the caller.
-        body = error_body("something went wrong in the server; its log says what", 500, code="internal_error")
+        # Its message may hold paths or secrets: it goes to the log, not to the client.
+        body = error_body("internal server error; see the server's log", 500, code="internal_error")
         return JSONResponse(body, status_code=500)

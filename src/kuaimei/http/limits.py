@@ -1,4 +1,4 @@
-"""How much at once: size of bodies, number of requests that compute."""
+"""ASGI limits on the size of request bodies and on the number of concurrent requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -15,18 +15,18 @@ from kuaimei.http.json_limits import MOST_MARKS, marks_in
 __all__ = ["BodyLimit", "ConcurrencyLimiter", "UploadGate"]
 
 _JSON_LIMIT = 2 * 1024 * 1024
-"""Bytes of a body that is not a file."""
+"""Maximum size in bytes of a body on paths that take no files."""
 _FORM = b"multipart/"
-_TOO_MANY = f"the JSON of the request holds more than {MOST_MARKS} values, which nothing here needs"
+_TOO_MANY = f"the JSON of the request contains more than {MOST_MARKS} values"
 _DRAIN_S = 5.0
 
 
 class BodyLimit:
-    """Refuses bodies that are too large, announced or real, or whose JSON holds too many values.
+    """Rejects bodies that are too large (announced or received) or whose JSON has too many values.
 
     Args:
-        app: What lies behind.
-        files: Paths that take files, and how many bytes a body may have there; elsewhere 2 MiB.
+        app: The wrapped ASGI application.
+        files: Paths that take files, with the maximum size of a body in bytes; elsewhere it is 2 MiB.
     """
 
     def __init__(self, app: ASGIApp, files: Mapping[str, int]) -> None:
@@ -34,7 +34,7 @@ class BodyLimit:
         self._files = files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let through or refuse."""
+        """Pass the request on, or reject it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -65,7 +65,7 @@ class BodyLimit:
 
 
 async def _drain(receive: Receive) -> None:
-    """Read the rest and forget it, for a while: most clients listen only once they have said all."""
+    """Read and discard the rest of the body, for a while: most clients read only after sending everything."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_S):
             while (message := await receive())["type"] == "http.request" and message.get("more_body", False):
@@ -73,16 +73,16 @@ async def _drain(receive: Receive) -> None:
 
 
 def _too_large_message(limit: int) -> str:
-    return f"the request is larger than the {limit / 1024**2:g} MiB allowed here"
+    return f"the request is larger than the {limit / 1024**2:g} MiB allowed"
 
 
 class ConcurrencyLimiter:
-    """Requests that hold much memory at once: a few run, some wait, further ones are refused.
+    """Limits requests that need much memory: a few run, some wait, further ones are refused.
 
     Args:
-        name: Of what they do, for the message.
-        running: At once.
-        waiting: At once.
+        name: What the requests do, for the error message.
+        running: Requests that may run at once.
+        waiting: Requests that may wait at once.
     """
 
     def __init__(self, name: str, running: int, waiting: int) -> None:
@@ -93,13 +93,13 @@ class ConcurrencyLimiter:
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[None]:
-        """Wait for a turn and hold it for the length of the block.
+        """Wait for a free slot and hold it for the length of the block.
 
         Raises:
             QueueFull: If too many wait already.
         """
         if self._inside >= self._places:
-            raise QueueFull(f"{self._name}: {self._places} requests are in work already; try again later")
+            raise QueueFull(f"{self._name}: {self._places} requests are already in progress; try again later")
         self._inside += 1
         try:
             async with self._free:
@@ -109,14 +109,15 @@ class ConcurrencyLimiter:
 
 
 class UploadGate:
-    """Lets a few uploads in at once; of those that wait nothing is read: they hold neither memory nor disk.
+    """Limits concurrent uploads; waiting ones are not read, so they take neither memory nor disk.
 
-    A place is held until the answer begins: by then the file was decoded, or waits where decoding is bounded.
+    A slot is held until the response begins: by then the file was decoded, or waits for a decoder, which is
+    limited separately.
 
     Args:
-        app: What lies behind.
-        gates: By path; only what is posted there waits.
-        until_read: A place is only held until all of the body was read: behind it there is another order.
+        app: The wrapped ASGI application.
+        gates: Limiters by path; they apply to POST only.
+        until_read: Release the slot once the whole body was read: ``app`` orders the requests itself.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class UploadGate:
         self._until_read = until_read
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let through, after a while or at once, or refuse."""
+        """Pass the request on, waiting for a slot if needed, or reject it."""
         gate = self._gates.get(scope.get("path", "")) if scope["type"] == "http" else None
         if gate is None or scope["method"] != "POST":
             await self._app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Where a request comes from, by what its headers say: names, origins, and traces of a proxy."""
+"""Origin of a request according to its headers: host names, web origins and traces of a proxy."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 __all__ = ["Origin", "is_address", "is_proxied", "name_of", "origin_of", "place_of"]
 
 Origin: TypeAlias = tuple[str, str, int]
-"""Scheme, name and port (RFC 6454)."""
+"""Scheme, host name and port (RFC 6454)."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 _PROXIED: Final = frozenset(
@@ -18,12 +18,12 @@ _PROXIED_BEGIN: Final = "x-forwarded-"
 
 
 def is_proxied(headers: Iterable[str]) -> bool:
-    """Whether one of the header names in ``headers`` is one that a proxy adds."""
+    """Return whether ``headers`` (names) include one that proxies add."""
     return any(name.lower() in _PROXIED or name.lower().startswith(_PROXIED_BEGIN) for name in headers)
 
 
 def origin_of(text: str) -> Origin | None:
-    """Scheme, name and port of an Origin header; None: it is no origin of the web."""
+    """Return scheme, host name and port of an Origin header; None if it is not a web origin."""
     try:
         asked = urlsplit(text)
         port = asked.port
@@ -35,7 +35,7 @@ def origin_of(text: str) -> Origin | None:
 
 
 def place_of(host: str, scheme: str) -> tuple[str, int] | None:
-    """Name and port that a Host header means under ``scheme``."""
+    """Return the host name and port of a Host header under ``scheme``; None if it is malformed."""
     try:
         asked = urlsplit(f"//{host}")
         return (asked.hostname or "").lower(), asked.port or _PORTS[scheme]
@@ -44,7 +44,7 @@ def place_of(host: str, scheme: str) -> tuple[str, int] | None:
 
 
 def name_of(url: str) -> str:
-    """Host name of a URL, or of what follows ``//``; empty: there is none."""
+    """Return the host name of a URL or of ``//host``; empty if there is none."""
     try:
         return (urlsplit(url).hostname or "").lower()
     except ValueError:
@@ -52,7 +52,7 @@ def name_of(url: str) -> str:
 
 
 def is_address(name: str) -> bool:
-    """Whether a host is an IP address, in whichever notation is not a name."""
+    """Return whether a host is an IP address rather than a name."""
     try:
         ipaddress.ip_address(name.partition("%")[0])
     except ValueError:

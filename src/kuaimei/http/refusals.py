@@ -1,4 +1,4 @@
-"""Who was refused and why: counted, told in the log without flooding it, and slowed down who tries keys."""
+"""Refused requests: counted, logged at a limited rate, and delayed after wrong keys."""
 
 import asyncio
 import ipaddress
@@ -15,26 +15,27 @@ _log = logging.getLogger(__name__)
 Reason: TypeAlias = Literal[
     "host", "origin", "cross_site", "proxied", "identity", "no_key", "wrong_key", "not_allowed"
 ]
-"""Another host name; a page of another site; a browser on behalf of another site; through a proxy where no
-key is asked for; a name that a proxy may not give; no key; a key that is nobody's; a role that may not."""
+"""Unknown host name; page of another site; browser request caused by another site; through a proxy where no
+key is required; name that a proxy may not give; no key; unknown key; role without permission.
+"""
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
 _ORDINARY: Final[frozenset[Reason]] = frozenset({"no_key"})
-"""Whoever opens the page for the first time is asked for a key by this."""
+"""Reasons that are normal: a user who opens the page for the first time is asked for a key."""
 _INTERVAL_S: Final = 60.0
-"""At most one line in so long for each reason and address …"""
+"""Seconds in which at most one line is logged for each reason and address …"""
 _LINES: Final = 60
-"""… and at most so many in all: whoever has many addresses does not fill the disk."""
+"""… and at most this many in all, so that a client with many addresses does not fill the disk."""
 _REMEMBERED: Final = 1024
-"""Addresses, of each kind; the one heard of longest ago is forgotten first."""
+"""Addresses remembered for each purpose; the least recently seen is dropped first."""
 _FREE: Final = 5
-"""Wrong keys that cost no time: people paste the wrong one."""
+"""Wrong keys that are not delayed: people paste the wrong one."""
 _FIRST_DELAY_S: Final = 0.1
 _MAX_DELAY_S: Final = 3.0
 _WAITING: Final = 32
-"""Answers held back at a time; further ones leave at once, so that nobody fills the server with them."""
+"""Responses delayed at once; further ones are sent at once, so that they cannot pile up."""
 _FORGIVEN_S: Final = 900.0
-"""After so long without a wrong key an address starts anew."""
+"""Seconds without a wrong key after which the count of an address is reset."""
 
 
 @dataclass(slots=True)
@@ -50,11 +51,11 @@ class _Tries:
 
 
 class Refusals:
-    """Counts and tells of refusals; used on the event loop only.
+    """Counts, logs and delays refusals; used on the event loop only.
 
     Args:
-        clock: Seconds; None: the event loop's.
-        sleep: Waits so many seconds.
+        clock: Returns seconds; None: the event loop's clock.
+        sleep: Waits for the given seconds.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Refusals:
         return {reason: self._counts[reason] for reason in REASONS}
 
     def note(self, reason: Reason, peer: str) -> None:
-        """Somebody at the address ``peer`` was refused. No key and nothing else that was sent is told."""
+        """Count and log a refusal of the address ``peer``; neither key nor other request data is logged."""
         self._counts[reason] += 1
         now, which = self._clock(), (reason, _address(peer))
         line = self._lines.get(which)
@@ -96,7 +97,7 @@ class Refusals:
             self._lines.popitem(last=False)
 
     async def slow_down(self, peer: str) -> None:
-        """Hold back the answer to a wrong key, the longer the more there were from that address."""
+        """Delay the response to a wrong key: longer, the more there were from that address."""
         now, address = self._clock(), _address(peer)
         tries = self._tries.setdefault(address, _Tries(now))
         if now - tries.last > _FORGIVEN_S:
@@ -116,7 +117,7 @@ class Refusals:
 
 
 def _address(peer: str) -> str:
-    """An address, or what stands for something that is none: nothing that was sent reaches the log."""
+    """Return the address, or a placeholder if it is none, so that no request data reaches the log."""
     try:
         found = ipaddress.ip_address(peer.partition("%")[0])
     except ValueError:

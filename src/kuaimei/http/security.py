@@ -1,8 +1,8 @@
-"""Who may come in: keys, Host allow-list against DNS rebinding, and what browsers say of a request.
+"""Access control: keys, a Host allow-list against DNS rebinding, and checks of browser headers.
 
 A browser sends requests on behalf of any page it shows. A page whose name is rebound to 127.0.0.1 still sends
 its own name as Host, a page of another site sends its Origin, and a browser says of every request whether
-another site caused it (Fetch Metadata): all of these are refused. Programs send none of it.
+another site caused it (Fetch Metadata): all of these are refused. Other programs send none of these headers.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from kuaimei.errors import StoreError
 from kuaimei.http.errors import error_body
 from kuaimei.http.origins import is_address, is_proxied, name_of, origin_of, place_of
 from kuaimei.http.refusals import Reason, Refusals
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.people.caller import Caller
 from kuaimei.people.keys import is_key
 from kuaimei.people.names import NameRefused
@@ -30,7 +30,7 @@ __all__ = ["AuthMiddleware", "key_of"]
 
 _KEY_PROTOCOL = "openai-insecure-api-key."
 _OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
-"""Told without a key: that it runs, and nothing else."""
+"""Paths that need no key: without one they tell only that the server runs."""
 _DISCONNECT_WAIT_S = 0.5
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain"})
 
@@ -38,7 +38,7 @@ _Networks: TypeAlias = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 
 def key_of(headers: Headers, subprotocols: Iterable[str] = ()) -> str:
-    """The key a client presents: Bearer token, or the WebSocket subprotocol browsers must use instead."""
+    """Return the client's key: Bearer token, or the WebSocket subprotocol that browsers must use instead."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
@@ -58,20 +58,20 @@ class _Refusal:
 
 
 class AuthMiddleware:
-    """Refuses whoever may not come in; ASGI middleware for HTTP and WebSocket alike.
+    """ASGI middleware that refuses unauthorized requests, HTTP and WebSocket alike.
 
-    Sets ``scope["state"]`` of whoever is let through: ``caller`` (`kuaimei.people.caller.Caller`) and
-    ``owner``, the id of that person; on the few paths that are open to all these are None and empty for
-    whoever shows no key.
+    Sets ``scope["state"]`` of requests that it lets through: ``caller`` (`kuaimei.people.caller.Caller`) and
+    ``owner``, the id of that person. On the few paths that need no key these are None and empty for callers
+    without one.
 
     Args:
-        app: What lies behind.
-        settings: Own host, further allowed hosts, and whose word about people is believed.
-        open_paths: Further paths that need no key: the files of the page, on which one is asked for it.
-        entrance: Knows the keys; None: only the configured one lets in.
-        refusals: Counts and tells of whom was refused; None: of its own.
-        loading: People's keys are not known yet: one that may be somebody's is let through to ``app``, which
-            must tell nothing but that the server is loading.
+        app: The wrapped ASGI application.
+        settings: Own host, further allowed hosts, and the proxies that may say who a user is.
+        open_paths: Further paths that need no key: the files of the page, which asks for it.
+        authentication: Knows the keys; None: only the configured one is accepted.
+        refusals: Counts and logs refused requests; None: a new one.
+        loading: People's keys are not known yet: requests with a well-formed key are let through to ``app``,
+            which must tell nothing but that the server is loading.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class AuthMiddleware:
         settings: ServerSettings,
         open_paths: frozenset[str] = frozenset(),
         *,
-        entrance: Entrance | None = None,
+        authentication: Authentication | None = None,
         refusals: Refusals | None = None,
         loading: bool = False,
     ) -> None:
         self._app = app
         self._pages = open_paths | {"/"}
         self._open_paths = _OPEN_PATHS | open_paths
-        self._entrance = entrance or Entrance(settings)
+        self._authentication = authentication or Authentication(settings)
         self._refusals = refusals or Refusals()
         self._loading = loading
         self._open = settings.open
@@ -99,7 +99,7 @@ class AuthMiddleware:
         self._names = _LOCAL_NAMES | {settings.host.lower()} | {*names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let through or refuse."""
+        """Pass the request on, or refuse it."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
@@ -121,36 +121,33 @@ class AuthMiddleware:
         await self._app(scope, receive, send)
 
     def _foreign(self, scope: Scope, headers: Headers) -> _Refusal | None:
-        """Why the request is none of this server's, by where it says that it comes from."""
+        """Return why the request is refused by its host, origin, cause or proxy; None if it is not."""
         host = headers.get("host", "")
         if not self._is_allowed_host(host):
-            told = (
-                f"the host name {host[:80]!r} is not one of this server's: "
-                "add it to KUAIMEI_SERVER__ALLOWED_HOSTS"
-            )
+            told = f"the host name {host[:80]!r} is not allowed: add it to KUAIMEI_SERVER__ALLOWED_HOSTS"
             return _Refusal(421, "host_not_allowed", "host", told)
         origin = headers.get("origin")
         if origin is not None and not self._same_site(origin, host, scope, headers):
             told = (
-                f"pages of {origin[:80]} may not use this server: add their origin, scheme included, to "
-                "KUAIMEI_SERVER__ALLOWED_HOSTS"
+                f"pages from {origin[:80]} may not use this server: add their origin, including the scheme, "
+                "to KUAIMEI_SERVER__ALLOWED_HOSTS"
             )
             return _Refusal(403, "origin_not_allowed", "origin", told)
         if not self._own_doing(scope, headers, origin):
-            told = "another site caused this request: open the page of this server itself"
+            told = "another site triggered this request: open this server's page directly"
             return _Refusal(403, "cross_site", "cross_site", told)
         if self._open and is_proxied(headers):
             told = (
-                "this server asks for no key (KUAIMEI_SERVER__OPEN), so it answers to no proxy: leave that "
-                "out, and let people come with keys"
+                "this server requires no key (KUAIMEI_SERVER__OPEN), so it refuses requests through a proxy: "
+                "turn that setting off and use keys"
             )
             return _Refusal(403, "proxy_not_allowed", "proxied", told)
         return None
 
     async def _admit(self, scope: Scope, headers: Headers) -> tuple[Caller | None, _Refusal | None]:
-        """Whoever may come in, or why nobody may."""
+        """Return the caller (None without a key on an open path), or the refusal."""
         presented = key_of(headers, scope.get("subprotocols", ()))
-        caller = self._entrance.identify(presented)
+        caller = self._authentication.identify(presented)
         if caller is not None:
             return caller, None
         if self._identity_header and self._trusted(scope):
@@ -159,32 +156,32 @@ class AuthMiddleware:
                 return await self._identified(given)
         if scope["path"] in self._open_paths:
             return None, None
-        if self._loading and not self._entrance.ready and is_key(presented):
+        if self._loading and not self._authentication.ready and is_key(presented):
             return None, None
         told = "a valid API key is needed: send it as 'Authorization: Bearer …'"
         return None, _Refusal(401, "invalid_api_key", "wrong_key" if presented else "no_key", told)
 
     async def _identified(self, given: list[bytes]) -> tuple[Caller | None, _Refusal | None]:
-        """Who a trusted proxy says that it is."""
+        """Return the caller that a trusted proxy names, or the refusal."""
         if self._loading:
             return None, None
         name = self._identity_header.decode()
         if len(given) != 1:
-            told = f"the header {name} came {len(given)} times: the proxy must replace it"
+            told = f"the header {name} was sent {len(given)} times: the proxy must replace it"
             return None, _Refusal(403, "not_allowed", "identity", told)
         try:
-            return await self._entrance.named(given[0].decode("utf-8")), None
+            return await self._authentication.named(given[0].decode("utf-8")), None
         except UnicodeDecodeError:
-            told = f"the header {name} is no UTF-8 text"
+            told = f"the header {name} is not valid UTF-8"
         except NameRefused as refused:
             told = str(refused)
         except StoreError as error:
-            told = f"who you are cannot be looked up now: {error}"
+            told = f"your identity cannot be looked up now: {error}"
             return None, _Refusal(503, "store", "identity", told, retry_after_s=5)
         return None, _Refusal(403, "not_allowed", "identity", told)
 
     def _peer(self, scope: Scope, headers: Headers) -> str:
-        """Address at the other end; behind a trusted proxy that which the proxy tells."""
+        """Return the client's address; behind a trusted proxy, the one that the proxy reports."""
         peer = _peer_of(scope)
         if self._trusted(scope):
             nearest = headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
@@ -192,7 +189,7 @@ class AuthMiddleware:
         return peer
 
     def _trusted(self, scope: Scope) -> bool:
-        """The peer itself, not what it says of others, is an allow-listed proxy."""
+        """Return whether the peer itself (not an address it reports) is an allow-listed proxy."""
         try:
             address = ipaddress.ip_address(_peer_of(scope).partition("%")[0])
         except ValueError:
@@ -206,14 +203,14 @@ class AuthMiddleware:
         return name in self._names or is_address(name)  # rebinding needs a name
 
     def _same_site(self, origin: str, host: str, scope: Scope, headers: Headers) -> bool:
-        """The page comes from this server by the name under which it is asked, or from an allowed origin."""
+        """Return whether the page is from this server under the requested name or from an allowed origin."""
         found = origin_of(origin)
         if found is None:
             return False
         if found in self._origins:
             return True
         scheme, name, port = found
-        # What a proxy says of the scheme can only make this stricter, so it need not be believed.
+        # The scheme that a proxy reports can only make the check stricter, so it need not be trusted.
         outside = headers.get("x-forwarded-proto", "").strip().lower()
         if scope.get("scheme") in {"https", "wss"} or outside == "https":
             outside = "https"
@@ -222,7 +219,7 @@ class AuthMiddleware:
         return (name, port) == place_of(host, scheme)
 
     def _own_doing(self, scope: Scope, headers: Headers, origin: str | None) -> bool:
-        """No other site made the browser send this; to open the page from a link is fine."""
+        """Return whether no other site caused the request; opening the page by a link is allowed."""
         if headers.get("sec-fetch-site", "none").lower() not in {"cross-site", "same-site"}:
             return True
         if origin is not None and origin_of(origin) in self._origins:
@@ -259,7 +256,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: _Refusal)
     await send({"type": f"{prefix}http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": f"{prefix}http.response.body", "body": body})
     if prefix:
-        # uvicorn takes an application that returns before the connection is gone for a broken one.
+        # uvicorn reports an application as broken that returns before the connection is closed.
         with suppress(TimeoutError):
             async with asyncio.timeout(_DISCONNECT_WAIT_S):
                 while True:

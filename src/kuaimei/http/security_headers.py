@@ -1,4 +1,4 @@
-"""What every answer says to the browser that gets it."""
+"""Security headers of every response."""
 
 from typing import Final
 
@@ -12,23 +12,23 @@ _ALWAYS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _PRIVATE: Final = ("/api/", "/v1/", "/metrics")
-"""What lies below is somebody's own: no browser and no proxy keeps it."""
+"""Paths whose responses are private: neither browsers nor proxies may cache them."""
 
 
 class SafeHeaders:
-    """Adds to every answer, refusals included, that it is what it says and for whoever asked.
+    """Adds nosniff, same-origin and no-store headers to responses, refusals included.
 
-    Where an answer says itself how it may be kept (``no-cache``: only to be asked for again), that stands.
+    A header that the response sets itself (``Cache-Control: no-cache``, say) is kept.
 
     Args:
-        app: What lies behind.
+        app: The wrapped ASGI application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass through."""
+        """Pass the request on and add headers to its response."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""Addresses that name nothing: a NUL in one is in no id, no name and no word that anybody looks for."""
+"""Rejection of URLs with a NUL character: no valid id, name or search term has one."""
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -7,21 +7,21 @@ from kuaimei.http.errors import error_body
 
 __all__ = ["PlainAddress"]
 
-_TOLD = "the address of the request holds a NUL character, which is no text"
+_TOLD = "the URL of the request contains a NUL character"
 
 
 class PlainAddress:
-    """Refuses requests with a NUL in their path or query; other bytes that are no text were replaced already.
+    """Rejects requests with a NUL in path or query; other bytes that are not valid text were replaced before.
 
     Args:
-        app: What lies behind.
+        app: The wrapped ASGI application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let through or refuse."""
+        """Pass the request on, or reject it."""
         if scope["type"] != "http" or not ("\x00" in scope["path"] or _has_nul(scope["query_string"])):
             await self._app(scope, receive, send)
             return

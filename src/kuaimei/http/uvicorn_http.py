@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, with a bound on everything that somebody without a key could do to it."""
+"""uvicorn's HTTP protocol with limits on everything that an unauthenticated client can do to it."""
 
 import asyncio
 import logging
@@ -12,28 +12,28 @@ from kuaimei.http.connection_limits import ConnectionRegistry, Rarely
 __all__ = ["BoundedHttp", "HttpConfig"]
 
 _HEADERS_S: Final = 10.0
-"""From the connection, or the first byte of a further request, to the end of its headers."""
+"""Seconds from the connection, or the first byte of a further request, to the end of its headers."""
 _HEADERS_BYTES: Final = 32 * 1024
 _HEADERS_COUNT: Final = 100
 _PIPELINED: Final = 8
-"""Requests that may be sent before the one in work is answered."""
+"""Requests that may be sent before the current one is answered."""
 _BODY_S: Final = 30.0
 _BODY_BYTES_PER_S: Final = 32 * 1024
-"""After the first `_BODY_S` a body must have come at this rate on average, unless nobody reads it."""
+"""Average rate that a body must keep after its first `_BODY_S` seconds; pauses in reading do not count."""
 _TICK_S: Final = 5.0
 _LINGER_S: Final = 5.0
-"""So long a client may go on sending a body that was answered (refused) already."""
+"""Seconds that a client may go on sending a body that was answered (refused) already."""
 _STALL_S: Final = 60.0
-"""A client that takes nothing of its answer for so long is gone."""
+"""Seconds after which a client that reads nothing of its response is disconnected."""
 
 
 class HttpConfig(uvicorn.Config):
-    """uvicorn's configuration, with what its connections share.
+    """uvicorn's configuration, with the registry that its connections share.
 
     Args:
         app: The application.
-        registry: Of all connections.
-        more: As uvicorn takes it.
+        registry: All connections.
+        more: Arguments of `uvicorn.Config`.
     """
 
     def __init__(self, app: Any, registry: ConnectionRegistry, **more: Any) -> None:
@@ -45,18 +45,18 @@ class HttpConfig(uvicorn.Config):
 
 
 _NO_TEXT: Final = "Invalid UTF-8"
-"""Of a WebSocket's frame; its client is told, and the connection ends."""
+"""Logged for a malformed WebSocket frame; the client is told and the connection ends."""
 
 
 class _OnceInAWhile(logging.Filter):
-    """Of what any stranger can cause as often as he likes one line in ten seconds is enough."""
+    """Limits log lines that any client can cause to one in ten seconds."""
 
     def __init__(self) -> None:
         super().__init__()
         self._rarely = Rarely(10.0)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is written."""
+        """Return whether to log the record."""
         if record.levelno > logging.WARNING and not record.getMessage().startswith(_NO_TEXT):
             return True
         record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
@@ -64,11 +64,11 @@ class _OnceInAWhile(logging.Filter):
 
 
 class _TooMuch(Exception):
-    """More headers or requests at once than anybody needs; ends the connection with a 400."""
+    """Too many headers or pipelined requests; ends the connection with a 400."""
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection; bounded in the time and size of headers and in the time of bodies, both ways."""
+    """One connection, with limits on time and size of headers and on the time of bodies, both ways."""
 
     def __init__(self, config: uvicorn.Config, *args: Any, **more: Any) -> None:
         super().__init__(config, *args, **more)
@@ -81,7 +81,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._reading_s = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Somebody is there."""
+        """Register the connection; abort it if it is refused."""
         super().connection_made(transport)
         if self._registry.enter(self, self.client[0] if self.client else ""):
             self._after("headers", _HEADERS_S, self._close)
@@ -89,23 +89,23 @@ class BoundedHttp(HttpToolsProtocol):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """Unregister the connection."""
         self.leave()
         super().connection_lost(exc)
 
     def leave(self) -> None:
-        """It is counted no longer."""
+        """Cancel the timers and unregister the connection."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
         self._registry.leave(self)
 
     def drop(self) -> None:
-        """See `kuaimei.http.connection_limits.Connection`."""
+        """Abort the connection; see `kuaimei.http.connection_limits.TrackedConnection`."""
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """More of it."""
+        """Count the bytes and parse them; answer 400 if the headers are too long."""
         if self.transport.is_closing():
             return
         if not self._asked:
@@ -119,25 +119,25 @@ class BoundedHttp(HttpToolsProtocol):
             self.send_400_response("The headers of the request are too long.")
 
     def handle_websocket_upgrade(self) -> None:
-        """It goes on as a WebSocket."""
+        """Hand the connection over to the WebSocket protocol."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
         super().handle_websocket_upgrade()
-        # Whoever takes over must say when it is gone, see `kuaimei.http.uvicorn_websocket`.
+        # The new protocol unregisters the connection, see `kuaimei.http.uvicorn_websocket`.
         protocol: Any = self.transport.get_protocol()
         protocol.leave = self.leave
 
-    # What the parser finds
+    # Parser callbacks
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One more header."""
+        """Record a header, unless there are too many."""
         if len(self.headers) >= _HEADERS_COUNT:
             raise _TooMuch
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Something is asked for."""
+        """Start the request, unless too many are pipelined."""
         if len(self.pipeline) >= _PIPELINED:
             raise _TooMuch
         self._cancel("headers")
@@ -150,7 +150,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._after("body", _TICK_S, self._watch_body)
 
     def on_message_complete(self) -> None:
-        """All of the body is there."""
+        """End the time limits of the body."""
         self._whole = True
         self._cancel("body")
         self._cancel("linger")
@@ -158,7 +158,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._rest()
 
     def on_response_complete(self) -> None:
-        """All of the answer is on its way."""
+        """Stop waiting for a body that is no longer needed, after `_LINGER_S`."""
         super().on_response_complete()
         if not self._whole:
             self._cancel("body")
@@ -166,17 +166,17 @@ class BoundedHttp(HttpToolsProtocol):
         self._rest()
 
     def pause_writing(self) -> None:
-        """The client does not take what it is sent."""
+        """Drop the connection if the client does not read for `_STALL_S`."""
         super().pause_writing()
         self._after("stall", _STALL_S, self.drop)
 
     def resume_writing(self) -> None:
-        """It does."""
+        """Cancel that time limit."""
         super().resume_writing()
         self._cancel("stall")
 
     def _rest(self) -> None:
-        """Asked and answered: the next request, if there is one, begins anew."""
+        """Mark the connection as idle once body and response are complete and nothing is pipelined."""
         answered = self.cycle is None or self.cycle.response_complete
         if self._whole and answered and not self.pipeline and self._asked:
             self._asked = False
@@ -184,7 +184,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _watch_body(self) -> None:
         self._timers.pop("body", None)
-        if not self.flow.read_paused:  # else it is we who let it wait
+        if not self.flow.read_paused:  # paused reading is the server's own delay
             self._reading_s += _TICK_S
         if self._received < (self._reading_s - _BODY_S) * _BODY_BYTES_PER_S:
             self._close()

@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket, which is still the connection that it was before, and survives its own end."""
+"""uvicorn's WebSocket protocol, which unregisters its connection and tolerates data after its close."""
 
 from collections.abc import Callable
 
@@ -9,24 +9,24 @@ __all__ = ["CountedWebSocket"]
 
 
 class CountedWebSocket(WebSocketsSansIOProtocol):
-    """One connection, after its upgrade.
+    """One connection after its upgrade.
 
     Attributes:
-        leave: To be called when it is gone.
+        leave: Called when the connection is lost.
     """
 
     leave: Callable[[], None]
 
     def data_received(self, data: bytes) -> None:
-        """More of it; what comes after it was told goodbye (a ping, say) is not answered any more."""
+        """Process data; what arrives after the close frame (a ping, say) is not answered."""
         try:
             super().data_received(data)
         except InvalidState:
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """Unregister the connection."""
         super().connection_lost(exc)
         leave = getattr(self, "leave", None)
-        if leave is not None:  # None: it went during the upgrade
+        if leave is not None:  # None: it was lost during the upgrade
             leave()

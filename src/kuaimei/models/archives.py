@@ -46,7 +46,7 @@ def extract_members(package: Path, members: Mapping[str, Callable[[bytes], None]
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise Missing(f"{package.name} cannot be opened: {error}") from error
     if missing:
-        raise Missing(f"{package.name} does not hold {sorted(missing)[0]}")
+        raise Missing(f"{package.name} does not contain {sorted(missing)[0]}")
 
 
 def _copy_stream(source: IO[bytes], into: Callable[[bytes], None]) -> None:

@@ -66,7 +66,7 @@ class SourceRef(_Frozen):
         kind, _, rest = text.partition(":")
         match = _PIECE[kind].fullmatch(rest) if kind in _PIECE else None
         if match is None:
-            raise ValueError(f"{text!r} is not a source: see the head of catalog.toml")
+            raise ValueError(f"{text!r} is not a source: see the top of catalog.toml")
         return cls(kind=kind, **{key: value for key, value in match.groupdict().items() if value})
 
     @property
@@ -127,7 +127,7 @@ class WeightFile(_Frozen):
     def _inside(self) -> "WeightFile":
         path = PurePosixPath(self.path)
         if path.is_absolute() or ".." in path.parts or not self.places:
-            raise ValueError(f"{self.path!r}: a path in the folder and at least one source are needed")
+            raise ValueError(f"{self.path!r}: a path inside the folder and at least one source are required")
         return self
 
 
@@ -198,7 +198,7 @@ class Catalog(_Frozen):
         """
         if name not in self.entries:
             known = ", ".join(self.entries)
-            raise WeightsError(f"the catalogue has no model called {name!r}; it has: {known}")
+            raise WeightsError(f"unknown model {name!r}; available: {known}")
         return self.entries[name]
 
     def pieces(self) -> Iterator[SourceRef]:
@@ -225,7 +225,7 @@ def source_order(wanted: str) -> tuple[Kind, ...]:
     order: list[Kind] = []
     for word in filter(None, (part.strip() for part in wanted.split(","))):
         if word not in ALL_KINDS:
-            raise SettingsError(f"there is no source of weights called {word!r}: {', '.join(ALL_KINDS)}")
+            raise SettingsError(f"unknown source of weights {word!r}; available: {', '.join(ALL_KINDS)}")
         order.append(word)
     return tuple(order)
 
@@ -254,6 +254,6 @@ def _count(text: str) -> Iterator[str]:
         return
     lengths = {int(last) - int(first) + 1 for first, last in counts}
     if len(lengths) != 1:
-        raise ValueError(f"{text!r} counts in different steps")
+        raise ValueError(f"the counters in {text!r} have different lengths")
     for step in range(lengths.pop()):
         yield _COUNT.sub(lambda m: str(int(m[1]) + step).zfill(len(m[1])), text)  # noqa: B023 - used at once

@@ -57,7 +57,7 @@ def _read(content: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         return content[at - length : at - 1].tobytes().decode()  # it ends with a zero byte
 
     if (version := number("I")) != _VERSION:
-        raise ValueError(f"version {version} of the format is not known")
+        raise ValueError(f"version {version} of the format is not supported")
     text()
     number("I")
     variables: dict[str, NDArray[Any]] = {}
@@ -66,7 +66,7 @@ def _read(content: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         shape = tuple(number("I") for _ in range(number("B")))
         dtype, size = _DTYPES[number("B")], number("I")
         if at + size > len(content):
-            raise ValueError("it ends too early")
+            raise ValueError("the file is truncated")
         variables[name] = content[at : at + size].view(dtype).reshape(shape)
         at += size
     for _ in range(number("I")):

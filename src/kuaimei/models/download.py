@@ -86,7 +86,7 @@ def download(
             before = body.size
             try:
                 _resume(client, remote, body, stop or Event())
-                problem = "it stopped half-way"
+                problem = "the transfer was interrupted"
             except httpx.TransportError as error:
                 problem = str(error) or type(error).__name__
             except _Busy as error:
@@ -99,8 +99,8 @@ def download(
         if not remote.is_right(body.hash):
             body.restart()
             raise WrongHash(
-                f"{remote.title} is not the file that the catalogue describes (its sha256 differs); "
-                "what came was thrown away"
+                f"{remote.title} is not the file that the catalogue describes (its SHA-256 differs); "
+                "the download was discarded"
             )
         file.flush()
         os.fsync(file.fileno())
@@ -164,7 +164,7 @@ class _Body:
     def add(self, chunk: bytes) -> None:
         if self.size + len(chunk) > self._remote.size:
             self.restart()
-            raise WrongHash(f"{self._remote.title} is longer than the catalogue says; it was thrown away")
+            raise WrongHash(f"{self._remote.title} is longer than the catalogue says; it was discarded")
         self._file.write(chunk)
         self._digest.update(chunk)
         self.size += len(chunk)
@@ -185,9 +185,9 @@ def _resume(client: httpx.Client, remote: RemoteFile, body: _Body, stop: Event) 
             body.restart()
             return
         if code == 429 or code >= 500:
-            raise _Busy(f"it answers {code}")
+            raise _Busy(f"HTTP {code}")
         if code not in (200, 206):
-            raise Missing(f"{remote.title} is not offered there (it answers {code})")
+            raise Missing(f"{remote.title} is not offered there (HTTP {code})")
         if code == 200 and body.size:
             body.restart()  # the server does not support ranges
         for chunk in response.iter_bytes(_CHUNK):
@@ -211,4 +211,4 @@ def _copy(remote: RemoteFile, body: _Body, stop: Event) -> None:
                     raise PullStopped("stopped")
                 body.add(chunk)
     except FileNotFoundError as error:
-        raise Missing(f"{remote.title} is not on this machine: there is no {path}") from error
+        raise Missing(f"{remote.title} is not on this machine: {path} does not exist") from error

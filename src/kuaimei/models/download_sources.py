@@ -97,7 +97,7 @@ class SourceResolver:
     def _registry_in_lock_file(self) -> str:
         piece = self._catalog.npm_registry_from
         if piece is None or self.scratch is None:
-            raise Unreachable("no npm registry is known here: set npm_config_registry to its address")
+            raise Unreachable("no npm registry is configured: set npm_config_registry to its address")
         remote = self.locate_archive(piece)
         package = self.scratch / self._catalog.archives[piece.archive].file
         download(self.client, remote, package)

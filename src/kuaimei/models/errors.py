@@ -62,8 +62,8 @@ def ensure_room(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size + _RESERVE:
         raise DiskFull(
-            f"the disk of {folder} is too full: {mb(size)} are needed and {mb(max(0, free - _RESERVE))} are "
-            "free; make room or set KUAIMEI_HOME to a folder on a larger disk"
+            f"not enough space on the disk of {folder}: {mb(size)} needed, {mb(max(0, free - _RESERVE))} "
+            "available; free some space or set KUAIMEI_HOME to a folder on a larger disk"
         )
 
 
@@ -76,8 +76,9 @@ def full_disk(folder: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise DiskFull(
-            f"the disk of {folder} became full while weights were written; make room or set KUAIMEI_HOME "
-            "to a folder on a larger disk, then run `kuaimei models pull` again: it goes on where it stopped"
+            f"the disk of {folder} became full while weights were being written; free some space or set "
+            "KUAIMEI_HOME to a folder on a larger disk, then run `kuaimei models pull` again: it resumes "
+            "where it stopped"
         ) from error
 
 
@@ -89,7 +90,7 @@ def combine(failures: dict[str, WeightsError]) -> WeightsError:
     names: dict[str, list[str]] = {}
     for name, error in failures.items():
         names.setdefault(str(error), []).append(name)
-    text = "; ".join(f"{', '.join(those)} could not be fetched: {why}" for why, those in names.items())
+    text = "; ".join(f"{', '.join(those)} could not be downloaded: {why}" for why, those in names.items())
     return worst(list(failures.values()))(text)
 
 

@@ -58,12 +58,12 @@ class Hub:
         except httpx.TransportError as error:
             raise Unreachable(f"{title} cannot be reached: {error or type(error).__name__}") from error
         if answer.status_code >= 500:
-            raise Unreachable(f"{title} cannot be reached: it answers {answer.status_code}")
+            raise Unreachable(f"{title} cannot be reached: HTTP {answer.status_code}")
         if answer.status_code >= 400:
-            raise Missing(f"{title} is not offered (it answers {answer.status_code})")
+            raise Missing(f"{title} is not offered (HTTP {answer.status_code})")
         tag = answer.headers.get("x-linked-etag", "").strip('"')
         if re.fullmatch(r"[0-9a-f]{64}", tag) and tag != file.sha256:
-            raise Missing(f"{title} is another version now")
+            raise Missing(f"{title} has changed: its SHA-256 differs from the one in the catalogue")
         return RemoteFile(title, url, file.size, file.sha256)
 
     def _probe(self) -> str:
@@ -76,4 +76,4 @@ class Hub:
             answer = self._client.head(self._address, timeout=_PATIENCE_S, follow_redirects=True)
         except httpx.TransportError as error:
             return str(error) or type(error).__name__
-        return f"it answers {answer.status_code}" if answer.status_code >= 400 else ""
+        return f"HTTP {answer.status_code}" if answer.status_code >= 400 else ""

@@ -83,7 +83,7 @@ class ModelStore:
             plain = [s for way, s in zip(entry.ways, sizes, strict=True) if not way.convert]
             return min((_differs(folder, s) for s in plain), key=len, default="has no manifest")
         if manifest.way not in {way_digest(way) for way in entry.ways}:
-            return "is of an older catalogue"
+            return "was installed from an older catalogue"
         return _differs(folder, {path: kept.size for path, kept in manifest.files.items()})
 
     def missing_optional(self, entry: Entry) -> list[str]:
@@ -131,7 +131,7 @@ class ModelStore:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise Busy(
-                    f"weights are already being fetched into {self.root}: wait until that is done"
+                    f"another process is downloading weights into {self.root}: wait until it has finished"
                 ) from error
             yield
 
@@ -191,7 +191,7 @@ def _differs(folder: Path, sizes: dict[str, int]) -> str:
         try:
             found = (folder / path).stat().st_size
         except OSError:
-            return f"lacks {path}"
+            return f"{path} is missing"
         if found != size:
-            return f"has {path} of {found} bytes instead of {size}"
+            return f"{path} has {found} bytes instead of {size}"
     return ""

@@ -74,7 +74,7 @@ class MultipartFile:
         if digest.hexdigest() != self.file.sha256:
             first.unlink()
             raise WrongHash(
-                f"{self.place.text} is not the file that the catalogue describes (sha256 differs)"
+                f"{self.place.text} is not the file that the catalogue describes (SHA-256 differs)"
             )
         self._target.parent.mkdir(parents=True, exist_ok=True)
         first.replace(self._target)

@@ -64,12 +64,12 @@ class NpmRegistry:
                 f"the npm registry cannot be reached: {error or type(error).__name__}"
             ) from error
         if answer.status_code >= 500:
-            raise Unreachable(f"{title} cannot be reached: it answers {answer.status_code}")
+            raise Unreachable(f"{title} cannot be reached: HTTP {answer.status_code}")
         url = f"{self._address}/{name}/-/{archive.file}"
         if answer.status_code == 200:
             url = str(answer.json().get("dist", {}).get("tarball", url))
         elif answer.status_code not in (404, 405):  # some mirrors serve packages but no metadata
-            raise Missing(f"{title} is not offered (it answers {answer.status_code})")
+            raise Missing(f"{title} is not offered (HTTP {answer.status_code})")
         return RemoteFile(title, url, archive.size, archive.sha256, self._authorization(url))
 
     def _find(self) -> str:
@@ -94,7 +94,7 @@ class NpmRegistry:
                     return done.stdout.strip()
         if self._fallback:
             return self._fallback()
-        raise Unreachable("no npm registry is known here: set npm_config_registry to its address")
+        raise Unreachable("no npm registry is configured: set npm_config_registry to its address")
 
     def _authorization(self, url: str) -> dict[str, str]:
         place = url.partition(":")[2]
@@ -116,7 +116,7 @@ def registry_of_lock_file(text: str) -> str:
         address, found, _ = str(package.get("resolved", "")).partition(f"/{plain}/-/")
         if found and address.startswith("http"):
             return address
-    raise Missing("the lock file names no npm registry")
+    raise Missing("the lock file contains no npm registry")
 
 
 def _environment(setting: str) -> str:

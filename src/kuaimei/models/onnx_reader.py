@@ -72,7 +72,7 @@ def read_onnx(path: Path) -> OnnxFile:
     except (ValueError, IndexError, KeyError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path.name} is not a readable ONNX file ({error})") from error
     if not tensors:
-        raise WeightsError(f"{path.name} is not an ONNX file with weights in it")
+        raise WeightsError(f"{path.name} is not an ONNX file that contains weights")
     return OnnxFile(tensors, tuple(nodes))
 
 
@@ -155,9 +155,9 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             elif wire == _FIXED32:
                 length = 4
             else:
-                raise ValueError(f"wire type {wire}")
+                raise ValueError(f"unsupported wire type {wire}")
             if at + length > end:
-                raise ValueError("cut short")
+                raise ValueError("the data is truncated")
             yield number, data[at : at + length]
             at += length
 

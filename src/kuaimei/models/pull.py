@@ -141,7 +141,7 @@ class Puller:
             except (Missing, Unreachable, WrongHash) as error:
                 problems.append(error)
                 continue
-            self._progress.say(entry.name, "checking")
+            self._progress.say(entry.name, "verifying")
             self._shelf.install(entry, way, made, {} if way.convert else sources)
             shutil.rmtree(staging, ignore_errors=True)
             self._progress.say(entry.name, "ready")
@@ -154,7 +154,7 @@ class Puller:
         self, downloads: ThreadPoolExecutor, entry: Entry, way: Variant, folder: Path
     ) -> dict[str, str]:
         """Collect all files of ``way`` in ``folder``, each from its first working source; return these."""
-        self._progress.say(entry.name, "fetching")
+        self._progress.say(entry.name, "downloading")
         sources: dict[str, str] = {}
         waiting: dict[WeightFile, list[SourceSpec]] = {}
         for file in way.files:
@@ -168,7 +168,7 @@ class Puller:
             except Unreachable:
                 if not file.optional:
                     raise
-                self._progress.say(entry.name, f"goes without {file.path}")
+                self._progress.say(entry.name, f"continuing without {file.path}")
         while waiting:
             chosen = {file: places.pop(0) for file, places in waiting.items()}
             problems = self._download_pass(downloads, entry, chosen, folder)
@@ -180,7 +180,7 @@ class Puller:
                 elif not waiting[file]:
                     if not file.optional:
                         raise problem
-                    self._progress.say(entry.name, f"goes without {file.path}: {problem}")
+                    self._progress.say(entry.name, f"continuing without {file.path}: {problem}")
                     del waiting[file]
         shutil.rmtree(folder / ".pieces", ignore_errors=True)
         for half in folder.rglob("*.part"):  # of an optional file that could not be downloaded

@@ -175,7 +175,7 @@ class PythonIndex:
             settings = self._settings = self._settings or pip_settings()
             if settings.no_index and not settings.find_links:  # the finder would use the public index
                 raise Unreachable(
-                    "pip is told to ask no index (no-index) and given no folder instead: set PIP_FIND_LINKS"
+                    "pip is configured without an index (no-index) and without a folder: set PIP_FIND_LINKS"
                 )
             session: Any = PyPIClient(trusted_hosts=settings.trusted_hosts, verify=settings.verify())
             self._finder = PackageFinder(
@@ -198,7 +198,7 @@ class PythonIndex:
             except httpx.TransportError as error:
                 raise Unreachable(f"{title} cannot be reached: {error or type(error).__name__}") from error
             if answer.status_code >= 500:
-                raise Unreachable(f"{title} cannot be reached: it answers {answer.status_code}")
+                raise Unreachable(f"{title} cannot be reached: HTTP {answer.status_code}")
 
     def _authorization(self, url: str) -> dict[str, str]:
         host = httpx.URL(url).host

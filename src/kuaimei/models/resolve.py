@@ -78,17 +78,17 @@ def resolve(role: Role, value: str, weights_dir: Path) -> EngineSource:
     if value and entry_points(group=f"kuaimei.engines.{role}", name=value):
         return EngineSource(role, value, value)
     if "/" in value or "\\" in value or path.suffix in (".gguf", ".onnx"):
-        raise WeightsError(f"{_setting(role)} is {value!r}, but there is no such file or folder")
+        raise WeightsError(f"{_setting(role)} is {value!r}, which does not exist")
     known = [*_BUILT_IN.get(role, {}), *(e.name for e in catalog.entries.values() if e.role == role)]
     others = ", a path or a URL" if role in _REMOTE else " or a path"
-    raise WeightsError(f"{_setting(role)} is {value!r}, which is none of {', '.join(known)}{others}")
+    raise WeightsError(f"{_setting(role)} is {value!r}; valid values: {', '.join(known)}{others}")
 
 
 def _remote_source(role: Role, url: str) -> EngineSource:
     if role not in _REMOTE:
         raise WeightsError(f"{_setting(role)} cannot be a URL: this role runs on this machine only")
     if not urlsplit(url).hostname:
-        raise WeightsError(f"{_setting(role)} is {without_secrets(url)!r}, which names no host")
+        raise WeightsError(f"{_setting(role)} is {without_secrets(url)!r}, which contains no host")
     return EngineSource(role, without_secrets(url), "openai", url=url)
 
 

@@ -50,7 +50,7 @@ class _Storage:
 
     def fill(self, raw: bytes) -> None:
         if len(raw) != self.count * self.dtype.itemsize:
-            raise ValueError("a storage is cut short")
+            raise ValueError("a storage is truncated")
         self.data = np.frombuffer(raw, self.dtype)
 
 
@@ -102,7 +102,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _KNOWN:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which no weights need")
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}, which weights do not need")
         return _KNOWN[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
@@ -131,7 +131,7 @@ def read_checkpoint(path: Path) -> dict[str, NDArray[Any]]:
     except Exception as error:  # a damaged pickle may raise anything
         raise WeightsError(f"{path.name} is not a readable checkpoint ({error})") from error
     if not tensors:
-        raise WeightsError(f"{path.name} is not a checkpoint with weights in it")
+        raise WeightsError(f"{path.name} is not a checkpoint that contains weights")
     return tensors
 
 
@@ -164,7 +164,7 @@ def _legacy(file: io.BufferedReader) -> Any:
         return _Unpickler(file, storage).load()
 
     if load() != _LEGACY_MAGIC:
-        raise ValueError("it does not begin like one")
+        raise ValueError("it does not start like a checkpoint")
     load()  # the protocol's version
     load()  # byte order and sizes of the machine that wrote it: the same everywhere for decades
     document = load()
@@ -172,6 +172,6 @@ def _legacy(file: io.BufferedReader) -> Any:
         count = int.from_bytes(file.read(8), "little")
         one = storages[key]
         if count != one.count:
-            raise ValueError("a storage has another size than its tensors say")
+            raise ValueError("a storage does not have the size that its tensors require")
         one.fill(file.read(count * one.dtype.itemsize))
     return document

@@ -62,7 +62,7 @@ class WeightDelta:
         added = change.left @ change.right
         if added.size != stock.size or len(added) != len(stock):
             raise WeightsError(
-                f"the voice was learned for another version of Kokoro ({name} differs); learn it anew"
+                f"the voice was trained for another version of Kokoro ({name} differs); train it again"
             )
         changed: NDArray[np.float32] = stock + added.reshape(stock.shape)
         return changed
@@ -92,20 +92,22 @@ def load_difference(path: Path) -> WeightDelta:
                 raise ValueError("too large")
         with np.load(path, allow_pickle=False) as arrays:
             if int(arrays["format"]) != _FORMAT:
-                raise ValueError("another format")
+                raise ValueError("unknown format")
             changes = {
                 str(name): _change(arrays[f"{at}.left"], arrays[f"{at}.right"])
                 for at, name in enumerate(arrays["names"])
             }
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path.name} is not a learned decoder ({error}); learn the voice anew") from error
+        raise WeightsError(
+            f"{path.name} is not a trained decoder ({error}); train the voice again"
+        ) from error
     return WeightDelta(changes)
 
 
 def _change(left: NDArray[Any], right: NDArray[Any]) -> LowRankFactor:
     left, right = left.astype(np.float32), right.astype(np.float32)
     if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0]:
-        raise ValueError("its matrices do not fit")
+        raise ValueError("the shapes of its matrices do not match")
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
-        raise ValueError("its numbers are not finite")
+        raise ValueError("it contains numbers that are not finite")
     return LowRankFactor(left, right)

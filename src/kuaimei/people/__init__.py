@@ -1,1 +1,1 @@
-"""Who may come in: people, the keys by which they do, and what belongs to them taken along or deleted."""
+"""People: authentication by keys or a proxy, and deletion of everything that belongs to a person."""

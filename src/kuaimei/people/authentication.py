@@ -1,7 +1,7 @@
-"""Lets people in by their keys, and out again at once when a key is revoked.
+"""Authentication by key, with immediate effect when a key is revoked.
 
-Keys are held in memory as digests, so that letting somebody in costs no question to the database; what other
-processes change, the command line above all, is heard of by notification, and asked for every few seconds in
+Keys are held in memory as digests, so that authentication needs no database query. Changes by other
+processes, mainly the command line, arrive by notification; the tables are also polled every few seconds in
 case a notification is lost.
 """
 
@@ -23,43 +23,43 @@ from kuaimei.people.names import NameRefused, check_name
 from kuaimei.settings import ServerSettings, Settings
 from kuaimei.system.supervision import Supervisor
 
-if TYPE_CHECKING:  # a worker asks for keys, too, and has no store
+if TYPE_CHECKING:  # workers check keys, too, and have no store
     from kuaimei.store.keys import ValidKey
     from kuaimei.store.people import Person
 
-__all__ = ["Entrance", "KeyRegister", "PeopleRegister"]
+__all__ = ["Authentication", "KeyRegister", "PeopleRegister"]
 
 _log = logging.getLogger(__name__)
 
 _POLL_S: Final = 5.0
-"""A change whose notification was lost is known after so long."""
+"""Seconds after which a change is known whose notification was lost."""
 
 
 class PeopleRegister(Protocol):
-    """Of `kuaimei.store.people.People`, whose words apply."""
+    """The part of `kuaimei.store.people.People` that is needed here."""
 
     async def all(self) -> Sequence["Person"]:
-        """Everybody."""
+        """Return all people."""
         ...
 
     async def ensure(self, name: str) -> "Person":
-        """Whoever has that name; made if nobody has."""
+        """Return the person of that name; create a member if there is none."""
         ...
 
     def listening(self) -> AbstractAsyncContextManager[Callable[[float], Awaitable[None]]]:
-        """Hear of changes."""
+        """Subscribe to changes."""
         ...
 
 
 class KeyRegister(Protocol):
-    """Of `kuaimei.store.keys.Keys`, whose words apply."""
+    """The part of `kuaimei.store.keys.Keys` that is needed here."""
 
     async def valid(self) -> Sequence["ValidKey"]:
-        """Every key that lets somebody in."""
+        """Return every valid key."""
         ...
 
     async def note_use(self, used: Sequence[str]) -> None:
-        """The keys of these ids were used just now."""
+        """Record that the keys with these ids were used just now."""
         ...
 
 
@@ -69,15 +69,15 @@ class _Stay:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Entrance:
-    """Who may come in; used on the event loop only.
+class Authentication:
+    """Authenticates callers; used on the event loop only.
 
     Args:
-        settings: The configured key, and whether any is asked for.
-        machine_key: The machine's own; empty: there is none (yet).
+        settings: The configured key, and whether a key is required.
+        machine_key: The machine key; empty: there is none (yet).
 
     Attributes:
-        ready: People's keys are known; before that, a key that nobody knows may be somebody's.
+        ready: True once people's keys are known; before that, an unknown key may be valid.
     """
 
     def __init__(self, settings: ServerSettings, machine_key: str = "") -> None:
@@ -96,65 +96,65 @@ class Entrance:
         self._complaining = False
 
     @classmethod
-    def of_machine(cls, settings: Settings) -> "Entrance":
-        """That of a server: the machine's own key lets in, and is made if no other way in is set.
+    def of_machine(cls, settings: Settings) -> "Authentication":
+        """Return the one for a server: accepts the machine key, created if no other access is configured.
 
         Blocks for a moment.
 
         Raises:
-            SettingsError: If the key can be neither read nor made.
+            SettingsError: If the key can be neither read nor created.
         """
         server = settings.server
         if server.open:
             return cls(server)
         configured = bool(server.api_key.get_secret_value())
         key = read_machine_key(settings.home) if configured else ensure_machine_key(settings.home)
-        entrance = cls(server, key)
-        entrance._home = settings.home
-        return entrance
+        authentication = cls(server, key)
+        authentication._home = settings.home
+        return authentication
 
     def identify(self, presented: str) -> Caller | None:
-        """Whose key was presented; None: nobody's."""
+        """Return the caller to whom the key belongs; None if it is unknown."""
         if self._open:
             return OPEN
         if not presented:
             return None
         raw = sha256(presented.encode("utf-8", "surrogatepass")).digest()
-        # Digests are of one length, so the comparison tells nothing about the key's.
+        # Digests have one length, so the comparison reveals nothing about the key's length.
         if self._configured and hmac.compare_digest(raw, self._configured):
             return replace(self._local, via="api_key")
         known = digest(presented)
         if self._machine and hmac.compare_digest(known, self._machine):
             return replace(self._local, key=self._machine)
-        # Finding a digest in a table tells how much of the digest was right, and of the key nothing.
+        # The timing of a table lookup may reveal parts of the digest, but nothing about the key.
         caller = self._keys.get(known)
         if caller is not None:
             self._used.add(caller.key)
         return caller
 
     async def named(self, given: str) -> Caller:
-        """Who a trusted proxy says that it is; made a member at first sight.
+        """Return the caller that a trusted proxy names; unknown names become members.
 
         Raises:
-            NameRefused: If nobody can have that name.
-            StoreError: If the database is away.
+            NameRefused: If the name is not allowed.
+            StoreError: If the database is not reachable.
         """
         name = check_name(given)
         if name == self._local.name:
-            raise NameRefused(f"{name} is whoever holds the machine's own key: nobody else can be that")
+            raise NameRefused(f"{name} is reserved for the holder of the machine key")
         person = self._people.get(name)
         if person is None or person.forgetting == "all":
-            if self._register is None:  # nothing is kept here, so nothing belongs to anybody
+            if self._register is None:  # nothing is stored, so people need no row
                 return Caller(f"person_{digest(name)[:26]}", name, "member", "proxy")
             person = await self._register.ensure(name)
             self._people[name] = person
         if person.id == LOCAL:
-            raise NameRefused(f"{name} is whoever holds the machine's own key: nobody else can be that")
+            raise NameRefused(f"{name} is reserved for the holder of the machine key")
         return Caller(person.id, person.name, person.role, "proxy")
 
     @contextmanager
     def staying(self, caller: Caller) -> Iterator[asyncio.Event]:
-        """For the length of the block: an event that is set as soon as ``caller`` may not stay."""
+        """Yield an event that is set as soon as ``caller`` loses access, for the length of the block."""
         stay = _Stay(caller)
         self._stays.add(stay)
         if not self._may_stay(caller):
@@ -168,15 +168,15 @@ class Entrance:
     async def following(
         self, people: PeopleRegister | None, keys: KeyRegister | None, supervisor: Supervisor | None = None
     ) -> AsyncIterator[None]:
-        """Let people in by what is kept of them, for the length of the block.
+        """Follow people and keys of the store, for the length of the block.
 
         Args:
-            people: None: nothing is kept, and there are no people beside whoever runs the server.
+            people: None: nothing is stored, and there are no people with keys.
             keys: Likewise.
-            supervisor: Of what goes on in the background; None: one of its own.
+            supervisor: Runs the background task; None: a new one.
 
         Raises:
-            StoreError: If the database is away.
+            StoreError: If the database is not reachable.
         """
         self._register = people
         await self._learn(people, keys)
@@ -203,12 +203,12 @@ class Entrance:
                         await changed(_POLL_S)
             except StoreError as error:
                 if not self._complaining:
-                    _log.warning("who may come in is not followed now: %s", error)
+                    _log.warning("changes to people and keys cannot be loaded now: %s", error)
                 self._complaining = True
                 await asyncio.sleep(_POLL_S)
 
     async def _learn(self, people: PeopleRegister | None, keys: KeyRegister | None) -> None:
-        """Who may come in now; whoever may not any more goes."""
+        """Reload people and keys, and end the stay of callers that lost access."""
         if self._home is not None:
             await self._learn_machine_key(self._home)
         if people is not None and keys is not None:
@@ -232,7 +232,7 @@ class Entrance:
         try:
             key = await asyncio.to_thread(read_machine_key, home)
         except SettingsError as error:
-            _log.warning("%s: the one that was known goes on letting in", error)
+            _log.warning("%s: the previous key stays valid", error)
             return
         if key:
             self._machine = digest(key)

@@ -1,28 +1,27 @@
-"""Who is asking, and how they came in."""
+"""The authenticated caller of a request."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-if TYPE_CHECKING:  # a worker asks for keys, too, and has no store
+if TYPE_CHECKING:  # workers check keys, too, and have no store
     from kuaimei.store.people import Role
 
 __all__ = ["LOCAL", "OPEN", "Caller", "Via"]
 
 LOCAL: Final = "local"
-"""Id and name of the person that the machine's own key is; the same as `kuaimei.store.utterance_record.LOCAL`."""
+"""Id and name of the machine key's person; same as `kuaimei.store.utterance_record.LOCAL`."""
 
 Via: TypeAlias = Literal["api_key", "machine_key", "key", "proxy", "open"]
-"""By the key in the settings, the machine's own, a person's, what a proxy says, or without any."""
+"""Authenticated by the configured key, the machine key, a person's key, a proxy, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who was let in.
+    """An authenticated caller.
 
     Attributes:
-        person: Id of who it is, to whom belongs what they leave.
-        key: By which key they came: its id, or the digest of the machine's own; empty: by none that can be
-            revoked.
+        person: Id of the person, who owns what the caller stores.
+        key: Id of the key used, or the digest of the machine key; empty: none that can be revoked.
     """
 
     person: str
@@ -33,4 +32,4 @@ class Caller:
 
 
 OPEN: Final = Caller(LOCAL, LOCAL, "operator", "open")
-"""Whoever comes where no key is asked for."""
+"""Every caller of a server that asks for no key."""

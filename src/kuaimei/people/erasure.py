@@ -1,7 +1,7 @@
-"""Deletes everything that belongs to a person, and says what is left.
+"""Deletion of everything that belongs to a person, with a search for what is left.
 
-That it is to be done is remembered first (`kuaimei.store.people.People.begin_forgetting`): what a crash cuts
-off is gone on with at the next start. What is deleted is deleted as if the person did it one by one.
+The deletion is recorded first (`kuaimei.store.people.People.begin_forgetting`), so that one cut off by a
+crash is resumed at the next start. Each item is deleted as if the person deleted it individually.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ __all__ = ["Belongings", "Forgotten", "forget", "forget_marked", "search"]
 _log = logging.getLogger(__name__)
 
 _PASSES: Final = 5
-"""What is being said meanwhile is found the next time."""
+"""Passes over sessions and voices: the next one finds what was added during the last."""
 _MOMENT_S: Final = 2.0
 
 
@@ -49,67 +49,67 @@ class _Judgements(Protocol):
 
 
 class Belongings(Protocol):
-    """Of `kuaimei.store.Store`, whose words apply."""
+    """The part of `kuaimei.store.Store` that is needed here."""
 
     @property
     def people(self) -> _People:
-        """Whose it is."""
+        """People, who own everything that is stored."""
         ...
 
     @property
     def voices(self) -> _Voices:
-        """Which are cloned."""
+        """Cloned voices."""
         ...
 
     @property
     def preferences(self) -> _Judgements:
-        """What listeners preferred."""
+        """Trials and judgements of listening tests."""
         ...
 
     @property
     def ratings(self) -> _Judgements:
-        """How listeners rated."""
+        """Listeners' ratings."""
         ...
 
     async def delete_session(self, session: str) -> bool:
-        """All of it; False: that goes on."""
+        """Delete the session; False: deletion continues in the background."""
         ...
 
     async def unfinished_deletions(self, owner: str) -> int:
-        """How many deletions of what was this person's go on."""
+        """Return how many deletions of this person's data are still running."""
         ...
 
     async def forget_waiting(self, owner: str) -> None:
-        """What waits to be kept."""
+        """Drop data of the person that waits to be stored."""
         ...
 
     async def renew_statistics(self) -> None:
-        """What the database remembers of what was in it."""
+        """Discard the samples of deleted rows that the database keeps for its planner."""
         ...
 
     async def names_of(self, owner: str, until: datetime | None = None) -> Sequence[str]:
-        """Ids of everything that belongs to the person."""
+        """Return the ids of everything that belongs to the person."""
         ...
 
     async def sentences_of(
         self, owner: str, until: datetime | None = None, limit: int = 200
     ) -> Sequence[str]:
-        """Sentences that only this person's sessions hold."""
+        """Return sentences that occur only in this person's sessions."""
         ...
 
     async def leftovers(self, names: Sequence[str], sentences: Sequence[str]) -> Sequence[Leftover]:
-        """Where something is still named or said."""
+        """Search database and recordings for remaining ids or sentences."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was done.
+    """Result of a deletion.
 
     Attributes:
-        sessions: How many were deleted.
-        voices: How many were deleted.
-        searched: Every place that was looked into afterwards.
+        sessions: Number of deleted sessions.
+        voices: Number of deleted voices.
+        searched: Every place that was searched afterwards.
     """
 
     sessions: int
@@ -130,23 +130,23 @@ async def forget(
     erase_voice: Callable[[str], Awaitable[object]],
     home: Path,
 ) -> Forgotten:
-    """Delete what belongs to the person, with ``all`` the person as well; then look for it everywhere.
+    """Delete what belongs to the person (with ``all`` also the person), then search for what is left.
 
-    Of somebody who stays, sessions and voices stay that they begin after they asked for it.
+    With ``things``, sessions and voices that were created after the request are kept.
 
     Args:
-        store: Where it is kept.
+        store: The store of the data.
         person: Id.
         what: ``things`` or ``all``.
         erase_voice: Deletes one voice with everything derived from it.
         home: The data folder, which is searched.
 
     Raises:
-        NotFound: If there is nobody of that id.
-        StoreError: If a part could not be deleted; it is gone on with by itself while a server runs.
+        NotFound: If there is no person with that id.
+        StoreError: If a part could not be deleted; a running server retries it.
     """
     everything = what == "all"
-    if everything:  # with the keys, which go at once
+    if everything:  # includes the keys, which are deleted first
         names = await store.names_of(person)
     marked = await store.people.begin_forgetting(person, what)
     until = None if everything else marked.forgetting_since
@@ -172,31 +172,37 @@ async def forget(
             gone_voices.add(voice)
     if going_on := await store.unfinished_deletions(person):
         raise StoreError(
-            f"{going_on} of their sessions and voices cannot be deleted wholly now; a server that runs goes "
-            "on with them by itself: see its log, and ask again"
+            f"{going_on} of the person's sessions and voices cannot be fully deleted now; a running server "
+            "keeps retrying: see its log, and try again later"
         )
     await store.preferences.forget(person)
     await store.ratings.forget(person)
     await _renew_statistics(store)
     await store.people.end_forgetting(person)
     if everything:
-        await _renew_statistics(store)  # of those of the person as well
+        await _renew_statistics(store)  # now also of the person's own rows
     needles = Needles(names, sentences)
     searched = await search(store, needles, home)
     if any(place.found for place in searched):
-        # A job that was being done notices a moment later that what it is about is gone.
+        # A running job notices only a moment later that its data is gone.
         await asyncio.sleep(_MOMENT_S)
         searched = await search(store, needles, home)
     return Forgotten(len(gone_sessions), len(gone_voices), tuple(searched))
 
 
 async def _renew_statistics(store: Belongings) -> None:
-    with suppress(StoreError):  # where it is not allowed, the search says what that leaves
+    with suppress(StoreError):  # if not permitted, the search reports what is left
         await store.renew_statistics()
 
 
 async def search(store: Belongings, needles: Needles, home: Path) -> Sequence[Leftover]:
-    """Look for ``needles`` in the database, the recordings and every file of the data folder."""
+    """Search the database, the recordings and every file of the data folder for ``needles``.
+
+    Args:
+        store: The store of the data.
+        needles: What to search for.
+        home: The data folder.
+    """
     kept = await store.leftovers(needles.names, needles.sentences)
     return [*kept, *await asyncio.to_thread(search_files, home, needles)]
 
@@ -204,10 +210,15 @@ async def search(store: Belongings, needles: Needles, home: Path) -> Sequence[Le
 async def forget_marked(
     store: Belongings, *, erase_voice: Callable[[str], Awaitable[object]], home: Path
 ) -> None:
-    """Go on with everything that was begun and not brought to its end.
+    """Resume all deletions that were started and not completed.
+
+    Args:
+        store: The store of the data.
+        erase_voice: Deletes one voice with everything derived from it.
+        home: The data folder.
 
     Raises:
-        StoreError: If the database is away.
+        StoreError: If the database is not reachable.
     """
     for person in await store.people.all():
         if person.forgetting is None:
@@ -215,8 +226,8 @@ async def forget_marked(
         try:
             what = person.forgetting
             await forget(store, person.id, what, erase_voice=erase_voice, home=home)
-            _log.info("what belonged to %s is deleted now", person.id)
+            _log.info("the data of %s was deleted", person.id)
         except (Conflict, NotFound):
-            continue  # something came in meanwhile, or another process did it
+            continue  # data was added meanwhile, or another process did it
         except KuaimeiError as error:
-            _log.warning("what belongs to %s cannot be deleted now: %s", person.id, error)
+            _log.warning("the data of %s cannot be deleted now: %s", person.id, error)

@@ -1,4 +1,4 @@
-"""Looks for what should be gone in files: names of files and what is in them."""
+"""Search for data that should be gone, in file names and file contents."""
 
 import os
 import re
@@ -14,21 +14,21 @@ __all__ = ["Needles", "search_files"]
 
 _WORD: Final = re.compile(rb"[A-Za-z0-9_-]{4,}")
 _PIECE: Final = 1 << 20
-"""Bytes read at a time; what lies across the border of two pieces is found as well."""
+"""Bytes read at a time; matches across the border of two pieces are found as well."""
 _OVERLAP: Final = 4096
 _LEFT_OUT: Final = ("models", "learning-environment", "postgres/data")
-"""Weights and packages, which nobody's words are in, and the database's own files, asked as tables."""
+"""Weights and packages, which hold no user data, and the database's own files, whose tables are searched."""
 _SOUND: Final = frozenset({".flac", ".pcm", ".npy", ".npz", ".onnx", ".wav", ".mp3"})
-"""Of these the names are looked at; no text is in them."""
+"""File types without text, of which only the names are searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needles:
-    """What should be gone.
+    """What to search for.
 
     Attributes:
-        names: Ids, looked for as whole words.
-        sentences: Looked for as parts of a text.
+        names: Ids, matched as whole words.
+        sentences: Matched as substrings.
     """
 
     names: Sequence[str]
@@ -41,20 +41,20 @@ class Needles:
         object.__setattr__(self, "_texts", tuple(text.encode("utf-8", "replace") for text in self.sentences))
 
     def among(self, data: bytes) -> bool:
-        """Whether one of them is in ``data``."""
+        """Return whether ``data`` contains one of them."""
         return any(word in self._words for word in _WORD.findall(data)) or any(
             text in data for text in self._texts
         )
 
 
 def search_files(home: Path, needles: Needles) -> Sequence[Leftover]:
-    """Every folder of the data folder, and this program's files in the temporary folder. Blocks.
+    """Search every folder of the data folder, and this program's files in the temporary folder. Blocks.
 
-    A data folder of somebody else that lies there is not looked into.
+    Other data folders in the temporary folder are skipped.
 
     Args:
         home: The data folder.
-        needles: What is looked for, in names of files and in files that are no sound.
+        needles: Searched for in file names and in files that are not audio or arrays.
     """
     places = []
     for folder in sorted(home.iterdir()) if home.is_dir() else []:
@@ -86,7 +86,7 @@ def _inside(path: Path, home: Path) -> str:
 
 
 def _holds(path: Path, needles: Needles) -> bool:
-    """It is named so, or what it says."""
+    """Return whether the file's name or content contains one of ``needles``."""
     if needles.among(path.name.encode("utf-8", "surrogateescape")):
         return True
     if path.suffix in _SOUND or path.is_symlink() or not path.is_file():

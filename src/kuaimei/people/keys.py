@@ -1,7 +1,7 @@
-"""Keys: made, recognised, known by their digest.
+"""API keys: generation, validation and digest.
 
-A key is 160 random bits, so nobody can find it from its SHA-256 by trying: a digest that is slow on purpose,
-as passwords need it, would only cost every request time.
+A key has 160 random bits, so it cannot be found from its SHA-256 by trying. A slow digest, as passwords need
+it, would only add time to every request.
 """
 
 import re
@@ -12,37 +12,37 @@ from typing import Final
 __all__ = ["digest", "is_key", "new_key", "prefix_of"]
 
 _MARK: Final = "km_"
-"""By which scanners and people see that it is a key, and whose."""
+"""Prefix by which secret scanners and people recognize a kuaimei key."""
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-"""Crockford's base 32: no letter that is taken for a digit."""
+"""Crockford's base 32: without letters that are mistaken for digits."""
 _LENGTH: Final = 32
 _KEY: Final = re.compile(f"{_MARK}[{_ALPHABET}]{{{_LENGTH}}}")
 _MISREAD: Final = str.maketrans("oil", "011")
 _PREFIX: Final = len(_MARK) + 4
-"""Characters by which a key is known in lists; 140 of its bits stay secret."""
+"""Characters that identify a key in lists; 140 of its bits stay secret."""
 
 
 def new_key() -> str:
-    """A new key such as ``km_7f3k…``."""
+    """Return a new key such as ``km_7f3k…``."""
     return _MARK + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
 
 
 def is_key(text: str) -> bool:
-    """Whether ``text`` has the form of a key, typed in whichever case."""
+    """Return whether ``text`` has the form of a key, in upper or lower case."""
     return _KEY.fullmatch(_plain(text)) is not None
 
 
 def digest(key: str) -> str:
-    """SHA-256 in hexadecimal, by which a key is recognised."""
+    """Return the SHA-256 in hexadecimal, by which a key is recognized."""
     return sha256(_plain(key).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def prefix_of(key: str) -> str:
-    """The first characters, to know a key by."""
+    """Return the first characters, which identify a key in lists."""
     return _plain(key)[:_PREFIX]
 
 
 def _plain(text: str) -> str:
-    """As it was made: lower case, and no letter that was read for a digit."""
+    """Return the key as it was generated: lower case, letters misread for digits replaced."""
     lowered = text.strip().lower()
     return _MARK + lowered[len(_MARK) :].translate(_MISREAD) if lowered.startswith(_MARK) else text

@@ -1,7 +1,7 @@
-"""The machine's own key: a file that only the account may read which runs the server.
+"""The machine key: a file that only the account that runs the server may read.
 
-On a machine with several accounts everybody can reach a server on loopback; whoever has the key, that is
-whoever can read this file or was given the address with the key in it, can use it.
+On a machine with several accounts every account can reach a server on loopback. Only who can read this file,
+or was given the URL with the key in it, can use the server.
 """
 
 import fcntl
@@ -21,15 +21,15 @@ __all__ = ["FILE", "ensure_machine_key", "read_machine_key", "replace_machine_ke
 _log = logging.getLogger(__name__)
 
 FILE: Final = "key"
-"""Its name in the data folder."""
+"""File name in the data folder."""
 _MODE: Final = 0o600
 _OTHERS: Final = 0o077
 _SIZE_LIMIT: Final = 1024
-"""Bytes that are read: a key has 35."""
+"""Bytes to read: a key has 35."""
 
 
 def read_machine_key(home: Path) -> str:
-    """The key in the data folder; empty if there is none.
+    """Return the key in the data folder; empty if there is none.
 
     Raises:
         SettingsError: If the file cannot be read.
@@ -45,45 +45,45 @@ def read_machine_key(home: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise SettingsError(f"the machine's key {path} cannot be read ({error.strerror})") from None
+        raise SettingsError(f"the machine key {path} cannot be read ({error.strerror})") from None
     return text if is_key(text) else ""
 
 
 def ensure_machine_key(home: Path) -> str:
-    """The key in the data folder, made if there is none.
+    """Return the key in the data folder; create it if there is none.
 
     Raises:
-        SettingsError: If it can be neither read nor made.
+        SettingsError: If it can be neither read nor created.
     """
     if key := read_machine_key(home):
         return key
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Two that start at once agree on one key: the second finds the first one's.
+        # Two processes that start at once agree on one key: the second finds the first one's.
         with _alone(home):
             if key := read_machine_key(home):
                 return key
             return _put(home, new_key())
     except OSError as error:
-        raise SettingsError(f"the machine's key cannot be kept in {home / FILE} ({error.strerror})") from None
+        raise SettingsError(f"the machine key cannot be stored in {home / FILE} ({error.strerror})") from None
 
 
 def replace_machine_key(home: Path) -> str:
-    """A new key in the place of the one that was there, which lets nobody in any more.
+    """Replace the key; the old one is no longer accepted.
 
     Raises:
-        SettingsError: If it cannot be kept.
+        SettingsError: If it cannot be written.
     """
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone(home):
             return _put(home, new_key())
     except OSError as error:
-        raise SettingsError(f"the machine's key cannot be kept in {home / FILE} ({error.strerror})") from None
+        raise SettingsError(f"the machine key cannot be stored in {home / FILE} ({error.strerror})") from None
 
 
 def _put(home: Path, key: str) -> str:
-    """The key in its file, on the disk, in the place of whatever was there; whole or not at all."""
+    """Write the key atomically and durably, and return it."""
     path = home / f".{FILE}.{secrets.token_hex(8)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -102,7 +102,7 @@ def _put(home: Path, key: str) -> str:
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """No other process makes a key there for the length of the block, where the file system knows locks."""
+    """Keep other processes from creating a key, for the length of the block, if the file system has locks."""
     with _opened(home) as folder:
         with suppress(OSError):
             fcntl.flock(folder, fcntl.LOCK_EX)
@@ -119,9 +119,9 @@ def _opened(folder: Path) -> Iterator[int]:
 
 
 def _close_to_others(path: Path, descriptor: int) -> None:
-    """Take from others what they may do with the file; say that they could have read it."""
+    """Remove access for other accounts, and log a warning that they had it."""
     if not os.fstat(descriptor).st_mode & _OTHERS:
         return
-    _log.warning("%s could be read by other accounts: make another with `kuaimei key --new`", path)
+    _log.warning("%s was accessible to other accounts: create a new key with `kuaimei key --new`", path)
     with suppress(OSError):
         os.fchmod(descriptor, _MODE)

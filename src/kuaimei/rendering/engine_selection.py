@@ -126,7 +126,7 @@ class HqEngineSelector:
                 if (synthesizer := taught.synthesizer()) is not None:
                     _forget(synthesizer, taught.voices, voice)
         except StoreError as error:  # it is checked again before the voice is rendered
-            _log.warning("whether the voice %s is kept cannot be told: %s", voice, error)
+            _log.warning("cannot check whether voice %s still exists: %s", voice, error)
 
     async def _kokoro(self, voice: str) -> HqEngine:
         source = self._source
@@ -176,7 +176,7 @@ class HqEngineSelector:
             if name in synthesizer.voices:
                 return name
         raise EngineError(
-            f"what renders beautifully knows no voice {voice!r}: set KUAIMEI_RENDERING__HQ_VOICE to one of "
+            f"the HQ engine has no voice {voice!r}: set KUAIMEI_RENDERING__HQ_VOICE to one of "
             f"{', '.join(synthesizer.voices[:12])}"
         )
 
@@ -224,7 +224,7 @@ def _table(voice: str, data: bytes) -> NDArray[np.float32]:
     try:
         table: NDArray[np.float32] = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float32)
     except (ValueError, EOFError, OSError) as error:
-        raise WeightsError(f"the style of {voice} is damaged; learn the voice anew") from error
+        raise WeightsError(f"the style of {voice} is damaged; train the voice again") from error
     return table
 
 

@@ -55,7 +55,7 @@ class _Resident:
     memory_mb: float
     ready: asyncio.Future[None]
     unload_task: asyncio.Event
-    keeper: asyncio.Task[None] | None = None
+    holder: asyncio.Task[None] | None = None
     value: Any = None
     users: int = 0
     used: int = 0
@@ -91,11 +91,11 @@ class ModelCache:
         self.budget_mb = budget_mb
         self._idle_s = idle_s
         self._clock = clock
-        self._taken_mb = 0.0
+        self._used_mb = 0.0
         self._residents: dict[str, _Resident] = {}
         self._leaving: set[_Resident] = set()
         self._waiting: deque[_Waiting] = deque()
-        self._keepers: set[asyncio.Task[None]] = set()
+        self._holders: set[asyncio.Task[None]] = set()
         self._uses = count(1)
         self._closed = False
         self._loads = self._hits = self._evictions = self._unloads = self._failures = 0
@@ -114,7 +114,7 @@ class ModelCache:
     @property
     def used_mb(self) -> float:
         """Megabytes in use, including models that are being unloaded."""
-        return self._taken_mb
+        return self._used_mb
 
     @property
     def waiting(self) -> int:
@@ -145,8 +145,8 @@ class ModelCache:
         """
         if memory_mb > self.budget_mb:
             raise SettingsError(
-                f"{key} needs {memory_mb:.0f} MB, and models loaded on demand may take "
-                f"{self.budget_mb:.0f} MB together: raise KUAIMEI_RENDERING__MEMORY_MB"
+                f"{key} needs {memory_mb:.0f} MB, but models loaded on demand may use "
+                f"{self.budget_mb:.0f} MB in total: raise KUAIMEI_RENDERING__MEMORY_MB"
             )
         resident = await self._take(key, memory_mb, opener)
         try:
@@ -160,10 +160,10 @@ class ModelCache:
     async def unload(self, key: str) -> bool:
         """Unload a model now and wait until that is done; return False if it is in use or not loaded."""
         resident = self._residents.get(key)
-        if resident is None or resident.users or not resident.ready.done() or resident.keeper is None:
+        if resident is None or resident.users or not resident.ready.done() or resident.holder is None:
             return False
         self._unload(resident)
-        await asyncio.wait({resident.keeper})
+        await asyncio.wait({resident.holder})
         return True
 
     async def close(self) -> None:
@@ -175,8 +175,8 @@ class ModelCache:
         self._waiting.clear()
         for resident in tuple(self._residents.values()):
             self._leave(resident)
-        while self._keepers:
-            await asyncio.wait(self._keepers)
+        while self._holders:
+            await asyncio.wait(self._holders)
 
     async def _take(self, key: str, memory_mb: float, opener: Opener[Any]) -> _Resident:
         if self._closed:
@@ -217,7 +217,7 @@ class ModelCache:
 
     def _evict_for(self, memory_mb: float) -> bool:
         """Return whether ``memory_mb`` is free now; if not, evict unused models if that is sufficient."""
-        missing = self._taken_mb + memory_mb - self.budget_mb
+        missing = self._used_mb + memory_mb - self.budget_mb
         if missing <= 0:
             return True
         missing -= sum(resident.memory_mb for resident in self._leaving)
@@ -231,7 +231,7 @@ class ModelCache:
         if missing <= 0:
             for resident in victims:
                 self._evictions += 1
-                _log.info("%s makes room", resident.key)
+                _log.info("unloading %s to free memory", resident.key)
                 self._leave(resident)
         return False
 
@@ -239,10 +239,10 @@ class ModelCache:
         loop = asyncio.get_running_loop()
         resident = _Resident(waiting.key, waiting.memory_mb, loop.create_future(), asyncio.Event())
         self._residents[waiting.key] = resident
-        self._taken_mb += resident.memory_mb
-        resident.keeper = keeper = loop.create_task(self._keep(resident, waiting.opener))
-        self._keepers.add(keeper)
-        keeper.add_done_callback(self._keepers.discard)
+        self._used_mb += resident.memory_mb
+        resident.holder = holder = loop.create_task(self._keep(resident, waiting.opener))
+        self._holders.add(holder)
+        holder.add_done_callback(self._holders.discard)
         return resident
 
     async def _keep(self, resident: _Resident, opener: Opener[Any]) -> None:
@@ -257,7 +257,7 @@ class ModelCache:
                 resident.ready.set_exception(told)
                 resident.ready.exception()  # marked as retrieved: there may be no user left
             elif isinstance(error, Exception):
-                _log.error("%s failed while it was let go:\n%s", resident.key, trace_of(error))
+                _log.error("unloading %s failed:\n%s", resident.key, trace_of(error))
             if not isinstance(error, Exception):
                 raise
         finally:
@@ -269,7 +269,7 @@ class ModelCache:
                 await asyncio.to_thread(_release_memory)
             finally:
                 self._leaving.discard(resident)
-                self._taken_mb -= resident.memory_mb
+                self._used_mb -= resident.memory_mb
                 self._serve()
 
     async def _hold(self, resident: _Resident, opener: Opener[Any]) -> None:
@@ -312,7 +312,7 @@ class ModelCache:
 
 
 def _closing() -> EngineUnavailable:
-    return EngineUnavailable("no more models are loaded: the server is stopping")
+    return EngineUnavailable("the server is stopping: no more models are loaded")
 
 
 def _release_memory() -> None:

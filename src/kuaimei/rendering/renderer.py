@@ -165,7 +165,7 @@ class Renderer:
             return
         try:
             if order.attempts > _ATTEMPTS:
-                raise _Unrecoverable(f"the rendering was begun {_ATTEMPTS} times and never finished")
+                raise _Unrecoverable(f"the rendering was started {_ATTEMPTS} times but never finished")
             await self._render(order)
         except asyncio.CancelledError:
             raise  # done again after the next start, unless it was cancelled
@@ -194,7 +194,7 @@ class Renderer:
                 at += len(pcm)
         pcm = np.concatenate([EMPTY, *(one.pcm for one in spoken)])
         if not len(pcm):
-            raise _Unrecoverable("the reply has nothing to say")
+            raise _Unrecoverable("the reply produced no audio")
         clauses = _clauses(order, spoken, len(pcm), rate)
         kept = await self._orders.save(
             order, pcm, rate, engine=engine.version, clauses=clauses, took_s=took_s
@@ -240,13 +240,13 @@ class Renderer:
         known = isinstance(error, KuaimeiError | OSError)
         again = (passing or not known) and order.attempts < _ATTEMPTS
         if not known:
-            _log.error("a rendering failed in a way it should not:\n%s", trace_of(error))
-        why = kind_of(error) if known else f"the engine failed ({kind_of(error)}); the log says where"
+            _log.error("unexpected error in a rendering:\n%s", trace_of(error))
+        why = kind_of(error) if known else f"the engine failed ({kind_of(error)}); see the server log"
         if again:
             self._counts.retried += 1
         else:
             self._counts.failed += 1
-            _log.warning("the reply %s is not rendered a second time: %s", order.utterance, why)
+            _log.warning("giving up the HQ rendering of reply %s: %s", order.utterance, why)
         await self._orders.fail(order, why, final=not again)
         if again:
             raise error if isinstance(error, KuaimeiError) else EngineUnavailable(why) from error

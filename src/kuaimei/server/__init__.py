@@ -1,1 +1,1 @@
-"""The server: the page, REST, the Realtime protocol over WebSocket and WebRTC, and metrics."""
+"""The server: web page, REST API, Realtime protocol over WebSocket and WebRTC, and metrics."""

@@ -1,4 +1,4 @@
-"""People who want everything of theirs deleted: done meanwhile, and gone on with after a crash."""
+"""Deletion of everything that belongs to a person: runs in the background and resumes after a crash."""
 
 import asyncio
 from typing import Final
@@ -7,16 +7,16 @@ from kuaimei.errors import StoreError
 from kuaimei.people.erasure import Forgotten, forget, forget_marked
 from kuaimei.server.services import AppRuntime
 
-__all__ = ["Leaving"]
+__all__ = ["AccountDeletion"]
 
 _TEND_S: Final = 60.0
 
 
-class Leaving:
-    """Deletes what belongs to people.
+class AccountDeletion:
+    """Deletes everything that belongs to a person, one deletion at a time.
 
     Args:
-        server: Where it is kept.
+        runtime: Provides the store, the voices and the data folder.
     """
 
     def __init__(self, runtime: AppRuntime) -> None:
@@ -25,10 +25,17 @@ class Leaving:
         self._under_way: dict[str, asyncio.Task[Forgotten]] = {}
 
     async def forget(self, person: str, patience_s: float) -> Forgotten | None:
-        """Delete everything of the person's; None: it takes longer than ``patience_s`` and goes on.
+        """Delete everything that belongs to ``person``.
+
+        Args:
+            person: Id.
+            patience_s: Seconds to wait for the result.
+
+        Returns:
+            The result; None if it takes longer than ``patience_s``: the deletion continues in the background.
 
         Raises:
-            StoreError: If a part could not be deleted; it is tried again by itself.
+            StoreError: If a part could not be deleted; `tend` tries it again.
         """
         task = self._under_way.get(person)
         if task is None:
@@ -38,7 +45,7 @@ class Leaving:
         return task.result() if done else None
 
     async def tend(self) -> None:
-        """Go on with what was begun and not brought to its end; runs until cancelled."""
+        """Resume deletions that were started and not completed; runs until cancelled."""
         while True:
             store = self._runtime.store
             if store is not None:
@@ -47,7 +54,7 @@ class Leaving:
             await asyncio.sleep(_TEND_S)
 
     async def close(self) -> None:
-        """End; what is under way is gone on with at the next start."""
+        """Cancel running deletions; they are resumed at the next start."""
         tasks = [*self._under_way.values()]
         for task in tasks:
             task.cancel()
@@ -63,11 +70,11 @@ class Leaving:
 
     async def _erase(self, voice: str) -> None:
         if self._runtime.voices is None:
-            raise StoreError(f"the voice {voice} cannot be deleted here: no voices are open")
+            raise StoreError(f"the voice {voice} cannot be deleted: this server stores no voices")
         await self._runtime.voices.maintenance.delete(voice)
 
     def _ended(self, person: str, task: "asyncio.Task[Forgotten]") -> None:
         if self._under_way.get(person) is task:
             del self._under_way[person]
         if not task.cancelled():
-            task.exception()  # whoever asked has been told, or has left
+            task.exception()  # the caller has received it, or has left

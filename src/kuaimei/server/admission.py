@@ -1,4 +1,4 @@
-"""Who may talk now: so many sessions inside, some in a queue whose order everybody can see."""
+"""Admission control: a limited number of active sessions and a queue with visible positions."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -10,10 +10,10 @@ __all__ = ["Admission", "QueueSlot", "SessionLease"]
 
 
 class QueueSlot:
-    """One session's place.
+    """The position of one session: in the queue, or admitted.
 
     Attributes:
-        number: In the queue, from 1; 0 is inside.
+        number: Position in the queue, from 1; 0 once the session is admitted.
     """
 
     def __init__(self, number: int) -> None:
@@ -22,27 +22,27 @@ class QueueSlot:
 
     @property
     def admitted(self) -> bool:
-        """It may talk."""
+        """True once the session has been admitted."""
         return self.number == 0
 
     async def wait_moved(self) -> None:
-        """Wait until the number is another one."""
+        """Wait until the position changes."""
         await self._moved.wait()
         self._moved.clear()
 
     def set_position(self, number: int) -> None:
-        """The queue has moved on."""
+        """Set the position, and wake `wait_moved` if it changed."""
         if number != self.number:
             self.number = number
             self._moved.set()
 
 
 class SessionLease:
-    """That a session belongs to one connection.
+    """Ownership of a session by one connection.
 
     Attributes:
-        lost: Somebody else is to have it: the connection must end.
-        over: The connection has ended.
+        lost: Set when another connection takes the session over: this one must end.
+        over: Set when this connection has ended.
     """
 
     def __init__(self) -> None:
@@ -51,15 +51,15 @@ class SessionLease:
 
 
 class Admission:
-    """Sessions that talk at once, and those that wait until they may.
+    """Admits sessions up to a capacity and queues further ones.
 
     Args:
-        capacity: Sessions inside.
-        waiting: Sessions in the queue; one more is turned away.
-        changed: Told of the number inside and the number in the queue at every change.
+        capacity: Sessions that may be active at once.
+        waiting: Sessions that may queue; one more is refused.
+        changed: Called with the number of active and of queued sessions at every change.
 
     Attributes:
-        count: Sessions inside now.
+        count: Active sessions.
     """
 
     def __init__(
@@ -77,23 +77,23 @@ class Admission:
 
     @property
     def waiting(self) -> int:
-        """Sessions in the queue now."""
+        """Number of queued sessions."""
         return len(self._queue)
 
     @contextmanager
     def enqueue(self, *, first: bool = False) -> Iterator[QueueSlot]:
-        """A place for the length of the block, inside if one is free, else in the queue.
+        """Hold a slot for the length of the block: admitted if there is capacity, else queued.
 
         Args:
-            first: At the head of the queue: for who takes over a session that is inside.
+            first: Queue at the head: for a connection that takes over an active session.
 
         Raises:
-            QueueFull: If too many wait already.
+            QueueFull: If the queue is full.
         """
-        # Each session inside can be taken over by one that waits, and by no more than that.
+        # Each active session can be taken over by one waiting connection, and by no more.
         limit = self.limit + (self.capacity if first else 0)
         if len(self._queue) >= limit and self.count >= self.capacity:
-            raise QueueFull(f"all {self.capacity} places are taken; try again later")
+            raise QueueFull(f"all {self.capacity} sessions are in use; try again later")
         place = QueueSlot(len(self._queue) + 1)
         self._queue.insert(0 if first else len(self._queue), place)
         self._advance()
@@ -108,7 +108,7 @@ class Admission:
 
     @contextmanager
     def claim(self, session: str) -> Iterator[SessionLease]:
-        """The session belongs to whoever asks, for the length of the block; whoever has it must have left."""
+        """Own ``session`` for the length of the block; its previous owner must have left."""
         claim = self._claims[session] = SessionLease()
         try:
             yield claim
@@ -118,7 +118,7 @@ class Admission:
                 del self._claims[session]
 
     def lease_owner(self, session: str) -> SessionLease | None:
-        """Of whom the session is now."""
+        """Return the lease of the connection that owns ``session``; None if none does."""
         return self._claims.get(session)
 
     def _advance(self) -> None:

@@ -1,4 +1,4 @@
-"""In which voices somebody may speak: those of the engine, their own, and those that others share."""
+"""The voices that a person may use: the engine's stock voices, their own clones and shared clones."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, overload
@@ -9,11 +9,11 @@ from kuaimei.server.services import AppRuntime
 __all__ = ["UsableVoices", "stock_voices"]
 
 _CLONED: Final = "voice_"
-"""So begin the ids of cloned voices."""
+"""Prefix of the ids of cloned voices."""
 
 
 def stock_voices(runtime: AppRuntime) -> Sequence[str]:
-    """Those that the synthesiser came with."""
+    """Return the voices that the synthesizer comes with."""
     synthesizer = runtime.engines.synthesizer
     if isinstance(synthesizer, StyleVoiceBank):
         return tuple(synthesizer.stock)
@@ -21,11 +21,13 @@ def stock_voices(runtime: AppRuntime) -> Sequence[str]:
 
 
 class UsableVoices(Sequence[str]):
-    """Ids of the voices at hand now, the engine's own first; one that is cloned or shared meanwhile is in it.
+    """Live sequence of the voice ids that a person may use now, stock voices first.
+
+    Voices cloned or shared later appear in it.
 
     Args:
-        server: Whose synthesiser speaks.
-        person: Who wants to speak in them.
+        runtime: Provides the synthesizer and the cloned voices.
+        person: Id of the person.
     """
 
     def __init__(self, runtime: AppRuntime, person: str) -> None:
@@ -34,7 +36,7 @@ class UsableVoices(Sequence[str]):
 
     @property
     def default(self) -> str:
-        """What speaks where nobody chose: the configured one if it may be used, else the engine's first."""
+        """Voice used if none is chosen: the configured one if it may be used, else the first."""
         configured = self._runtime.settings.voice
         return configured if configured in self else self[0]
 
@@ -64,6 +66,6 @@ class UsableVoices(Sequence[str]):
         return [voice for voice in voices if self._usable(voice, stock)]
 
     def _usable(self, voice: str, stock: Sequence[str]) -> bool:
-        """What nobody knows anything of is nobody's to use."""
+        """Return whether it is a stock voice or the library allows it; unknown voices are not usable."""
         library = self._runtime.voices
         return voice in stock or (library is not None and library.may_use(voice, self._person))

@@ -1,4 +1,4 @@
-"""The application: routers, and around them who may come in and how much."""
+"""The FastAPI application: routers, wrapped in authentication and limits."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,9 +12,9 @@ from kuaimei.http.refusals import Refusals
 from kuaimei.http.security import AuthMiddleware
 from kuaimei.http.security_headers import SafeHeaders
 from kuaimei.http.url_check import PlainAddress
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.server import static_page as pages
-from kuaimei.server.account_deletion import Leaving
+from kuaimei.server.account_deletion import AccountDeletion
 from kuaimei.server.admission import Admission
 from kuaimei.server.metrics import Metrics
 from kuaimei.server.readiness import Readiness
@@ -45,7 +45,7 @@ from kuaimei.system.supervision import Supervisor
 __all__ = ["create_app"]
 
 _UPLOADS = 4
-"""Files of a kind that are taken in at once, before anything is made of them."""
+"""Concurrent uploads per upload path, before they are processed."""
 _UPLOADS_WAITING = 32
 
 
@@ -53,21 +53,21 @@ def create_app(
     runtime: AppRuntime,
     page: Page | None = None,
     *,
-    entrance: Entrance | None = None,
+    authentication: Authentication | None = None,
     refusals: Refusals | None = None,
 ) -> FastAPI:
-    """Everything over HTTP, WebSocket and WebRTC, for an open ``server``.
+    """Create the application that serves HTTP, WebSocket and WebRTC for an open ``runtime``.
 
     Args:
-        server: Open and warm.
-        page: The chat room; None: as it was built.
-        entrance: Knows who may come in; None: without the machine's own key, by the settings and by what the
-            server keeps of people.
-        refusals: Counts and tells of whom was refused; None: of its own.
+        runtime: Open, with warm engines.
+        page: The web page; None: the built one.
+        authentication: Authenticates callers; None: by the settings and the people in the store, without the
+            machine's own key.
+        refusals: Counts and logs refused requests; None: a new one.
     """
-    entrance = entrance or Entrance(runtime.settings.server)
+    authentication = authentication or Authentication(runtime.settings.server)
     refusals = refusals or Refusals()
-    # The interactive documentation would fetch its scripts from elsewhere: nothing here does.
+    # The interactive documentation is off: it loads scripts from other servers, and nothing here may do that.
     app = FastAPI(
         title="快美 kuaimei",
         version=__version__,
@@ -81,18 +81,18 @@ def create_app(
     app.state.runtime = runtime
     app.state.metrics = metrics
     app.state.admission = Admission(server.max_sessions, server.max_waiting, metrics.sessions)
-    app.state.entrance = entrance
+    app.state.authentication = authentication
     app.state.refusals = refusals
-    app.state.reception = ConnectionManager(runtime, app.state.admission, metrics, entrance)
-    app.state.calls = calls.CallRegistry(app.state.reception, server)
+    app.state.connections = ConnectionManager(runtime, app.state.admission, metrics, authentication)
+    app.state.calls = calls.CallRegistry(app.state.connections, server)
     app.state.page = page = page or Page()
     app.state.readiness = Readiness(runtime.store)
-    app.state.samples = _voice_previews(runtime)
-    app.state.leaving = Leaving(runtime)
+    app.state.voice_previews = _voice_previews(runtime)
+    app.state.account_deletion = AccountDeletion(runtime)
     app.state.decoding = ConcurrencyLimiter("transcriptions", running=2, waiting=16)
     app.state.enrolling = ConcurrencyLimiter("new voices", running=1, waiting=8)
     if runtime.voices is not None:
-        runtime.voices.context.changed.append(app.state.samples.forget)
+        runtime.voices.context.changed.append(app.state.voice_previews.forget)
     rooms = (
         websocket,
         calls,
@@ -126,28 +126,32 @@ def create_app(
         UploadGate,
         gates={path: ConcurrencyLimiter("uploads", _UPLOADS, _UPLOADS_WAITING) for path in files_mb},
     )
-    # Nothing is read from strangers.
+    # Outside of the body limits: bodies of unauthenticated requests are not read.
     app.add_middleware(
-        AuthMiddleware, settings=server, open_paths=page.paths, entrance=entrance, refusals=refusals
+        AuthMiddleware,
+        settings=server,
+        open_paths=page.paths,
+        authentication=authentication,
+        refusals=refusals,
     )
-    # The outermost: refusals are answers too.
+    # The outermost: refusals need these headers, too.
     app.add_middleware(SafeHeaders)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """People come and go while it runs; WebSockets end with the server by themselves, calls do not."""
+    """Run background tasks with the application and end the WebRTC calls; WebSockets end with the server."""
     store = app.state.runtime.store
     people, keys = (None, None) if store is None else (store.people, store.keys)
     async with Supervisor() as supervisor:
         app.state.runtime.tasks.include(supervisor)
-        async with app.state.entrance.following(people, keys, supervisor):
-            supervisor.start("forgetting", app.state.leaving.tend)
+        async with app.state.authentication.following(people, keys, supervisor):
+            supervisor.start("forgetting", app.state.account_deletion.tend)
             supervisor.start("memory", release_regularly)
             yield
             await app.state.calls.close()
-        await app.state.leaving.close()
+        await app.state.account_deletion.close()
 
 
 def _voice_previews(runtime: AppRuntime) -> VoicePreviews:

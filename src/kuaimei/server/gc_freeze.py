@@ -1,4 +1,4 @@
-"""What is loaded once and stays is not searched for garbage again and again."""
+"""Excludes long-lived objects from garbage collection."""
 
 import gc
 
@@ -6,11 +6,11 @@ __all__ = ["freeze_heap"]
 
 
 def freeze_heap() -> None:
-    """Leave everything that lives now out of all later garbage collections.
+    """Exclude all live objects from later garbage collections.
 
-    Half a million objects of libraries and models live as long as the process; a full collection walks over
-    all of them, and takes 150 ms on whichever thread it happens to come, the event loop's included. To be
-    called once everything is open; it takes such a collection itself.
+    Half a million objects of libraries and models live as long as the process. A full collection traverses
+    all of them and blocks the thread on which it happens, possibly the event loop's, for 150 ms. To be
+    called once everything is open; runs one full collection itself.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""STUN and TURN servers: for this server's own connections, and for the browsers that ask."""
+"""STUN and TURN servers for the server's own connections and for browsers."""
 
 import base64
 import hmac
@@ -16,14 +16,15 @@ _LIFETIME_S = 12 * 3600
 def client_ice_servers(
     servers: Sequence[IceServer], user: str, now: float | None = None
 ) -> list[dict[str, Any]]:
-    """As ``RTCPeerConnection`` takes them.
+    """Return the servers in the form that ``RTCPeerConnection`` takes.
 
     A TURN server that shares a secret with this one gets credentials that expire (TURN REST API,
     draft-uberti-behave-turn-rest): user name ``expiry:user``, password its HMAC-SHA1 in base64.
 
     Args:
-        user: Shown in the TURN server's log.
-        now: Unix time; None: the present.
+        servers: The configured servers.
+        user: Appears in the TURN server's log.
+        now: Unix time in seconds; None: the current time.
     """
     given: list[dict[str, Any]] = []
     for server in servers:

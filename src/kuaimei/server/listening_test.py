@@ -1,4 +1,4 @@
-"""Blind listening: which two clips to compare, and how they reach the ear without giving themselves away."""
+"""Blind listening tests: selects the two clips to compare and makes them indistinguishable by format."""
 
 import asyncio
 import random
@@ -20,18 +20,18 @@ __all__ = ["ListeningTest", "Side"]
 Side: TypeAlias = Literal["a", "b"]
 
 _RATE: Final = 24_000
-"""Of both clips, in Hz: another rate would tell which is which."""
+"""Sample rate of both clips in Hz: different rates would reveal which is which."""
 _CLONED: Final = "voice_"
 
 
 class ListeningTest:
-    """Makes trials and their clips.
+    """Creates trials and their clips.
 
     Args:
         store: Replies and judgements.
-        voices: Are compared: those in which the listener may speak.
-        samples: How they sound.
-        chance: Which pair, and which of the two is A.
+        voices: Voices to compare: those that the listener may use.
+        samples: Sample clips of the voices.
+        chance: Chooses the pair and which of the two is A; None: the system's random source.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class ListeningTest:
         self._chance = chance or random.SystemRandom()
 
     async def next(self, owner: str, kind: Kind | None = None, voice: str | None = None) -> Trial:
-        """A fresh trial.
+        """Create a new trial.
 
         Args:
-            owner: Whose replies and judgements.
-            kind: None: a reply in both tiers if there is one, else two voices.
-            voice: One of the two that are compared.
+            owner: Id of the person whose replies are compared and who judges.
+            kind: None: one reply in both tiers if there is one, else two voices.
+            voice: One of the two voices to compare.
 
         Raises:
-            ApiError: If there is nothing to compare; it says what to do.
+            ApiError: If there is nothing to compare; the message says what to do.
             NotFound: If there is no such voice.
         """
         swapped = bool(self._chance.getrandbits(1))
@@ -67,13 +67,13 @@ class ListeningTest:
                 )
             if kind == "tiers":
                 raise _nothing_to_compare_error(
-                    "no reply has been rendered a second time yet: talk first, and wait for 美"
+                    "no reply has a high-quality rendering yet: talk first, and wait for 美"
                 )
         first, second = self._pair(voice)
         return await self._store.preferences.begin(owner, "voices", first, second, swapped=swapped)
 
     async def text(self, trial: Trial) -> str:
-        """What both clips say.
+        """Return the text that both clips say.
 
         Raises:
             NotFound: If the reply is gone.
@@ -83,11 +83,11 @@ class ListeningTest:
         return (await self._store.utterance(trial.utterance_id)).transcript or ""
 
     async def clip(self, trial: Trial, side: Side) -> bytes:
-        """One of the two as FLAC, as loud as the other: the louder one would be preferred for that.
+        """Return one of the two clips as FLAC, as loud as the other: listeners prefer the louder one.
 
         Raises:
             NotFound: If the reply or the voice is gone.
-            EngineError: If a sample cannot be spoken.
+            EngineError: If a sample cannot be synthesized.
         """
         what = trial.a if side == "a" else trial.b
         if trial.utterance_id is not None:
@@ -96,22 +96,22 @@ class ListeningTest:
         elif what in self._voices:
             data = await self._samples.sample(what)
         else:
-            raise NotFound("a voice of this comparison is gone; ask for the next")
+            raise NotFound("a voice of this comparison is no longer available; request the next one")
         pcm = await decode(data, _RATE)
         return await asyncio.to_thread(lambda: encode(rms_dbfs(pcm, _RATE), _RATE, "flac"))
 
     def _pair(self, voice: str | None) -> tuple[str, str]:
         voices = self._voices
         if voice is not None and voice not in voices:
-            raise NotFound(f"no voice is called {voice[:80]!r}; see /api/voices")
+            raise NotFound(f"unknown voice {voice[:80]!r}; see /api/voices")
         cloned = [name for name in voices if name.startswith(_CLONED)]
-        # The clones are what there are questions about; of the others only what says the same.
+        # Clones are what needs testing; the other voice must say the same sentence.
         first = voice or self._chance.choice(cloned or list(voices[:1]) or [""])
         others = [
             name for name in voices if name != first and preview_sentence(name) == preview_sentence(first)
         ]
         if not others:
-            raise _nothing_to_compare_error("there are no two voices that speak the same language: add one")
+            raise _nothing_to_compare_error("no two voices speak the same language: add one")
         return first, self._chance.choice(others)
 
 

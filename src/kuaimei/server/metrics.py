@@ -1,4 +1,4 @@
-"""What can be measured of the server, for Prometheus."""
+"""Prometheus metrics of the server."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -40,14 +40,14 @@ _RATES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0, 128.0)
 
 
 class _QueueCollector(Collector):
-    """Reads the queues when asked, not when they change."""
+    """Length and use of the engine queues, read at every scrape."""
 
     def __init__(self, schedulers: Sequence[Scheduler]) -> None:
         self._schedulers = schedulers
 
     def collect(self) -> Iterator[Metric]:
-        depth = GaugeMetricFamily("kuaimei_queue_depth", "Requests that wait for an engine", labels=["lane"])
-        busy = GaugeMetricFamily("kuaimei_queue_busy", "Units of an engine's lane lent now", labels=["lane"])
+        depth = GaugeMetricFamily("kuaimei_queue_depth", "Requests waiting for an engine", labels=["lane"])
+        busy = GaugeMetricFamily("kuaimei_queue_busy", "Units of an engine's lane in use", labels=["lane"])
         for scheduler in self._schedulers:
             depth.add_metric([scheduler.name], scheduler.depth)
             busy.add_metric([scheduler.name], scheduler.busy)
@@ -55,7 +55,7 @@ class _QueueCollector(Collector):
 
 
 class _HqCollector(Collector):
-    """The second tier, and the models loaded on demand; read when asked, too."""
+    """Counters of the high-quality tier and of models loaded on demand, read at every scrape."""
 
     def __init__(self, tier: HqTier) -> None:
         self._tier = tier
@@ -63,31 +63,35 @@ class _HqCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         counts, models = self._tier.counts, self._tier.model_cache.counters
         replies = CounterMetricFamily(
-            "kuaimei_hq_replies", "Replies rendered a second time, by what came of it", labels=["outcome"]
+            "kuaimei_hq_replies", "High-quality renderings of replies, by outcome", labels=["outcome"]
         )
         for outcome in ("ready", "dropped", "retried", "failed"):
             replies.add_metric([outcome], getattr(counts, outcome))
         yield replies
         for name, text, value in (
-            ("hq_audio_seconds", "Audio of second renderings", counts.audio_s),
-            ("hq_render_seconds", "Time spent on rendering them, queueing included", counts.render_s),
-            ("hq_waited_seconds", "Time they waited until nobody was talking", counts.waited_s),
+            ("hq_audio_seconds", "Audio of high-quality renderings", counts.audio_s),
+            (
+                "hq_render_seconds",
+                "Time spent on high-quality rendering, with queueing",
+                counts.render_s,
+            ),
+            ("hq_waited_seconds", "Time spent waiting for conversations to be idle", counts.waited_s),
             ("models_loaded", "Models loaded on demand", models.loads),
-            ("models_hits", "Uses of a model that was loaded already", models.hits),
-            ("models_evicted", "Models put out for others", models.evictions),
-            ("models_unloaded", "Models let go because nobody had needed them for long", models.unloads),
-            ("models_failed", "Loads that failed", models.failures),
-            ("models_load_seconds", "Time spent on loading them", models.load_s),
+            ("models_hits", "Uses of a model that was already loaded", models.hits),
+            ("models_evicted", "Models evicted for others", models.evictions),
+            ("models_unloaded", "Models unloaded after a long time without use", models.unloads),
+            ("models_failed", "Failed attempts to load a model", models.failures),
+            ("models_load_seconds", "Time spent loading models", models.load_s),
         ):
             yield CounterMetricFamily(f"kuaimei_{name}", text, value=value)
-        memory = "Memory counted for models loaded on demand"
+        memory = "Memory budgeted for models loaded on demand"
         yield GaugeMetricFamily(
             "kuaimei_models_memory_bytes", memory, value=self._tier.model_cache.used_mb * 1024 * 1024
         )
 
 
 class _Analysis(Collector):
-    """How people spoke; read when asked. How much waits, whoever reads the metrics has asked before."""
+    """Counters of the speech analysis, read at every scrape; the scrape's handler sets the backlog."""
 
     def __init__(self, room: AnalysisService) -> None:
         self._room = room
@@ -97,7 +101,7 @@ class _Analysis(Collector):
         counts = self._room.counts
         outcomes = CounterMetricFamily(
             "kuaimei_analyses",
-            "Utterances analysed: scored, the reason why not, or retried",
+            "Utterances analysed, by outcome: scored, the reason for not scoring, or retried",
             labels=["outcome"],
         )
         for outcome, count in {**dict.fromkeys(_OUTCOMES, 0), **counts.outcomes}.items():
@@ -105,24 +109,24 @@ class _Analysis(Collector):
         outcomes.add_metric(["retried"], counts.retried)
         yield outcomes
         for name, text, value in (
-            ("audio_seconds", "Audio that was measured", counts.audio_s),
-            ("computing_seconds", "Time of one core spent on that", counts.computing_s),
-            ("waited_seconds", "Time it waited until nobody was talking", counts.waited_s),
+            ("audio_seconds", "Audio analysed", counts.audio_s),
+            ("computing_seconds", "CPU time spent on analysis", counts.computing_s),
+            ("waited_seconds", "Time analysis spent waiting for conversations to be idle", counts.waited_s),
         ):
             yield CounterMetricFamily(f"kuaimei_analysis_{name}", text, value=value)
         if self.waiting is not None:
-            text = "Utterances still to be analysed"
+            text = "Utterances waiting for analysis"
             yield GaugeMetricFamily("kuaimei_analysis_waiting", text, value=self.waiting)
 
 
 class _Refused(Collector):
-    """Who was not let in; read when asked."""
+    """Refused requests by reason, read at every scrape."""
 
     def __init__(self, refusals: Refusals) -> None:
         self._refusals = refusals
 
     def collect(self) -> Iterator[Metric]:
-        text = "Requests refused at the entrance, by reason"
+        text = "Requests refused by access control, by reason"
         refused = CounterMetricFamily("kuaimei_refused", text, labels=["reason"])
         for reason, count in self._refusals.counts.items():
             refused.add_metric([reason], count)
@@ -130,14 +134,14 @@ class _Refused(Collector):
 
 
 class _Tasks(Collector):
-    """What goes on in the background; read when asked."""
+    """Failures of background tasks, read at every scrape."""
 
     def __init__(self, tasks: Supervisor) -> None:
         self._tasks = tasks
 
     def collect(self) -> Iterator[Metric]:
         failures = CounterMetricFamily(
-            "kuaimei_task_failures", "Background tasks that failed and were started again", labels=["task"]
+            "kuaimei_task_failures", "Background tasks that failed and were restarted", labels=["task"]
         )
         for name, count in self._tasks.failures.items():
             failures.add_metric([name], count)
@@ -145,29 +149,29 @@ class _Tasks(Collector):
 
 
 class _Store:
-    """What is kept; asked of the store whenever the metrics are read."""
+    """Gauges of the store, updated at every scrape."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def gauge(name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
             return Gauge(f"kuaimei_store_{name}", text, labels, registry=registry)
 
-        self._up = gauge("up", "The database answers")
-        self._sessions = gauge("sessions", "Sessions kept")
-        self._utterances = gauge("utterances", "Utterances kept")
-        self._speech = gauge("speech_seconds", "Audio kept")
+        self._up = gauge("up", "Whether the database is available: 1 or 0")
+        self._sessions = gauge("sessions", "Sessions stored")
+        self._utterances = gauge("utterances", "Utterances stored")
+        self._speech = gauge("speech_seconds", "Audio stored")
         self._bytes = gauge("bytes", "Size of all recordings")
-        self._unsaved = gauge("unsaved", "Utterances not yet wholly in the database")
-        self._lost = gauge("lost_bytes", "Audio that could not even be spooled")
-        self._failures = gauge("failures", "Attempts to keep something that failed")
-        self._broken = gauge("broken", "Utterances that can never be kept, put aside with their sound")
-        self._deleting = gauge("deleting", "Deletions that go on")
+        self._unsaved = gauge("unsaved", "Utterances not yet completely stored in the database")
+        self._lost = gauge("lost_bytes", "Audio lost because it could not be spooled either")
+        self._failures = gauge("failures", "Failed attempts to store something")
+        self._broken = gauge("broken", "Utterances that can never be stored, set aside with their audio")
+        self._deleting = gauge("deleting", "Deletions in progress")
         self._free = Gauge(
-            "kuaimei_disk_free_bytes", "Room on the fullest of the disks that are written", registry=registry
+            "kuaimei_disk_free_bytes", "Free space on the fullest of the disks in use", registry=registry
         )
         self._jobs = gauge("jobs", "Durable jobs by status", ["status"])
 
     def update(self, known: Statistics | None) -> None:
-        """Take note of ``known``; None: the store does not answer."""
+        """Set the gauges to ``known``; None: the store does not answer."""
         self._up.set(known is not None)
         if known is None:
             return
@@ -198,19 +202,20 @@ class _Latencies:
 
 
 class Metrics:
-    """An observer of all conversations at once; also counts sessions and failed requests.
+    """Observer of all conversations; also counts sessions and failed requests.
 
     Latencies count from the last voiced frame of the user.
 
     Args:
-        lanes: The engines' queues.
-        hq: The second tier; None: there is none.
-        analysis: Of how people speak; None: there is none.
-        tasks: What goes on in the background; None: nothing does.
+        schedulers: Schedulers of the engines.
+        hq: The high-quality tier; None: there is none.
+        analysis: The speech analysis; None: there is none.
+        refusals: Refused requests; None: not exported.
+        tasks: Background tasks; None: not exported.
 
     Attributes:
-        registry: What ``/metrics`` shows.
-        store: Gauges of what is kept.
+        registry: Everything that ``/metrics`` exports.
+        store: Gauges of the store.
     """
 
     def __init__(
@@ -240,44 +245,51 @@ class Metrics:
         def seconds(name: str, text: str) -> Histogram:
             return Histogram(f"kuaimei_{name}_seconds", text, buckets=_SECONDS, registry=registry)
 
+        since_speech = "Time from the last voiced frame to"
         self._latencies = _Latencies(
-            endpoint=seconds("endpoint_delay", "From the last voiced frame to the end of the turn"),
-            transcript=seconds("transcript", "… to the final transcript"),
-            first_token=seconds("first_token", "… to the language model's first text (TTFT)"),
-            first_clause=seconds("first_clause", "… to the first clause that can be spoken"),
-            first_audio=seconds("first_audio", "… to the first audio of the reply"),
-            last_audio=seconds("last_audio", "… to the last audio of the reply handed over"),
+            endpoint=seconds("endpoint_delay", f"{since_speech} the end of the turn"),
+            transcript=seconds("transcript", f"{since_speech} the final transcript"),
+            first_token=seconds("first_token", f"{since_speech} the language model's first token (TTFT)"),
+            first_clause=seconds("first_clause", f"{since_speech} the reply's first clause"),
+            first_audio=seconds("first_audio", f"{since_speech} the reply's first audio"),
+            last_audio=seconds("last_audio", f"{since_speech} the output of the reply's last audio"),
         )
-        self._synthesis = seconds("clause_synthesis", "From asking for a clause to its first audio")
+        self._synthesis = seconds("clause_synthesis", "Time from requesting a clause to its first audio")
         self._rtf = Histogram(
             "kuaimei_asr_rtf",
-            "Recognition time by length of the last piece of speech, queueing included",
+            "Recognition time, including queueing, relative to the length of the last speech segment",
             buckets=_RTF,
             registry=registry,
         )
         self._tokens_per_s = Histogram(
-            "kuaimei_llm_tokens_per_second", "Writing speed of a reply", buckets=_RATES, registry=registry
+            "kuaimei_llm_tokens_per_second", "Generation speed of a reply", buckets=_RATES, registry=registry
         )
-        self._tokens = Counter("kuaimei_llm_tokens", "Pieces of text written", registry=registry)
-        self._turns = Counter("kuaimei_turns", "Turns brought to their end", registry=registry)
-        self._speech = Counter("kuaimei_reply_audio_seconds", "Audio of replies made", registry=registry)
+        self._tokens = Counter(
+            "kuaimei_llm_tokens", "Tokens received from the language model", registry=registry
+        )
+        self._turns = Counter("kuaimei_turns", "Turns completed", registry=registry)
+        self._speech = Counter(
+            "kuaimei_reply_audio_seconds", "Audio synthesized for replies", registry=registry
+        )
         self._barge_ins = Counter("kuaimei_barge_ins", "Replies interrupted by the user", registry=registry)
         self._false_alarms = Counter(
-            "kuaimei_false_alarms", "Replies held and then resumed (backchannel, cough)", registry=registry
+            "kuaimei_false_alarms", "Replies paused and then resumed (backchannel, cough)", registry=registry
         )
-        self._dropped = Counter("kuaimei_speech_dropped", "Sounds that were no turn", registry=registry)
+        self._dropped = Counter(
+            "kuaimei_speech_dropped", "Detected sounds rejected as turns", registry=registry
+        )
         self._speculations = Counter(
-            "kuaimei_speculations", "Turns begun on a guess", ["outcome"], registry=registry
+            "kuaimei_speculations", "Speculative turns", ["outcome"], registry=registry
         )
         self._errors = Counter(
             "kuaimei_errors", "Failures by stage and kind", ["stage", "kind"], registry=registry
         )
-        self._sessions = Gauge("kuaimei_sessions", "Conversations open now", registry=registry)
-        self._waiting = Gauge("kuaimei_sessions_waiting", "Sessions in the queue", registry=registry)
-        self._refused = Counter("kuaimei_sessions_refused", "Connections turned away", registry=registry)
+        self._sessions = Gauge("kuaimei_sessions", "Active conversations", registry=registry)
+        self._waiting = Gauge("kuaimei_sessions_waiting", "Queued sessions", registry=registry)
+        self._refused = Counter("kuaimei_sessions_refused", "Connections refused", registry=registry)
 
     def __call__(self, event: Event) -> None:
-        """Take note of one step of any conversation."""
+        """Record one event of any conversation."""
         match event:
             case TurnMetrics(timing=timing):
                 self._timed(timing)
@@ -299,21 +311,21 @@ class Metrics:
                 pass
 
     def failed(self, stage: str, kind: str) -> None:
-        """Something failed outside or inside a conversation."""
+        """Count a failure, inside or outside of a conversation."""
         self._errors.labels(stage, kind).inc()
 
     def sessions(self, count: int, waiting: int = 0) -> None:
-        """So many conversations are open, and so many sessions wait for a place."""
+        """Record how many conversations are open and how many sessions are queued."""
         self._sessions.set(count)
         self._waiting.set(waiting)
 
     def analysis_backlog(self, waiting: int | None) -> None:
-        """So many utterances are still to be analysed; None: that cannot be told."""
+        """Record how many utterances are still to be analysed; None: unknown."""
         if self._analysis is not None:
             self._analysis.waiting = waiting
 
     def refused(self) -> None:
-        """A connection was turned away."""
+        """Count a refused connection."""
         self._refused.inc()
 
     def _timed(self, timing: TurnLatencies) -> None:

@@ -1,4 +1,4 @@
-"""What the server needs of people, their keys and their voices as they are kept."""
+"""Protocols of the stores for people, their keys and their cloned voices."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,44 +13,44 @@ __all__ = ["ClonedVoices", "KeyStore", "PeopleStore"]
 
 
 class PeopleStore(PeopleRegister, Protocol):
-    """To whom what is kept belongs (`kuaimei.store.people.PeopleStore`, whose words apply)."""
+    """People, who own everything that is stored. See `kuaimei.store.people.People`."""
 
     async def get(self, person: str) -> Person:
-        """One of them; `NotFound` if there is none."""
+        """Return the person with that id; `NotFound` if there is none."""
         ...
 
     async def accept_notice(self, person: str, version: str | None) -> Person:
-        """The person agrees to the notice of that version."""
+        """Record that the person accepts that version of the notice."""
         ...
 
     async def begin_forgetting(self, person: str, what: Forgetting) -> Person:
-        """Remember that what belongs to the person is to be deleted."""
+        """Mark the person's data for deletion."""
         ...
 
     async def end_forgetting(self, person: str) -> None:
-        """All of it is done."""
+        """Complete the deletion that `begin_forgetting` marked."""
         ...
 
     async def sessions_of(self, person: str, until: datetime | None = None) -> Sequence[str]:
-        """Ids of the person's sessions."""
+        """Return the ids of the person's sessions."""
         ...
 
 
 class ClonedVoices(Protocol):
-    """Cloned voices as they are kept (`kuaimei.store.voices.VoiceRepository`, whose words apply)."""
+    """Database rows and files of cloned voices. See `kuaimei.store.voices.VoiceRepository`."""
 
     async def all(self, owner: str | None = None, *, shared: bool = False) -> Sequence[VoiceRow]:
-        """The newest first."""
+        """Return the voices, newest first."""
         ...
 
     async def file(self, voice: str, name: str) -> bytes:
-        """One of its files; `NotFound` if there is none."""
+        """Return one file of the voice; `NotFound` if there is none."""
         ...
 
 
 class KeyStore(KeyRegister, Protocol):
-    """By which people come in (`kuaimei.store.keys.KeyStore`, whose words apply)."""
+    """API keys of people. See `kuaimei.store.keys.Keys`."""
 
     async def all(self, person: str | None = None) -> Sequence[Key]:
-        """The person's."""
+        """Return the person's keys."""
         ...

@@ -1,4 +1,4 @@
-"""Whether a conversation could begin now: asked by strangers as often as they like, found out seldom."""
+"""Readiness check: unauthenticated and called at any rate, so its result is cached."""
 
 import asyncio
 from typing import Any, Final
@@ -14,10 +14,10 @@ _STORE_S: Final = 3.0
 
 
 class Readiness:
-    """Asks the store, once for everybody who wants to know within two seconds.
+    """Checks the store, at most once in two seconds for all callers.
 
     Args:
-        store: None: nothing is kept, so nothing can be in the way.
+        store: None: nothing is stored, so nothing can be unavailable.
     """
 
     def __init__(self, store: ConversationStore | None) -> None:
@@ -26,13 +26,13 @@ class Readiness:
         self._until = 0.0
 
     async def checks(self) -> dict[str, Any]:
-        """Engines and store: ``ok``, ``off`` or ``unavailable``; and how full the disk is, if known."""
+        """Return the state of engines and store (``ok``, ``off``, ``unavailable``) and known disk usage."""
         if self._store is None:
             return {"engines": "ok", "store": "off"}
         loop = asyncio.get_running_loop()
         if self._found is None or (self._found.done() and loop.time() >= self._until):
             self._found = asyncio.ensure_future(self._ask(self._store))
-        health = await asyncio.shield(self._found)  # others wait for the same answer
+        health = await asyncio.shield(self._found)  # other callers wait for the same result
         if health is None:
             return {"engines": "ok", "store": "unavailable"}
         return {"engines": "ok", "store": "ok" if health.ok else "unavailable", "disk": health.disk}

@@ -1,4 +1,4 @@
-"""Serving the application with uvicorn, with the bounds that the realtime protocol needs."""
+"""The uvicorn server, configured with the limits that the realtime protocol needs."""
 
 import ssl
 
@@ -16,16 +16,16 @@ from kuaimei.settings import ServerSettings
 __all__ = ["make_server"]
 
 _SHUTDOWN_S = 1
-"""Patience with requests in work when the server stops; conversations end at once."""
+"""Seconds that requests in progress may take when the server stops; conversations end at once."""
 
 
 def make_server(app: ASGIApp, settings: ServerSettings, tls: ssl.SSLContext | None = None) -> uvicorn.Server:
-    """A server for ``app``; ``await server.serve()`` runs it until it is told to stop.
+    """Return a server for ``app``; ``await server.serve()`` runs it until it is told to stop.
 
     Args:
-        app: What is served.
-        settings: Where it listens.
-        tls: With the certificate it shows; None: plain HTTP.
+        app: The application to serve.
+        settings: Address and limits.
+        tls: Context with the server's certificate; None: plain HTTP.
     """
     config = HttpConfig(
         app,
@@ -35,13 +35,13 @@ def make_server(app: ASGIApp, settings: ServerSettings, tls: ssl.SSLContext | No
         port=settings.port,
         log_level="warning",
         access_log=False,
-        # Whoever opens the door opens and closes what is behind it.
+        # A `StartupApp` runs the lifespan of the application that it hands over to itself.
         lifespan="off" if isinstance(app, StartupApp) else "auto",
         server_header=False,
-        # Who is at the other end decides whose word is believed: no header may change that.
+        # The peer's address decides whether its headers are trusted: no header may change it.
         proxy_headers=False,
-        # A client event over the protocol's limit is answered with an error; this far beyond it the
-        # connection ends.
+        # A client event over the protocol's limit is answered with an error; one this far beyond it ends
+        # the connection.
         ws_max_size=4 * FRAME_LIMIT,
         ws_ping_interval=20.0,
         # A client that sends a long recording at once is read slowly, its pongs too.

@@ -1,4 +1,4 @@
-"""What the server needs of the server it opens to the world; the wiring provides it."""
+"""Protocols of what the server needs from the runtime; `kuaimei.runtime` implements them."""
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -41,272 +41,272 @@ __all__ = [
 
 
 class ListeningTestStore(Protocol):
-    """What listeners preferred (`kuaimei.store.listening_tests.ListeningTests`, whose words apply)."""
+    """Trials and judgements of listening tests. See `kuaimei.store.listening_tests.ListeningTests`."""
 
     async def comparable_reply(self, owner: str) -> str | None:
-        """A reply of which both tiers are there whole."""
+        """Return a reply that is complete in both tiers; None if there is none."""
         ...
 
     async def begin(
         self, owner: str, kind: Kind, first: str, second: str, *, swapped: bool, utterance: str | None = None
     ) -> Trial:
-        """A new trial; `NotFound` if what it is about is gone."""
+        """Create a trial; `NotFound` if its reply or a voice is gone."""
         ...
 
     async def trial(self, trial: str, owner: str) -> Trial:
-        """One of this owner's; `NotFound` if there is none."""
+        """Return a trial of this owner; `NotFound` if there is none."""
         ...
 
     async def judge(self, trial: str, owner: str, choice: Choice, remark: str = "") -> Trial | None:
-        """Note what was chosen; None: that was done already."""
+        """Record the choice; None if the trial was judged before."""
         ...
 
     async def judged(self, owner: str) -> Sequence[Trial]:
-        """All judgements, oldest first."""
+        """Return all judgements, oldest first."""
         ...
 
     async def tallies(self, owner: str) -> Sequence[Tally]:
-        """Judgements by pair."""
+        """Return the number of judgements by pair."""
         ...
 
     async def forget(self, owner: str) -> None:
-        """All of the owner's are gone."""
+        """Delete all trials and judgements of the owner."""
         ...
 
 
 class Analyses(Protocol):
-    """How people spoke (`kuaimei.store.analyses.AnalysisRepository`, whose words apply)."""
+    """Speech analyses of utterances. See `kuaimei.store.analyses.AnalysisRepository`."""
 
     async def get(self, utterance: str) -> Analysis:
-        """Of one utterance; `NotFound` if it is not analysed (yet)."""
+        """Return the analysis of one utterance; `NotFound` if it is not analysed (yet)."""
         ...
 
     async def of(self, ids: Collection[str], *, contours: bool = False) -> Sequence[Analysis]:
-        """Of those of the utterances that are analysed, in no order."""
+        """Return the analyses of those utterances that have one, unordered."""
         ...
 
 
 class ScoreHistoryReader(Protocol):
-    """Earlier scores (`kuaimei.store.score_history.ScoreHistory`, whose words apply)."""
+    """Earlier scores. See `kuaimei.store.score_history.ScoreHistory`."""
 
     async def newest(
         self, group: Cohort, *, before: ScoreCursor | None = None, limit: int = NEWEST
     ) -> Sequence[ScorePoint]:
-        """The newest of a group, in the order in which they were said."""
+        """Return the newest scores of a cohort, in the order of the utterances."""
         ...
 
 
 class RatingStore(Protocol):
-    """How listeners rated what people said (`kuaimei.store.ratings.RatingStore`, whose words apply)."""
+    """Listeners' ratings of utterances. See `kuaimei.store.ratings.Ratings`."""
 
     async def next(self, owner: str, rater: str, *, skipped: Sequence[str] = ()) -> str | None:
-        """An utterance that the rater has not rated; None: all are."""
+        """Return an utterance that the rater has not rated; None if there is none."""
         ...
 
     async def rate(self, utterance: str, owner: str, rater: str, marks: ratings.RatingScores) -> None:
-        """Note what the rater says; `NotFound` if the utterance is gone."""
+        """Record the rater's scores; `NotFound` if the utterance is gone."""
         ...
 
     async def tally(self, owner: str, rater: str) -> ratings.RatingProgress:
-        """How far the rater is."""
+        """Return the rater's progress."""
         ...
 
     async def all(self, owner: str) -> Sequence[ratings.Rating]:
-        """Every rating."""
+        """Return every rating."""
         ...
 
     async def forget(self, owner: str) -> None:
-        """All of the owner's are gone."""
+        """Delete all ratings of the owner's utterances."""
         ...
 
 
 class ConversationStore(Protocol):
-    """What is kept of earlier conversations (`kuaimei.store.Store`, whose words apply)."""
+    """Stored conversations and what belongs to them. See `kuaimei.store.Store`."""
 
     @property
     def preferences(self) -> ListeningTestStore:
-        """What listeners preferred."""
+        """Trials and judgements of listening tests."""
         ...
 
     @property
     def analyses(self) -> Analyses:
-        """How people spoke."""
+        """Speech analyses of utterances."""
         ...
 
     @property
     def peers(self) -> ScoreHistoryReader:
-        """The earlier scores of the same person or voice."""
+        """Earlier scores of the same person or voice."""
         ...
 
     @property
     def ratings(self) -> RatingStore:
-        """How listeners rated it."""
+        """Listeners' ratings of utterances."""
         ...
 
     @property
     def voices(self) -> ClonedVoices:
-        """Which are cloned, as they are kept."""
+        """Cloned voices."""
         ...
 
     @property
     def people(self) -> PeopleStore:
-        """To whom it belongs."""
+        """People, who own everything that is stored."""
         ...
 
     @property
     def keys(self) -> KeyStore:
-        """By which they come in."""
+        """API keys of people."""
         ...
 
     async def health(self) -> Health:
-        """Whether database and recordings can be used now."""
+        """Check whether the database and the recordings can be used now."""
         ...
 
     async def statistics(self) -> Statistics:
-        """How much is kept."""
+        """Count what is stored."""
         ...
 
     async def ensure_session(
         self, session: str, client: dict[str, Any] | None = None, *, owner: str = LOCAL
     ) -> None:
-        """Make the session unless it is there."""
+        """Create the session unless it exists."""
         ...
 
     async def sessions(
         self, limit: int = 50, *, before: str | None = None, search: str = "", owner: str | None = None
     ) -> Sequence[SessionRow]:
-        """The newest first."""
+        """Return sessions, newest first."""
         ...
 
     async def session(self, session: str) -> SessionRow:
-        """One of them; `NotFound` if there is none."""
+        """Return one session; `NotFound` if there is none."""
         ...
 
     async def utterances(
         self, session: str, limit: int | None = None, *, after: UtteranceRow | None = None
     ) -> Sequence[UtteranceRow]:
-        """What was said in a session, in order."""
+        """Return the utterances of a session, in order."""
         ...
 
     async def latest(self, session: str, limit: int) -> Sequence[UtteranceRow]:
-        """The last that were said in a session, in order."""
+        """Return the last utterances of a session, in order."""
         ...
 
     async def utterance(self, utterance: str) -> UtteranceRow:
-        """One of them; `NotFound` if there is none."""
+        """Return one utterance; `NotFound` if there is none."""
         ...
 
     async def turns(self, session: str, limit: int | None = None, *, after: int = -1) -> Sequence[TurnRow]:
-        """Timings and failures, in order."""
+        """Return timings and failures of turns, in order."""
         ...
 
     async def history(self, session: str) -> Sequence[Message]:
-        """What was said and really heard."""
+        """Return the messages of a session; of a reply that was interrupted, only the text that was heard."""
         ...
 
     async def last_turn(self, session: str) -> int:
-        """Number of the latest turn; 0 if there is none."""
+        """Return the number of the latest turn; 0 if there is none."""
         ...
 
     async def open_audio(
         self, utterance: str, start: int = 0, end: int | None = None, *, tier: Tier = "fast"
     ) -> Audio:
-        """The recording as FLAC, or a part of its bytes; `NotFound` if there is none."""
+        """Open the recording as FLAC, or a range of its bytes; `NotFound` if there is none."""
         ...
 
     async def rename_session(self, session: str, title: str) -> None:
-        """Give it a title; `NotFound` if there is none."""
+        """Set the session's title; `NotFound` if there is no such session."""
         ...
 
     async def retry_rendering(self, utterance: str) -> None:
-        """Have a reply rendered a second time by what renders now; `NotFound` if it is none."""
+        """Queue another high-quality rendering with the current engine; `NotFound` if it is not a reply."""
         ...
 
     async def delete_session(self, session: str) -> bool:
-        """Delete all of it; False: that goes on, out of sight. `NotFound` if there is none."""
+        """Delete the session; False: deletion continues in the background. `NotFound` if there is none."""
         ...
 
     async def renew_statistics(self) -> None:
-        """What the database remembers of what was in it is forgotten."""
+        """Discard the samples of deleted rows that the database keeps for its planner."""
         ...
 
     async def unfinished_deletions(self, owner: str) -> int:
-        """How many deletions of what was this person's go on."""
+        """Return how many deletions of this person's data are still running."""
         ...
 
     async def forget_waiting(self, owner: str) -> None:
-        """What waits to be kept for a person is dropped."""
+        """Drop data of the person that waits to be stored."""
         ...
 
     async def leftovers(self, names: Sequence[str], sentences: Sequence[str]) -> Sequence[Leftover]:
-        """Where in the database and among the recordings something is still named or said."""
+        """Search database and recordings for remaining ids or sentences."""
         ...
 
     async def sentences_of(
         self, owner: str, until: datetime | None = None, limit: int = 200
     ) -> Sequence[str]:
-        """Sentences that only this person's sessions hold."""
+        """Return sentences that occur only in this person's sessions."""
         ...
 
     async def names_of(self, owner: str, until: datetime | None = None) -> Sequence[str]:
-        """Ids of everything that belongs to the person."""
+        """Return the ids of everything that belongs to the person."""
         ...
 
     async def delete_utterance(self, utterance: str) -> bool:
-        """Delete all of it; False: that goes on, out of sight. `NotFound` if there is none."""
+        """Delete the utterance; False: deletion continues in the background. `NotFound` if there is none."""
         ...
 
     async def deletion(self, kind: DeletionKind, subject: str) -> Deletion | None:
-        """The deletion of that id that goes on; None: there is none."""
+        """Return the running deletion of that subject; None if there is none."""
         ...
 
 
 class AppRuntime(Protocol):
-    """Settings, engines, archive, and the way to begin a conversation."""
+    """Settings, engines and store, and the means to open a conversation."""
 
     @property
     def settings(self) -> Settings:
-        """Everything configured."""
+        """The complete configuration."""
         ...
 
     @property
     def engines(self) -> Engines:
-        """Open and warm."""
+        """Open and warm engines."""
         ...
 
     @property
     def store(self) -> ConversationStore | None:
-        """None if nothing is kept."""
+        """Stored conversations; None if nothing is stored."""
         ...
 
     @property
     def hq(self) -> HqTier | None:
-        """The second tier; None: replies are rendered once."""
+        """The high-quality tier; None: replies are rendered only once."""
         ...
 
     @property
     def voices(self) -> VoiceLibrary | None:
-        """The cloned ones; None if nothing is kept."""
+        """Cloned voices; None if nothing is stored."""
         ...
 
     @property
     def analysis(self) -> AnalysisService | None:
-        """What analyses how people speak; None: nothing does."""
+        """Speech analysis; None: there is none."""
         ...
 
     @property
     def tasks(self) -> Supervisor:
-        """What goes on by itself in the background."""
+        """Supervisor of the background tasks."""
         ...
 
     @property
     def loaded(self) -> Sequence[EngineSource]:
-        """What plays each role."""
+        """Source of the engine loaded for each role."""
         ...
 
     @property
     def schedulers(self) -> Sequence[Scheduler]:
-        """The engines' queues."""
+        """Schedulers of the engines."""
         ...
 
     def open_conversation(
@@ -320,8 +320,15 @@ class AppRuntime(Protocol):
         owner: str = LOCAL,
         client: dict[str, Any] | None = None,
     ) -> AbstractAsyncContextManager[Conversation]:
-        """One conversation, recorded if there is a store; closed with the block.
+        """Open a conversation for the length of the block; it is recorded if there is a store.
 
-        It is ``owner``'s, and ``client`` is noted with the session, should that not be there yet.
+        Args:
+            session: Id.
+            observers: Receive every event.
+            reply_options: None: the defaults.
+            earlier: Messages of the session so far.
+            first_turn: Number of the first turn.
+            owner: Id of the person who owns the session if it does not exist yet.
+            client: Stored with the session if it does not exist yet.
         """
         ...

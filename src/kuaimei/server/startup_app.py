@@ -1,4 +1,4 @@
-"""The door while the server behind it is still being opened: the page, and how far it is."""
+"""ASGI app served during start-up: page, ``/healthz``, ``/readyz`` and progress; all else returns 503."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from kuaimei.http.errors import error_body
 from kuaimei.http.refusals import Refusals
 from kuaimei.http.security import AuthMiddleware
 from kuaimei.http.security_headers import SafeHeaders
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.server.gc_freeze import freeze_heap
 from kuaimei.server.static_page import Page
 from kuaimei.settings import Settings
@@ -26,21 +26,22 @@ _LOADING_MESSAGE = "the models are still being loaded; try again in a moment"
 
 
 class StartupApp:
-    """An application that can be served before there is a server.
+    """ASGI application that can be served before the runtime is open.
 
-    Until `opened` it shows the page, ``/healthz`` and ``/api/status`` (``loading`` with its progress);
-    everything else is 503. Then it is the application it was opened to::
+    Until `opened` it serves the page, ``/healthz`` and ``/api/status`` (``loading`` with its progress);
+    everything else is 503. Then it delegates to the application passed to `opened`::
 
-        door = Doorway(settings, expecting=roles)
-        serving = asyncio.create_task(make_server(door, settings.server).serve())
-        async with open_runtime(settings, progress=door.progress) as server, door.opened(create_app(server)):
-            await serving
+        startup = StartupApp(settings, expecting=roles)
+        serving = asyncio.create_task(make_server(startup, settings.server).serve())
+        async with open_runtime(settings, progress=startup.progress) as runtime:
+            async with startup.opened(create_app(runtime)):
+                await serving
 
     Args:
-        settings: Of the server to come; who may come in is the same before and after.
-        expecting: What will become ready, by the names that `progress` is told.
-        entrance: Knows who may come in; None: only the configured key lets in.
-        refusals: Counts and tells of whom was refused; None: of its own.
+        settings: Settings of the server; access rules are the same before and after.
+        expecting: Names that `progress` will be called with.
+        authentication: Authenticates callers; None: only the configured key is accepted.
+        refusals: Counts and logs refused requests; None: a new one.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class StartupApp:
         settings: Settings,
         expecting: Sequence[str] = (),
         *,
-        entrance: Entrance | None = None,
+        authentication: Authentication | None = None,
         refusals: Refusals | None = None,
     ) -> None:
         self._expecting = tuple(expecting)
@@ -63,14 +64,14 @@ class StartupApp:
         loading = Starlette(routes=routes)
 
         async def behind(scope: Scope, receive: Receive, send: Send) -> None:
-            """What is told to whoever may come in."""
+            """Answer requests that were let through."""
             await (self._refuse if scope["type"] == "websocket" else loading)(scope, receive, send)
 
         guard = AuthMiddleware(
             behind,
             settings.server,
             self._page.paths,
-            entrance=entrance,
+            authentication=authentication,
             refusals=refusals,
             loading=True,
         )
@@ -78,12 +79,12 @@ class StartupApp:
         self._app: ASGIApp | None = None
 
     def progress(self, name: str) -> None:
-        """``name`` has become ready."""
+        """Record that ``name`` is ready."""
         self._ready.append(name)
 
     @asynccontextmanager
     async def opened(self, app: FastAPI) -> AsyncIterator[None]:
-        """Lead to ``app`` for the length of the block."""
+        """Delegate to ``app`` for the length of the block."""
         freeze_heap()
         async with app.router.lifespan_context(app):
             self._app = app
@@ -93,7 +94,7 @@ class StartupApp:
                 self._app = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Through the door, or told to wait."""
+        """Delegate to the application, or answer that it is loading."""
         if scope["type"] == "lifespan" or self._app is None:
             await self._loading(scope, receive, send)
         else:

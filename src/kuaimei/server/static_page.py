@@ -1,4 +1,4 @@
-"""The chat room: the files of the built page, or a few lines of text where it has not been built."""
+"""The web page: the built files, or a few lines of HTML where it has not been built."""
 
 import gzip
 import html
@@ -20,14 +20,14 @@ __all__ = ["FOLDER", "Page", "file", "router"]
 router = APIRouter()
 
 FOLDER = Path(__file__).parent / "page"
-"""Where the build puts the page; it is not under version control."""
+"""Folder to which the build writes the page; not under version control."""
 
 _POLICY = "csp.txt"
 _INDEX = "index.html"
 _ADDRESSES = ("/", "/listen", "/label")
-"""Of one and the same file: its script sees at which it is."""
+"""Paths of the index file; its script reads the path."""
 _HASHED = "assets/"
-"""Files whose names change with their contents."""
+"""Prefix of files whose names change with their contents."""
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; media-src 'self' blob:; worker-src 'self'; manifest-src 'self'; "
@@ -56,18 +56,18 @@ _MIN_COMPRESS_BYTES = 1024
 class _File:
     data: bytes
     packed: bytes | None
-    """In gzip, where that is worth it."""
+    """Gzip of ``data``; None unless that saves at least a tenth."""
     media_type: str
     etag: str
     cache: str
 
 
 class Page:
-    """The built page, in memory: it is small, and whoever looks at it waits for it.
+    """The built page, held in memory: it is small, and users wait for it.
 
     Args:
-        folder: With ``index.html``, ``assets/`` (names that change with their contents) and, if the page
-            needs another policy than the strictest, ``csp.txt``; None: `FOLDER`.
+        folder: Has ``index.html``, ``assets/`` (names that change with their contents) and, if the page needs
+            another policy than the strictest, ``csp.txt``; None: `FOLDER`.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -80,16 +80,16 @@ class Page:
 
     @property
     def exists(self) -> bool:
-        """There is one."""
+        """True if the page has been built."""
         return "/" in self._files
 
     @property
     def paths(self) -> frozenset[str]:
-        """Of all its files; the page itself is at ``/``."""
+        """Paths of all files of the page; the page itself is at ``/``."""
         return frozenset(self._files)
 
     def response(self, request: Request) -> Response:
-        """The file at the path of ``request``, one of `paths`."""
+        """Return the response with the file at the path of ``request``, one of `paths`."""
         file = self._files[request.url.path]
         headers = {**_HEADERS, "Content-Security-Policy": self._policy, "ETag": file.etag}
         headers |= {"Cache-Control": file.cache, "Vary": "Accept-Encoding"}
@@ -126,7 +126,7 @@ def _read(path: str, file: Path) -> _File:
 
 @router.get("/", response_class=HTMLResponse)
 async def root(request: Request, runtime: RuntimeDep, owner: Owner) -> Response:
-    """The page; where there is none that it runs, and to whoever may know also what is loaded."""
+    """Return the page; if it is not built, a summary, with the loaded models for callers with a key."""
     page: Page = request.app.state.page
     if page.exists:
         return page.response(request)
@@ -144,14 +144,14 @@ async def root(request: Request, runtime: RuntimeDep, owner: Owner) -> Response:
 <style>body{{font:16px/1.6 system-ui;max-width:44rem;margin:3rem auto;padding:0 1rem}}
 td,th{{text-align:left;padding:0 1.5rem 0 0}}</style>
 <h1>快美 kuaimei {html.escape(__version__)}</h1>
-<p>It runs.</p>{table}
-<p>OpenAI dialect: <code>{address}/v1</code><br>Realtime: <code>{socket}/v1/realtime</code><br>
+<p>The server is running.</p>{table}
+<p>OpenAI API: <code>{address}/v1</code><br>Realtime: <code>{socket}/v1/realtime</code><br>
 Sessions: <code>{address}/api/sessions</code><br>Metrics: <code>{address}/metrics</code></p>
 """
     return HTMLResponse(text, headers=_HEADERS)
 
 
 async def file(request: Request) -> Response:
-    """A file of the page; one route for each, so that every other path is answered as it was."""
+    """Return a file of the page; each has its own route, so that all other paths behave as without a page."""
     page: Page = request.app.state.page
     return page.response(request)

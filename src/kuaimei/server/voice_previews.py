@@ -1,4 +1,4 @@
-"""How each voice sounds: a sentence, spoken once when nobody else needs the cores, and kept."""
+"""Sample clips of the voices: one sentence each, synthesized once at background priority and cached."""
 
 import asyncio
 import logging
@@ -24,15 +24,15 @@ _SENTENCES = {
     "en": "Hello, I am Kuaimei. What would you like to talk about today?",
 }
 _MAX_CACHED = 200
-"""Samples on disk; the oldest go first."""
+"""Samples on disk; the oldest are deleted first."""
 _TIMEOUT_S = 120.0
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _OTHERS = "other"
-"""Of voices whose names are no names of files; those of ours are."""
+"""File name for voices whose ids are not safe as file names; ids of cloned voices are."""
 
 
 def language_of(voice: str) -> str:
-    """The language a voice is at home in, guessed from its name; empty: nobody knows.
+    """Return the native language of a voice, guessed from its name; empty if unknown.
 
     Kokoro's names begin with language and gender (``zf_…``, ``af_…``).
     """
@@ -43,35 +43,35 @@ def language_of(voice: str) -> str:
 
 
 def preview_sentence(voice: str, language: str = "") -> str:
-    """What the sample of ``voice`` says; ``language`` where its name does not tell."""
+    """Return the sample sentence of ``voice``; ``language`` overrides the one guessed from its name."""
     return _SENTENCES.get(language or language_of(voice)) or _SENTENCES["zh"]
 
 
 class VoicePreviews:
-    """Makes each sample once and keeps it as a file.
+    """Synthesizes each sample once and caches it as a file.
 
     Args:
-        synthesizer: Who speaks.
-        engine: Name of the weights: other weights, other samples.
-        folder: Of the files; made when it is needed.
+        synthesizer: Speaks the samples.
+        engine: Name of the weights: other weights need other samples.
+        folder: Of the files; created when needed.
     """
 
     def __init__(self, synthesizer: Synthesizer, engine: str, folder: Path) -> None:
         self._synthesizer = synthesizer
         self._engine = engine
         self._folder = folder
-        self._gate = ConcurrencyLimiter("samples of voices", running=1, waiting=64)
+        self._gate = ConcurrencyLimiter("voice samples", running=1, waiting=64)
         self._making: dict[str, asyncio.Task[bytes]] = {}
 
     async def sample(self, voice: str, language: str = "") -> bytes:
-        """A sentence in ``voice`` (one of the synthesiser's), as MP3.
+        """Return a sentence in ``voice`` (one of the synthesizer's), as MP3.
 
         Args:
-            voice: Its id.
-            language: It speaks, where its id does not tell.
+            voice: Id.
+            language: Of the voice, where its id does not tell.
 
         Raises:
-            EngineError: If it cannot be spoken; `QueueFull` if too many are being made.
+            EngineError: If it cannot be synthesized; `QueueFull` if too many are being made.
         """
         text = preview_sentence(voice, language)
         path = self._path(voice, text)
@@ -81,24 +81,24 @@ class VoicePreviews:
         if making is None:
             making = asyncio.ensure_future(self._make(voice, text, path))
             self._making[voice] = making
-            making.add_done_callback(partial(self._synthesize, voice))
+            making.add_done_callback(partial(self._forget_task, voice))
         return await asyncio.shield(making)
 
     def forget(self, voice: str) -> None:
-        """The voice sounds different from now on, or is gone: its sample is to be made anew."""
+        """Discard the sample of a voice that has changed or is gone."""
         self._making.pop(voice, None)
         for text in _SENTENCES.values():
             try:
                 self._path(voice, text).unlink(missing_ok=True)
-            except OSError as error:  # of a voice that is gone, whoever deletes it tries again
+            except OSError as error:  # deleting the voice tries again
                 _log.warning("the old sample of %s cannot be deleted: %s", voice, error.strerror)
 
-    def _synthesize(self, voice: str, task: "asyncio.Task[bytes]") -> None:
+    def _forget_task(self, voice: str, task: "asyncio.Task[bytes]") -> None:
         if self._making.get(voice) is task:
             del self._making[voice]
 
     def _path(self, voice: str, text: str) -> Path:
-        """By the voice's id, so that whoever deletes the voice finds it (`kuaimei.store.voice_paths`)."""
+        """Return the file path; deleting the voice finds it by its id (see `kuaimei.store.voice_paths`)."""
         digest = sha256(f"{self._engine}|{voice}|{text}".encode()).hexdigest()[:32]
         name = voice if _PLAIN.fullmatch(voice) else _OTHERS
         return self._folder / f"{name}.{digest}.mp3"
@@ -111,15 +111,17 @@ class VoicePreviews:
                     req = TTSReq(text=text, voice_id=voice, ticket=ticket)
                     pcm = await collect_pcm(self._synthesizer.stream(req))
             except TimeoutError:
-                raise EngineUnavailable(f"the voice {voice} was not ready within {_TIMEOUT_S:g} s") from None
+                raise EngineUnavailable(
+                    f"the sample of voice {voice} was not ready within {_TIMEOUT_S:g} s"
+                ) from None
         rate = self._synthesizer.sample_rate
         data = await asyncio.to_thread(encode, pcm, rate, "mp3")
         if self._making.get(voice) is not asyncio.current_task():
-            return data  # forgotten meanwhile: this is how it sounded before
+            return data  # discarded meanwhile: the voice has changed
         try:
             await asyncio.to_thread(_keep, path, data)
-        except OSError as error:  # it is made again next time
-            _log.warning("the sample of %s cannot be kept: %s", voice, error)
+        except OSError as error:  # it is synthesized again next time
+            _log.warning("the sample of %s cannot be cached: %s", voice, error)
         if self._making.get(voice) is not asyncio.current_task():
             await asyncio.to_thread(path.unlink, True)
         return data

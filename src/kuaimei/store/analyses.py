@@ -313,7 +313,7 @@ class AnalysisRepository:
         """
         found = await self._select(analyses.c.utterance_id == utterance)
         if not found:
-            raise NotFound(f"utterance {utterance} is not analysed yet")
+            raise NotFound(f"utterance {utterance} has not been analysed yet")
         return found[0]
 
     async def of(self, ids: Collection[str], *, contours: bool = False) -> Sequence[Analysis]:

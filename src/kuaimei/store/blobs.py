@@ -49,7 +49,7 @@ class Blobs:
         try:
             self._place: _Place = _place(url, folder)
         except (BaseError, ValueError, OSError) as error:
-            raise StoreError(f"recordings cannot be kept in {self.place}: {error}") from error
+            raise StoreError(f"recordings cannot be stored in {self.place}: {error}") from error
 
     async def put(self, key: str, content: Path | bytes) -> None:
         """Store ``content`` (bytes, or a file) as ``key``, atomically replacing an existing blob.
@@ -125,7 +125,7 @@ class Blobs:
 
 def _checked(key: str) -> str:
     if not _KEY.fullmatch(key):
-        raise Unstorable(f"{key[:80]!r} cannot be the name of a recording")
+        raise Unstorable(f"{key[:80]!r} is not a valid name for a recording")
     return key
 
 

@@ -50,4 +50,4 @@ class Broadcast(Generic[T]):
             try:
                 listener(known)
             except Exception as error:  # the result is stored all the same
-                _log.error("whoever waited for news of a session failed on them:\n%s", trace_of(error))
+                _log.error("a listener for the events of a session failed:\n%s", trace_of(error))

@@ -102,7 +102,7 @@ class Database:
             async with await self.connect(_PROBE_S) as connection:
                 await connection.execute("select 1")
         except (psycopg.Error, OSError) as error:
-            raise StoreError(f"the database refused: {_first_line(error)}") from error
+            raise StoreError(f"database error: {_first_line(error)}") from error
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -163,9 +163,10 @@ class Database:
                 return
             if found is not None and found > HEAD:
                 raise StoreError(
-                    f"the database is at revision {found}, this version knows {HEAD}: use the newer kuaimei"
+                    f"the database is at revision {found}, but this version only knows {HEAD}: "
+                    "use a newer kuaimei"
                 )
-            _log.info("bringing the database from revision %s to %s", found or "none", HEAD)
+            _log.info("migrating the database from revision %s to %s", found or "none", HEAD)
             await connection.run_sync(_upgrade)
 
     @asynccontextmanager
@@ -201,9 +202,9 @@ async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             raise _unstorable(error) from None
         if state in DEADLOCKS:
             raise Deadlock(
-                "the database had to end what was asked for in favour of something else"
+                "the database aborted the transaction because of a conflict with another one"
             ) from error
-        raise StoreError(f"the database refused: {_first_line(error)}") from error
+        raise StoreError(f"database error: {_first_line(error)}") from error
 
 
 def _sqlstate(error: BaseException) -> str | None:
@@ -216,8 +217,8 @@ def _unstorable(error: BaseException) -> Unstorable:
     kind = type(getattr(error, "orig", None) or error).__name__
     state = _sqlstate(error)
     return Unstorable(
-        f"the database can never hold this ({kind}{f', SQLSTATE {state}' if state else ''}): "
-        "leave out NUL and halves of surrogate pairs, and make it shorter"
+        f"the database cannot store this ({kind}{f', SQLSTATE {state}' if state else ''}): "
+        "remove NUL characters and lone surrogates, and make it shorter"
     )
 
 
@@ -274,7 +275,7 @@ async def open_database(
         try:
             database = Database(conninfo, embedded, timeout_s=timeout_s)
         except psycopg.ProgrammingError as error:
-            raise StoreError(f"the database URL cannot be understood: {_first_line(error)}") from error
+            raise StoreError(f"the database URL is invalid: {_first_line(error)}") from error
         try:
             await database.migrate()
             yield database

@@ -126,7 +126,7 @@ class Eraser:
                 if sample_voice(path.name) == voice:
                     durability.remove_file(path)
         except OSError as error:
-            what = "what was learned of the voice, or its sample,"
+            what = "the training files or the sample of the voice"
             raise StoreError(f"{what} cannot be deleted: {error.strerror}") from error
 
     async def silence(self, deletion: Deletion) -> None:

@@ -207,13 +207,13 @@ class Deletions:
         except (KuaimeiError, OSError) as error:
             why = error if isinstance(error, KuaimeiError) else error.strerror or type(error).__name__
             _log.warning(
-                "the %s %s is not wholly deleted yet and is gone on with: %s",
+                "the %s %s is not completely deleted yet; it will be retried: %s",
                 *(deletion.kind, deletion.subject, why),
             )
             return False
         except Exception as error:  # unexpected, but it must be tried again
             _log.error(
-                "deleting the %s %s failed in a way it should not and is gone on with: %s",
+                "unexpected error while deleting the %s %s; it will be retried: %s",
                 *(deletion.kind, deletion.subject, type(error).__name__),
             )
             return False

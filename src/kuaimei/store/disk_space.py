@@ -66,12 +66,12 @@ class Space:
         return "full" if free < full else "low" if free < low else "ok"
 
     def _tell(self, free: int) -> None:
-        told = f"{free // _MB} MB are free for what is said"
+        told = f"{free // _MB} MB of disk space are free"
         if self.level == "full":
-            _log.error("%s: words are kept, but no sound until there is more", told)
+            _log.error("%s: text is stored, but no audio until space is freed", told)
         elif self.level == "low":
             _log.warning(
-                "%s: make room, or sound is not recorded any more below %d MB", told, self._full // _MB
+                "%s: free some space; below %d MB audio is no longer recorded", told, self._full // _MB
             )
         else:
-            _log.warning("%s: there is enough again", told)
+            _log.warning("%s: there is enough space again", told)

@@ -93,7 +93,7 @@ def _written(blocks: Iterable[bytes], rate: int, path: Path) -> Flac:
     except (soundfile.LibsndfileError, AssertionError) as error:  # the latter is raised for a short write
         raise OSError(f"{path.name} cannot be written: {error or 'the disk may be full'}") from error
     if frames != samples or kept.digest() != given.digest():
-        raise OSError(f"{path.name} has {frames} of {samples} samples, or other ones: is the disk full?")
+        raise OSError(f"{path.name} has {frames} of {samples} samples, or different ones: is the disk full?")
     return _known(path, frames, rate)
 
 

@@ -55,6 +55,7 @@ def validate_id(text: str) -> str:
     """
     if not _SAFE.fullmatch(text):
         raise Unstorable(
-            f"{text[:40]!r} cannot be an id: use at most 100 letters, digits, '_' and '-', no mark first"
+            f"{text[:40]!r} is not a valid id: use at most 100 letters, digits, '_' and '-', "
+            "and begin with a letter or digit"
         )
     return text

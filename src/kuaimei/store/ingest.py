@@ -270,7 +270,11 @@ class UtteranceIngest:
             pass  # deleted meanwhile
         except Unstorable as error:
             self.failures += 1
-            _log.error("of utterance %s is kept what was said, and no more: %s", record.id, error)
+            _log.error(
+                "utterance %s is stored, but one of its background jobs cannot be queued: %s",
+                record.id,
+                error,
+            )
 
     async def _insert(self, item: PendingUtterance) -> bool:
         # The record is on disk first: a row is only made for what can be recovered.
@@ -320,11 +324,11 @@ class UtteranceIngest:
             if record.inserted:
                 await empty_row(self._database, record.id)
         except (StoreError, OSError) as trouble:
-            _log.error("utterance %s cannot be put aside: %s", record.id, trouble)
+            _log.error("utterance %s cannot be quarantined: %s", record.id, trouble)
             return False
         why = kind_of(error)
         _log.error(
-            "utterance %s of session %s can never be kept and lies in %s now, with its sound: %s",
+            "utterance %s of session %s cannot be stored; it was moved to %s with its audio: %s",
             *(record.id, record.session, self._broken.folder, why),
         )
         item.gone = True
@@ -348,13 +352,13 @@ class UtteranceIngest:
         if not self._troubled:
             self._troubled = True
             known = isinstance(error, StoreError | OSError)
-            why = kind_of(error) if known else f"it fails in a way it should not:\n{trace_of(error)}"
-            _log.error("what was said waits in its spool: %s", why)
+            why = kind_of(error) if known else f"unexpected error:\n{trace_of(error)}"
+            _log.error("utterances wait in the spool: %s", why)
 
     def _log_recovered(self) -> None:
         if self._troubled:
             self._troubled = False
-            _log.warning("what was said is being kept again")
+            _log.warning("utterances are being stored again")
 
 
 def _yield_to_live() -> None:

@@ -161,7 +161,7 @@ class JobQueue:
                     await self._requeue_orphans()
                     await self._work(jobs, apart, holder)
             except (StoreError, psycopg.Error, ProcrastinateException, OSError) as error:
-                _log.warning("jobs wait for the database: %s", error)
+                _log.warning("jobs are waiting for the database: %s", error)
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY_S)
 
@@ -230,7 +230,7 @@ class JobQueue:
                 )
             )
             if count := len(taken.all()):
-                _log.info("taking up %d jobs that were left unfinished", count)
+                _log.info("restarting %d unfinished jobs", count)
 
     async def _work(
         self, jobs: Mapping[str, Job], apart: Collection[str], holder: psycopg.AsyncConnection
@@ -278,7 +278,7 @@ class JobQueue:
             except KuaimeiError as error:
                 raise error from None
             except Exception as error:
-                _log.error("the job %s failed in a way it should not:\n%s", name, trace_of(error))
+                _log.error("unexpected error in the job %s:\n%s", name, trace_of(error))
                 raise StoreError(f"the job {name} failed ({kind_of(error)})") from None
             finally:
                 self._running.pop(lock, None)

@@ -84,7 +84,7 @@ class Keys:
                 await connection.execute(TELL)
                 return key
         except IntegrityError:
-            raise NotFound(f"nobody has the id {person[:80]}") from None
+            raise NotFound(f"there is no person with the id {person[:80]}") from None
 
     async def all(self, person: str | None = None) -> Sequence[Key]:
         """Return the keys of a person, or of all people, including revoked ones, oldest first.
@@ -112,7 +112,7 @@ class Keys:
         async with self._database.begin() as connection:
             found = (await connection.execute(select(*_KEY).where(which))).all()
             if not found:
-                raise NotFound(f"no key is called {named[:80]!r}; see: kuaimei people keys NAME")
+                raise NotFound(f"there is no key {named[:80]!r}; see: kuaimei people keys NAME")
             if len(found) > 1:
                 raise Conflict(f"{len(found)} keys begin with {named}: use an id")
             query = update(keys).where(keys.c.id == found[0].id, valid).values(revoked_at=func.now())

@@ -143,7 +143,7 @@ class ListeningTests:
                 made = await connection.execute(insert(table).values(**values).returning(*_TRIAL))
                 return Trial(**made.one()._mapping)
         except IntegrityError:
-            raise NotFound("what was to be compared was deleted meanwhile; ask for the next") from None
+            raise NotFound("one of the clips was deleted meanwhile; request the next comparison") from None
 
     async def trial(self, trial: str, owner: str) -> Trial:
         """Return a trial of this owner.
@@ -159,7 +159,7 @@ class ListeningTests:
             )
             row = found.first()
         if row is None:
-            raise NotFound(f"no comparison {trial[:80]} is kept: its clips were deleted, or it was forgotten")
+            raise NotFound(f"there is no comparison {trial[:80]}: its clips were deleted, or it has expired")
         return Trial(**row._mapping)
 
     @again_after_deadlock

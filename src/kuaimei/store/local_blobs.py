@@ -46,9 +46,9 @@ class Folder:
             except FileNotFoundError as error:
                 # The folder was removed, as the last file in it was just deleted.
                 if not left:
-                    raise StoreError(f"the recording {key} cannot be put away: {_brief(error)}") from error
+                    raise StoreError(f"the recording {key} cannot be stored: {_brief(error)}") from error
             except OSError as error:
-                raise StoreError(f"the recording {key} cannot be put away: {_brief(error)}") from error
+                raise StoreError(f"the recording {key} cannot be stored: {_brief(error)}") from error
             else:
                 return
 
@@ -74,7 +74,7 @@ class Folder:
         try:
             return os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotFound(f"the recording {key} is gone from {self.place}") from error
+            raise NotFound(f"the recording {key} is missing from {self.place}") from error
         except OSError as error:
             raise StoreError(f"the recording {key} cannot be read: {_brief(error)}") from error
 
@@ -86,7 +86,7 @@ class Folder:
         try:
             return self._path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotFound(f"{key} is gone from {self.place}") from error
+            raise NotFound(f"{key} is missing from {self.place}") from error
         except OSError as error:
             raise StoreError(f"{key} cannot be read: {_brief(error)}") from error
 
@@ -131,7 +131,7 @@ class Folder:
 
     def _check(self) -> None:
         if not os.access(self._root, os.R_OK | os.W_OK | os.X_OK):
-            raise StoreError(f"{self.place} is not there or may not be written")
+            raise StoreError(f"{self.place} does not exist or is not writable")
 
     async def sweep(self) -> None:
         """Delete unfinished files left by killed processes."""
@@ -144,7 +144,7 @@ class Folder:
                 if durability.is_abandoned(path):
                     durability.remove_file(path)
         except OSError as error:
-            raise StoreError(f"what was half written in {folder} cannot be deleted: {error}") from error
+            raise StoreError(f"unfinished files in {folder} cannot be deleted: {error}") from error
 
     def _path(self, key: str) -> Path:
         return self._root / key

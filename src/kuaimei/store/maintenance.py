@@ -76,7 +76,7 @@ class Maintenance:
             try:
                 await self._tidy()
             except (KuaimeiError, OSError) as error:
-                _log.warning("what is kept cannot be looked after now: %s", kind_of(error))
+                _log.warning("maintenance of the stored data failed; it will be retried: %s", kind_of(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(_EVERY_S):
                     await self._vacuum_wanted.wait()
@@ -89,7 +89,7 @@ class Maintenance:
             try:
                 await asyncio.to_thread(self._space.look)
             except OSError as error:
-                _log.warning("how much room is left on the disk cannot be told: %s", kind_of(error))
+                _log.warning("the free disk space cannot be determined: %s", kind_of(error))
             await asyncio.sleep(_DISK_S)
 
     async def resume(self) -> None:
@@ -99,7 +99,7 @@ class Maintenance:
                 await self.finish_deletions()
                 await self._eraser.sweep()
         except (KuaimeiError, OSError, TimeoutError) as error:
-            _log.warning("what is being deleted is gone on with later: %s", kind_of(error))
+            _log.warning("pending deletions will be resumed later: %s", kind_of(error))
 
     async def finish_deletions(self) -> int:
         """Resume all deletions; return the number of unfinished ones.

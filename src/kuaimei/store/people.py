@@ -75,7 +75,7 @@ class People:
             row = (await connection.execute(query)).first()
             await connection.execute(TELL)
         if row is None:
-            raise Conflict(f"there is somebody called {name!r} already; choose another name")
+            raise Conflict(f"the name {name!r} is already taken; choose another name")
         return Person(**row._mapping)
 
     @again_after_deadlock
@@ -172,7 +172,7 @@ class People:
                 )
                 await connection.execute(TELL)
         except IntegrityError:
-            raise Conflict("something was kept for this person meanwhile; forget them again") from None
+            raise Conflict("new data was stored for this person meanwhile; forget them again") from None
 
     @again_after_deadlock
     async def remove(self, person: str) -> None:
@@ -185,13 +185,13 @@ class People:
         """
         await self.get(person)
         if person == LOCAL:
-            raise Conflict("the person of the machine's own key stays")
+            raise Conflict("the person of the machine's own key cannot be removed")
         try:
             async with self._database.begin() as connection:
                 await connection.execute(delete(people).where(people.c.id == person))
                 await connection.execute(TELL)
         except IntegrityError:
-            raise Conflict("sessions or voices are kept for this person: use forget") from None
+            raise Conflict("this person has stored sessions or voices: use forget") from None
 
     async def sessions_of(self, person: str, until: datetime | None = None) -> Sequence[str]:
         """Return ids of the person's sessions, oldest first.
@@ -253,13 +253,13 @@ class People:
             finally:
                 await connection.close()
         except (psycopg.Error, OSError) as error:
-            raise StoreError(f"the database does not tell of changes: {type(error).__name__}") from error
+            raise StoreError(f"the database sends no change notifications: {type(error).__name__}") from error
 
     async def _one(self, which: Any, named: str) -> Person:
         async with self._database.begin() as connection:
             row = (await connection.execute(select(*people.c).where(which))).first()
         if row is None:
-            raise NotFound(f"nobody is called {named[:80]!r}; see: kuaimei people list")
+            raise NotFound(f"there is no person called {named[:80]!r}; see: kuaimei people list")
         return Person(**row._mapping)
 
     @again_after_deadlock
@@ -268,6 +268,6 @@ class People:
         async with self._database.begin() as connection:
             row = (await connection.execute(query)).first()
             if row is None:
-                raise NotFound(f"nobody has the id {person[:80]}")
+                raise NotFound(f"there is no person with the id {person[:80]}")
             await connection.execute(TELL)
             return Person(**row._mapping)

@@ -107,7 +107,7 @@ class Ratings:
                     made.on_conflict_do_update(index_elements=["utterance_id", "owner", "rater"], set_=values)
                 )
         except IntegrityError:
-            raise NotFound(f"no utterance {utterance} is kept") from None
+            raise NotFound(f"there is no utterance {utterance}") from None
 
     async def tally(self, owner: str, rater: str) -> RatingProgress:
         """Return the progress of a rater.

@@ -57,7 +57,7 @@ class ConversationReader:
         async with self._database.begin() as connection:
             row = (await connection.execute(queries.session(session))).first()
         if row is None:
-            raise NotFound(f"no session {session} is kept")
+            raise NotFound(f"there is no session {session}")
         return SessionRow(**row._mapping)
 
     async def utterances(
@@ -111,7 +111,7 @@ class ConversationReader:
         async with self._database.begin() as connection:
             row = (await connection.execute(queries.utterance(utterance))).first()
         if row is None:
-            raise NotFound(f"no utterance {utterance} is kept")
+            raise NotFound(f"there is no utterance {utterance}")
         return _utterance(row._mapping)
 
     async def turns(self, session: str, limit: int | None = None, *, after: int = -1) -> Sequence[TurnRow]:
@@ -173,7 +173,7 @@ class ConversationReader:
         size, sha256 = found.file(tier)
         stop = size if end is None else min(end, size)
         if not 0 <= start < max(1, stop):
-            raise StoreError(f"bytes {start} to {stop} lie outside the recording of {size} bytes")
+            raise StoreError(f"bytes {start} to {stop} are outside the recording of {size} bytes")
         chunks = self._blobs.get(blob_key(found.session_id, utterance, tier), start, stop)
         return Audio("audio/flac", size, start, stop, sha256, chunks)
 

@@ -158,7 +158,7 @@ class Recorder:
             self._stopped = True
             if not await self._ingest.flush(_CLOSE_TIMEOUT_S, items):
                 _log.warning(
-                    "session %s ended before all of it was kept; it waits in its spool", self.session
+                    "session %s ended before all of it was stored; the rest waits in the spool", self.session
                 )
         self._closed(self)
 

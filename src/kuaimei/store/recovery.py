@@ -51,7 +51,8 @@ async def recover_spools(
             # Its owner is unknown: it is not listed anywhere, so it must not be kept for ever either.
             if await asyncio.to_thread(broken.take, run.folder, name):
                 _log.warning(
-                    "the sound of %s belongs to nothing known: it lies in %s and is deleted after %d days",
+                    "the audio %s belongs to no known utterance; it was moved to %s "
+                    "and will be deleted after %d days",
                     *(name, broken.folder, NAMELESS_DAYS),
                 )
             continue
@@ -86,7 +87,7 @@ async def recover_spools(
         ingest.enqueue(item)
     await _finish_rows(run, database, known, ask_transcript)
     if items:
-        _log.info("recovering %d utterances of a process that ended early", len(items))
+        _log.info("recovering %d utterances of a process that ended unexpectedly", len(items))
     return items
 
 

@@ -84,8 +84,8 @@ class Retention:
         doubting, self._doubting = self._doubting, at != wall
         if self._doubting and not doubting:
             _log.warning(
-                "the clock says %s, and the last that is known here is %s: nothing is deleted for its age "
-                "by that clock until it has said so for a day; if it is wrong, set it",
+                "the clock says %s, but the last known time is %s: nothing is deleted by age until the clock "
+                "has been consistent for a day; if it is wrong, correct it",
                 *(wall.isoformat(timespec="minutes"), last.isoformat(timespec="minutes")),
             )
         self._looked_s = running_s
@@ -111,8 +111,8 @@ class Retention:
             return old
         if waiting == "begun":
             _log.error(
-                "%d of %d %s are older than they may become: they are deleted in a day, unless the clock or "
-                "the setting of retention_days is put right",
+                "%d of %d %s are past their retention period: they will be deleted in a day, unless the "
+                "clock or the setting retention_days is corrected",
                 *(len(old), total, what),
             )
         return ()

@@ -152,7 +152,7 @@ class UtteranceRow:
         """
         file = self if tier == "fast" else self.hq
         if file is None:
-            raise NotFound(f"utterance {self.id} was not rendered a second time")
+            raise NotFound(f"utterance {self.id} has no HQ rendering")
         if file.bytes is None or file.sha256 is None:
             raise NotFound(f"utterance {self.id} has no recording (it is {file.state})")
         return file.bytes, file.sha256

@@ -56,7 +56,7 @@ class Objects:
 
     async def put(self, key: str, content: Path | bytes) -> None:
         """Store ``content`` (bytes, or a file) as ``key``; durable when the remote store confirms it."""
-        async with _deadline(f"the recording {key} cannot be put away"):
+        async with _deadline(f"the recording {key} cannot be stored"):
             await obstore.put_async(self._store, key, content)
 
     async def get(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
@@ -64,7 +64,7 @@ class Objects:
         if start >= end:
             return
         what = f"the recording {key} cannot be read"
-        async with _deadline(what, f"the recording {key} is gone from {self.place}"):
+        async with _deadline(what, f"the recording {key} is missing from {self.place}"):
             result = await obstore.get_async(self._store, key, options={"range": (start, end)})
         chunks = aiter(result.stream(min_chunk_size=_CHUNK))
         while True:
@@ -76,7 +76,7 @@ class Objects:
 
     async def read(self, key: str) -> bytes:
         """Return the whole content of ``key``."""
-        async with _deadline(f"{key} cannot be read", f"{key} is gone from {self.place}"):
+        async with _deadline(f"{key} cannot be read", f"{key} is missing from {self.place}"):
             result = await obstore.get_async(self._store, key)
             return bytes(await result.bytes_async())
 

@@ -45,7 +45,7 @@ class Claims:
         """
         async with self._asking:
             if not self._held[session] and not await self._take(session):
-                raise Conflict(f"the session {session} is open in another server: end it there first")
+                raise Conflict(f"the session {session} is open on another server: end it there first")
             self._held[session] += 1
         try:
             yield
@@ -73,7 +73,7 @@ class Claims:
                     return await self._lock(session)
         except (psycopg.Error, OSError, TimeoutError) as error:
             await self.close()
-            _log.warning("whether another server has a session cannot be told now: %s", type(error).__name__)
+            _log.warning("cannot check whether another server has a session open: %s", type(error).__name__)
             return True
 
     async def _lock(self, session: str) -> bool:

@@ -73,7 +73,7 @@ class SpoolWriter:
             else:
                 self._pending += size
         if full:
-            self._trouble("the disk does not keep up")
+            self._trouble("the disk cannot keep up")
             return
         self._work.append((size, operation))
         self._wake.set()
@@ -118,7 +118,7 @@ class SpoolWriter:
                     self._trouble(error.strerror or type(error).__name__)
                 except Exception as error:
                     self._failed(size)
-                    _log.error("an operation of the spool failed:\n%s", trace_of(error))
+                    _log.error("a spool operation failed:\n%s", trace_of(error))
                 else:
                     self._log_recovered(size)
                 with self._counting:
@@ -135,12 +135,12 @@ class SpoolWriter:
         """Log trouble once, not fifty times a second; the conversation goes on."""
         if not self._troubled:
             self._troubled = True
-            _log.error("what is being said cannot be written to disk and is lost for now: %s", why)
+            _log.error("audio cannot be written to disk and is being lost: %s", why)
 
     def _log_recovered(self, size: int) -> None:
         if size and self._troubled:
             self._troubled = False
-            _log.warning("the spool can be written again; %d bytes of audio are lost", self.lost_bytes)
+            _log.warning("audio can be written to disk again; %d bytes were lost", self.lost_bytes)
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

@@ -19,7 +19,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float] | None:
         ValueError: If ``successes`` is negative or exceeds ``trials``.
     """
     if not 0 <= successes <= trials:
-        raise ValueError(f"{successes} of {trials} is no share")
+        raise ValueError(f"{successes} of {trials} is not a proportion")
     if not trials:
         return None
     share, z2 = successes / trials, _Z * _Z

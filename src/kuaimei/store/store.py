@@ -193,13 +193,15 @@ class Store(ConversationReader):
         """
         validate_id(session)
         if await self.deletions.lingers("session", session) or await self.deletion("session", session):
-            raise Conflict(f"the session {session} is being deleted; begin another one")
+            raise Conflict(f"the session {session} is being deleted; start another one")
         made = insert(tables.sessions).values(id=session, owner=owner, client=client or {})
         try:
             async with self._database.begin() as connection:
                 await connection.execute(made.on_conflict_do_nothing())
         except IntegrityError:
-            raise NotFound(f"no person {owner[:80]} is known, so nothing can be kept for them") from None
+            raise NotFound(
+                f"there is no person with the id {owner[:80]}, so nothing can be stored for them"
+            ) from None
 
     def recorder(
         self,
@@ -258,7 +260,7 @@ class Store(ConversationReader):
                 .returning(table.c.id)
             )
             if named.first() is None:
-                raise NotFound(f"no session {session} is kept")
+                raise NotFound(f"there is no session {session}")
 
     async def retry_rendering(self, utterance: str) -> None:
         """Queue the HQ rendering of a reply by the current engine, unless it is in progress.
@@ -270,11 +272,11 @@ class Store(ConversationReader):
         found = await self.utterance(utterance)
         said = (found.transcript or "").strip()
         if found.speaker != "assistant" or found.bytes is None or not said:
-            raise NotFound(f"utterance {utterance} is no reply that was spoken")
+            raise NotFound(f"utterance {utterance} is not a spoken reply")
         try:
             await self.renderings.again(utterance, voice=found.voice, text=found.transcript or "")
         except IntegrityError:
-            raise NotFound(f"no utterance {utterance} is kept") from None
+            raise NotFound(f"there is no utterance {utterance}") from None
 
     # Deleting.
 
@@ -392,7 +394,7 @@ class Store(ConversationReader):
             return matched
 
         if await self.deletions.lingers(kind, subject):
-            raise NotFound(f"no {kind} {subject} is kept")
+            raise NotFound(f"there is no {kind} {subject}")
         known = await self.deletions.get(kind, subject)
         deletion = known or await self.deletions.request(kind, subject)
         if known is None and not deletion.existed:
@@ -400,7 +402,7 @@ class Store(ConversationReader):
             await self._eraser.forget(note)
             if not spooled:
                 await self.deletions.withdraw(deletion)
-                raise NotFound(f"no {kind} {subject} is kept")
+                raise NotFound(f"there is no {kind} {subject}")
             deletion = await self.deletions.request(kind, subject, session=spooled[0].session)
         return await self.deletions.finish(deletion)
 
@@ -485,7 +487,7 @@ class Store(ConversationReader):
     async def _close_when_kept(self, dead: SpoolRun, items: set[PendingUtterance]) -> None:
         try:
             while items and not await self._ingest.flush(60.0, items):
-                _log.warning("%d recovered utterances still wait to be kept", len(items))
+                _log.warning("%d recovered utterances are still waiting to be stored", len(items))
             await self._writer.barrier()
         finally:
             dead.close()
@@ -494,7 +496,7 @@ class Store(ConversationReader):
         await self.deletions.close()
         await asyncio.gather(*(recorder.close() for recorder in [*self._recorders]))
         if not await self._ingest.flush(_CLOSE_WAIT_S):
-            _log.warning("%d utterances wait in their spool for the next start", self._ingest.unsaved)
+            _log.warning("%d utterances wait in the spool for the next start", self._ingest.unsaved)
         await self._ingest.close()
         for task in self._recovering:
             task.cancel()

@@ -60,7 +60,7 @@ async def vacuum(database: Database) -> bool:
                 await connection.execute("select pg_switch_wal()")
                 await connection.execute("checkpoint")
     except (psycopg.Error, OSError) as error:
-        raise StoreError(f"deleted rows cannot be taken out of the database's files: {error}") from error
+        raise StoreError(f"deleted rows cannot be removed from the database files: {error}") from error
     return done
 
 
@@ -74,6 +74,6 @@ async def _table(connection: psycopg.AsyncConnection[tuple[object, ...]], table:
     try:
         await connection.execute(full.format(sql.Identifier(table)))
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
-        _log.info("the table %s is in use: what was deleted from it is taken out of its file later", table)
+        _log.info("the table %s is in use: deleted rows will be removed from its file later", table)
         return False
     return True

@@ -161,7 +161,7 @@ def _key(voice: str, name: str) -> str:
 
 def _found(row: T | None, voice: str) -> T:
     if row is None:
-        raise NotFound(f"no voice {voice[:80]} is kept")
+        raise NotFound(f"there is no voice {voice[:80]}")
     return row
 
 

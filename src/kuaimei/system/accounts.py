@@ -35,7 +35,7 @@ def ensure_account(name: str) -> Account:
     try:
         return account_named(name)  # may have been created by another process meanwhile
     except KeyError:
-        raise OSError(done.stderr.strip() or f"useradd ended with status {done.returncode}") from None
+        raise OSError(done.stderr.strip() or f"useradd exited with status {done.returncode}") from None
 
 
 def may_pass(path: Path) -> bool:

@@ -106,7 +106,7 @@ def _fill(file: BinaryIO, content: bytes | Path) -> None:
         shutil.copyfileobj(source, file, _BLOCK)
         size = os.fstat(source.fileno()).st_size
     if file.tell() != size:
-        raise OSError(f"{content.name} has {size} bytes and {file.tell()} of them were copied")
+        raise OSError(f"{content.name} has {size} bytes, but {file.tell()} were copied")
 
 
 def rename(source: Path, target: Path) -> None:
@@ -148,7 +148,7 @@ def remove_tree(path: Path) -> bool:
         OSError: If a part of it cannot be deleted.
     """
     if path.is_symlink():
-        raise NotADirectoryError(f"{path} is a link and not a folder of ours: delete it by hand")
+        raise NotADirectoryError(f"{path} is a link, not a folder created by kuaimei: delete it manually")
     if not path.is_dir():
         return False
     _empty(path)

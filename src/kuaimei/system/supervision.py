@@ -65,7 +65,7 @@ class Supervisor:
         """
         running = self._tasks.get(name)
         if running is not None and not running.done():
-            raise ValueError(f"a background task called {name!r} is running already")
+            raise ValueError(f"a background task called {name!r} is already running")
         self._tasks[name] = asyncio.create_task(self._keep_running(name, work), name=name)
 
     async def close(self) -> None:
@@ -95,7 +95,7 @@ class Supervisor:
                     delay_s = _FIRST_DELAY_S
                 self._failures[name] += 1
                 self._failing.add(name)
-                told = "the background task %s failed; it is started again in %g s:\n%s"
+                told = "background task %s failed; restarting in %g s:\n%s"
                 _log.error(told, name, delay_s, trace_of(error))
             else:
                 self._failing.discard(name)

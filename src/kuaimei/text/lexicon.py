@@ -156,7 +156,9 @@ def _syllables(key: str, value: Any, text: str, name: str) -> tuple[str, ...]:
     syllables = tuple(value.lower().replace("v", "ü").split())
     for syllable in syllables:
         if not _SYLLABLE.fullmatch(syllable):
-            raise SettingsError(f"{where}: {syllable!r} is no pinyin syllable with a tone number from 1 to 5")
+            raise SettingsError(
+                f"{where}: {syllable!r} is not a pinyin syllable with a tone number from 1 to 5"
+            )
     if len(syllables) != len(key) or not key:
         raise SettingsError(f"{where}: {key} has {len(key)} characters but {len(syllables)} syllables")
     return syllables
@@ -166,16 +168,14 @@ def _change(key: str, value: Any, text: str, name: str) -> tuple[str, str]:
     match = _CHANGE.fullmatch(value) if isinstance(value, str) else None
     if match is None or len(key) != 1:
         raise SettingsError(
-            f'{name}, line {_line(text, key)}: [characters] holds characters such as "期" = "qi1 > qi2"'
+            f'{name}, line {_line(text, key)}: an entry in [characters] must look like "期" = "qi1 > qi2"'
         )
     return match[1], match[2]
 
 
 def _said(key: str, value: Any, text: str, name: str) -> str:
     if not isinstance(value, str) or not key:
-        raise SettingsError(
-            f"{name}, line {_line(text, key)}: what is read instead of {key!r} must be a string"
-        )
+        raise SettingsError(f"{name}, line {_line(text, key)}: the replacement of {key!r} must be a string")
     return value
 
 

@@ -43,8 +43,8 @@ def require_well_formed(text: str) -> str:
         ValueError: If it holds NUL or a lone surrogate; the message says which and where.
     """
     if found := _ILL_FORMED.search(text):
-        kind = "a NUL character" if found[0] == "\x00" else "half of a surrogate pair"
-        raise ValueError(f"the text holds {kind} at position {found.start()}, which is no text")
+        kind = "a NUL character" if found[0] == "\x00" else "a lone surrogate"
+        raise ValueError(f"the text contains {kind} at position {found.start()}, which is not allowed")
     return text
 
 

@@ -42,16 +42,16 @@ def main(arguments: list[str]) -> int:
         return 1
     except ImportError as error:
         reports.failed(
-            f"the packages for learning voices are not complete ({error}): delete the folder "
-            "learning-environment in the data folder, and it is made again"
+            f"the training environment is incomplete ({error}): delete the folder learning-environment in "
+            "the data folder, and it will be installed again"
         )
         return 1
     except MemoryError:
-        reports.failed("there is not enough memory to learn a voice: about 4 GB are needed")
+        reports.failed("there is not enough memory to train a voice: about 4 GB are needed")
         return 1
     except Exception as error:
         traceback.print_exc()
-        reports.failed(f"learning failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
+        reports.failed(f"training failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
         return 1
     return 0
 

@@ -155,5 +155,5 @@ def load_listener(path: Path, device: torch.device) -> WhisperScorer:
     """
     weights = read_ct2(path)
     if "decoder/projection/weight" not in weights or "encoder/conv2/weight" not in weights:
-        raise WeightsError(f"{path} is not Whisper; run: kuaimei models verify")
+        raise WeightsError(f"{path} is not a Whisper model; run: kuaimei models verify")
     return WhisperScorer(weights, device)

@@ -184,5 +184,5 @@ def _weights(path: Path | str, *beginnings: str) -> dict[str, Tensor]:
         if name.startswith(beginnings)
     }
     if {name.partition(".")[0] + "." for name in tensors} != set(beginnings):
-        raise WeightsError(f"{file} is another network; run: kuaimei models verify")
+        raise WeightsError(f"{file} is a different network; run: kuaimei models verify")
     return tensors

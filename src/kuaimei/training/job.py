@@ -82,29 +82,27 @@ def read_job(folder: Path) -> Job:
         given = json.loads((folder / "job.json").read_text(encoding="utf-8"))
         job = _parse(folder, given)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SettingsError(
-            f"{folder.name}/job.json is not a job for learning a voice ({error!r})"
-        ) from error
+        raise SettingsError(f"{folder.name}/job.json is not a training job ({error!r})") from error
     listener = () if job.listener is None else (job.listener.weights,)
     for path in (job.reference, job.style, job.weights, *job.encoders.values(), *listener):
         if not path.exists():
-            raise SettingsError(f"{path.name}, which the job needs, is missing")
+            raise SettingsError(f"{path.name}, which the job requires, is missing")
     return job
 
 
 def _parse(folder: Path, given: Mapping[str, Any]) -> Job:
     step: Step = given["step"]
     if step not in get_args(Step):
-        raise ValueError(f"there is no step {step!r}")
+        raise ValueError(f"unknown step {step!r}")
     device = given.get("device", "auto")
     if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"there is no device {device!r}")
+        raise ValueError(f"unknown device {device!r}")
     said = given.get("reference_tokens")
     if step == "decoder" and not said:
-        raise ValueError("the decoder cannot be learned without knowing what is said in the reference")
+        raise ValueError("the decoder cannot be trained without the transcript of the reference")
     lines = tuple(_tokens(line) for line in given["lines"])
     if not lines:
-        raise ValueError("there are no sentences to practise on")
+        raise ValueError("there are no training sentences")
     encoders = {str(name): folder / path for name, path in given["encoders"].items()}
     if not encoders:
         raise ValueError("there is no speaker encoder")
@@ -136,12 +134,12 @@ def _listener(folder: Path, given: Any, lines: int) -> AsrLossSpec | None:
         folder / given["weights"], _tokens(given["before"]), tuple(_tokens(line) for line in given["lines"])
     )
     if len(facts.lines) != lines:
-        raise ValueError("the listener must know every line")
+        raise ValueError("the listener must have the tokens of every line")
     return facts
 
 
 def _tokens(given: Any) -> tuple[int, ...]:
     tokens = tuple(int(token) for token in given)
     if not 0 < len(tokens) <= _LONGEST:
-        raise ValueError(f"an utterance has 1 to {_LONGEST} tokens, not {len(tokens)}")
+        raise ValueError(f"an utterance must have 1 to {_LONGEST} tokens, not {len(tokens)}")
     return tokens

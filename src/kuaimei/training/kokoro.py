@@ -166,7 +166,9 @@ def load_kokoro(path: Path, device: torch.device) -> tuple[TorchKokoro, Mapping[
     unused = ("norm.weight", "norm.bias", "pooler.weight", "pooler.bias")
     lost = [name for name in missing if not name.endswith(unused)]
     if lost:
-        raise WeightsError(f"{path.name} lacks {lost[0]} and {len(lost) - 1} more of Kokoro's weights")
+        raise WeightsError(
+            f"{path.name} does not contain {lost[0]} and {len(lost) - 1} other weights of Kokoro"
+        )
     # Keep only the names, so that the mapped file can be released.
     return TorchKokoro(freeze(modules.to(device)), device), dict(weights.initialisers)
 
@@ -192,7 +194,7 @@ def _modules() -> nn.ModuleDict:
         from transformers import AlbertConfig
     except ImportError as error:
         raise EngineUnavailable(
-            f"learning needs packages that are missing here ({error}); run: make setup"
+            f"training requires packages that are not installed ({error}); run: make setup"
         ) from error
     bert = AlbertConfig(
         vocab_size=_SYMBOLS,

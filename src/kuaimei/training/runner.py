@@ -88,12 +88,12 @@ def read_reference(job: Job) -> TargetSpeech:
         raise AudioError(f"the reference cannot be read ({error})") from error
     if not _SHORTEST_S <= len(samples) / rate <= _LONGEST_S:
         raise AudioError(
-            f"the reference is {len(samples) / rate:.1f} s long; between {_SHORTEST_S:.0f} and "
-            f"{_LONGEST_S:.0f} s can be learned from"
+            f"the reference is {len(samples) / rate:.1f} s long; it must be between "
+            f"{_SHORTEST_S:.0f} and {_LONGEST_S:.0f} s long"
         )
     resampled = soxr.resample(samples.mean(1), rate, RATE).astype(np.float32)
     if not np.isfinite(resampled).all() or float(np.abs(resampled).max()) < 1e-4:
-        raise AudioError("there is no sound in the reference")
+        raise AudioError("the reference is silent")
     return TargetSpeech(resampled, min(_BAND * rate, _HIGHEST_HZ))
 
 
@@ -113,7 +113,7 @@ def _learner(
         spread = stock_spread(job.weights.parent / "voices")
         return StyleTrainer(kokoro, likenesses, lines, said, start, spread, listening=listening)
     if job.reference_tokens is None:
-        raise SettingsError("the decoder cannot be learned without knowing what is said in the reference")
+        raise SettingsError("the decoder cannot be trained without the transcript of the reference")
     teacher = align_target(kokoro, reference, job.reference_tokens, start)
     return DecoderTrainer(
         kokoro, likenesses, teacher, lines, start, reference.bandwidth_hz, listening=listening
@@ -124,7 +124,7 @@ def _load_encoders(job: Job, device: torch.device) -> dict[str, Any]:
     encoders: dict[str, Any] = {}
     for name, path in job.encoders.items():
         if name not in _ENCODERS:
-            raise SettingsError(f"{name!r} is no encoder to learn with; there are: {', '.join(_ENCODERS)}")
+            raise SettingsError(f"unknown encoder {name!r}; available: {', '.join(_ENCODERS)}")
         encoders[name] = freeze(_ENCODERS[name](path).to(device))
     return encoders
 
@@ -148,7 +148,7 @@ def _read_style(job: Job) -> NDArray[np.float32]:
 def _device(wanted: str) -> torch.device:
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
-        raise SettingsError("no CUDA device can be used here; use the device 'auto'")
+        raise SettingsError("no CUDA device is available; use the device 'auto'")
     return torch.device("cuda" if there and wanted != "cpu" else "cpu")
 
 

@@ -111,9 +111,9 @@ class VoiceContext:
     def lack(self) -> str:
         """Return what training lacks apart from its environment; empty if nothing is missing."""
         if self.bank is None:
-            return "the speech engine in use cannot learn voices: set KUAIMEI_TTS=kokoro"
+            return "the current synthesizer does not support training: set KUAIMEI_TTS=kokoro"
         if self.weights is None or not self.weights.is_file():
-            return "the network that learning starts from is missing; run: kuaimei models pull kokoro"
+            return "the network that training starts from is missing; run: kuaimei models pull kokoro"
         if missing := [name for name in TRAINING_ENCODERS if name not in self.training_encoders()]:
             return f"speaker encoders are missing; run: kuaimei models pull {' '.join(missing)}"
         return ""
@@ -155,7 +155,7 @@ async def delete_job_folder(folder: Path) -> None:
     try:
         await to_the_end(durability.remove_tree, folder)
     except OSError as error:
-        raise StoreError(f"what learning needed cannot be deleted ({folder}): {error.strerror}") from error
+        raise StoreError(f"the training files cannot be deleted ({folder}): {error.strerror}") from error
 
 
 def speaker_encoder(settings: Settings, name: str = "ge2e") -> SpeakerEncoder | None:

@@ -103,7 +103,7 @@ class VoiceLibrary:
         """
         shelf, settings = self.context.store.voices, self.context.settings.voices
         if len(await shelf.all()) >= settings.max_voices:
-            raise Conflict(f"there are {settings.max_voices} voices already; delete one first")
+            raise Conflict(f"there are already {settings.max_voices} voices; delete one first")
         found = await self.context.examiner.examine(
             file, transcript=transcript, language=language, strict=strict
         )
@@ -192,17 +192,17 @@ class VoiceLibrary:
         """
         row = await self._owned(voice, owner)
         if row.state != "ready":
-            raise Conflict(f"the voice is {row.state}; only one that is ready can be learned")
+            raise Conflict(f"the voice is {row.state}; only a voice that is ready can be trained")
         course = course_of(row)
         if course.state in TRAINING_STATES:
             return self._voice(row)
         configured = self.context.settings.voices.learn
         target: Step = step or ("decoder" if configured == "none" else configured)
         if target == "predicted":
-            raise Conflict("there is nothing to learn of that; the steps are style and decoder")
+            raise Conflict("this step needs no training; the steps are style and decoder")
         done = STEPS.index(course.reached)
         if step is None and done >= STEPS.index(target):
-            raise Conflict("the voice has been learned; name a step to learn it again")
+            raise Conflict("the voice has already been trained; name a step to train it again")
         first = next_step(course.reached) if done < STEPS.index(target) else target
         course = TrainingRecord(step=first, state="waiting", target=target, reached=course.reached)
         if hindrance := self.context.unavailable_reason():
@@ -265,13 +265,15 @@ class VoiceLibrary:
     async def _visible(self, voice: str, owner: str) -> VoiceRow:
         row = await self.context.store.voices.get(voice)
         if row.owner != owner and not row.shared:
-            raise NotFound(f"no voice {voice[:80]} is kept")
+            raise NotFound(f"there is no voice {voice[:80]}")
         return row
 
     async def _owned(self, voice: str, owner: str) -> VoiceRow:
         row = await self._visible(voice, owner)
         if row.owner != owner:
-            raise NotAllowed("somebody else shares this voice: only they may change it or hear its recording")
+            raise NotAllowed(
+                "another user shares this voice: only they may change it or listen to its recording"
+            )
         return row
 
     def _voice(self, row: VoiceRow) -> Voice:

@@ -114,7 +114,7 @@ class VoiceMaintenance:
                 await self.context.store.voices.change(row.id, state="preparing")
                 await self.context.store.defer(PREPARE, row.id, priority=PRIORITY_SOON)
         except KuaimeiError as error:
-            _log.warning("the voice %s cannot be spoken: %s", row.name, error)
+            _log.warning("the voice %s cannot be used: %s", row.name, error)
 
     async def run(self) -> None:
         """Delete expired voices and sync with other processes' changes, until cancelled."""
@@ -124,7 +124,7 @@ class VoiceMaintenance:
                 await self.expire()
                 await self.sync_registrations()
             except KuaimeiError as error:
-                _log.warning("the voices cannot be tended now: %s", error)
+                _log.warning("maintenance of the voices failed, trying again later: %s", error)
 
     async def expire(self) -> int:
         """Delete voices older than the retention period; return how many.

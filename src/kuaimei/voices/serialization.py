@@ -60,7 +60,7 @@ def read_style(data: bytes) -> NDArray[np.float32]:
     except (ValueError, OSError, EOFError) as error:
         raise StoreError(f"a style is damaged: {error}") from error
     if style.shape != (_STYLE,) or not np.isfinite(style).all():
-        raise StoreError(f"a style has {_STYLE} finite numbers, not shape {style.shape}")
+        raise StoreError(f"a style must have {_STYLE} finite numbers, not shape {style.shape}")
     read: NDArray[np.float32] = style.astype(np.float32)
     return read
 

@@ -30,7 +30,7 @@ TRAINING_STATES: Final[tuple[TrainingState, ...]] = ("waiting", "running", "paus
 
 
 _UNREADABLE: Final = (
-    "how far learning had come cannot be read: it was kept by another version; have the voice learned again"
+    "the training progress cannot be read: it was stored by another version; train the voice again"
 )
 
 
@@ -122,5 +122,5 @@ def _read(kind: type[T], kept: Mapping[str, Any], row: VoiceRow) -> T | None:
         return kind.model_validate(kept)
     except ValidationError as error:
         wrong = ", ".join(str(part) for detail in error.errors() for part in detail["loc"])
-        _log.warning("what is kept of the voice %s cannot be read (%s: %s)", row.id, kind.__name__, wrong)
+        _log.warning("the stored data of the voice %s cannot be read (%s: %s)", row.id, kind.__name__, wrong)
         return None

@@ -1,5 +1,5 @@
-"""One speech engine served by a process of its own: the heavy ones' dependencies contradict each other.
+"""Worker processes that serve one speech engine each, because the engines' dependencies conflict.
 
-What is imported here must be little: an engine's image installs `deploy/engines/worker.txt` and the engine,
+Imports must be kept to a minimum: an engine's image installs `deploy/engines/worker.txt` and the engine,
 not everything that the server needs.
 """

@@ -1,4 +1,4 @@
-"""``/v1/audio/speech`` for one engine, and what a server needs to know of the box it runs on."""
+"""HTTP API of a worker: ``/v1/audio/speech`` for one engine, reference voices, loading and state."""
 
 import asyncio
 import base64
@@ -33,9 +33,9 @@ _FILE_LIMIT: Final = 25 * 1024 * 1024
 _UPLOADS: Final = 4
 _UPLOADS_WAITING: Final = 64
 _REQUESTS: Final = 16
-"""… and requests to speak: they may bring a voice with them."""
+"""Concurrent speech requests whose bodies are read: they may contain a reference recording."""
 _INPUT_LIMIT: Final = 4096
-"""Characters, as the OpenAI dialect has it."""
+"""Maximum length of ``input`` in characters, as in the OpenAI API."""
 _DATA_URL: Final = "data:"
 
 
@@ -44,14 +44,14 @@ class _Voice(BaseModel):
 
 
 class EngineSpeechRequest(BaseModel):
-    """As the OpenAI dialect has it, and what voices that are lent need.
+    """OpenAI-compatible speech request, extended by reference recordings.
 
     Attributes:
-        voice: One of the engine's own, the id that ``/v1/voices`` gave, or audio as a ``data:`` URL.
-        transcript: What is said in that audio.
+        voice: One of the engine's own voices, an id returned by ``/v1/voices``, or audio as a ``data:`` URL.
+        transcript: What is said in the audio of the ``data:`` URL.
         instructions: How to say it.
-        mode: ``hq`` may take its time.
-        stream: False: the audio is sent when all of it is there.
+        mode: ``hq`` may take longer.
+        stream: False: the response starts when all the audio is ready.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -68,7 +68,13 @@ class EngineSpeechRequest(BaseModel):
 
 
 def create_worker(worker: ModelHost, references: ReferenceStore, server: ServerSettings) -> FastAPI:
-    """An application that serves ``worker``; closes it at its end."""
+    """Return an application that serves ``worker`` and closes it at shutdown.
+
+    Args:
+        worker: The engine to serve.
+        references: Store for uploaded voices.
+        server: Address and key.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -89,8 +95,8 @@ def create_worker(worker: ModelHost, references: ReferenceStore, server: ServerS
     app.post("/v1/load")(_load)
     app.post("/v1/unload")(_unload)
     app.get("/v1/voices")(_list_voices)
-    app.post("/v1/voices", status_code=201)(_lend_voice)
-    app.delete("/v1/voices/{voice}")(_drop_voice)
+    app.post("/v1/voices", status_code=201)(_upload_voice)
+    app.delete("/v1/voices/{voice}")(_delete_voice)
     app.post("/v1/audio/speech")(_speak)
     install_error_handlers(app)
     app.add_middleware(BodyLimit, files={"/v1/voices": _FILE_LIMIT, "/v1/audio/speech": _FILE_LIMIT})
@@ -98,14 +104,14 @@ def create_worker(worker: ModelHost, references: ReferenceStore, server: ServerS
     uploads = ConcurrencyLimiter("uploads", _UPLOADS, _UPLOADS_WAITING)
     app.add_middleware(UploadGate, gates={"/v1/voices": uploads})
     requests = ConcurrencyLimiter("requests", _REQUESTS, _UPLOADS_WAITING)
-    # Whoever is talking overtakes the others, where they wait for the engine.
+    # The gate only covers reading: waiting for the engine is ordered by priority, live speech first.
     app.add_middleware(UploadGate, gates={"/v1/audio/speech": requests}, until_read=True)
     if not server.api_key.get_secret_value() and is_loopback(server.host):
-        # A worker keeps nothing that could be read: on loopback whoever is there may have it speak.
+        # A worker stores nothing that could be read: on loopback every local user may use it.
         server = server.model_copy(update={"open": True})
-    # Nothing is read from strangers.
+    # Unauthenticated requests are rejected before their bodies are read.
     app.add_middleware(AuthMiddleware, settings=server)
-    # The outermost: refusals are answers too.
+    # Outermost, so that rejections get the headers too.
     app.add_middleware(SafeHeaders)
     return app
 
@@ -121,7 +127,7 @@ def _references(request: Request) -> ReferenceStore:
 
 
 WorkerDep: TypeAlias = Annotated[ModelHost, Depends(_worker)]
-UploadedVoiceBody: TypeAlias = Annotated[ReferenceStore, Depends(_references)]
+ReferencesDep: TypeAlias = Annotated[ReferenceStore, Depends(_references)]
 
 
 class _ModeRequest(BaseModel):
@@ -129,77 +135,77 @@ class _ModeRequest(BaseModel):
 
 
 async def _healthz(request: Request, worker: WorkerDep) -> JSONResponse:
-    """It runs; to whoever has the key, also how far its engine is."""
+    """Return the state; authenticated callers also get the loading progress. 503 if loading failed."""
     told = worker.describe() if request.state.owner else {"status": worker.state}
     return JSONResponse(told, 503 if worker.state == "failed" else 200)
 
 
 async def _models(worker: WorkerDep) -> dict[str, Any]:
-    """Its engine."""
+    """List the worker's engine as the only model."""
     model = {"id": worker.card.name, "object": "model", "created": 0, "owned_by": "kuaimei"}
     return {"object": "list", "data": [model]}
 
 
 async def _load(worker: WorkerDep, request: _ModeRequest | None = None) -> dict[str, Any]:
-    """Load the engine, and answer when it is there."""
+    """Load the engine and respond when it is ready."""
     await worker.load((request or _ModeRequest()).mode)
     return worker.describe()
 
 
 async def _unload(worker: WorkerDep) -> dict[str, Any]:
-    """Let go of the engine."""
+    """Unload the engine; 409 ``in_use`` while it is speaking."""
     if not await worker.unload():
-        raise ApiError("the engine is speaking; try again later", status=409, code="in_use")
+        raise ApiError("the engine is in use; try again later", status=409, code="in_use")
     return worker.describe()
 
 
-async def _list_voices(worker: WorkerDep, lent: UploadedVoiceBody) -> dict[str, Any]:
-    """The engine's own (once it was loaded) and those that were lent."""
+async def _list_voices(worker: WorkerDep, references: ReferencesDep) -> dict[str, Any]:
+    """List the engine's own voices (known after the first load) and the uploaded ones."""
     own = [{"id": voice, "object": "kuaimei.voice", "kind": "stock"} for voice in worker.voices]
-    theirs = [{"id": voice, "object": "kuaimei.voice", "kind": "reference"} for voice in lent.ids]
+    theirs = [{"id": voice, "object": "kuaimei.voice", "kind": "reference"} for voice in references.ids]
     return {"object": "list", "data": [*own, *theirs]}
 
 
-async def _lend_voice(
+async def _upload_voice(
     client: Request,
     worker: WorkerDep,
-    lent: UploadedVoiceBody,
+    references: ReferencesDep,
     file: UploadFile,
     transcript: Annotated[WellFormedText, Form(max_length=2000)] = "",
 ) -> dict[str, Any]:
-    """Lend a voice: audio of any common format, and what is said in it. The same gets the same id."""
-    lending = _decode_voice(worker, lent, await file.read(), transcript)
-    return {"id": await attended(client, lending), "object": "kuaimei.voice"}
+    """Upload a voice: audio in any common format and its transcript; the same content gets the same id."""
+    adding = _decode_voice(worker, references, await file.read(), transcript)
+    return {"id": await attended(client, adding), "object": "kuaimei.voice"}
 
 
-async def _drop_voice(voice: str, lent: UploadedVoiceBody) -> dict[str, Any]:
-    """Take a voice back."""
-    return {"id": voice, "object": "kuaimei.voice.deleted", "deleted": lent.drop(voice)}
+async def _delete_voice(voice: str, references: ReferencesDep) -> dict[str, Any]:
+    """Delete an uploaded voice."""
+    return {"id": voice, "object": "kuaimei.voice.deleted", "deleted": references.drop(voice)}
 
 
 async def _speak(
-    request: EngineSpeechRequest, client: Request, worker: WorkerDep, lent: UploadedVoiceBody
+    request: EngineSpeechRequest, client: Request, worker: WorkerDep, references: ReferencesDep
 ) -> StreamingResponse:
-    """Speak ``input``; the first bytes leave as soon as there are any."""
+    """Synthesize ``input``; streaming starts with the first audio unless ``stream`` is false."""
     card = worker.card
     if request.model not in {"", card.name, "kuaimei"}:
-        told = f"no model here is called {request.model[:80]!r}; there is: {card.name}"
+        told = f"unknown model {request.model[:80]!r}; available: {card.name}"
         raise ApiError(told, status=404, code="model_not_found", param="model")
     if request.instructions and not card.instructions:
-        told = f"{card.name} does not listen to instructions; leave them out"
+        told = f"{card.name} does not support instructions; omit them"
         raise ApiError(told, code="instructions_unsupported", param="instructions")
     if request.speed != 1.0 and not card.speed:
-        told = f"{card.name} has one pace; leave out the speed"
+        told = f"{card.name} cannot change the speed; omit it"
         raise ApiError(told, code="speed_unsupported", param="speed")
-    speech = await attended(client, _asked(request, worker, lent))
+    speech = await attended(client, _asked(request, worker, references))
     stream = _encoded(worker, request, speech)
-    # What goes wrong before the first byte can still be told as an error.
+    # A failure before the first byte can still be reported with an HTTP status.
     first = await attended(client, _begun(stream, whole=not request.stream))
     return Streamed(_whole(first, stream), media_type=CONTENT_TYPES[request.response_format])
 
 
 async def _begun(stream: AsyncGenerator[bytes, None], *, whole: bool) -> bytes:
-    """The first bytes, or all of them."""
+    """Return the first bytes, or all of them if ``whole``."""
     first = await anext(stream)
     if whole:
         async with aclosing(stream):
@@ -207,15 +213,17 @@ async def _begun(stream: AsyncGenerator[bytes, None], *, whole: bool) -> bytes:
     return first
 
 
-async def _asked(request: EngineSpeechRequest, worker: ModelHost, lent: ReferenceStore) -> EngineRequest:
+async def _asked(
+    request: EngineSpeechRequest, worker: ModelHost, references: ReferenceStore
+) -> EngineRequest:
     voice = request.voice if isinstance(request.voice, str) else request.voice.id
     reference: ReferenceAudio | None = None
     if voice.startswith(_DATA_URL):
-        voice = await _decode_voice(worker, lent, _bytes_of(voice), request.transcript)
+        voice = await _decode_voice(worker, references, _bytes_of(voice), request.transcript)
     if worker.card.references:
-        reference = lent.get(voice)
+        reference = references.get(voice)
     if voice.startswith("ref_") and reference is None:
-        told = f"the voice {voice[:40]!r} is not here (any more); lend it again by POST /v1/voices"
+        told = f"the voice {voice[:40]!r} is not stored (any more); upload it again with POST /v1/voices"
         raise ApiError(told, status=404, code="voice_not_found", param="voice")
     return EngineRequest(
         text=request.input,
@@ -231,26 +239,26 @@ async def _asked(request: EngineSpeechRequest, worker: ModelHost, lent: Referenc
 _PRIORITY: Final = {"fast": Priority.LIVE, "hq": Priority.BACKGROUND}
 
 
-async def _decode_voice(worker: ModelHost, lent: ReferenceStore, data: bytes, transcript: str) -> str:
+async def _decode_voice(worker: ModelHost, references: ReferenceStore, data: bytes, transcript: str) -> str:
     card = worker.card
     if not card.references:
-        told = f"{card.name} cannot speak in the voice of a reference"
+        told = f"{card.name} does not support reference recordings"
         raise ApiError(told, code="references_unsupported", param="voice")
     if card.transcript and not transcript.strip():
-        told = f"{card.name} needs to know what is said in the reference: send its transcript"
+        told = f"{card.name} needs the transcript of the reference: send it, too"
         raise ApiError(told, code="transcript_missing", param="transcript")
-    return await lent.add(data, transcript)
+    return await references.add(data, transcript)
 
 
 def _bytes_of(url: str) -> bytes:
-    """Of ``data:audio/…;base64,…``."""
+    """Decode the bytes of a ``data:audio/…;base64,…`` URL."""
     head, comma, data = url.partition(",")
     if not comma or not head.endswith(";base64"):
-        raise ApiError("a reference is sent as data:audio/…;base64,…", param="voice")
+        raise ApiError("a reference must have the form data:audio/…;base64,…", param="voice")
     try:
         return base64.b64decode(data, validate=True)
     except binascii.Error:
-        raise ApiError("the reference is not proper base64", param="voice") from None
+        raise ApiError("the reference is not valid base64", param="voice") from None
 
 
 async def _encoded(
@@ -258,10 +266,10 @@ async def _encoded(
 ) -> AsyncGenerator[bytes, None]:
     async with worker.lease(request.mode) as speaker:
         if speech.reference is None and not speaker.voices:
-            told = f"{worker.card.name} has no voices of its own: lend it one by POST /v1/voices"
+            told = f"{worker.card.name} has no built-in voices: upload one with POST /v1/voices"
             raise ApiError(told, code="voice_missing", param="voice")
         if speech.voice and speech.voice not in speaker.voices:
-            told = f"no voice is called {speech.voice[:80]!r}; there are: {', '.join(speaker.voices)}"
+            told = f"unknown voice {speech.voice[:80]!r}; available: {', '.join(speaker.voices)}"
             raise ApiError(told, code="voice_not_found", param="voice")
         encoder = await asyncio.to_thread(StreamEncoder, request.response_format, speaker.sample_rate)
         async with aclosing(speaker.stream(speech)) as pieces:  # type: ignore[type-var]

@@ -1,4 +1,4 @@
-"""Voices that a worker was lent: kept while it runs, and gone with it, however it ends."""
+"""Uploaded reference recordings: held while the worker runs and gone with it, however it ends."""
 
 import asyncio
 import os
@@ -19,19 +19,19 @@ __all__ = ["LONGEST_S", "ReferenceStore"]
 _RATE: Final = 24_000
 _SHORTEST_S: Final = 1.0
 LONGEST_S: Final = 60.0
-"""Engines take 3 to 30 s of a reference."""
+"""Maximum length in seconds; engines use 3 to 30 s of a reference."""
 _KEPT: Final = 64
-"""The one that was not used for longest goes first; whoever lent it lends it again."""
+"""Maximum number of references; the least recently used is evicted, and its client uploads it again."""
 
 
 class ReferenceStore:
-    """By an id that follows from what is in them: lent twice, kept once.
+    """Reference recordings by an id derived from their content, so that duplicates are stored once.
 
-    The files have no names, and engines want paths with names that tell the format: those are links in a
-    folder.
+    The files are anonymous, but engines need paths whose suffix tells the format: symbolic links in
+    ``folder``.
 
     Args:
-        folder: For the links; only this process may write there.
+        folder: Folder for the links; only this process may write there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,18 +42,18 @@ class ReferenceStore:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Those that are there."""
+        """Ids of the stored references."""
         return tuple(self._kept)
 
     def get(self, reference: str) -> ReferenceAudio | None:
-        """None if it is not there (any more)."""
+        """Return the reference and mark it as used; None if it is not, or no longer, stored."""
         found = self._kept.pop(reference, None)
         if found is not None:
-            self._kept[reference] = found  # now the latest
+            self._kept[reference] = found  # now the most recently used
         return found
 
     async def add(self, data: bytes, transcript: str) -> str:
-        """Its id; any common audio format.
+        """Store a reference in any common audio format and return its id.
 
         Raises:
             AudioError: If it cannot be decoded, or is too short or too long.
@@ -73,7 +73,7 @@ class ReferenceStore:
         return name
 
     def drop(self, reference: str) -> bool:
-        """Forget it; False if it is not there."""
+        """Delete a reference; False if it is not stored."""
         found = self._kept.pop(reference, None)
         if found is not None:
             found.path.unlink(missing_ok=True)
@@ -82,7 +82,7 @@ class ReferenceStore:
 
 
 def _write(path: Path, pcm: Pcm) -> int:
-    """``path`` leads to ``pcm`` as a WAV file for as long as the descriptor, which is returned, is open."""
+    """Link ``path`` to an anonymous WAV file with ``pcm``; valid while the returned descriptor is open."""
     with anonymous_file() as file:
         file.write(encode(pcm, _RATE, "wav"))
         file.flush()

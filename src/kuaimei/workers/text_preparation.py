@@ -1,4 +1,4 @@
-"""A text as engines want it that were trained on mainland Mandarin, and as BreezyVoice wants it."""
+"""Text preparation: Simplified characters for engines trained on them, bopomofo readings for BreezyVoice."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,27 +16,27 @@ __all__ = ["language_of", "sentences", "simplified", "spelled_out", "with_bopomo
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _SENTENCE: Final = re.compile(r"[^。！？!?；;\n]+[。！？!?；;\n]*[」』”’）)]*|[。！？!?；;\n]+")
 _SHORTEST: Final = 6
-"""Characters; engines are bad at less."""
+"""Minimum sentence length in characters; engines render shorter ones badly."""
 _TONES: Final = {"ˊ": "2", "ˇ": "3", "ˋ": "4", "˙": "5"}
 
 
 def language_of(text: str) -> Literal["zh", "en"]:
-    """The language that a text is mostly to be read in."""
+    """Return ``zh`` if the text contains a Han character, otherwise ``en``."""
     return "zh" if _HAN.search(text) else "en"
 
 
 def spelled_out(text: str, settings: Settings) -> str:
-    """Numbers, dates and units in words as Taiwan reads them; the user's lexicon applies."""
+    """Spell out numbers, dates and units as read in Taiwan, applying the user's lexicon."""
     return normalize_text(text, _lexicon(settings.home / "lexicon.toml"))
 
 
 def simplified(text: str, settings: Settings) -> str:
-    """`spelled_out`, in Simplified characters."""
+    """Return the text as by `spelled_out`, in Simplified characters."""
     return to_simplified(spelled_out(text, settings))
 
 
 def sentences(text: str) -> Iterator[str]:
-    """``text`` in sentences, short ones joined to the next: the first can be heard while others are made."""
+    """Split ``text`` into sentences, so that playback starts early; short ones are joined to the next."""
     held = ""
     for match in _SENTENCE.finditer(text):
         held += match.group()
@@ -48,9 +48,10 @@ def sentences(text: str) -> Iterator[str]:
 
 
 def with_bopomofo(text: str, settings: Settings) -> str:
-    """The lexicon's readings after their characters, as BreezyVoice takes them: 垃[:ㄌㄜ4]圾[:ㄙㄜ4].
+    """Insert the lexicon's readings after their characters in BreezyVoice's syntax: 垃[:ㄌㄜ4]圾[:ㄙㄜ4].
 
-    Those of phrases only: which 和 is a word of its own, the model knows itself, being from Taiwan.
+    Only for phrases: how to read a single character such as 和 depends on the context, which the model, being
+    from Taiwan, handles itself.
     """
     readings, pattern = _bopomofo(settings.home / "lexicon.toml")
     if pattern is None:
@@ -80,7 +81,7 @@ def _bopomofo(path: Path) -> tuple[Mapping[str, tuple[str, ...]], re.Pattern[str
 
 
 def _spelled(syllable: str) -> str:
-    """``le4`` as ㄌㄜ4."""
+    """Convert a pinyin syllable with tone number to bopomofo: ``le4`` to ㄌㄜ4."""
     from pypinyin.contrib.tone_convert import to_tone
     from pypinyin.style.bopomofo import converter
 

@@ -1,4 +1,4 @@
-"""An engine that computes where it is called, on a thread of its own."""
+"""Adapter that runs a blocking engine on a thread of its own."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
@@ -21,18 +21,18 @@ __all__ = ["Threaded", "open_in_thread"]
 T = TypeVar("T")
 
 _AHEAD_SAMPLES: Final = 16 * 1024 * 1024
-"""Sound that may be there before somebody takes it: eleven minutes at 24 kHz."""
+"""Samples that may be buffered ahead of the consumer: eleven minutes at 24 kHz."""
 _UNHEARD_S: Final = 30.0
-"""A listener who takes nothing for so long, when there is so much, is given up."""
+"""Seconds after which a consumer that takes nothing from a full buffer is given up."""
 
 
 class Threaded:
-    """One request after the other; a graphics card is not faster for two at once.
+    """A `TTSEngine` that runs requests one after the other; a GPU is no faster with two at once.
 
     Args:
-        engine: Computes.
-        thread: The one on which it was opened: some libraries keep state by thread.
-        name: Of the engine, for messages.
+        engine: The blocking engine.
+        thread: The thread on which it was opened: some libraries keep per-thread state.
+        name: Name of the engine, for messages.
     """
 
     def __init__(self, engine: BlockingTTSEngine, thread: ThreadPoolExecutor, name: str) -> None:
@@ -43,16 +43,16 @@ class Threaded:
 
     @property
     def sample_rate(self) -> int:
-        """See `Speaker.sample_rate`."""
+        """See `TTSEngine.sample_rate`."""
         return self._engine.sample_rate
 
     @property
     def voices(self) -> Sequence[str]:
-        """See `Speaker.voices`."""
+        """See `TTSEngine.voices`."""
         return self._engine.voices
 
     async def stream(self, speech: EngineRequest) -> AsyncGenerator[Pcm, None]:
-        """See `Speaker.stream`; left early, it stops after the piece in work."""
+        """See `TTSEngine.stream`; if closed early, it stops after the piece being computed."""
         sound = relayed(
             self.scheduler.acquire(speech.ticket),
             lambda: self._speak(speech),
@@ -72,7 +72,7 @@ class Threaded:
                     yield from_float(np.ascontiguousarray(piece.reshape(-1), np.float32))
         except (KuaimeiError, asyncio.CancelledError):
             raise
-        except Exception as error:  # whatever a package throws
+        except Exception as error:  # packages raise arbitrary exceptions
             size, why = len(speech.text), words_of(error, speech.text)
             raise EngineError(f"{self._name} failed on a text of {size} characters ({why})") from error
         finally:
@@ -86,7 +86,7 @@ class Threaded:
 
 @asynccontextmanager
 async def open_in_thread(name: str, make: Callable[[], BlockingTTSEngine]) -> AsyncIterator[TTSEngine]:
-    """What ``make`` makes, as a `Speaker`; both on one thread.
+    """Call ``make`` on a new thread and yield the engine as a `TTSEngine` that computes on that thread.
 
     Raises:
         SettingsError: If the package is not installed.
@@ -102,7 +102,7 @@ async def open_in_thread(name: str, make: Callable[[], BlockingTTSEngine]) -> As
             raise SettingsError(
                 f"{name} is not installed here ({error}); its image is deploy/engines/{name}"
             ) from error
-        except Exception as error:  # whatever a package throws
+        except Exception as error:  # packages raise arbitrary exceptions
             raise EngineError(f"{name} cannot be opened: {error}") from error
         yield Threaded(engine, thread, name)
         del engine

@@ -1,4 +1,4 @@
-"""What a worker asks of its engine, and what it says of it."""
+"""Interfaces between a worker and its engine: requests, options and specifications."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -29,16 +29,16 @@ __all__ = [
 Mode: TypeAlias = Literal["fast", "hq"]
 
 Progress: TypeAlias = Callable[[str], None]
-"""Told in a word or two what is being loaded."""
+"""Called with a word or two on what is being loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceAudio:
-    """Somebody's voice.
+    """Reference recording of a voice.
 
     Attributes:
-        path: A mono WAV file of 16 bits at 24 kHz.
-        transcript: What is said in it; empty: not known.
+        path: WAV file: mono, 16 bits, 24 kHz.
+        transcript: What is said in it; empty: unknown.
     """
 
     path: Path
@@ -47,14 +47,16 @@ class ReferenceAudio:
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """A text to be spoken.
+    """A text to be synthesized.
 
     Attributes:
-        text: As on the screen.
-        voice: Of the engine's own; empty: its default.
-        reference: The voice to speak in instead.
-        instructions: How to say it, where the engine listens to that.
-        mode: ``hq`` may take its time.
+        text: The text as written.
+        voice: One of the engine's own voices; empty: its default.
+        reference: A recording of the voice to use instead of ``voice``.
+        speed: Speaking rate; 1 is normal.
+        instructions: How to say it, for engines that follow instructions.
+        mode: ``hq`` may take longer.
+        ticket: Priority and session for scheduling.
     """
 
     text: str
@@ -67,29 +69,29 @@ class EngineRequest:
 
 
 class TTSEngine(Protocol):
-    """An open engine."""
+    """An open speech engine."""
 
     @property
     def sample_rate(self) -> int:
-        """Of everything it gives, in Hz."""
+        """Sample rate of the output in Hz."""
         ...
 
     @property
     def voices(self) -> Sequence[str]:
-        """Its own voices, the default first; empty: it needs a reference."""
+        """The engine's own voices, the default first; empty: it needs a reference."""
         ...
 
     def stream(self, speech: EngineRequest) -> AsyncIterator[Pcm]:
-        """The text spoken, in one or more pieces.
+        """Synthesize the text and yield it in one or more pieces.
 
         Raises:
-            EngineError: If it cannot be.
+            EngineError: If synthesis fails.
         """
         ...
 
 
 class BlockingTTSEngine(Protocol):
-    """An engine of an ordinary package, which computes where it is called."""
+    """An engine that computes synchronously in the calling thread."""
 
     @property
     def sample_rate(self) -> int:
@@ -102,18 +104,18 @@ class BlockingTTSEngine(Protocol):
         ...
 
     def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
-        """Samples in [-1, 1], in one or more pieces; each ``next`` may take seconds."""
+        """Yield samples in [-1, 1] in one or more pieces; each ``next`` may take seconds."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to open an engine.
+    """Options for opening an engine.
 
     Attributes:
-        settings: Everything configured.
-        model: Folder, file, or name of the weights; empty: the engine's usual ones.
-        device: ``cuda``, ``cuda:1``, ``cpu``; empty: the graphics card if there is one.
+        settings: The settings.
+        model: Folder, file, or name of the weights; empty: the engine's default weights.
+        device: ``cuda``, ``cuda:1``, ``cpu``; empty: the GPU if there is one.
         progress: See `Progress`.
     """
 
@@ -128,11 +130,11 @@ Opener: TypeAlias = Callable[[Options], AbstractAsyncContextManager[TTSEngine]]
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """What may be done with an engine.
+    """Licences of an engine's code and weights.
 
     Attributes:
-        code: Of the package.
-        weights: Of what it loads.
+        code: Licence of the package.
+        weights: Licence of the weights.
         commercial: Whether the weights may be used commercially.
         source: Where the weights come from.
     """
@@ -145,18 +147,18 @@ class Licence:
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """An engine that can be served.
+    """Specification of an engine that can be served.
 
     Attributes:
-        name: By which it is asked for.
-        package: What has to be installed for it, with the version its adapter was written against.
+        name: Name used in options and requests.
+        package: Package to install, with the version its adapter was written against.
         licence: Shown before the first use.
-        openers: By mode; an engine without a mode of its own for ``hq`` has one opener for both.
-        memory_mb: Of each, roughly.
-        references: Whether it speaks in the voice of a reference.
-        transcript: Whether that needs to be written down, too.
-        instructions: Whether it listens to how something is to be said.
-        speed: Whether it can be told to speak faster or slower.
+        openers: Opener for each mode; an engine without a separate ``hq`` mode has only ``fast``.
+        memory_mb: Approximate memory of each mode in MB.
+        references: True if it can clone the voice of a reference recording.
+        transcript: True if references need a transcript.
+        instructions: True if it follows instructions on how to speak.
+        speed: True if the speaking rate can be changed.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The one engine of this process: loaded on demand or on command, and let go of when nobody needs it."""
+"""Lifecycle of the worker's engine: loaded on demand or on request, unloaded when idle."""
 
 import math
 import time
@@ -26,34 +26,34 @@ class _Loading:
 
 
 class ModelHost:
-    """See the module's text.
+    """Loads, leases and unloads the engine of this process.
 
     Args:
-        card: The engine.
+        card: The engine's specification.
         options: How to open it.
-        idle_s: Not needed for so long, it is let go; infinite: never.
+        idle_s: Seconds without use after which it is unloaded; infinite: never.
     """
 
     def __init__(self, card: EngineSpec, options: Options, idle_s: float = math.inf) -> None:
         self.card = card
         self._options = options
-        # A year: timers of event loops are not made for ever.
+        # At most a year: event loop timers do not accept infinity.
         self._model_cache = ModelCache(math.inf, min(idle_s, 366 * 86_400.0))
         self._loading: dict[Mode, _Loading] = {mode: _Loading() for mode in card.openers}
         self.voices: Sequence[str] = ()
 
     @property
     def state(self) -> State:
-        """Of the mode that is nearest to speaking."""
+        """State of the mode that is closest to ready."""
         order: tuple[State, ...] = ("ready", "loading", "failed", "unloaded")
         return min((self._state(mode) for mode in self._loading), key=order.index)
 
     def mode(self, wanted: Mode) -> Mode:
-        """``wanted``, or the only one there is."""
+        """Return ``wanted`` if the engine has that mode, otherwise ``fast``."""
         return wanted if wanted in self.card.openers else "fast"
 
     def lease(self, wanted: Mode) -> AbstractAsyncContextManager[TTSEngine]:
-        """The open engine for the length of the block, loaded if need be.
+        """Return a context manager that holds the open engine, loading it if necessary.
 
         Raises:
             KuaimeiError: If it cannot be loaded.
@@ -62,7 +62,7 @@ class ModelHost:
         return self._model_cache.use(mode, self.card.memory_mb, lambda: self._open(mode))
 
     async def load(self, wanted: Mode) -> None:
-        """Have it there.
+        """Load the engine and wait until it is ready.
 
         Raises:
             KuaimeiError: If it cannot be loaded.
@@ -71,16 +71,16 @@ class ModelHost:
             pass
 
     async def unload(self) -> bool:
-        """Let go of everything that is not in use; False if something is."""
+        """Unload every mode that is not in use; False if one is in use."""
         done = [await self._model_cache.unload(mode) for mode in tuple(self._model_cache.residents)]
         return all(done)
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Unload everything."""
         await self._model_cache.close()
 
     def describe(self) -> dict[str, Any]:
-        """For whoever asks how it is."""
+        """Return the state of the engine and of each mode, as JSON-ready data."""
         return {
             "status": self.state,
             "engine": self.card.name,
@@ -118,6 +118,6 @@ class ModelHost:
         except BaseException as error:
             if loading.state == "loading":
                 loading.state = "failed"
-                loading.error = str(error) if isinstance(error, KuaimeiError) else "the log says what"
+                loading.error = str(error) if isinstance(error, KuaimeiError) else "see the log"
             raise
         loading.state = "unloaded"

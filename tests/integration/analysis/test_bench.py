@@ -67,7 +67,7 @@ async def test_the_bench_tells_everything(
 
 async def test_few_recordings_are_refused(settings: Settings, folder: Path) -> None:
     (folder / "speaker3.wav").unlink()
-    with pytest.raises(SettingsError, match="4 clips tell nothing about reliability"):
+    with pytest.raises(SettingsError, match="4 clips are too few to measure reliability"):
         await examine(settings, Plan(folder, 0, 0), lambda _: None, lambda *_: None)
 
 

@@ -66,7 +66,7 @@ async def test_a_step_that_fails_says_why_and_leaves_no_voice(settings: Settings
     async with living(settings, learn="none") as runtime:
         runtime.order(style=[["fail", "the reference is too odd"]])
         fitter = VoiceTrainer(runtime.library, TrainingCache(tmp_path / "kept"), lambda note: None)
-        with pytest.raises(EngineError, match=r"amy: style was not learned: the reference is too odd"):
+        with pytest.raises(EngineError, match=r"amy: style was not trained: the reference is too odd"):
             await fitted(fitter, *STEPS)
         assert await runtime.library.voices("local") == []
         assert list(await fitted(fitter, "predicted")) == ["predicted"]  # what was reached is there

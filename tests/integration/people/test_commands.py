@@ -43,7 +43,7 @@ def test_a_key_is_printed_once_and_handed_over(kuaimei: Run) -> None:
     (key,) = done.stdout.splitlines()
     assert is_key(key)
     assert f"https://voice.lan/#key={key}" in done.stderr
-    assert "this once" in done.stderr
+    assert "shown only once" in done.stderr
     listed = kuaimei("people", "list").stdout.splitlines()
     assert listed[0] == "id\tname\trole\tkeys\tsessions\tvoices\tsince"
     assert [line.split("\t")[1:6] for line in listed[1:]] == [
@@ -52,7 +52,7 @@ def test_a_key_is_printed_once_and_handed_over(kuaimei: Run) -> None:
     ]
     assert key not in kuaimei("people", "keys", "陳 怡君").stdout
     told = kuaimei("people", "add", "陳 怡君", status=1).stderr.splitlines()
-    assert told == ["kuaimei: there is somebody called '陳 怡君' already; choose another name"]
+    assert told == ["kuaimei: the name '陳 怡君' is already taken; choose another name"]
     for nobody in ("", "a" * 81, "person_x"):
         assert len(kuaimei("people", "add", nobody, status=1).stderr.splitlines()) == 1
 
@@ -82,7 +82,7 @@ def test_keys_come_and_go(kuaimei: Run, settings: Settings) -> None:
     kuaimei("people", "role", "local", "member", status=1)
     kuaimei("people", "remove", "local", status=1)
     kuaimei("people", "remove", "anna")
-    assert "nobody is called" in kuaimei("people", "keys", "anna", status=1).stderr
+    assert "there is no person called" in kuaimei("people", "keys", "anna", status=1).stderr
     assert as_json(kuaimei, "people", "me")["id"] == "local"
     off = kuaimei("people", "list", status=1, KUAIMEI_STORE__KEEP="false").stderr
     assert "KUAIMEI_STORE__KEEP" in off
@@ -153,7 +153,7 @@ async def test_beside_a_server_that_runs(settings: Settings, kuaimei: Run, tmp_p
             done = await asyncio.to_thread(kuaimei, "people", "forget", "陳怡君", "--yes")
             assert (await talk.error())["code"] == "key_revoked"
         assert await both.store.flush()
-        assert "nothing of theirs was found" in done.stderr
+        assert "none of their data was found" in done.stderr
         assert "not searched: backups" in done.stderr
         assert "database: utterances.transcript\t0" in done.stdout
         words = (SECRET, "陳怡君", both.anna.person.id, digest(both.anna.key), *both.anna.ids.values())
@@ -191,14 +191,14 @@ def test_the_machines_own_key(kuaimei: Run, settings: Settings) -> None:
     second = as_json(kuaimei, "key", "--new")["key"]
     assert second != first
     assert kuaimei("key").stdout.strip() == second
-    assert "asks for no key" in kuaimei("key", KUAIMEI_SERVER__OPEN="true").stderr
+    assert "requires no key" in kuaimei("key", KUAIMEI_SERVER__OPEN="true").stderr
 
 
 def test_settings_are_named_on_the_command_line(kuaimei: Run, tmp_path: Path) -> None:
     file = tmp_path / "other.toml"
     file.write_text("[store]\nkeep = false\n")
     assert "KUAIMEI_STORE__KEEP" in kuaimei("--config", str(file), "people", "list", status=1).stderr
-    assert "no file of settings" in kuaimei("--config", "nowhere", "people", "list", status=1).stderr
+    assert "the settings file" in kuaimei("--config", "nowhere", "people", "list", status=1).stderr
 
 
 async def test_nobody_is_half_removed(settings: Settings) -> None:

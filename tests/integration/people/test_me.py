@@ -229,7 +229,7 @@ async def test_what_was_cut_off_is_gone_on_with(settings: Settings, monkeypatch:
         steps: list[tuple[Any, str]] = [
             (store, "forget_waiting"),
             (store, "delete_session"),
-            (library.maintenance, "erase"),
+            (library.maintenance, "delete"),
             (store.preferences, "forget"),
             (store.ratings, "forget"),
             (store.people, "end_forgetting"),

@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from kuaimei.errors import StoreError
 from kuaimei.people import authentication as entrances
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.people.keys import digest
 from kuaimei.people.machine_key import ensure_machine_key, replace_machine_key
 from kuaimei.settings import Settings
@@ -129,8 +129,8 @@ async def test_the_machines_own_key_is_replaced_while_the_server_runs(
     monkeypatch.setattr(entrances, "_POLL_S", 0.05)
     given = make_settings(open=False, home=settings.home)
     old = ensure_machine_key(given.home)
-    entrance = await asyncio.to_thread(Entrance.of_machine, given)
-    async with serving(InMemoryRuntime(settings=given), entrance=entrance) as served:
+    authentication = await asyncio.to_thread(Authentication.of_machine, given)
+    async with serving(InMemoryRuntime(settings=given), authentication=authentication) as served:
         async with talking(served, additional_headers={"Authorization": f"Bearer {old}"}) as talk:
             new = await asyncio.to_thread(replace_machine_key, given.home)
             assert await closed(talk.socket) == (1008, "key_revoked")

@@ -176,8 +176,8 @@ async def test_a_decoder_that_is_damaged_is_told(kokoro: EngineSource) -> None:
     files = Files({"style.npy": style_of(kokoro.path, name), "decoder.npz": b"not a decoder"})
     async with ModelCache(2048.0) as model_cache:
         reply, _, _ = await render(make_engines(kokoro, files), model_cache, CLONED)
-        assert "learn the voice anew" in reply.failed[0]
+        assert "train the voice again" in reply.failed[0]
         files.files["style.npy"] = b"not a style"
         reply, _, _ = await render(make_engines(kokoro, files), model_cache, CLONED)
-        assert "learn the voice anew" in reply.failed[0]
+        assert "train the voice again" in reply.failed[0]
     assert model_cache.used_mb == 0.0

@@ -374,7 +374,7 @@ async def test_of_a_mistake_the_field_is_told_and_no_type_that_was_tried(http: h
     wrong = {"messages": [{"role": "user", "content": "a\x00"}]}
     error = (await http.post("/v1/chat/completions", json=wrong)).json()["error"]
     assert error["param"] == "messages.0.content"
-    assert error["message"].startswith("messages.0.content: the text holds a NUL character")
+    assert error["message"].startswith("messages.0.content: the text contains a NUL character")
 
 
 async def test_the_limits_are_told(http: httpx.AsyncClient) -> None:

@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from kuaimei.http.refusals import Refusals
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.people.keys import new_key
 from kuaimei.server import static_page as pages
 from kuaimei.server.app import create_app
@@ -90,8 +90,8 @@ async def test_whose_key_it_is_is_known_when_the_store_is_open() -> None:
     """Until then a key that may be somebody's hears that the server is loading, and nothing else."""
     settings, archive, machine = make_settings(open=False), MemoryArchive(), new_key()
     key = await archive.keys.give(await archive.people.add("anna"))
-    entrance, refusals = Entrance(settings.server, machine), Refusals()
-    loading = StartupApp(settings, expecting=("llm",), entrance=entrance, refusals=refusals)
+    authentication, refusals = Authentication(settings.server, machine), Refusals()
+    loading = StartupApp(settings, expecting=("llm",), authentication=authentication, refusals=refusals)
     server = make_server(loading, settings.server)
     serving = asyncio.ensure_future(server.serve())
     await eventually(lambda: server.started)
@@ -109,7 +109,9 @@ async def test_whose_key_it_is_is_known_when_the_store_is_open() -> None:
         told = await http.get("/api/status", headers={"Authorization": f"Bearer {nobodys}"})
         assert set(told.json()) == {"object", "status", "version", "progress", "ready", "loading"}
         app = create_app(
-            InMemoryRuntime(settings=settings, store=archive), entrance=entrance, refusals=refusals
+            InMemoryRuntime(settings=settings, store=archive),
+            authentication=authentication,
+            refusals=refusals,
         )
         async with loading.opened(app):
             assert await answered(http, "/api/me") == [401, 200, 200, 401, 401]

@@ -105,7 +105,7 @@ async def test_a_rendering_under_way_leaves_nothing(settings: Settings) -> None:
         pcm = np.zeros(2400, np.int16)
         assert await store.renderings.save(order, pcm, 24_000, engine="e", clauses=(), took_s=1.0) is None
         assert files(settings.home) == [f"{user}.flac"]
-        with pytest.raises(NotFound, match="no reply that was spoken"):
+        with pytest.raises(NotFound, match="not a spoken reply"):
             await store.retry_rendering(reply)
 
 

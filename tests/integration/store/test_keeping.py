@@ -228,7 +228,7 @@ async def test_sessions_are_paged_and_searched(settings: Settings) -> None:
             await store.rename_session("sess_none", "x")
         with pytest.raises(NotFound):
             await store.session("sess_none")
-        with pytest.raises(StoreError, match="cannot be an id"):
+        with pytest.raises(StoreError, match="is not a valid id"):
             store.recorder("../../etc")
 
 

@@ -118,7 +118,7 @@ async def test_the_first_judgement_counts_and_nobody_elses(settings: Settings) -
         assert await preferences.judge(trial.id, OWNER, "a") is not None
         assert await preferences.judge(trial.id, OWNER, "b") is None
         assert (await preferences.trial(trial.id, OWNER)).preferred == "zf_b"
-        with pytest.raises(NotFound, match="no comparison"):
+        with pytest.raises(NotFound, match="there is no comparison"):
             await preferences.trial("trial_none", OWNER)
 
 

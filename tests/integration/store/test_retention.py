@@ -191,7 +191,7 @@ async def test_below_the_reserve_words_are_kept_and_no_sound(
         statistics = await store.statistics()
         assert (statistics.lost_bytes, statistics.disk_free_bytes) == (8000, free)
     told = [
-        record.getMessage() for record in caplog.records if "are free for what is said" in record.getMessage()
+        record.getMessage() for record in caplog.records if "of disk space are free" in record.getMessage()
     ]
     assert len(told) == 2  # full, and low again: each once
-    assert "no sound until there is more" in told[0]
+    assert "no audio until space is freed" in told[0]

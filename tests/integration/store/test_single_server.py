@@ -23,7 +23,8 @@ from tests.integration.store.conftest import copy, embedded
 from tests.integration.store.postgres.test_embedded_server import ROOT, value
 
 STARTING = (
-    "import sys; from pathlib import Path; from kuaimei.store.postgres.embedded_server import EmbeddedPostgres\n"
+    "import sys; from pathlib import Path\n"
+    "from kuaimei.store.postgres.embedded_server import EmbeddedPostgres\n"
     "from kuaimei.errors import StoreError\n"
     "server = EmbeddedPostgres(*map(Path, sys.argv[1:]))\n"
     "try:\n    server.start(); print('started')\n"
@@ -51,7 +52,7 @@ def test_a_second_container_starts_no_second_server(server: EmbeddedPostgres) ->
     with psycopg.connect(server.conninfo) as connection:
         connection.execute("create table words as select '美' as word")
     before = (server.data / "postmaster.pid").read_text()
-    assert "refused: another PostgreSQL serves the database" in in_another_container(server)
+    assert "refused: another PostgreSQL is running the database" in in_another_container(server)
     assert (server.data / "postmaster.pid").read_text() == before
     assert value(server, "select word from words") == "美"
     server.stop()
@@ -64,7 +65,7 @@ def test_the_server_holds_its_lock_to_its_end(server: EmbeddedPostgres) -> None:
     server.start()
     (server.data / "postmaster.pid").rename(server.folder / "hidden")  # so that nobody sees it
     second = EmbeddedPostgres(server.folder, Settings().store.database_dir)
-    with pytest.raises(StoreError, match="another PostgreSQL serves"):
+    with pytest.raises(StoreError, match="another PostgreSQL is running"):
         second.start()
     (server.folder / "hidden").rename(server.data / "postmaster.pid")
     second.start()  # joins it

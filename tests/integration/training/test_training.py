@@ -186,4 +186,4 @@ def test_what_cannot_be_learned_from_is_a_sentence(job: Path) -> None:
         said = list(events(process))
         assert process.wait(timeout=60) == 1
     assert [event["event"] for event in said] == ["failed"]
-    assert "no sound" in said[0]["message"]
+    assert "the reference is silent" in said[0]["message"]

@@ -37,7 +37,7 @@ def serving(*arguments: str) -> Iterator[str]:
     try:
         for line in process.stderr:
             told.append(line)
-            if found := re.search(r"speaks at (http://\S+)", line):
+            if found := re.search(r"Serving at (http://\S+)", line):
                 threading.Thread(target=process.stderr.read, daemon=True).start()
                 assert "Apache-2.0" in "".join(told)
                 yield found[1]
@@ -95,4 +95,4 @@ def test_engines_are_listed_and_others_refused() -> None:
         [*command, "--engine", "nothing"], capture_output=True, text=True, timeout=120, check=False
     )
     assert refused.returncode == 1
-    assert "there are: kokoro" in refused.stderr
+    assert "available: kokoro" in refused.stderr

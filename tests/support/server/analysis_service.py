@@ -23,7 +23,7 @@ class MemoryAnalyses:
 
     async def get(self, utterance: str) -> Analysis:
         if utterance not in self.made:
-            raise NotFound(f"utterance {utterance} is not analysed yet")
+            raise NotFound(f"utterance {utterance} has not been analysed yet")
         return self.made[utterance]
 
     async def of(self, ids: Collection[str], *, contours: bool = False) -> Sequence[Analysis]:

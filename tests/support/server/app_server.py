@@ -154,7 +154,7 @@ class MemoryArchive:
     async def session(self, session: str) -> SessionRow:
         self._check()
         if session not in self.kept:
-            raise NotFound(f"no session {session} is kept")
+            raise NotFound(f"there is no session {session}")
         return self.kept[session]
 
     async def utterances(
@@ -173,7 +173,7 @@ class MemoryArchive:
             for one in said:
                 if one.id == utterance:
                     return one
-        raise NotFound(f"no utterance {utterance} is kept")
+        raise NotFound(f"there is no utterance {utterance}")
 
     async def turns(self, session: str, limit: int | None = None, *, after: int = -1) -> Sequence[TurnRow]:
         return [TurnRow(1, {"first_audio_ms": 900.0}, [])] if after < 1 else []
@@ -203,7 +203,7 @@ class MemoryArchive:
     async def retry_rendering(self, utterance: str) -> None:
         found = await self.utterance(utterance)
         if found.speaker != "assistant":
-            raise NotFound(f"utterance {utterance} is no reply that was spoken")
+            raise NotFound(f"utterance {utterance} is not a spoken reply")
 
     async def delete_session(self, session: str) -> bool:
         del self.kept[session]

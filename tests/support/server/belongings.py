@@ -41,7 +41,7 @@ class MemoryPeople:
 
     async def get(self, person: str) -> Person:
         if person not in self.kept:
-            raise NotFound(f"nobody has the id {person}")
+            raise NotFound(f"there is no person with the id {person}")
         return self.kept[person]
 
     async def accept_notice(self, person: str, version: str | None) -> Person:

@@ -37,7 +37,7 @@ class MemoryPreferences:
     async def trial(self, trial: str, owner: str) -> Trial:
         found = self.trials.get(trial)
         if found is None or found.owner != owner:
-            raise NotFound(f"no comparison {trial} is kept")
+            raise NotFound(f"there is no comparison {trial}")
         return found
 
     async def judge(self, trial: str, owner: str, choice: Choice, remark: str = "") -> Trial | None:

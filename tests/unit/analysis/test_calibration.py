@@ -99,7 +99,9 @@ def test_sessions_are_not_on_both_sides_of_the_validation() -> None:
 
 
 def test_too_few_labels_are_refused() -> None:
-    with pytest.raises(SettingsError, match=r"too few labels \(confidence 29, .*30 utterances are the least"):
+    with pytest.raises(
+        SettingsError, match=r"too few labels \(confidence 29, .*at least 30 rated utterances"
+    ):
         fitted(labelled(29))
 
 

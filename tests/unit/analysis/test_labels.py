@@ -44,17 +44,17 @@ def test_files_are_looked_for_beside_the_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "row 1 has no column utterance"),
-        ("id,confidence\na,1\n", "row 1 has no column utterance and no column file"),
+        ("", "row 1 has neither a column utterance"),
+        ("id,confidence\na,1\n", "row 1 has neither a column utterance nor a column file"),
         ("utterance,score\na,1\n", "row 1 has none of the columns confidence"),
-        ("utterance,confidence,confidence\na,1,2\n", "row 1 names confidence twice"),
+        ("utterance,confidence,confidence\na,1,2\n", "row 1 has the column confidence twice"),
         ("utterance,confidence\na,3\nb,6\n", "row 3: confidence is '6': write a number from 1 to 5"),
         ("utterance,confidence\na,high\n", "row 2: confidence is 'high'"),
         ("utterance,confidence\na,nan\n", "row 2: confidence is 'nan'"),
         ("utterance,confidence\n,3\n", "row 2: the utterance is missing"),
         ("utterance,file,confidence\na,b.wav,3\n", "row 2: write either"),
         ("file,confidence\nnowhere.wav,3\n", "row 2: there is no file"),
-        ('utterance,confidence\n"a"x,3\n', "row 2 is no CSV"),
+        ('utterance,confidence\n"a"x,3\n', "row 2 is not valid CSV"),
     ],
 )
 def test_bad_files_name_the_row_and_what_to_do(tmp_path: Path, text: str, said: str) -> None:

@@ -17,10 +17,10 @@ HERE = Path(__file__)
         ({}, "--all"),
         ({"files": [HERE], "everything": True}, "--all"),
         ({"everything": True, "meter": "praat"}, "KUAIMEI_ANALYSIS__METER"),
-        ({"files": [HERE], "again": True}, "--again goes with --all"),
-        ({"files": [HERE, HERE], "transcript": "嗯"}, "one FILE"),
+        ({"files": [HERE], "again": True}, "--again requires --all"),
+        ({"files": [HERE, HERE], "transcript": "嗯"}, "single FILE"),
         ({"files": [HERE], "transcript": "嗯", "no_transcript": True}, "--no-transcript"),
-        ({"files": [HERE, HERE.with_name("nowhere.wav")]}, "there is no file .*nowhere.wav"),
+        ({"files": [HERE, HERE.with_name("nowhere.wav")]}, "no such file: .*nowhere.wav"),
     ],
 )
 def test_what_does_not_go_together_is_said(given: dict[str, Any], said: str) -> None:

@@ -104,13 +104,13 @@ def test_few_labels_are_told(samples: list[Sample], labels: Path, capsys: pytest
     del samples[50:]
     command.calibrate(labels, undo=False, show=False, dry_run=True, force=False, as_json=True)
     told = " ".join(capsys.readouterr().err.split())
-    assert "confidence: 50 labels are few" in told
-    assert "stability: 0 labels are too few; its weights stay as they are" in told
+    assert "confidence: only 50 labels" in told
+    assert "stability: 0 labels are too few; its weights are not changed" in told
 
 
 @pytest.mark.parametrize("arguments", [[], ["--undo", "--list"]])
 def test_one_thing_at_a_time(arguments: list[str]) -> None:
-    with pytest.raises(SettingsError, match="give one of"):
+    with pytest.raises(SettingsError, match="give exactly one of"):
         run(*arguments)
 
 

@@ -37,7 +37,7 @@ def test_a_secret_that_others_can_read_is_told(home: Path, text: str, held: str)
         path.chmod(mode)
         (finding,) = _secrets(Settings.model_construct(home=home))
         assert finding.verdict == verdict
-        assert (f"holds {held} and" in finding.found) == (verdict == "warn")
+        assert (f"contains {held} and" in finding.found) == (verdict == "warn")
         assert finding.mend == (f"chmod 600 {path}" if verdict == "warn" else "")
         assert "pass@" not in finding.found
 
@@ -69,7 +69,7 @@ def test_it_is_not_made_yet_being_made_or_there(tmp_path: Path) -> None:
     place = places(tmp_path, "cpu")
     assert "kuaimei setup" in found(tmp_path)[2]
     with place.claimed():
-        assert "being made now" in found(tmp_path)[1]
+        assert "being installed" in found(tmp_path)[1]
     place.python.parent.mkdir(parents=True)
     place.python.touch()
     assert str(place.python) in found(tmp_path)[1]
@@ -77,7 +77,7 @@ def test_it_is_not_made_yet_being_made_or_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("voices", "verdict", "told"),
-    [({"environment": "off"}, "ok", "left out"), ({"python": "/nowhere"}, "fail", "missing")],
+    [({"environment": "off"}, "ok", "disabled"), ({"python": "/nowhere"}, "fail", "missing")],
 )
 def test_it_is_left_out_or_the_named_interpreter_is_missing(
     tmp_path: Path, voices: dict[str, str], verdict: str, told: str

@@ -94,6 +94,6 @@ def test_set_up_fetches_only_what_is_missing(home: Path, small: Catalog) -> None
 
 def test_unknown_models_and_nothing_to_verify_are_told(home: Path) -> None:
     unknown = CliRunner().invoke(app, ["pull", "gpt"])
-    assert "no model called 'gpt'" in str(unknown.exception)
+    assert "unknown model 'gpt'" in str(unknown.exception)
     nothing = CliRunner().invoke(app, ["verify"])
-    assert "no weights to verify" in str(nothing.exception)
+    assert "no weights are installed" in str(nothing.exception)

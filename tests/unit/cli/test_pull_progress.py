@@ -13,7 +13,7 @@ def test_a_log_gets_stages_and_now_and_then_how_far_it_is() -> None:
 
     progress.set_total("a", 300_000_000)
     progress.set_total("b", 100_000_000)
-    progress.say("a", "fetching")
+    progress.say("a", "downloading")
     for _ in range(10):
         now += 1.0
         progress.advance("a", 10_000_000)
@@ -22,7 +22,7 @@ def test_a_log_gets_stages_and_now_and_then_how_far_it_is() -> None:
     progress.say("a", "ready")
 
     assert lines == [
-        "a: fetching",
+        "a: downloading",
         "50 MB of 400 MB, 10 MB/s, 35 s left",
         "100 MB of 400 MB, 10 MB/s, 30 s left",
         "a: converting",

@@ -38,7 +38,7 @@ def started(hang: str, *, give_up: str = "lambda: note('given up')", grace_s: fl
 def test_a_start_that_never_ends_is_ended_and_told() -> None:
     done = started("time.sleep(600)")
     assert done.returncode == 1
-    assert "still waiting for asr; it ends now" in done.stderr
+    assert "still waiting for asr; exiting now" in done.stderr
     assert "KUAIMEI_SERVER__START_TIMEOUT_S" in done.stderr
     assert 'File "<string>"' in done.stderr  # where it stood
     assert done.stderr.endswith("given up\n")

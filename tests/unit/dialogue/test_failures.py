@@ -69,7 +69,7 @@ def test_a_model_that_hangs(shares_cores: bool) -> None:
             await c.wait_idle()
             failed = log.one(TurnFailed)
             assert (failed.stage, failed.kind) == ("thinking", "unavailable")
-            assert "wrote nothing for 10 s" in failed.message
+            assert "produced nothing for 10 s" in failed.message
             assert log.one(ReplyFinished).text == failed.apology == apology("thinking", "zh")
             assert spoken(voice) == failed.apology
             assert log.one(TurnMetrics).timing.first_token_ms is None
@@ -121,13 +121,10 @@ async def test_a_model_with_a_bug(caplog: pytest.LogCaptureFixture) -> None:
     async with talk(log, language_model=model) as c:
         c.send_text("天氣")
         await c.wait_idle()
-        assert (
-            log.one(TurnFailed).message
-            == "the engine failed (ZeroDivisionError); the server's log says where"
-        )
+        assert log.one(TurnFailed).message == "the engine failed (ZeroDivisionError); see the server log"
         model.failure = None
         await a_turn_works(c, log)
-    assert "in a way it should not" in caplog.text
+    assert "unexpected exception" in caplog.text
 
 
 @virtually

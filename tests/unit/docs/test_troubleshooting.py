@@ -37,7 +37,7 @@ def test_every_apology_is_there() -> None:
         ("npm could not fetch what builds the page", "hatch_build.py"),
         ("cannot listen on", "src/kuaimei/http/bind.py"),
         ("needs a key", "src/kuaimei/settings.py"),
-        ("is not read: put it into the data folder", "src/kuaimei/settings.py"),
+        ("is ignored: move it to the data folder", "src/kuaimei/settings.py"),
         ("proxy_not_allowed", "src/kuaimei/http/security.py"),
         ("cross_site", "src/kuaimei/http/security.py"),
         ("belongs to another account", "src/kuaimei/store/postgres/embedded_server.py"),

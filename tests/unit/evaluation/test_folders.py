@@ -34,7 +34,7 @@ def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"amy\.txt is not text"):
         find_references(tmp_path)
     (tmp_path / "amy.flac").touch()
-    with pytest.raises(AudioError, match="called amy"):
+    with pytest.raises(AudioError, match="name amy"):
         find_references(tmp_path)
 
 

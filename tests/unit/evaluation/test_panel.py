@@ -82,7 +82,7 @@ async def test_a_voice_is_judged_by_everybody() -> None:
     assert len(row) == len(COLUMNS)
     assert row[:4] == ["amy", "kokoro", "fast", "style"]
     assert one_line_summary(found).startswith(
-        "amy: style, fast: likeness 1.000 (the speaker 0.997), errors 20.0 %"
+        "amy: style, fast: similarity 1.000 (ceiling 0.997), errors 20.0 %"
     )
 
 
@@ -168,7 +168,7 @@ async def test_sentences_are_spoken_one_by_one() -> None:
 
 
 async def test_a_voice_that_says_nothing_is_an_error() -> None:
-    with pytest.raises(EngineError, match="said nothing to '三'"):
+    with pytest.raises(EngineError, match="produced no audio for '三'"):
         await speak_all(Talker(silent="三"), ["一二", "三"], "voice_x", "fast")
 
 

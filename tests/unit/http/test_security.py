@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from kuaimei.http.refusals import Refusals
 from kuaimei.http.security import AuthMiddleware, key_of
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.people.keys import new_key
 from kuaimei.settings import ServerSettings
 from tests.unit.server.guarding import ask, inside
@@ -182,12 +182,12 @@ async def test_where_no_key_is_asked_for_nobody_comes_through_a_proxy(header: st
 
 async def test_a_key_that_may_be_somebodys_waits_until_people_are_known() -> None:
     settings = ServerSettings(api_key=SecretStr(KEY))
-    entrance = Entrance(settings)
-    loading = AuthMiddleware(inside, settings, entrance=entrance, loading=True)
+    authentication = Authentication(settings)
+    loading = AuthMiddleware(inside, settings, authentication=authentication, loading=True)
     assert await ask(loading, authorization=f"Bearer {new_key()}") == (200, b"")
     assert (await ask(loading, authorization="Bearer something-else-1"))[0] == 401
     assert (await ask(loading))[0] == 401
-    entrance.ready = True
+    authentication.ready = True
     assert (await ask(loading, authorization=f"Bearer {new_key()}"))[0] == 401
 
 

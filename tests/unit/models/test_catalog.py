@@ -104,8 +104,8 @@ def test_a_place_stands_for_the_path_of_its_file() -> None:
 @pytest.mark.parametrize(
     ("broken", "why"),
     [
-        ({"path": "../evil"}, "path in the folder"),
-        ({"path": "/evil"}, "path in the folder"),
+        ({"path": "../evil"}, "path inside the folder"),
+        ({"path": "/evil"}, "path inside the folder"),
         ({"sha256": "xyz"}, "sha256"),
         ({"from": []}, "at least one source"),
         ({"from": ["pypi:unknown==1:x"]}, "lacks the package"),
@@ -119,7 +119,7 @@ def test_a_faulty_catalogue_is_refused(broken: dict[str, Any], why: str) -> None
 
 
 def test_an_unknown_model_is_told_with_those_there_are() -> None:
-    with pytest.raises(WeightsError, match=r"no model called 'gpt'.*whisper-small"):
+    with pytest.raises(WeightsError, match=r"unknown model 'gpt'.*whisper-small"):
         load_catalog().entry("gpt")
 
 

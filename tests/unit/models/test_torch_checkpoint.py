@@ -87,5 +87,5 @@ def test_something_else_is_no_checkpoint(tmp_path: Path) -> None:
         with pytest.raises(WeightsError, match="not a readable checkpoint"):
             read_checkpoint(path)
     write_zipped(path, {})
-    with pytest.raises(WeightsError, match="weights in it"):
+    with pytest.raises(WeightsError, match="that contains weights"):
         read_checkpoint(path)

@@ -52,18 +52,18 @@ def test_weights_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 
 def test_what_is_no_decoder_is_refused(tmp_path: Path) -> None:
     broken = tmp_path / "decoder.npz"
-    with pytest.raises(WeightsError, match="learn the voice anew"):
+    with pytest.raises(WeightsError, match="train the voice again"):
         load_difference(broken)
     broken.write_bytes(b"not a zip")
-    with pytest.raises(WeightsError, match="learn the voice anew"):
+    with pytest.raises(WeightsError, match="train the voice again"):
         load_difference(broken)
     np.savez(broken, other=np.zeros(3))
-    with pytest.raises(WeightsError, match="learn the voice anew"):
+    with pytest.raises(WeightsError, match="train the voice again"):
         load_difference(broken)
     whole = io.BytesIO()
     save_difference(whole, some())
     broken.write_bytes(whole.getvalue()[:-40])
-    with pytest.raises(WeightsError, match="learn the voice anew"):
+    with pytest.raises(WeightsError, match="train the voice again"):
         load_difference(broken)
 
 
@@ -77,5 +77,5 @@ def test_objects_and_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not finite"):
         load_difference(saved(path, nan))
     unfit = WeightDelta({"a": LowRankFactor(np.ones((2, 3), np.float32), np.ones((1, 2), np.float32))})
-    with pytest.raises(WeightsError, match="do not fit"):
+    with pytest.raises(WeightsError, match="do not match"):
         load_difference(saved(path, unfit))

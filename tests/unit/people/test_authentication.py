@@ -1,11 +1,11 @@
-"""Who is let in, asked of the entrance alone."""
+"""Who is let in, asked of `Authentication` alone."""
 
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.people.caller import OPEN
 from kuaimei.people.keys import new_key
 from kuaimei.people.machine_key import FILE, ensure_machine_key
@@ -28,54 +28,54 @@ def keys(people: MemoryPeople) -> MemoryKeys:
 
 async def test_each_way_in(people: MemoryPeople, keys: MemoryKeys) -> None:
     machine = new_key()
-    entrance = Entrance(ServerSettings(api_key=SecretStr(KEY)), machine)
+    authentication = Authentication(ServerSettings(api_key=SecretStr(KEY)), machine)
     anna = await people.add("anna")
     own = await keys.give(anna)
-    assert entrance.identify(own) is None  # nobody has told of people yet
-    async with entrance.following(people, keys):
+    assert authentication.identify(own) is None  # nobody has told of people yet
+    async with authentication.following(people, keys):
         for shown, way in (
             (KEY, ("local", "operator", "api_key")),
             (machine, ("local", "operator", "machine_key")),
             (own, (anna.id, "member", "key")),
             (own.upper(), (anna.id, "member", "key")),
         ):
-            caller = entrance.identify(shown)
+            caller = authentication.identify(shown)
             assert caller is not None
             assert (caller.person, caller.role, caller.via) == way
-        assert [entrance.identify(shown) for shown in ("", "none", new_key())] == [None] * 3
-    assert Entrance(ServerSettings(open=True)).identify("whatever") == OPEN
+        assert [authentication.identify(shown) for shown in ("", "none", new_key())] == [None] * 3
+    assert Authentication(ServerSettings(open=True)).identify("whatever") == OPEN
 
 
 async def test_a_proxy_names_members_also_where_nothing_is_kept(
     people: MemoryPeople, keys: MemoryKeys
 ) -> None:
-    entrance = Entrance(ServerSettings())
-    async with entrance.following(None, None):
-        one, again = await entrance.named("anna"), await entrance.named(" anna ")
+    authentication = Authentication(ServerSettings())
+    async with authentication.following(None, None):
+        one, again = await authentication.named("anna"), await authentication.named(" anna ")
         assert one == again
         assert (one.role, one.via, one.person[:7]) == ("member", "proxy", "person_")
-        assert (await entrance.named("ben")).person != one.person
+        assert (await authentication.named("ben")).person != one.person
         with pytest.raises(NameRefused):
-            await entrance.named("local")
-    async with entrance.following(people, keys):
-        assert (await entrance.named("anna")).person in people.kept
+            await authentication.named("local")
+    async with authentication.following(people, keys):
+        assert (await authentication.named("anna")).person in people.kept
 
 
 async def test_somebody_who_may_not_stay_is_told_even_if_that_was_before(
     people: MemoryPeople, keys: MemoryKeys
 ) -> None:
-    entrance = Entrance(ServerSettings())
+    authentication = Authentication(ServerSettings())
     key = await keys.give(await people.add("anna"))
-    async with entrance.following(people, keys):
-        caller = entrance.identify(key)
+    async with authentication.following(people, keys):
+        caller = authentication.identify(key)
         assert caller is not None
-        with entrance.staying(caller) as ended:
+        with authentication.staying(caller) as ended:
             assert not ended.is_set()
             keys.take(caller.key)
             await ended.wait()
-        with entrance.staying(caller) as ended:  # let in a moment before, and not yet staying then
+        with authentication.staying(caller) as ended:  # let in a moment before, and not yet staying then
             assert ended.is_set()
-        assert not entrance._stays
+        assert not authentication._stays
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ async def test_somebody_who_may_not_stay_is_told_even_if_that_was_before(
 def test_a_key_is_made_where_there_is_no_other_way_in(
     tmp_path: Path, given: dict[str, object], made: bool
 ) -> None:
-    Entrance.of_machine(Settings(home=tmp_path, server=ServerSettings.model_validate(given)))
+    Authentication.of_machine(Settings(home=tmp_path, server=ServerSettings.model_validate(given)))
     assert (tmp_path / FILE).exists() == made
 
 
@@ -92,6 +92,6 @@ def test_a_key_that_is_there_lets_in_beside_a_configured_one_and_not_where_none_
     tmp_path: Path,
 ) -> None:
     key = ensure_machine_key(tmp_path)
-    both = Entrance.of_machine(Settings(home=tmp_path, server=ServerSettings(api_key=SecretStr(KEY))))
+    both = Authentication.of_machine(Settings(home=tmp_path, server=ServerSettings(api_key=SecretStr(KEY))))
     found = [both.identify(shown) for shown in (key, KEY)]
     assert [caller and caller.via for caller in found] == ["machine_key", "api_key"]

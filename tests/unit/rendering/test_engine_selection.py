@@ -112,7 +112,7 @@ async def test_a_voice_that_is_gone_or_damaged_is_not_spoken(kokoro: EngineSourc
     gone = await engines(kokoro, Files())("voice_a")
     with pytest.raises(EngineError, match="voice_a"):
         gone.prepare(FakeSynthesizer())
-    with pytest.raises(WeightsError, match="anew"):
+    with pytest.raises(WeightsError, match="again"):
         await engines(kokoro, Files(style_npy=b"\x80\x04 not numbers"))("voice_a")
 
 

@@ -218,7 +218,7 @@ def _unreachable(bench: Bench) -> None:
 
 
 def _refusing(bench: Bench) -> None:
-    bench.synthesizer.failure = EngineError("no voice is called 'zf_a'")
+    bench.synthesizer.failure = EngineError("unknown voice 'zf_a'")
 
 
 def _unforeseen(bench: Bench) -> None:

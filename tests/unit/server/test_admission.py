@@ -11,7 +11,7 @@ def test_places_come_free_again() -> None:
     admission = Admission(1, 0, lambda count, waiting: told.append((count, waiting)))
     with admission.enqueue() as first:
         assert first.admitted
-        with pytest.raises(QueueFull, match="all 1 places"), admission.enqueue():
+        with pytest.raises(QueueFull, match="all 1 sessions"), admission.enqueue():
             pass
         assert admission.count == 1
     with pytest.raises(KeyError), admission.enqueue():

@@ -68,8 +68,8 @@ async def test_queues_are_read_when_asked() -> None:
     scheduler = Scheduler("cores", 2)
     metrics = Metrics([scheduler])
     async with scheduler.acquire(Ticket(), 2):
-        assert value(metrics, "queue_busy", scheduler="cores") == 2
-    assert value(metrics, "queue_busy", scheduler="cores") == 0
+        assert value(metrics, "queue_busy", lane="cores") == 2
+    assert value(metrics, "queue_busy", lane="cores") == 0
 
 
 def test_what_is_kept() -> None:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from kuaimei.http.security import AuthMiddleware
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.people.machine_key import FILE
 from kuaimei.settings import ServerSettings, Settings
 from tests.unit.server.guarding import ask, inside
@@ -95,8 +95,8 @@ async def test_every_cell(cell: Cell, tmp_path: Path) -> None:
             cell.settings(tmp_path)
         return
     settings = cell.settings(tmp_path)
-    entrance = Entrance.of_machine(settings)
-    guard = AuthMiddleware(inside, settings.server, entrance=entrance)
+    authentication = Authentication.of_machine(settings)
+    guard = AuthMiddleware(inside, settings.server, authentication=authentication)
     headers = {"x_forwarded_for": "192.168.1.77"} if cell.forwarded else {}
     peer = "127.0.0.1"
     if cell.identity in {"proxy", "somebody"}:

@@ -92,5 +92,5 @@ def test_what_reads_back_otherwise_is_refused(tmp_path: Path, monkeypatch: pytes
             super().write(changed)
 
     monkeypatch.setattr("kuaimei.store.flac.soundfile.SoundFile", Liar)
-    with pytest.raises(OSError, match="or other ones"):
+    with pytest.raises(OSError, match="or different ones"):
         write(_noise(1000), 16_000, tmp_path / "a.flac")

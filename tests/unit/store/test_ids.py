@@ -13,5 +13,5 @@ def test_ids_sort_in_the_order_they_were_made() -> None:
 
 @pytest.mark.parametrize("text", ["", "..", "a/b", "-x", "_x", "a b", "a\n", "語", "a" * 101, "a.b"])
 def test_what_cannot_be_an_id(text: str) -> None:
-    with pytest.raises(StoreError, match="cannot be an id"):
+    with pytest.raises(StoreError, match="is not a valid id"):
         validate_id(text)

@@ -69,7 +69,7 @@ async def test_a_failing_operation_stops_nothing(caplog: pytest.LogCaptureFixtur
     assert (writer.lost_bytes, writer.failures) == (200, 3)
     messages = [record.getMessage() for record in caplog.records]
     assert sum("No space left" in message for message in messages) == 1
-    assert sum("can be written again" in message for message in messages) == 1
+    assert sum("can be written to disk again" in message for message in messages) == 1
 
 
 async def test_a_disk_that_stalls_is_not_waited_for_for_ever() -> None:

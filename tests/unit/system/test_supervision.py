@@ -106,7 +106,7 @@ async def test_a_task_that_returns_is_done() -> None:
 async def test_one_task_has_a_name_at_a_time() -> None:
     async with Supervisor() as supervisor:
         supervisor.start("jobs", asyncio.Event().wait)
-        with pytest.raises(ValueError, match="'jobs' is running"):
+        with pytest.raises(ValueError, match="'jobs' is already running"):
             supervisor.start("jobs", asyncio.Event().wait)
 
 

@@ -35,10 +35,10 @@ def test_own_entries_come_over_the_shipped_ones(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ('[pinyin]\n"垃圾" = "le4"\n', "line 2: 垃圾 has 2 characters but 1 syllables"),
-        ('[pinyin]\n\n"垃圾" = "le4 se6"\n', "line 3: 'se6' is no pinyin syllable"),
+        ('[pinyin]\n\n"垃圾" = "le4 se6"\n', "line 3: 'se6' is not a pinyin syllable"),
         ('[pinyin]\n"垃圾" = 3\n', "line 2: the reading of 垃圾 must be a string"),
-        ("[replacements]\nA = 1\n", "line 2: what is read instead of 'A' must be a string"),
-        ('[characters]\n"期" = "qi2"\n', r"line 2: \[characters\] holds characters such"),
+        ("[replacements]\nA = 1\n", "line 2: the replacement of 'A' must be a string"),
+        ('[characters]\n"期" = "qi2"\n', r"line 2: an entry in \[characters\] must look like"),
         ('[words]\na = "b"\n', "line 1: unknown table 'words'"),
         ('[pinyin]\n垃圾 = "le4 se4"\n', "line 2"),
         ("x = 1\n", "line 1: unknown table 'x'"),

@@ -75,12 +75,12 @@ def test_a_style_needs_no_text_of_the_reference(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_job_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match="is not a job"):
+    with pytest.raises(SettingsError, match="is not a training job"):
         read_job(job(tmp_path, **changes))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="is not a job"):
+    with pytest.raises(SettingsError, match="is not a training job"):
         read_job(tmp_path)
     job(tmp_path)
     (tmp_path / "style.npy").unlink()

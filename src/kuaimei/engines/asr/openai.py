@@ -20,7 +20,7 @@ from kuaimei.models.source import EngineSource
 
 __all__ = ["OpenAIRecognizer", "open_openai"]
 
-_WHO = "the recogniser"
+_WHO = "the recognizer"
 
 _CONNECT_S = 30.0
 """Timeout in seconds for requests without a deadline."""

@@ -94,7 +94,7 @@ class VoskStream:
             else:
                 partial = str(json.loads(recognizer.PartialResult())["partial"])
         except Exception as error:  # Vosk raises nothing but plain exceptions
-            raise EngineError(f"Vosk could not hear {duration_ms(pcm, ASR_RATE):.0f} ms of audio") from error
+            raise EngineError(f"Vosk failed on {duration_ms(pcm, ASR_RATE):.0f} ms of audio") from error
         return join_pieces([self._finished, postprocess_transcript(_tidy(partial))])
 
 
@@ -140,11 +140,13 @@ def _load(folder: Path) -> Callable[[], Any]:
 async def open_vosk(engine_context: EngineContext, source: EngineSource) -> AsyncIterator[VoskCaptioner]:
     """Load and warm up the models of the installed languages."""
     if source.path is None:
-        raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
+        raise WeightsError(f"the weights of {source.name} are not installed; run: kuaimei models pull")
     languages: tuple[Language, ...] = ("zh", "en")
     folders = {language: source.path / language for language in languages}
     at_hand = [language for language in languages if folders[language].is_dir()]
     if not at_hand:
-        raise WeightsError(f"{source.path} holds neither a zh nor an en Vosk model; run: kuaimei models pull")
+        raise WeightsError(
+            f"{source.path} contains neither a zh nor an en Vosk model; run: kuaimei models pull"
+        )
     loaded = await asyncio.gather(*(asyncio.to_thread(_load, folders[language]) for language in at_hand))
     yield VoskCaptioner(dict(zip(at_hand, loaded, strict=True)), engine_context.cores)

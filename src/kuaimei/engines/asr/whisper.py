@@ -209,7 +209,7 @@ async def open_whisper(
     """Load the model for all the cores and warm it up."""
     path = source.path
     if path is None:
-        raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
+        raise WeightsError(f"the weights of {source.name} are not installed; run: kuaimei models pull")
 
     def load() -> WhisperRecognizer:
         recognizer = WhisperRecognizer(

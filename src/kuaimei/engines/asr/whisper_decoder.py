@@ -207,7 +207,7 @@ def load_whisper(path: Path, threads: int) -> WhisperDecoder:
 
     for name in ("model.bin", "tokenizer.json"):
         if not (path / name).is_file():
-            raise WeightsError(f"{path} holds no {name}; run: kuaimei models pull")
+            raise WeightsError(f"{path} contains no {name}; run: kuaimei models pull")
     try:
         model = ctranslate2.models.Whisper(
             str(path), device="cpu", compute_type="int8", inter_threads=1, intra_threads=threads

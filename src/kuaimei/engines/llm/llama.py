@@ -76,7 +76,7 @@ class LlamaLanguageModel:
             async for _ in self._run(reads_only, self._fitting(req)):
                 pass
         except EngineError as error:
-            _log.debug("the prompt cache was not warmed: %s", error)
+            _log.debug("the prompt cache could not be warmed: %s", error)
 
     async def close(self) -> None:
         """Stop all generations and wait for them."""
@@ -109,7 +109,7 @@ class LlamaLanguageModel:
     def _fitting(self, req: LLMReq) -> list[Message]:
         """Return the messages that fit into the context beside the reply."""
         if not req.messages:
-            raise EngineError("there is nothing to answer: the request has no messages")
+            raise EngineError("the request contains no messages")
         spent = req.max_tokens + estimate_tokens(req.prefix) + SPARE_TOKENS
         return list(fit_context(req.messages, max(self._context - spent, self._context // 4)))
 
@@ -124,7 +124,7 @@ async def open_llama(
         WeightsError: If there is no model at ``source.path`` or it cannot be loaded.
     """
     if source.path is None:
-        raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
+        raise WeightsError(f"the weights of {source.name} are not installed; run: kuaimei models pull")
     settings = engine_context.settings.engines
     path = find_gguf(source.path)
     loop = asyncio.get_running_loop()

@@ -178,7 +178,7 @@ class Llama:
             refused = error
         if refused is not None:
             message = refused.get("message", refused) if isinstance(refused, dict) else refused
-            raise EngineError(f"the language model refused the request: {message}")
+            raise EngineError(f"the language model rejected the request: {message}")
         if not finished:
             self._settle()
         return finished
@@ -210,7 +210,7 @@ def find_gguf(path: Path) -> Path:
         return found[0]
     if found:
         names = ", ".join(file.name for file in found)
-        raise WeightsError(f"{path} holds several models ({names}); name one of them in KUAIMEI_LLM")
+        raise WeightsError(f"{path} contains several models ({names}); set KUAIMEI_LLM to one of them")
     raise WeightsError(f"there is no gguf model at {path}; run: kuaimei models pull")
 
 

@@ -118,7 +118,7 @@ class OpenAILanguageModel:
 
     def _broken_off(self) -> EngineError:
         where = without_secrets(self._url)
-        return EngineUnavailable(f"{_SERVICE_NAME} at {where} broke off in the middle of a reply")
+        return EngineUnavailable(f"{_SERVICE_NAME} at {where} closed the connection in the middle of a reply")
 
 
 @asynccontextmanager

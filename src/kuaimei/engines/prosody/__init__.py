@@ -36,5 +36,5 @@ def open_meter(name: str) -> VoiceQualityExtractor:
         SettingsError: If there is none, or its dependencies are not installed.
     """
     if name not in METERS:
-        raise SettingsError(f"no meter is called {name!r}; there are: {', '.join(METERS)}")
+        raise SettingsError(f"unknown meter {name!r}; available: {', '.join(METERS)}")
     return METERS[name]()

@@ -42,7 +42,9 @@ class LibrosaMeter:
             with importing():
                 import librosa
         except ImportError as error:
-            raise SettingsError("the meter librosa needs: pip install 'kuaimei[librosa]'") from error
+            raise SettingsError(
+                "the meter librosa is not installed; run: pip install 'kuaimei[librosa]'"
+            ) from error
         self._yin: Any = librosa.yin
 
     def voice(self, samples: NDArray[np.float32], rate: int) -> VoiceQuality:

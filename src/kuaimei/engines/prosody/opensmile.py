@@ -44,8 +44,12 @@ class OpenSmileMeter:
             with importing():
                 import opensmile
         except ImportError as error:
-            raise SettingsError("the meter opensmile needs: pip install 'kuaimei[opensmile]'") from error
-        _log.warning("speech is measured by openSMILE, whose licence is for research only: no commercial use")
+            raise SettingsError(
+                "the meter opensmile is not installed; run: pip install 'kuaimei[opensmile]'"
+            ) from error
+        _log.warning(
+            "speech is analysed with openSMILE, which is licensed for research only: no commercial use"
+        )
         self._smile: Any = opensmile.Smile(
             feature_set=opensmile.FeatureSet.eGeMAPSv02,
             feature_level=opensmile.FeatureLevel.LowLevelDescriptors,

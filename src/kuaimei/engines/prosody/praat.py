@@ -44,8 +44,13 @@ class PraatMeter:
                 import parselmouth
                 from parselmouth.praat import call
         except ImportError as error:
-            raise SettingsError("the meter praat needs: pip install 'kuaimei[praat]'") from error
-        _log.warning("speech is measured by Praat, which is under the GPL-3: mind it if you pass this on")
+            raise SettingsError(
+                "the meter praat is not installed; run: pip install 'kuaimei[praat]'"
+            ) from error
+        _log.warning(
+            "speech is analysed with Praat, which is licensed under the GPL-3: note this if you redistribute "
+            "kuaimei"
+        )
         self._sound: Any = parselmouth.Sound
         self._error: type[Exception] = parselmouth.PraatError
         self._call: Any = call

@@ -40,7 +40,7 @@ class FbankEncoder:
         """See `kuaimei.engines.speaker.SpeakerEncoder.embed`; shape ``(192,)``."""
         samples = to_float(resample(pcm, rate, ASR_RATE))
         if not samples.any():
-            raise AudioError("there is no sound in it to tell a voice from")
+            raise AudioError("the recording is silent: no speaker embedding can be computed")
         if len(samples) < _SHORTEST:
             samples = np.resize(samples, _SHORTEST)
         total = np.zeros(0, np.float32)

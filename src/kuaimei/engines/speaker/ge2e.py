@@ -52,7 +52,7 @@ class Ge2e:
         samples = to_float(resample(pcm, rate, ASR_RATE))
         level = float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
         if level == 0.0:
-            raise AudioError("there is no sound in it to tell a voice from")
+            raise AudioError("the recording is silent: no speaker embedding can be computed")
         samples = samples * np.float32(max(1.0, 10.0 ** (_TARGET_DBFS / 20.0) / level))
         samples = shorten_pauses(samples)
         starts = _window_starts(len(samples))

@@ -22,7 +22,7 @@ from kuaimei.models.source import EngineSource, without_secrets
 
 __all__ = ["OpenAISynthesizer", "open_openai"]
 
-_WHO = "the synthesiser"
+_WHO = "the synthesizer"
 
 _PATIENCE_S: Final = 30.0
 """Timeout in seconds for requests without a deadline."""
@@ -91,7 +91,7 @@ class OpenAISynthesizer:
     def put_reference(self, voice_id: str, audio: bytes, transcript: str) -> None:
         """See `kuaimei.engines.protocols.ZeroShotCloner`."""
         if voice_id in self._voices:
-            raise EngineError(f"{voice_id} is a voice of the server's own; it cannot be replaced")
+            raise EngineError(f"{voice_id} is a built-in voice of the server; it cannot be replaced")
         self._references[voice_id] = _Reference(audio, transcript)
 
     def drop_voice(self, voice_id: str) -> None:
@@ -116,7 +116,7 @@ class OpenAISynthesizer:
         """
         voice = req.voice_id or self._voices[0]
         if voice not in self.voices:
-            raise EngineError(f"no voice is called {voice!r}; there are: {', '.join(self.voices)}")
+            raise EngineError(f"unknown voice {voice!r}; available: {', '.join(self.voices)}")
         reference = self._references.get(voice)
         trimmer = StreamTrimmer(self.sample_rate)
         sound = relayed(
@@ -182,7 +182,9 @@ class OpenAISynthesizer:
             raise map_openai_errors(error, _WHO, str(self._client.base_url)) from error
         except httpx2.HTTPError as error:
             where = without_secrets(str(self._client.base_url))
-            raise EngineUnavailable(f"{_WHO} at {where} broke off in the middle of a clause") from error
+            raise EngineUnavailable(
+                f"{_WHO} at {where} closed the connection in the middle of a clause"
+            ) from error
 
     async def _upload_voice(self, reference: _Reference) -> str:
         """Upload the voice if necessary; return its id on the server."""
@@ -202,7 +204,7 @@ class OpenAISynthesizer:
         try:
             await self._client.delete(f"/voices/{name}", cast_to=object)
         except OpenAIError as error:  # the server drops it by itself, later
-            _log.warning("the server could not be told to forget a voice: %s", type(error).__name__)
+            _log.warning("a voice could not be deleted on the server: %s", type(error).__name__)
 
 
 @asynccontextmanager
@@ -213,7 +215,7 @@ async def open_openai(
     settings = engine_context.settings.engines
     if not settings.tts_remote_voices:
         raise SettingsError(
-            "a far synthesiser needs the names of its voices: KUAIMEI_ENGINES__TTS_REMOTE_VOICES"
+            "a remote synthesizer requires the names of its voices: KUAIMEI_ENGINES__TTS_REMOTE_VOICES"
         )
     async with far_client(settings, source.url) as client:
         synthesizer = OpenAISynthesizer(

@@ -102,5 +102,5 @@ def _load(path: Path, cores: Scheduler) -> SmartTurn:
 async def open_smart_turn(engine_context: EngineContext, source: EngineSource) -> AsyncIterator[SmartTurn]:
     """Load and warm up the network."""
     if source.path is None:
-        raise WeightsError(f"{source.name} has no weights on this machine; run: kuaimei models pull")
+        raise WeightsError(f"the weights of {source.name} are not installed; run: kuaimei models pull")
     yield await asyncio.to_thread(_load, source.path, engine_context.cores)

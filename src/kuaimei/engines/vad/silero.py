@@ -53,7 +53,7 @@ class SileroVad:
             ValueError: If the frame has another length.
         """
         if len(frame) != _FRAME:
-            raise ValueError(f"a frame has {_FRAME} samples, not {len(frame)}")
+            raise ValueError(f"a frame must have {_FRAME} samples, not {len(frame)}")
         self._input[0, :_CONTEXT] = self._input[0, -_CONTEXT:]
         self._input[0, _CONTEXT:] = to_float(frame)
         probability, self._hidden, self._cell = self._session.run(
@@ -78,7 +78,9 @@ def load_silero(path: Path | None = None) -> OnnxSession:
         return open_session(path / "model.onnx" if path.is_dir() else path, threads=1)
     asset = files("faster_whisper").joinpath("assets", _ASSET)
     if not asset.is_file():
-        raise WeightsError(f"faster-whisper comes without {_ASSET}; install the pinned requirements again")
+        raise WeightsError(
+            f"the installed faster-whisper does not contain {_ASSET}; reinstall the pinned requirements"
+        )
     with as_file(asset) as packaged:
         return open_session(packaged, threads=1)
 

@@ -48,7 +48,7 @@ class WebRtcVad:
             ValueError: If the frame has another length.
         """
         if len(frame) != _FRAME:
-            raise ValueError(f"a frame has {_FRAME} samples, not {len(frame)}")
+            raise ValueError(f"a frame must have {_FRAME} samples, not {len(frame)}")
         votes = sum(
             self._vad.is_speech(to_bytes(frame[start : start + _SUB_FRAME]), ASR_RATE)
             for start in range(0, _FRAME, _SUB_FRAME)

@@ -139,11 +139,11 @@ async def examine(
         WeightsError: If weights are missing.
     """
     load_pingouin()  # fail before minutes are spent
-    note("ICC is computed by pingouin, which is under the GPL-3")
+    note("ICC is computed with pingouin, which is licensed under the GPL-3")
     clips = await _made(settings, plan.made, progress) if plan.folder is None else await _read(plan.folder)
     if len(clips) < LEAST_CLIPS:
         raise SettingsError(
-            f"{len(clips)} clips tell nothing about reliability: give {LEAST_CLIPS} or more, or --made 24"
+            f"{len(clips)} clips are too few to measure reliability: use {LEAST_CLIPS} or more, or --made 24"
         )
     head = load_head(settings.home)
     async with AsyncExitStack() as stack:
@@ -156,7 +156,7 @@ async def examine(
         heard = []
         for at, clip in enumerate(clips):
             heard.append(await _hear(ears[0], clip, at))
-            progress("measured under other conditions", at + 1, len(clips))
+            progress("measured under degraded conditions", at + 1, len(clips))
         others = await _compare(ears[1:], heard, progress)
         followed = await _follow(ears[0], clips[: plan.shaped], head, note, progress)
     whose = "synthetic (Kokoro's stock voices)" if plan.folder is None else plan.folder.name
@@ -207,7 +207,7 @@ async def _compare(
         second = []
         for at, one in enumerate(heard):
             second.append(await asyncio.to_thread(ear, one.clip, one.clip.pcm, one.clip.rate))
-            progress(f"measured by {ear.name}", at + 1, len(heard))
+            progress(f"measured with {ear.name}", at + 1, len(heard))
         for name in _COMPARED:
             a, b = _column(first, name), _column(second, name)
             both = np.isfinite(a) & np.isfinite(b)
@@ -238,7 +238,7 @@ async def _follow(
     try:
         open_praat()
     except SettingsError as error:
-        note(f"without the ways of speaking: {error}")
+        note(f"without modified speaking styles: {error}")
         return []
     found = []
     for series in SERIES.values():
@@ -246,7 +246,7 @@ async def _follow(
         for clip in clips:  # one at a time, so that it can be cancelled in between
             one = await asyncio.to_thread(follow, [clip], series, STEPS, ear, head)
             rows += one.values
-            progress(f"spoken {series.name}", len(rows), len(clips))
+            progress(f"modified: {series.name}", len(rows), len(clips))
         found.append(SeriesResult(series, tuple(rows)))
     return found
 
@@ -257,7 +257,7 @@ async def _made(settings: Settings, count: int, progress: ReportProgress) -> lis
         for line in lines(count):
             pcm = await speak(synthesizer, line)
             clips.append(Clip(line.name, pcm, synthesizer.sample_rate, line.text, line.language, line.name))
-            progress("spoken", len(clips), count)
+            progress("synthesized", len(clips), count)
     return clips
 
 

@@ -115,7 +115,7 @@ def _reliability(report: Report) -> Table:
         )
     title = f"ICC(2,1) over {report.figures.clips} clips: {report.figures.speech}, {report.figures.extractor}"
     columns = ["feature", "gain ±12 dB", "8/16/48 kHz", "noise 20 dB", "MP3 64k", "recorded again"]
-    return title, [*columns, "counts", "verdict"], rows
+    return title, [*columns, "used", "verdict"], rows
 
 
 def _spread(report: Report) -> Table:
@@ -151,8 +151,8 @@ def _series(report: Report) -> Table:
         ]
         for one in report.series
     ]
-    columns = ["spoken", "expected", "as it is, then five steps (means)", "clips, every step", "verdict"]
-    return "Spoken otherwise", columns, rows
+    columns = ["style", "expected", "unmodified, then five steps (means)", "clips, every step", "verdict"]
+    return "Modified speaking styles", columns, rows
 
 
 def _agreement(report: Report) -> Table:
@@ -168,7 +168,7 @@ def _agreement(report: Report) -> Table:
         for one in report.agreement
     ]
     columns = ["meter", "feature", "Lin's concordance", "difference", "95 % limits", "verdict"]
-    return "Beside the meter in use", columns, rows
+    return "Comparison with the meter in use", columns, rows
 
 
 def _agrees(concordance: float | None) -> str:

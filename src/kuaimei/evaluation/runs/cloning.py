@@ -138,8 +138,8 @@ class _CloningRun:
         pcm = await decode(reference.path, RATE)
         seen, unseen, at_s = split_in_halves(pcm, RATE)
         self.note(
-            f"{reference.name}: fitted on the first {at_s:.1f} s, "
-            f"judged by the other {len(unseen) / RATE:.1f} s"
+            f"{reference.name}: trained on the first {at_s:.1f} s, "
+            f"evaluated on the other {len(unseen) / RATE:.1f} s"
         )
         subject: Subject | None = None
         steps = self.fitter.fit(reference.name, seen, reference.transcript, self.plan.steps)
@@ -200,7 +200,9 @@ class _CloningRun:
         """Return the stock voice of the language most similar to the half that voices are fitted to."""
         native = stock_embeddings(self.bank.stock, _NATIVE[subject.language])
         if not native:
-            raise SettingsError("there are no stock voices of that language; run: kuaimei models pull kokoro")
+            raise SettingsError(
+                "there are no stock voices for that language; run: kuaimei models pull kokoro"
+            )
         return nearest_stock(subject.seen["ge2e"], native)[0]
 
 
@@ -225,7 +227,7 @@ async def _bench(settings: Settings, plan: Plan, note: Note) -> AsyncIterator["_
             return
         if source.engine != "kokoro" or not isinstance(fast, StyleVoiceBank):
             raise SettingsError(
-                f"{source.name} takes no voices from others: set KUAIMEI_TTS to kokoro, "
+                f"{source.name} does not accept other voices: set KUAIMEI_TTS to kokoro, "
                 "or to the address of a worker that does"
             )
         runtime = stack.enter_context(swept_folder(settings.home / "run", "bench"))
@@ -249,7 +251,7 @@ async def _bench(settings: Settings, plan: Plan, note: Note) -> AsyncIterator["_
 
 def _as_far_as_possible(hindrance: str, note: Note) -> tuple[Step, ...]:
     if hindrance:
-        note(f"Only what needs no learning is judged: {hindrance}.")
+        note(f"Only stages that need no training are evaluated: {hindrance}.")
         return ("predicted",)
     return ("predicted", "style", "decoder")
 

@@ -36,7 +36,7 @@ __all__ = ["VoiceTrainer", "open_fitter"]
 
 _OWNER: Final = "local"
 _LOOK_S: Final = 1.0
-_STATEMENT: Final = "kept for the length of a measurement"
+_STATEMENT: Final = "kept for the duration of a measurement"
 """Consent statement: the temporary store is deleted with the voices in it."""
 
 Note = Callable[[str], None]
@@ -88,7 +88,7 @@ class VoiceTrainer:
                         voice = await self._enrol(name, pcm, transcript)
                     found = await self._learn(key, voice, step)
                 else:
-                    self._note(f"{name}: {step} was learned before ({found.took_s:.0f} s)")
+                    self._note(f"{name}: {step} was trained before ({found.took_s:.0f} s)")
                 yield step, found
         finally:
             if voice is not None:
@@ -126,7 +126,7 @@ class VoiceTrainer:
                     like = "" if learning.similarity is None else f", similarity {learning.similarity:.3f}"
                     self._note(f"{voice.name}: {learning.step} {100 * learning.progress:.0f} %{like}")
             if voice.learning.state != "done":
-                raise EngineError(f"{voice.name}: {step} was not learned: {voice.learning.error}")
+                raise EngineError(f"{voice.name}: {step} was not trained: {voice.learning.error}")
         took_s = 0.0 if step == "predicted" else time.monotonic() - started
         shelf = self._library.context.store.voices
         style = read_style(await shelf.file(voice.id, STYLE))

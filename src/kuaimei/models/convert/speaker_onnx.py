@@ -51,11 +51,11 @@ def convert_speaker(folder: Path, into: Path, progress: Callable[[float], None] 
     }
     build = next((one for mark, one in builders.items() if mark in weights), None)
     if build is None:
-        raise WeightsError(f"{folder.name} holds no speaker encoder that is known here")
+        raise WeightsError(f"{folder.name} contains no known speaker encoder")
     try:
         build(weights, into / "model.onnx")
     except KeyError as error:
-        raise WeightsError(f"{folder.name} does not hold a whole speaker encoder: {error}") from error
+        raise WeightsError(f"{folder.name} does not contain a complete speaker encoder: {error}") from error
     progress(1.0)
 
 

@@ -68,7 +68,7 @@ def convert_whisper(folder: Path, into: Path, progress: Callable[[float], None] 
             _fill_layer(layer, decoder, f"layers.{number}")
             progress((layers[0] + number + 1) / steps)
     except (KeyError, TypeError, OSError, json.JSONDecodeError) as error:
-        raise WeightsError(f"{folder.name} does not hold a whole Whisper model: {error}") from error
+        raise WeightsError(f"{folder.name} does not contain a complete Whisper model: {error}") from error
 
     spec.config.suppress_ids = generation["suppress_tokens"]
     spec.config.suppress_ids_begin = generation["begin_suppress_tokens"]
@@ -78,7 +78,7 @@ def convert_whisper(folder: Path, into: Path, progress: Callable[[float], None] 
     try:
         spec.validate()
     except ValueError as error:
-        raise WeightsError(f"{folder.name} does not hold a whole Whisper model: {error}") from error
+        raise WeightsError(f"{folder.name} does not contain a complete Whisper model: {error}") from error
     spec.optimize(quantization="int8")
     progress((steps - 2) / steps)
     spec.save(str(into))

@@ -1,1 +1,1 @@
-"""HTTPS by the server itself: its authority, its certificate, the page that gives devices the authority."""
+"""HTTPS: certificate authority, server certificate, and the page that gives devices the authority."""

@@ -1,4 +1,4 @@
-"""A configuration profile by which iPhones, iPads and Macs install a certificate authority."""
+"""Configuration profile with which iPhones, iPads and Macs install a certificate authority."""
 
 import plistlib
 from typing import Final
@@ -10,12 +10,12 @@ from kuaimei.server.https.authority import Authority
 
 __all__ = ["profile_of"]
 
-_DESCRIPTION: Final = "Lets this device trust the kuaimei server of your network."
+_DESCRIPTION: Final = "Lets this device trust the kuaimei server on your network."
 _IDENTIFIER: Final = "kuaimei.certificate-authority"
 
 
 def profile_of(authority: Authority) -> bytes:
-    """The profile, as an XML property list; the same for the same authority, so that it is installed once."""
+    """Return the profile as an XML property list; it depends on the authority only, so it installs once."""
     fingerprint = authority.fingerprint()
     common = {"PayloadVersion": 1, "PayloadOrganization": "快美 kuaimei"}
     root = {

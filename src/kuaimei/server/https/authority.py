@@ -1,7 +1,7 @@
-"""The server's own certificate authority: made once, kept here, trusted by devices that install it.
+"""The server's own certificate authority: created once, stored locally, installed on devices.
 
-Its certificate says that it may vouch for private names and addresses only (name constraints, RFC 5280,
-4.2.1.10): somebody who steals the key cannot pass for a bank towards the devices that trust it.
+Its certificate is limited to private names and addresses (name constraints, RFC 5280, 4.2.1.10): a thief of
+the key cannot impersonate a bank to the devices that trust it.
 """
 
 import ipaddress
@@ -22,14 +22,14 @@ from kuaimei.server.https.private_files import create_private, read_private
 __all__ = ["CERTIFICATE_DAYS", "Authority", "certificate_of", "key_of", "open_authority"]
 
 CERTIFICATE_DAYS: Final = 397
-"""Longest life of a server certificate that browsers of all makers accept."""
+"""Maximum lifetime of a server certificate that all browsers accept."""
 
 _AUTHORITY_FILE: Final = "authority.pem"
 _AUTHORITY_DAYS: Final = 3650
 _EARLY: Final = timedelta(days=1)
-"""Certificates hold from a little before they are made: the clocks of phones differ."""
+"""Certificates are valid from a little before they are created: the clocks of phones differ."""
 _PRIVATE_DOMAINS: Final = ("localhost", "local", "lan", "home", "internal", "home.arpa", "test")
-"""Names that no public authority vouches for."""
+"""Domains for which no public authority issues certificates."""
 _PRIVATE_NETWORKS: Final = (
     "127.0.0.0/8",
     "10.0.0.0/8",
@@ -56,7 +56,7 @@ class Authority:
     key: ec.EllipticCurvePrivateKey
 
     def fingerprint(self, algorithm: hashes.HashAlgorithm | None = None) -> str:
-        """Of the certificate, in the form that devices show: pairs of hexadecimal digits.
+        """Return the certificate's fingerprint as devices show it: pairs of hexadecimal digits.
 
         Args:
             algorithm: SHA-256 by default; Windows shows SHA-1.
@@ -64,7 +64,7 @@ class Authority:
         return self.certificate.fingerprint(algorithm or hashes.SHA256()).hex(":").upper()
 
     def permits(self, name: str | Address) -> bool:
-        """Whether it may vouch for this host name or address."""
+        """Return whether it may issue certificates for this host name or address."""
         constraints = self.certificate.extensions.get_extension_for_class(x509.NameConstraints).value
         for permitted in constraints.permitted_subtrees or ():
             if isinstance(permitted, x509.DNSName) and isinstance(name, str):
@@ -77,17 +77,17 @@ class Authority:
         return False
 
     def permitted(self, names: Names) -> Names:
-        """Those of ``names`` that it may vouch for: one more would make the whole certificate invalid."""
+        """Return the permitted part of ``names``: any other name would invalidate the whole certificate."""
         return Names(
             tuple(host for host in names.hosts if self.permits(host)),
             tuple(address for address in names.addresses if self.permits(address)),
         )
 
     def issue(self, names: Names, now: datetime) -> bytes:
-        """A new certificate for the server with a new key, both in PEM.
+        """Issue a server certificate with a new key; return both as PEM.
 
         Args:
-            names: What it vouches for.
+            names: Names and addresses of the server.
             now: Aware of its time zone.
 
         Raises:
@@ -95,9 +95,9 @@ class Authority:
         """
         if now >= self.certificate.not_valid_after_utc:
             raise SettingsError(
-                "the certificate authority of this server has expired, if the clock of this machine is right "
-                f"({now:%Y-%m-%d}): then remove the folder https in the data folder, start again, and have "
-                "every device install the new one"
+                "this server's certificate authority has expired (by this machine's clock, today is "
+                f"{now:%Y-%m-%d}): if the clock is right, remove the folder https in the data folder, "
+                "restart the server, and install the new certificate on every device"
             )
         key = ec.generate_private_key(ec.SECP256R1())
         begin = now - _EARLY
@@ -128,31 +128,31 @@ class Authority:
 
 
 def open_authority(folder: Path, names: Names, now: datetime) -> Authority:
-    """The authority kept in ``folder``, made if there is none yet.
+    """Return the authority in ``folder``; create it if there is none.
 
     Args:
-        folder: Made with mode 0700 if need be.
-        names: A new authority may vouch for these beside everything private.
+        folder: Created with mode 0700 if needed.
+        names: Permitted for a new authority, in addition to everything private.
         now: Aware of its time zone.
 
     Raises:
-        SettingsError: If what is kept cannot be read.
+        SettingsError: If the stored authority cannot be read.
     """
     path = folder / _AUTHORITY_FILE
     if not path.exists():
-        create_private(path, _make(names, now))  # another process may be quicker: then its authority holds
+        create_private(path, _make(names, now))  # if another process was faster, its authority is used
     pem = read_private(path)
     try:
         return Authority(certificate_of(pem), key_of(pem))
     except ValueError as error:
         raise SettingsError(
             f"the certificate authority in {path} cannot be read ({error}): restore it from a backup, or "
-            "remove the folder and have every device install a new one"
+            "remove the folder and install the new certificate on every device"
         ) from None
 
 
 def certificate_of(pem: bytes) -> x509.Certificate:
-    """The certificate in ``pem``.
+    """Return the certificate in ``pem``.
 
     Raises:
         ValueError: If there is none.
@@ -161,20 +161,20 @@ def certificate_of(pem: bytes) -> x509.Certificate:
 
 
 def key_of(pem: bytes) -> ec.EllipticCurvePrivateKey:
-    """The private key in ``pem``.
+    """Return the private key in ``pem``.
 
     Raises:
-        ValueError: If there is none of the kind made here.
+        ValueError: If there is none, or it is not an elliptic curve key.
     """
     key = serialization.load_pem_private_key(pem, None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ValueError("its key is not one of elliptic curves")
+        raise ValueError("its key is not an elliptic curve key")
     return key
 
 
 def _make(names: Names, now: datetime) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
-    # Without the name of the machine: it would be shown to everybody who is given a certificate.
+    # Without the machine's name: every recipient of a certificate would see it.
     subject = _named(f"快美 kuaimei {now:%Y-%m-%d}")
     domains = dict.fromkeys((*_PRIVATE_DOMAINS, *names.hosts))
     networks = [ipaddress.ip_network(network) for network in _PRIVATE_NETWORKS]

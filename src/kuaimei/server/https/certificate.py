@@ -1,4 +1,4 @@
-"""The certificate that the server shows: kept, and made anew before it runs out or when addresses change."""
+"""The server's certificate: stored, and renewed before it expires or when addresses change."""
 
 import asyncio
 import logging
@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 
 _CERTIFICATE_FILE: Final = "server.pem"
 _LEFT: Final = timedelta(days=30)
-"""With so much of its life left it is made anew."""
+"""Remaining lifetime at which it is renewed."""
 _CHECK_S: Final = 3600.0
-"""Addresses change when a laptop changes networks; finding out costs next to nothing."""
+"""Seconds between checks: addresses change when a laptop changes networks, and checking is cheap."""
 
 
 def _utc_now() -> datetime:
@@ -34,12 +34,12 @@ def _utc_now() -> datetime:
 class ServerCertificate:
     """Keeps a valid certificate in ``folder`` and in ``context``.
 
-    Connections that stand go on with the certificate they began with; new ones are shown the newest.
+    Open connections keep the certificate they started with; new ones get the latest.
 
     Args:
-        folder: Of authority and certificate; made with mode 0700 if need be.
-        names: Asked for what the certificate has to vouch for, each time it is looked at.
-        now: The time; another one in tests.
+        folder: Of authority and certificate; created with mode 0700 if needed.
+        names: Returns the names that the certificate has to cover; called at each check.
+        now: Returns the current time; replaced in tests.
 
     Raises:
         SettingsError: If the authority cannot be read or has expired.
@@ -54,9 +54,9 @@ class ServerCertificate:
         self._now = now
         wanted = names()
         self.authority: Authority = open_authority(folder, wanted, now())
-        """Who signs it."""
+        """Issues the certificate."""
         self.names: Names = self.authority.permitted(wanted)
-        """What the one in force vouches for."""
+        """Names that the current certificate covers."""
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         """For the server: TLS 1.2 and newer."""
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -66,13 +66,13 @@ class ServerCertificate:
         self._load()
 
     async def tend(self) -> None:
-        """Until cancelled: look whether it has to be made anew, and do so."""
+        """Renew the certificate whenever needed; runs until cancelled."""
         while True:
             await asyncio.sleep(_CHECK_S)
             await self.renew()
 
     async def renew(self) -> bool:
-        """Make it anew if it runs out soon, or does not vouch for all that it should; whether it was.
+        """Renew the certificate if it expires soon or lacks a name; return whether it was renewed.
 
         Raises:
             SettingsError: If the authority has expired.
@@ -80,9 +80,9 @@ class ServerCertificate:
         """
         changed = await asyncio.to_thread(self._make_if_needed)
         if changed:
-            # Between key and certificate nobody may be shown either: on the loop, nobody is.
+            # On the event loop, so that no handshake happens between loading certificate and key.
             self._load()
-            _log.info("the server's certificate was made anew")
+            _log.info("the server's certificate was renewed")
         return changed
 
     def _make_if_needed(self) -> bool:
@@ -104,13 +104,13 @@ class ServerCertificate:
                 return False
             vouched = _vouched(certificate)
         except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
-            return False  # there is none, it is damaged, or another authority made it
+            return False  # missing, damaged, or issued by another authority
         now = self._now()
         in_time = certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc - self._spare()
         return in_time and vouched.covers(names)
 
     def _spare(self) -> timedelta:
-        """An authority that ends soon gives no longer life than its own: renewing would gain nothing."""
+        """Return the lifetime to spare; zero if the authority itself ends soon, as renewing gains nothing."""
         left = self.authority.certificate.not_valid_after_utc - self._now()
         return _LEFT if left > 2 * _LEFT else timedelta()
 
@@ -124,9 +124,8 @@ class ServerCertificate:
         left_out = [host for host in wanted.hosts if host not in self.names.hosts]
         if left_out:
             _log.warning(
-                "the certificate does not vouch for %s: this server's authority, which is older than these "
-                "names, may not; remove the folder %s to have another one made, which every device has to "
-                "install",
+                "the certificate does not cover %s: this server's certificate authority was created without "
+                "these names; remove the folder %s to create a new one, which every device has to install",
                 ", ".join(left_out),
                 self._path.parent,
             )

@@ -1,7 +1,7 @@
-"""The one page that is served without TLS: it gives devices the authority's certificate, and nothing else.
+"""The one page served without TLS: it gives devices the authority's certificate, and nothing else.
 
-Whoever gets the certificate over plain HTTP cannot know that nobody exchanged it on the way, so the page
-shows its fingerprints; the same stand in the terminal in which the server was started.
+A certificate fetched over plain HTTP may have been exchanged on the way, so the page shows its fingerprints.
+The same are shown in the terminal in which the server was started.
 """
 
 from base64 import b64encode
@@ -52,11 +52,11 @@ _HEADERS: Final = (
 
 
 def certificate_page(authority: Authority, addresses: Callable[[], Sequence[str]]) -> ASGIApp:
-    """An application that serves the page and the certificate, to be read and to be installed.
+    """Return an application that serves the page and the certificate, to read and to install.
 
     Args:
-        authority: Whose certificate is given away; its key is not touched.
-        addresses: Where the server itself can be reached (``https://…``), the best first; asked each time.
+        authority: Provides the certificate; its key is not used.
+        addresses: Returns the URLs of the server (``https://…``), the best first; called each time.
     """
     certificate = authority.certificate
     files = {
@@ -69,7 +69,7 @@ def certificate_page(authority: Authority, addresses: Callable[[], Sequence[str]
         if scope["type"] == "websocket":
             await receive()
             await send(
-                {"type": "websocket.close", "code": 1008, "reason": "only the certificate is given here"}
+                {"type": "websocket.close", "code": 1008, "reason": "only the certificate is available here"}
             )
             return
         if scope["type"] != "http":
@@ -104,7 +104,7 @@ def _page(authority: Authority, addresses: Sequence[str]) -> str:
 <style>{_STYLE}</style>
 <h1>讓這個裝置信任快美<br><span lang="en">Let this device trust kuaimei</span></h1>
 <p>瀏覽器只在 https 的網頁開放麥克風。先在這個裝置安裝下面的憑證（每個裝置一次），再開啟快美。</p>
-<p lang="en">Browsers give the microphone to https pages only. Install this certificate once on each
+<p lang="en">Browsers allow the microphone on https pages only. Install this certificate once on each
 device, then open kuaimei.</p>
 <h2>1. 先核對指紋 <span lang="en">Compare the fingerprint first</span></h2>
 <p>請管理者唸出啟動伺服器的終端機裡顯示的指紋。<strong>不一樣就不要安裝。</strong></p>
@@ -117,8 +117,8 @@ device, then open kuaimei.</p>
 <h2>3. 開啟快美 <span lang="en">Open kuaimei</span></h2>
 <ul>{links}</ul>
 <p>這張憑證只能替這台伺服器和私人網路裡的名稱、位址作保，不能用來冒充網際網路上的網站。不再使用快美時，請把它從裝置移除。</p>
-<p lang="en">This certificate can vouch only for this server and for names and addresses of private networks,
-not for sites of the internet. Remove it from the device when you no longer use kuaimei.</p>
+<p lang="en">This certificate is valid only for this server and for names and addresses on private networks,
+not for sites on the internet. Remove it from the device when you no longer use kuaimei.</p>
 </html>
 """
 

@@ -1,4 +1,4 @@
-"""Under which names and addresses this machine can be reached, for the certificate to vouch for."""
+"""Names and addresses under which this machine can be reached, for its certificate."""
 
 import ipaddress
 import re
@@ -21,31 +21,31 @@ _One = TypeVar("_One")
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
 _MAX_ADDRESSES: Final = 64
-"""A machine with many containers has many; the certificate stays small enough for every handshake."""
+"""A machine with many containers has many addresses; this keeps the certificate small for handshakes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a certificate vouches for.
+    """Names and addresses that a certificate covers.
 
     Attributes:
         hosts: Host names in lower case, the most useful one first.
-        addresses: Addresses of this machine.
+        addresses: IP addresses.
     """
 
     hosts: tuple[str, ...]
     addresses: tuple[Address, ...]
 
     def covers(self, other: "Names") -> bool:
-        """Whether everything in ``other`` is here as well."""
+        """Return whether everything in ``other`` is included."""
         return set(other.hosts) <= set(self.hosts) and set(other.addresses) <= set(self.addresses)
 
 
 def names_of(settings: ServerSettings) -> Names:
-    """Every name and address under which a server with these settings can be reached.
+    """Return every name and address under which a server with these settings can be reached.
 
-    Listening on loopback that is ``localhost`` and the hosts it may be asked for; beyond it also the name of
-    this machine, plain and in the ``.local`` domain of multicast DNS, and its addresses.
+    On loopback these are ``localhost`` and the allowed hosts; otherwise also this machine's name, plain and
+    in the ``.local`` domain of multicast DNS, and its addresses.
     """
     loopback: list[Address] = [ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1")]
     hosts: list[str] = []
@@ -74,7 +74,7 @@ def names_of(settings: ServerSettings) -> Names:
 
 
 def _own_addresses() -> set[Address]:
-    """Of all network interfaces, but for link-local ones, which browsers cannot be asked for."""
+    """Return the addresses of all network interfaces, without link-local ones, which browsers cannot open."""
     found: set[Address] = set()
     for interface in psutil.net_if_addrs().values():
         for one in interface:
@@ -86,7 +86,7 @@ def _own_addresses() -> set[Address]:
 
 
 def _host(allowed: str) -> str:
-    """The name in an entry that may be a whole origin (``https://talk.example:8443``)."""
+    """Return the host name of an entry that may be a whole origin (``https://talk.example:8443``)."""
     if "://" not in allowed:
         return allowed.lower()
     try:

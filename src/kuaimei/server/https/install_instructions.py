@@ -1,4 +1,4 @@
-"""How each kind of device is made to trust the server, in both languages: words only."""
+"""Instructions for each kind of device to trust the server, in Chinese and English."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,12 +16,12 @@ _DEBIAN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """For one kind of device.
+    """Instructions for one kind of device.
 
     Attributes:
         device: Its name.
         file: What it installs, one of the paths above.
-        chinese: What to do, in order.
+        chinese: Steps, in order.
         english: The same.
     """
 
@@ -60,9 +60,9 @@ STEPS: Final = (
         (
             "Download the certificate.",
             "Settings → Security & privacy → More security settings → Encryption & credentials → Install a "
-            "certificate → CA certificate → Install anyway, and choose the file. The names differ a little: "
-            "search the settings for “certificate”.",
-            "Open kuaimei in Chrome. (Firefox for Android does not use the certificates of the device.)",
+            "certificate → CA certificate → Install anyway, and choose the file. The names vary by "
+            "manufacturer: search the settings for “certificate”.",
+            "Open kuaimei in Chrome. (Firefox for Android does not use the device's certificates.)",
         ),
     ),
     Steps(

@@ -1,4 +1,4 @@
-"""Files that hold a private key: whole or not there, on the disk before use, for their owner's eyes only."""
+"""Files with a private key: written atomically and durably, readable by their owner only."""
 
 import logging
 import os
@@ -17,17 +17,17 @@ _OTHERS: Final = 0o077
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make ``folder``, and see that nobody else may look into it.
+    """Create ``folder``, closed to other accounts.
 
     Raises:
-        OSError: If it cannot be made.
+        OSError: If it cannot be created.
     """
     folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
     _tighten(folder, _FOLDER_MODE)
 
 
 def create_private(path: Path, data: bytes) -> None:
-    """Keep ``data`` at ``path`` unless there is something already, whoever was quicker.
+    """Write ``data`` to ``path`` unless it exists; another process may create it at the same time.
 
     Raises:
         OSError: If it cannot be written.
@@ -43,7 +43,7 @@ def create_private(path: Path, data: bytes) -> None:
 
 
 def replace_private(path: Path, data: bytes) -> None:
-    """Keep ``data`` at ``path`` in place of what was there.
+    """Write ``data`` to ``path``, replacing what was there.
 
     Raises:
         OSError: If it cannot be written.
@@ -54,7 +54,7 @@ def replace_private(path: Path, data: bytes) -> None:
 
 
 def read_private(path: Path) -> bytes:
-    """What is kept at ``path``; that nobody else may read it is seen to.
+    """Return the contents of ``path``, and close it to other accounts if needed.
 
     Raises:
         OSError: If it cannot be read.
@@ -84,5 +84,5 @@ def _sync(folder: Path) -> None:
 
 def _tighten(path: Path, mode: int) -> None:
     if path.stat().st_mode & _OTHERS:
-        _log.warning("%s was open to other accounts of this machine; it no longer is", path)
+        _log.warning("%s was accessible to other accounts on this machine; their access was removed", path)
         path.chmod(mode)

@@ -1,4 +1,4 @@
-"""Serving HTTPS: the certificate in force, and beside it the page that gives devices its authority."""
+"""HTTPS service: the current certificate, and the page that gives devices its authority."""
 
 import asyncio
 import socket
@@ -29,14 +29,14 @@ _HIGHEST_PORT: Final = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Https:
-    """What serving HTTPS needs and has to tell.
+    """TLS context and addresses of a server with HTTPS.
 
     Attributes:
         context: For the server.
-        addresses: Where it can be reached, the best first.
-        pages: Addresses of the page that gives the certificate, the best first; empty: there is none.
-        fingerprint: SHA-256 of the authority's certificate, for people to compare.
-        tasks: What goes on for it in the background.
+        addresses: URLs of the server, the best first.
+        pages: URLs of the page with the certificate, the best first; empty: there is none.
+        fingerprint: SHA-256 of the authority's certificate, for users to compare.
+        tasks: Supervisor of the background tasks.
     """
 
     context: ssl.SSLContext
@@ -46,18 +46,18 @@ class Https:
     tasks: Supervisor
 
     def announcement(self) -> str:
-        """What somebody needs to know whose phone is to trust this server, in a few lines."""
+        """Return a few lines that tell users how to make a phone trust this server."""
         lines = [f"  https     {address}" for address in self.addresses]
         if self.pages:
             # By name and by address: not every phone resolves names of the local network.
             pages = " or ".join([page for page in self.pages if "[" not in page][:_PAGES_TOLD])
             lines.append(f"  phones    install the certificate once on each device: {pages}")
-            lines.append(f"            its fingerprint there has to be (SHA-256) {self.fingerprint}")
+            lines.append(f"            its SHA-256 fingerprint has to be {self.fingerprint}")
         return "\n".join(lines)
 
 
 def with_own_names(settings: Settings) -> Settings:
-    """``settings`` whose server may also be asked for by the names that its certificate vouches for."""
+    """Return ``settings`` that also allow the host names of the server's certificate."""
     server = settings.server
     if not server.https or is_loopback(server.host):
         return settings
@@ -67,13 +67,14 @@ def with_own_names(settings: Settings) -> Settings:
 
 @asynccontextmanager
 async def open_https(settings: Settings, listening: socket.socket) -> AsyncIterator[Https]:
-    """See to a valid certificate, and give its authority away, for the length of the block.
+    """Provide a valid certificate and serve the page with its authority, for the length of the block.
 
     Args:
-        listening: Where the server itself listens.
+        settings: The settings.
+        listening: Socket of the server itself.
 
     Raises:
-        SettingsError: If there can be no certificate, or the second port cannot be had.
+        SettingsError: If there can be no certificate, or the second port is not available.
     """
     server = settings.server
     port: int = listening.getsockname()[1]
@@ -83,8 +84,8 @@ async def open_https(settings: Settings, listening: socket.socket) -> AsyncItera
         )
     except OSError as error:
         raise SettingsError(
-            f"no certificate can be kept in {settings.home / _FOLDER} ({error.strerror}): make the data "
-            "folder writable, or serve without --https"
+            f"the certificate cannot be stored in {settings.home / _FOLDER} ({error.strerror}): make the "
+            "data folder writable, or serve without --https"
         ) from None
     with _second_socket(server, port) as second:
         async with Supervisor() as background:
@@ -106,7 +107,7 @@ async def open_https(settings: Settings, listening: socket.socket) -> AsyncItera
 
 
 async def _serve(app: ASGIApp, settings: ServerSettings, listening: socket.socket) -> None:
-    """Serve ``app`` until cancelled; a copy of the socket, so that it can be served again after a failure."""
+    """Serve ``app`` until cancelled, on a copy of the socket, so that it can be restarted after a failure."""
     server = make_server(app, settings)
     serving = asyncio.ensure_future(server.serve(sockets=[listening.dup()]))
     try:
@@ -126,11 +127,11 @@ def _second_socket(server: ServerSettings, port: int) -> Iterator[socket.socket 
         wanted = 0 if server.port == 0 else port + 1
     try:
         if wanted > _HIGHEST_PORT:
-            raise SettingsError(f"there is no port {wanted}")
+            raise SettingsError(f"{wanted} is not a valid port")
         second = bind_socket(server.model_copy(update={"port": wanted}))
     except SettingsError as error:
         raise SettingsError(
-            f"the page that gives devices the certificate cannot be served on port {wanted} "
+            f"the page for installing the certificate cannot be served on port {wanted} "
             f"({str(error).partition(':')[0]}): choose another with KUAIMEI_SERVER__CERTIFICATE_PORT, or 0 "
             "for none"
         ) from None
@@ -139,7 +140,7 @@ def _second_socket(server: ServerSettings, port: int) -> Iterator[socket.socket 
 
 
 def _addresses(scheme: str, certificate: ServerCertificate, server: ServerSettings, port: int) -> list[str]:
-    """Where other devices reach a server that listens on ``port``: names first, for addresses change."""
+    """Return URLs for other devices of a server on ``port``; names first, as addresses change."""
     names = certificate.names
     hosts = [host for host in names.hosts if host != "localhost"]
     hosts += [str(one) for one in names.addresses if one.version == 4 and not one.is_loopback]

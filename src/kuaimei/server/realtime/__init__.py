@@ -1,1 +1,1 @@
-"""The OpenAI Realtime protocol over WebSocket, with ``kuaimei.*`` events for what it has no word for."""
+"""The OpenAI Realtime protocol over WebSocket, extended by ``kuaimei.*`` events."""

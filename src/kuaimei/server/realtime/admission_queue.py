@@ -1,4 +1,4 @@
-"""Waiting for a place: the client sees where in the queue it is, and what it sends is kept for later."""
+"""Waiting in the admission queue: reports positions to the client and buffers its events."""
 
 import asyncio
 import json
@@ -12,17 +12,23 @@ from kuaimei.server.realtime.transport import Disconnected, Transport
 __all__ = ["wait_for_place"]
 
 _MAX_BUFFERED_EVENTS = 64
-"""Events kept of a client that waits."""
+"""Events buffered for a queued client."""
 _HELD_CHARACTERS = 256 * 1024
 
 
 async def wait_for_place(
     place: QueueSlot, admission: Admission, transport: Transport, outbox: SendQueue
 ) -> list[str | None] | None:
-    """Wait until ``place`` is inside, telling the client its number at every change.
+    """Wait until ``place`` is admitted, sending the client its position at every change.
+
+    Args:
+        place: The client's slot.
+        admission: The queue.
+        transport: Delivers the client's events.
+        outbox: Queue of events to send.
 
     Returns:
-        What the client sent meanwhile, audio left out (it would be stale); None if the client left.
+        What the client sent meanwhile, without audio (it would be stale); None if the client disconnected.
     """
     held: list[str | None] = []
     if place.admitted:
@@ -64,7 +70,7 @@ def _hold(held: list[str | None], text: str | None, outbox: SendQueue) -> None:
             return
     size = sum(len(one or "") for one in held) + len(text or "")
     if len(held) >= _MAX_BUFFERED_EVENTS or size > _HELD_CHARACTERS:
-        told = "too many events while waiting for a place; send them again once the session is created"
+        told = "too many events while queued; send them again once the session has been created"
         outbox.put(error_event(ProtocolError(told, code="too_many_events")))
         return
     held.append(text)

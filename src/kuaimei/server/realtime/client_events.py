@@ -1,4 +1,4 @@
-"""What a realtime client asks for, done."""
+"""Execution of client events."""
 
 import asyncio
 import base64
@@ -29,18 +29,18 @@ from kuaimei.server.realtime.server_events import ServerEventEmitter
 __all__ = ["ClientEventHandler"]
 
 _SLICE_S = 0.1
-"""Audio looked at in one go; between two slices everybody else has a turn on the event loop."""
+"""Seconds of audio processed at a time; between slices other tasks run on the event loop."""
 _ROUNDING_MS = 100
-"""A client's account of what it played may be this much longer than what it was given."""
+"""Tolerance for a client that reports more audio played than it was sent."""
 
 
 class ClientEventHandler:
-    """Obeys one client.
+    """Executes the events of one client.
 
     Args:
         session: Id of the session.
-        conversation: What the client talks to.
-        gateway: Tells the client what comes of it.
+        conversation: The client's conversation.
+        gateway: Sends the results to the client.
     """
 
     def __init__(self, session: str, conversation: Conversation, gateway: ServerEventEmitter) -> None:
@@ -52,16 +52,16 @@ class ClientEventHandler:
         self._allowance = TokenBucket(gateway.config.settings.server.requests_per_minute)
 
     def apply(self, config: SessionConfig) -> None:
-        """Have the conversation follow ``config``."""
+        """Apply ``config`` to the conversation."""
         self._conversation.reply_options = config.reply_options()
         self._conversation.settings = config.dialogue()
         self._conversation.endpointing = config.turn_detection is not None
 
     async def handle(self, event: ClientEvent) -> None:
-        """Do what ``event`` asks.
+        """Execute ``event``.
 
         Raises:
-            ProtocolError: If it cannot be done; nothing has changed then.
+            ProtocolError: If it cannot be executed; nothing has changed then.
         """
         match event:
             case AppendAudio():
@@ -101,7 +101,7 @@ class ClientEventHandler:
             pcm = self._wire.push(data)
         except ValueError:
             raise ProtocolError(
-                f"the audio has {len(data)} bytes, and 16-bit samples come in twos",
+                f"the audio has {len(data)} bytes; 16-bit samples need an even number of bytes",
                 code="invalid_audio",
                 param="audio",
             ) from None
@@ -122,7 +122,7 @@ class ClientEventHandler:
         self.follow(self._gateway.config.update(event.session))
 
     def follow(self, config: SessionConfig) -> None:
-        """From now on the session is as ``config`` says; the client is told."""
+        """Replace the session's configuration by ``config`` and tell the client."""
         before = self._gateway.config
         self._gateway.config = config
         self.apply(config)
@@ -137,13 +137,13 @@ class ClientEventHandler:
         at_end = after is None or after == items.last_id or (after == "root" and items.last_id is None)
         if not at_end:
             raise ProtocolError(
-                "an item can be added at the end only", code="unsupported", param="previous_item_id"
+                "items can only be added at the end", code="unsupported", param="previous_item_id"
             )
         given = message.role != "user"
         if given and items.given_characters + len(message.content) > CONVERSATION_LIMIT:
             raise ProtocolError(
-                f"the messages put into this conversation have more than {CONVERSATION_LIMIT} characters "
-                "together: delete some of them first",
+                f"the messages added to this conversation exceed {CONVERSATION_LIMIT} characters in total: "
+                "delete some of them first",
                 code="conversation_too_large",
                 param="item.content",
             )
@@ -168,7 +168,7 @@ class ClientEventHandler:
             raise ProtocolError("only the latest reply can be truncated", param="item_id")
         if event.audio_end_ms > reply.synthesized_ms + _ROUNDING_MS:
             raise ProtocolError(
-                f"the reply has {reply.synthesized_ms:.0f} ms of audio so far, less than {event.audio_end_ms}",
+                f"the reply has only {reply.synthesized_ms:.0f} ms of audio, not {event.audio_end_ms}",
                 param="audio_end_ms",
             )
         self._conversation.report_playback(float(event.audio_end_ms))
@@ -186,23 +186,23 @@ class ClientEventHandler:
         answering = self._gateway.unfinished_turn is not None and self._conversation.reply_options.reply
         if self._gateway.responding or answering:
             raise ProtocolError(
-                "a response is under way: wait for response.done or send response.cancel first",
+                "a response is in progress: wait for response.done or send response.cancel first",
                 code="conversation_already_has_active_response",
             )
         self._check_rate()
-        # What was committed just before is understood first; the conversation sees to that.
+        # The conversation first transcribes what was committed just before.
         turn = self._conversation.generate_reply(reply_options)
         self._gateway.open_reply(turn, reply_options, metadata)
 
     def _cancel(self, event: CancelResponse) -> None:
         reply = self._gateway.reply
         if event.response_id is not None and (reply is None or reply.id != event.response_id):
-            raise ProtocolError("no such response is under way", code="response_cancel_not_active")
+            raise ProtocolError("no such response is in progress", code="response_cancel_not_active")
         busy = self._gateway.responding or self._conversation.state != "listening"
         if not busy:
-            raise ProtocolError("no response is under way", code="response_cancel_not_active")
+            raise ProtocolError("no response is in progress", code="response_cancel_not_active")
         self._conversation.cancel_reply()
-        self._gateway.cancel_reply()  # in case nothing of it had come out yet
+        self._gateway.cancel_reply()  # in case none of it was sent yet
 
     def _clear_output(self) -> None:
         reply = self._gateway.reply
@@ -215,7 +215,7 @@ class ClientEventHandler:
         wait_s = self._allowance.ask()
         if wait_s:
             raise ProtocolError(
-                f"too many requests in this session: the next is answered in {wait_s:.0f} s",
+                f"too many requests in this session: try again in {wait_s:.0f} s",
                 code="rate_limit_exceeded",
                 type="rate_limit_error",
             )

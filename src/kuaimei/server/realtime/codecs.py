@@ -1,4 +1,4 @@
-"""Audio on the wire to samples and back: PCM at 24 kHz, and G.711 at 8 kHz as telephones speak it."""
+"""Audio codecs of the protocol: PCM at 24 kHz, and G.711 at 8 kHz as used in telephony."""
 
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -14,18 +14,18 @@ __all__ = ["RATES", "AudioFormat", "InputDecoder", "OutputEncoder"]
 AudioFormat: TypeAlias = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 
 RATES: dict[AudioFormat, int] = {"audio/pcm": 24_000, "audio/pcmu": 8_000, "audio/pcma": 8_000}
-"""Sample rates in Hz; the protocol knows no others."""
+"""Sample rates in Hz; the protocol has no others."""
 
 
 def _mu_law() -> NDArray[np.int16]:
-    """Samples of the 256 codes of G.711 µ-law (ITU-T G.711, table 2, scaled to 16 bits)."""
+    """Return the samples of the 256 codes of G.711 µ-law (ITU-T G.711, table 2, scaled to 16 bits)."""
     code = ~np.arange(256, dtype=np.int32) & 0xFF
     magnitude = ((((code & 0x0F) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84
     return np.where(code & 0x80, -magnitude, magnitude).astype(np.int16)
 
 
 def _a_law() -> NDArray[np.int16]:
-    """Samples of the 256 codes of G.711 A-law (ITU-T G.711, table 1, scaled to 16 bits)."""
+    """Return the samples of the 256 codes of G.711 A-law (ITU-T G.711, table 1, scaled to 16 bits)."""
     code = np.arange(256, dtype=np.int32) ^ 0x55
     exponent = (code >> 4) & 7
     step = (code & 0x0F) << 4
@@ -34,11 +34,11 @@ def _a_law() -> NDArray[np.int16]:
 
 
 class _Companding:
-    """A companding law as a table of its 256 levels; coding takes the nearest."""
+    """A companding law as a table of its 256 levels; encoding takes the nearest."""
 
     def __init__(self, levels: NDArray[np.int16]) -> None:
         self._levels = levels
-        # µ-law has two zeros; seen from behind, the one that everybody sends (0xFF) comes first.
+        # µ-law has two codes for zero; in reverse order, unique() takes the usual one (0xFF).
         ordered, place = np.unique(levels[::-1], return_index=True)
         self._codes = (255 - place).astype(np.uint8)
         self._borders = (ordered[:-1].astype(np.int32) + ordered[1:]) / 2
@@ -58,10 +58,10 @@ _LAWS: dict[AudioFormat, _Companding] = {
 
 
 class InputDecoder:
-    """Decodes one client's audio to 16 kHz.
+    """Decodes the audio of one client to 16 kHz.
 
     Args:
-        fmt: What the client sends.
+        fmt: Format that the client sends.
     """
 
     def __init__(self, fmt: AudioFormat) -> None:
@@ -70,24 +70,24 @@ class InputDecoder:
         self._resampler = StreamResampler(self.rate, ASR_RATE)
 
     def push(self, data: bytes) -> Pcm:
-        """More audio.
+        """Decode ``data``.
 
         Raises:
-            ValueError: If ``data`` holds half a sample.
+            ValueError: If ``data`` ends within a sample.
         """
         return self._resampler.push(self._decode(data))
 
     def flush(self) -> Pcm:
-        """The few milliseconds still inside; afterwards it begins anew."""
+        """Return the few milliseconds still buffered, and reset."""
         return self._resampler.flush()
 
 
 class OutputEncoder:
-    """Encodes one reply's audio for its client.
+    """Encodes the audio of one reply.
 
     Args:
-        fmt: What the client wants.
-        source_rate: Of what is pushed, in Hz.
+        fmt: Format that the client receives.
+        source_rate: Sample rate in Hz of what is pushed.
     """
 
     def __init__(self, fmt: AudioFormat, source_rate: int) -> None:
@@ -96,9 +96,9 @@ class OutputEncoder:
         self._resampler = StreamResampler(source_rate, self.rate)
 
     def push(self, pcm: Pcm) -> bytes:
-        """What can be sent after ``pcm``."""
+        """Return what can be sent after ``pcm``."""
         return self._encode(self._resampler.push(pcm))
 
     def flush(self) -> bytes:
-        """The rest; afterwards it begins anew."""
+        """Return what is still buffered, and reset."""
         return self._encode(self._resampler.flush())

@@ -1,4 +1,4 @@
-"""The configuration of a realtime session: what a client may change, checked, and told in full."""
+"""Configuration of a realtime session: validates what a client changes, and describes the result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ from kuaimei.settings import DialogueSettings, Settings
 __all__ = ["INSTRUCTIONS_LIMIT", "SessionConfig", "instructions_capacity"]
 
 INSTRUCTIONS_LIMIT = 20_000
-"""Characters."""
+"""Maximum characters of instructions."""
 
 
 _METADATA_PAIRS = 16
@@ -25,11 +25,11 @@ _Value: TypeAlias = Annotated[str, Field(max_length=512)]
 
 
 def instructions_capacity(settings: Settings, *, embedded: bool) -> int | None:
-    """How many tokens of instructions leave as much again for the conversation; None: nobody here knows.
+    """Return how many tokens instructions may have to leave as much for the conversation; None if unknown.
 
     Args:
-        settings: Say how large the context of the embedded model is.
-        embedded: It is that model which answers: of a server elsewhere the context is not known.
+        settings: Give the context size of the embedded model.
+        embedded: The embedded model replies; the context size of a remote server's model is not known.
     """
     if not embedded:
         return None
@@ -38,8 +38,8 @@ def instructions_capacity(settings: Settings, *, embedded: bool) -> int | None:
 
 
 class _Patch(BaseModel):
-    # Fields of the protocol that mean nothing here (tracing, noise_reduction …) are ignored, as a
-    # client that offers them must still be able to talk.
+    # Fields of the protocol that have no function here (tracing, noise_reduction …) are ignored: clients
+    # that send them must still be able to connect.
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
@@ -79,7 +79,7 @@ class _Update(_Patch):
 
 
 class _Response(_Patch):
-    """What ``response.create`` may ask for."""
+    """Fields of ``response.create``."""
 
     audio: _Audio | None = None
     instructions: str | None = Field(default=None, max_length=INSTRUCTIONS_LIMIT)
@@ -92,7 +92,7 @@ class _Response(_Patch):
 
 @dataclass(frozen=True, slots=True)
 class SessionConfig:
-    """As it is in force.
+    """The effective configuration.
 
     Attributes:
         turn_detection: None: only a commit ends an utterance.
@@ -102,12 +102,12 @@ class SessionConfig:
     settings: Settings
     voices: Sequence[str]
     models: Sequence[str]
-    """Names by which this server can be asked for; the first is its own."""
+    """Names under which this server can be requested; the first is its own."""
     recognizer: str
-    """Name of what transcribes."""
+    """Name of the speech recognizer."""
     voice: str
     instructions_tokens: int | None = None
-    """Most that fit; None: they are not counted."""
+    """Maximum tokens of instructions; None: not limited."""
     model: str = ""
     answers: bool = True
     input_format: AudioFormat = "audio/pcm"
@@ -122,10 +122,10 @@ class SessionConfig:
     hearing: InputConfig = field(default_factory=InputConfig)
 
     def update(self, patch: dict[str, Any]) -> "SessionConfig":
-        """What ``session.update`` leads to.
+        """Return the configuration after ``session.update``.
 
         Raises:
-            ProtocolError: If a field is wrong; then nothing changes.
+            ProtocolError: If a field is invalid; nothing changes then.
         """
         try:
             new = _Update.model_validate(patch)
@@ -147,7 +147,7 @@ class SessionConfig:
         return config
 
     def reply_options(self) -> ReplyOptions:
-        """How the conversation is to answer."""
+        """Return the conversation's reply options."""
         return ReplyOptions(
             voice=self.voice,
             speed=self.speed,
@@ -158,14 +158,14 @@ class SessionConfig:
         )
 
     def dialogue(self) -> DialogueSettings:
-        """How the conversation is to listen."""
+        """Return the conversation's settings for detecting and transcribing speech."""
         return self.hearing.settings(self.settings.dialogue, semantic=self.turn_detection == "semantic_vad")
 
     def for_response(self, asked: dict[str, Any]) -> tuple[ReplyOptions, dict[str, str] | None]:
-        """How one response is to be given, and its metadata.
+        """Return the reply options of one response, and its metadata.
 
         Raises:
-            ProtocolError: If a field is wrong or asks for what is not supported.
+            ProtocolError: If a field is invalid or not supported.
         """
         try:
             new = _Response.model_validate(asked)
@@ -182,7 +182,7 @@ class SessionConfig:
         return replace(config.reply_options(), reply=True), new.metadata
 
     def describe(self, session: str) -> dict[str, Any]:
-        """The full, effective configuration in the protocol's form."""
+        """Return the complete, effective configuration in the protocol's form."""
         dialogue = self.dialogue()
         turn_detection: dict[str, Any] | None = None
         if self.turn_detection is not None:
@@ -265,7 +265,7 @@ class SessionConfig:
             voice = new.voice if isinstance(new.voice, str) else new.voice.id
             if voice not in self.voices:
                 raise ProtocolError(
-                    f"no voice is called {voice[:80]!r}; there are: {_some(self.voices)}",
+                    f"unknown voice {voice[:80]!r}; available: {_some(self.voices)}",
                     code="voice_not_found",
                     param=f"{where}.audio.output.voice",
                 )
@@ -278,8 +278,8 @@ class SessionConfig:
         tokens = estimate_tokens(instructions)
         if tokens > self.instructions_tokens:
             raise ProtocolError(
-                f"{where}.instructions has about {tokens} tokens, and {self.instructions_tokens} fit into "
-                "the language model beside the conversation (KUAIMEI_ENGINES__LLM_CONTEXT)",
+                f"{where}.instructions has about {tokens} tokens, but only {self.instructions_tokens} fit "
+                "into the language model alongside the conversation (KUAIMEI_ENGINES__LLM_CONTEXT)",
                 code="instructions_too_long",
                 param=f"{where}.instructions",
             )
@@ -288,7 +288,7 @@ class SessionConfig:
     def _known_model(self, name: str) -> str:
         if name not in self.models:
             raise ProtocolError(
-                f"no model is called {name[:80]!r}; there are: {_some(self.models)}",
+                f"unknown model {name[:80]!r}; available: {_some(self.models)}",
                 code="model_not_found",
                 param="session.model",
             )
@@ -299,7 +299,7 @@ def _checked(new: _Format, param: str) -> AudioFormat:
     rate = RATES[new.type]
     if new.rate is not None and new.rate != rate:
         raise ProtocolError(
-            f"{new.type} is taken and given at {rate} Hz, not at {new.rate}",
+            f"{new.type} is supported at {rate} Hz only, not at {new.rate}",
             code="unsupported_rate",
             param=f"{param}.rate",
         )
@@ -317,5 +317,5 @@ def _some(names: Sequence[str]) -> str:
 def _to_protocol_error(error: ValidationError, body: object, where: str) -> ProtocolError:
     param, message = describe_validation_error(error, body, where)
     if param.split(".")[-1] in {"tools", "conversation", "input"}:
-        return ProtocolError(f"{param} is not supported here", code="unsupported", param=param)
+        return ProtocolError(f"{param} is not supported", code="unsupported", param=param)
     return ProtocolError(message, param=param)

@@ -1,4 +1,4 @@
-"""How a session begins, waits for its place, and ends, whatever carries it."""
+"""Lifecycle of a session: admission, queueing, conversation and end, for any transport."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from typing import Any
 
 from kuaimei.dialogue.events import Observer
 from kuaimei.errors import Conflict, KuaimeiError, NotFound, QueueFull, StoreError
-from kuaimei.people.authentication import Entrance
+from kuaimei.people.authentication import Authentication
 from kuaimei.server.admission import Admission, QueueSlot, SessionLease
 from kuaimei.server.allowed_voices import UsableVoices
 from kuaimei.server.metrics import Metrics
@@ -34,11 +34,11 @@ _log = logging.getLogger(__name__)
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _PERSON_ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TAKEOVER_S = 10.0
-"""Patience with a connection whose session another one takes over."""
+"""Seconds to wait for the end of a connection whose session is taken over."""
 
 
 class ConnectionRefused(KuaimeiError):
-    """The client may not talk, and why.
+    """The client is not admitted, with the reason.
 
     Args:
         message: One clear sentence.
@@ -58,14 +58,14 @@ class ConnectionRefused(KuaimeiError):
 
 @dataclass(frozen=True, slots=True)
 class ConnectRequest:
-    """What a client asks for when it comes.
+    """What a client requests when it connects.
 
     Attributes:
         model: A name from ``/v1/models``; empty: the server's own.
-        session: Id of an earlier session to go on with; empty: a new one.
-        takeover: If another connection has that session, it must give it up.
-        person: Who speaks, by an id of the client's own; how they speak is compared with what the same
-            person said before. Empty: only with what is said in this session.
+        session: Id of an earlier session to continue; empty: a new one.
+        takeover: Take the session over if another connection has it.
+        person: The speaker, by an id of the client's own. Speech is compared with what the same person said
+            before. Empty: only with this session.
     """
 
     model: str = ""
@@ -76,7 +76,7 @@ class ConnectRequest:
 
 @dataclass(frozen=True, slots=True)
 class ClientConnection:
-    """A client that may talk once its place is inside."""
+    """An admitted client, which may talk once its slot is not queued any more."""
 
     session: str
     client: Client
@@ -89,38 +89,43 @@ class ClientConnection:
 
 
 class ConnectionManager:
-    """Lets clients in, one `ClientConnection` each.
+    """Admits clients and runs their sessions.
 
     Args:
-        server: Where they talk.
-        admission: How many at once.
-        metrics: Sees every conversation.
-        entrance: Says who may not stay any more.
+        runtime: Provides conversations, settings and the store.
+        admission: Limits concurrent sessions.
+        metrics: Observes every conversation.
+        authentication: Tells when a caller loses access.
     """
 
     def __init__(
-        self, runtime: AppRuntime, admission: Admission, metrics: Metrics, entrance: Entrance
+        self, runtime: AppRuntime, admission: Admission, metrics: Metrics, authentication: Authentication
     ) -> None:
         self._runtime = runtime
         self._admission = admission
         self._metrics = metrics
-        self._entrance = entrance
+        self._authentication = authentication
         self._speaking: set[tuple[ServerEventEmitter, ClientEventHandler]] = set()
         if runtime.voices is not None:
             runtime.voices.context.withdrawn.append(self._withdraw)
 
     async def admit(self, places: ExitStack, client: Client, wish: ConnectRequest) -> ClientConnection:
-        """The visit of ``client``, whose session and place are its own while ``places`` is open.
+        """Admit ``client``; it holds session and slot while ``places`` is open.
+
+        Args:
+            places: Receives the session lease and the slot.
+            client: The client.
+            wish: What it requests.
 
         Raises:
-            TurnedAway: If it may not have what it asks for, or too many wait already.
-            StoreError: If what was said before cannot be read.
+            ConnectionRefused: If the request is not allowed, or the queue is full.
+            StoreError: If the session's history cannot be read.
         """
         if wish.session and not _SESSION.fullmatch(wish.session):
-            told = "a session id has up to 64 letters, digits, '_' and '-'"
+            told = "a session id consists of up to 64 letters, digits, '_' and '-'"
             raise ConnectionRefused(told, "session_not_found", 1008, 404)
         if wish.person and not _PERSON_ID_PATTERN.fullmatch(wish.person):
-            told = "the id of a person has up to 64 letters, digits, '_' and '-'"
+            told = "a person's id consists of up to 64 letters, digits, '_' and '-'"
             raise ConnectionRefused(told, "invalid_person", 1008, 400)
         session = wish.session or new_id("sess")
         if wish.session:
@@ -130,7 +135,7 @@ class ConnectionManager:
             told = "this session is open in another connection"
             raise ConnectionRefused(told, "session_in_use", 1008, 409)
         try:
-            # Before the other leaves, so that its place falls to this one and not to the queue.
+            # Before the other connection ends, so that its slot goes to this one and not to the queue.
             place = places.enter_context(self._admission.enqueue(first=holder is not None))
         except QueueFull as full:
             self._metrics.refused()
@@ -142,9 +147,9 @@ class ConnectionManager:
         return ClientConnection(session, client, place, claim, config, wish.model, earlier, wish.person)
 
     async def serve(self, visit: ClientConnection, transport: Transport) -> CloseReason | None:
-        """Talk to one client until it leaves (None) or has to go."""
+        """Serve one client until it disconnects (returns None) or is disconnected."""
         outbox = SendQueue(OUTBOX_LIMIT)
-        with self._entrance.staying(visit.client.caller) as ended:
+        with self._authentication.staying(visit.client.caller) as ended:
             ends: set[Coroutine[Any, Any, CloseReason | None]] = {
                 self._talk(visit, transport, outbox),
                 send_loop(transport, outbox),
@@ -187,7 +192,7 @@ class ConnectionManager:
             if visit.model:
                 try:
                     gateway.config = visit.config.update({"model": visit.model})
-                except ProtocolError as error:  # told, and the server's own model answers
+                except ProtocolError as error:  # reported, and the server's own model replies
                     gateway.send(error_event(error))
             transport.attach(conversation)
             speaking = (gateway, commands)
@@ -204,7 +209,7 @@ class ConnectionManager:
                 self._speaking.discard(speaking)
 
     def _withdraw(self, voice: str) -> None:
-        """Sessions that may not speak in ``voice`` any more go on in the voice that they would begin with."""
+        """Switch sessions that may no longer use ``voice`` to their default voice."""
         for gateway, commands in self._speaking:
             config = gateway.config
             if config.voice == voice and voice not in config.voices:
@@ -215,30 +220,30 @@ class ConnectionManager:
         return configured if configured in config.voices else config.voices[0]
 
     def _rendered(self, session: str, gateway: ServerEventEmitter) -> AbstractContextManager[None]:
-        """For the length of the block the client hears of its replies' second renderings."""
+        """Announce high-quality renderings of the session's replies, for the length of the block."""
         hq = self._runtime.hq
         return hq.announcements.subscribe(session, gateway.hq_ready) if hq is not None else nullcontext()
 
     def _analysed(self, session: str, gateway: ServerEventEmitter) -> AbstractContextManager[None]:
-        """For the length of the block the client hears of how it and its replies are spoken."""
+        """Announce speech scores of the session's utterances, for the length of the block."""
         analysis = self._runtime.analysis
         return analysis.announcements.subscribe(session, gateway.scored) if analysis else nullcontext()
 
     async def _take_over(self, session: str) -> None:
-        """Until nobody has the session."""
+        """End other connections that have the session."""
         try:
             async with asyncio.timeout(_TAKEOVER_S):
                 while (holder := self._admission.lease_owner(session)) is not None:
                     holder.lost.set()
                     await holder.over.wait()
         except TimeoutError:
-            told = "the session's other connection does not end"
+            told = "the session's other connection did not close in time"
             raise ConnectionRefused(told, "session_in_use", 1008, 409) from None
 
     async def _check_owner(self, session: str, owner: str) -> None:
-        told = f"there is no earlier session called {session!r}"
+        told = f"there is no earlier session {session!r}"
         if self._runtime.store is None:
-            raise ConnectionRefused(f"{told}: nothing is kept here", "session_not_found", 1008, 404)
+            raise ConnectionRefused(f"{told}: this server stores no sessions", "session_not_found", 1008, 404)
         try:
             found = await self._runtime.store.session(session)
         except NotFound:
@@ -247,7 +252,7 @@ class ConnectionManager:
             raise ConnectionRefused(told, "session_not_found", 1008, 404)
 
     async def _earlier(self, session: str) -> PriorHistory:
-        """What was said before, after whoever had the session has left."""
+        """Return the session's history; the connection that had the session must have ended."""
         store = self._runtime.store
         if store is None:
             return PriorHistory()
@@ -259,8 +264,8 @@ class ConnectionManager:
             return
         try:
             await store.ensure_session(visit.session, _about(visit), owner=visit.client.owner)
-        except (StoreError, Conflict) as error:  # the recorder makes it once the database is back
-            _log.warning("session %s begins without its database: %s", visit.session, error)
+        except (StoreError, Conflict) as error:  # the recorder creates it once the database is back
+            _log.warning("session %s starts without the database: %s", visit.session, error)
 
     def _config(self, person: str) -> SessionConfig:
         runtime = self._runtime
@@ -277,7 +282,7 @@ class ConnectionManager:
 
 
 def _about(visit: ClientConnection) -> dict[str, Any]:
-    """What is noted of the client with its session."""
+    """Return what is stored about the client with its session."""
     client = visit.client
     about = {"agent": client.agent, "transport": client.transport}
     return {**about, "person": visit.person} if visit.person else about
@@ -285,12 +290,12 @@ def _about(visit: ClientConnection) -> dict[str, Any]:
 
 async def _disconnected(claim: SessionLease) -> CloseReason:
     await claim.lost.wait()
-    return CloseReason(1008, "the session goes on in another connection", "session_taken_over")
+    return CloseReason(1008, "the session continues in another connection", "session_taken_over")
 
 
 async def _revoked(ended: asyncio.Event) -> CloseReason:
     await ended.wait()
-    told = "the key of this connection was revoked: ask whoever runs the server for another"
+    told = "the key of this connection was revoked: ask whoever runs the server for a new one"
     return CloseReason(1008, "key_revoked", "key_revoked", told)
 
 

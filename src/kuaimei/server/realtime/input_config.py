@@ -1,4 +1,4 @@
-"""How one session is listened to, as far as its client may choose: pauses, language, words to favour."""
+"""Input settings that a client may change: turn detection, language and keywords."""
 
 import re
 from dataclasses import dataclass, replace
@@ -14,15 +14,15 @@ __all__ = ["InputConfig", "Transcription", "TurnDetection"]
 Eagerness = Literal["low", "medium", "high", "auto"]
 
 _SILENCE_FACTOR: dict[Eagerness, float] = {"low": 1.6, "medium": 1.0, "high": 0.7, "auto": 1.0}
-"""Factor on the silences that end a turn."""
+"""Factors on the silences that end a turn."""
 _KEYWORDS = 100
 _THRESHOLD_MARGIN = 0.05
-"""A threshold of 0 would take everything for speech, one of 1 nothing: this far from both."""
+"""Distance that a threshold keeps from 0, where all audio is speech, and from 1, where none is."""
 _BETWEEN = re.compile(r"[,，、;；\n]+")
 
 
 class TurnDetection(BaseModel):
-    """``audio.input.turn_detection``."""
+    """Fields of ``audio.input.turn_detection``."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -36,7 +36,7 @@ class TurnDetection(BaseModel):
 
 
 class Transcription(BaseModel):
-    """``audio.input.transcription``."""
+    """Fields of ``audio.input.transcription``."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -47,11 +47,11 @@ class Transcription(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class InputConfig:
-    """What differs from the settings; None is as they say.
+    """What differs from the settings; fields that are None do not.
 
     Attributes:
-        silence_ms: That ends a turn, whatever turn detection thinks.
-        keywords: Words that the recogniser favours.
+        silence_ms: Silence that ends a turn, whatever the turn detector predicts.
+        keywords: Words that the recognizer favours.
     """
 
     threshold: float | None = None
@@ -62,7 +62,7 @@ class InputConfig:
     keywords: tuple[str, ...] | None = None
 
     def with_turn_detection(self, asked: TurnDetection) -> "InputConfig":
-        """With the fields of ``asked`` that were given."""
+        """Return a copy changed by the given fields of ``asked``."""
         given = asked.model_fields_set
         return replace(
             self,
@@ -73,10 +73,10 @@ class InputConfig:
         )
 
     def with_transcription(self, asked: Transcription) -> "InputConfig":
-        """With the fields of ``asked`` that were given.
+        """Return a copy changed by the given fields of ``asked``.
 
         Raises:
-            ProtocolError: If the language is none that is understood here.
+            ProtocolError: If the language is not supported.
         """
         heard = self
         if "language" in asked.model_fields_set:
@@ -88,7 +88,7 @@ class InputConfig:
         return heard
 
     def settings(self, base: DialogueSettings, *, semantic: bool) -> DialogueSettings:
-        """``base``, changed as this session wants it."""
+        """Return ``base`` with this session's changes; ``semantic``: the turn detector is used."""
         changes: dict[str, Any] = {}
         if self.threshold is not None:
             changes["speech_threshold"] = min(max(self.threshold, _THRESHOLD_MARGIN), 1.0 - _THRESHOLD_MARGIN)
@@ -119,7 +119,7 @@ def _language(tag: str | None) -> Literal["zh", "en", "auto"]:
             return "auto"
         case _:
             raise ProtocolError(
-                f"the language {str(tag)[:35]!r} is not understood here: zh, en, or none for both",
+                f"the language {str(tag)[:35]!r} is not supported: use zh, en, or none for both",
                 code="unsupported",
                 param="session.audio.input.transcription.language",
             )

@@ -1,4 +1,4 @@
-"""The items of a conversation as its client knows them."""
+"""The items of a conversation, as its client sees them."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -26,22 +26,22 @@ Item: TypeAlias = dict[str, Any]
 Status = Literal["in_progress", "completed", "incomplete"]
 
 TEXT_LIMIT = 20_000
-"""Characters of one message that is typed."""
+"""Maximum characters of one text message."""
 CONVERSATION_LIMIT = 64 * 1024
-"""Characters of all system and assistant messages that a client has put into a conversation."""
+"""Maximum characters of all system and assistant messages that a client adds to a conversation."""
 REMEMBERED = 1000
-"""Items that can be retrieved or named; older ones are forgotten, the history proper is kept elsewhere."""
+"""Items that can be retrieved or referenced; older ones are dropped. The conversation has its own history."""
 _REMEMBERED_CHARACTERS = 512 * 1024
-"""… and characters of all of them."""
+"""… and maximum characters of all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PriorHistory:
-    """What was said before in a session that goes on.
+    """History of a session that is continued.
 
     Attributes:
-        messages: As the language model is to see them.
-        ids: Of the utterances they are.
+        messages: As the language model sees them.
+        ids: Ids of the utterances.
         turns: Number of the latest turn.
     """
 
@@ -51,7 +51,7 @@ class PriorHistory:
 
     @classmethod
     def of(cls, utterances: Sequence[UtteranceRow]) -> "PriorHistory":
-        """The latest of a session, in order."""
+        """Build from the latest utterances of a session, in order."""
         said = [one for one in utterances if one.words]
         return cls(
             tuple(Message(role=one.speaker, content=one.words) for one in said),
@@ -61,7 +61,7 @@ class PriorHistory:
 
 
 class Items:
-    """In the order of the conversation."""
+    """Items in the order of the conversation."""
 
     def __init__(self) -> None:
         self._items: OrderedDict[str, Item] = OrderedDict()
@@ -70,11 +70,11 @@ class Items:
 
     @property
     def given_characters(self) -> int:
-        """Characters of the system and assistant messages of the client's own that are still here."""
+        """Characters of the system and assistant messages added by the client that are still here."""
         return sum(self._given.values())
 
     def register(self, earlier: PriorHistory) -> None:
-        """What was said before can be named, by the ids of its utterances, though it is not announced."""
+        """Add the prior history under the ids of its utterances; it is not announced to the client."""
         for number, (item_id, message) in enumerate(zip(earlier.ids, earlier.messages, strict=True)):
             kind = "output_text" if message.role == "assistant" else "input_text"
             content = [{"type": kind, "text": message.content}]
@@ -83,15 +83,16 @@ class Items:
 
     @property
     def last_id(self) -> str | None:
-        """Of the latest item."""
+        """Id of the latest item."""
         return next(reversed(self._items), None)
 
     def add(self, item: Item, *, label: str, given: bool = False) -> str | None:
-        """Append; the id of the item before it.
+        """Append an item; return the id of the item before it.
 
         Args:
-            label: Of the message in the conversation's history.
-            given: It is a system or assistant message of the client's own.
+            item: The item.
+            label: Label of its message in the conversation's history.
+            given: It is a system or assistant message added by the client.
         """
         before = self.last_id
         self._append(item, label)
@@ -105,7 +106,7 @@ class Items:
         self._labels[item["id"]] = label
 
     def _bound(self) -> None:
-        # Words are filled in after an item was added, so they are counted anew.
+        # Transcripts are filled in after an item was added, so characters are recounted.
         characters = sum(map(_characters, self._items.values()))
         while len(self._items) > REMEMBERED or (characters > _REMEMBERED_CHARACTERS and len(self._items) > 1):
             oldest = next(iter(self._items))
@@ -113,7 +114,7 @@ class Items:
             self._forget(oldest)
 
     def remove(self, item_id: str) -> str:
-        """Forget the item; the label of its message.
+        """Remove the item; return the label of its message.
 
         Raises:
             ProtocolError: If there is none of that id.
@@ -122,7 +123,7 @@ class Items:
         return self._forget(item_id)
 
     def get(self, item_id: str) -> Item:
-        """The item.
+        """Return the item.
 
         Raises:
             ProtocolError: If there is none of that id.
@@ -131,19 +132,19 @@ class Items:
             return self._items[item_id]
         except KeyError:
             raise ProtocolError(
-                f"no item of this conversation is called {item_id[:80]!r}",
+                f"this conversation has no item {item_id[:80]!r}",
                 code="item_not_found",
                 param="item_id",
             ) from None
 
     def truncate(self, item_id: str, text: str) -> None:
-        """Only ``text`` of the reply was heard."""
+        """Replace the text of the reply by ``text``, the part that was heard."""
         if item_id in self._items:
             for part in self._items[item_id]["content"]:
                 part["text" if part["type"] == "output_text" else "transcript"] = text
 
     def tokens(self, limit: int) -> int:
-        """Estimated length of the latest items, up to ``limit``."""
+        """Return the estimated length of the latest items, at most ``limit``."""
         total = 0
         for item in reversed(self._items.values()):
             for part in item["content"]:
@@ -166,38 +167,45 @@ def _characters(item: Item) -> int:
 
 
 def user_audio_item(item_id: str) -> Item:
-    """What the user said; the transcript follows."""
+    """Return an item for the user's speech; its transcript follows."""
     content = [{"type": "input_audio", "transcript": None}]
     return _message(item_id, "user", content, "completed")
 
 
 def assistant_item(item_id: str, status: Status, *, spoken: bool, text: str = "") -> Item:
-    """The reply, without content while it is only beginning."""
+    """Return an item for the reply, without content while it is in progress.
+
+    Args:
+        item_id: Id.
+        status: Of the item.
+        spoken: True: audio with a transcript; False: text.
+        text: Text or transcript.
+    """
     kind, key = ("output_audio", "transcript") if spoken else ("output_text", "text")
     content = [{"type": kind, key: text}] if status != "in_progress" else []
     return _message(item_id, "assistant", content, status)
 
 
 def message_of(item: dict[str, Any], existing: Items) -> tuple[Item, Message]:
-    """A client's item, completed, and the message it stands for.
+    """Complete a client's item; return it and the message it stands for.
 
     Raises:
-        ProtocolError: If it is no text message of a known role.
+        ProtocolError: If it is not a text message of a known role.
     """
     if item.get("type") != "message":
         raise ProtocolError(
-            f"items of type {str(item.get('type'))[:40]!r} are not supported: only messages",
+            f"items of type {str(item.get('type'))[:40]!r} are not supported, only messages",
             code="unsupported",
             param="item.type",
         )
     role = item.get("role")
-    if role not in ("user", "assistant", "system"):  # it may be anything, also what no set can hold
-        raise ProtocolError("the role is one of user, assistant, system", param="item.role")
+    if role not in ("user", "assistant", "system"):  # a tuple: it may be unhashable
+        raise ProtocolError("the role must be user, assistant or system", param="item.role")
     item_id = item.get("id") or new_id("item")
     if not isinstance(item_id, str) or len(item_id) > 64:
-        raise ProtocolError("an id is a string of at most 64 characters", param="item.id")
+        raise ProtocolError("an id must be a string of at most 64 characters", param="item.id")
     if item_id in existing:
-        raise ProtocolError(f"an item is called {item_id!r} already", code="item_exists", param="item.id")
+        raise ProtocolError(f"there is already an item {item_id!r}", code="item_exists", param="item.id")
     content = item.get("content")
     if not isinstance(content, list) or not content:
         raise ProtocolError("a message needs a list of content parts", param="item.content")
@@ -208,15 +216,15 @@ def message_of(item: dict[str, Any], existing: Items) -> tuple[Item, Message]:
         kind = part.get("type") if isinstance(part, dict) else None
         if kind == "input_audio":
             raise ProtocolError(
-                "audio is taken through input_audio_buffer.append only", code="unsupported", param=where
+                "audio is accepted through input_audio_buffer.append only", code="unsupported", param=where
             )
         text = part.get("text") if isinstance(part, dict) else None
         if kind not in (wanted, "text") or not isinstance(text, str):
-            raise ProtocolError(f"content of a {role} message is {wanted} with a text", param=where)
+            raise ProtocolError(f"a message with role {role} needs {wanted} content with a text", param=where)
         texts.append(text)
     text = "\n".join(texts)
     if len(text) > TEXT_LIMIT:
-        raise ProtocolError(f"a message has at most {TEXT_LIMIT} characters", param="item.content")
+        raise ProtocolError(f"a message may have at most {TEXT_LIMIT} characters", param="item.content")
     if not text.strip():
         raise ProtocolError("the message is empty", param="item.content")
     made = _message(item_id, role, [{"type": wanted, "text": text}], "completed")

@@ -1,4 +1,4 @@
-"""One client's session: its events in, the conversation's events out, until either is over."""
+"""Receive and send loops of a client's session, and its time limits."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,43 +17,43 @@ __all__ = ["FRAME_LIMIT", "OUTBOX_LIMIT", "IdleTimer", "expire", "receive_loop",
 _NOTICE_S = 60.0
 
 FRAME_LIMIT = 2 * 1024 * 1024
-"""Characters of one client event: half a minute of audio."""
+"""Maximum characters of one client event: half a minute of audio."""
 OUTBOX_LIMIT = 8 * 1024 * 1024
-"""Characters waiting for one client: two minutes of audio."""
+"""Maximum characters queued for one client: two minutes of audio."""
 
 
 class IdleTimer:
-    """When something last happened: silence, of which a forgotten tab sends hours, is nothing.
+    """Time of the last activity. Silent audio, of which a forgotten tab sends hours, is no activity.
 
-    An observer of the conversation like any other.
+    An observer of the conversation.
     """
 
     def __init__(self) -> None:
         self._at = asyncio.get_running_loop().time()
 
     def __call__(self, event: Event) -> None:
-        """The conversation took a step."""
+        """Count any event of the conversation as activity."""
         self.touch()
 
     def touch(self) -> None:
-        """Something happened."""
+        """Record activity."""
         self._at = asyncio.get_running_loop().time()
 
     async def wait_until_idle(self, patience_s: float) -> CloseReason:
-        """Wait until nothing has happened for ``patience_s``."""
+        """Wait until there was no activity for ``patience_s``."""
         loop = asyncio.get_running_loop()
-        while (left_s := self._at + patience_s - loop.time()) > 0:  # noqa: ASYNC110 (nothing is to happen)
+        while (left_s := self._at + patience_s - loop.time()) > 0:  # noqa: ASYNC110 (no event to wait for)
             await asyncio.sleep(left_s)
-        return CloseReason(1000, f"nothing was said or asked for {patience_s:g} s")
+        return CloseReason(1000, f"no activity for {patience_s:g} s")
 
 
 async def expire(gateway: ServerEventEmitter, lasting_s: float) -> CloseReason:
-    """Wait until a connection has lasted ``lasting_s``; a minute before, the client is told."""
+    """Wait until a connection has lasted ``lasting_s``, with a notice to the client a minute before."""
     await asyncio.sleep(max(0.0, lasting_s - _NOTICE_S))
     notice_s = min(_NOTICE_S, lasting_s)
     gateway.send({"type": "kuaimei.session.ending", "seconds": notice_s})
     await asyncio.sleep(notice_s)
-    told = f"the connection has lasted {lasting_s:g} s; connect again with the session's id to go on"
+    told = f"the connection reached its limit of {lasting_s:g} s; reconnect with the session's id to continue"
     return CloseReason(1000, told, "session_expired")
 
 
@@ -64,10 +64,14 @@ async def receive_loop(
     activity: IdleTimer,
     held: Sequence[str | None],
 ) -> None:
-    """Obey one client until it leaves.
+    """Execute a client's events until it disconnects.
 
     Args:
-        held: What it sent before it was its turn.
+        transport: Delivers the events.
+        commands: Executes them.
+        gateway: Sends errors to the client.
+        activity: Records activity.
+        held: What the client sent while it was queued.
     """
     pace = EventPace()
     try:
@@ -80,13 +84,13 @@ async def receive_loop(
 
 
 async def send_loop(transport: Transport, outbox: SendQueue) -> CloseReason | None:
-    """Send what waits, until the client leaves (None) or has to go."""
+    """Send queued events until the client disconnects (returns None) or reads too slowly."""
     while (text := await outbox.take()) is not None:
         try:
             await transport.send(text)
         except Disconnected:
             return None
-    return CloseReason(1013, "events are read too slowly, and too many wait")
+    return CloseReason(1013, "the client reads events too slowly: too many are queued")
 
 
 async def _handle_frame(
@@ -100,10 +104,10 @@ async def _handle_frame(
     heard = False
     try:
         if text is None:
-            raise ProtocolError("events are sent as text frames", code="invalid_frame")
+            raise ProtocolError("events must be sent as text frames", code="invalid_frame")
         if len(text) > FRAME_LIMIT:
             raise ProtocolError(
-                f"an event has at most {FRAME_LIMIT} characters: send the audio in smaller pieces",
+                f"an event may have at most {FRAME_LIMIT} characters: send the audio in smaller pieces",
                 code="event_too_large",
             )
         event = parse(text)
@@ -111,7 +115,7 @@ async def _handle_frame(
         if not isinstance(event, AppendAudio):
             activity.touch()
         await commands.handle(event)
-        heard = isinstance(event, AppendAudio)  # sound has a pace of its own
+        heard = isinstance(event, AppendAudio)  # audio has its own rate limit
     except KuaimeiError as error:
         gateway.send(error_event(error, event_id))
     await pace.keep(0 if heard else len(text or ""))

@@ -1,4 +1,4 @@
-"""Where the audio of replies goes: into events, or (`kuaimei.server.webrtc.playout`) onto a track."""
+"""Playback of reply audio: in events, or (`kuaimei.server.webrtc.playout`) on a track."""
 
 import base64
 from typing import Protocol
@@ -10,11 +10,11 @@ from kuaimei.server.realtime.send_queue import SendQueue
 __all__ = ["EventPlayback", "Playback", "PlayingItem"]
 
 _DELTA_MS = 200
-"""Audio in one event: small enough to be thrown away piece by piece."""
+"""Milliseconds of audio in one event: short, so that queued audio can be discarded in small steps."""
 
 
 class PlayingItem(Protocol):
-    """What is known of a reply where its audio goes (`kuaimei.server.realtime.response.RealtimeResponse`)."""
+    """What playback needs of a reply. See `kuaimei.server.realtime.response.RealtimeResponse`."""
 
     turn: int
     id: str
@@ -23,27 +23,34 @@ class PlayingItem(Protocol):
 
 
 class Playback(Protocol):
-    """Takes the audio of one reply after the other; all methods return at once."""
+    """Plays the audio of one reply after the other; all methods return at once."""
 
     def play(self, reply: PlayingItem, pcm: Pcm, rate: int, start_ms: float) -> None:
-        """More audio, which begins at ``start_ms`` of the reply."""
+        """Append audio that starts at ``start_ms`` of the reply.
+
+        Args:
+            reply: The reply.
+            pcm: int16 samples.
+            rate: Sample rate in Hz.
+            start_ms: Position in the reply.
+        """
         ...
 
     def finish(self, reply: PlayingItem) -> None:
-        """All of it was given; may be called more than once."""
+        """Mark the reply's audio as complete; may be called more than once."""
         ...
 
     def silence(self, reply: PlayingItem) -> None:
-        """What has not left yet never will; if the reply goes on, it is played again from there."""
+        """Discard audio not yet sent; on resume, playback restarts from that position."""
         ...
 
     def on_cleared(self, reply: PlayingItem) -> None:
-        """The client asked for silence and has it: it is told so."""
+        """Confirm that the audio was cleared, as the client requested."""
         ...
 
 
 class EventPlayback:
-    """Audio as ``response.output_audio.delta``, as fast as it is made: the client plays and counts it."""
+    """Sends audio as ``response.output_audio.delta``, as fast as it is synthesized; the client plays it."""
 
     def __init__(self, outbox: SendQueue) -> None:
         self._outbox = outbox
@@ -51,24 +58,24 @@ class EventPlayback:
         self._reply = ""
 
     def play(self, reply: PlayingItem, pcm: Pcm, rate: int, start_ms: float) -> None:
-        """More audio, which begins at ``start_ms`` of the reply."""
+        """Send audio; see `Playback.play`."""
         if self._wire is None or self._reply != reply.id:
             self._wire, self._reply = OutputEncoder(reply.fmt, rate), reply.id
         self._send(reply, self._wire.push(pcm))
 
     def finish(self, reply: PlayingItem) -> None:
-        """The few milliseconds still inside."""
+        """Send the few milliseconds still buffered."""
         if self._wire is not None and self._reply == reply.id:
             self._send(reply, self._wire.flush())
 
     def silence(self, reply: PlayingItem) -> None:
-        """Throw away what has not been sent."""
+        """Discard what has not been sent."""
         self._outbox.drop_audio(reply.id)
         if self._reply == reply.id:
             self._wire = None
 
     def on_cleared(self, reply: PlayingItem) -> None:
-        """Tell the client."""
+        """Confirm to the client."""
         self._outbox.put({"type": "output_audio_buffer.cleared", "response_id": reply.id})
 
     def _send(self, reply: PlayingItem, data: bytes) -> None:

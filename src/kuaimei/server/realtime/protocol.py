@@ -1,6 +1,6 @@
-"""Client events of the OpenAI Realtime protocol: read, checked, or refused in one clear sentence.
+"""Client events of the OpenAI Realtime protocol: parsing, validation and error messages.
 
-Names and fields are those of ``openai.types.realtime``; fields that mean nothing here are ignored.
+Names and fields are those of ``openai.types.realtime``; fields that have no function here are ignored.
 """
 
 import json
@@ -39,25 +39,26 @@ __all__ = [
 ]
 
 ServerEvent: TypeAlias = dict[str, Any]
-"""An event for the client, without its ``event_id`` (the outbox gives it one)."""
+"""An event for the client, without its ``event_id`` (the send queue adds it)."""
 
 
 _EVENT_ID_LIMIT = 512
-"""Characters."""
+"""Maximum characters of an event id."""
 _PARAM_LIMIT = 200
-"""Characters of the place in an event that is told to be wrong."""
+"""Maximum characters of the path to an invalid field in an error."""
 _DEEPEST = 64
-"""Levels; what clients send has six."""
+"""Maximum levels of nesting; valid events have six."""
 
 
 class ProtocolError(KuaimeiError):
-    """A client event that cannot be obeyed; the connection goes on.
+    """A client event that cannot be processed; the connection continues.
 
     Args:
         message: One clear sentence.
         code: Short machine-readable label.
         param: The field at fault.
-        type: In the words of the OpenAI dialect.
+        event_id: Of the client event.
+        type: Error type of the OpenAI API.
     """
 
     kind = "protocol"
@@ -91,20 +92,20 @@ class UpdateSession(_Client):
 
 
 class AppendAudio(_Client):
-    """More audio, base64."""
+    """Append audio, as base64."""
 
     type: Literal["input_audio_buffer.append"]
     audio: str
 
 
 class CommitAudio(_Client):
-    """End the utterance now."""
+    """End the current utterance."""
 
     type: Literal["input_audio_buffer.commit"]
 
 
 class ClearAudio(_Client):
-    """Forget the utterance."""
+    """Discard the current utterance."""
 
     type: Literal["input_audio_buffer.clear"]
 
@@ -118,21 +119,21 @@ class CreateItem(_Client):
 
 
 class RetrieveItem(_Client):
-    """Tell what an item holds."""
+    """Return the content of an item."""
 
     type: Literal["conversation.item.retrieve"]
     item_id: str
 
 
 class DeleteItem(_Client):
-    """Take a message out of the conversation."""
+    """Remove a message from the conversation."""
 
     type: Literal["conversation.item.delete"]
     item_id: str
 
 
 class TruncateItem(_Client):
-    """So much of the reply's audio was really played."""
+    """Report how much of the reply's audio was played."""
 
     type: Literal["conversation.item.truncate"]
     item_id: str
@@ -141,21 +142,21 @@ class TruncateItem(_Client):
 
 
 class CreateResponse(_Client):
-    """Answer the conversation as it stands."""
+    """Generate a reply to the conversation so far."""
 
     type: Literal["response.create"]
     response: dict[str, Any] = {}
 
 
 class CancelResponse(_Client):
-    """Stop the reply."""
+    """Cancel the reply."""
 
     type: Literal["response.cancel"]
     response_id: str | None = None
 
 
 class ClearOutput(_Client):
-    """Stop the reply's audio."""
+    """Stop the reply and its audio."""
 
     type: Literal["output_audio_buffer.clear"]
 
@@ -188,23 +189,23 @@ _MODELS: dict[str, type[_Client]] = {
     "output_audio_buffer.clear": ClearOutput,
 }
 CLIENT_EVENTS = frozenset(_MODELS)
-"""Types of all events a client may send."""
+"""Types of all events that a client may send."""
 
 _EVENT: TypeAdapter[ClientEvent] = TypeAdapter(Annotated[ClientEvent, Field(discriminator="type")])
 
 
 def parse(text: str) -> ClientEvent:
-    """One client event from its JSON.
+    """Parse and validate one client event.
 
     Raises:
-        ProtocolError: If it is no JSON object, of no known type, or lacks what its type needs; if it holds
-            too many values, or text that is none.
+        ProtocolError: If it is not a JSON object, of an unknown type, lacks a required field, or has too many
+            values or text that is not well-formed.
     """
     data, event_id = read_object(text)
     kind = data.get("type")
     if not isinstance(kind, str) or kind not in _MODELS:
         raise ProtocolError(
-            f"no client event is called {str(kind)[:80]!r}",
+            f"unknown client event {str(kind)[:80]!r}",
             code="unknown_event",
             param="type",
             event_id=event_id,
@@ -212,20 +213,20 @@ def parse(text: str) -> ClientEvent:
     try:
         return _EVENT.validate_python(data)
     except ValidationError as error:
-        # The first place in the path is the union's own tag.
+        # The first element of the path is the union's tag.
         param, message = describe_validation_error(error, data, skip=1)
         raise ProtocolError(message, param=param, event_id=event_id) from None
 
 
 def read_object(text: str) -> tuple[dict[str, Any], str | None]:
-    """A JSON object of a client's, and its ``event_id`` if it has one.
+    """Return a client's JSON object, and its ``event_id`` if it has one.
 
     Raises:
-        ProtocolError: If it is none, holds too many values, or text that is none.
+        ProtocolError: If it is not an object, has too many values or text that is not well-formed.
     """
     if (marks := marks_in(text)) > MOST_MARKS:
         raise ProtocolError(
-            f"the event holds some {marks} values, and nothing here needs more than {MOST_MARKS}",
+            f"the event contains about {marks} values; the limit is {MOST_MARKS}",
             code="event_too_large",
         )
     try:
@@ -233,7 +234,7 @@ def read_object(text: str) -> tuple[dict[str, Any], str | None]:
     except (ValueError, RecursionError):
         raise ProtocolError("the event is not valid JSON", code="invalid_json") from None
     if not isinstance(data, dict):
-        raise ProtocolError("an event is a JSON object with a 'type'", code="invalid_json")
+        raise ProtocolError("an event must be a JSON object with a 'type'", code="invalid_json")
     given = data.get("event_id")
     event_id = to_well_formed(given)[:_EVENT_ID_LIMIT] if isinstance(given, str) else None
     _check(data, event_id)
@@ -241,10 +242,10 @@ def read_object(text: str) -> tuple[dict[str, Any], str | None]:
 
 
 def _check(data: dict[str, Any], event_id: str | None) -> None:
-    """Refuse an event with text in it that is none, or that is nested beyond all measure.
+    """Reject an event with text that is not well-formed, or that is nested too deeply.
 
     Raises:
-        ProtocolError: Which names the place.
+        ProtocolError: Names the field.
     """
     waiting: list[tuple[str, Any, int]] = [("", data, 0)]
     while waiting:
@@ -263,7 +264,7 @@ def _check(data: dict[str, Any], event_id: str | None) -> None:
             if not is_well_formed(inside) or (isinstance(part, str) and not is_well_formed(part)):
                 param = to_well_formed(inside)[:_PARAM_LIMIT]
                 raise ProtocolError(
-                    f"{param} holds NUL or half of a surrogate pair, which is no text",
+                    f"{param} contains NUL or a lone surrogate",
                     code="invalid_text",
                     param=param,
                     event_id=event_id,
@@ -275,15 +276,22 @@ def _check(data: dict[str, Any], event_id: str | None) -> None:
 def describe_validation_error(
     error: ValidationError, body: object, prefix: str = "", skip: int = 0
 ) -> tuple[str, str]:
-    """The field of ``body`` at fault and one sentence, of the first thing wrong."""
+    """Return the path of the first invalid field and a sentence about it.
+
+    Args:
+        error: From pydantic.
+        body: What was validated.
+        prefix: Prepended to the path.
+        skip: Number of leading parts of the path that are not the client's.
+    """
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     path, wrong = mistake(first, body, skip=skip)
     param = ".".join([prefix, *path] if prefix else path)[:_PARAM_LIMIT]
-    return param, f"{param}: {'is missing' if first['type'] == 'missing' else wrong}"
+    return param, f"{param} is missing" if first["type"] == "missing" else f"{param}: {wrong}"
 
 
 def error_event(error: KuaimeiError, event_id: str | None = None) -> ServerEvent:
-    """The protocol's own form of a failure."""
+    """Return the error event for ``error``."""
     return {
         "type": "error",
         "error": {
@@ -297,5 +305,5 @@ def error_event(error: KuaimeiError, event_id: str | None = None) -> ServerEvent
 
 
 def new_id(prefix: str) -> str:
-    """A fresh identifier such as ``item_0f3c…``."""
+    """Return a new identifier such as ``item_0f3c…``."""
     return f"{prefix}_{uuid4().hex[:20]}"

@@ -1,4 +1,4 @@
-"""How fast a client may send audio and events, and how often it may ask for something."""
+"""Rate limits of one client: audio, events and requests."""
 
 import asyncio
 
@@ -6,19 +6,19 @@ __all__ = ["AudioRateLimiter", "EventPace", "TokenBucket"]
 
 _BURST_S = 30.0
 _REALTIME_FACTOR = 4.0
-"""Faster than real time, beyond the burst."""
+"""Multiple of real time at which audio is accepted after the burst."""
 _EVENT_BURST = 4 * 1024 * 1024
 _EVENT_RATE = 512 * 1024
 _EVENT_COST = 1024
-"""Characters that an event counts for beside its own, however short it is: 512 in a second."""
+"""Characters added to each event's own: at most 512 events per second, however short."""
 
 
 class _Bucket:
-    """Fills with what comes and empties at a steady rate; whoever fills it beyond its size waits.
+    """Leaky bucket: the caller that fills it beyond its size waits.
 
     Args:
-        size: How much may come at once.
-        rate: How much goes out in a second.
+        size: Amount that may come at once.
+        rate: Amount that drains per second.
     """
 
     def __init__(self, size: float, rate: float) -> None:
@@ -28,7 +28,7 @@ class _Bucket:
         self._at: float | None = None
 
     async def fill(self, amount: float) -> None:
-        """Another ``amount`` came; wait if it came too fast."""
+        """Add ``amount``; wait while the bucket is too full."""
         now = asyncio.get_running_loop().time()
         passed_s = 0.0 if self._at is None else now - self._at
         self._at = now
@@ -38,36 +38,35 @@ class _Bucket:
 
 
 class AudioRateLimiter:
-    """Lets 30 s of audio in at once and then four seconds in each second; nothing is lost.
+    """Accepts 30 s of audio at once and then four seconds per second; nothing is lost.
 
-    A client that sends a recording all at once is read more slowly: its network waits, and nobody
-    else's turn does.
+    A client that sends a recording at once is read more slowly, so only its own connection waits.
     """
 
     def __init__(self) -> None:
         self._bucket = _Bucket(_BURST_S, _REALTIME_FACTOR)
 
     async def acquire(self, audio_s: float) -> None:
-        """Another ``audio_s`` of audio came; wait if it came too fast."""
+        """Count ``audio_s`` seconds of audio; wait if it came too fast."""
         await self._bucket.fill(audio_s)
 
 
 class EventPace:
-    """Lets 4 MiB of events through at once and then 512 KiB in each second; nothing is lost.
+    """Accepts 4 MiB of events at once and then 512 KiB per second; nothing is lost.
 
-    Each event is read, checked and answered on the event loop. A client that floods it is read more slowly.
+    Each event is parsed, validated and executed on the event loop. A client that floods it is read slower.
     """
 
     def __init__(self) -> None:
         self._bucket = _Bucket(_EVENT_BURST, _EVENT_RATE)
 
     async def keep(self, characters: int) -> None:
-        """An event of so many ``characters`` was obeyed; wait if they came too fast."""
+        """Count an executed event of that many ``characters``; wait if they came too fast."""
         await self._bucket.fill(characters + _EVENT_COST)
 
 
 class TokenBucket:
-    """Lets ``per_minute`` requests through in a minute, all at once if they come so.
+    """Allows ``per_minute`` requests in a minute, in a burst or spread.
 
     Args:
         per_minute: Requests.
@@ -79,7 +78,7 @@ class TokenBucket:
         self._at: float | None = None
 
     def ask(self) -> float:
-        """Another request: 0 if it may be met, else the seconds until one may."""
+        """Take a token: return 0 if the request is allowed, else the seconds until one will be."""
         now = asyncio.get_running_loop().time()
         if self._at is not None:
             self._left = min(self._full, self._left + (now - self._at) * self._rate)

@@ -1,4 +1,4 @@
-"""One reply as the events of a response."""
+"""One reply, expressed as the events of a response."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,17 +17,17 @@ ResponseStatus = Literal["completed", "cancelled", "failed"]
 
 @dataclass(slots=True, eq=False)
 class RealtimeResponse:
-    """A response while it comes into being.
+    """A response in progress.
 
     Attributes:
-        turn: Of the conversation.
-        spoken: In audio with a transcript, or in text.
-        voice: Of the audio.
-        fmt: … and its form on the wire.
-        playback: Where its audio goes.
-        prompt_tokens: Estimated length of what was answered.
-        audio_ms: Where in the reply the audio handed over so far ends.
-        made_ms: The furthest that was ever reached.
+        turn: Number of the turn.
+        spoken: True: audio with a transcript; False: text.
+        voice: Voice of the audio.
+        fmt: Wire format of the audio.
+        playback: Plays the audio.
+        prompt_tokens: Estimated length of the prompt.
+        audio_ms: Position in the reply at which the audio handed over so far ends.
+        synthesized_ms: The furthest position reached so far.
         finished_ms: Length of the whole reply, once it is known.
         error: Why it failed, if it did.
     """
@@ -55,11 +55,11 @@ class RealtimeResponse:
     _begun: bool = False
 
     def create(self) -> None:
-        """The response exists."""
+        """Announce the response."""
         self._put({"type": "response.created", "response": self._response("in_progress", [])})
 
     def begin(self) -> None:
-        """It has something to say."""
+        """Announce the response's item; idempotent."""
         if self._begun:
             return
         self._begun = True
@@ -73,14 +73,20 @@ class RealtimeResponse:
         )
 
     def write(self, text: str) -> None:
-        """More text."""
+        """Append text."""
         self.text += text
         self.tokens += 1
         kind = "output_audio_transcript" if self.spoken else "output_text"
         self._put({"type": f"response.{kind}.delta", **self._at(), "item_id": self.item_id, "delta": text})
 
     def speak(self, pcm: Pcm, rate: int, start_ms: float) -> None:
-        """More audio, which begins at ``start_ms`` of the reply."""
+        """Append audio that starts at ``start_ms`` of the reply.
+
+        Args:
+            pcm: int16 samples.
+            rate: Sample rate in Hz.
+            start_ms: Position in the reply.
+        """
         self.audio_ms = start_ms + len(pcm) * 1000.0 / rate
         self.synthesized_ms = max(self.synthesized_ms, self.audio_ms)
         self.playback.play(self, pcm, rate, start_ms)
@@ -88,30 +94,30 @@ class RealtimeResponse:
             self.playback.finish(self)
 
     def hold(self, heard_ms: float) -> None:
-        """Silence at once."""
+        """Pause: stop the audio at once."""
         self.held = True
         self.silence(heard_ms)
 
     def resume(self) -> None:
-        """The audio goes on."""
+        """Continue after `hold`."""
         self.held = False
 
     def silence(self, heard_ms: float) -> None:
-        """What has not left yet never will."""
+        """Discard audio that was not sent yet."""
         self.playback.silence(self)
         self.audio_ms = min(self.audio_ms, heard_ms)
 
     @property
     def complete(self) -> bool:
-        """Everything was written and all of its audio handed over."""
+        """True once all text was written and all of its audio handed over."""
         return self.finished_ms is not None and not self.held and self.audio_ms >= self.finished_ms - 1.0
 
     def close(self, ending: ResponseStatus, reason: str | None = None) -> None:
-        """Nothing more comes: the events that end a response.
+        """Send the events that end a response.
 
         Args:
             ending: How it ended.
-            reason: Of a cancellation, in the protocol's words.
+            reason: Of a cancellation, in the protocol's terms.
         """
         if self.closed:
             return
@@ -177,7 +183,7 @@ class RealtimeResponse:
         return response
 
     def _usage(self) -> dict[str, Any]:
-        """Pieces of text as the model wrote them; the prompt's length is an estimate."""
+        """Return token counts: chunks of text from the model; the prompt's length is an estimate."""
         return {
             "total_tokens": self.prompt_tokens + self.tokens,
             "input_tokens": self.prompt_tokens,

@@ -1,4 +1,4 @@
-"""What waits to be sent to one client: bounded, and rid of a reply's audio in an instant."""
+"""Bounded queue of events for one client, from which a reply's audio can be removed."""
 
 import asyncio
 import json
@@ -18,20 +18,20 @@ class _QueuedEvent:
 
 
 class SendQueue:
-    """Events on their way to the client, in order.
+    """Events for the client, in order.
 
-    What cannot be sent waits here, up to ``limit_bytes``: a client that reads too slowly is given up
-    rather than buffered for without end.
+    Up to ``limit_chars`` may wait: a client that reads too slowly is disconnected, so that the queue does
+    not grow without limit.
 
     Args:
-        limit_bytes: Of JSON text waiting.
+        limit_chars: Maximum characters of JSON text.
 
     Attributes:
-        overflowed: The limit was passed; nothing is taken any more.
+        overflowed: True once the limit was exceeded; nothing is queued any more.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit = limit_bytes
+    def __init__(self, limit_chars: int) -> None:
+        self._limit = limit_chars
         self._letters: deque[_QueuedEvent] = deque()
         self._size = 0
         self._filled = asyncio.Event()
@@ -39,15 +39,15 @@ class SendQueue:
 
     @property
     def size(self) -> int:
-        """Characters waiting."""
+        """Characters in the queue."""
         return self._size
 
     def put(self, event: ServerEvent, *, audio_of: str | None = None) -> None:
-        """Send ``event`` when its turn comes; ``audio_of`` is the reply whose audio it carries."""
+        """Queue ``event``; ``audio_of`` is the id of the reply whose audio it carries."""
         if self.overflowed:
             return
         text = json.dumps({**event, "event_id": new_id("event")}, ensure_ascii=False, separators=(",", ":"))
-        text = to_well_formed(text)  # half a surrogate pair, wherever it came from, cannot be sent
+        text = to_well_formed(text)  # a lone surrogate cannot be sent
         if self._size + len(text) > self._limit:
             self.overflowed = True
             self._letters.clear()
@@ -58,12 +58,12 @@ class SendQueue:
         self._filled.set()
 
     def drop_audio(self, reply: str) -> None:
-        """The audio of ``reply`` must not be heard any more; everything else stays, in order."""
+        """Remove the audio of ``reply``; all other events stay, in order."""
         self._letters = deque(letter for letter in self._letters if letter.audio_of != reply)
         self._size = sum(len(letter.text) for letter in self._letters)
 
     async def take(self) -> str | None:
-        """The next event's text, once there is one; None after an overflow."""
+        """Wait for the next event and return its text; None after an overflow."""
         while not self._letters:
             if self.overflowed:
                 return None

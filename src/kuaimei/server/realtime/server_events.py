@@ -1,7 +1,7 @@
-"""The events of one conversation, told to its client in the words of the Realtime protocol.
+"""Translation of conversation events to events of the Realtime protocol.
 
-An observer like any other: it is called on the event loop and returns at once; what it has to say
-goes to the outbox. What the protocol has no word for is said as ``kuaimei.*`` events.
+The translator is an observer: it is called on the event loop and returns at once; its events go to the send
+queue. What the protocol has no event for is sent as a ``kuaimei.*`` event.
 """
 
 from dataclasses import asdict
@@ -43,23 +43,24 @@ from kuaimei.server.views.renderings import ready_body
 __all__ = ["ServerEventEmitter"]
 
 _REPLIES_KEPT = 200
-"""Replies that can be named when their second rendering is ready, minutes later; and what was answered."""
+"""Replies, and user turns, whose ids are kept for results that arrive minutes later (renderings, analyses).
+"""
 _TURNS_KEPT = 16
-"""Turns of which something is remembered that did not come to their end."""
+"""Turns for which state is kept although they did not end."""
 
 
 class ServerEventEmitter:
-    """Translates; knows nothing of sockets.
+    """Translates events of one conversation; independent of the transport.
 
     Args:
         session: Id of the session, which is also the conversation's.
-        outbox: Takes what is to be sent.
-        config: In force at the beginning.
-        playback: Takes the audio of replies; None: it travels in events.
+        outbox: Queue of events to send.
+        config: The initial configuration.
+        playback: Plays the audio of replies; None: it travels in events.
 
     Attributes:
-        config: In force; replaced by ``session.update``.
-        items: Of the conversation.
+        config: The effective configuration; replaced by ``session.update``.
+        items: Items of the conversation.
     """
 
     def __init__(
@@ -80,27 +81,33 @@ class ServerEventEmitter:
 
     @property
     def reply(self) -> RealtimeResponse | None:
-        """The latest one."""
+        """The latest response."""
         return self._reply
 
     @property
     def unfinished_turn(self) -> int | None:
-        """The user's turn that is over, but not yet understood and answered."""
+        """The user's turn that has ended but is not yet transcribed and answered."""
         return self._unfinished
 
     @property
     def responding(self) -> bool:
-        """A response is under way."""
+        """True while a response is in progress."""
         return self._reply is not None and not self._reply.closed
 
     def send(self, event: ServerEvent) -> None:
-        """Send something that is no step of the conversation."""
+        """Send an event that does not come from the conversation."""
         self._outbox.put(event)
 
     def open_reply(
         self, turn: int, reply_options: ReplyOptions, metadata: dict[str, str] | None = None
     ) -> RealtimeResponse:
-        """A response was asked for (or begins by itself): the client learns its id."""
+        """Create the response for ``turn`` and announce its id, cancelling one in progress.
+
+        Args:
+            turn: Number of the turn.
+            reply_options: Modality, voice and instructions.
+            metadata: From the client's request.
+        """
         if self.responding:
             self._close("cancelled", "turn_detected")
         self._reply = RealtimeResponse(
@@ -122,17 +129,17 @@ class ServerEventEmitter:
         return self._reply
 
     def cancel_reply(self) -> None:
-        """The client stopped the response, before anything of it came out."""
+        """Close the response as cancelled by the client, which works before any of it was sent."""
         self._close("cancelled", "client_cancelled")
 
     def hq_ready(self, ready: Ready) -> None:
-        """A reply's second rendering is there; one from before this connection goes by its own id."""
+        """Announce a reply's high-quality rendering; one from before this connection goes by its own id."""
         response, item = self._replied.get(ready.turn, (None, ready.utterance))
         place = {"turn": ready.turn, "response_id": response, "item_id": item}
         self.send({"type": "kuaimei.reply.hq_ready", **place, **ready_body(ready.utterance, ready.rendering)})
 
     def scored(self, scored: Scored) -> None:
-        """It is known how something was spoken; what is no item of this connection goes by its own id."""
+        """Announce speech scores; an utterance that is no item of this connection goes by its own id."""
         item = None
         if scored.speaker == "assistant":
             item = self._replied.get(scored.turn, (None, None))[1]
@@ -142,7 +149,7 @@ class ServerEventEmitter:
         self.send({"type": "kuaimei.analysis.scored", **place, **scored_body(scored)})
 
     def __call__(self, event: Event) -> None:
-        """Tell the client of one step."""
+        """Translate and send one event."""
         match event:
             case SpeechAudio():
                 pass
@@ -178,12 +185,12 @@ class ServerEventEmitter:
             case _:
                 pass
 
-    # what the user does
+    # user
 
     def _speech_started(self, event: SpeechStarted) -> None:
         self._started_ms[event.turn] = event.audio_ms
         if self.config.turn_detection is None:
-            return  # without voice activity detection the protocol knows no such event
+            return  # the protocol sends none without voice activity detection
         item_id = self._user_item(event.turn)
         at = round(event.audio_ms)
         self.send({"type": "input_audio_buffer.speech_started", "item_id": item_id, "audio_start_ms": at})
@@ -200,7 +207,7 @@ class ServerEventEmitter:
     def _turn_ended(self, event: TurnEnded) -> None:
         self._unfinished = event.turn
         item_id = self._user_item(event.turn)
-        if item_id in self.items:  # the speaker went on after all: more words of the same turn
+        if item_id in self.items:  # the speaker resumed: a further item of the same turn
             item_id = self._user_items[event.turn] = new_id("item")
         started_ms = self._started_ms.pop(event.turn, event.audio_ms)
         self._ended[event.turn] = max(0.0, event.audio_ms - started_ms) / 1000.0
@@ -233,7 +240,7 @@ class ServerEventEmitter:
         usage = {"type": "duration", "seconds": round(self._ended.get(event.turn, 0.0), 3)}
         self.send({"type": f"{kind}.completed", **here, "transcript": event.text, "usage": usage})
 
-    # what the reply does
+    # reply
 
     def _audio(self, event: ReplyAudio) -> None:
         reply = self._reply_of(event.turn)
@@ -315,11 +322,11 @@ class ServerEventEmitter:
     # bookkeeping
 
     def _user_item(self, turn: int) -> str:
-        """Of the user's words in ``turn``; the same from the onset of speech to the transcript."""
+        """Return the id of the user's item in ``turn``, the same from speech onset to transcript."""
         if turn not in self._user_items:
             self._user_items[turn] = new_id("item")
             for kept in (self._user_items, self._ended, self._started_ms):
-                for old in [t for t in kept if t <= turn - _TURNS_KEPT]:  # turns that were given up
+                for old in [t for t in kept if t <= turn - _TURNS_KEPT]:  # abandoned turns
                     del kept[old]
         return self._user_items[turn]
 

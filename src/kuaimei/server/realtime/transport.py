@@ -1,4 +1,4 @@
-"""What carries a realtime session: events both ways, and sound where that does not travel in events."""
+"""Transport of a realtime session: events in both directions, and audio that does not travel in events."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -12,7 +12,7 @@ __all__ = ["AudioSink", "Client", "CloseReason", "Disconnected", "Transport"]
 
 
 class Disconnected(Exception):
-    """The client has left."""
+    """The client has disconnected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class CloseReason:
 
     Attributes:
         error: Code of the error event that is sent before; empty: none.
-        told: What that says; empty: the reason.
+        told: Message of that event; empty: the reason.
     """
 
     code: int
@@ -32,7 +32,7 @@ class CloseReason:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who is at the other end."""
+    """The client of a connection."""
 
     caller: Caller
     agent: str
@@ -40,30 +40,30 @@ class Client:
 
     @property
     def owner(self) -> str:
-        """Id of the person to whom belongs what is said."""
+        """Id of the person who owns the recorded conversation."""
         return self.caller.person
 
 
 class AudioSink(Protocol):
-    """What the client's sound goes to (`kuaimei.dialogue.conversation.Conversation`)."""
+    """Receives the client's audio. See `kuaimei.dialogue.conversation.Conversation`."""
 
     def push_audio(self, pcm: Pcm) -> None:
-        """More audio (16 kHz)."""
+        """Append audio (16 kHz)."""
         ...
 
     def report_playback(self, heard_ms: float) -> None:
-        """So much of the reply was really played."""
+        """Report how many milliseconds of the reply were actually played."""
         ...
 
 
 class Transport(Protocol):
-    """One client's connection."""
+    """Connection to one client."""
 
     async def receive(self) -> str | None:
-        """The next client event's text; None for something that is no text.
+        """Return the text of the next client event; None for a message that is not text.
 
         Raises:
-            Gone: If there will be none.
+            Disconnected: If there will be none.
         """
         ...
 
@@ -71,14 +71,14 @@ class Transport(Protocol):
         """Send an event, waiting while the client reads too slowly.
 
         Raises:
-            Gone: If it cannot be sent any more.
+            Disconnected: If it can no longer be sent.
         """
         ...
 
     def playback(self, outbox: SendQueue) -> Playback:
-        """Where the audio of replies goes."""
+        """Return the playback for the audio of replies."""
         ...
 
     def attach(self, conversation: AudioSink) -> None:
-        """The conversation has begun: sound that travels beside the events goes to it from now on."""
+        """Send audio that travels beside the events to ``conversation``, which has started."""
         ...

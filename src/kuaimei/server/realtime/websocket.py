@@ -1,4 +1,4 @@
-"""``/v1/realtime`` over WebSocket."""
+"""The endpoint ``/v1/realtime`` over WebSocket."""
 
 import asyncio
 from contextlib import ExitStack, suppress
@@ -19,17 +19,17 @@ __all__ = ["router"]
 router = APIRouter()
 
 _CLOSE_S = 2.0
-"""Patience with a client that is told goodbye."""
+"""Seconds to wait for a client when closing."""
 
 
 class _Socket:
-    """A WebSocket as a `kuaimei.server.realtime.transport.Transport`: sound travels in the events."""
+    """A WebSocket as a `kuaimei.server.realtime.transport.Transport`: audio travels in the events."""
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
 
     async def receive(self) -> str | None:
-        """The next client event's text; None for a binary frame."""
+        """Return the text of the next client event; None for a binary frame."""
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
             raise Disconnected
@@ -37,18 +37,18 @@ class _Socket:
         return text
 
     async def send(self, text: str) -> None:
-        """Send an event; the socket itself makes it wait."""
+        """Send an event, waiting for the socket."""
         try:
             await self._socket.send_text(text)
         except (WebSocketDisconnect, RuntimeError, OSError):
             raise Disconnected from None
 
     def playback(self, outbox: SendQueue) -> Playback:
-        """Into events."""
+        """Return a playback that sends audio in events."""
         return EventPlayback(outbox)
 
     def attach(self, conversation: AudioSink) -> None:
-        """Nothing travels beside the events."""
+        """Do nothing: no audio travels beside the events."""
 
 
 @router.websocket("/v1/realtime")
@@ -59,30 +59,30 @@ async def realtime(
     takeover: Annotated[bool, Query()] = False,
     person: Annotated[str, Query()] = "",
 ) -> None:
-    """A spoken conversation in the OpenAI Realtime protocol.
+    """Hold a spoken conversation in the OpenAI Realtime protocol.
 
     Args:
-        socket: The client.
+        socket: The client's connection.
         model: A name from ``/v1/models``; empty: the server's own.
-        session: Id of an earlier session to go on with (also as header ``x-kuaimei-session``).
-        takeover: If another connection has that session, that one ends: for clients that lost theirs.
-        person: Who speaks, by an id of the client's own, see `Wish.person`.
+        session: Id of an earlier session to continue (also as header ``x-kuaimei-session``).
+        takeover: End another connection that has the session: for clients that lost theirs.
+        person: The speaker, by an id of the client's own, see `ConnectRequest.person`.
     """
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(subprotocol="realtime" if "realtime" in offered else None)
-    reception: ConnectionManager = socket.app.state.reception
+    connections: ConnectionManager = socket.app.state.connections
     client = Client(socket.state.caller, socket.headers.get("user-agent", "")[:200], "websocket")
     wish = ConnectRequest(model, session or socket.headers.get("x-kuaimei-session", ""), takeover, person)
     with ExitStack() as places:
         try:
-            visit = await reception.admit(places, client, wish)
-            goodbye = await reception.serve(visit, _Socket(socket))
+            visit = await connections.admit(places, client, wish)
+            goodbye = await connections.serve(visit, _Socket(socket))
         except ConnectionRefused as turned:
             goodbye = CloseReason(turned.close, str(turned), turned.code)
         except KuaimeiError as error:
             await _send(socket, error_event(error))
             goodbye = CloseReason(1011, str(error))
-        # The place is kept until the goodbye is said: whoever reconnects finds it free.
+        # The slot is released only after the close reason was sent.
         if goodbye is not None:
             if goodbye.error:
                 await _send(

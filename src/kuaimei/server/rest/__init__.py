@@ -1,1 +1,1 @@
-"""The OpenAI dialect and the server's own API over HTTP."""
+"""HTTP endpoints: the OpenAI-compatible API and the server's own."""

@@ -1,4 +1,4 @@
-"""``…/analysis``: how an utterance was spoken, how a session went, and all of it anew."""
+"""``…/analysis``: speech analysis of an utterance or a session, and re-analysis of everything."""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/api")
 
 @router.get("/recordings/{utterance}/analysis", response_model=None)
 async def get_analysis(utterance: str, runtime: RuntimeDep, store: StoreDep, owner: Owner) -> Response:
-    """How one utterance was spoken: scores and what they consist of, features, and what is drawn."""
+    """Return the analysis of one utterance: scores with their contributions, features and contours."""
     found, session = await owned_utterance(store, utterance, owner)
     try:
         analysis = await store.analyses.get(utterance)
@@ -54,9 +54,9 @@ async def get_session_analysis(
     limit: Limit = PAGE,
     after: After = None,
 ) -> Response:
-    """How what was said in a session was spoken, in order, and what is usual of the person.
+    """Return the analyses of a session's utterances in order, and the user's usual (median) scores.
 
-    A page of it, whose last id is the ``after`` of the next; as a sheet it is always whole.
+    Paged: pass the last id of a page as ``after``. ``format=csv`` always returns the whole session.
     """
     found = await owned(store, session, owner)
     enabled = runtime.analysis is not None
@@ -84,14 +84,14 @@ async def get_session_analysis(
 
 @router.post("/analysis/again", status_code=202)
 async def analyse_again(runtime: RuntimeDep, owner: Owner) -> dict[str, Any]:
-    """Have everything analysed anew; what is there can be seen until the new one is made."""
+    """Queue a new analysis of all utterances; existing results stay visible until replaced."""
     count = await _room(runtime).reanalyse(owner)
     return {"object": "kuaimei.analysis.again", "utterances": count}
 
 
 @router.get("/analysis/progress")
 async def get_progress(runtime: RuntimeDep, owner: Owner) -> JSONResponse:
-    """How much is still to be analysed."""
+    """Return how many utterances are analysed and how many are still waiting."""
     progress = await _room(runtime).progress(owner)
     body = {
         "object": "kuaimei.analysis.progress",
@@ -105,6 +105,6 @@ async def get_progress(runtime: RuntimeDep, owner: Owner) -> JSONResponse:
 
 def _room(runtime: AppRuntime) -> AnalysisService:
     if runtime.analysis is None:
-        told = "nothing is analysed here: KUAIMEI_ANALYSIS__ENABLED is off, or nothing is kept"
+        told = "analysis is disabled: KUAIMEI_ANALYSIS__ENABLED or KUAIMEI_STORE__KEEP is off"
         raise ApiError(told, status=409, code="not_analysed")
     return runtime.analysis

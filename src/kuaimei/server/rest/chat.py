@@ -1,4 +1,4 @@
-"""``/v1/chat/completions``: the server's language model in the OpenAI dialect."""
+"""``/v1/chat/completions``: the server's language model as an OpenAI-compatible API."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ router = APIRouter()
 
 _MAX_TOKENS = 1024
 CHARACTERS_LIMIT = 64 * 1024
-"""Of all messages of a request together."""
+"""Maximum number of characters in all messages of a request together."""
 _PARTS = 1000
 _STOPS = 4
 _STOP_CHARACTERS = 64
@@ -67,7 +67,7 @@ _Stop: TypeAlias = Annotated[WellFormedText, Field(max_length=_STOP_CHARACTERS)]
 
 
 class ChatRequest(BaseModel):
-    """As the OpenAI dialect has it; what changes the answer's form and is not supported is refused."""
+    """OpenAI-compatible request; unsupported options that affect the response format are rejected."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -88,19 +88,19 @@ class ChatRequest(BaseModel):
         characters = sum(message.characters for message in self.messages)
         if characters > CHARACTERS_LIMIT:
             raise ValueError(
-                f"the messages have {characters} characters together, of at most {CHARACTERS_LIMIT}"
+                f"the messages have {characters} characters in total; the limit is {CHARACTERS_LIMIT}"
             )
         return self
 
     def stops(self) -> tuple[str, ...]:
-        """Where writing ends."""
+        """Return the stop sequences."""
         stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return tuple(s for s in stops if s)
 
 
 @dataclass(slots=True)
 class _Completion:
-    """An answer while it is being written."""
+    """State of a completion while it is generated."""
 
     model: str
     prompt_tokens: int
@@ -116,7 +116,7 @@ class _Completion:
 
     @property
     def usage(self) -> dict[str, int]:
-        """Pieces of text as the model wrote them; the prompt's length is an estimate."""
+        """Token counts: completion tokens as streamed by the model, prompt tokens estimated."""
         total = self.prompt_tokens + self.tokens
         return {
             "prompt_tokens": self.prompt_tokens,
@@ -138,7 +138,7 @@ class _Completion:
 
 @router.post("/v1/chat/completions")
 async def create_chat_completion(request: ChatRequest, client: Request, runtime: RuntimeDep) -> Response:
-    """Answer ``messages``; in one piece or, with ``stream``, as it is written."""
+    """Generate a reply to ``messages``: whole or, with ``stream``, as server-sent events."""
     model = check_model(runtime, "llm", request.model)
     messages = tuple(m.message() for m in request.messages)
     max_tokens = request.max_completion_tokens or request.max_tokens or _MAX_TOKENS
@@ -149,7 +149,7 @@ async def create_chat_completion(request: ChatRequest, client: Request, runtime:
     text = _complete(runtime, req, StopSequenceFilter(request.stops()), completion)
     if request.stream:
         include_usage = request.stream_options is not None and request.stream_options.include_usage
-        # What goes wrong before the first word can still be told as an error.
+        # A failure before the first token can still be reported with an HTTP status.
         first = await attended(client, _first(text))
         return Streamed(_chunks(first, text, completion, include_usage), media_type=sse.MEDIA_TYPE)
     content = await attended(client, _all(text))
@@ -191,7 +191,7 @@ async def _complete(
             except StopAsyncIteration:
                 break
             except TimeoutError:
-                told = f"the language model wrote nothing for {REQUEST_TIMEOUT_S:g} s"
+                told = f"the language model produced no output for {REQUEST_TIMEOUT_S:g} s"
                 raise EngineUnavailable(told) from None
             if not token:
                 continue

@@ -1,4 +1,4 @@
-"""Tables that spreadsheets open."""
+"""CSV tables for spreadsheets."""
 
 import csv
 import io
@@ -10,11 +10,11 @@ __all__ = ["csv_text", "sheet_response"]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _BOM = "\ufeff"
-"""In front, it tells spreadsheets that it is UTF-8."""
+"""Byte order mark: spreadsheets recognise UTF-8 by it."""
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """CSV with a line for each row; None is an empty cell."""
+    """Return CSV with a line for each row; None becomes an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
@@ -24,17 +24,19 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def sheet_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
-    """A sheet as a file to be saved.
+    """Return a table as a CSV download.
 
     Args:
-        name: Of the file; without quotation marks.
+        name: File name, without quotation marks.
+        columns: Column headings.
+        rows: A cell for each column.
     """
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(csv_text(columns, rows), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _cell(value: object) -> str:
-    """Text that a spreadsheet does not take for a formula; a number may begin with its sign."""
+    """Return the cell's text, escaped if it looks like a formula; a number may begin with its sign."""
     if value is None:
         return ""
     text = str(value)

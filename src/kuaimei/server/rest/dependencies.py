@@ -1,4 +1,4 @@
-"""What all routers share."""
+"""Dependencies and helpers shared by all routers."""
 
 from typing import Annotated, Any, Final, TypeAlias
 from uuid import uuid4
@@ -26,13 +26,13 @@ __all__ = [
 ]
 
 REQUEST_TIMEOUT_S = 120.0
-"""Patience of a request with an engine that gives nothing."""
+"""Seconds a request waits for the next piece of output from an engine."""
 
 
 DELETING: Final[dict[int | str, dict[str, Any]]] = {
-    202: {"description": "Nobody finds it any more; what is left of it is being deleted."}
+    202: {"description": "No longer accessible; deletion continues in the background."}
 }
-"""What a deletion may answer besides 204."""
+"""OpenAPI entry for deletions that answer 202 instead of 204."""
 
 
 def _runtime(request: Request) -> AppRuntime:
@@ -40,10 +40,10 @@ def _runtime(request: Request) -> AppRuntime:
     return runtime
 
 
-def _archive(request: Request) -> ConversationStore:
+def _store(request: Request) -> ConversationStore:
     store = _runtime(request).store
     if store is None:
-        raise ApiError("nothing is kept here: KUAIMEI_STORE__KEEP is off", status=404, code="not_kept")
+        raise ApiError("storing is disabled: KUAIMEI_STORE__KEEP is off", status=404, code="not_kept")
     return store
 
 
@@ -62,25 +62,25 @@ async def _operator(request: Request) -> Caller:
     if caller.role != "operator":
         refusals: Refusals = request.app.state.refusals
         refusals.note("not_allowed", request.client.host if request.client else "")
-        raise NotAllowed("only operators may see this: ask whoever runs the server")
+        raise NotAllowed("operators only: ask the administrator of this server")
     return caller
 
 
 RuntimeDep: TypeAlias = Annotated[AppRuntime, Depends(_runtime)]
-StoreDep: TypeAlias = Annotated[ConversationStore, Depends(_archive)]
+StoreDep: TypeAlias = Annotated[ConversationStore, Depends(_store)]
 Owner: TypeAlias = Annotated[str, Depends(_owner)]
-"""Id of the person who asks, to whom belongs what is asked for."""
+"""Id of the calling person; requests only see that person's data."""
 Me: TypeAlias = Annotated[Caller, Depends(_caller)]
-"""Who asks, and how they came in."""
+"""The caller and how they authenticated."""
 Operator: TypeAlias = Annotated[Caller, Depends(_operator)]
-"""The same, who must be an operator."""
+"""The caller, who must be an operator."""
 
 
 def deleted(done: bool) -> Response:
-    """The answer to a deletion.
+    """Return the response to a deletion: 204 or 202.
 
     Args:
-        done: Nothing is left; else that goes on, also after a restart.
+        done: True if everything is deleted; False if deletion continues, even across a restart.
     """
     if done:
         return Response(status_code=204)
@@ -88,5 +88,5 @@ def deleted(done: bool) -> Response:
 
 
 def ticket() -> Ticket:
-    """A request's place in the queues: behind every live turn, in turn with other requests."""
+    """Return a request's scheduling ticket: behind every live turn, round-robin with other requests."""
     return Ticket(session=f"request_{uuid4().hex[:12]}", priority=Priority.BACKGROUND)

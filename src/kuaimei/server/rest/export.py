@@ -1,4 +1,4 @@
-"""A session as a ZIP file, made while it is being sent: never the whole in memory."""
+"""Export of a session as a ZIP file, generated while it is sent and never held in memory as a whole."""
 
 import asyncio
 import json
@@ -17,20 +17,21 @@ from kuaimei.server.services import ConversationStore
 from kuaimei.store.rows import SessionRow, UtteranceRow
 from kuaimei.store.utterance_record import Tier
 
-__all__ = ["Said", "export", "write_session"]
+__all__ = ["ExportedSession", "export", "write_session"]
 
 _PAGE: Final = 50
-"""Utterances whose analyses are in memory at once."""
+"""Utterances whose analyses are held in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What was said in a session.
+class ExportedSession:
+    """A session to be exported.
 
     Attributes:
-        utterances: In order.
-        describe: Gives what becomes ``session.json``; called in a thread.
-        analysed: Somebody analyses how people speak.
+        session: The session.
+        utterances: Its utterances in order.
+        describe: Returns the content of ``session.json``; called in a thread.
+        analysed: True if analysis is enabled.
     """
 
     session: SessionRow
@@ -39,8 +40,8 @@ class Said:
     analysed: bool
 
 
-async def export(store: ConversationStore, said: Said) -> AsyncIterator[bytes]:
-    """The bytes of the ZIP file, see `write_session`."""
+async def export(store: ConversationStore, said: ExportedSession) -> AsyncIterator[bytes]:
+    """Yield the bytes of a ZIP file with one session; see `write_session`."""
     sink = BufferSink()
     with zipfile.ZipFile(sink, "w") as file:  # type: ignore[call-overload]
         async for _ in write_session(file, said.session.id, store, said):
@@ -49,19 +50,18 @@ async def export(store: ConversationStore, said: Said) -> AsyncIterator[bytes]:
 
 
 async def write_session(
-    file: zipfile.ZipFile, folder: str, store: ConversationStore, said: Said
+    file: zipfile.ZipFile, folder: str, store: ConversationStore, said: ExportedSession
 ) -> AsyncIterator[None]:
-    """Add a session to ``file``; whenever it yields, what was written so far can be taken.
+    """Add a session to ``file``; yields whenever the bytes written so far can be taken.
 
-    Recordings are FLAC already and only stored; how everything was spoken becomes ``analysis.json`` and,
-    without what is drawn, ``analysis.csv``.
+    Recordings are FLAC already and stored uncompressed. The analyses become ``analysis.json`` and, without
+    contours, ``analysis.csv``.
 
     Args:
-        file: Open for writing.
-        folder: In the file.
-        store: Gives the recordings, and how everything was spoken.
-        said: Becomes ``session.json``, ``transcript.txt``, and a recording for each utterance where there is
-            one, or two.
+        file: ZIP file open for writing.
+        folder: Folder inside the ZIP file.
+        store: Source of the recordings and analyses.
+        said: Becomes ``session.json``, ``transcript.txt``, and up to two recordings for each utterance.
     """
 
     def write_texts() -> None:
@@ -81,7 +81,7 @@ async def write_session(
         ending = "hq.flac" if tier == "hq" else "flac"
         name = f"{folder}/{utterance.turn:04}_{utterance.speaker}_{utterance.id}.{ending}"
         info = zipfile.ZipInfo(name, utterance.started_at.timetuple()[:6])
-        info.file_size = audio.content_length  # tells whether a ZIP64 entry is needed
+        info.file_size = audio.content_length  # decides whether a ZIP64 entry is needed
         with file.open(info, "w") as entry:
             async with closing(audio.chunks) as chunks:
                 async for chunk in chunks:
@@ -90,9 +90,9 @@ async def write_session(
 
 
 async def _write_analyses(
-    file: zipfile.ZipFile, folder: str, store: ConversationStore, said: Said
+    file: zipfile.ZipFile, folder: str, store: ConversationStore, said: ExportedSession
 ) -> AsyncIterator[None]:
-    """A few utterances at a time: what is drawn of them is large."""
+    """Write the analyses of a few utterances at a time, because their contours are large."""
     rows: list[list[object]] = []
     info = zipfile.ZipInfo(f"{folder}/analysis.json", time.localtime()[:6])
     info.compress_type = zipfile.ZIP_DEFLATED

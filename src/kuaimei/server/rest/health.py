@@ -1,4 +1,4 @@
-"""``/healthz``, ``/readyz``, ``/metrics``."""
+"""``/healthz``, ``/readyz`` and ``/metrics``: liveness, readiness and Prometheus metrics."""
 
 import asyncio
 from typing import Any
@@ -18,23 +18,23 @@ router = APIRouter()
 
 _STORE_S = 3.0
 _NEEDED = frozenset({"jobs", "keeping"})
-"""Background tasks (of `kuaimei.runtime`) without which a server is not what it promises to be."""
+"""Background tasks (of `kuaimei.runtime`) whose failure makes the server not ready."""
 
 
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """It runs."""
+    """Return 200 while the process is running (liveness)."""
     return {"status": "ok"}
 
 
 @router.get("/readyz")
 async def readyz(request: Request, runtime: RuntimeDep) -> JSONResponse:
-    """It can take a conversation: engines are warm before the server opens, so the store decides.
+    """Return 200 if the server can take a conversation, otherwise 503 (readiness).
 
-    Not ready either when what is said can be kept and not worked on: no jobs are done, nothing is deleted.
-    Other background tasks that fail are told of under ``failing``, and conversations go on; as they do when
-    the disk is ``low``, or so ``full`` that no more sound is recorded. What is said of the store is at most
-    two seconds old.
+    Engines are warm before the server opens, so the store decides. The server is also not ready if the
+    background tasks that run jobs and deletions fail. Other failing background tasks are listed under
+    ``failing``; conversations continue, as they do when the disk is ``low``, or so ``full`` that audio is no
+    longer recorded. The store's state is at most two seconds old.
     """
     readiness: Readiness = request.app.state.readiness
     failing = sorted(runtime.tasks.failing)
@@ -52,7 +52,7 @@ async def readyz(request: Request, runtime: RuntimeDep) -> JSONResponse:
 
 @router.get("/metrics")
 async def metrics(request: Request, runtime: RuntimeDep, operator: Operator) -> Response:
-    """In the text form of Prometheus."""
+    """Return metrics in the Prometheus text format; operators only."""
     known: Metrics = request.app.state.metrics
     if runtime.store is not None:
         try:

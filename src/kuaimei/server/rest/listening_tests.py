@@ -1,4 +1,4 @@
-"""``/api/listening``: blind comparisons of two clips, and what was preferred."""
+"""``/api/listening``: blind A/B listening tests and their results."""
 
 import asyncio
 from typing import Annotated, Any
@@ -22,19 +22,19 @@ __all__ = ["router"]
 router = APIRouter(prefix="/api/listening")
 
 REMARK_LIMIT = 500
-"""Characters."""
+"""Maximum length of a remark, in characters."""
 _COLUMNS = ("id", "kind", "first", "second", "a", "b", "choice", "preferred", "remark", "at")
 
 
 def _listening(request: Request, runtime: RuntimeDep, store: StoreDep, owner: Owner) -> ListeningTest:
-    return ListeningTest(store, UsableVoices(runtime, owner), request.app.state.samples)
+    return ListeningTest(store, UsableVoices(runtime, owner), request.app.state.voice_previews)
 
 
 ListeningTestDep = Annotated[ListeningTest, Depends(_listening)]
 
 
 class PreferenceRequest(BaseModel):
-    """What a listener says."""
+    """A listener's choice between the two clips, with an optional remark."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,7 +49,7 @@ async def next_trial(
     kind: Kind | None = None,
     voice: Annotated[str | None, Query(max_length=100)] = None,
 ) -> dict[str, Any]:
-    """Two clips of the same words; nothing here tells which is which."""
+    """Start a blind trial: two clips of the same text, in random order and without their origin."""
     trial = await blind.next(owner, kind, voice)
     return {
         "object": "kuaimei.listening.trial",
@@ -63,7 +63,7 @@ async def next_trial(
 
 @router.get("/results")
 async def results(store: StoreDep, owner: Owner) -> dict[str, Any]:
-    """How often what was preferred, and how sure one may be of it."""
+    """Return how often each system was preferred, by pair, with a confidence interval (Wilson score)."""
     tallies = await store.preferences.tallies(owner)
     return {
         "object": "kuaimei.listening.results",
@@ -74,14 +74,14 @@ async def results(store: StoreDep, owner: Owner) -> dict[str, Any]:
 
 @router.delete("/results", status_code=204)
 async def forget_results(store: StoreDep, owner: Owner) -> Response:
-    """All judgements are gone."""
+    """Delete all trials and judgements of the caller."""
     await store.preferences.forget(owner)
     return Response(status_code=204)
 
 
 @router.get("/results.csv")
 async def results_csv(store: StoreDep, owner: Owner) -> Response:
-    """Every judgement, one to a line."""
+    """Download every judgement as CSV, one per line."""
     judged = await store.preferences.judged(owner)
     return await asyncio.to_thread(sheet_response, "listening.csv", _COLUMNS, map(_line, judged))
 
@@ -90,7 +90,7 @@ async def results_csv(store: StoreDep, owner: Owner) -> Response:
 async def get_clip(
     request: Request, trial: str, side: Side, blind: ListeningTestDep, store: StoreDep, owner: Owner
 ) -> Response:
-    """One of the two clips, as FLAC."""
+    """Return clip ``a`` or ``b`` of a trial as FLAC."""
     found = await store.preferences.trial(trial, owner)
     headers = {"Cache-Control": "private, no-store"}
     data = await attended(request, blind.clip(found, side))
@@ -99,10 +99,10 @@ async def get_clip(
 
 @router.post("/{trial}")
 async def judge(trial: str, judgement: PreferenceRequest, store: StoreDep, owner: Owner) -> dict[str, Any]:
-    """Note what was preferred; only now it is told what was heard."""
+    """Record the listener's choice and reveal which system produced each clip; 409 if already judged."""
     judged = await store.preferences.judge(trial, owner, judgement.choice, judgement.remark)
     if judged is None:
-        raise ApiError("this comparison was judged already", status=409, code="already_judged")
+        raise ApiError("this comparison has already been judged", status=409, code="already_judged")
     return {
         "object": "kuaimei.listening.judgement",
         "id": judged.id,

@@ -1,4 +1,4 @@
-"""``/api/me``: who is asking, and everything of theirs taken along or deleted in one step."""
+"""``/api/me``: the caller's account, and export or deletion of all their data."""
 
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
 from kuaimei.http.errors import ApiError
 from kuaimei.people.caller import Caller
 from kuaimei.people.names import NAME_LIMIT
-from kuaimei.server.account_deletion import Leaving
+from kuaimei.server.account_deletion import AccountDeletion
 from kuaimei.server.rest.dependencies import Me, RuntimeDep, StoreDep
 from kuaimei.server.rest.personal_data import export_everything
 from kuaimei.server.services import AppRuntime
@@ -22,9 +22,9 @@ __all__ = ["NOTICE_VERSION", "router"]
 router = APIRouter(prefix="/api/me")
 
 NOTICE_VERSION: Final = "1"
-"""Of what people agree to before their first recording; another text is another version, asked for anew."""
+"""Version of the recording notice; changing the text needs a new version, which users must accept again."""
 _PATIENCE_S: Final = 15.0
-"""A deletion that takes longer is answered with 202, and goes on."""
+"""Seconds after which a running deletion is answered with 202; it continues in the background."""
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
@@ -42,15 +42,15 @@ class _Confirmation(BaseModel):
 
 @router.get("")
 async def get_me(runtime: RuntimeDep, me: Me) -> JSONResponse:
-    """Who is asking, what is kept of them and for how long, and whether they agreed to that."""
+    """Return the caller's account, what is stored and for how long, and whether they accepted the notice."""
     return JSONResponse(await _body(runtime, me), headers=_NO_STORE)
 
 
 @router.post("/notice")
 async def accept_notice(agreement: _Agreement, runtime: RuntimeDep, me: Me) -> JSONResponse:
-    """Agree to what is recorded and kept, as the notice of that version tells it."""
+    """Accept version ``version`` of the notice on recording and storage; 409 if it is outdated."""
     if agreement.version != NOTICE_VERSION:
-        told = f"the notice has version {NOTICE_VERSION} now: show that one, and ask again"
+        told = f"the notice has been updated to version {NOTICE_VERSION}: show that one and ask again"
         raise ApiError(told, status=409, code="notice_outdated", param="version")
     if runtime.store is not None:
         await runtime.store.people.accept_notice(me.person, agreement.version)
@@ -59,7 +59,7 @@ async def accept_notice(agreement: _Agreement, runtime: RuntimeDep, me: Me) -> J
 
 @router.get("/export", response_model=None)
 async def export_me(runtime: RuntimeDep, store: StoreDep, me: Me) -> Response:
-    """Everything of theirs as one ZIP file: sessions with recordings, voices with consent, judgements."""
+    """Download all of the caller's data as a ZIP: sessions and recordings, voices and consent, judgements."""
     person = await store.people.get(me.person)
     archive = export_everything(store, person, analysed=runtime.analysis is not None)
     headers = {"Content-Disposition": f'attachment; filename="kuaimei-{person.id}.zip"', **_NO_STORE}
@@ -68,19 +68,19 @@ async def export_me(runtime: RuntimeDep, store: StoreDep, me: Me) -> Response:
 
 @router.post("/forget")
 async def forget_me(confirmation: _Confirmation, request: Request, store: StoreDep, me: Me) -> JSONResponse:
-    """Delete everything of theirs, for good; their keys stay. Then it is looked for.
+    """Permanently delete all of the caller's data except their keys, then verify that nothing is left.
 
-    202: it takes longer, and goes on by itself.
+    The response lists anything that is left. 202: deletion takes longer and continues in the background.
     """
     if confirmation.confirm != me.name:
-        told = "to delete everything, confirm it with your own name as it stands in /api/me"
+        told = "to delete everything, confirm with your own name as shown in /api/me"
         raise ApiError(told, code="not_confirmed", param="confirm")
-    leaving: Leaving = request.app.state.leaving
+    deletion: AccountDeletion = request.app.state.account_deletion
     sessions, voices = len(await store.people.sessions_of(me.person)), len(await store.voices.all(me.person))
     left: list[str] = []
     status = 200
     try:
-        done = await leaving.forget(me.person, _PATIENCE_S)
+        done = await deletion.forget(me.person, _PATIENCE_S)
     except StoreError as error:
         done, left = None, [str(error)]
     if done is None:
@@ -94,7 +94,7 @@ async def forget_me(confirmation: _Confirmation, request: Request, store: StoreD
 
 @router.post("/sign-out", status_code=204)
 async def sign_out() -> Response:
-    """Have the browser forget everything of this server; the key itself goes on letting in."""
+    """Make the browser delete everything it has stored for this server; the key stays valid."""
     headers = {"Clear-Site-Data": '"cache", "cookies", "storage"', **_NO_STORE}
     return Response(status_code=204, headers=headers)
 

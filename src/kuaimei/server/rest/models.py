@@ -1,4 +1,4 @@
-"""``/v1/models``."""
+"""``/v1/models``: the model names that requests may use."""
 
 from typing import Any
 
@@ -19,14 +19,14 @@ def _model(name: str) -> dict[str, Any]:
 
 @router.get("/v1/models")
 async def list_models(runtime: RuntimeDep) -> dict[str, Any]:
-    """Names that requests may give as ``model``."""
+    """List the names that requests may give as ``model``."""
     return {"object": "list", "data": [_model(name) for name in models_for(runtime)]}
 
 
 @router.get("/v1/models/{name}")
 async def get_model(name: str, runtime: RuntimeDep) -> dict[str, Any]:
-    """One of them."""
+    """Return one model; 404 ``model_not_found`` if it is unknown."""
     if name not in models_for(runtime):
-        told = f"no model is called {name[:80]!r}; see /v1/models"
+        told = f"unknown model {name[:80]!r}; see /v1/models"
         raise ApiError(told, status=404, code="model_not_found", param="model")
     return _model(name)

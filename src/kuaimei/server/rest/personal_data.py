@@ -1,4 +1,4 @@
-"""Everything that belongs to a person as one ZIP file, made while it is being sent."""
+"""Export of all personal data of a person as a ZIP file, generated while it is sent."""
 
 import asyncio
 import json
@@ -18,23 +18,23 @@ from kuaimei.store.voices import JUDGE, REFERENCE
 __all__ = ["export_everything"]
 
 _PAGE: Final = 100
-"""Sessions looked up at a time."""
+"""Sessions loaded at a time."""
 _VOICE_FILES: Final = (REFERENCE, JUDGE)
-"""A voice's recordings; what was computed from them is not in the file, and goes with them."""
+"""Recordings of a voice; data derived from them is not exported, and is deleted together with them."""
 
 
 async def export_everything(
     store: ConversationStore, person: Person, *, analysed: bool
 ) -> AsyncIterator[bytes]:
-    """The bytes of the ZIP file.
+    """Yield the bytes of the ZIP file.
 
-    It holds ``person.json`` (who it is, which keys), a folder for each session as its own export has it,
+    It holds ``person.json`` (the person and their keys), a folder for each session as in `write_session`,
     ``voices/ID`` with the recording and the consent, ``ratings.json`` and ``preferences.json``.
 
     Args:
-        store: Where everything is kept.
-        person: Whose it is.
-        analysed: Somebody analyses how people speak.
+        store: The conversation store.
+        person: The person whose data is exported.
+        analysed: True if analysis is enabled.
     """
     sink = BufferSink()
     with zipfile.ZipFile(sink, "w") as file:  # type: ignore[call-overload]
@@ -66,7 +66,7 @@ async def _write_voices(file: zipfile.ZipFile, store: ConversationStore, owner: 
             try:
                 sound = await store.voices.file(row.id, name)
             except NotFound:
-                continue  # there is none, or it was deleted meanwhile
+                continue  # no such file, or deleted meanwhile
             await asyncio.to_thread(file.writestr, f"voices/{row.id}/{name}", sound)
             yield
 

@@ -1,4 +1,4 @@
-"""``/api/labelling``: listeners rate what people said; ``kuaimei calibrate`` fits the scores to that."""
+"""``/api/labelling``: listeners' ratings of utterances, to which ``kuaimei calibrate`` fits the scores."""
 
 import asyncio
 from typing import Annotated, Any, Self, TypeAlias
@@ -20,7 +20,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/api/labelling")
 
 RATER_LIMIT = 64
-"""Characters."""
+"""Maximum length of a rater's name, in characters."""
 SKIP_LIMIT = 500
 _COLUMNS = ("utterance", "confidence", "stability", "affability", "rater")
 
@@ -34,7 +34,7 @@ Mark: TypeAlias = Annotated[int | None, Field(ge=1, le=5)]
 
 
 class RatingRequest(BaseModel):
-    """What a listener says: 1 to 5 each; what they cannot tell is left out."""
+    """A listener's rating: 1 to 5 for each score; scores they cannot judge are omitted."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -57,14 +57,16 @@ async def next_clip(
     rater: Rater = "",
     skip: Annotated[tuple[str, ...], Query(max_length=SKIP_LIMIT)] = (),
 ) -> dict[str, Any]:
-    """Something a user said that this rater has not rated; in another order for each rater.
+    """Return a user utterance that this rater has not rated; 404 if none is left.
+
+    The order is random, but fixed for each rater.
 
     Raises:
-        NotFound: If there is nothing.
+        NotFound: If no utterance is left to rate.
     """
     utterance = await store.ratings.next(owner, rater, skipped=skip)
     if utterance is None:
-        raise NotFound("there is nothing that you have not rated: talk more, or rate what you skipped")
+        raise NotFound("there are no unrated utterances left: talk more, or rate those that you skipped")
     found = await store.utterance(utterance)
     return {
         "object": "kuaimei.labelling.clip",
@@ -77,7 +79,7 @@ async def next_clip(
 
 @router.get("/progress")
 async def get_progress(store: StoreDep, owner: Owner, rater: Rater = "") -> dict[str, Any]:
-    """How far this rater is, and how many ratings there are of all."""
+    """Return the rater's progress and the total number of ratings."""
     tally = await store.ratings.tally(owner, rater)
     return {
         "object": "kuaimei.labelling.progress",
@@ -89,7 +91,7 @@ async def get_progress(store: StoreDep, owner: Owner, rater: Rater = "") -> dict
 
 @router.get("/labels.csv")
 async def get_labels(store: StoreDep, owner: Owner) -> Response:
-    """Every rating, as ``kuaimei calibrate`` reads it."""
+    """Download every rating as CSV, in the format that ``kuaimei calibrate`` reads."""
     found = await store.ratings.all(owner)
 
     def table() -> Response:
@@ -104,7 +106,7 @@ async def get_labels(store: StoreDep, owner: Owner) -> Response:
 
 @router.post("/{utterance}")
 async def rate(utterance: str, opinion: RatingRequest, store: StoreDep, owner: Owner) -> dict[str, Any]:
-    """Note it, in the place of what the same rater said of it before."""
+    """Record a rating of the utterance; it replaces an earlier one by the same rater."""
     await owned_utterance(store, utterance, owner)
     marks = RatingScores(opinion.confidence, opinion.stability, opinion.affability)
     await store.ratings.rate(utterance, owner, opinion.rater, marks)

@@ -1,4 +1,4 @@
-"""``/api/recordings``: one utterance, and its audio, also in parts (players seek)."""
+"""``/api/recordings``: one utterance and its audio, with byte ranges so that players can seek."""
 
 import re
 from collections.abc import AsyncIterator
@@ -25,12 +25,12 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and one past the last of a Range header (RFC 9110, 14.2); None: the whole.
+    """Return the first byte and one past the last of a Range header (RFC 9110, 14.2); None: everything.
 
-    What is not understood (several ranges, other units) is ignored, as the RFC allows.
+    Unsupported headers (several ranges, other units) are ignored, as the RFC allows.
 
     Raises:
-        ApiError: 416 if the range lies outside.
+        ApiError: 416 if the range lies outside the recording.
     """
     match = _RANGE.fullmatch(header.strip()) if header else None
     if match is None or match[0] == "bytes=-":
@@ -52,7 +52,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 @router.get("/{utterance}")
 async def get_recording(utterance: str, store: StoreDep, owner: Owner) -> dict[str, Any]:
-    """What is known of it."""
+    """Return one utterance: speaker, transcript, times and the URLs of its audio."""
     found, _ = await owned_utterance(store, utterance, owner)
     return utterance_body(found)
 
@@ -66,13 +66,13 @@ async def get_audio(
     range_: Annotated[str | None, Header(alias="range")] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """The sound, as FLAC; of a reply ``tier`` chooses between the two renderings."""
+    """Return the utterance's audio as FLAC; for replies, ``tier`` selects the fast or HQ rendering."""
     found, _ = await owned_utterance(store, utterance, owner)
     size, sha256 = found.file(tier)
     headers = {
         "Accept-Ranges": "bytes",
         "ETag": f'"{sha256}"',
-        # A player may keep it, and asks each time whether it is still there and still allowed to it.
+        # Players may cache it but must revalidate: it may be deleted, or access may be revoked.
         "Cache-Control": "private, no-cache",
         "Vary": "Authorization",
     }
@@ -84,7 +84,7 @@ async def get_audio(
     headers["Content-Length"] = str(audio.content_length)
     if part is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    # A recording that is gone after all can still be told as an error.
+    # If the recording has just been deleted, that can still be reported with an HTTP status.
     first = await anext(aiter(audio.chunks), b"")
     body = _bytes(first, audio.chunks)
     status = 200 if part is None else 206
@@ -94,24 +94,28 @@ async def get_audio(
 
 @router.post("/{utterance}/hq", status_code=202)
 async def render_again(utterance: str, runtime: RuntimeDep, store: StoreDep, owner: Owner) -> dict[str, Any]:
-    """Have a reply rendered by what renders now: its rendering failed, or its voice has learned since.
+    """Queue a new high-quality rendering of a reply, with the engine and voice as they are now.
 
-    Where nothing would change nothing is done; what is there can be heard until the new one is ready.
+    For a reply whose rendering failed or whose voice has been trained further since. Nothing is done if the
+    result would be the same; the existing rendering remains available until the new one is ready.
     """
     found, _ = await owned_utterance(store, utterance, owner)
     if runtime.hq is None:
         raise ApiError(
-            "replies are rendered once here: KUAIMEI_RENDERING__HQ is none", status=409, code="one_tier"
+            "high-quality rendering is disabled: KUAIMEI_RENDERING__HQ is none", status=409, code="one_tier"
         )
     if found.voice and found.voice not in UsableVoices(runtime, owner) and _at_hand(runtime, found.voice):
-        raise NotAllowed("this reply is in a voice that is not shared with you any more")
+        raise NotAllowed("the voice of this reply is no longer shared with you")
     await store.retry_rendering(utterance)
     return utterance_body(await store.utterance(utterance))
 
 
 @router.delete("/{utterance}", status_code=204, responses=DELETING)
 async def delete_recording(utterance: str, store: StoreDep, owner: Owner) -> Response:
-    """Delete row, recording, and what waits to be done for it; 202: it is gone for all, and goes on."""
+    """Permanently delete the utterance, its audio and pending jobs; 202 if that takes longer.
+
+    After 202 the utterance can no longer be accessed, and deletion continues in the background.
+    """
     going_on = await store.deletion("utterance", utterance)
     if going_on is None or going_on.owner != owner:
         await owned_utterance(store, utterance, owner)
@@ -119,7 +123,7 @@ async def delete_recording(utterance: str, store: StoreDep, owner: Owner) -> Res
 
 
 def _at_hand(runtime: AppRuntime, voice: str) -> bool:
-    """The synthesiser knows it: whether anybody else does is for what renders to say."""
+    """Return True if the synthesizer knows the voice; other voices are the HQ renderer's concern."""
     return voice in runtime.engines.synthesizer.voices
 
 

@@ -1,4 +1,4 @@
-"""How everything in a session was spoken, page by page."""
+"""Speech analysis of a session's utterances, one page at a time."""
 
 import asyncio
 from bisect import bisect_left
@@ -33,19 +33,19 @@ async def session_analysis(
     enabled: bool,
     contours: bool = False,
 ) -> list[dict[str, Any]]:
-    """How each of ``utterances`` was spoken; put together in a thread.
+    """Return the analysis of each of ``utterances``; the bodies are built in a thread.
 
     Args:
-        store: Of all that was said.
-        session: Whose utterances they are.
-        utterances: In order; a page of them, for all of it is held in memory.
-        enabled: Somebody analyses.
-        contours: Also what is drawn.
+        store: The conversation store.
+        session: The session that the utterances belong to.
+        utterances: In order; at most a page, because everything is held in memory.
+        enabled: True if analysis is enabled.
+        contours: Also include the contours for the charts.
     """
     found = await store.analyses.of([one.id for one in utterances], contours=contours)
     past: dict[Cohort, Sequence[ScorePoint]] = {}
     for group in {cohort_of(session, one) for one in utterances}:
-        # Of the whole page and of as many before its first.
+        # Enough that even the first utterance of the page has NEWEST earlier scores.
         past[group] = await store.peers.newest(
             group, before=_latest(session, utterances, group), limit=NEWEST + len(utterances)
         )
@@ -92,7 +92,7 @@ def _place(point: ScorePoint) -> tuple[datetime, str]:
 
 
 def _latest(session: SessionRow, utterances: Sequence[UtteranceRow], group: Cohort) -> ScoreCursor:
-    """When the last of a group was said."""
+    """Return the cursor of the latest utterance of ``group``."""
     return max(
         (cursor_of(one) for one in utterances if cohort_of(session, one) == group),
         key=lambda moment: (moment.at, moment.utterance),
@@ -100,7 +100,7 @@ def _latest(session: SessionRow, utterances: Sequence[UtteranceRow], group: Coho
 
 
 def lines(spoken: Sequence[dict[str, Any]]) -> Iterator[list[object]]:
-    """A row with `COLUMNS` for each that `session_analysis` gives."""
+    """Yield a row with `COLUMNS` for each entry of `session_analysis`."""
     for one in spoken:
         scores, features = one["scores"], one["features"]
         relative = {name: scores and scores[name]["relative"] for name in SCORES}

@@ -1,4 +1,4 @@
-"""``/api/sessions``: what was said, listed, taken along, deleted."""
+"""``/api/sessions``: list, read, export, rename and delete recorded sessions."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from kuaimei.errors import NotFound
 from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
 from kuaimei.server.rest.dependencies import DELETING, Owner, RuntimeDep, StoreDep, deleted
-from kuaimei.server.rest.export import Said, export
+from kuaimei.server.rest.export import ExportedSession, export
 from kuaimei.server.rest.threaded_response import in_json
 from kuaimei.server.services import ConversationStore
 from kuaimei.server.views.renderings import hq_body, rendering_url
@@ -35,31 +35,38 @@ T = TypeVar("T")
 router = APIRouter(prefix="/api/sessions")
 
 TITLE_LIMIT = 200
-"""Characters."""
+"""Maximum length of a session title, in characters."""
 PAGE = 200
-"""Utterances or turns that are listed where nobody says how many."""
+"""Default page size of utterance and turn listings."""
 
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=500)]
 After: TypeAlias = Annotated[str | None, Query(max_length=64)]
 
 
 async def owned(store: ConversationStore, session: str, owner: str) -> SessionRow:
-    """The session, if it is this owner's.
+    """Return the session if it belongs to ``owner``.
+
+    Args:
+        store: The conversation store.
+        session: Id of the session.
+        owner: Id of the calling person.
 
     Raises:
-        NotFound: If there is none, or it is somebody else's: that it exists is nobody's business.
+        NotFound: If it does not exist or belongs to another person; the two are indistinguishable, so that
+            ids of other people's sessions cannot be probed.
     """
     found = await store.session(session)
     if found.owner != owner:
-        raise NotFound(f"no session {session} is kept")
+        raise NotFound(f"there is no session {session}")
     return found
 
 
 def page_and_more(found: Sequence[T], limit: int) -> tuple[Sequence[T], bool]:
-    """What of ``found`` is a page of ``limit``, and whether there is more.
+    """Cut ``found`` to a page of ``limit`` items; the flag is True if more items follow.
 
     Args:
-        found: One more than the page was asked for, if there is one more.
+        found: Up to ``limit + 1`` items; the extra one shows that another page follows.
+        limit: Page size.
     """
     return found[:limit], len(found) > limit
 
@@ -67,41 +74,52 @@ def page_and_more(found: Sequence[T], limit: int) -> tuple[Sequence[T], bool]:
 async def page_of(
     store: ConversationStore, session: str, limit: int, after: str | None
 ) -> tuple[Sequence[UtteranceRow], bool]:
-    """At most ``limit`` utterances of a session that come after the one of the id ``after``; are there more?
+    """Return one page of a session's utterances, and whether more follow.
+
+    Args:
+        store: The conversation store.
+        session: Id of the session.
+        limit: Page size.
+        after: Id of the last utterance of the previous page; None: the first page.
 
     Raises:
-        NotFound: If that one is not in this session (any more): the listing is to be begun anew.
+        NotFound: If ``after`` is not, or no longer, in this session; the client has to list from the start.
     """
     if after is None:
         return page_and_more(await store.utterances(session, limit + 1), limit)
     last = await store.utterance(after)
     if last.session_id != session:
-        raise NotFound(f"no utterance {after} is kept in this session; list it from its beginning")
+        raise NotFound(f"there is no utterance {after} in this session; list it from the beginning")
     return page_and_more(await store.utterances(session, limit + 1, after=last), limit)
 
 
 async def owned_utterance(
     store: ConversationStore, utterance: str, owner: str
 ) -> tuple[UtteranceRow, SessionRow]:
-    """The utterance and its session, if they are this owner's.
+    """Return the utterance and its session if they belong to ``owner``.
+
+    Args:
+        store: The conversation store.
+        utterance: Id of the utterance.
+        owner: Id of the calling person.
 
     Raises:
-        NotFound: If there is none, or it is somebody else's: that it exists is nobody's business.
+        NotFound: If it does not exist or belongs to another person; see `owned`.
     """
     found = await store.utterance(utterance)
     session = await store.session(found.session_id)
     if session.owner != owner:
-        raise NotFound(f"no utterance {utterance} is kept")
+        raise NotFound(f"there is no utterance {utterance}")
     return found, session
 
 
-async def portable(store: ConversationStore, session: SessionRow, *, analysed: bool) -> Said:
-    """What `kuaimei.server.rest.export` writes of a session.
+async def portable(store: ConversationStore, session: SessionRow, *, analysed: bool) -> ExportedSession:
+    """Load a session in the form that `kuaimei.server.rest.export` writes.
 
     Args:
-        store: Where it is kept.
-        session: Which.
-        analysed: Somebody analyses.
+        store: The conversation store.
+        session: The session to load.
+        analysed: True if analysis is enabled.
     """
     utterances, turns = await store.utterances(session.id), await store.turns(session.id)
 
@@ -112,7 +130,7 @@ async def portable(store: ConversationStore, session: SessionRow, *, analysed: b
             "turns": [asdict(turn) for turn in turns],
         }
 
-    return Said(session, utterances, described, analysed)
+    return ExportedSession(session, utterances, described, analysed)
 
 
 def _body(session: SessionRow) -> dict[str, Any]:
@@ -120,7 +138,7 @@ def _body(session: SessionRow) -> dict[str, Any]:
 
 
 def utterance_body(utterance: UtteranceRow) -> dict[str, Any]:
-    """An utterance as clients see it."""
+    """Return the JSON body of an utterance."""
     return {
         "object": "kuaimei.utterance",
         **asdict(utterance),
@@ -137,7 +155,10 @@ async def list_sessions(
     before: str | None = None,
     search: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
-    """The newest first; ``before`` is the last id of the page before, ``search`` words that were said."""
+    """List sessions, newest first; page with ``before``, filter titles and transcripts with ``search``.
+
+    ``before`` is the last id of the previous page.
+    """
     sessions = await store.sessions(limit + 1, before=before, search=search, owner=owner)
     found, more = page_and_more(sessions, limit)
     return await in_json(
@@ -147,7 +168,7 @@ async def list_sessions(
 
 @router.get("/{session}")
 async def get_session(session: str, store: StoreDep, owner: Owner) -> dict[str, Any]:
-    """One session."""
+    """Return one session."""
     return _body(await owned(store, session, owner))
 
 
@@ -155,7 +176,7 @@ async def get_session(session: str, store: StoreDep, owner: Owner) -> dict[str, 
 async def list_utterances(
     session: str, store: StoreDep, owner: Owner, limit: Limit = PAGE, after: After = None
 ) -> Response:
-    """What was said in it, by either side, in order; ``after`` is the last id of the page before."""
+    """List the utterances of both sides in order; ``after`` is the last id of the previous page."""
     await owned(store, session, owner)
     found, more = await page_of(store, session, limit, after)
     return await in_json(
@@ -171,7 +192,7 @@ async def list_turns(
     limit: Limit = PAGE,
     after: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
 ) -> Response:
-    """Timings and failures of its turns, in order; ``after`` is the last number of the page before."""
+    """List the turns with timings and failures; ``after`` is the last number of the previous page."""
     await owned(store, session, owner)
     found, more = page_and_more(await store.turns(session, limit + 1, after=after), limit)
     return await in_json(lambda: {"object": "list", "data": found, "has_more": more})
@@ -179,7 +200,7 @@ async def list_turns(
 
 @router.get("/{session}/export", response_model=None)
 async def export_session(session: str, runtime: RuntimeDep, store: StoreDep, owner: Owner) -> Response:
-    """All of it as one ZIP file: transcript, data, how it was spoken, recordings."""
+    """Download the session as a ZIP file: transcript, data, speech analysis and recordings."""
     found = await owned(store, session, owner)
     said = await portable(store, found, analysed=runtime.analysis is not None)
     archive: AsyncIterator[bytes] = export(store, said)
@@ -193,7 +214,7 @@ class _Rename(BaseModel):
 
 @router.patch("/{session}")
 async def rename_session(session: str, change: _Rename, store: StoreDep, owner: Owner) -> dict[str, Any]:
-    """Give it a title; an empty one: the first thing said is its title again."""
+    """Set the session's title; an empty one restores the default, the first thing the user said."""
     await owned(store, session, owner)
     await store.rename_session(session, " ".join(change.title.split()))
     return _body(await store.session(session))
@@ -201,7 +222,10 @@ async def rename_session(session: str, change: _Rename, store: StoreDep, owner: 
 
 @router.delete("/{session}", status_code=204, responses=DELETING)
 async def delete_session(session: str, store: StoreDep, owner: Owner) -> Response:
-    """Delete rows, recordings, and what waits to be done for it; 202: it is gone for all, and goes on."""
+    """Permanently delete the session, its recordings and pending jobs; 202 if that takes longer.
+
+    After 202 the session can no longer be accessed, and deletion continues in the background.
+    """
     going_on = await store.deletion("session", session)
     if going_on is None or going_on.owner != owner:
         await owned(store, session, owner)

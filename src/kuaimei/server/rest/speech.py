@@ -1,4 +1,4 @@
-"""``/v1/audio/speech``: text to speech, sent while it is being made."""
+"""``/v1/audio/speech``: text to speech, streamed during synthesis."""
 
 import asyncio
 import base64
@@ -28,7 +28,7 @@ __all__ = ["INPUT_LIMIT", "router"]
 router = APIRouter()
 
 INPUT_LIMIT = 4096
-"""Characters, as the OpenAI dialect has it."""
+"""Maximum length of ``input`` in characters, as in the OpenAI API."""
 
 
 class _Voice(BaseModel):
@@ -36,7 +36,7 @@ class _Voice(BaseModel):
 
 
 class SpeechRequest(BaseModel):
-    """As the OpenAI dialect has it."""
+    """OpenAI-compatible speech request."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -52,14 +52,14 @@ class SpeechRequest(BaseModel):
 async def create_speech(
     request: SpeechRequest, client: Request, runtime: RuntimeDep, owner: Owner
 ) -> Response:
-    """Speak ``input``; the first bytes leave as soon as its first clause is made."""
+    """Synthesize ``input``; streaming starts as soon as the first clause is ready."""
     check_model(runtime, "tts", request.model)
     synthesizer = runtime.engines.synthesizer
     voice = _voice(request, UsableVoices(runtime, owner))
     req = TTSReq(text=request.input, voice_id=voice, speed=request.speed, ticket=ticket())
     encoder = await asyncio.to_thread(StreamEncoder, request.response_format, synthesizer.sample_rate)
     stream = _encoded(_with_timeout(runtime, req), encoder)
-    # What goes wrong before the first byte can still be told as an error.
+    # A failure before the first byte can still be reported with an HTTP status.
     first = await attended(client, anext(stream))
     if request.stream_format == "sse":
         return Streamed(_events(first, stream), media_type=sse.MEDIA_TYPE)
@@ -69,7 +69,7 @@ async def create_speech(
 def _voice(request: SpeechRequest, voices: UsableVoices) -> str:
     asked = request.voice if isinstance(request.voice, str) else request.voice.id
     if asked and asked not in voices:
-        told = f"no voice is called {asked[:80]!r}; there are: {', '.join(voices)}"
+        told = f"unknown voice {asked[:80]!r}; available: {', '.join(voices)}"
         raise ApiError(told, code="voice_not_found", param="voice")
     return asked or voices.default
 
@@ -83,7 +83,7 @@ async def _with_timeout(runtime: AppRuntime, req: TTSReq) -> AsyncIterator[Pcm]:
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise EngineUnavailable(f"synthesis gave nothing for {REQUEST_TIMEOUT_S:g} s") from None
+                raise EngineUnavailable(f"synthesis produced no output for {REQUEST_TIMEOUT_S:g} s") from None
             yield pcm
 
 

@@ -1,4 +1,4 @@
-"""Server-sent events, as the OpenAI dialect streams."""
+"""Server-sent events in the format of the OpenAI API."""
 
 import json
 from typing import Any
@@ -14,11 +14,11 @@ DONE = "data: [DONE]\n\n"
 
 
 def event(data: dict[str, Any]) -> str:
-    """One event."""
+    """Format ``data`` as one event."""
     return f"data: {to_well_formed(json.dumps(data, ensure_ascii=False))}\n\n"
 
 
 def failure(error: KuaimeiError) -> str:
-    """What went wrong after the stream had begun, in the form in which clients expect it."""
+    """Format an error that occurred after the stream had begun, in the form that OpenAI clients expect."""
     told = with_status(error)
     return event(error_body(str(told), told.status, code=told.code, param=told.param))

@@ -1,4 +1,4 @@
-"""``/api/status``: what a page needs to know before it can talk."""
+"""``/api/status``: what a client needs to know before it can start a conversation."""
 
 from typing import Any
 
@@ -24,9 +24,10 @@ router = APIRouter(prefix="/api")
 
 @router.get("/status")
 async def get_status(request: Request, runtime: RuntimeDep, me: Me) -> dict[str, Any]:
-    """Ready (see `kuaimei.server.startup_app` for loading), how to talk, in which voices.
+    """Return the server's state, transports, voices, models and limits.
 
-    How full it is, operators alone are told: `sessions` is null to members.
+    During start-up `kuaimei.server.startup_app` answers instead. ``sessions``, the load, is null unless the
+    caller is an operator.
     """
     server = runtime.settings.server
     admission: Admission = request.app.state.admission

@@ -1,4 +1,4 @@
-"""Stop sequences in a stream of text."""
+"""Stop sequences in streamed text."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ __all__ = ["StopSequenceFilter"]
 
 
 class StopSequenceFilter:
-    """Lets text through up to the first stop sequence, which may come in pieces.
+    """Passes streamed text up to the first stop sequence, which may arrive in several pieces.
 
     Args:
-        stops: None of them is let through.
+        stops: The stop sequences; they are not passed on.
 
     Attributes:
-        stopped: One of them came.
+        stopped: True once a stop sequence was found.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -21,7 +21,7 @@ class StopSequenceFilter:
         self.stopped = False
 
     def push(self, text: str) -> str:
-        """What of the text so far is certainly before any stop sequence."""
+        """Add ``text`` and return what certainly precedes any stop sequence."""
         if self.stopped:
             return ""
         self._held += text
@@ -36,11 +36,11 @@ class StopSequenceFilter:
         return passed
 
     def flush(self) -> str:
-        """What was held back because it might have been the beginning of a stop sequence."""
+        """Return the text held back because it might have begun a stop sequence."""
         held, self._held = self._held, ""
         return held
 
     def _overlap(self, stop: str) -> int:
-        """Length of the longest end of the text that begins ``stop``."""
+        """Return the length of the longest suffix of the held text that is a prefix of ``stop``."""
         longest = min(len(stop) - 1, len(self._held))
         return next((n for n in range(longest, 0, -1) if stop.startswith(self._held[-n:])), 0)

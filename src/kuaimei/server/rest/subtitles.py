@@ -1,4 +1,4 @@
-"""A transcript in the forms that clients ask for."""
+"""Transcripts as SRT, WebVTT and ``verbose_json``."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _NAMES: dict[Language, str] = {"zh": "chinese", "en": "english"}
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Recognised speech between two times of the recording, in seconds."""
+    """Transcribed speech between two times of the recording, in seconds."""
 
     start_s: float
     end_s: float
@@ -24,7 +24,7 @@ class Segment:
 
 
 def srt(segments: Sequence[Segment]) -> str:
-    """SubRip."""
+    """Return the segments as SubRip (SRT) subtitles."""
     return "".join(
         f"{n}\n{_clock(s.start_s, ',')} --> {_clock(s.end_s, ',')}\n{s.text}\n\n"
         for n, s in enumerate(segments, 1)
@@ -32,7 +32,7 @@ def srt(segments: Sequence[Segment]) -> str:
 
 
 def vtt(segments: Sequence[Segment]) -> str:
-    """WebVTT."""
+    """Return the segments as WebVTT subtitles."""
     cues = "".join(f"{_clock(s.start_s, '.')} --> {_clock(s.end_s, '.')}\n{s.text}\n\n" for s in segments)
     return f"WEBVTT\n\n{cues}"
 
@@ -40,7 +40,14 @@ def vtt(segments: Sequence[Segment]) -> str:
 def verbose_json(
     text: str, segments: Sequence[Segment], duration_s: float, language: Language | None
 ) -> dict[str, Any]:
-    """The dialect's ``verbose_json``; what Whisper alone knows (seek, tokens …) is empty."""
+    """Return OpenAI's ``verbose_json``; fields specific to Whisper (``seek``, ``tokens`` …) are placeholders.
+
+    Args:
+        text: The whole transcript.
+        segments: Its segments.
+        duration_s: Length of the recording in seconds.
+        language: Main language; None: unknown.
+    """
     return {
         "task": "transcribe",
         "language": _NAMES.get(language, "unknown") if language else "unknown",

@@ -1,4 +1,4 @@
-"""Answers that are put together in a thread: what is long must not keep the event loop."""
+"""JSON responses built in a thread, so that long ones do not block the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,10 +11,10 @@ __all__ = ["in_json"]
 
 
 async def in_json(make: Callable[[], Any]) -> Response:
-    """What ``make`` gives (called in a thread), as JSON.
+    """Return the result of ``make`` as a JSON response.
 
     Args:
-        make: Puts it together; dataclasses and times are written as they are.
+        make: Builds the body, in a thread; dataclasses and datetimes are serialized.
     """
     data = await asyncio.to_thread(lambda: to_json(make(), inf_nan_mode="null"))
     return Response(data, media_type="application/json")

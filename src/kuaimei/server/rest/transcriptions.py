@@ -1,4 +1,4 @@
-"""``/v1/audio/transcriptions``: a file of any common format to text, piece by piece."""
+"""``/v1/audio/transcriptions``: speech to text for audio files, segment by segment."""
 
 import asyncio
 import math
@@ -34,7 +34,7 @@ PATH = "/v1/audio/transcriptions"
 _MAX_AUDIO_S = 3600.0
 _DECODING_S = 60.0
 _TOTAL_S = 3600.0
-"""An hour of speech takes a quarter of one to recognise, and waits for everybody who talks."""
+"""Seconds per request: an hour of speech takes a quarter of an hour, and live conversations go first."""
 
 
 @router.post(PATH)
@@ -51,10 +51,10 @@ async def create_transcription(
     ] = (),
     stream: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Recognise ``file``: at most an hour, in zh or en or both."""
+    """Transcribe ``file``: any common audio format, up to one hour, in Chinese, English or both."""
     check_model(runtime, "asr", model)
     if "word" in granularities:
-        told = "times of single words are not known here; ask for 'segment'"
+        told = "word timestamps are not supported; request 'segment'"
         raise ApiError(told, code="unsupported", param="timestamp_granularities")
     gate: ConcurrencyLimiter = request.app.state.decoding
     asked = STTReq(
@@ -95,13 +95,13 @@ def _language(asked: str, runtime: AppRuntime) -> Language | None:
             return "zh"
         case "en" | "english":
             return "en"
-    raise ApiError(f"the languages are zh and en, not {asked[:20]!r}", param="language")
+    raise ApiError(f"unknown language {asked[:20]!r}; available: zh, en", param="language")
 
 
 async def _whole(
     file: UploadFile, gate: ConcurrencyLimiter, runtime: AppRuntime, asked: STTReq
 ) -> tuple[float, list[Segment]]:
-    """Length of the recording in seconds, and what is said in it."""
+    """Return the length of the recording in seconds and its transcribed segments."""
     async with gate.enter():
         pcm = await _decoded(await file.read())
         async with closing(_segments(pcm, runtime, asked)) as segments:
@@ -130,11 +130,11 @@ async def _recognised(pcm: Pcm, runtime: AppRuntime, asked: STTReq) -> STTChunk:
         async with asyncio.timeout(REQUEST_TIMEOUT_S):
             return await runtime.engines.recognizer.transcribe(pcm, asked)
     except TimeoutError:
-        raise EngineUnavailable(f"recognition gave nothing for {REQUEST_TIMEOUT_S:g} s") from None
+        raise EngineUnavailable(f"recognition produced no output for {REQUEST_TIMEOUT_S:g} s") from None
 
 
 def _main_language(segments: list[Segment]) -> Language | None:
-    """The one that is spoken longest."""
+    """Return the language that is spoken longest."""
     lengths: dict[Language, float] = {}
     for s in segments:
         if s.language is not None:

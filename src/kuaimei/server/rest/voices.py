@@ -1,4 +1,4 @@
-"""``/api/voices``: which there are, how they sound; cloned ones are added, changed, learned, deleted."""
+"""``/api/voices``: list and preview voices; add, change, train and delete cloned ones."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -32,12 +32,12 @@ PATH = "/api/voices"
 router = APIRouter(prefix=PATH)
 
 NAME_LIMIT = 80
-"""Characters."""
+"""Maximum length of a voice's name, in characters."""
 _CONSENT_LIMIT = 2000
 
 
 def voice_bodies(voices: Sequence[str]) -> list[dict[str, Any]]:
-    """Stock voices as clients see them; ``language`` is a guess, null where there is none."""
+    """Return the JSON bodies of stock voices; ``language`` is guessed from the name, or null."""
     return [
         {
             "object": "kuaimei.voice",
@@ -54,13 +54,13 @@ def voice_bodies(voices: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def cloned_body(voice: Voice, person: str) -> dict[str, Any]:
-    """A cloned voice as clients see it.
+    """Return the JSON body of a cloned voice.
 
-    Of one that somebody else shares nothing is told that was said of its speaker or by them.
+    For a voice shared by another person, everything about its speaker and their recording is left out.
 
     Args:
-        voice: The person's own, or shared.
-        person: Who asks.
+        voice: A voice that the person owns or that is shared.
+        person: Id of the calling person.
     """
     told = voice.model_dump(mode="json", exclude={"owner", "similarity"})
     mine = voice.owner == person
@@ -78,7 +78,7 @@ def cloned_body(voice: Voice, person: str) -> dict[str, Any]:
 
 def _library(runtime: RuntimeDep) -> VoiceLibrary:
     if runtime.voices is None:
-        raise ApiError("no voices are kept here: KUAIMEI_STORE__KEEP is off", status=404, code="not_kept")
+        raise ApiError("storing is disabled: KUAIMEI_STORE__KEEP is off", status=404, code="not_kept")
     return runtime.voices
 
 
@@ -87,9 +87,9 @@ Library: TypeAlias = Annotated[VoiceLibrary, Depends(_library)]
 
 @router.get("", response_model=None)
 async def list_voices(runtime: RuntimeDep, owner: Owner) -> Response:
-    """All of them: the stock ones, of which the first is the synthesiser's own choice, then the newest.
+    """List all voices: stock voices, the synthesizer's default first, then cloned voices, newest first.
 
-    Cloned ones are one's own (``mine``) and those that others share with all.
+    Cloned voices are the caller's own (``mine``) and those that others share with everyone.
     """
     stock = stock_voices(runtime)
     cloned = () if runtime.voices is None else await runtime.voices.voices(owner)
@@ -105,13 +105,13 @@ async def list_voices(runtime: RuntimeDep, owner: Owner) -> Response:
 
 @router.get("/texts")
 async def get_texts() -> dict[str, Any]:
-    """What to declare when a voice is added, and what to read aloud for it, in each language."""
+    """Return the consent statement and the text to read aloud when adding a voice, in each language."""
     return {"object": "kuaimei.voice.texts", "consent": STATEMENTS, "read_aloud": ENROLMENT_SCRIPT}
 
 
 @router.get("/learning")
 async def get_learning(library: Library) -> dict[str, Any]:
-    """How far the environment in which voices are learned is; it is made by itself."""
+    """Return the state of the training environment, which the server installs in the background."""
     state = library.context.environment.state
     return {
         "object": "kuaimei.learning_environment",
@@ -134,7 +134,7 @@ async def add_voice(
     transcript: Annotated[WellFormedText, Form(max_length=TRANSCRIPT_LIMIT)] = "",
     language: Annotated[Literal["", "zh", "en"], Form()] = "",
 ) -> Response:
-    """Clone the voice in ``file``; decoded and checked by the answer, ready to speak within seconds."""
+    """Clone the voice in ``file``: checked before the response, ready to speak within seconds after it."""
     consent = Consent(
         speaker=_text(consent_speaker, "consent_speaker"),
         statement=_text(consent_statement, "consent_statement"),
@@ -165,7 +165,7 @@ async def add_voice(
 
 @router.get("/{voice}")
 async def get_voice(voice: str, runtime: RuntimeDep, owner: Owner) -> dict[str, Any]:
-    """One of them."""
+    """Return one voice; 404 if it does not exist or is neither owned by nor shared with the caller."""
     if voice in stock_voices(runtime):
         return voice_bodies([voice])[0]
     return cloned_body(await _library(runtime).voice(voice, owner), owner)
@@ -179,7 +179,7 @@ class _Change(BaseModel):
 
 @router.patch("/{voice}")
 async def change_voice(voice: str, change: _Change, library: Library, owner: Owner) -> dict[str, Any]:
-    """Rename it, correct what is said in its reference, share it with all or not any more."""
+    """Rename a voice, correct the transcript of its reference recording, or start or stop sharing it."""
     name = None if change.name is None else _text(change.name, "name")
     transcript = None if change.transcript is None else " ".join(change.transcript.split())
     changed = await library.change(voice, owner, name=name, transcript=transcript, shared=change.shared)
@@ -188,7 +188,10 @@ async def change_voice(voice: str, change: _Change, library: Library, owner: Own
 
 @router.delete("/{voice}", status_code=204, responses=DELETING)
 async def delete_voice(voice: str, library: Library, owner: Owner) -> Response:
-    """Delete its recording and everything derived from it; 202: it is gone for all, and goes on."""
+    """Permanently delete the voice and everything derived from it; 202 if that takes longer.
+
+    After 202 the voice can no longer be accessed, and deletion continues in the background.
+    """
     return deleted(await library.delete(voice, owner))
 
 
@@ -200,13 +203,13 @@ class _TrainRequest(BaseModel):
 async def learn_voice(
     voice: str, library: Library, owner: Owner, wish: _TrainRequest | None = None
 ) -> dict[str, Any]:
-    """Learn it further, in the background."""
+    """Start training the voice in the background, up to ``step`` or as far as the settings say."""
     return cloned_body(await library.train(voice, owner, wish.step if wish else None), owner)
 
 
 @router.post("/{voice}/learn/cancel")
 async def stop_learning(voice: str, library: Library, owner: Owner) -> dict[str, Any]:
-    """Stop learning it; to learn it again goes on from there."""
+    """Cancel the voice's training; progress is kept, and later training resumes from it."""
     return cloned_body(await library.cancel_training(voice, owner), owner)
 
 
@@ -217,7 +220,7 @@ async def get_reference(
     owner: Owner,
     range_: Annotated[str | None, Header(alias="range")] = None,
 ) -> Response:
-    """The part of the recording that it was made of, as FLAC."""
+    """Return the voice's reference recording, the excerpt it was cloned from, as FLAC."""
     data = await library.reference(voice, owner)
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-store"}
     part = byte_range(range_, len(data))
@@ -230,23 +233,23 @@ async def get_reference(
 
 @router.get("/{voice}/sample")
 async def get_sample(voice: str, request: Request, runtime: RuntimeDep, owner: Owner) -> Response:
-    """A sentence in that voice, as MP3; made when it is asked for the first time."""
-    samples: VoicePreviews = request.app.state.samples
+    """Return a sample sentence in the voice as MP3; synthesized on first request, then cached."""
+    samples: VoicePreviews = request.app.state.voice_previews
     if voice in stock_voices(runtime):
         return Response(await attended(request, samples.sample(voice)), media_type="audio/mpeg")
     if runtime.voices is None:
-        raise NotFound(f"no voice is called {voice[:80]!r}; see /api/voices")
+        raise NotFound(f"unknown voice {voice[:80]!r}; see /api/voices")
     found = await runtime.voices.voice(voice, owner)
     if voice not in runtime.engines.synthesizer.voices:
-        raise ApiError(f"the voice is {found.state}: it cannot be heard yet", status=409, code="not_ready")
-    # It sounds different when more of it is learned.
+        raise ApiError(f"the voice is {found.state}: it cannot be used yet", status=409, code="not_ready")
+    # The voice sounds different after further training.
     headers = {"Cache-Control": "private, no-store"}
     data = await attended(request, samples.sample(voice, found.language or ""))
     return Response(data, media_type="audio/mpeg", headers=headers)
 
 
 def _text(given: str, param: str) -> str:
-    """In one line; it must say something."""
+    """Return ``given`` with whitespace collapsed; an empty text is rejected."""
     if text := " ".join(given.split()):
         return text
     raise ApiError(f"{param} is empty", code="invalid_value", param=param)

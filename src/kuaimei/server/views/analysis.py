@@ -1,4 +1,4 @@
-"""How something was spoken, as clients see it."""
+"""JSON views of speech analyses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -24,24 +24,24 @@ __all__ = [
 ]
 
 _WHY: Final[Mapping[str, str]] = {
-    "no_audio": "there is no recording of it: it was typed, or nothing of it arrived",
-    "not_speech": "there is no speech in it",
-    "too_short": "it is too short: scores need a second of speech and four syllables",
-    "too_long": "it is longer than ten minutes, in which nobody speaks in one manner",
-    "too_noisy": "the noise is too loud beside the speech",
-    "no_voice": "there is hardly any voice in it, as in a whisper: its pitch cannot be told",
+    "no_audio": "there is no recording: the message was typed, or no audio arrived",
+    "not_speech": "it contains no speech",
+    "too_short": "it is too short: scores need one second of speech and four syllables",
+    "too_long": "it is longer than ten minutes: too long for a single score",
+    "too_noisy": "the background noise is too loud",
+    "no_voice": "it is almost unvoiced, like a whisper: the pitch cannot be measured",
     "unreadable": "its recording cannot be read",
 }
-_WAITING: Final = "it is analysed as soon as nobody is talking"
-_OFF: Final = "nothing is analysed here: KUAIMEI_ANALYSIS__ENABLED is off, or nothing is kept"
+_WAITING: Final = "it will be analysed when no conversation is running"
+_OFF: Final = "analysis is disabled: KUAIMEI_ANALYSIS__ENABLED or KUAIMEI_STORE__KEEP is off"
 
 
 def reason_body(analysis: Analysis | None, *, enabled: bool) -> str | None:
-    """One sentence on why there are no scores; None: there are.
+    """Return a sentence that says why there are no scores; None if there are.
 
     Args:
-        analysis: None: there is none (yet).
-        enabled: Somebody analyses.
+        analysis: The analysis; None if there is none (yet).
+        enabled: True if analysis is enabled.
     """
     if analysis is None:
         return _WAITING if enabled else _OFF
@@ -49,12 +49,12 @@ def reason_body(analysis: Analysis | None, *, enabled: bool) -> str | None:
 
 
 def reason_in_words(reason: str | None) -> str | None:
-    """One sentence on why there are no scores; None: there are."""
-    return None if reason is None else _WHY.get(reason, "it cannot be told")
+    """Return the sentence for a reason code; None if ``reason`` is None, that is, if there are scores."""
+    return None if reason is None else _WHY.get(reason, "the reason is unknown")
 
 
 def cohort_of(session: SessionRow, utterance: UtteranceRow) -> Cohort:
-    """Those with which the utterance is compared."""
+    """Return the cohort that the utterance's scores are compared with."""
     return Cohort(
         owner=session.owner,
         session=session.id,
@@ -65,12 +65,12 @@ def cohort_of(session: SessionRow, utterance: UtteranceRow) -> Cohort:
 
 
 def cursor_of(utterance: UtteranceRow) -> ScoreCursor:
-    """When it was said."""
+    """Return the utterance's position in the score history."""
     return ScoreCursor(utterance.started_at, utterance.id)
 
 
 def relative_scores(analysis: Analysis, earlier: Sequence[ScorePoint]) -> dict[Score, RelativeScore | None]:
-    """Each score beside those that were said before."""
+    """Compare each score with those of earlier utterances."""
     if analysis.scores is None:
         return dict.fromkeys(SCORES)
     return {
@@ -80,7 +80,7 @@ def relative_scores(analysis: Analysis, earlier: Sequence[ScorePoint]) -> dict[S
 
 
 def usual_ranges(points: Sequence[ScorePoint]) -> dict[Score, float] | None:
-    """The median of each score; None: too few to know."""
+    """Return the median of each score; None if there are too few utterances."""
     if len(points) < LEAST_EARLIER:
         return None
     return {name: median(point.scores[name] for point in points) for name in SCORES}
@@ -89,13 +89,13 @@ def usual_ranges(points: Sequence[ScorePoint]) -> dict[Score, float] | None:
 def analysis_body(
     utterance: str, analysis: Analysis | None, earlier: Sequence[ScorePoint], *, enabled: bool
 ) -> dict[str, Any]:
-    """Everything but what is drawn.
+    """Return the JSON body of an analysis, without contours.
 
     Args:
-        utterance: Its id.
-        analysis: None: there is none (yet).
-        earlier: What it is compared with.
-        enabled: Somebody analyses.
+        utterance: Id of the utterance.
+        analysis: Its analysis; None if there is none (yet).
+        earlier: Scores of earlier utterances, for comparison.
+        enabled: True if analysis is enabled.
     """
     told = reason_body(analysis, enabled=enabled)
     if analysis is None:
@@ -128,7 +128,7 @@ def analysis_body(
 
 
 def scored_body(scored: Scored) -> dict[str, Any]:
-    """What is told of it at once."""
+    """Return the short JSON body that is sent to clients as soon as an utterance is scored."""
     return {
         "recording": scored.utterance,
         "speaker": scored.speaker,

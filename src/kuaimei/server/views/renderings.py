@@ -1,4 +1,4 @@
-"""The second rendering of a reply, as clients see it."""
+"""JSON views of the high-quality (HQ) renderings of replies."""
 
 from dataclasses import asdict
 from typing import Any
@@ -10,13 +10,16 @@ __all__ = ["hq_body", "ready_body", "rendering_url"]
 
 
 def rendering_url(utterance: str, tier: Tier = "fast") -> str:
-    """Where a recording can be heard."""
+    """Return the URL of a recording's audio."""
     path = f"/api/recordings/{utterance}/audio"
     return path if tier == "fast" else f"{path}?tier={tier}"
 
 
 def hq_body(utterance: str, rendering: Rendering | None) -> dict[str, Any] | None:
-    """What is known of it; None: the reply gets none. There may be audio while a newer one is being made."""
+    """Return the JSON body of an HQ rendering; None if the reply has none.
+
+    ``audio`` may be set while a newer rendering is being made.
+    """
     if rendering is None:
         return None
     return {
@@ -31,7 +34,7 @@ def hq_body(utterance: str, rendering: Rendering | None) -> dict[str, Any] | Non
 
 
 def ready_body(utterance: str, rendering: Rendering) -> dict[str, Any]:
-    """What a client needs to hear it in the place of the fast one."""
+    """Return what a client needs to play the HQ rendering in place of the fast one."""
     return {
         "recording": utterance,
         "audio": rendering_url(utterance, "hq"),

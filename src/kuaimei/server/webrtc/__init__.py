@@ -1,1 +1,1 @@
-"""The realtime protocol over WebRTC: the same events on a data channel, sound on tracks."""
+"""The Realtime protocol over WebRTC: the same events on a data channel, audio on tracks."""

@@ -1,4 +1,4 @@
-"""One call: a peer connection, its tracks and its data channel, from the offer to the hang-up."""
+"""One call: a peer connection with its tracks and data channel, from the offer to the hang-up."""
 
 import asyncio
 import logging
@@ -43,19 +43,19 @@ class PeerSession:
     """A `kuaimei.server.realtime.transport.Transport` over one WebRTC connection.
 
     Args:
-        ice_servers: Asked for addresses of this server; none by default.
-        executor: Where sound is encoded.
-        loopback: Clients on this machine may be called at its loopback address.
+        ice_servers: STUN and TURN servers that this server uses; may be empty.
+        executor: Runs the audio encoder.
+        loopback: Clients on this machine may be reached at its loopback address.
 
     Attributes:
-        channel: The events.
+        channel: Carries the events.
     """
 
     def __init__(
         self, ice_servers: list[dict[str, Any]], executor: Executor, *, loopback: bool = False
     ) -> None:
         self._loopback = loopback
-        # Without a list of its own the library would ask a server of somebody else's.
+        # Without an explicit list the library would use a third party's server.
         servers = [RTCIceServer(**server) for server in ice_servers]
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self._peer.on("datachannel", self._attach)
@@ -69,14 +69,14 @@ class PeerSession:
         (transceiver,) = self._peer.getTransceivers()
         shrink_jitter_buffer(transceiver.receiver)
         spoken = RTCRtpSender.getCapabilities("audio").codecs
-        # The track gives Opus packets, whatever the client would like best.
+        # The track yields Opus packets, whatever codec the client prefers.
         transceiver.setCodecPreferences([c for c in spoken if c.mimeType.lower() == "audio/opus"])
 
     async def answer(self, offer: str) -> str:
-        """The answer to ``offer``, both SDP; every candidate is in it.
+        """Return the SDP answer to ``offer``, with all candidates.
 
         Raises:
-            ApiError: 400 if no call can come of the offer, 503 if this machine has no address for it.
+            ApiError: 400 if the offer is not usable, 503 if this machine has no address for it.
         """
         offer = validate_offer(offer, loopback=self._loopback)
         try:
@@ -86,11 +86,11 @@ class PeerSession:
             async with asyncio.timeout(_GATHER_S):
                 await self._peer.setLocalDescription(await self._peer.createAnswer())
         except TimeoutError:
-            told = "the STUN or TURN servers of this server do not answer"
+            told = "this server's STUN or TURN servers do not respond"
             raise ApiError(told, status=503, code="webrtc_unavailable") from None
-        except Exception as error:  # what foreign text leads to, deep inside the library
-            _log.info("an SDP offer came to nothing:\n%s", trace_of(error))
-            told = "no call can come of this SDP offer: it does not fit what is spoken here"
+        except Exception as error:  # aiortc raises arbitrary exceptions on malformed SDP
+            _log.info("an SDP offer could not be used:\n%s", trace_of(error))
+            told = "this SDP offer cannot be used: it does not match what this server supports"
             raise ApiError(told, code="invalid_sdp", param="sdp") from None
         answer: str = self._peer.localDescription.sdp
         if "a=candidate:" not in answer:
@@ -99,7 +99,7 @@ class PeerSession:
         return answer
 
     async def receive(self) -> str | None:
-        """The next client event's text."""
+        """Return the text of the next client event."""
         return await self.channel.receive()
 
     async def send(self, text: str) -> None:
@@ -107,12 +107,12 @@ class PeerSession:
         await self.channel.send(text)
 
     def playback(self, outbox: SendQueue) -> Playback:
-        """Onto the track."""
+        """Return a playback onto the track."""
         self._playout = Playout(outbox)
         return self._playout
 
     def attach(self, conversation: AudioSink) -> None:
-        """The microphone is heard from now on; before that nobody listened."""
+        """Forward the microphone to ``conversation``; audio that came before was discarded."""
         self._conversation = conversation
         if self._playout is not None:
             self._playout.played = conversation.report_playback
@@ -120,10 +120,10 @@ class PeerSession:
     async def disconnect(self, goodbye: CloseReason) -> None:
         """Tell the client why the call ends: a data channel has no close codes."""
         told = {"code": goodbye.code, "reason": goodbye.reason, "error": goodbye.error or None}
-        await self.channel.drain_and_close({"type": "kuaimei.goodbye", **told}, _CLOSE_GRACE_S)
+        await self.channel.send_last({"type": "kuaimei.goodbye", **told}, _CLOSE_GRACE_S)
 
     async def close(self) -> None:
-        """Hang up; idempotent."""
+        """Close the connection; idempotent."""
         self.channel.on_closed()
         for task in self._hearing:
             task.cancel()
@@ -132,7 +132,7 @@ class PeerSession:
             async with asyncio.timeout(_CLOSE_S):
                 await self._peer.close()
         except Exception as error:
-            _log.warning("a call did not end in good order:\n%s", trace_of(error))
+            _log.warning("a call did not close cleanly:\n%s", trace_of(error))
 
     def _attach(self, channel: RTCDataChannel) -> None:
         if channel.label == _CHANNEL:

@@ -1,4 +1,4 @@
-"""``/v1/realtime/calls``: calls begin and end here, and are known by their ids in between."""
+"""``/v1/realtime/calls``: starts and ends calls, and keeps the registry of active ones."""
 
 import asyncio
 import logging
@@ -33,9 +33,9 @@ _log = logging.getLogger(__name__)
 router = APIRouter()
 
 _CONNECT_S = 20.0
-"""Patience with a client that has its answer but does not connect; it holds a place meanwhile."""
+"""Seconds to wait for a client to connect after its answer; it holds a slot meanwhile."""
 _ENCODERS = 2
-"""Threads that encode sound: a frame takes a third of a millisecond, and must not wait behind the engines."""
+"""Threads of the audio encoder: a frame takes a third of a millisecond and must not wait for the engines."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,15 +48,15 @@ class _ActiveCall:
 
 
 class CallRegistry:
-    """All calls of a server.
+    """All active calls of a server.
 
     Args:
-        reception: Lets them in.
-        settings: Of ICE.
+        connections: Admits the clients.
+        settings: ICE servers and address.
     """
 
-    def __init__(self, reception: ConnectionManager, settings: ServerSettings) -> None:
-        self._reception = reception
+    def __init__(self, connections: ConnectionManager, settings: ServerSettings) -> None:
+        self._connections = connections
         self._settings = settings
         self._open: dict[str, _ActiveCall] = {}
         self._executor = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="opus")
@@ -64,19 +64,22 @@ class CallRegistry:
     async def begin(
         self, offer: str, client: Client, wish: ConnectRequest, session: dict[str, Any] | None
     ) -> tuple[str, str]:
-        """A call for ``offer``.
+        """Start a call.
 
         Args:
-            session: What the client would send as ``session.update``.
+            offer: SDP.
+            client: The client.
+            wish: What it requests.
+            session: As in ``session.update``; None: unchanged.
 
         Returns:
-            Its id, and the answer.
+            Id of the call, and the SDP answer.
 
         Raises:
-            KuaimeiError: If there is no call, and why.
+            KuaimeiError: If the call cannot start, with the reason.
         """
         with ExitStack() as entering:
-            visit = await self._reception.admit(entering, client, wish)
+            visit = await self._connections.admit(entering, client, wish)
             if session:
                 visit = replace(visit, config=visit.config.update(session))
             servers = ice_servers.client_ice_servers(self._settings.ice_servers, "kuaimei")
@@ -97,15 +100,15 @@ class CallRegistry:
         """End a call.
 
         Raises:
-            NotFound: If there is none of that id, or it is somebody else's.
+            NotFound: If there is none of that id that belongs to ``owner``.
         """
         opened = self._open.get(call_id)
         if opened is None or opened.owner != owner:
-            raise NotFound(f"no call is named {call_id[:80]!r}")
+            raise NotFound(f"unknown call {call_id[:80]!r}")
         opened.ended.set()
 
     async def close(self) -> None:
-        """End them all."""
+        """End all calls."""
         tasks = [opened.task for opened in self._open.values() if opened.task is not None]
         for opened in self._open.values():
             opened.ended.set()
@@ -137,8 +140,8 @@ class CallRegistry:
             async with asyncio.timeout(_CONNECT_S):
                 await call.channel.opened.wait()
         except TimeoutError:
-            return None  # there is nobody to be told
-        return await self._reception.serve(visit, call)
+            return None  # there is no client to tell
+        return await self._connections.serve(visit, call)
 
 
 @router.post("/v1/realtime/calls", status_code=201, response_class=Response)
@@ -151,20 +154,20 @@ async def create_call(
     takeover: Annotated[bool, Query()] = False,
     person: Annotated[str, Query()] = "",
 ) -> Response:
-    """Begin a call: an SDP offer, alone (``application/sdp``) or as a form with ``sdp`` and ``session``.
+    """Start a call from an SDP offer, alone (``application/sdp``) or in a form with ``sdp`` and ``session``.
 
     Args:
         model: A name from ``/v1/models``; empty: the server's own.
-        session: Id of an earlier session to go on with (also as header ``x-kuaimei-session``).
-        takeover: If another connection has that session, that one ends: for clients that lost theirs.
-        person: Who speaks, by an id of the client's own, see `Wish.person`.
+        session: Id of an earlier session to continue (also as header ``x-kuaimei-session``).
+        takeover: End another connection that has the session: for clients that lost theirs.
+        person: The speaker, by an id of the client's own, see `ConnectRequest.person`.
     """
     if not runtime.settings.server.webrtc:
-        told = "WebRTC is turned off here (KUAIMEI_SERVER__WEBRTC): use the WebSocket"
+        told = "WebRTC is turned off (KUAIMEI_SERVER__WEBRTC): use the WebSocket"
         raise ApiError(told, status=503, code="webrtc_unavailable")
     offer, update = await _read(request)
     if update is not None and not model and isinstance(update.get("model"), str):
-        # As over WebSocket: a model that is not there is told, and the server's own answers.
+        # As over WebSocket: an unknown model is reported, and the server's own replies.
         model = update["model"]
         update = {name: value for name, value in update.items() if name != "model"}
     client = Client(caller, request.headers.get("user-agent", "")[:200], "webrtc")
@@ -191,7 +194,7 @@ async def hang_up(call: str, request: Request, owner: Owner) -> Response:
 
 
 async def _read(request: Request) -> tuple[str, dict[str, Any] | None]:
-    """The offer and the configuration of the session, if it was given."""
+    """Return the offer and the session's configuration, if given."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/sdp":
         return _text(await request.body(), "the body"), None
@@ -208,7 +211,7 @@ async def _read(request: Request) -> tuple[str, dict[str, Any] | None]:
     try:
         update, _ = read_object(session)
     except ProtocolError as error:
-        told = "the field session is no JSON object" if error.code == "invalid_json" else str(error)
+        told = "the field session is not a JSON object" if error.code == "invalid_json" else str(error)
         raise ApiError(told, code=error.code, param="session") from None
     return offer, update
 
@@ -223,4 +226,4 @@ def _text(data: bytes, where: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise ApiError(f"{where} is no UTF-8 text", code="invalid_sdp", param="sdp") from None
+        raise ApiError(f"{where} is not valid UTF-8", code="invalid_sdp", param="sdp") from None

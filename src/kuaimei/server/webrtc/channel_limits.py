@@ -1,7 +1,7 @@
-"""How much a client's data channels may make the server hold, before a message of theirs is whole.
+"""Limits on incomplete data channel messages.
 
-The library gathers fragments without end, looks through all of them at each new one, and fails in a way that
-nobody foresaw at text that is no UTF-8.
+aiortc collects fragments without limit, scans all of them at each new one, and raises an unhandled exception
+on text that is not UTF-8.
 """
 
 import logging
@@ -18,14 +18,14 @@ __all__ = ["bound"]
 _log = logging.getLogger(__name__)
 
 _HELD_BYTES: Final = 256 * 1024
-"""Of fragments; the answer to an offer says that messages have at most 64 KiB."""
+"""Maximum bytes of fragments; the answer to an offer limits messages to 64 KiB."""
 _HELD_FRAGMENTS: Final = 1024
 _CHANNELS: Final = 16
 _STREAMS: Final = "_inbound_streams"
 
 
 class _Held:
-    """Fragments of all streams of one connection."""
+    """Fragments held for all streams of one connection."""
 
     def __init__(self, exceeded: Callable[[], None]) -> None:
         self.bytes = 0
@@ -34,18 +34,18 @@ class _Held:
         self._exceeded = exceeded
 
     def add(self, size: int, fragments: int) -> bool:
-        """Whether there may be so much more."""
+        """Count fragments; return False once a limit was exceeded."""
         self.bytes += size
         self.fragments += fragments
         if not self.closed and (self.bytes > _HELD_BYTES or self.fragments > _HELD_FRAGMENTS):
-            self.close("sends messages without an end")
+            self.close("sent too much without completing a message")
         return not self.closed
 
     def close(self, why: str) -> None:
-        """The client has broken a rule: the connection ends."""
+        """End the connection of a client that broke a rule."""
         if not self.closed:
             self.closed = True
-            _log.warning("a client %s; its call ends", why)
+            _log.warning("a client %s; ending its call", why)
             self._exceeded()
 
 
@@ -57,12 +57,12 @@ class _Stream(InboundStream):
         self._held = held
 
     def add_chunk(self, chunk: Any) -> None:
-        """One more fragment."""
+        """Add a fragment, unless a limit was exceeded."""
         if self._held.add(len(chunk.user_data), 1):
             super().add_chunk(chunk)
 
     def pop_messages(self) -> Any:
-        """Those that are whole."""
+        """Return the complete messages."""
         before = sum(len(chunk.user_data) for chunk in self.reassembly), len(self.reassembly)
         messages = list(super().pop_messages())
         after = sum(len(chunk.user_data) for chunk in self.reassembly), len(self.reassembly)
@@ -70,7 +70,7 @@ class _Stream(InboundStream):
         return iter(messages)
 
     def prune_chunks(self, tsn: int) -> int:
-        """Forget what the client has given up."""
+        """Drop fragments that the client has abandoned."""
         fragments = len(self.reassembly)
         size: int = super().prune_chunks(tsn)
         self._held.add(-size, len(self.reassembly) - fragments)
@@ -78,7 +78,7 @@ class _Stream(InboundStream):
 
 
 class _Streams(dict[int, InboundStream]):
-    """Streams by number, each one counted."""
+    """Streams by number, all counted."""
 
     def __init__(self, held: _Held) -> None:
         super().__init__()
@@ -89,14 +89,14 @@ class _Streams(dict[int, InboundStream]):
 
 
 def bound(sctp: RTCSctpTransport, exceeded: Callable[[], None]) -> None:
-    """Have ``sctp`` hold little, and survive what a client sends.
+    """Limit what ``sctp`` holds, and handle malformed messages.
 
     Args:
         sctp: Of a connection that is not yet established.
         exceeded: Called once, when the client has broken a rule: the connection should end.
     """
     if getattr(sctp, _STREAMS, None) != {} or not hasattr(sctp, "_receive"):
-        _log.warning("this aiortc gathers its messages elsewhere: their size is not bounded")
+        _log.warning("unsupported aiortc version: the size of incoming messages is not limited")
         return
     held = _Held(exceeded)
     setattr(sctp, _STREAMS, _Streams(held))
@@ -109,10 +109,10 @@ def bound(sctp: RTCSctpTransport, exceeded: Callable[[], None]) -> None:
             data = data.decode("utf-8", "replace").encode()
         try:
             await receive(stream_id, pp_id, data)
-        except Exception as error:  # what foreign bytes lead to, deep inside the library
-            _log.info("a message over a data channel came to nothing\n%s", trace_of(error))
-            held.close("sends what is no message")
+        except Exception as error:  # aiortc raises arbitrary exceptions on malformed messages
+            _log.info("a data channel message could not be processed:\n%s", trace_of(error))
+            held.close("sent a malformed message")
         if len(sctp._data_channels) > _CHANNELS:
-            held.close("opens channels without an end")
+            held.close("opened too many data channels")
 
     sctp._receive = guarded  # type: ignore[method-assign]

@@ -19,17 +19,18 @@ _log = logging.getLogger(__name__)
 
 _INBOX_EVENTS = 512
 _INBOX_CHARACTERS = 8 * 1024 * 1024
-"""What may wait to be obeyed: a data channel cannot be read more slowly, so a flood ends the call."""
+"""Limits of received events that wait: a data channel cannot be read more slowly, so a flood ends the call.
+"""
 _HIGH_WATER = 1024 * 1024
 _LOW_WATER = 128 * 1024
-"""Bytes on their way to the client above which nothing more is sent, until it is below this."""
+"""Bytes of send buffer: above the high mark sending waits until it is below the low mark."""
 
 
 class DataChannel:
-    """Events both ways, bounded both ways.
+    """Events in both directions, with limits in both.
 
     Attributes:
-        opened: The client's channel is there.
+        opened: Set once the client has opened the channel.
     """
 
     def __init__(self) -> None:
@@ -42,7 +43,7 @@ class DataChannel:
         self._gone = False
 
     def attach(self, channel: RTCDataChannel) -> None:
-        """The client opened ``channel``; a second one is ignored."""
+        """Use ``channel``, opened by the client; a second one is ignored."""
         if self._channel is not None:
             return
         self._channel = channel
@@ -53,16 +54,16 @@ class DataChannel:
         self.opened.set()
 
     def on_closed(self) -> None:
-        """The client is gone."""
+        """Mark the client as disconnected and wake all waiting tasks."""
         self._gone = True
         for event in (self.opened, self._arrived, self._room):
             event.set()
 
     async def receive(self) -> str | None:
-        """The next event's text; None for a binary message.
+        """Return the text of the next event; None for a binary message.
 
         Raises:
-            Gone: If there will be none.
+            Disconnected: If there will be none.
         """
         while not self._inbox:
             if self._gone:
@@ -77,7 +78,7 @@ class DataChannel:
         """Send an event, waiting while the client reads too slowly.
 
         Raises:
-            Gone: If it cannot be sent any more.
+            Disconnected: If it can no longer be sent.
         """
         while self._channel is not None and self._channel.bufferedAmount > _HIGH_WATER and not self._gone:
             self._room.clear()
@@ -88,11 +89,11 @@ class DataChannel:
             self._channel.send(text)
         except InvalidStateError:
             raise Disconnected from None
-        except ValueError:  # larger than the client takes in one message
+        except ValueError:  # larger than the client accepts in one message
             _log.warning("an event of %d characters is too large for the client's data channel", len(text))
 
-    async def drain_and_close(self, event: ServerEvent, patience_s: float) -> None:
-        """Say a last word and wait until it is on its way."""
+    async def send_last(self, event: ServerEvent, patience_s: float) -> None:
+        """Send a last event and wait up to ``patience_s`` until the send buffer is empty."""
         with suppress(Disconnected, TimeoutError):
             async with asyncio.timeout(patience_s):
                 text = json.dumps({**event, "event_id": new_id("event")}, ensure_ascii=False)
@@ -107,7 +108,7 @@ class DataChannel:
         text = message if isinstance(message, str) else None
         self._characters += len(text or "")
         if len(self._inbox) >= _INBOX_EVENTS or self._characters > _INBOX_CHARACTERS:
-            _log.warning("a client sends events faster than they can be obeyed; its call ends")
+            _log.warning("a client sends events faster than they can be processed; ending its call")
             self.on_closed()
             return
         self._inbox.append(text)

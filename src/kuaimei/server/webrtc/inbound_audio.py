@@ -1,4 +1,4 @@
-"""What a WebRTC client says: from its track to the conversation, without gaps."""
+"""Audio from a WebRTC client: forwarded from its track to the conversation, with gaps filled."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,24 +13,24 @@ from kuaimei.audio.resample import StreamResampler
 __all__ = ["GapFiller", "forward_audio", "mono"]
 
 _STALL_S = 0.12
-"""Without a packet for so long the client is silent (it sends none, or none arrives)."""
+"""Seconds without a packet after which silence is inserted (the client sends none, or none arrives)."""
 _GAP_LIMIT_S = 2.0
-"""A longer gap in the stream is not filled: it is a new beginning."""
+"""Maximum seconds of a gap that is filled; after a longer one the stream starts anew."""
 
 
 _BURST_S = 10.0
 _REALTIME_FACTOR = 1.5
-"""Faster than real time, beyond the burst: what comes faster still is no microphone, and is not heard."""
+"""Multiple of real time accepted after the burst; faster audio is not from a microphone and is discarded."""
 
 
 class GapFiller:
-    """Keeps account of sound that never came, so that silence takes its time.
+    """Tracks missing audio, so that silence keeps its duration.
 
-    A client that sends nothing while nobody speaks, and a network that loses packets, would else
-    make every pause shorter than it was, and the end of a turn would never be noticed.
+    A client that sends nothing during silence, and a network that loses packets, would otherwise shorten
+    every pause, and the end of a turn would never be detected.
 
     Args:
-        rate: Of the time stamps and of everything counted here, in Hz.
+        rate: Of time stamps and sample counts, in Hz.
     """
 
     def __init__(self, rate: int) -> None:
@@ -39,7 +39,7 @@ class GapFiller:
         self._filled = 0
 
     def stalled(self) -> int:
-        """Nothing came for `_STALL_S`: samples of silence to be heard now."""
+        """Return the samples of silence to insert after `_STALL_S` without audio."""
         if self._expected is None:
             return 0
         samples = int(self._rate * _STALL_S)
@@ -47,7 +47,7 @@ class GapFiller:
         return samples
 
     def silence_before(self, pts: int, samples: int) -> int:
-        """Samples of silence to be heard before a frame of ``samples`` that begins at ``pts``."""
+        """Return the samples of silence to insert before a frame of ``samples`` that starts at ``pts``."""
         missing = 0
         if self._expected is not None:
             gap = pts - self._expected
@@ -59,7 +59,7 @@ class GapFiller:
 
 
 async def forward_audio(track: MediaStreamTrack, hear: Callable[[Pcm], None]) -> None:
-    """Give everything heard on ``track`` to ``hear`` (16 kHz), until it ends."""
+    """Pass all audio of ``track`` to ``hear`` (16 kHz), until the track ends."""
     rate = 0
     resampler = StreamResampler(ASR_RATE, ASR_RATE)
     gaps = GapFiller(ASR_RATE)
@@ -95,7 +95,7 @@ async def forward_audio(track: MediaStreamTrack, hear: Callable[[Pcm], None]) ->
 
 
 def mono(frame: AudioFrame) -> Pcm:
-    """The samples of a 16-bit frame, its channels mixed to one."""
+    """Return the samples of a 16-bit frame, mixed down to mono."""
     samples = frame.to_ndarray()
     channels = len(frame.layout.channels)
     if channels == 1:

@@ -1,4 +1,4 @@
-"""How long what a client says is kept back for packets that come late."""
+"""Smaller jitter buffer for aiortc: lower latency, packet order still preserved."""
 
 import logging
 from typing import Final
@@ -12,17 +12,16 @@ _log = logging.getLogger(__name__)
 
 _BUFFER: Final = "_RTCRtpReceiver__jitter_buffer"
 _PACKETS: Final = 4
-"""Of 20 ms each: so many may overtake a late one before it is given up."""
+"""Packets of 20 ms that may overtake a late one before it is dropped."""
 
 
 def shrink_jitter_buffer(receiver: RTCRtpReceiver) -> None:
-    """Let a packet through as soon as the next one is there.
+    """Let the receiver release a packet as soon as the next one has arrived.
 
-    The library's own buffer is made for playing what comes: it always holds four packets, and sixteen once
-    one was lost. Here nothing is played, everybody waits for the end of speech, and the order of the packets
-    is kept all the same.
+    aiortc's buffer is made for playback: it always holds four packets, and sixteen once one was lost. Here
+    nothing is played, latency delays endpointing, and the order of packets is preserved all the same.
     """
     if not isinstance(getattr(receiver, _BUFFER, None), JitterBuffer):
-        _log.warning("this aiortc keeps its packets elsewhere: what is said is heard 60 ms late")
+        _log.warning("unsupported aiortc version: input audio is delayed by 60 ms")
         return
     setattr(receiver, _BUFFER, JitterBuffer(capacity=_PACKETS, prefetch=1))

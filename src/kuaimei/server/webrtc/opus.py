@@ -1,4 +1,4 @@
-"""Replies as Opus packets (RFC 6716), 20 ms each."""
+"""Opus encoder for replies (RFC 6716), 20 ms per packet."""
 
 from fractions import Fraction
 from typing import Any
@@ -11,27 +11,27 @@ from kuaimei.audio.pcm import Pcm
 __all__ = ["FRAME", "RATE", "OpusEncoder"]
 
 RATE = 48_000
-"""Sample rate in Hz of Opus in RTP, whatever is encoded (RFC 7587)."""
+"""Clock rate in Hz of Opus in RTP, whatever the bandwidth (RFC 7587)."""
 FRAME = 960
-"""Samples of a packet."""
+"""Samples per packet."""
 
 _TIME_BASE = Fraction(1, RATE)
 _BITRATE = 40_000
 _OPTIONS = {
     "application": "voip",
-    "compression_level": "5",  # no difference is heard in speech, and half the time is saved
+    "compression_level": "5",  # inaudible in speech, and takes half the time
     "fec": "1",
     "packet_loss": "5",
 }
 _SETTLING_PACKETS = 8
-"""Packets of silence after which one is like the other."""
+"""Packets of silence after which further ones are identical."""
 
 _SILENCE: Pcm = np.zeros(FRAME, np.int16)
 _SILENCE.setflags(write=False)
 
 
 class OpusEncoder:
-    """Encodes one stream; not to be used by two threads at once."""
+    """Encodes one stream; not thread-safe."""
 
     def __init__(self) -> None:
         codec = CodecContext.create("libopus", "w")
@@ -47,15 +47,15 @@ class OpusEncoder:
 
     @property
     def settled(self) -> bool:
-        """Silence costs nothing now: it is the packet before once more."""
+        """True if silence costs nothing now: the last packet is repeated."""
         return self._silent >= _SETTLING_PACKETS
 
     def encode(self, pcm: Pcm | None, pts: int) -> "Packet[Any]":
-        """The packet of `FRAME` samples at `RATE`; None: of silence.
+        """Return the packet for one frame.
 
         Args:
-            pcm: What is heard.
-            pts: Number of the first sample of the stream.
+            pcm: `FRAME` int16 samples at `RATE`; None: silence.
+            pts: Index of the frame's first sample in the stream.
         """
         if pcm is None and self.settled:
             return _packet(self._silence, pts)

@@ -1,4 +1,4 @@
-"""The track on which a client hears the replies: a packet each 20 ms, silence in between."""
+"""Outgoing audio track with the replies: one packet every 20 ms, silence in between."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,15 +15,15 @@ __all__ = ["ReplyTrack"]
 
 _FRAME_S = FRAME / RATE
 _LATE_S = 0.2
-"""So late after a hiccup that the lost time is not made up: the client's buffer has run dry anyway."""
+"""Delay in seconds beyond which lost time is not made up: the client's buffer has run dry anyway."""
 
 
 class ReplyTrack(MediaStreamTrack):
-    """Sends what ``source`` gives when its time has come, never earlier: silence is heard at once.
+    """Reads each frame from ``source`` when it is due, never earlier, so that clearing takes effect at once.
 
     Args:
-        source: Asked for each frame (`FRAME` samples at `RATE`); None is silence.
-        executor: Where sound is encoded.
+        source: Called for each frame (`FRAME` samples at `RATE`); None is silence.
+        executor: Runs the audio encoder.
     """
 
     kind = "audio"
@@ -37,7 +37,7 @@ class ReplyTrack(MediaStreamTrack):
         self._pts = 0
 
     async def recv(self) -> "Packet[Any]":
-        """The next packet, in real time.
+        """Return the next packet, in real time.
 
         Raises:
             MediaStreamError: Once the track has been stopped.

@@ -1,4 +1,4 @@
-"""What a WebRTC client is to hear next: a bounded buffer that is emptied in an instant, and counted."""
+"""Playback buffer of a WebRTC client: bounded, cleared at once, and tracks what was played."""
 
 import logging
 from collections import deque
@@ -17,24 +17,24 @@ __all__ = ["Playout"]
 _log = logging.getLogger(__name__)
 
 _LIMIT = 180 * RATE
-"""Samples that may wait; the conversation hands over some seconds at most."""
+"""Maximum samples in the buffer; the conversation hands over some seconds at most."""
 _REPORT = 10
-"""Frames between two accounts of what was played."""
+"""Frames between two progress reports."""
 _FADE = RATE // 100
-"""Samples in which a reply that is cut off fades away: a sound that just ends would click."""
+"""Samples of the fade-out of a reply that is cut off: an abrupt end would click."""
 
 
 class Playout:
-    """A `kuaimei.server.realtime.playback.Playback` onto a track, which `read_frame` s frame by frame.
+    """A `kuaimei.server.realtime.playback.Playback` onto a track, which reads it frame by frame.
 
-    What was really played it knows itself, and tells: the conversation through ``played``, the client by
+    It knows what was actually played and reports it: to the conversation through ``played``, to the client by
     ``output_audio_buffer.*`` and ``kuaimei.reply.playing``.
 
     Args:
-        outbox: Takes the events.
+        outbox: Queue of events to send.
 
     Attributes:
-        played: Told how many milliseconds of the reply have been played.
+        played: Called with the milliseconds of the reply that have been played.
     """
 
     def __init__(self, outbox: SendQueue) -> None:
@@ -55,7 +55,14 @@ class Playout:
     # kuaimei.server.realtime.playback.Playback
 
     def play(self, reply: PlayingItem, pcm: Pcm, rate: int, start_ms: float) -> None:
-        """More audio, which begins at ``start_ms`` of the reply."""
+        """Append audio that starts at ``start_ms`` of the reply.
+
+        Args:
+            reply: The reply.
+            pcm: int16 samples.
+            rate: Sample rate in Hz.
+            start_ms: Position in the reply.
+        """
         if self._reply is None or reply.id != self._reply.id:
             self._drop()
             self._reply, self._finished, self._sounding = reply, False, False
@@ -68,12 +75,12 @@ class Playout:
         self._append(self._resampler.push(pcm))
 
     def finish(self, reply: PlayingItem) -> None:
-        """All of it was given; the client is told once all of it has been played."""
+        """Mark the reply's audio as complete; the client is told once all of it was played."""
         if self._reply is not None and reply.id == self._reply.id:
             self._finished = True
 
     def silence(self, reply: PlayingItem) -> None:
-        """Within a frame nothing is heard any more."""
+        """Stop the audio within a frame."""
         if self._reply is None or reply.id != self._reply.id:
             return
         audible = self._sounding or self._waiting > 0
@@ -87,19 +94,19 @@ class Playout:
             self._emit("output_audio_buffer.cleared")
 
     def on_cleared(self, reply: PlayingItem) -> None:
-        """`silence` has told it, if there was anything to be heard; if not, it is told all the same."""
+        """Confirm to the client, unless `silence` did so already."""
         if self._told_cleared != reply.id:
             self._outbox.put({"type": "output_audio_buffer.cleared", "response_id": reply.id})
 
     # The track
 
     def read_frame(self) -> Pcm | None:
-        """The next frame (`FRAME` samples at `RATE`), now being played; None: silence."""
+        """Return the next frame to play (`FRAME` samples at `RATE`); None: silence."""
         if self._fade is not None:
             fade, self._fade = self._fade, None
             return fade
         if self._waiting < FRAME and self._resampler is not None:
-            self._append(self._resampler.flush())  # nothing came to join it: it must not wait
+            self._append(self._resampler.flush())  # no audio follows it: it must not wait
         if not self._waiting:
             if self._sounding and self._finished:
                 self._sounding = False
@@ -132,7 +139,7 @@ class Playout:
 
     def _append(self, pcm: Pcm) -> None:
         if self._waiting + len(pcm) > _LIMIT:
-            _log.warning("a reply is handed over too far ahead of its listener; its end is not heard")
+            _log.warning("a reply is too far ahead of its playback; dropping audio that does not fit")
             return
         if len(pcm):
             self._pieces.append(pcm)

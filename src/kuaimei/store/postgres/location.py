@@ -110,8 +110,8 @@ def _make_base(base: Path, account: Account) -> None:
     found = base.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise StoreError(
-            f"{base} has to be a folder in which nobody but root may write: make it one, "
-            "or name another with KUAIMEI_STORE__DATABASE_DIR"
+            f"{base} must be a folder to which only root can write: change its permissions, "
+            "or choose another folder with KUAIMEI_STORE__DATABASE_DIR"
         )
     _require_passable(base, account)
 
@@ -120,8 +120,8 @@ def _require_passable(base: Path, account: Account) -> None:
     for folder in (base, *base.parents):
         if not folder.stat().st_mode & 0o001:
             raise StoreError(
-                f"the account {account.name}, as which PostgreSQL runs, may not enter {folder}: "
-                "name another folder with KUAIMEI_STORE__DATABASE_DIR, or run kuaimei as an ordinary user"
+                f"PostgreSQL runs as the account {account.name}, which has no access to {folder}: "
+                "choose another folder with KUAIMEI_STORE__DATABASE_DIR, or run kuaimei as an ordinary user"
             )
 
 
@@ -129,9 +129,9 @@ def _require_lasting(home: Path, base: Path) -> None:
     """Reject a volatile ``base``: with a volume only for ``home`` the container's database would be lost."""
     if _kind_of_disk(base) in _PASSING and _kind_of_disk(home) not in _PASSING:
         raise StoreError(
-            f"the database would lie in {base}, of which nothing is left when this container is removed: "
-            f"mount a volume there, or at another folder that KUAIMEI_STORE__DATABASE_DIR names, "
-            "or run the container as another user than root"
+            f"the database would be stored in {base}, which is lost when this container is removed: "
+            f"mount a volume there, or at another folder given by KUAIMEI_STORE__DATABASE_DIR, "
+            "or run the container as a user other than root"
         )
 
 
@@ -154,12 +154,12 @@ def _checked(folder: Path) -> Path:
     place = Path(os.readlink(folder))
     if not place.name.startswith(PREFIX):
         raise StoreError(
-            f"{folder} is a link that kuaimei did not make: remove it; the database is made anew"
+            f"{folder} is a link that kuaimei did not create: remove it; a new database will be created"
         )
     if not place.is_dir() or place.is_symlink():
         raise StoreError(
-            f"the database of {folder.parent} lay in {place} and is not there: bring it back, "
-            f"or delete the link {folder} to begin with an empty one"
+            f"the database of {folder.parent} was stored in {place} and is missing: restore it, "
+            f"or delete the link {folder} to start with an empty one"
         )
     record = record_of(place)
     home = Path(os.readlink(record)) if record.is_symlink() else None
@@ -167,8 +167,8 @@ def _checked(folder: Path) -> Path:
         return place
     if home is not None and _refers(home / folder.name, place) and not os.path.samefile(home, folder.parent):
         raise StoreError(
-            f"{folder.parent} is a copy of {home}, and both name the database in {place}: "
-            f"delete the link {folder} to begin with an empty one, or delete {home}"
+            f"{folder.parent} is a copy of {home}, and both use the database in {place}: "
+            f"delete the link {folder} to start with an empty one, or delete {home}"
         )
     replace_link(record, folder.parent)  # the data folder was moved
     return place

@@ -64,7 +64,7 @@ class Move:
         elif not place.is_dir():
             raise StoreError(
                 f"the database of {self._folder.parent} was being moved to {place} and is in neither place: "
-                f"bring it back from a back-up as {self._folder}, or delete {self._journal} to begin with an "
+                f"restore it from a backup as {self._folder}, or delete {self._journal} to start with an "
                 "empty one"
             )
         else:
@@ -110,8 +110,8 @@ class Move:
         pid = find_postmaster(self._folder / "data")
         if pid is not None and not stop_postmaster(pid, _STOP_TIMEOUT_S):
             raise StoreError(
-                f"PostgreSQL (process {pid}) runs in {self._folder}, which has to be moved, and does "
-                "not stop: stop it, then start again"
+                f"PostgreSQL (process {pid}) is running in {self._folder}, which has to be moved, and could "
+                "not be stopped: stop it, then start again"
             )
 
 

@@ -11,7 +11,7 @@ __all__ = ["NUMBER", "RANGE", "TO", "TOKEN_START", "Rule", "amount", "apply", "r
 Rule: TypeAlias = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 """A pattern and the function that reads a match; rules are applied in order."""
 
-TOKEN_START: Final = r"(?<![\d.,A-Za-z])"
+TOKEN_START: Final = r"(?<![\d.,A-Za-z])"  # noqa: S105
 """Lookbehind for a position that is not inside a number or a Latin word."""
 NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
 TO: Final = r"\s*(?:[-–~～至到]|—)\s*"

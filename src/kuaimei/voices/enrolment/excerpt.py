@@ -33,7 +33,7 @@ def best_excerpt(speech: SpeechRegions) -> SpeechSpan:
     """
     spans = _short_enough(speech, speech.spans)
     if not spans:
-        raise ValueError("nobody speaks")
+        raise ValueError("the recording contains no speech")
     return max(_candidate_spans(speech, spans, LONGEST_S), key=lambda stretch: _score(speech, stretch))
 
 

@@ -47,7 +47,7 @@ async def prepare(context: VoiceContext, voice: str) -> VoiceRow | None:
         try:
             pcm = await asyncio.to_thread(read_flac, await shelf.file(voice, REFERENCE))
         except NotFound:
-            lost = "its recording was lost before it was kept; delete the voice and add it again"
+            lost = "its recording was lost before it was stored; delete the voice and add it again"
             await shelf.change(voice, state="failed", stage="", error=lost)
             return None
         if row.transcript is None:
@@ -88,7 +88,7 @@ async def _write_down(context: VoiceContext, row: VoiceRow, pcm: Pcm) -> VoiceRo
         text, spoken = await context.examiner.transcribe(pcm, language)
     except EngineError as error:
         # The voice works without a transcript; its owner can enter it.
-        _log.warning("what is said in the reference of %s could not be heard: %s", row.id, error)
+        _log.warning("the reference of %s could not be transcribed: %s", row.id, error)
         return row
     return await context.store.voices.change(row.id, transcript=text, language=language or spoken)
 
@@ -114,5 +114,5 @@ async def _first_style(context: VoiceContext, row: VoiceRow, pcm: Pcm) -> NDArra
     try:
         return (await choose_style(heard[0][1], heard, pitch, bank.stock, speak)).style
     except EngineError as error:
-        _log.warning("the voice %s begins with a guess: %s", row.id, error)
+        _log.warning("the styles for %s could not be compared, using the predicted one: %s", row.id, error)
         return predict_style(heard[0][1], pitch, bank.stock).style

@@ -74,7 +74,7 @@ async def train(context: VoiceContext, voice: str) -> None:
                 learned = await _step(context, row, course)
                 course = await _store_results(context, row, course, learned)
             except (TrainingFailed, TrainingCrashed) as error:
-                _log.warning("learning the voice %s failed: %s", voice, error)
+                _log.warning("training of the voice %s failed: %s", voice, error)
                 told = to_well_formed(str(error))[:_ERROR_MAX]
                 await _update_state(context, voice, course, state="failed", error=told, eta_s=None)
                 await delete_job_folder(context.job_folder(voice))
@@ -107,7 +107,7 @@ async def _step(context: VoiceContext, row: VoiceRow, course: TrainingRecord) ->
             except TrainingCrashed as error:
                 if deaths == _MAX_CRASHES:
                     raise
-                _log.warning("learning the voice %s goes on from its checkpoint: %s", row.id, error)
+                _log.warning("training of the voice %s resumes from its checkpoint: %s", row.id, error)
         raise AssertionError  # the loop returns or raises
     finally:
         await teller.close()
@@ -122,12 +122,12 @@ async def _write_job_folder(context: VoiceContext, row: VoiceRow, step: Step, fo
         raise TrainingFailed(context.unavailable_reason())
     if step == "decoder" and row.duration_s < _DECODER_S:
         raise TrainingFailed(
-            f"a decoder is learned from {_DECODER_S:.0f} s of speech or more, and the reference has "
-            f"{row.duration_s:.1f} s: record more of the voice, or stay with its style"
+            f"training a decoder requires at least {_DECODER_S:.0f} s of speech, and the reference has "
+            f"{row.duration_s:.1f} s: record more of the voice, or keep using its style"
         )
     language = as_language(row.language) or "zh"
     if step == "decoder" and not row.transcript:
-        raise TrainingFailed("the decoder cannot be learned before the transcript of the reference is known")
+        raise TrainingFailed("the decoder cannot be trained before the transcript of the reference is known")
     write_order = partial(
         build_job_spec,
         step,
@@ -165,7 +165,7 @@ async def _store_results(
         style = read_style(await asyncio.to_thread(learned.style.read_bytes))
         decoder = None if learned.decoder is None else await asyncio.to_thread(learned.decoder.read_bytes)
     except (OSError, StoreError) as error:
-        raise TrainingFailed(f"what was learned cannot be read: {error}") from error
+        raise TrainingFailed(f"the training result cannot be read: {error}") from error
     if decoder is None:
         # A decoder fits only the style that it was trained with.
         await shelf.drop_file(row.id, DECODER)
@@ -181,7 +181,7 @@ async def _store_results(
     except NotFound:
         raise  # deleted meanwhile
     except KuaimeiError as error:  # the training result is valid all the same
-        _log.warning("how like %s is cannot be measured: %s", row.id, error)
+        _log.warning("the similarity of %s cannot be measured: %s", row.id, error)
     if measured is None:
         measured = learned.similarity.get(_LOSS)
     step = course.step
@@ -255,7 +255,7 @@ class _ProgressWriter:
                 except NotFound:
                     raise
                 except KuaimeiError as error:  # the database is unavailable: the next update is enough
-                    _log.warning("how far learning %s is cannot be noted: %s", self._voice, error)
+                    _log.warning("the training progress of %s cannot be stored: %s", self._voice, error)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_UPDATE_INTERVAL_S):
                         await self._over.wait()

@@ -156,9 +156,9 @@ async def _listen(
                     case "failed":
                         failure = str(event["message"])
             except (KeyError, TypeError, ValueError):
-                _log.warning("the learning process said something odd: %.200r", line)
+                _log.warning("the training process sent an invalid event: %.200r", line)
     except ValueError as error:  # a line longer than the limit
-        raise TrainingCrashed("the learning process says what cannot be understood") from error
+        raise TrainingCrashed("the training process sent output that cannot be parsed") from error
     status = await process.wait()
     if failure is not None:
         raise TrainingFailed(failure)
@@ -178,7 +178,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         async with asyncio.timeout(_SAVING_S):
             await _drain_stderr(process)
     except TimeoutError:
-        _log.warning("the learning process did not stop in time and is killed")
+        _log.warning("the training process did not stop in time; killing it")
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
@@ -201,7 +201,7 @@ def _parsed(line: bytes) -> Mapping[str, Any]:
     except ValueError:
         event = None
     if not isinstance(event, dict):
-        _log.warning("the learning process said something odd: %.200r", line)
+        _log.warning("the training process sent an invalid event: %.200r", line)
         return {}
     return event
 
@@ -217,6 +217,6 @@ def _environment(threads: int) -> Mapping[str, str]:
 
 def _died(status: int) -> str:
     if status == -signal.SIGKILL:
-        return "the learning process was killed; perhaps there is too little memory (it needs 4.5 GB)"
-    how = f"by signal {-status}" if status < 0 else f"with status {status}"
-    return f"the learning process ended {how}; its log is in the job's folder"
+        return "the training process was killed, possibly because of too little memory (it needs 4.5 GB)"
+    how = f"was terminated by signal {-status}" if status < 0 else f"exited with status {status}"
+    return f"the training process {how}; its log is in the job's folder"

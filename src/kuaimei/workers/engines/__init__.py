@@ -1,4 +1,4 @@
-"""The engines that can be served: one file each. None imports its package before it is opened."""
+"""The engines that can be served, one module each; none imports its package before it is opened."""
 
 from collections.abc import Mapping
 
@@ -14,18 +14,18 @@ ENGINES: Mapping[str, EngineSpec] = {
 
 
 def card(name: str, *, licence_accepted: bool = False) -> EngineSpec:
-    """The engine called ``name``.
+    """Return the specification of the engine called ``name``.
 
     Raises:
         SettingsError: If there is none, or its licence has to be accepted first.
     """
     found = ENGINES.get(name)
     if found is None:
-        raise SettingsError(f"no engine to serve is called {name!r}; there are: {', '.join(ENGINES)}")
+        raise SettingsError(f"unknown engine {name!r}; available: {', '.join(ENGINES)}")
     licence = found.licence
     if not licence.commercial and not licence_accepted:
         raise SettingsError(
             f"the weights of {name} ({licence.source}) may not be used commercially ({licence.weights}): "
-            "read their licence, and say --accept-licence if your use is allowed"
+            "read their licence, and pass --accept-licence if it allows your use"
         )
     return found

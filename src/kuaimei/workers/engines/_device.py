@@ -1,4 +1,4 @@
-"""Where a network of torch's is to compute."""
+"""Choice of the torch device."""
 
 from kuaimei.workers.types import Options
 
@@ -6,7 +6,7 @@ __all__ = ["device_of"]
 
 
 def device_of(options: Options) -> str:
-    """As asked; otherwise the graphics card if there is one."""
+    """Return the configured device, otherwise the GPU if there is one."""
     if options.device:
         return options.device
     import torch

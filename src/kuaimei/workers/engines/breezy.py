@@ -4,8 +4,8 @@ Written against the repository's ``single_inference.py``: ``CustomCosyVoice(mode
 ``frontend.text_normalize_new(text, split)`` and ``inference_zero_shot_no_normalize(tts_text, prompt_text,
 prompt_speech_16k)`` → ``{"tts_speech": (1, n) tensor}`` at 22050 Hz, ``get_bopomofo_rare(text, converter)``,
 ``g2pw.G2PWConverter()`` and ``cosyvoice.utils.file_utils.load_wav(path, rate)``. The lexicon's own readings
-go in first (``垃[:ㄌㄜ4]``), so that they are left as they are. Tested against that contract, not against
-weights.
+are inserted first (``垃[:ㄌㄜ4]``), so that ``get_bopomofo_rare`` keeps them. Tested against that contract,
+not with real weights.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -42,7 +42,7 @@ class _Breezy:
 
     def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
         if speech.reference is None:
-            raise EngineError("breezy speaks in the voice of a reference only")
+            raise EngineError("breezy needs a reference recording")
         prompt = self._prepared(speech.reference.transcript)
         recording = self._load(str(speech.reference.path), _REFERENCE_RATE)
         for sentence in sentences(spelled_out(speech.text, self._settings)):

@@ -1,10 +1,10 @@
-"""Fun-CosyVoice 3 (Du et al. 2025, "CosyVoice 3"): streaming, in the voice of a reference, to instructions.
+"""Fun-CosyVoice 3 (Du et al. 2025, "CosyVoice 3"): streaming, voice cloning, follows instructions.
 
 Written against the repository as of December 2025, ``cosyvoice.cli.cosyvoice``: ``AutoModel(model_dir=…)``
 → an object with ``sample_rate`` and the generators ``inference_zero_shot(tts_text, prompt_text, prompt_wav,
 zero_shot_spk_id, stream, speed, text_frontend)``, ``inference_cross_lingual(tts_text, prompt_wav, …)`` and
 ``inference_instruct2(tts_text, instruct_text, prompt_wav, …)``, each yielding ``{"tts_speech": tensor}`` of
-shape ``(1, n)``. The prompts begin as in its ``example.py``. Tested against that contract, not against
+shape ``(1, n)``. The prompts begin as in its ``example.py``. Tested against that contract, not with real
 weights.
 """
 
@@ -42,11 +42,11 @@ class _CosyVoice:
 
     def _inference(self, speech: EngineRequest) -> Iterator[Any]:
         if speech.reference is None:
-            raise EngineError("cosyvoice speaks in the voice of a reference only")
+            raise EngineError("cosyvoice needs a reference recording")
         text = simplified(speech.text, self._settings)
         path = str(speech.reference.path)
         transcript = simplified(speech.reference.transcript, self._settings)
-        # It changes the pace of whole sentences only.
+        # CosyVoice changes the speed of whole sentences only, not of streams.
         how = {"stream": speech.mode == "fast" and speech.speed == 1.0, "speed": speech.speed}
         pieces: Iterator[Any]
         if speech.instructions:

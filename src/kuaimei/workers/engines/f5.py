@@ -1,9 +1,9 @@
-"""F5-TTS: flow matching in the voice of a reference (Chen et al. 2024, "F5-TTS").
+"""F5-TTS: voice cloning by flow matching (Chen et al. 2024, "F5-TTS").
 
 Written against ``f5-tts`` 1.1.22, ``f5_tts.api.F5TTS``: ``__init__(model, ckpt_file, vocab_file, ode_method,
 use_ema, vocoder_local_path, device, hf_cache_dir)`` and ``infer(ref_file, ref_text, gen_text, show_info,
-progress, …, nfe_step, …, speed, …, seed)`` → ``(samples, rate, spectrogram)``. It needs a graphics card to be
-of use; here it is tested against that contract, not against weights.
+progress, …, nfe_step, …, speed, …, seed)`` → ``(samples, rate, spectrogram)``. Only useful on a GPU. Tested
+against that contract, not with real weights.
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -23,7 +23,7 @@ from kuaimei.workers.types import EngineRequest, EngineSpec, Licence, Mode, Opti
 __all__ = ["CARD"]
 
 _STEPS: Final[dict[Mode, int]] = {"fast": 16, "hq": 32}
-"""Evaluations of the network: the paper's 32, and half of them for who waits."""
+"""Number of function evaluations: the paper's 32, and half of that for live replies."""
 
 
 class _F5:
@@ -37,7 +37,7 @@ class _F5:
     def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
         reference = speech.reference
         if reference is None:
-            raise EngineError("f5 speaks in the voice of a reference only")
+            raise EngineError("f5 needs a reference recording")
         for sentence in sentences(simplified(speech.text, self._settings)):
             samples, _, _ = self._api.infer(
                 ref_file=str(reference.path),
@@ -52,7 +52,7 @@ class _F5:
 
 
 def _silent(*words: object) -> None:
-    """Nothing about what people say goes to the terminal."""
+    """Discard F5-TTS's messages, which would print the text to the terminal."""
 
 
 @asynccontextmanager

@@ -1,10 +1,10 @@
-"""Fish-Speech / OpenAudio through the server that comes with it: it wants a process of its own anyway.
+"""Fish-Speech / OpenAudio, through the API server that ships with it: it needs its own process anyway.
 
 Written against ``fish-speech`` 0.1.0 (OpenAudio S1), ``tools/api_server.py``: ``GET /v1/health`` and ``POST
 /v1/tts`` with the fields of ``fish_speech.utils.schema.ServeTTSRequest`` as JSON (text, format, references
 with audio in base64 and text, streaming, use_memory_cache, normalize, …), which answers with a WAV header
-and then 16-bit samples. Emotions are marks in the text: ``(sad)``. Tested against a server that keeps that
-contract.
+and then 16-bit samples. Emotions are tags in the text: ``(sad)``. Tested against a mock server that follows
+that contract.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ __all__ = ["CARD"]
 
 _URL: Final = "http://127.0.0.1:8080"
 _HEADER: Final = 44
-"""Bytes of its WAV header; the rate is the little-endian number at 24."""
+"""Bytes of the WAV header; the sample rate is the little-endian 32-bit integer at offset 24."""
 _PATIENCE_S: Final = 120.0
 _MARK: Final = re.compile(r"[a-z][a-z -]{0,30}")
 
@@ -42,7 +42,7 @@ class _Fish:
         self._settings = settings
         self.sample_rate = 0
         self._ask("/v1/health")
-        for _ in self._spoken({"text": "你好。"}):  # loads what it loads, and tells the rate
+        for _ in self._spoken({"text": "你好。"}):  # warms the server up and reveals the sample rate
             pass
 
     def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
@@ -50,7 +50,9 @@ class _Fish:
         if speech.instructions:
             mark = speech.instructions.strip().lower().strip("()")
             if not _MARK.fullmatch(mark):
-                raise EngineError("fish takes one emotion as instructions, like: sad, excited, whispering")
+                raise EngineError(
+                    "fish supports one emotion as instructions, such as: sad, excited, whispering"
+                )
             text = f"({mark}) {text}"
         asked: dict[str, Any] = {"text": text}
         if speech.reference is not None:
@@ -90,7 +92,7 @@ class _Fish:
                         yield np.frombuffer(held[:whole], "<i2").astype(np.float32) / 32768.0
                         held = held[whole:]
         except httpx.HTTPError as error:
-            raise EngineUnavailable(f"Fish-Speech at {self._where} broke off") from error
+            raise EngineUnavailable(f"the connection to Fish-Speech at {self._where} was lost") from error
 
 
 @asynccontextmanager
@@ -98,7 +100,7 @@ async def _open(options: Options) -> AsyncIterator[TTSEngine]:
     client = httpx.Client(base_url=options.model or _URL, timeout=_PATIENCE_S, trust_env=False)
 
     def make() -> _Fish:
-        options.progress("its server")
+        options.progress("Fish-Speech server")
         return _Fish(client, options.settings)
 
     try:

@@ -1,4 +1,4 @@
-"""Kokoro, so that a second box can speak for the first; its beautiful form for ``hq``."""
+"""Kokoro, so that another machine can synthesize for the server; its high-quality variant for ``hq``."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager

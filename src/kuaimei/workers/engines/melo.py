@@ -1,10 +1,10 @@
-"""MeloTTS speaks, OpenVoice v2 gives it the tone colour of a reference (Qin et al. 2023, "OpenVoice").
+"""MeloTTS, converted to the voice of a reference by OpenVoice v2 (Qin et al. 2023, "OpenVoice").
 
 Written against MeloTTS 0.1.2, ``melo.api.TTS``: ``__init__(language, device, …)``, ``hps.data.spk2id``,
 ``hps.data.sampling_rate``, ``tts_to_file(text, speaker_id, output_path, …, speed, …, quiet)`` → samples if
 no path is given; and OpenVoice's ``openvoice.api.ToneColorConverter``: ``__init__(config_path, device)``,
 ``load_ckpt(path)``, ``extract_se(ref_wav_list)``, ``convert(audio_src_path, src_se, tgt_se, output_path)`` →
-samples, with its inaudible watermark. Tested against that contract, not against weights.
+samples, with its inaudible watermark. Tested against that contract, not with real weights.
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -70,7 +70,7 @@ class _Melo:
 async def _open(options: Options) -> AsyncIterator[TTSEngine]:
     def make() -> _Melo:
         if not options.model:
-            raise SettingsError("say where OpenVoice's checkpoints_v2 folder is: --model FOLDER")
+            raise SettingsError("give the path of OpenVoice's checkpoints_v2 folder: --model FOLDER")
         options.progress("packages")
         import torch
         from melo.api import TTS

@@ -1,9 +1,9 @@
-"""Qwen3-TTS: in the voice of a reference (Base), or in voices of its own to instructions (CustomVoice).
+"""Qwen3-TTS: voice cloning (Base weights), or its own voices with instructions (CustomVoice weights).
 
 Written against ``qwen-tts`` 0.1.1, ``qwen_tts.Qwen3TTSModel``: ``from_pretrained(name, **kwargs)``,
 ``get_supported_speakers()``, ``create_voice_clone_prompt(ref_audio, ref_text, x_vector_only_mode)``,
 ``generate_voice_clone(text, language, …, voice_clone_prompt)`` and ``generate_custom_voice(text, speaker,
-language, instruct)``, both → ``([samples], rate)``. Tested against that contract, not against weights.
+language, instruct)``, both → ``([samples], rate)``. Tested against that contract, not with real weights.
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -24,7 +24,7 @@ __all__ = ["CARD"]
 
 _WEIGHTS: Final = "Qwen/Qwen3-TTS-12Hz-0.6B-Base"
 _RATE: Final = 24_000
-"""Of its 12 Hz tokenizer; what comes at another rate is refused."""
+"""Output rate of its 12 Hz tokenizer, in Hz; output at any other rate is rejected."""
 _LANGUAGES: Final = {"zh": "Chinese", "en": "English"}
 _REMEMBERED: Final = 16
 
@@ -42,10 +42,10 @@ class _Qwen:
         language = _LANGUAGES[language_of(speech.text)]
         if self.voices and speech.reference is not None:
             raise EngineError(
-                "these weights of Qwen3-TTS have voices of their own; the Base ones take references"
+                "these Qwen3-TTS weights support built-in voices only; for references use the Base weights"
             )
         if not self.voices and speech.instructions:
-            raise EngineError("these weights of Qwen3-TTS take no instructions; the CustomVoice ones do")
+            raise EngineError("these Qwen3-TTS weights support no instructions; use the CustomVoice weights")
         for sentence in sentences(simplified(speech.text, self._settings)):
             if speech.reference is not None:
                 waves, rate = self._model.generate_voice_clone(
@@ -59,7 +59,7 @@ class _Qwen:
                     instruct=speech.instructions or None,
                 )
             if rate != _RATE:
-                raise EngineError(f"Qwen3-TTS spoke at {rate} Hz, not at {_RATE}")
+                raise EngineError(f"Qwen3-TTS returned audio at {rate} Hz, not at {_RATE}")
             yield np.asarray(waves[0], np.float32)
 
     def _prompt(self, reference: ReferenceAudio) -> Any:

@@ -1,11 +1,11 @@
-"""XTTS v2 (Casanova et al. 2024, "XTTS"): streaming, in the voice of a reference.
+"""XTTS v2 (Casanova et al. 2024, "XTTS"): streaming voice cloning.
 
 Written against ``coqui-tts`` 0.28.0: ``TTS.tts.configs.xtts_config.XttsConfig`` (``load_json``),
 ``TTS.tts.models.xtts.Xtts`` (``init_from_config``, ``load_checkpoint(config, checkpoint_dir, …)``,
 ``get_conditioning_latents(audio_path, …)`` → ``(latents, embedding)``, ``inference_stream(text, language,
 gpt_cond_latent, speaker_embedding, …, speed, enable_text_splitting)`` yielding tensors at 24 kHz) and
 ``TTS.utils.manage.ModelManager.download_model(name)``. Tested against that contract and, where the package is
-installed, with random weights; not against the real ones.
+installed, with random weights; not with the real ones.
 """
 
 import os
@@ -29,7 +29,7 @@ __all__ = ["CARD"]
 _NAME: Final = "tts_models/multilingual/multi-dataset/xtts_v2"
 _LANGUAGES: Final = {"zh": "zh-cn", "en": "en"}
 _REMEMBERED: Final = 16
-"""References whose latents are kept; computing them takes longer than the first sound."""
+"""References whose latents are cached; computing them takes longer than synthesizing the first audio."""
 
 
 class _Xtts:
@@ -43,7 +43,7 @@ class _Xtts:
 
     def speak(self, speech: EngineRequest) -> Iterator[NDArray[np.float32]]:
         if speech.reference is None:
-            raise EngineError("xtts speaks in the voice of a reference only")
+            raise EngineError("xtts needs a reference recording")
         latents, embedding = self._of(speech.reference.path)
         pieces = self._model.inference_stream(
             simplified(speech.text, self._settings),
@@ -87,7 +87,7 @@ async def _open(options: Options) -> AsyncIterator[TTSEngine]:
 def _downloaded() -> Path:
     from TTS.utils.manage import ModelManager
 
-    # It would ask at a terminal; whoever came here has accepted the licence already.
+    # Skip the interactive prompt: the licence has already been accepted with --accept-licence.
     os.environ["COQUI_TOS_AGREED"] = "1"
     path, _, _ = ModelManager().download_model(_NAME)
     return Path(path)

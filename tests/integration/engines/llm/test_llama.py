@@ -192,7 +192,7 @@ async def test_a_history_beyond_the_context_is_answered_all_the_same(model: Llam
         assert answer
         assert await written(small, ask("嗨", max_tokens=40, system="規則。" * 300))
         assert reading(small).total <= 256 - 40
-        with pytest.raises(EngineError, match="refused"):
+        with pytest.raises(EngineError, match="rejected the request"):
             await written(small, ask("嗨", max_tokens=40).model_copy(update={"prefix": "好" * 400}))
         assert await written(small, ask("嗨", max_tokens=5))  # the next one is unharmed
 

@@ -59,7 +59,8 @@ def test_the_last_one_out_stops_it(folder: Path) -> None:
 
 def test_who_was_killed_does_not_count(server: EmbeddedPostgres) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from kuaimei.store.postgres.embedded_server import EmbeddedPostgres;"
+        "import sys, time; from pathlib import Path; "
+        "from kuaimei.store.postgres.embedded_server import EmbeddedPostgres;"
         "EmbeddedPostgres(*map(Path, sys.argv[1:])).start(); print('up', flush=True); time.sleep(600)"
     )
     with subprocess.Popen(
@@ -127,7 +128,7 @@ def test_another_major_version_is_told(server: EmbeddedPostgres) -> None:
     server.start()
     server.stop()
     (server.data / "PG_VERSION").write_text("16\n")
-    with pytest.raises(StoreError, match="PostgreSQL 16 and this is 18"):
+    with pytest.raises(StoreError, match="PostgreSQL 16, but this is 18"):
         server.start()
 
 

@@ -123,7 +123,7 @@ async def test_silence_is_not_sent(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "error", "said"),
     [
-        (400, EngineError, "refused"),
+        (400, EngineError, "rejected the request"),
         (401, EngineError, "KUAIMEI_ENGINES__REMOTE_KEY"),
         (503, EngineUnavailable, "no capacity"),
     ],

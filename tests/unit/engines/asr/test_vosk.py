@@ -132,7 +132,7 @@ async def test_a_failing_decoder_is_an_engine_error(cores: Scheduler) -> None:
 
 async def test_opening_without_weights_says_what_to_do(tmp_path: Path) -> None:
     engine_context = EngineContext(Settings(home=tmp_path), Scheduler("cores", 2))
-    for path, said in ((None, "no weights on this machine"), (tmp_path, "neither a zh nor an en")):
+    for path, said in ((None, "are not installed"), (tmp_path, "neither a zh nor an en")):
         with pytest.raises(WeightsError, match=said):
             async with open_captioner(engine_context, EngineSource("captions", "vosk-small", "vosk", path)):
                 pass

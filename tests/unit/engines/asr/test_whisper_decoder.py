@@ -130,10 +130,10 @@ def test_a_decoder_that_never_ends_is_stopped_and_says_so(
 
 
 def test_incomplete_and_damaged_folders_are_named(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"holds no model\.bin"):
+    with pytest.raises(WeightsError, match=r"contains no model\.bin"):
         load_whisper(tmp_path, 1)
     (tmp_path / "model.bin").write_bytes(b"not a model")
-    with pytest.raises(WeightsError, match=r"holds no tokenizer\.json"):
+    with pytest.raises(WeightsError, match=r"contains no tokenizer\.json"):
         load_whisper(tmp_path, 1)
     (tmp_path / "tokenizer.json").write_text(json.dumps({}))
     with pytest.raises(WeightsError, match="not a readable Whisper model"):

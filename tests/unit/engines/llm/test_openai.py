@@ -188,12 +188,12 @@ async def test_a_reply_cut_off_is_told_after_what_came(server: Server, ending: s
     server.ending = ending
     async with opened(server.url) as model, aclosing(model.stream(ASK)) as stream:
         assert await anext(stream) == "你好"
-        with pytest.raises(EngineUnavailable, match="broke off in the middle"):
+        with pytest.raises(EngineUnavailable, match="closed the connection in the middle"):
             await _rest(stream)
         assert model.scheduler.busy == 0
 
 
-@pytest.mark.parametrize(("ending", "says"), [("error", "out of memory"), ("noise", "no usable answer")])
+@pytest.mark.parametrize(("ending", "says"), [("error", "out of memory"), ("noise", "no usable response")])
 async def test_nonsense_in_the_stream_is_an_error(server: Server, ending: str, says: str) -> None:
     server.ending = ending
     async with opened(server.url) as model:
@@ -204,9 +204,9 @@ async def test_nonsense_in_the_stream_is_an_error(server: Server, ending: str, s
 @pytest.mark.parametrize(
     ("status", "error", "says"),
     [
-        (400, EngineError, "refused .HTTP 400.*no such thing"),
+        (400, EngineError, "rejected the request .HTTP 400.*no such thing"),
         (401, EngineError, "KUAIMEI_ENGINES__REMOTE_KEY"),
-        (404, EngineError, "refused .HTTP 404"),
+        (404, EngineError, "rejected the request .HTTP 404"),
         (503, EngineUnavailable, "no capacity .HTTP 503"),
     ],
 )

@@ -101,5 +101,5 @@ def test_unmeasured_the_cpu_and_the_settings_decide(
 def test_missing_weights_are_named(tmp_path: Path, folder: Path) -> None:
     (folder / "fp32.onnx").unlink()
     assert runtime_selection.candidates(settings(tmp_path), folder) == ("onnxruntime-int8",)
-    with pytest.raises(WeightsError, match=r"lacks fp32\.onnx"):
+    with pytest.raises(WeightsError, match=r"does not contain fp32\.onnx"):
         runtime_selection.choose_runtime(settings(tmp_path, tts_runtime="openvino"), folder)

@@ -138,7 +138,7 @@ async def test_model_and_voice_are_as_set(server: Server, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("status", "error", "said"),
     [
-        (400, EngineError, "refused"),
+        (400, EngineError, "rejected the request"),
         (401, EngineError, "KUAIMEI_ENGINES__REMOTE_KEY"),
         (503, EngineUnavailable, "no capacity"),
     ],
@@ -157,7 +157,7 @@ async def test_refusals_are_told_apart_and_the_next_request_works(
 async def test_a_server_that_breaks_off_is_unavailable(server: Server, tmp_path: Path) -> None:
     server.breaks_off = True
     async with opened(server.url, tmp_path) as synthesizer:
-        with pytest.raises(EngineUnavailable, match="broke off"):
+        with pytest.raises(EngineUnavailable, match="closed the connection"):
             await spoken(synthesizer)
 
 

@@ -76,10 +76,10 @@ async def test_it_gives_up_when_no_core_comes_free() -> None:
 
 async def test_opening_needs_weights_and_a_known_name(tmp_path: Path) -> None:
     engine_context = EngineContext(Settings(home=tmp_path), Scheduler("cores", 2))
-    with pytest.raises(WeightsError, match="no weights on this machine"):
+    with pytest.raises(WeightsError, match="are not installed"):
         async with open_turn_detector(engine_context, EngineSource("turn", "smart-turn", "smart-turn")):
             pass
-    with pytest.raises(WeightsError, match="there is no network"):
+    with pytest.raises(WeightsError, match="there is no ONNX model"):
         async with open_turn_detector(
             engine_context, EngineSource("turn", "smart-turn", "smart-turn", tmp_path)
         ):

@@ -77,7 +77,7 @@ def test_a_frame_of_another_length_is_refused(session: OnnxSession) -> None:
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"not a network")
-    with pytest.raises(WeightsError, match="not a readable ONNX network"):
+    with pytest.raises(WeightsError, match="not a readable ONNX model"):
         load_silero(tmp_path)
-    with pytest.raises(WeightsError, match="there is no network at"):
+    with pytest.raises(WeightsError, match="there is no ONNX model at"):
         load_silero(tmp_path / "elsewhere")

@@ -63,7 +63,7 @@ REPORT = Report(
 
 def verdicts(title: str) -> dict[str, str]:
     (rows,) = (rows for name, _, rows in tables(REPORT) if name.startswith(title))
-    return {str(row[0] if title != "Beside" else row[1]): str(row[-1]) for row in rows}
+    return {str(row[0] if title != "Comparison" else row[1]): str(row[-1]) for row in rows}
 
 
 def test_every_line_has_a_verdict() -> None:
@@ -71,8 +71,8 @@ def test_every_line_has_a_verdict() -> None:
     assert found["rate_syl_s"] == "reliable"
     assert found["jitter"] == "USED, NOT RELIABLE"
     assert verdicts("ICC(2,1) of the scores") == {"20": "scored", "10": "too noisy"}
-    assert verdicts("Spoken otherwise") == {"hesitant": "follows"}
-    assert verdicts("Beside") == {"jitter": "near", "hnr_db": "unknown"}
+    assert verdicts("Modified speaking styles") == {"hesitant": "follows"}
+    assert verdicts("Comparison") == {"jitter": "near", "hnr_db": "unknown"}
     assert verdicts("Cost") == {"own": "ok", "praat": "slow"}
 
 

@@ -90,7 +90,7 @@ def test_half_a_model_is_refused(folders: tuple[Path, Path], name: str) -> None:
     write_tiny_whisper(source)
     (source / name).unlink()
 
-    with pytest.raises(WeightsError, match="does not hold a whole Whisper model"):
+    with pytest.raises(WeightsError, match="does not contain a complete Whisper model"):
         convert_whisper(source, made)
 
 

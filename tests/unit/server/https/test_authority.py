@@ -55,7 +55,7 @@ def test_what_others_could_read_is_closed_and_said(
     open_authority(tmp_path / "https", NAMES, NOW)
     assert stat.S_IMODE((tmp_path / "https").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "https" / "authority.pem").stat().st_mode) == 0o600
-    assert caplog.text.count("open to other accounts") == 2
+    assert caplog.text.count("accessible to other accounts") == 2
 
 
 def test_of_several_that_begin_at_once_all_have_the_same(tmp_path: Path) -> None:

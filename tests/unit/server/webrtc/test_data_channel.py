@@ -70,7 +70,7 @@ async def test_a_flood_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_the_last_word_is_waited_for_but_not_for_ever() -> None:
     channel, wire = attached()
     wire.bufferedAmount = 10
-    await channel.drain_and_close({"type": "kuaimei.goodbye"}, 0.05)
+    await channel.send_last({"type": "kuaimei.goodbye"}, 0.05)
     assert json.loads(wire.sent[0])["type"] == "kuaimei.goodbye"
     wire.told["close"]()
-    await channel.drain_and_close({"type": "kuaimei.goodbye"}, 60.0)
+    await channel.send_last({"type": "kuaimei.goodbye"}, 60.0)

@@ -93,13 +93,13 @@ def test_the_same_data_folder_by_another_path_is_no_copy(base: Path, folder: Pat
 
 def test_a_database_that_is_gone_is_not_silently_made_anew(base: Path, folder: Path) -> None:
     shutil.rmtree(place_of(folder, base, OWN))
-    with pytest.raises(StoreError, match="bring it back"):
+    with pytest.raises(StoreError, match="restore it"):
         place_of(folder, base, OWN)
 
 
 def test_a_link_to_anywhere_is_refused(base: Path, folder: Path, tmp_path: Path) -> None:
     folder.symlink_to(tmp_path)
-    with pytest.raises(StoreError, match="did not make"):
+    with pytest.raises(StoreError, match="did not create"):
         place_of(folder, base, OWN)
 
 
@@ -113,7 +113,7 @@ def test_deleting_leaves_nothing(base: Path, folder: Path) -> None:
 def test_where_others_may_write_it_is_refused(base: Path, folder: Path) -> None:
     base.mkdir()
     base.chmod(0o777)
-    with pytest.raises(StoreError, match="nobody but root may write"):
+    with pytest.raises(StoreError, match="only root can write"):
         place_of(folder, base, OWN)
 
 

@@ -111,7 +111,9 @@ class Voices:
         """
         table = np.array(style, np.float32).reshape(-1, style.shape[-1] if style.ndim else 1)
         if table.shape[1] != _STYLE or style.ndim > 2 or not len(table) or not np.isfinite(table).all():
-            raise ValueError(f"a style has {_STYLE} finite numbers in each row, not shape {style.shape}")
+            raise ValueError(
+                f"a style must have {_STYLE} finite numbers in each row, not shape {style.shape}"
+            )
         table.setflags(write=False)
         like = self._nearest(table[0]) if len(table) == 1 else None
         return Voices(self.stock, {**self.learned, name: _ClonedStyle(table, like)})
@@ -158,7 +160,9 @@ def load_alphabet(folder: Path) -> Tokenizer:
         numbers = json.loads(path.read_text(encoding="utf-8"))["model"]["vocab"]
         known = {str(symbol): int(number) for symbol, number in numbers.items() if number}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{path} is not Kokoro's alphabet; run: kuaimei models pull kokoro") from error
+        raise WeightsError(
+            f"{path} is not a tokenizer file of Kokoro; run: kuaimei models pull kokoro"
+        ) from error
     return Tokenizer(known, frozenset(known[mark] for mark in MARKS if mark in known))
 
 
@@ -172,7 +176,7 @@ def load_voices(folder: Path) -> Voices:
     for path in sorted((folder / "voices").glob("*.bin"), key=_rank):
         size = path.stat().st_size
         if not size or size % (4 * _STYLE) or not np.isfinite(np.fromfile(path, dtype="<f4")).all():
-            raise WeightsError(f"{path} is not a voice of Kokoro's; run: kuaimei models verify")
+            raise WeightsError(f"{path} is not a voice file of Kokoro; run: kuaimei models verify")
         mapped = np.memmap(path, dtype="<f4", mode="r", shape=(size // (4 * _STYLE), _STYLE))
         tables[path.stem] = np.asarray(mapped)  # a plain array whose pages are read on access
     if not tables:

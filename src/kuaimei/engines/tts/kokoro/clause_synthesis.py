@@ -60,11 +60,11 @@ class ClauseSynthesizer:
     def put(self, voice_id: str, style: NDArray[np.float32]) -> None:
         """See `kuaimei.engines.protocols.StyleVoiceBank.put_voice`."""
         if voice_id in self._stock:
-            raise EngineError(f"{voice_id} is a voice that Kokoro came with; it cannot be replaced")
+            raise EngineError(f"{voice_id} is a stock voice of Kokoro; it cannot be replaced")
         try:
             self._voices = self._voices.with_voice(voice_id, style)
         except ValueError as error:
-            raise EngineError(f"the voice {voice_id} cannot be spoken: {error}") from error
+            raise EngineError(f"the voice {voice_id} cannot be used: {error}") from error
 
     def drop(self, voice_id: str) -> None:
         """See `kuaimei.engines.protocols.StyleVoiceBank.drop_voice`."""
@@ -80,7 +80,7 @@ class ClauseSynthesizer:
         voices = self._voices
         voice = voice_id or voices.names[0]
         if voice not in voices.names:
-            raise EngineError(f"no voice is called {voice!r}; there are: {', '.join(voices.names)}")
+            raise EngineError(f"unknown voice {voice!r}; available: {', '.join(voices.names)}")
         return partial(voices.style, voice)
 
     def tokens(self, text: str) -> tuple[int, ...]:
@@ -88,7 +88,9 @@ class ClauseSynthesizer:
         try:
             return self._alphabet.tokens(self._phonemes(text))
         except Exception as error:  # the g2p libraries raise arbitrary exceptions
-            raise EngineError(f"{_size(text)} cannot be read ({words_of(error, text)})") from error
+            raise EngineError(
+                f"{_size(text)} cannot be converted to phonemes ({words_of(error, text)})"
+            ) from error
 
     def speak(self, clause: str, styles: Styles, speed: float, network: Network) -> Pcm:
         """Synthesize a clause, trimmed, levelled, and with the pause after its punctuation; runs in a thread.
@@ -114,7 +116,7 @@ class ClauseSynthesizer:
             raise
         except Exception as error:  # the runtimes raise arbitrary exceptions
             raise EngineError(
-                f"the synthesiser failed on {_size(clause)} ({words_of(error, clause)})"
+                f"the synthesizer failed on {_size(clause)} ({words_of(error, clause)})"
             ) from error
         if not any(len(part) for part in parts):
             return EMPTY

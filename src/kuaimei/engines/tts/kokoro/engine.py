@@ -151,7 +151,7 @@ async def open_kokoro(engine_context: EngineContext, source: EngineSource) -> As
     """
     folder, settings = source.path, engine_context.settings
     if folder is None or not folder.is_dir():
-        raise WeightsError(f"there is no folder of Kokoro's at {folder}; run: kuaimei models pull kokoro")
+        raise WeightsError(f"the Kokoro folder {folder} does not exist; run: kuaimei models pull kokoro")
 
     def load() -> KokoroRuntime:
         name = choose_runtime(settings, folder)

@@ -74,7 +74,7 @@ class HqNetwork:
     def render(self, utterance: SynthesisInput, run: CancellableRun | None = None) -> NDArray[np.float32]:
         """See `HqRuntime.render`."""
         if self._session is None:
-            raise RuntimeError("the synthesiser is closed")
+            raise RuntimeError("the synthesizer is closed")
         try:
             inputs, options = utterance.inputs("input_ids"), run.options if run is not None else None
             audio: NDArray[np.float32] = self._session.run(None, inputs, options)[0]
@@ -185,7 +185,7 @@ async def open_hq(
     """
     folder = source.path
     if folder is None or not folder.is_dir():
-        raise WeightsError(f"there is no folder of Kokoro's at {folder}; run: kuaimei models pull kokoro")
+        raise WeightsError(f"the Kokoro folder {folder} does not exist; run: kuaimei models pull kokoro")
     path = folder / "fp32.onnx"
 
     def load() -> tuple[HqNetwork, ClauseSynthesizer]:
@@ -216,7 +216,7 @@ def _replaced(path: Path, difference: Path) -> dict[str, NDArray[np.float32]]:
     unknown = next((name for name in change.names if name not in stock), None)
     if unknown is not None:
         raise WeightsError(
-            f"the voice was learned for another version of Kokoro ({unknown} is not in {path.name}); "
-            "learn it anew"
+            f"the voice was trained for another version of Kokoro ({unknown} is not in {path.name}); "
+            "train it again"
         )
     return {name: np.ascontiguousarray(change.apply(name, stock[name])) for name in change.names}

@@ -68,7 +68,7 @@ class OpenVino:
 
         self.name: RuntimeName = "openvino-bf16" if precision == "bf16" else "openvino-f32"
         if not path.is_file():
-            raise WeightsError(f"there is no network at {path}; run: kuaimei models pull kokoro")
+            raise WeightsError(f"there is no ONNX model at {path}; run: kuaimei models pull kokoro")
         core = openvino.Core()
         if cache is not None:
             cache.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ class OpenVino:
         try:
             parts = _parts(core.read_model(path), precision)
         except RuntimeError as error:
-            raise WeightsError(f"{path} is not a readable network; run: kuaimei models verify") from error
+            raise WeightsError(f"{path} is not a readable ONNX model; run: kuaimei models verify") from error
 
         def chains(streams: int) -> list[_Chain]:
             compiled = [
@@ -145,7 +145,7 @@ class _Pool:
         chain = self._free.get()
         try:
             if chain is None:
-                raise RuntimeError("the synthesiser is closed")
+                raise RuntimeError("the synthesizer is closed")
             yield chain
         finally:
             self._free.put(chain)

@@ -81,7 +81,7 @@ class OnnxRuntime:
         """See `KokoroRuntime.render`."""
         session = self._wide if alone else self._narrow
         if session is None:
-            raise RuntimeError("the synthesiser is closed")
+            raise RuntimeError("the synthesizer is closed")
         audio: NDArray[np.float32] = session.run(None, utterance.inputs("tokens"))[0].reshape(-1)
         return audio
 

@@ -74,7 +74,7 @@ def candidates(settings: Settings, folder: Path) -> tuple[RuntimeName, ...]:
         names.append("openvino-f32")
     if not names:
         what = {"openvino": "fp32.onnx", "onnxruntime": "int8.onnx"}.get(wanted, "int8.onnx and fp32.onnx")
-        raise WeightsError(f"{folder} lacks {what}; run: kuaimei models pull kokoro")
+        raise WeightsError(f"{folder} does not contain {what}; run: kuaimei models pull kokoro")
     return tuple(names)
 
 
@@ -107,7 +107,7 @@ def measure(
             took[name] = sum(_best_of(3, runtime, piece) for piece in pieces)
         finally:
             runtime.close()
-        progress(f"speech with {name}: {took[name]:.2f} s")
+        progress(f"synthesis with {name}: {took[name]:.2f} s")
     fastest = min(took, key=lambda name: took[name])
     memory = {"key": _describe(_key(settings, folder)), "fastest": fastest, "seconds": took}
     path = settings.home / _CACHE_FILE

@@ -11,21 +11,21 @@ Advice: TypeAlias = dict[Literal["zh", "en"], str]
 
 MESSAGES: Final[Mapping[str, Mapping[Verdict, tuple[str, str]]]] = {
     "speech": {
-        "ok": ("說話的長度足夠。", "There is enough speech."),
+        "ok": ("說話的長度足夠。", "The recording contains enough speech."),
         "warning": (
             "說話的時間偏短，錄 10 到 15 秒會更像。",
-            "There is little speech; 10 to 15 seconds of it give a closer voice.",
+            "The recording contains little speech; 10 to 15 seconds give a more similar voice.",
         ),
         "refused": (
             "聽到的說話不到 3 秒，請錄 10 到 15 秒清楚的說話。",
-            "Less than 3 seconds of speech can be heard; record 10 to 15 seconds of clear speech.",
+            "Less than 3 seconds of speech were detected; record 10 to 15 seconds of clear speech.",
         ),
     },
     "clipping": {
-        "ok": ("沒有爆音。", "Nothing is clipped."),
+        "ok": ("沒有爆音。", "The recording is not clipped."),
         "warning": (
             "有些地方爆音了，錄音音量調小一點會更好。",
-            "Some of it is clipped; a lower recording level would be better.",
+            "Parts of the recording are clipped; a lower recording level would be better.",
         ),
         "refused": (
             "錄音嚴重爆音，請把錄音音量調小，或離麥克風遠一點再錄。",
@@ -33,21 +33,21 @@ MESSAGES: Final[Mapping[str, Mapping[Verdict, tuple[str, str]]]] = {
         ),
     },
     "loudness": {
-        "ok": ("音量足夠。", "It is loud enough."),
+        "ok": ("音量足夠。", "The recording is loud enough."),
         "warning": (
             "錄音偏小聲，靠近麥克風一點會更好。",
-            "It is rather quiet; closer to the microphone would be better.",
+            "The recording is rather quiet; moving closer to the microphone would be better.",
         ),
         "refused": (
             "錄音太小聲，請靠近麥克風或把錄音音量調大再錄。",
-            "It is too quiet; move closer to the microphone or raise the recording level.",
+            "The recording is too quiet; move closer to the microphone or raise the recording level.",
         ),
     },
     "noise": {
         "ok": ("背景夠安靜。", "The background is quiet enough."),
         "warning": (
             "聽得到背景雜音，在安靜的地方錄會更像。",
-            "There is noise in the background; a quieter place gives a closer voice.",
+            "There is background noise; a quieter place gives a more similar voice.",
         ),
         "refused": (
             "背景雜音太大，請在安靜的地方再錄一次。",
@@ -55,10 +55,10 @@ MESSAGES: Final[Mapping[str, Mapping[Verdict, tuple[str, str]]]] = {
         ),
     },
     "reverberation": {
-        "ok": ("沒有明顯的回音。", "The room can hardly be heard."),
+        "ok": ("沒有明顯的回音。", "There is no noticeable echo."),
         "warning": (
             "聽得到房間的回音，在有窗簾、沙發的房間靠近麥克風錄會更好。",
-            "The room can be heard; a furnished room, close to the microphone, would be better.",
+            "There is some echo; recording close to the microphone in a furnished room would be better.",
         ),
         "refused": (
             "回音太重，請換到較小、有布料的房間，靠近麥克風再錄。",
@@ -69,11 +69,11 @@ MESSAGES: Final[Mapping[str, Mapping[Verdict, tuple[str, str]]]] = {
         "ok": ("沒有音樂。", "There is no music."),
         "warning": (
             "停頓時聽得到音樂或持續的聲響，關掉會更好。",
-            "Music or a steady tone can be heard in the pauses; turn it off.",
+            "There is music or a steady tone in the pauses; turning it off would be better.",
         ),
         "refused": (
             "錄音裡有音樂，請用只有說話聲的錄音。",
-            "There is music in the recording; use one with nothing but speech.",
+            "There is music in the recording; use one that contains only speech.",
         ),
     },
     "speakers": {
@@ -88,15 +88,15 @@ MESSAGES: Final[Mapping[str, Mapping[Verdict, tuple[str, str]]]] = {
         ),
     },
     "transcript": {
-        "ok": ("文字與錄音相符。", "The text agrees with the recording."),
+        "ok": ("文字與錄音相符。", "The text matches the recording."),
         "warning": (
             "文字與聽到的有些不同，請再核對。",
-            "The text differs a little from what was heard; please check it.",
+            "The text differs slightly from the recognized speech; please check it.",
         ),
         "refused": (
             "文字與錄音說的不一樣，請更正文字，或留白讓系統自己聽寫。",
-            "The text is not what is said in the recording; correct it, or leave it empty to have it written "
-            "down for you.",
+            "The text does not match the recording; correct it, or leave it empty to have the recording "
+            "transcribed automatically.",
         ),
     },
 }
@@ -105,15 +105,15 @@ MESSAGES: Final[Mapping[str, Mapping[Verdict, tuple[str, str]]]] = {
 _UNMEASURED: Final[Mapping[str, tuple[str, str]]] = {
     "noise": (
         "錄音裡沒有停頓，無法測量背景雜音。",
-        "There is no pause to hear the background in.",
+        "There is no pause in which background noise could be measured.",
     ),
     "reverberation": (
         "錄音裡沒有夠長的停頓，無法測量回音。",
-        "There is no pause long enough to hear the room ring in.",
+        "There is no pause long enough to measure the echo.",
     ),
     "music": (
         "錄音裡沒有停頓，無法判斷有沒有音樂。",
-        "There is no pause to hear music in.",
+        "There is no pause in which music could be detected.",
     ),
     "speakers": (
         "說話太短，或沒有安裝聲紋模型，無法判斷有幾個人。",

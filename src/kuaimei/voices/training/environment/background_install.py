@@ -31,18 +31,18 @@ _MAX_RETRY_S: Final = 6 * 3600.0
 _SURE: Final = 0.05
 """Fraction from which on the remaining time is estimated."""
 
-_READY: Final = "the environment in which voices are learned is ready"
+_READY: Final = "the training environment is ready"
 _LEFT_OUT: Final = (
-    "the environment for learning voices is left out (KUAIMEI_VOICES__ENVIRONMENT=off, or SLIM=1): voices "
-    "speak, and are not learned"
+    "the training environment is disabled (KUAIMEI_VOICES__ENVIRONMENT=off, or SLIM=1): voices can be "
+    "used, but not trained"
 )
 _NOT_BEGUN: Final = (
-    "the environment for learning voices has not been made: the server makes it by itself while it runs, "
-    "'kuaimei setup' at once"
+    "the training environment is not installed yet: the server installs it automatically while it runs, "
+    "'kuaimei setup' installs it at once"
 )
-_SOON: Final = "the environment for learning voices is made in a moment"
-_ELSEWHERE: Final = "the environment for learning voices is being made by another process"
-_HELD: Final = "the environment for learning voices is made when nobody is talking"
+_SOON: Final = "the training environment will be installed in a moment"
+_ELSEWHERE: Final = "another process is installing the training environment"
+_HELD: Final = "the training environment will be installed when nobody is talking"
 
 
 class LearningEnvironment:
@@ -122,9 +122,9 @@ class LearningEnvironment:
                     self._change(EnvironmentState("waiting", _ELSEWHERE))
                     await self._watch(_LOOK_S)
                 elif self.python() is None:
-                    raise NotMade(f"the environment for learning voices was made and is not at {self._path}")
+                    raise NotMade(f"the training environment was installed, but is not at {self._path}")
             except NotMade as error:
-                again = f"it is tried again in {_span(retry_s)}"
+                again = f"trying again in {_span(retry_s)}"
                 self._change(EnvironmentState("unavailable", f"{error}; {again}"))
                 await self._watch(retry_s)
                 retry_s = min(2 * retry_s, _MAX_RETRY_S)
@@ -170,20 +170,22 @@ class LearningEnvironment:
             try:
                 told(state)
             except Exception as error:  # the other subscribers must still be notified
-                _log.error("a follower of the environment for learning failed:\n%s", trace_of(error))
+                _log.error(
+                    "a subscriber to the state of the training environment failed:\n%s", trace_of(error)
+                )
 
 
 def missing_interpreter(settings: Settings) -> str:
     """Return what is wrong with the interpreter that the settings name."""
     return (
-        f"there is no interpreter {settings.voices.python}: correct KUAIMEI_VOICES__PYTHON, or leave it "
-        "empty for the environment that is made by itself"
+        f"the interpreter {settings.voices.python} does not exist: correct KUAIMEI_VOICES__PYTHON, or leave "
+        "it empty to use the environment that is installed automatically"
     )
 
 
 def _to_state(making: Making, spent_s: float) -> EnvironmentState:
     doing = f": {making.doing}" if making.doing else ""
-    detail = f"the environment for learning voices is being made{doing}"
+    detail = f"the training environment is being installed{doing}"
     eta_s = None
     if making.fraction >= _SURE:
         eta_s = round(spent_s * (1.0 - making.fraction) / making.fraction)

@@ -116,7 +116,7 @@ class Fetcher:
                     package.name, package.version
                 )
             except Unreachable as error:
-                _log.warning("torch without CUDA cannot be had, the build with it is taken: %s", error)
+                _log.warning("torch without CUDA is not available, using the build with CUDA: %s", error)
         try:
             return self._remote(package, small)
         except Missing:
@@ -137,8 +137,8 @@ class Fetcher:
             size = self._size(title, offer)
             return RemoteFile(title, offer.url, size, one, offer.headers, frozenset(others))
         if offers:
-            raise Missing(f"{title} is offered, but no file of it is one that is listed with its hash")
-        raise Missing(f"{title} is not offered for this machine by the index that pip is told of")
+            raise Missing(f"{title} is offered, but none of its files has a listed hash")
+        raise Missing(f"{title} is not offered for this machine by pip's index")
 
     def _size(self, title: str, offer: Offer) -> int:
         if offer.url.startswith("file:"):
@@ -149,10 +149,10 @@ class Fetcher:
         except httpx.TransportError as error:
             raise Unreachable(f"{title} cannot be reached: {error or type(error).__name__}") from error
         if answer.status_code >= 500:
-            raise Unreachable(f"{title} cannot be reached: the index answers {answer.status_code}")
+            raise Unreachable(f"{title} cannot be reached: HTTP {answer.status_code}")
         size = answer.headers.get("content-length", "")
         if answer.status_code != 200 or not size.isdigit():
-            raise Missing(f"{title} cannot be had: the index answers {answer.status_code}")
+            raise Missing(f"{title} cannot be downloaded: HTTP {answer.status_code}")
         return int(size)
 
 

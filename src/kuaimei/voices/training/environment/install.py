@@ -73,7 +73,7 @@ def make_environment(home: Path, build: Build, reporter: Reporter, recipe: Recip
     with _explained(place.root), place.claimed() as free:
         if not free:
             raise BeingMade(
-                "the environment for learning voices is being made by another process: wait for that"
+                "another process is installing the training environment: wait until it has finished"
             )
         if not place.python.is_file():
             _make(place, build, reporter, recipe)
@@ -105,19 +105,19 @@ def _make(place: Places, build: Build, reporter: Reporter, recipe: Recipe) -> No
     unpacked = sum(_unpacked(path) for path in place.packages.glob("*.whl"))
     ensure_room(place.root, int(unpacked * _COMPILED))
     with place.log.open("wb") as log:
-        reporter.progress(_FETCHED, "making a virtual environment")
+        reporter.progress(_FETCHED, "creating a virtual environment")
         venv = [sys.executable, "-m", "venv", str(place.making)]
         if _run(venv, log.fileno()):
             raise NotMade(
                 _blamed(
                     place.log,
-                    "no virtual environment can be made: on Debian and Ubuntu, 'apt install python3-venv'",
+                    "cannot create a virtual environment: on Debian and Ubuntu, 'apt install python3-venv'",
                 )
             )
         _install(place, wanted, unpacked, reporter, log.fileno())
-        reporter.progress(_INSTALLED, "trying it")
+        reporter.progress(_INSTALLED, "testing the installation")
         if _run([_inner(place), "-W", "ignore", "-c", recipe.trial], log.fileno()):
-            raise NotMade(_blamed(place.log, f"what was installed does not work; its log is {place.log}"))
+            raise NotMade(_blamed(place.log, f"the installed packages do not work; see the log {place.log}"))
     # The final name must not reach the disk before the files below it.
     os.sync()
     place.making.rename(place.whole)
@@ -166,7 +166,7 @@ def _install(place: Places, wanted: Wanted, unpacked: int, reporter: Reporter, l
         reporter.progress(done, "unpacking the packages")
 
     if _run([*pip, *install, "--find-links", str(place.packages), *lists], log, look):
-        raise NotMade(_blamed(place.log, f"the packages cannot be installed; the log of that is {place.log}"))
+        raise NotMade(_blamed(place.log, f"the packages cannot be installed; see the log {place.log}"))
 
 
 def _inner(place: Places) -> str:
@@ -205,14 +205,14 @@ def _explained(folder: Path) -> Iterator[None]:
         raise NotMade(f"{error}".partition(", then run")[0]) from error
     except WeightsError as error:
         raise NotMade(
-            f"{error}; without network the packages can be brought in a folder (PIP_NO_INDEX, PIP_FIND_LINKS)"
+            f"{error}; without a network, provide the packages in a folder (PIP_NO_INDEX, PIP_FIND_LINKS)"
         ) from error
     except OSError as error:
         if error.errno in _FULL:
             raise NotMade(_full(folder)) from error
         raise NotMade(
-            f"{folder} cannot be written ({error.strerror or type(error).__name__}): it must belong to the "
-            "account that the server runs as"
+            f"{folder} is not writable ({error.strerror or type(error).__name__}): it must belong to the "
+            "account that runs the server"
         ) from error
 
 
@@ -223,7 +223,7 @@ def _blamed(log: Path, otherwise: str) -> str:
 
 
 def _full(folder: Path) -> str:
-    return f"the disk of {folder} is full: make room, or set KUAIMEI_HOME to a folder on a larger disk"
+    return f"the disk of {folder} is full: free some space, or set KUAIMEI_HOME to a folder on a larger disk"
 
 
 def _unpacked(wheel: Path) -> int:

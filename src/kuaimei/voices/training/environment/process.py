@@ -138,7 +138,7 @@ async def _listen(process: asyncio.subprocess.Process, tell: Callable[..., None]
                 raise NotMade(str(event["message"]))
     status = await process.wait()
     if outcome is None:
-        raise NotMade(f"what makes the environment for learning voices ended with status {status}")
+        raise NotMade(f"the installation of the training environment exited with status {status}")
     return outcome
 
 

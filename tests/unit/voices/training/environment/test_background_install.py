@@ -129,7 +129,7 @@ def test_it_is_tried_again_ever_later_and_the_reason_is_told(
     assert pauses[:4] == [60, 120, 240, 480]
     assert pauses[-1] == 6 * 3600
     failed = [state for state in given.told if state.state == "unavailable"]
-    assert failed[0].detail == "the index is away; it is tried again in 1 min"
+    assert failed[0].detail == "the index is away; trying again in 1 min"
     assert failed[-1].detail.endswith("6 h")
     assert given.told[-1].state == "ready"
     assert given.came == 1
