@@ -41,7 +41,7 @@ from kuaimei.store.jobs import Job
 from kuaimei.store.postgres.startup import DatabaseStart, starting_database
 from kuaimei.store.renderings import HQ_JOB
 from kuaimei.store.utterance_record import LOCAL
-from kuaimei.system.privacy import close_to_others, make_home
+from kuaimei.system.privacy import close_to_others, make_data_folder
 from kuaimei.system.supervision import Supervisor
 from kuaimei.text import clauses
 from kuaimei.voices.context import BACKGROUND_TICKET, Speak, VoiceContext, speaker_encoder
@@ -54,11 +54,11 @@ __all__ = [
     "StartupProgress",
     "build_voice_context",
     "expected_parts",
-    "making_learnable",
     "open_engine",
     "open_runtime",
     "open_voice_library",
     "sources",
+    "voice_training_state",
 ]
 
 _log = logging.getLogger(__name__)
@@ -241,7 +241,7 @@ async def open_runtime(
                 preparing.create_task(asyncio.to_thread(import_libraries, engines_used))
                 preparing.create_task(database.up())
                 if keeping:
-                    preparing.create_task(asyncio.to_thread(make_home, settings.home))
+                    preparing.create_task(asyncio.to_thread(make_data_folder, settings.home))
             async with asyncio.TaskGroup() as opening:
                 start = opening.create_task
                 opening_store = open_store(settings, database.server) if keeping else None
@@ -399,7 +399,7 @@ async def open_voice_library(settings: Settings, *, learning: bool = False) -> A
     engine_context, found = _engine_context(settings), sources(settings)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        await asyncio.to_thread(make_home, settings.home)
+        await asyncio.to_thread(make_data_folder, settings.home)
         await asyncio.to_thread(_close_to_others, settings.home)
         store = await enter(open_store(settings))
         vad = await enter(open_vad(engine_context, found["vad"]))
@@ -421,12 +421,14 @@ async def open_voice_library(settings: Settings, *, learning: bool = False) -> A
         jobs = partial(store.run_jobs, library.jobs, transcribe=transcriber, apart=library.dedicated_jobs)
         tasks.start("jobs", jobs)
         if learning:
-            await enter(making_learnable(library, tasks, after_s=0.0))
+            await enter(voice_training_state(library, tasks, after_s=0.0))
         yield library
 
 
 @asynccontextmanager
-async def making_learnable(library: VoiceLibrary, tasks: Supervisor, **timing: float) -> AsyncIterator[None]:
+async def voice_training_state(
+    library: VoiceLibrary, tasks: Supervisor, **timing: float
+) -> AsyncIterator[None]:
     """Install the training environment in the background, then train the voices that wait for it.
 
     Args:

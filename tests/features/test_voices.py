@@ -16,7 +16,7 @@ from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import from_float, to_float
 from kuaimei.dialogue.events import SpeechStarted
 from kuaimei.errors import NotFound
-from kuaimei.runtime import making_learnable
+from kuaimei.runtime import voice_training_state
 from kuaimei.settings import Settings
 from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.enrolment.speech_regions import RATE
@@ -448,7 +448,7 @@ def _(world: World) -> None:
 async def _making(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Event]:
     """The environment is half made until the event is set."""
     begun, finish = half_made(monkeypatch)
-    async with making_learnable(world.note.runtime.library, Supervisor(), after_s=0.0):
+    async with voice_training_state(world.note.runtime.library, Supervisor(), after_s=0.0):
         await begun.wait()
         yield finish
 

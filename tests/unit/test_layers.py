@@ -67,7 +67,7 @@ def _used(file: Path) -> Iterator[str]:
 
 
 def test_packages_share_no_class_name() -> None:
-    """A class has one meaning: two packages with public classes of one name send a reader to the wrong one."""
+    """Two packages with public classes of one name would send a reader to the wrong one."""
     found: dict[str, set[str]] = {}
     for file in SOURCE.rglob("*.py"):
         place = file.relative_to(SOURCE).parts[0]

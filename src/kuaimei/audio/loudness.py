@@ -5,10 +5,10 @@ import numpy as np
 from kuaimei.audio.pcm import Pcm, from_float, to_float
 from kuaimei.audio.silence import frame_levels
 
-__all__ = ["SPEECH_DBFS", "rms_dbfs", "signal_to_noise_db", "speech_level"]
+__all__ = ["SPEECH_DBFS", "normalize_loudness", "signal_to_noise_db", "speech_level"]
 
 SPEECH_DBFS = -20.0
-"""Target level of `rms_dbfs`: RMS of the voiced part of speech; about -20 LUFS for a speaking voice."""
+"""Target level of `normalize_loudness`: RMS of the voiced part; about -20 LUFS for a speaking voice."""
 
 _BEST_SNR_DB = 90.0
 """Dynamic range of 16-bit audio."""
@@ -40,7 +40,7 @@ def speech_level(pcm: Pcm, rate: int) -> float | None:
     return float(10.0 * np.log10(power.mean()))
 
 
-def rms_dbfs(
+def normalize_loudness(
     pcm: Pcm,
     rate: int,
     *,

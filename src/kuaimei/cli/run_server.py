@@ -21,11 +21,11 @@ from kuaimei.models.errors import mb
 from kuaimei.models.source import EngineSource
 from kuaimei.people.authentication import Authentication
 from kuaimei.people.machine_key import read_machine_key
-from kuaimei.runtime import expected_parts, making_learnable, open_runtime
+from kuaimei.runtime import expected_parts, open_runtime, voice_training_state
 from kuaimei.server.app import create_app
 from kuaimei.server.https.serve import Https, open_https, with_own_names
+from kuaimei.server.protocols import AppRuntime
 from kuaimei.server.serve import make_server
-from kuaimei.server.services import AppRuntime
 from kuaimei.server.startup_app import StartupApp
 from kuaimei.settings import Settings
 from kuaimei.store.postgres.startup import DatabaseStart
@@ -115,7 +115,7 @@ async def _live(
             await asyncio.shield(serving)
             return
         runtime.voices.context.environment.changed.append(_EnvironmentLog().note)
-        async with making_learnable(runtime.voices, runtime.tasks):
+        async with voice_training_state(runtime.voices, runtime.tasks):
             await asyncio.shield(serving)
 
 

@@ -11,7 +11,7 @@ __all__ = ["ChatHistory", "HistoryEntry"]
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 
-_LEAST_SHARE = 4
+_MIN_SHARE_DIVISOR = 4
 """The messages get at least 1/4 of the token budget, however long the system prompt is."""
 _LINE_BREAK_TOKENS = 1
 _MAX_ENTRIES = 400
@@ -19,7 +19,7 @@ _MAX_ENTRIES = 400
 _TRIM_BATCH = 100
 """Oldest entries dropped at once beyond `_MAX_ENTRIES`. Dropping one per turn would move the start of the
 trimmed prompt with every turn, and the model's prompt cache would be lost."""
-_MOST_CHARACTERS = 256 * 1024
+_MAX_CHARACTERS = 256 * 1024
 """Maximum characters kept; beyond that the oldest entries are dropped, down to three quarters of it."""
 
 
@@ -87,7 +87,7 @@ class ChatHistory:
         """
         prompt = Message(role="system", content=system_prompt)
         joined = self._joined(said)
-        available = max(budget_tokens - cost(prompt), budget_tokens // _LEAST_SHARE, 1)
+        available = max(budget_tokens - cost(prompt), budget_tokens // _MIN_SHARE_DIVISOR, 1)
         lengths = [tokens for _, tokens in joined]
         return (prompt, *fit_context([message for message, _ in joined], available, lengths))
 
@@ -108,10 +108,10 @@ class ChatHistory:
 
     def _forget_characters(self) -> None:
         characters = sum(len(entry.content) for entry in self._entries)
-        if characters <= _MOST_CHARACTERS:
+        if characters <= _MAX_CHARACTERS:
             return
         forgotten = 0
-        while characters > _MOST_CHARACTERS * 3 // 4 and forgotten < len(self._entries) - 1:
+        while characters > _MAX_CHARACTERS * 3 // 4 and forgotten < len(self._entries) - 1:
             characters -= len(self._entries[forgotten].content)
             forgotten += 1
         del self._entries[:forgotten]

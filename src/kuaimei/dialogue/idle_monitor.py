@@ -31,10 +31,10 @@ _log = logging.getLogger(__name__)
 
 _SETTLE_S: Final = 0.6
 """Debounce: conversations are idle briefly between two steps, and a cough is usually followed by speech."""
-_LONGEST_S: Final = 600.0
+_MAX_BUSY_S: Final = 600.0
 """Time for which one conversation may block background work; a microphone left open would block it forever.
-Time in which it does not need the machine is credited at the rate `_REST`."""
-_REST: Final = 2.0
+Time in which it does not need the machine is credited at the rate `_IDLE_CREDIT`."""
+_IDLE_CREDIT: Final = 2.0
 
 
 class IdleMonitor:
@@ -132,7 +132,7 @@ class ConversationWatch:
         self._since = 0.0
         self._spent_s = 0.0  # busy time, less the credit for idle time
         self._ignored = False
-        self._tiring: asyncio.TimerHandle | None = None
+        self._busy_timer: asyncio.TimerHandle | None = None
 
     def __call__(self, event: Event) -> None:
         """Handle one event of the conversation."""
@@ -159,34 +159,34 @@ class ConversationWatch:
     def close(self) -> None:
         """Stop needing the machine because the conversation is over; idempotent."""
         self._closed = True
-        if self._tiring is not None:
-            self._tiring.cancel()
+        if self._busy_timer is not None:
+            self._busy_timer.cancel()
         self._need(self, False)
 
     def _needs(self, needs: bool) -> None:
         self._account()
         self._needed = needs
-        if self._ignored and self._spent_s <= _LONGEST_S / 2:
+        if self._ignored and self._spent_s <= _MAX_BUSY_S / 2:
             self._ignored = False
-        if self._tiring is not None:
-            self._tiring.cancel()
-            self._tiring = None
+        if self._busy_timer is not None:
+            self._busy_timer.cancel()
+            self._busy_timer = None
         if needs and not self._ignored:
             loop = asyncio.get_running_loop()
-            self._tiring = loop.call_later(_LONGEST_S - self._spent_s, self._ignore)
+            self._busy_timer = loop.call_later(_MAX_BUSY_S - self._spent_s, self._ignore)
         self._need(self, needs and not self._ignored)
 
     def _account(self) -> None:
         now = asyncio.get_running_loop().time()
         passed_s, self._since = now - self._since, now
         if self._needed:
-            self._spent_s = min(_LONGEST_S, self._spent_s + passed_s)
+            self._spent_s = min(_MAX_BUSY_S, self._spent_s + passed_s)
         else:
-            self._spent_s = max(0.0, self._spent_s - _REST * passed_s)
+            self._spent_s = max(0.0, self._spent_s - _IDLE_CREDIT * passed_s)
 
     def _ignore(self) -> None:
         """Stop holding up background work for this conversation: its time is used up."""
-        self._tiring = None
+        self._busy_timer = None
         self._account()
         self._ignored = True
         _log.info(

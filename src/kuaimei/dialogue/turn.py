@@ -94,11 +94,11 @@ class Turn:
         self._wants_reply = reply_options.reply or utterance is None
         self._history = history
         self._session = session
-        self._outside = emit
+        self._emit_outside = emit
         self._after = after
         self._approve = approve
-        self._kept_back: list[Event] = []
-        self._certain = asyncio.Event()
+        self._buffered: list[Event] = []
+        self._committed = asyncio.Event()
         self._claim = CommitFlag()
         self._wait = QueueTimer()
         self._user_entry: HistoryEntry | None = None
@@ -107,19 +107,19 @@ class Turn:
         self._finished = False
         self._timed = False
         self._language: Language | None = None
-        self._stopwatch = TurnLatency(self._now, t0)
+        self._latency = TurnLatency(self._now, t0)
         self._transcript: Transcript | None = None
         self._shown = ""
         self._answer_shown = ""
         self._synthesizer = engines.synthesizer
-        self.speech_output = self._new_speaker()
+        self.speech_output = self._new_speech_output()
         self._reply_generator = ReplyGenerator(engines.language_model, settings, self._ticket, self._on_text)
         self.task = tasks.start(self._run())
 
     @property
     def is_committed(self) -> bool:
         """True once `commit` was called."""
-        return self._certain.is_set()
+        return self._committed.is_set()
 
     @property
     def wants_reply(self) -> bool:
@@ -157,17 +157,17 @@ class Turn:
 
     def commit(self, t0: float) -> None:
         """Commit the turn and emit its buffered events; ``t0`` is the time of the last voiced frame."""
-        self._stopwatch.t0 = t0
+        self._latency.t0 = t0
         if self.utterance is not None:
-            self._stopwatch.mark("endpoint")
-        self._certain.set()
+            self._latency.mark("endpoint")
+        self._committed.set()
         self._claim.certain = True
         if self.utterance is not None or self.user_text:
             self._user_entry = self._history.add("user", self.user_text or "", label=f"user_{self.number}")
         self._reply_entry = self._history.add("assistant", label=self.reply)
-        events, self._kept_back = self._kept_back, []
+        events, self._buffered = self._buffered, []
         for event in events:
-            self._outside(event)
+            self._emit_outside(event)
         self.speech_output.release()
 
     def ask(self, reply_options: ReplyOptions) -> bool:
@@ -177,7 +177,7 @@ class Turn:
         self._reply_options = reply_options
         self._wants_reply = True
         if self.speech_output.is_stopped:  # its reply was cancelled before
-            self.speech_output = self._new_speaker()
+            self.speech_output = self._new_speech_output()
             self.speech_output.release()
         return True
 
@@ -198,7 +198,7 @@ class Turn:
 
     def cancel(self) -> None:
         """Stop every stage at once; nothing more is emitted."""
-        self._outside = _no_tokens
+        self._emit_outside = _discard_event
         self.task.cancel()
 
     def keep(self) -> None:
@@ -207,7 +207,7 @@ class Turn:
             whole = self._finished and self.speech_output.heard_ms >= self.speech_output.audio_ms - 1.0
             self._reply_entry.content = self._answer_shown if whole else self.heard_text
 
-    def _new_speaker(self) -> SpeechOutput:
+    def _new_speech_output(self) -> SpeechOutput:
         return SpeechOutput(self._synthesizer, self._settings, self._emit, self.number, self.reply)
 
     async def _run(self) -> None:
@@ -215,7 +215,7 @@ class Turn:
             if await self._transcribe():
                 await self._wait_for_predecessors()
                 if not self._wants_reply:
-                    await self._certain.wait()  # a reply may still be requested until then
+                    await self._committed.wait()  # a reply may still be requested until then
                 if self._wants_reply:
                     self.answering = True
                     await self._answer()
@@ -223,7 +223,7 @@ class Turn:
                 return  # not a turn
         except Exception as error:  # a failing turn must not end the conversation
             await self._fail("thinking", _describe_error(error))
-        await self._certain.wait()
+        await self._committed.wait()
         self._time()
         await self.speech_output.played_out()
         self.speech_output.stop()
@@ -245,7 +245,7 @@ class Turn:
             error = _describe_error(failure)
         if self._approve is not None and not await self._approve(transcript):
             return False
-        self._stopwatch.mark("transcript")
+        self._latency.mark("transcript")
         self._transcript = transcript
         self.user_text = transcript.text if transcript else ""
         if not transcript or not transcript.text:
@@ -273,10 +273,10 @@ class Turn:
                     if not speech_length(clause):
                         continue  # stray punctuation is shown but not spoken
                     empty = False
-                    self._stopwatch.mark("first_clause")
+                    self._latency.mark("first_clause")
                     if self._reply_options.speak and not await self._say(clause):
                         self._reply_options = replace(self._reply_options, speak=False)  # go on as text
-                    await self._certain.wait()  # only the first clause is synthesized speculatively
+                    await self._committed.wait()  # only the first clause is synthesized speculatively
         except Exception as failure:
             await self._fail("thinking", _describe_error(failure))
             return
@@ -288,7 +288,7 @@ class Turn:
     async def _say(self, clause: str, *, aside: bool = False) -> bool:
         req = TTSReq(
             text=clause,
-            voice_id=self._voice_for_language(),
+            voice_id=self._resolve_voice(),
             speed=self._reply_options.speed,
             ticket=self._ticket(),
         )
@@ -310,24 +310,24 @@ class Turn:
         if not self._wants_reply:
             return
         await self._wait_for_predecessors()
-        self._update_caption(text)
+        self._emit_reply_text(text)
         if self._reply_options.speak:
             await self._say(text, aside=True)
         await self._finish()
 
     async def _finish(self) -> None:
-        await self._certain.wait()
+        await self._committed.wait()
         self._finished = True
         self._emit(
             ReplyFinished(self.number, self._now(), self.reply, self._shown, self.speech_output.audio_ms)
         )
 
     def _on_text(self, text: str) -> None:
-        self._stopwatch.mark("first_token")
+        self._latency.mark("first_token")
         self._answer_shown += text
-        self._update_caption(text)
+        self._emit_reply_text(text)
 
-    def _update_caption(self, text: str) -> None:
+    def _emit_reply_text(self, text: str) -> None:
         if not self._reply_started:
             self._reply_started = True
             self._emit(
@@ -335,14 +335,14 @@ class Turn:
                     self.number,
                     self._now(),
                     self.reply,
-                    self._voice_for_language(),
+                    self._resolve_voice(),
                     self._reply_options.speed,
                 )
             )
         self._shown += text
         self._emit(ReplyText(self.number, self._now(), self.reply, text))
 
-    def _voice_for_language(self) -> str:
+    def _resolve_voice(self) -> str:
         """Return the id of the reply's voice; empty if the reply is not spoken.
 
         A default is resolved to its id, because the default may change. It also replaces a voice deleted
@@ -357,7 +357,7 @@ class Turn:
         if self._timed:
             return
         self._timed = True
-        timing = self._stopwatch.timing(
+        timing = self._latency.timing(
             speech_s=self._transcript.speech_s if self._transcript else 0.0,
             recognition_s=self._transcript.recognition_s if self._transcript else 0.0,
             tokens=self._reply_generator.tokens,
@@ -368,12 +368,12 @@ class Turn:
 
     def _emit(self, event: Event) -> None:
         if not self.is_committed:
-            self._kept_back.append(event)
+            self._buffered.append(event)
             return
         if isinstance(event, ReplyAudio):
-            self._stopwatch.mark("first_audio")
-            self._stopwatch.mark("last_audio")
-        self._outside(event)
+            self._latency.mark("first_audio")
+            self._latency.mark("last_audio")
+        self._emit_outside(event)
 
     def _ticket(self) -> Ticket:
         priority = Priority.LIVE if self.is_committed else Priority.SPECULATIVE
@@ -409,5 +409,5 @@ def _line(error: KuaimeiError) -> str:
     return to_well_formed(str(error))[:_MESSAGE_LIMIT]
 
 
-def _no_tokens(event: Event) -> None:
+def _discard_event(event: Event) -> None:
     """Discard an event of a cancelled turn."""

@@ -87,14 +87,14 @@ class TurnTaking:
         self._active_turns = active_turns
         self._reply_options = reply_options
         self._changed = changed
-        self._heard: _PendingTurn | None = None
+        self._pending: _PendingTurn | None = None
         self.detector = UtteranceDetector(engines, settings, session, tasks, self)
         self.unanswered: tuple[int, float] | None = None
 
     @property
     def has_pending_speech(self) -> bool:
         """True while an utterance is in progress or not yet accepted or rejected."""
-        return self._heard is not None
+        return self._pending is not None
 
     @property
     def may_interrupt(self) -> bool:
@@ -103,7 +103,7 @@ class TurnTaking:
 
     def commit(self) -> bool:
         """End the current utterance now and accept it as a turn; return False if there is none."""
-        heard = self._heard
+        heard = self._pending
         if heard is not None and heard.end is not None:
             self._accept_turn(heard)
             return True
@@ -111,20 +111,20 @@ class TurnTaking:
 
     def clear(self) -> None:
         """Discard the current utterance."""
-        if self._heard is not None:
-            self._reject_turn(self._heard, "")
+        if self._pending is not None:
+            self._reject_turn(self._pending, "")
         self.detector.clear()
 
     def restart_speculation(self) -> None:
         """Restart the speculative turn so that its reply sees the turn that has just been added."""
-        heard = self._heard
+        heard = self._pending
         if heard is not None and heard.turn is not None:
             heard.turn.cancel()
             heard.turn = self._start_speculation(heard)
 
     async def close(self) -> None:
         """End the current utterance without a reply."""
-        heard = self._heard
+        heard = self._pending
         if heard is not None and heard.end is not None:
             self.speech_ended(heard.utterance, heard.end[0], "closed")
         await self.detector.close()
@@ -133,18 +133,18 @@ class TurnTaking:
 
     def speech_started(self, utterance: Utterance, audio_ms: float) -> None:
         """Pause a reply that is being spoken; whether this is an interruption is decided later."""
-        if self._heard is not None:
-            self._accept_turn(self._heard)  # more speech follows, so it was not just a cough
-        self._heard = _PendingTurn(utterance, self._event_bus.allocate_turn_number())
-        self._event_bus.emit(SpeechStarted(self._heard.number, _now(), audio_ms))
+        if self._pending is not None:
+            self._accept_turn(self._pending)  # more speech follows, so it was not just a cough
+        self._pending = _PendingTurn(utterance, self._event_bus.allocate_turn_number())
+        self._event_bus.emit(SpeechStarted(self._pending.number, _now(), audio_ms))
         if self.may_interrupt:
             self._active_turns.pause_reply()
         self._changed()
 
-    def speech_heard(self, pcm: Pcm) -> None:
+    def speech_audio(self, pcm: Pcm) -> None:
         """Emit audio of the utterance."""
-        if self._heard is not None:
-            self._event_bus.emit(SpeechAudio(self._heard.number, _now(), pcm))
+        if self._pending is not None:
+            self._event_bus.emit(SpeechAudio(self._pending.number, _now(), pcm))
 
     def speech_continues(self, voiced_ms: float) -> None:
         """Interrupt the paused reply once the speech is too long for a backchannel."""
@@ -153,19 +153,19 @@ class TurnTaking:
 
     def speech_paused(self, utterance: Utterance) -> None:
         """Start the turn speculatively, as if the utterance were over."""
-        heard = self._heard
+        heard = self._pending
         if heard is not None:
             self._event_bus.emit(SpeculationStarted(heard.number, _now()))
             heard.turn = self._start_speculation(heard)
 
     def answer_ready(self, utterance: Utterance) -> bool:
         """Return True if the speculative turn can be answered at once."""
-        heard = self._heard
+        heard = self._pending
         return heard is None or heard.turn is None or heard.turn.ready
 
     def speech_resumed(self, utterance: Utterance) -> None:
         """Cancel the speculative turn."""
-        heard = self._heard
+        heard = self._pending
         if heard is not None and heard.turn is not None:
             heard.turn.cancel()
             heard.turn = None
@@ -173,7 +173,7 @@ class TurnTaking:
 
     def speech_ended(self, utterance: Utterance, audio_ms: float, reason: EndReason) -> None:
         """Accept the utterance as a turn, unless that depends on its transcript."""
-        heard = self._heard
+        heard = self._pending
         if heard is None:
             return
         heard.end = (audio_ms, reason)
@@ -190,20 +190,20 @@ class TurnTaking:
 
     def speech_discarded(self, utterance: Utterance) -> None:
         """Reject the utterance: it was a click."""
-        if self._heard is not None:
-            self._reject_turn(self._heard, "")
+        if self._pending is not None:
+            self._reject_turn(self._pending, "")
 
     def segment_transcribed(self, utterance: Utterance) -> None:
         """Emit the transcript so far of the utterance in progress."""
-        heard = self._heard
+        heard = self._pending
         if heard is not None and heard.utterance is utterance and heard.end is None and utterance.known_text:
             self._event_bus.emit(SegmentTranscribed(heard.number, _now(), utterance.known_text))
 
     def caption_updated(self, text: str) -> None:
         """Emit the caption; words over the paused reply interrupt it."""
-        if self._heard is None:
+        if self._pending is None:
             return
-        self._event_bus.emit(CaptionUpdated(self._heard.number, _now(), text))
+        self._event_bus.emit(CaptionUpdated(self._pending.number, _now(), text))
         if self._active_turns.is_paused and len(text) >= _MIN_CAPTION_CHARS and not is_backchannel(text):
             self._active_turns.interrupt("barge_in")
 
@@ -211,7 +211,7 @@ class TurnTaking:
 
     def _start_speculation(self, heard: _PendingTurn) -> Turn:
         async def approve(transcript: Transcript | None) -> bool:
-            return await self._classify_overlap(heard, transcript)
+            return await self._approve_turn(heard, transcript)
 
         utterance = heard.utterance
         t0 = utterance.last_voiced_at
@@ -222,7 +222,7 @@ class TurnTaking:
     def _is_brief(self, heard: _PendingTurn) -> bool:
         return heard.utterance.voiced_ms < self.settings.barge_in_confirm_ms
 
-    async def _classify_overlap(self, heard: _PendingTurn, transcript: Transcript | None) -> bool:
+    async def _approve_turn(self, heard: _PendingTurn, transcript: Transcript | None) -> bool:
         """Return whether ``heard`` is a turn, given its transcript (None: recognition failed).
 
         A backchannel over a reply, and a short sound without words, are rejected here.
@@ -230,18 +230,18 @@ class TurnTaking:
         text = transcript.text if transcript is not None else ""
         # If recognition failed, only the length is known: long speech is not a backchannel.
         backchannel = self._is_brief(heard) if transcript is None else is_backchannel(text)
-        if self._active_turns.answering and self._heard is heard and backchannel:
+        if self._active_turns.answering and self._pending is heard and backchannel:
             quiet_at = heard.utterance.last_voiced_at + self.settings.false_alarm_silence_ms / 1000.0
             await asyncio.sleep(max(0.0, quiet_at - _now()))
-            if self._active_turns.answering and self._heard is heard:
+            if self._active_turns.answering and self._pending is heard:
                 self._reject_turn(heard, text)
                 return False
         if transcript is not None and not text and self._is_brief(heard):
             await heard.over.wait()
-            if self._heard is heard:  # a noise without words
+            if self._pending is heard:  # a noise without words
                 self._reject_turn(heard, text)
                 return False
-        if self._heard is heard:
+        if self._pending is heard:
             if self.may_interrupt:
                 self._active_turns.interrupt("barge_in")
             if heard.end is not None:
@@ -252,7 +252,7 @@ class TurnTaking:
         """Commit ``heard`` as a turn; no effect while the utterance is in progress."""
         if heard.end is None or heard.turn is None:
             return
-        self._heard = None
+        self._pending = None
         audio_ms, reason = heard.end
         t0 = heard.utterance.last_voiced_at
         if self._reply_options().interrupt or reason == "committed":
@@ -274,7 +274,7 @@ class TurnTaking:
         self._changed()
 
     def _abandon(self, heard: _PendingTurn) -> None:
-        self._heard = None
+        self._pending = None
         heard.utterance.abandon()
         if heard.turn is not None and heard.turn.task is not asyncio.current_task():
             heard.turn.cancel()

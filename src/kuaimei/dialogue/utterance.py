@@ -83,7 +83,7 @@ class Utterance:
         piece_recognised: Callable[[], None] = lambda: None,
     ) -> None:
         self._tasks = tasks
-        self._piece_recognised = piece_recognised
+        self._segment_transcribed = piece_recognised
         self._recognizer = recognizer
         self._settings = settings
         self._session = session
@@ -92,7 +92,7 @@ class Utterance:
         self._voiced: list[bool] = []  # whether each frame of the open segment is voiced
         self._recent: deque[Pcm] = deque()
         self._recent_samples = 0
-        self._pieces: list[asyncio.Task[STTChunk]] = []
+        self._segments: list[asyncio.Task[STTChunk]] = []
         self._tail: _SpeculativeSegment | None = None
         self._claim = CommitFlag()
         self._wait = QueueTimer()
@@ -110,9 +110,9 @@ class Utterance:
     @property
     def known_text(self) -> str | None:
         """Text of the closed segments; None until all of them are transcribed."""
-        if not all(map(_succeeded, self._pieces)):
+        if not all(map(_succeeded, self._segments)):
             return None
-        return join_pieces([piece.result().text for piece in self._pieces])
+        return join_pieces([piece.result().text for piece in self._segments])
 
     def append_audio(self, frame: Pcm, *, voiced: bool, at: float) -> None:
         """Append a frame.
@@ -142,7 +142,7 @@ class Utterance:
 
     def speculate(self) -> None:
         """Start transcribing the open segment as if the utterance ended here."""
-        if self._tail is None and (any(self._voiced) or not self._pieces):
+        if self._tail is None and (any(self._voiced) or not self._segments):
             self._tail = _SpeculativeSegment(self._transcribe(self._frames, Priority.LIVE), len(self._frames))
 
     def resume(self) -> bool:
@@ -177,7 +177,7 @@ class Utterance:
         """
         self.speculate()
         self._claim.certain = True
-        tasks = [*self._pieces, *([self._tail.task] if self._tail else [])]
+        tasks = [*self._segments, *([self._tail.task] if self._tail else [])]
         try:
             async with timeout_excluding_queue(self._settings.recognition_timeout_s, self._wait):
                 chunks = [await asyncio.shield(task) for task in tasks]
@@ -194,7 +194,7 @@ class Utterance:
 
     def abandon(self) -> None:
         """Stop all recognition of this utterance."""
-        for task in (*self._pieces, *([self._tail.task] if self._tail else [])):
+        for task in (*self._segments, *([self._tail.task] if self._tail else [])):
             task.cancel()
 
     def _cut_at_quietest(self) -> None:
@@ -215,13 +215,13 @@ class Utterance:
             self._forget(cut)
 
     def _close(self, task: asyncio.Task[STTChunk], frames: int) -> None:
-        self._pieces.append(task)
+        self._segments.append(task)
         task.add_done_callback(self._on_segment_done)
         self._forget(frames)
 
     def _on_segment_done(self, task: asyncio.Task[STTChunk]) -> None:
         if _succeeded(task):
-            self._piece_recognised()
+            self._segment_transcribed()
 
     def _forget(self, frames: int) -> None:
         del self._frames[:frames], self._voiced[:frames]

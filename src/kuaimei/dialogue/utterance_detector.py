@@ -45,7 +45,7 @@ class UtteranceCallbacks(Protocol):
     def speech_started(self, utterance: Utterance, audio_ms: float) -> None:
         """Handle the onset of an utterance at ``audio_ms`` of all audio received."""
 
-    def speech_heard(self, pcm: Pcm) -> None:
+    def speech_audio(self, pcm: Pcm) -> None:
         """Handle audio of the utterance, which comes without gaps, pre-roll first."""
 
     def segment_transcribed(self, utterance: Utterance) -> None:
@@ -108,7 +108,7 @@ class UtteranceDetector:
         self._vad = engines.vad()
         self._frame_samples = self._vad.frame_samples
         frame_ms = self._frame_samples * 1000.0 / ASR_RATE
-        self._ears = Endpointer(frame_ms, settings.speech_threshold)
+        self._endpointer = Endpointer(frame_ms, settings.speech_threshold)
         self._captions = Captions(engines.captioner, settings, tasks, delegate.caption_updated)
         self._rest: Pcm = EMPTY
         self._preroll: deque[tuple[Pcm, bool]] = deque(maxlen=self._preroll_frames())
@@ -166,7 +166,7 @@ class UtteranceDetector:
             return False
         if len(self._rest):
             self._utterance.append_audio(self._rest, voiced=False, at=asyncio.get_running_loop().time())
-            self._delegate.speech_heard(self._rest)
+            self._delegate.speech_audio(self._rest)
             self._received += len(self._rest)
             self._rest = EMPTY
         self._end(self._utterance, "committed")
@@ -193,16 +193,16 @@ class UtteranceDetector:
         await self._captions.close()
 
     def _process_frame(self, frame: Pcm, at: float) -> None:
-        voiced = self._ears.push(self._vad.probability(frame))
+        voiced = self._endpointer.push(self._vad.probability(frame))
         utterance = self._utterance
         if utterance is None:
             self._preroll.append((frame, voiced))
             onset_ms = self._settings.barge_in_ms if self.over_reply else _ONSET_MS
-            if self._ears.onset_ms >= onset_ms or (not self.endpointing and _is_audible(frame)):
+            if self._endpointer.onset_ms >= onset_ms or (not self.endpointing and _is_audible(frame)):
                 self._begin(at)
             return
         utterance.append_audio(frame, voiced=voiced, at=at)
-        self._delegate.speech_heard(frame)
+        self._delegate.speech_audio(frame)
         self._captions.hear(frame)
         if utterance.length_ms >= self._settings.max_utterance_s * 1000.0:
             self._end(utterance, "limit")
@@ -212,7 +212,7 @@ class UtteranceDetector:
             self._on_silent_frame(utterance)
 
     def _begin(self, at: float) -> None:
-        self._ears.begin()
+        self._endpointer.begin()
         utterance = Utterance(
             self._recognizer,
             self._settings,
@@ -224,22 +224,22 @@ class UtteranceDetector:
         self._utterance = utterance
         self._end_silence_ms = float(self._settings.end_silence_ms)
         self._end_reason = "silence"
-        lead_ms = len(self._preroll) * self._ears.frame_ms
+        lead_ms = len(self._preroll) * self._endpointer.frame_ms
         self._delegate.speech_started(utterance, max(0.0, self.audio_ms - lead_ms))
         self._captions.begin()
         for frame, voiced in self._preroll:
             utterance.append_audio(frame, voiced=voiced, at=at)
-            self._delegate.speech_heard(frame)
+            self._delegate.speech_audio(frame)
             self._captions.hear(frame)
         self._preroll.clear()
 
     def _on_voiced_frame(self, utterance: Utterance) -> None:
-        if self._paused and self._ears.run_ms >= _RESUME_MS:
+        if self._paused and self._endpointer.run_ms >= _RESUME_MS:
             self._resume_utterance(utterance)
         if not self._paused:
             self._end_silence_ms = float(self._settings.end_silence_ms)
             self._end_reason = "silence"
-        self._delegate.speech_continues(self._ears.voiced_ms)
+        self._delegate.speech_continues(self._endpointer.voiced_ms)
 
     def _resume_utterance(self, utterance: Utterance) -> None:
         self._paused = False
@@ -248,7 +248,7 @@ class UtteranceDetector:
         self._delegate.speech_resumed(utterance)
 
     def _on_silent_frame(self, utterance: Utterance) -> None:
-        silence = self._ears.silence_ms
+        silence = self._endpointer.silence_ms
         if not self._paused and any(
             utterance.segment_ms - silence >= length and silence >= pause for length, pause in _SPLIT
         ):
@@ -257,10 +257,10 @@ class UtteranceDetector:
             if self._paused:  # endpointing was switched off during the pause, which is not an end any more
                 self._resume_utterance(utterance)
             return
-        before = silence - self._ears.frame_ms
+        before = silence - self._endpointer.frame_ms
         if before < _TURN_CHECK_MS <= silence:
             self._check_turn(utterance)
-        short = self._ears.voiced_ms < self._settings.min_speech_ms
+        short = self._endpointer.voiced_ms < self._settings.min_speech_ms
         if not self._paused and silence >= self._settings.speculate_silence_ms and not short:
             self._paused = True
             self._captions.pause()
@@ -284,7 +284,7 @@ class UtteranceDetector:
     def _reset(self) -> Utterance | None:
         utterance, self._utterance = self._utterance, None
         self._paused = False
-        self._ears.end()
+        self._endpointer.end()
         self._captions.end()
         if self._turn_check is not None:
             self._turn_check.cancel()
@@ -296,12 +296,12 @@ class UtteranceDetector:
         """Apply changed settings, between two utterances only."""
         if self._settings is not self._next:
             self._settings = self._next
-            self._ears.threshold = self._settings.speech_threshold
+            self._endpointer.threshold = self._settings.speech_threshold
             self._preroll = deque(self._preroll, maxlen=self._preroll_frames())
             self._captions.settings = self._settings
 
     def _preroll_frames(self) -> int:
-        return max(1, round(self._settings.preroll_ms / self._ears.frame_ms))
+        return max(1, round(self._settings.preroll_ms / self._endpointer.frame_ms))
 
     def _check_turn(self, utterance: Utterance) -> None:
         if self._turn_detector is not None:
@@ -317,7 +317,7 @@ class UtteranceDetector:
         except Exception as error:
             _log.warning("turn detection failed; falling back to silence only:\n%s", trace_of(error))
             return
-        if self._utterance is not utterance or not self._ears.silence_ms:
+        if self._utterance is not utterance or not self._endpointer.silence_ms:
             return
         settings = self._settings
         if completeness >= _COMPLETE:

@@ -5,7 +5,7 @@ from typing import Final
 
 from kuaimei.errors import StoreError
 from kuaimei.people.erasure import Forgotten, forget, forget_marked
-from kuaimei.server.services import AppRuntime
+from kuaimei.server.protocols import AppRuntime
 
 __all__ = ["AccountDeletion"]
 

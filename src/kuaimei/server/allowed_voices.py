@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, overload
 
 from kuaimei.engines.protocols import StyleVoiceBank
-from kuaimei.server.services import AppRuntime
+from kuaimei.server.protocols import AppRuntime
 
 __all__ = ["UsableVoices", "stock_voices"]
 

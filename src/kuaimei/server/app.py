@@ -17,6 +17,7 @@ from kuaimei.server import static_page as pages
 from kuaimei.server.account_deletion import AccountDeletion
 from kuaimei.server.admission import Admission
 from kuaimei.server.metrics import Metrics
+from kuaimei.server.protocols import AppRuntime
 from kuaimei.server.readiness import Readiness
 from kuaimei.server.realtime import websocket
 from kuaimei.server.realtime.connections import ConnectionManager
@@ -35,7 +36,6 @@ from kuaimei.server.rest import (
     transcriptions,
     voices,
 )
-from kuaimei.server.services import AppRuntime
 from kuaimei.server.static_page import Page
 from kuaimei.server.voice_previews import VoicePreviews
 from kuaimei.server.webrtc import calls

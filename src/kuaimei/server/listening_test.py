@@ -7,11 +7,11 @@ from typing import Final, Literal, TypeAlias
 
 from kuaimei.audio.decode import decode
 from kuaimei.audio.encode import encode
-from kuaimei.audio.loudness import rms_dbfs
+from kuaimei.audio.loudness import normalize_loudness
 from kuaimei.audio.streams import closing
 from kuaimei.errors import NotFound
 from kuaimei.http.errors import ApiError
-from kuaimei.server.services import ConversationStore
+from kuaimei.server.protocols import ConversationStore
 from kuaimei.server.voice_previews import VoicePreviews, preview_sentence
 from kuaimei.store.listening_tests import Kind, Trial
 
@@ -98,7 +98,7 @@ class ListeningTest:
         else:
             raise NotFound("a voice of this comparison is no longer available; request the next one")
         pcm = await decode(data, _RATE)
-        return await asyncio.to_thread(lambda: encode(rms_dbfs(pcm, _RATE), _RATE, "flac"))
+        return await asyncio.to_thread(lambda: encode(normalize_loudness(pcm, _RATE), _RATE, "flac"))
 
     def _pair(self, voice: str | None) -> tuple[str, str]:
         voices = self._voices

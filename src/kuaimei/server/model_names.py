@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from kuaimei.http.errors import ApiError
 from kuaimei.models.source import EngineSource, Role
-from kuaimei.server.services import AppRuntime
+from kuaimei.server.protocols import AppRuntime
 
 __all__ = ["DEFAULT_MODEL_ID", "check_model", "has_own_model", "model_id", "models_for"]
 

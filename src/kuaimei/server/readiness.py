@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from kuaimei.errors import KuaimeiError
-from kuaimei.server.services import ConversationStore
+from kuaimei.server.protocols import ConversationStore
 from kuaimei.store.rows import Health
 
 __all__ = ["Readiness"]

@@ -14,13 +14,13 @@ from kuaimei.store.blobs import Blobs
 from kuaimei.store.database import Database
 from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.deletions import Deletion, DeletionKind, Step
-from kuaimei.store.ingest import UtteranceIngest
 from kuaimei.store.jobs import JobQueue
 from kuaimei.store.renderings import UNDER_WAY, RenderingRepository
 from kuaimei.store.spool import SpoolWriter
 from kuaimei.store.tables import analyses, erased_voices, renderings, sessions, utterances, voices
+from kuaimei.store.utterance_ingest import UtteranceIngest
 from kuaimei.store.utterance_record import UtteranceRecord
-from kuaimei.store.utterance_writer import blob_key
+from kuaimei.store.utterance_rows import blob_key
 from kuaimei.store.voice_paths import learning_folder, sample_folder, sample_voice, voice_folder
 from kuaimei.system import durability
 

@@ -23,7 +23,7 @@ from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.ids import validate_id
 from kuaimei.store.tables import deletions, erased_voices, sessions, utterances, voices
 from kuaimei.store.utterance_record import LOCAL
-from kuaimei.store.utterance_writer import SESSION_LOCK
+from kuaimei.store.utterance_rows import SESSION_LOCK
 
 __all__ = ["Deletion", "DeletionKind", "Deletions", "Step"]
 

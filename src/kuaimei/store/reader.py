@@ -12,7 +12,7 @@ from kuaimei.store.database import Database
 from kuaimei.store.renderings import rendering_of
 from kuaimei.store.rows import Audio, SessionRow, TurnRow, UtteranceRow
 from kuaimei.store.utterance_record import Tier
-from kuaimei.store.utterance_writer import blob_key
+from kuaimei.store.utterance_rows import blob_key
 
 __all__ = ["ConversationReader"]
 

@@ -26,8 +26,8 @@ from kuaimei.dialogue.events import (
     TurnMetrics,
     UserText,
 )
-from kuaimei.store.ingest import PendingUtterance, UtteranceIngest
 from kuaimei.store.spool import SpoolRun, SpoolWriter
+from kuaimei.store.utterance_ingest import PendingUtterance, UtteranceIngest
 from kuaimei.store.utterance_record import LOCAL, Role, UtteranceRecord
 from kuaimei.text.wellformed import to_well_formed
 

@@ -9,9 +9,9 @@ from sqlalchemy import select, update
 from kuaimei.store import tables
 from kuaimei.store.database import Database
 from kuaimei.store.deadlock_retry import again_after_deadlock
-from kuaimei.store.ingest import PendingUtterance, UtteranceIngest
 from kuaimei.store.quarantine import NAMELESS_DAYS, Broken
 from kuaimei.store.spool import SpoolRun
+from kuaimei.store.utterance_ingest import PendingUtterance, UtteranceIngest
 from kuaimei.store.utterance_record import UtteranceRecord
 
 __all__ = ["recover_spools"]

@@ -24,7 +24,7 @@ from kuaimei.store.deadlock_retry import again_after_deadlock
 from kuaimei.store.jobs import JobQueue, newest_first_priority
 from kuaimei.store.rows import Boundary, Rendering
 from kuaimei.store.tables import renderings, utterances
-from kuaimei.store.utterance_writer import blob_key
+from kuaimei.store.utterance_rows import blob_key
 from kuaimei.text.wellformed import to_well_formed
 
 __all__ = [

@@ -23,7 +23,6 @@ from kuaimei.store.deletions import Deletion, DeletionKind, Deletions
 from kuaimei.store.disk_space import Space
 from kuaimei.store.erasure_check import Leftover, find_leftovers, find_names, find_sentences, renew_statistics
 from kuaimei.store.ids import new_id, validate_id
-from kuaimei.store.ingest import PendingUtterance, UtteranceIngest
 from kuaimei.store.jobs import Job, JobQueue
 from kuaimei.store.keys import Keys
 from kuaimei.store.listening_tests import ListeningTests
@@ -41,6 +40,7 @@ from kuaimei.store.session_locks import Claims
 from kuaimei.store.spool import SpoolRun, SpoolWriter
 from kuaimei.store.transcription_handler import Transcriber
 from kuaimei.store.transcription_job import recognise
+from kuaimei.store.utterance_ingest import PendingUtterance, UtteranceIngest
 from kuaimei.store.utterance_record import LOCAL, UtteranceRecord
 from kuaimei.store.voices import VoiceRepository
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["close_to_others", "close_umask", "make_home", "open_to_others"]
+__all__ = ["close_to_others", "close_umask", "make_data_folder", "open_to_others"]
 
 _FOR_OTHERS: Final = 0o077
 _SHARED: Final = frozenset({"models", "learning-environment"})
@@ -38,7 +38,7 @@ def close_umask() -> None:
     os.umask(_FOR_OTHERS)
 
 
-def make_home(home: Path) -> None:
+def make_data_folder(home: Path) -> None:
     """Create the data folder, closed to other accounts, unless it exists.
 
     Raises:

@@ -19,7 +19,7 @@ from kuaimei.engines.speaker.features import slaney_filters
 from kuaimei.errors import WeightsError
 from kuaimei.models.ctranslate2_reader import read_ct2
 
-__all__ = ["AsrLoss", "WhisperScorer", "load_listener"]
+__all__ = ["AsrLoss", "WhisperScorer", "load_whisper_scorer"]
 
 _RATE: Final = 24_000
 _WINDOW, _HOP = 600, 240
@@ -147,7 +147,7 @@ def _count(weights: Mapping[str, Any], name: str) -> int:
     return next(at for at in itertools.count() if name.format(at) not in weights)
 
 
-def load_listener(path: Path, device: torch.device) -> WhisperScorer:
+def load_whisper_scorer(path: Path, device: torch.device) -> WhisperScorer:
     """Load Whisper from its ``model.bin``.
 
     Raises:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kuaimei.errors import AudioError, SettingsError, WeightsError
 from kuaimei.models.weight_delta import save_difference
-from kuaimei.training.asr_loss import AsrLoss, load_listener
+from kuaimei.training.asr_loss import AsrLoss, load_whisper_scorer
 from kuaimei.training.checkpoint import replace_file
 from kuaimei.training.decoder import DecoderTrainer
 from kuaimei.training.encoders import load_campplus, load_ge2e
@@ -132,7 +132,7 @@ def _load_encoders(job: Job, device: torch.device) -> dict[str, Any]:
 def _listening(job: Job, device: torch.device) -> AsrLoss | None:
     if job.listener is None:
         return None
-    return AsrLoss(load_listener(job.listener.weights, device), job.listener.before, job.listener.lines)
+    return AsrLoss(load_whisper_scorer(job.listener.weights, device), job.listener.before, job.listener.lines)
 
 
 def _read_style(job: Job) -> NDArray[np.float32]:

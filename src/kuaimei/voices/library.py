@@ -17,7 +17,14 @@ from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.maintenance import LEARN, PREPARE, PRIORITY_SOON, VoiceMaintenance
 from kuaimei.voices.registration import needs_training, register_voice
 from kuaimei.voices.serialization import encode_flac
-from kuaimei.voices.state import STEPS, TRAINING_STATES, TrainingRecord, course_of, next_step, voice_from_row
+from kuaimei.voices.state import (
+    STEPS,
+    TRAINING_STATES,
+    TrainingRecord,
+    next_step,
+    training_record_of,
+    voice_from_row,
+)
 from kuaimei.voices.training.job import train
 from kuaimei.voices.types import Consent, Step, Voice
 
@@ -162,7 +169,7 @@ class VoiceLibrary:
         row = await self._owned(voice, owner)
         given = {"name": name, "transcript": transcript, "shared": shared}
         columns: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-        if "transcript" in columns and course_of(row).state not in TRAINING_STATES:
+        if "transcript" in columns and training_record_of(row).state not in TRAINING_STATES:
             # The checkpoints were made with the old transcript.
             await delete_job_folder(self.context.job_folder(voice))
         if not columns:
@@ -193,7 +200,7 @@ class VoiceLibrary:
         row = await self._owned(voice, owner)
         if row.state != "ready":
             raise Conflict(f"the voice is {row.state}; only a voice that is ready can be trained")
-        course = course_of(row)
+        course = training_record_of(row)
         if course.state in TRAINING_STATES:
             return self._voice(row)
         configured = self.context.settings.voices.learn
@@ -221,10 +228,10 @@ class VoiceLibrary:
             StoreError: If the database is unavailable.
         """
         row = await self._owned(voice, owner)
-        if course_of(row).state not in TRAINING_STATES:
+        if training_record_of(row).state not in TRAINING_STATES:
             return self._voice(row)
         await self.context.store.cancel_job(LEARN, voice)
-        course = course_of(await self._owned(voice, owner))
+        course = training_record_of(await self._owned(voice, owner))
         if course.state in TRAINING_STATES:
             course = course.model_copy(update={"state": "cancelled", "eta_s": None})
             row = await self.context.store.voices.change(voice, learning=course.model_dump(mode="json"))

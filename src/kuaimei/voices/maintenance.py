@@ -12,7 +12,7 @@ from kuaimei.store.voices import VoiceRow
 from kuaimei.system.failures import trace_of
 from kuaimei.voices.context import VoiceContext
 from kuaimei.voices.registration import register_voice, unregister_voice
-from kuaimei.voices.state import TRAINING_STATES, course_of
+from kuaimei.voices.state import TRAINING_STATES, training_record_of
 from kuaimei.voices.styles.prepare_job import prepare
 
 __all__ = ["LEARN", "PREPARE", "PRIORITY_SOON", "VoiceMaintenance"]
@@ -55,7 +55,7 @@ class VoiceMaintenance:
         if row is not None:
             self._put.add(voice)
             self.permit(row)
-            if course_of(row).state == "waiting":
+            if training_record_of(row).state == "waiting":
                 await self.context.store.defer(LEARN, voice)
 
     async def restore(self) -> None:
@@ -92,7 +92,7 @@ class VoiceMaintenance:
 
     async def _learn(self, row: VoiceRow) -> None:
         """Enqueue training if the voice has some left and nothing prevents it any more."""
-        course = course_of(row)
+        course = training_record_of(row)
         wanted = course.state == "unavailable" and not self.context.unavailable_reason()
         if wanted or course.state in TRAINING_STATES:
             step = "style" if course.step == "predicted" else course.step

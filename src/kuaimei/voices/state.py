@@ -14,9 +14,9 @@ __all__ = [
     "STEPS",
     "TRAINING_STATES",
     "TrainingRecord",
-    "course_of",
     "next_step",
     "pitch_of",
+    "training_record_of",
     "voice_from_row",
 ]
 
@@ -54,7 +54,7 @@ class TrainingRecord(TrainingStatus):
         return TrainingStatus(**self.model_dump(include=set(TrainingStatus.model_fields)))
 
 
-def course_of(row: VoiceRow) -> TrainingRecord:
+def training_record_of(row: VoiceRow) -> TrainingRecord:
     """Return the training record in ``row``; ``failed`` if it cannot be read."""
     return _read(TrainingRecord, row.learning, row) or TrainingRecord(state="failed", error=_UNREADABLE)
 
@@ -100,7 +100,7 @@ def voice_from_row(
             "checks": tuple(check for check in checks if check is not None),
             "pitch": pitch_of(row),
             "consent": consent,
-            "learning": _waiting_for(course_of(row).public(), environment),
+            "learning": _waiting_for(training_record_of(row).public(), environment),
             "similarity": row.similarity,
             "label": "cloned" if cloned else "similar",
             "shared": row.shared,

@@ -13,7 +13,7 @@ from kuaimei.errors import StoreError
 from kuaimei.settings import Settings
 from kuaimei.store import Store, open_store
 from kuaimei.store.deadlock_retry import Deadlock, again_after_deadlock
-from kuaimei.store.utterance_writer import SESSION_LOCK
+from kuaimei.store.utterance_rows import SESSION_LOCK
 from tests.support.store.talking import hear, now, sound
 from tests.support.virtual_time import virtually
 

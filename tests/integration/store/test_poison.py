@@ -329,7 +329,7 @@ async def test_a_failure_nobody_foresaw_is_not_tried_for_ever(
         def fail(*_: object, **__: object) -> Awaitable[bool]:
             raise TypeError("秘密sentinel is not a number")
 
-        monkeypatch.setattr("kuaimei.store.ingest.insert_rows", fail)
+        monkeypatch.setattr("kuaimei.store.utterance_ingest.insert_rows", fail)
         recorder = store.recorder("sess_a")
         hear(recorder, 1, sound(4000))
         await recorder.close()

@@ -16,7 +16,7 @@ from kuaimei.analysis.head_store import keep_head, load_head
 from kuaimei.server.voice_previews import VoicePreviews
 from kuaimei.settings import Settings
 from kuaimei.system.folders import swept_folder
-from kuaimei.system.privacy import close_umask, make_home
+from kuaimei.system.privacy import close_umask, make_data_folder
 from tests.support.store.analysing import analysing, everything
 from tests.support.store.talking import eventually
 from tests.support.voices.running_library import living
@@ -88,7 +88,7 @@ async def live(home: Path, watch: Watch) -> None:
 def main(home: Path) -> None:
     os.umask(0)
     close_umask()  # as `kuaimei.cli.main` does before anything else
-    make_home(home)
+    make_data_folder(home)
     with Watch(home) as watch:
         asyncio.run(live(home, watch))
     json.dump({"open": sorted(watch.open), "seen": sorted(watch.seen)}, sys.stdout)

@@ -25,11 +25,12 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import numpy as np, torch
-from kuaimei.training.asr_loss import AsrLoss, load_listener
+from kuaimei.training.asr_loss import AsrLoss, load_whisper_scorer
 torch.set_num_threads(1)
 facts, sound = json.loads(sys.argv[1]), torch.from_numpy(np.load(sys.argv[2])).requires_grad_()
-listening = AsrLoss(load_listener(Path(facts["weights"]), sound.device), facts["before"], facts["lines"])
-losses = [listening(sound, line) for line in range(2)]
+scorer = load_whisper_scorer(Path(facts["weights"]), sound.device)
+loss = AsrLoss(scorer, facts["before"], facts["lines"])
+losses = [loss(sound, line) for line in range(2)]
 losses[0].backward()
 print(json.dumps([*map(float, losses), float(sound.grad.abs().max())]))
 """

@@ -15,7 +15,7 @@ from kuaimei.audio.encode import encode
 from kuaimei.audio.pcm import from_float
 from kuaimei.dialogue.events import SpeechStarted, TurnEnded
 from kuaimei.errors import AudioError, Conflict, NotFound
-from kuaimei.runtime import making_learnable
+from kuaimei.runtime import voice_training_state
 from kuaimei.settings import Settings
 from kuaimei.store.retention import Retention
 from kuaimei.system.supervision import Supervisor
@@ -367,7 +367,7 @@ async def test_one_that_came_before_the_environment_waits_for_it_and_then_is_lea
         # Nobody is making it yet.
         assert early.learning.state == "unavailable"
         assert "kuaimei setup" in (early.learning.error or "")
-        async with making_learnable(runtime.library, Supervisor(), after_s=0.0):
+        async with voice_training_state(runtime.library, Supervisor(), after_s=0.0):
             await begun.wait()
             voice = await runtime.add()
             for one in (early, voice):
@@ -398,7 +398,7 @@ async def test_given_up_for_lack_of_the_environment_it_is_taken_up_when_that_com
         assert "SLIM=1" in (voice.learning.error or "")
     async with (
         living(settings, python="", environment="cpu", learn="style") as runtime,
-        making_learnable(runtime.library, Supervisor(), after_s=0.0),
+        voice_training_state(runtime.library, Supervisor(), after_s=0.0),
     ):
         await runtime.until(voice.id, lambda v: v.learning.state == "done")
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kuaimei.runtime import making_learnable
+from kuaimei.runtime import voice_training_state
 from kuaimei.settings import Settings
 from kuaimei.system.supervision import Supervisor
 from kuaimei.voices.training.environment import background_install
@@ -168,7 +168,7 @@ async def test_while_the_environment_is_made_its_progress_is_told(
     monkeypatch.setattr(background_install, "run_making", make)
     async with (
         served(settings, python="", environment="cpu") as (runtime, client),
-        making_learnable(runtime.library, Supervisor(), after_s=0.0),
+        voice_training_state(runtime.library, Supervisor(), after_s=0.0),
     ):
         await begun.wait()
         body = (await client.get("/api/voices/learning")).json()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kuaimei.audio.loudness import SPEECH_DBFS, rms_dbfs, speech_level
+from kuaimei.audio.loudness import SPEECH_DBFS, normalize_loudness, speech_level
 from kuaimei.audio.pcm import EMPTY, Pcm
 from kuaimei.audio.silence import StreamTrimmer, fade_edges, silence, sound_bounds, trim_silence
 
@@ -39,7 +39,7 @@ def test_a_pause_in_the_middle_stays() -> None:
 def test_nothing_audible_gives_nothing(pcm: Pcm) -> None:
     assert not len(trim_silence(pcm, RATE))
     assert speech_level(pcm, RATE) is None
-    assert np.array_equal(rms_dbfs(pcm, RATE), pcm)
+    assert np.array_equal(normalize_loudness(pcm, RATE), pcm)
 
 
 def test_sound_that_begins_at_once_loses_nothing_but_its_edge() -> None:
@@ -61,14 +61,14 @@ def test_edges_meet_without_a_jump() -> None:
 @pytest.mark.parametrize("amplitude", [1500, 8000, 15000])
 def test_speech_is_brought_to_one_level(amplitude: float) -> None:
     pcm = np.concatenate([silence(500, RATE), tone(0.5, amplitude), silence(500, RATE)])
-    assert speech_level(rms_dbfs(pcm, RATE), RATE) == pytest.approx(SPEECH_DBFS, abs=0.3)
+    assert speech_level(normalize_loudness(pcm, RATE), RATE) == pytest.approx(SPEECH_DBFS, abs=0.3)
 
 
 def test_a_level_never_clips_and_knows_its_limits() -> None:
     click = tone(0.5, 500)
     click[6000] = 30000
-    assert np.abs(rms_dbfs(click, RATE).astype(int)).max() <= 32768 * 10 ** (-1 / 20) + 1
-    faint = rms_dbfs(tone(0.5, 100), RATE, max_gain_db=12)
+    assert np.abs(normalize_loudness(click, RATE).astype(int)).max() <= 32768 * 10 ** (-1 / 20) + 1
+    faint = normalize_loudness(tone(0.5, 100), RATE, max_gain_db=12)
     assert np.abs(faint).max() == pytest.approx(398, abs=4)
 
 

@@ -34,7 +34,7 @@ class Diary:
     def speech_started(self, utterance: Utterance, audio_ms: float) -> None:
         self.lines.append("started")
 
-    def speech_heard(self, pcm: Any) -> None:
+    def speech_audio(self, pcm: Any) -> None:
         self.heard += len(pcm)
 
     def speech_continues(self, voiced_ms: float) -> None:

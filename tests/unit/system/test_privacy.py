@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kuaimei.system.privacy import close_to_others, close_umask, make_home, open_to_others
+from kuaimei.system.privacy import close_to_others, close_umask, make_data_folder, open_to_others
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_with_the_umask_closed_everything_made_is_private(tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("careless")
 def test_a_new_data_folder_is_private(tmp_path: Path) -> None:
-    make_home(tmp_path / "home")
+    make_data_folder(tmp_path / "home")
     assert mode(tmp_path / "home") == 0o700
 
 

@@ -18,7 +18,7 @@ ELSEWHERE = {
     ("server/readiness.py", "checks"): "whoever asks whether it is ready awaits it",
     ("server/webrtc/call.py", "_listen"): "closing the call waits for it",
     ("server/webrtc/calls.py", "begin"): "it logs its failure and ends; closing waits for it",
-    ("store/ingest.py", "enqueue"): "it tries again, and logs, whatever happens",
+    ("store/utterance_ingest.py", "enqueue"): "it tries again, and logs, whatever happens",
     ("voices/training/job.py", "__init__"): "closing waits for it; what it cannot tell it logs",
     ("system/supervision.py", "start"): "this is what hears of the failures of all others",
 }

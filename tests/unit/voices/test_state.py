@@ -11,7 +11,7 @@ from kuaimei import voices
 from kuaimei.errors import StoreError
 from kuaimei.store.voices import VoiceRow
 from kuaimei.voices.serialization import encode_flac, read_flac, read_style, style_bytes
-from kuaimei.voices.state import TrainingRecord, course_of, next_step, voice_from_row
+from kuaimei.voices.state import TrainingRecord, next_step, training_record_of, voice_from_row
 from kuaimei.voices.styles.initial import initial_style, nearest_by_pitch
 from kuaimei.voices.styles.prediction import load_styles
 from kuaimei.voices.training.environment.state import EnvironmentState, Phase
@@ -103,7 +103,7 @@ def test_what_another_version_wrote_costs_no_more_than_one_voice_its_learning(
     assert (voice.id, voice.checks, voice.pitch) == ("voice_a", (), None)
     known = learning.get("step") == "style" or not learning
     assert (voice.learning.state == "failed") != known
-    assert course_of(written).public() == voice.learning
+    assert training_record_of(written).public() == voice.learning
 
 
 def test_the_steps_follow_each_other() -> None:

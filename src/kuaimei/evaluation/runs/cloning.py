@@ -27,7 +27,7 @@ from kuaimei.evaluation.measure import measure
 from kuaimei.evaluation.panel import SpeakerEvaluator, Subject
 from kuaimei.evaluation.references import EvaluationReference
 from kuaimei.evaluation.report import Stage, Tier, VoiceReport
-from kuaimei.evaluation.runs.training import VoiceTrainer, open_fitter
+from kuaimei.evaluation.runs.training import VoiceTrainer, open_voice_trainer
 from kuaimei.evaluation.runs.zero_shot import ZeroShotRun
 from kuaimei.evaluation.split_reference import split_in_halves
 from kuaimei.evaluation.synthesize import SynthesisBackend
@@ -232,7 +232,7 @@ async def _bench(settings: Settings, plan: Plan, note: Note) -> AsyncIterator["_
             )
         runtime = stack.enter_context(swept_folder(settings.home / "run", "bench"))
         fitter = await enter(
-            open_fitter(
+            open_voice_trainer(
                 settings,
                 engine_context,
                 fast,

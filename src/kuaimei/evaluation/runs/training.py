@@ -32,7 +32,7 @@ from kuaimei.voices.training.environment.background_install import LearningEnvir
 from kuaimei.voices.training.environment.paths import interpreter
 from kuaimei.voices.types import Consent, Step, Voice
 
-__all__ = ["VoiceTrainer", "open_fitter"]
+__all__ = ["VoiceTrainer", "open_voice_trainer"]
 
 _OWNER: Final = "local"
 _LOOK_S: Final = 1.0
@@ -148,7 +148,7 @@ async def _deleted_afterwards(server: EmbeddedPostgres) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def open_fitter(
+async def open_voice_trainer(
     settings: Settings,
     engine_context: EngineContext,
     synthesizer: Synthesizer,

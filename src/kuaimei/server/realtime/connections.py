@@ -15,6 +15,7 @@ from kuaimei.server.admission import Admission, QueueSlot, SessionLease
 from kuaimei.server.allowed_voices import UsableVoices
 from kuaimei.server.metrics import Metrics
 from kuaimei.server.model_names import DEFAULT_MODEL_ID, has_own_model, model_id, models_for
+from kuaimei.server.protocols import AppRuntime
 from kuaimei.server.realtime.admission_queue import wait_for_place
 from kuaimei.server.realtime.client_events import ClientEventHandler
 from kuaimei.server.realtime.config import SessionConfig, instructions_capacity
@@ -24,7 +25,6 @@ from kuaimei.server.realtime.protocol import ProtocolError, error_event
 from kuaimei.server.realtime.send_queue import SendQueue
 from kuaimei.server.realtime.server_events import ServerEventEmitter
 from kuaimei.server.realtime.transport import Client, CloseReason, Transport
-from kuaimei.server.services import AppRuntime
 from kuaimei.store.ids import new_id
 
 __all__ = ["ClientConnection", "ConnectRequest", "ConnectionManager", "ConnectionRefused"]

@@ -10,12 +10,12 @@ from starlette.responses import JSONResponse, Response
 from kuaimei.analysis.service import AnalysisService
 from kuaimei.errors import NotFound
 from kuaimei.http.errors import ApiError
+from kuaimei.server.protocols import AppRuntime
 from kuaimei.server.rest.csv_tables import sheet_response
 from kuaimei.server.rest.dependencies import Owner, RuntimeDep, StoreDep
 from kuaimei.server.rest.session_analysis import COLUMNS, lines, session_analysis
 from kuaimei.server.rest.sessions import PAGE, After, Limit, owned, owned_utterance, page_of
 from kuaimei.server.rest.threaded_response import in_json
-from kuaimei.server.services import AppRuntime
 from kuaimei.server.views.analysis import analysis_body, cohort_of, cursor_of, usual_ranges
 from kuaimei.store.score_history import Cohort, ScorePoint
 

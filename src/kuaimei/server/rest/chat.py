@@ -17,10 +17,10 @@ from kuaimei.engines.types import LLMReq, Message
 from kuaimei.errors import EngineUnavailable, KuaimeiError
 from kuaimei.http.client_disconnect import Streamed, attended
 from kuaimei.server.model_names import DEFAULT_MODEL_ID, check_model
+from kuaimei.server.protocols import AppRuntime
 from kuaimei.server.rest import sse
 from kuaimei.server.rest.dependencies import REQUEST_TIMEOUT_S, RuntimeDep, ticket
 from kuaimei.server.rest.stop_sequences import StopSequenceFilter
-from kuaimei.server.services import AppRuntime
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["CHARACTERS_LIMIT", "router"]

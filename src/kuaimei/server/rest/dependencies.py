@@ -11,7 +11,7 @@ from kuaimei.errors import NotAllowed
 from kuaimei.http.errors import ApiError
 from kuaimei.http.refusals import Refusals
 from kuaimei.people.caller import Caller
-from kuaimei.server.services import AppRuntime, ConversationStore
+from kuaimei.server.protocols import AppRuntime, ConversationStore
 
 __all__ = [
     "DELETING",

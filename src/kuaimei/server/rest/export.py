@@ -11,9 +11,9 @@ from typing import Any, Final
 from kuaimei.audio.sink import BufferSink
 from kuaimei.audio.streams import closing
 from kuaimei.errors import NotFound
+from kuaimei.server.protocols import ConversationStore
 from kuaimei.server.rest.csv_tables import csv_text
 from kuaimei.server.rest.session_analysis import COLUMNS, lines, session_analysis
-from kuaimei.server.services import ConversationStore
 from kuaimei.store.rows import SessionRow, UtteranceRow
 from kuaimei.store.utterance_record import Tier
 

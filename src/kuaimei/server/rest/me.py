@@ -12,9 +12,9 @@ from kuaimei.http.errors import ApiError
 from kuaimei.people.caller import Caller
 from kuaimei.people.names import NAME_LIMIT
 from kuaimei.server.account_deletion import AccountDeletion
+from kuaimei.server.protocols import AppRuntime
 from kuaimei.server.rest.dependencies import Me, RuntimeDep, StoreDep
 from kuaimei.server.rest.personal_data import export_everything
-from kuaimei.server.services import AppRuntime
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["NOTICE_VERSION", "router"]

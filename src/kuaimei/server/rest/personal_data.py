@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from kuaimei.audio.sink import BufferSink
 from kuaimei.errors import NotFound
+from kuaimei.server.protocols import ConversationStore
 from kuaimei.server.rest.export import write_session
 from kuaimei.server.rest.sessions import portable
-from kuaimei.server.services import ConversationStore
 from kuaimei.store.people import Person
 from kuaimei.store.voices import JUDGE, REFERENCE
 

@@ -12,9 +12,9 @@ from kuaimei.errors import NotAllowed
 from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
 from kuaimei.http.errors import ApiError
 from kuaimei.server.allowed_voices import UsableVoices
+from kuaimei.server.protocols import AppRuntime
 from kuaimei.server.rest.dependencies import DELETING, Owner, RuntimeDep, StoreDep, deleted
 from kuaimei.server.rest.sessions import owned_utterance, utterance_body
-from kuaimei.server.services import AppRuntime
 from kuaimei.store.utterance_record import Tier
 
 __all__ = ["byte_range", "router"]

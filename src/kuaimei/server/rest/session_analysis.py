@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from kuaimei.analysis.head import FEATURES
 from kuaimei.analysis.types import SCORES
-from kuaimei.server.services import ConversationStore
+from kuaimei.server.protocols import ConversationStore
 from kuaimei.server.views.analysis import analysis_body, cohort_of, cursor_of
 from kuaimei.store.analyses import Analysis
 from kuaimei.store.rows import SessionRow, UtteranceRow

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from kuaimei.errors import NotFound
 from kuaimei.http.client_disconnect import DOWNLOAD_S, Streamed
+from kuaimei.server.protocols import ConversationStore
 from kuaimei.server.rest.dependencies import DELETING, Owner, RuntimeDep, StoreDep, deleted
 from kuaimei.server.rest.export import ExportedSession, export
 from kuaimei.server.rest.threaded_response import in_json
-from kuaimei.server.services import ConversationStore
 from kuaimei.server.views.renderings import hq_body, rendering_url
 from kuaimei.store.rows import SessionRow, UtteranceRow
 from kuaimei.text.wellformed import WellFormedText

@@ -18,9 +18,9 @@ from kuaimei.http.client_disconnect import Streamed, attended
 from kuaimei.http.errors import ApiError
 from kuaimei.server.allowed_voices import UsableVoices
 from kuaimei.server.model_names import DEFAULT_MODEL_ID, check_model
+from kuaimei.server.protocols import AppRuntime
 from kuaimei.server.rest import sse
 from kuaimei.server.rest.dependencies import REQUEST_TIMEOUT_S, Owner, RuntimeDep, ticket
-from kuaimei.server.services import AppRuntime
 from kuaimei.text.wellformed import WellFormedText
 
 __all__ = ["INPUT_LIMIT", "router"]

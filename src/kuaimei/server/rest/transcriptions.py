@@ -19,10 +19,10 @@ from kuaimei.http.client_disconnect import Streamed, attended
 from kuaimei.http.errors import ApiError
 from kuaimei.http.limits import ConcurrencyLimiter
 from kuaimei.server.model_names import DEFAULT_MODEL_ID, check_model
+from kuaimei.server.protocols import AppRuntime
 from kuaimei.server.rest import sse
 from kuaimei.server.rest.dependencies import REQUEST_TIMEOUT_S, RuntimeDep, ticket
 from kuaimei.server.rest.subtitles import Segment, srt, verbose_json, vtt
-from kuaimei.server.services import AppRuntime
 from kuaimei.text.join import join_pieces
 from kuaimei.text.wellformed import WellFormedText
 

@@ -6,12 +6,12 @@ from typing import Final, TypeAlias
 
 from kuaimei.text.numbers import decimal
 
-__all__ = ["NUMBER", "RANGE", "TO", "TOKEN_START", "Rule", "amount", "apply", "rule", "span"]
+__all__ = ["NOT_INSIDE_WORD", "NUMBER", "RANGE", "TO", "Rule", "amount", "apply", "rule", "span"]
 
 Rule: TypeAlias = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 """A pattern and the function that reads a match; rules are applied in order."""
 
-TOKEN_START: Final = r"(?<![\d.,A-Za-z])"  # noqa: S105
+NOT_INSIDE_WORD: Final = r"(?<![\d.,A-Za-z])"
 """Lookbehind for a position that is not inside a number or a Latin word."""
 NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
 TO: Final = r"\s*(?:[-–~～至到]|—)\s*"

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from kuaimei.text.normalization.rules import NUMBER, RANGE, TO, TOKEN_START, Rule, rule, span
+from kuaimei.text.normalization.rules import NOT_INSIDE_WORD, NUMBER, RANGE, TO, Rule, rule, span
 
 __all__ = ["UNITS"]
 
@@ -115,17 +115,19 @@ def _speed(match: re.Match[str]) -> str:
 
 UNITS: Final[tuple[Rule, ...]] = (
     rule(
-        rf"{TOKEN_START}(?P<low>[-−+]?{NUMBER})(?:[%％]?{TO}(?P<high>{NUMBER}))?\s*(?P<sign>[%％‰])", _percent
+        rf"{NOT_INSIDE_WORD}(?P<low>[-−+]?{NUMBER})(?:[%％]?{TO}(?P<high>{NUMBER}))?\s*(?P<sign>[%％‰])",
+        _percent,
     ),
-    rule(rf"{TOKEN_START}{RANGE}\s*°\s*(?P<scale>[CF])(?![A-Za-z])", _temperature),
-    rule(rf"{TOKEN_START}{RANGE}\s*度(?P<scale>[CF])(?![A-Za-z])", _temperature),
-    rule(rf"{TOKEN_START}{RANGE}\s*°(?P<scale>)(?![A-Za-z])", _temperature),
-    rule(rf"{TOKEN_START}{RANGE}\s*(?P<unit>{_ANY_SPEED})(?![A-Za-z])", _speed),
+    rule(rf"{NOT_INSIDE_WORD}{RANGE}\s*°\s*(?P<scale>[CF])(?![A-Za-z])", _temperature),
+    rule(rf"{NOT_INSIDE_WORD}{RANGE}\s*度(?P<scale>[CF])(?![A-Za-z])", _temperature),
+    rule(rf"{NOT_INSIDE_WORD}{RANGE}\s*°(?P<scale>)(?![A-Za-z])", _temperature),
+    rule(rf"{NOT_INSIDE_WORD}{RANGE}\s*(?P<unit>{_ANY_SPEED})(?![A-Za-z])", _speed),
     rule(
-        rf"{TOKEN_START}{RANGE}\s*(?P<unit>{_ANY})(?![A-Za-z²³\d])(?P<per>/(?=[\u4e00-\u9fff]))?", _measured
+        rf"{NOT_INSIDE_WORD}{RANGE}\s*(?P<unit>{_ANY})(?![A-Za-z²³\d])(?P<per>/(?=[\u4e00-\u9fff]))?",
+        _measured,
     ),
     rule(
-        rf"{TOKEN_START}{RANGE}(?P<unit>[\"″])(?=[\u4e00-\u9fff]|\s|$)(?P<per>)",
+        rf"{NOT_INSIDE_WORD}{RANGE}(?P<unit>[\"″])(?=[\u4e00-\u9fff]|\s|$)(?P<per>)",
         lambda m: span(m, "吋") + "吋",
     ),
 )

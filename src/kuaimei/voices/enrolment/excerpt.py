@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from kuaimei.audio.loudness import rms_dbfs
+from kuaimei.audio.loudness import normalize_loudness
 from kuaimei.audio.pcm import Pcm
 from kuaimei.audio.silence import fade_edges
 from kuaimei.voices.enrolment.speech_regions import HOP_S, RATE, SpeechRegions, SpeechSpan
@@ -59,7 +59,7 @@ def held_out(speech: SpeechRegions, taken: SpeechSpan, longest_s: float = 10.0) 
 
 def normalize_level(speech: SpeechRegions, part: SpeechSpan) -> Pcm:
     """Return the samples of ``part`` at the server's loudness, faded in and out."""
-    return rms_dbfs(fade_edges(speech.cut(part), RATE), RATE, max_gain_db=_MOST_GAIN_DB)
+    return normalize_loudness(fade_edges(speech.cut(part), RATE), RATE, max_gain_db=_MOST_GAIN_DB)
 
 
 def _candidate_spans(

@@ -22,7 +22,7 @@ from kuaimei.voices.context import BACKGROUND_TICKET, VoiceContext, delete_job_f
 from kuaimei.voices.enrolment.speech_regions import RATE
 from kuaimei.voices.registration import unregister_voice
 from kuaimei.voices.serialization import read_flac, read_style, style_bytes
-from kuaimei.voices.state import TRAINING_STATES, TrainingRecord, course_of, next_step, pitch_of
+from kuaimei.voices.state import TRAINING_STATES, TrainingRecord, next_step, pitch_of, training_record_of
 from kuaimei.voices.styles.initial import initial_style
 from kuaimei.voices.training.process import (
     TrainingCrashed,
@@ -61,7 +61,7 @@ async def train(context: VoiceContext, voice: str) -> None:
     try:
         while True:
             row = await shelf.get(voice)
-            course = course_of(row)
+            course = training_record_of(row)
             if row.state != "ready" or course.state not in TRAINING_STATES:
                 return
             if hindrance := context.unavailable_reason():

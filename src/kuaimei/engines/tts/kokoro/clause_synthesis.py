@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from kuaimei.audio.loudness import rms_dbfs
+from kuaimei.audio.loudness import normalize_loudness
 from kuaimei.audio.pcm import EMPTY, Pcm, from_float
 from kuaimei.audio.silence import silence, trim_silence
 from kuaimei.engines.tts.kokoro.assets import Tokenizer, Voices
@@ -121,7 +121,7 @@ class ClauseSynthesizer:
         if not any(len(part) for part in parts):
             return EMPTY
         return np.concatenate(
-            [rms_dbfs(np.concatenate(parts), RATE), silence(_pause_ms(clause) / speed, RATE)]
+            [normalize_loudness(np.concatenate(parts), RATE), silence(_pause_ms(clause) / speed, RATE)]
         )
 
 

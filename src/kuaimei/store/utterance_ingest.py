@@ -27,7 +27,7 @@ from kuaimei.store.database import Database
 from kuaimei.store.quarantine import Broken
 from kuaimei.store.spool import Spool, SpoolWriter
 from kuaimei.store.utterance_record import UtteranceRecord
-from kuaimei.store.utterance_writer import blob_key, empty_row, insert_rows, update_row
+from kuaimei.store.utterance_rows import blob_key, empty_row, insert_rows, update_row
 from kuaimei.system.failures import kind_of, trace_of
 
 __all__ = ["PendingUtterance", "UtteranceIngest"]
