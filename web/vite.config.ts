@@ -14,7 +14,7 @@ function contentSecurityPolicy(): Plugin {
   };
 }
 
-// Where a server of one's own runs while the page is being worked on.
+// The server that the development page uses.
 const server = process.env["KUAIMEI_SERVER"] ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
@@ -23,7 +23,7 @@ export default defineConfig({
   build: {
     outDir: process.env["KUAIMEI_PAGE"] ?? "../src/kuaimei/server/page",
     emptyOutDir: true,
-    assetsInlineLimit: 0, // a strict policy knows no data: scripts, worklets included
+    assetsInlineLimit: 0, // the page's policy allows no scripts from data: URLs, nor worklets
     modulePreload: { polyfill: false },
     target: "es2022",
   },

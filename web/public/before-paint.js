@@ -1,4 +1,4 @@
-// Before the first paint, so that nobody who chose the dark sees a white flash.
+// Runs before the first paint, so that the dark scheme begins without a white flash.
 (function () {
   var root = document.documentElement;
   var scheme = "auto";

@@ -1,25 +1,25 @@
 import "@mantine/core/styles.css";
-import "./app/tokens.css";
+import "./shell/tokens.css";
 
 import { MantineProvider } from "@mantine/core";
 import { useColorScheme } from "@mantine/hooks";
 import { lazy, StrictMode, Suspense } from "react";
 import { createRoot } from "react-dom/client";
 
-import { openAccess, useAccess } from "./app/access";
-import { App } from "./app/App";
-import { usePreferences } from "./app/preferences";
-import { theme } from "./app/theme";
 import { SignIn } from "./features/account/SignIn";
-import { InLanguage } from "./i18n";
+import { LocaleProvider } from "./i18n";
+import { initAuth, useAuth } from "./shared/auth";
+import { usePreferences } from "./shared/preferences";
+import { App } from "./shell/App";
+import { theme } from "./shell/theme";
 
-const Listening = lazy(() => import("./features/listening/Listening"));
+const ListeningTest = lazy(() => import("./features/listening-test/ListeningTest"));
 const Labelling = lazy(() => import("./features/labelling/Labelling"));
 
-/** The server gives the same page at all these addresses. */
-const Elsewhere = { "/listen": Listening, "/label": Labelling }[location.pathname];
+/** The server delivers the same page at all these paths. */
+const OtherPage = { "/listen": ListeningTest, "/label": Labelling }[location.pathname];
 
-function Page() {
+function Root() {
   const { locale, scheme } = usePreferences();
   const system = useColorScheme();
   return (
@@ -29,32 +29,32 @@ function Page() {
       withGlobalClasses={false}
       forceColorScheme={scheme === "auto" ? system : scheme}
     >
-      <InLanguage locale={locale}>
-        <Gate />
-      </InLanguage>
+      <LocaleProvider locale={locale}>
+        <AuthGate />
+      </LocaleProvider>
     </MantineProvider>
   );
 }
 
-/** Whatever is at this address, for whoever may see it; each visit begins with nothing of the one before. */
-function Gate() {
-  const access = useAccess();
-  if (access.kind === "finding") return null;
-  if (access.kind === "out") return <SignIn why={access.why} />;
-  if (!Elsewhere) return <App key={access.visit} />;
+/** Shows the page of this path once the user is signed in; each visit starts with fresh component state. */
+function AuthGate() {
+  const auth = useAuth();
+  if (auth.kind === "finding") return null;
+  if (auth.kind === "out") return <SignIn reason={auth.reason} />;
+  if (!OtherPage) return <App key={auth.visit} />;
   return (
     <Suspense fallback={null}>
-      <Elsewhere key={access.visit} />
+      <OtherPage key={auth.visit} />
     </Suspense>
   );
 }
 
-openAccess();
+initAuth();
 const root = document.getElementById("root");
 if (root) {
   createRoot(root).render(
     <StrictMode>
-      <Page />
+      <Root />
     </StrictMode>,
   );
 }

@@ -1,90 +1,90 @@
-/** How utterances were spoken: features, scores and what they consist of; and what people think of them. */
+/** Analysis of how utterances were spoken (features, scores, contributions), and the ratings given by people. */
 
 import { getJson, request } from "./http";
-import { everyPage, type List } from "./rest";
+import { getAllPages, type Page } from "./pagination";
 
 export const SCORES = ["confidence", "stability", "affability"] as const;
 
 export type Score = (typeof SCORES)[number];
 
-export type Reason = "no_audio" | "not_speech" | "too_short" | "too_long" | "too_noisy" | "no_voice" | "unreadable" | "off";
+export type UnscoredReason = "no_audio" | "not_speech" | "too_short" | "too_long" | "too_noisy" | "no_voice" | "unreadable" | "off";
 
-/** What one feature added to a score. */
+/** Contribution of one feature to a score. */
 export interface Contribution {
   feature: string;
   value: number;
-  /** Standard deviations from what is common. */
+  /** Standard deviations from the population mean. */
   z: number;
   /** Added before the logistic function. */
   amount: number;
 }
 
-/** One score beside those of the same person before. */
-export interface Relative {
+/** A score compared with the earlier scores of the same person. */
+export interface RelativeScore {
   utterances: number;
   usual: number;
   difference: number;
   percentile: number;
 }
 
-export interface OneScore {
+export interface ExplainedScore {
   /** 0 to 1. */
   value: number;
   bias: number;
   /** The largest first. */
   contributions: Contribution[];
-  /** Null: too few utterances to know what is usual. */
-  relative: Relative | null;
+  /** Null: too few earlier utterances. */
+  relative: RelativeScore | null;
 }
 
 export interface Contours {
   frame_ms: number;
-  /** 0 where there is no voice. */
+  /** 0 in unvoiced frames. */
   f0_hz: number[];
   /** Start and end, milliseconds of the recording. */
   pauses: [number, number][];
 }
 
-/** Of one utterance. */
+/** Analysis of one utterance. */
 export interface Analysis {
   utterance: string;
   state: "waiting" | "scored" | "unscored";
-  reason: Reason | null;
+  reason: UnscoredReason | null;
   extractor: string | null;
   head: string | null;
-  scores: Record<Score, OneScore> | null;
+  scores: Record<Score, ExplainedScore> | null;
   features: Record<string, number | null>;
   contours: Contours | null;
 }
 
-/** Of one utterance of a session, without what is drawn. */
-export interface Spoken {
+/** Analysis of one utterance of a session, without its contours. */
+export interface AnalysedUtterance {
   utterance: string;
   speaker: "user" | "assistant";
   transcript: string | null;
   state: Analysis["state"];
-  reason: Reason | null;
-  scores: Record<Score, OneScore> | null;
+  reason: UnscoredReason | null;
+  scores: Record<Score, ExplainedScore> | null;
 }
 
-/** Of a whole session. */
-export interface Course extends List<Spoken> {
-  /** Of the person who speaks; null: too few utterances to know. */
+/** Analysis of all utterances of a session. */
+export interface SessionAnalysis extends Page<AnalysedUtterance> {
+  /** Average of the user's earlier scores; null: too few earlier utterances. */
   usual: Record<Score, number> | null;
 }
 
-const fresh: RequestInit = { cache: "no-store" };
+const NO_STORE: RequestInit = { cache: "no-store" };
 
 export const getAnalysis = (utterance: string): Promise<Analysis> =>
-  getJson(`/api/recordings/${utterance}/analysis`, fresh);
+  getJson(`/api/recordings/${utterance}/analysis`, NO_STORE);
 
-export const getCourse = (session: string): Promise<Course> =>
-  everyPage<Spoken, Course>(`/api/sessions/${session}/analysis`, (last) => last.utterance, fresh);
+export const getSessionAnalysis = (session: string): Promise<SessionAnalysis> =>
+  getAllPages<AnalysedUtterance, SessionAnalysis>(`/api/sessions/${session}/analysis`, (last) => last.utterance, NO_STORE);
 
-export const courseCsv = (session: string): string => `/api/sessions/${session}/analysis?format=csv`;
+export const sessionAnalysisCsv = (session: string): string => `/api/sessions/${session}/analysis?format=csv`;
 
-/** An utterance somebody is to rate. */
-export interface ToRate {
+/** An utterance to be rated by a person. */
+export interface RatingTask {
   id: string;
   transcript: string | null;
   audio: string;
@@ -99,12 +99,12 @@ export interface RatingProgress {
 
 export const LABELS_CSV = "/api/labelling/labels.csv";
 
-export const nextToRate = (rater: string, skipped: readonly string[]): Promise<ToRate> => {
+export const nextRatingTask = (rater: string, skipped: readonly string[]): Promise<RatingTask> => {
   const query = new URLSearchParams([["rater", rater], ...skipped.map((id) => ["skip", id] as [string, string])]);
-  return getJson(`/api/labelling/next?${query}`, fresh);
+  return getJson(`/api/labelling/next?${query}`, NO_STORE);
 };
 
-export async function rate(utterance: string, rating: Rating, rater: string): Promise<void> {
+export async function submitRating(utterance: string, rating: Rating, rater: string): Promise<void> {
   await request(`/api/labelling/${utterance}`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -113,4 +113,4 @@ export async function rate(utterance: string, rating: Rating, rater: string): Pr
 }
 
 export const getRatingProgress = (rater: string): Promise<RatingProgress> =>
-  getJson(`/api/labelling/progress?${new URLSearchParams({ rater })}`, fresh);
+  getJson(`/api/labelling/progress?${new URLSearchParams({ rater })}`, NO_STORE);

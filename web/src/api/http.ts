@@ -1,16 +1,16 @@
-/** Requests to the server this page came from. */
+/** HTTP requests to the server of this page. */
 
 import { apiKey } from "./key";
 
-/** The server wants an API key, or another one. */
-export class NeedsKey extends Error {}
+/** HTTP 401: an API key is needed, or another one. */
+export class UnauthorizedError extends Error {}
 
-/** The server answered with an error. */
-export class Refused extends Error {
+/** The server answered with an error status. */
+export class HttpError extends Error {
   constructor(
     readonly status: number,
     message: string,
-    /** In the server's words; empty where it gave none. */
+    /** Error code of the server; empty: it gave none. */
     readonly code = "",
   ) {
     super(message);
@@ -19,29 +19,29 @@ export class Refused extends Error {
 
 const listeners = new Set<(key: string) => void>();
 
-/** Be told of every key that the server refuses; an empty one: none was shown. */
-export function onRefusedKey(listener: (key: string) => void): () => void {
+/** Subscribe to keys that the server refuses; an empty one: the request had none. */
+export function onKeyRefused(listener: (key: string) => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
-/** The server did not accept `key`. What concerns a key that is no longer in force concerns nobody. */
-export function refuseKey(key: string): NeedsKey {
+/** Tell the listeners that the server refused `key`, unless another key is in force by now. */
+export function reportRefusedKey(key: string): UnauthorizedError {
   if (key === apiKey()) for (const listener of listeners) listener(key);
-  return new NeedsKey("an API key is needed");
+  return new UnauthorizedError("an API key is needed");
 }
 
-export function authorization(key: string): Record<string, string> {
+export function authorizationHeader(key: string): Record<string, string> {
   return key === "" ? {} : { Authorization: `Bearer ${key}` };
 }
 
 export async function request(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   const key = apiKey();
-  for (const [name, value] of Object.entries(authorization(key))) headers.set(name, value);
+  for (const [name, value] of Object.entries(authorizationHeader(key))) headers.set(name, value);
   const response = await fetch(path, { ...init, headers });
-  if (response.status === 401) throw refuseKey(key);
-  if (!response.ok) throw await refused(response);
+  if (response.status === 401) throw reportRefusedKey(key);
+  if (!response.ok) throw await toHttpError(response);
   return response;
 }
 
@@ -49,11 +49,16 @@ export async function getJson<T>(path: string, init: RequestInit = {}): Promise<
   return (await (await request(path, init)).json()) as T;
 }
 
-async function refused(response: Response): Promise<Refused> {
+/** Fetch a recording or another file. */
+export async function getBlob(path: string): Promise<Blob> {
+  return (await request(path)).blob();
+}
+
+async function toHttpError(response: Response): Promise<HttpError> {
   try {
     const { error } = (await response.json()) as { error?: { message?: string; code?: string | null } };
-    return new Refused(response.status, error?.message ?? response.statusText, error?.code ?? "");
+    return new HttpError(response.status, error?.message ?? response.statusText, error?.code ?? "");
   } catch {
-    return new Refused(response.status, response.statusText);
+    return new HttpError(response.status, response.statusText);
   }
 }

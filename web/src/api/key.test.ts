@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-class Shelf {
+class FakeStorage {
   private readonly kept = new Map<string, string>();
   getItem = (name: string) => this.kept.get(name) ?? null;
   setItem = (name: string, value: string) => void this.kept.set(name, value);
@@ -12,8 +12,8 @@ class Shelf {
 
 const forbidden = new Proxy({}, { get: () => () => { throw new DOMException("no", "SecurityError"); } });
 
-let session: Shelf;
-let local: Shelf;
+let session: FakeStorage;
+let local: FakeStorage;
 let shown: string[];
 
 /** The module as it is right after a page with this address was loaded. */
@@ -34,8 +34,8 @@ async function loadedAt(address = "/", storage: { session?: object; local?: obje
 }
 
 beforeEach(() => {
-  session = new Shelf();
-  local = new Shelf();
+  session = new FakeStorage();
+  local = new FakeStorage();
   shown = [];
 });
 afterEach(() => vi.unstubAllGlobals());
@@ -47,8 +47,8 @@ describe("a key in the address", () => {
     expect(key.apiKey()).toBe("km_abc+def");
     expect(shown).toEqual(["/?x=1"]);
     expect(local.names).toEqual([]);
-    expect(key.cameWithAddress()).toBe(true);
-    expect(key.cameWithAddress()).toBe(false);
+    expect(key.wasKeyFromAddress()).toBe(true);
+    expect(key.wasKeyFromAddress()).toBe(false);
     expect(key.takeKeyFromAddress()).toBe(false);
   });
 
@@ -61,7 +61,7 @@ describe("a key in the address", () => {
     expect(shown.at(-1)).toBe("/#/s/sess_1");
   });
 
-  it("that no header can carry is none", async () => {
+  it("that no header can carry is ignored", async () => {
     const key = await loadedAt("/#key=%E9%87%91%E9%91%B0");
     expect(key.takeKeyFromAddress()).toBe(false);
     expect(key.apiKey()).toBe("");
@@ -77,33 +77,33 @@ describe("a key in the address", () => {
     expect(key.takeKeyFromAddress()).toBe(true);
     expect(key.apiKey()).toBe("abcdef");
     expect(shown).toEqual(["/"]);
-    key.dropKey();
+    key.clearKey();
     expect(key.apiKey()).toBe("");
   });
 });
 
 describe("a key", () => {
-  it("outlives the tab only where the device is to be remembered", async () => {
+  it("outlives the tab only if the device is remembered", async () => {
     const key = await loadedAt();
-    key.keepKey("first", false);
+    key.storeKey("first", false);
     expect(key.isRemembered()).toBe(false);
-    session = new Shelf(); // another tab
+    session = new FakeStorage(); // another tab
     expect((await loadedAt()).apiKey()).toBe("");
     const again = await loadedAt();
-    again.keepKey("second", true);
-    session = new Shelf();
+    again.storeKey("second", true);
+    session = new FakeStorage();
     const later = await loadedAt();
     expect(later.apiKey()).toBe("second");
     expect(later.isRemembered()).toBe(true);
-    later.keepKey("second", false);
+    later.storeKey("second", false);
     expect(local.names).toEqual([]);
     expect(later.apiKey()).toBe("second");
-    later.dropKey();
+    later.clearKey();
     expect(later.apiKey()).toBe("");
     expect([...session.names, ...local.names]).toEqual([]);
   });
 
-  it("that an earlier version kept for ever lasts as long as the tab now", async () => {
+  it("that an earlier version stored permanently lasts as long as the tab now", async () => {
     local.setItem("kuaimei.key", "old");
     const key = await loadedAt();
     key.migrateKey();
@@ -112,21 +112,21 @@ describe("a key", () => {
     expect(key.isRemembered()).toBe(false);
   });
 
-  it("that is refused takes no other with it that the device is remembered with", async () => {
+  it("that is refused leaves the one that the device is remembered with", async () => {
     const key = await loadedAt("/#key=stale");
-    key.keepKey("good", true);
+    key.storeKey("good", true);
     key.takeKeyFromAddress();
     expect(key.apiKey()).toBe("stale");
-    expect(key.dropRefusedKey()).toBe(true);
+    expect(key.clearRefusedKey()).toBe(true);
     expect(key.apiKey()).toBe("good");
-    expect(key.dropRefusedKey()).toBe(false);
+    expect(key.clearRefusedKey()).toBe(false);
     expect(key.apiKey()).toBe("");
   });
 
-  it("is found in what people paste", async () => {
-    const { keyIn } = await loadedAt();
-    expect(keyIn("  km_abc \n")).toBe("km_abc");
-    expect(keyIn("http://127.0.0.1:8000/#key=km_a%2Fb")).toBe("km_a/b");
-    expect(["", " ", "兩個字", "a b"].map(keyIn)).toEqual(["", "", "", ""]);
+  it("is found in pasted text", async () => {
+    const { parseKey } = await loadedAt();
+    expect(parseKey("  km_abc \n")).toBe("km_abc");
+    expect(parseKey("http://127.0.0.1:8000/#key=km_a%2Fb")).toBe("km_a/b");
+    expect(["", " ", "兩個字", "a b"].map(parseKey)).toEqual(["", "", "", ""]);
   });
 });

@@ -1,20 +1,20 @@
 /**
- * The key this browser shows to the server, and where it is kept.
+ * The API key of this browser, and where it is stored.
  *
- * It lasts as long as the tab, unless the person has asked for this device to be remembered.
+ * It lasts as long as the tab, unless the user has asked for this device to be remembered.
  */
 
-const NAME = "kuaimei.key"; // public/before-paint.js writes it too
-const FROM_ADDRESS = "kuaimei.key_from_address"; // and this
-const REMEMBERED = "kuaimei.remembered_key";
-/** What a header and a WebSocket subprotocol can carry. */
+const STORAGE_KEY = "kuaimei.key"; // public/before-paint.js writes it too
+const FROM_ADDRESS_STORAGE_KEY = "kuaimei.key_from_address"; // and this
+const REMEMBERED_STORAGE_KEY = "kuaimei.remembered_key";
+/** Characters allowed in a header and in a WebSocket subprotocol. */
 const SENDABLE = /^[\x21-\x7e]+$/;
 
-/** Where the browser stores nothing, the key lasts as long as the page. */
-let held = "";
-let heldFromAddress = false;
+/** The key, where the browser allows no storage; it lasts as long as the page. */
+let memoryKey = "";
+let memoryKeyFromAddress = false;
 
-function attempt<T>(use: () => T, otherwise: T): T {
+function tryStorage<T>(use: () => T, otherwise: T): T {
   try {
     return use();
   } catch {
@@ -24,91 +24,91 @@ function attempt<T>(use: () => T, otherwise: T): T {
 
 /** The key in force; empty: there is none. */
 export function apiKey(): string {
-  const stored = attempt(() => sessionStorage.getItem(NAME) ?? localStorage.getItem(REMEMBERED), null);
-  return stored ?? held;
+  const stored = tryStorage(() => sessionStorage.getItem(STORAGE_KEY) ?? localStorage.getItem(REMEMBERED_STORAGE_KEY), null);
+  return stored ?? memoryKey;
 }
 
 /** Whether this device is remembered with the key in force. */
 export function isRemembered(): boolean {
-  return attempt(() => localStorage.getItem(REMEMBERED) === apiKey(), false);
+  return tryStorage(() => localStorage.getItem(REMEMBERED_STORAGE_KEY) === apiKey(), false);
 }
 
 /**
- * Keep a key.
+ * Store a key.
  *
- * @param remember Beyond this tab, until somebody signs out.
+ * @param remember Beyond this tab, until the user signs out.
  */
-export function keepKey(key: string, remember: boolean): void {
-  heldFromAddress = false;
-  held = attempt(() => {
-    sessionStorage.removeItem(FROM_ADDRESS);
-    sessionStorage.setItem(NAME, key);
-    if (remember) localStorage.setItem(REMEMBERED, key);
-    else localStorage.removeItem(REMEMBERED);
+export function storeKey(key: string, remember: boolean): void {
+  memoryKeyFromAddress = false;
+  memoryKey = tryStorage(() => {
+    sessionStorage.removeItem(FROM_ADDRESS_STORAGE_KEY);
+    sessionStorage.setItem(STORAGE_KEY, key);
+    if (remember) localStorage.setItem(REMEMBERED_STORAGE_KEY, key);
+    else localStorage.removeItem(REMEMBERED_STORAGE_KEY);
     return "";
   }, key);
 }
 
-/** Forget the key, and nothing else. */
-export function dropKey(): void {
-  held = "";
-  heldFromAddress = false;
-  attempt(() => {
-    sessionStorage.removeItem(NAME);
-    sessionStorage.removeItem(FROM_ADDRESS);
-    localStorage.removeItem(REMEMBERED);
+/** Remove the key, and nothing else. */
+export function clearKey(): void {
+  memoryKey = "";
+  memoryKeyFromAddress = false;
+  tryStorage(() => {
+    sessionStorage.removeItem(STORAGE_KEY);
+    sessionStorage.removeItem(FROM_ADDRESS_STORAGE_KEY);
+    localStorage.removeItem(REMEMBERED_STORAGE_KEY);
   }, undefined);
 }
 
-/** Forget a key that the server refuses; true: this device is remembered with another one. */
-export function dropRefusedKey(): boolean {
+/** Remove a key that the server refuses; true: the key that this device is remembered with is in force again. */
+export function clearRefusedKey(): boolean {
   const refused = apiKey();
-  const remembered = attempt(() => localStorage.getItem(REMEMBERED), null);
-  dropKey();
+  const remembered = tryStorage(() => localStorage.getItem(REMEMBERED_STORAGE_KEY), null);
+  clearKey();
   if (remembered === null || remembered === refused) return false;
-  attempt(() => localStorage.setItem(REMEMBERED, remembered), undefined);
+  tryStorage(() => localStorage.setItem(REMEMBERED_STORAGE_KEY, remembered), undefined);
   return true;
 }
 
-/** Whether the key came with the address; asked once, the answer is no from then on. */
-export function cameWithAddress(): boolean {
-  const stored = attempt(() => sessionStorage.getItem(FROM_ADDRESS) !== null, false);
-  attempt(() => sessionStorage.removeItem(FROM_ADDRESS), undefined);
-  const came = stored || heldFromAddress;
-  heldFromAddress = false;
+/** True if the key came with the page's address; later calls return false. */
+export function wasKeyFromAddress(): boolean {
+  const stored = tryStorage(() => sessionStorage.getItem(FROM_ADDRESS_STORAGE_KEY) !== null, false);
+  tryStorage(() => sessionStorage.removeItem(FROM_ADDRESS_STORAGE_KEY), undefined);
+  const came = stored || memoryKeyFromAddress;
+  memoryKeyFromAddress = false;
   return came;
 }
 
-/** The key in what somebody pasted: the key itself, or the address that holds it; empty: it can be none. */
-export function keyIn(text: string): string {
+/** The key in pasted text: the key itself, or an address that contains one; empty: there is none. */
+export function parseKey(text: string): string {
   const given = text.trim();
   const found = /[#&]key=([^&\s]*)/.exec(given)?.[1];
-  const key = found === undefined ? given : attempt(() => decodeURIComponent(found), "");
+  const key = found === undefined ? given : tryStorage(() => decodeURIComponent(found), "");
   return SENDABLE.test(key) ? key : "";
 }
 
-/** Take a key out of the address; false: there was none that can be used. */
+/** Move the key from the page's address to the storage; false: it had no usable key. */
 export function takeKeyFromAddress(): boolean {
   if (!/[#&]key=/.test(location.hash)) return false;
-  const key = keyIn(location.hash);
+  const key = parseKey(location.hash);
   const rest = location.hash.replace(/([#&])key=[^&]*&?/, "$1").replace(/[#&]$/, "");
   history.replaceState(history.state, "", `${location.pathname}${location.search}${rest}`);
   if (key === "") return false;
-  held = attempt(() => {
-    sessionStorage.setItem(NAME, key);
-    sessionStorage.setItem(FROM_ADDRESS, "1");
+  memoryKey = tryStorage(() => {
+    sessionStorage.setItem(STORAGE_KEY, key);
+    sessionStorage.setItem(FROM_ADDRESS_STORAGE_KEY, "1");
     return "";
   }, key);
-  heldFromAddress = held !== "";
+  memoryKeyFromAddress = memoryKey !== "";
   return true;
 }
 
-/** Earlier versions kept the key for ever without asking: it lasts as long as this tab now. */
+/** Earlier versions stored the key permanently: limit it to this tab. */
 export function migrateKey(): void {
-  attempt(() => {
-    const old = localStorage.getItem(NAME);
+  tryStorage(() => {
+    const old = localStorage.getItem(STORAGE_KEY);
     if (old === null) return;
-    localStorage.removeItem(NAME);
-    if (sessionStorage.getItem(NAME) === null && old !== "") sessionStorage.setItem(NAME, old);
+    localStorage.removeItem(STORAGE_KEY);
+    if (sessionStorage.getItem(STORAGE_KEY) === null && old !== "") sessionStorage.setItem(STORAGE_KEY, old);
   }, undefined);
 }

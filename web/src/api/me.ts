@@ -1,25 +1,25 @@
-/** Who uses this page, what is kept of them, and what they can do about it. */
+/** The signed-in user: identity, retention, export and erasure of their data. */
 
-import { authorization, getJson, Refused, request } from "./http";
+import { authorizationHeader, getJson, HttpError, request } from "./http";
 
 export interface Me {
   id: string;
   name: string;
   role: "operator" | "member";
-  /** How they came in. */
+  /** How the user signed in. */
   via: "machine_key" | "api_key" | "key" | "proxy" | "open";
   keeping: {
     keep: boolean;
-    /** Of conversations; 0: until somebody deletes them. */
+    /** Of conversations; 0: no limit. */
     retention_days: number;
-    /** Of cloned voices; 0: until somebody deletes them. */
+    /** Of cloned voices; 0: no limit. */
     voice_retention_days: number;
   };
-  /** Of the recording, to be accepted before the first one. */
+  /** The notice about recording, to be accepted before the first one. */
   notice: { version: string; accepted: boolean };
 }
 
-/** Of the notice as this page words it (`i18n/account.ts`): what somebody agrees to is what they were shown. */
+/** Version of the notice in `i18n/account.ts`: the user agrees to the text that was shown. */
 export const NOTICE_VERSION = "1";
 
 export const getMe = (): Promise<Me> => getJson("/api/me", { cache: "no-store" });
@@ -31,18 +31,18 @@ export const acceptNotice = (): Promise<Me> =>
     body: JSON.stringify({ version: NOTICE_VERSION }),
   });
 
-/** What was deleted of a person. */
-export interface Forgotten {
-  /** It has not come to its end yet, and does so by itself. */
-  going: boolean;
+/** Result of erasing a user's data. */
+export interface ErasureResult {
+  /** The server is still deleting, and will finish by itself. */
+  inProgress: boolean;
   sessions: number;
   voices: number;
-  /** What could not be deleted, in words. */
-  left: string[];
+  /** Descriptions of what could not be deleted. */
+  remaining: string[];
 }
 
-/** Delete everything of this person. `confirm` is their name, as they typed it. */
-export async function forgetMe(confirm: string): Promise<Forgotten> {
+/** Delete all data of this user. `confirm` is their name as they typed it. */
+export async function eraseMyData(confirm: string): Promise<ErasureResult> {
   const response = await request("/api/me/forget", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -50,35 +50,35 @@ export async function forgetMe(confirm: string): Promise<Forgotten> {
   });
   const raw = (await response.json()) as { sessions?: number; voices?: number; left?: unknown[] };
   return {
-    going: response.status === 202,
+    inProgress: response.status === 202,
     sessions: raw.sessions ?? 0,
     voices: raw.voices ?? 0,
-    left: (raw.left ?? []).map((one) => (typeof one === "string" ? one : JSON.stringify(one))),
+    remaining: (raw.left ?? []).map((one) => (typeof one === "string" ? one : JSON.stringify(one))),
   };
 }
 
-const PATIENCE_MS = 3_000;
+const SIGN_OUT_TIMEOUT_MS = 3_000;
 
 /**
- * Tell the server that somebody leaves; its answer has the browser clear what it kept.
+ * Tell the server that the user signs out; its answer makes the browser clear its storage.
  *
- * Never fails: everything here is forgotten whether or not the server hears of it.
+ * Never fails: the page clears its own data whether or not the server is reached.
  */
-export async function sayGoodbye(key: string): Promise<void> {
+export async function notifySignOut(key: string): Promise<void> {
   try {
-    const signal = AbortSignal.timeout(PATIENCE_MS);
-    await fetch("/api/me/sign-out", { method: "POST", headers: authorization(key), keepalive: true, signal });
+    const signal = AbortSignal.timeout(SIGN_OUT_TIMEOUT_MS);
+    await fetch("/api/me/sign-out", { method: "POST", headers: authorizationHeader(key), keepalive: true, signal });
   } catch {
-    // It is away, or slow.
+    // The server is unreachable, or slow.
   }
 }
 
-export type Verdict = "right" | "wrong" | "loading" | "offline";
+export type KeyCheckResult = "right" | "wrong" | "loading" | "offline";
 
-/** Whether the server accepts a key that is not in force yet. */
-export async function tryKey(key: string): Promise<Verdict> {
+/** Ask the server whether it accepts a key that is not in force yet. */
+export async function checkKey(key: string): Promise<KeyCheckResult> {
   try {
-    const { status } = await fetch("/api/status", { headers: authorization(key), cache: "no-store" });
+    const { status } = await fetch("/api/status", { headers: authorizationHeader(key), cache: "no-store" });
     if (status === 401) return "wrong";
     return status === 503 ? "loading" : status < 400 ? "right" : "offline";
   } catch {
@@ -86,38 +86,38 @@ export async function tryKey(key: string): Promise<Verdict> {
   }
 }
 
-/** Sound held in memory before it is handed to the browser, which may put it on the disk. */
-const GATHERED_BYTES = 8 * 1024 * 1024;
+/** Data held in memory before it becomes a Blob, which the browser may keep on disk. */
+const BUFFER_BYTES = 8 * 1024 * 1024;
 
 /**
- * Fetch everything of this person as one ZIP archive.
+ * Fetch all data of this user as one ZIP archive.
  *
- * @param came Told how many bytes are here, and of how many; null: the server does not know.
+ * @param onProgress Called with the bytes received and their total; null: the total is unknown.
  */
-export async function exportMe(
-  came: (bytes: number, of: number | null) => void,
+export async function exportMyData(
+  onProgress: (bytes: number, total: number | null) => void,
   signal: AbortSignal,
 ): Promise<Blob> {
   const response = await request("/api/me/export", { signal });
   const length = Number(response.headers.get("Content-Length"));
-  const of = length > 0 && !response.headers.get("Content-Encoding") ? length : null;
+  const total = length > 0 && !response.headers.get("Content-Encoding") ? length : null;
   const reader = response.body?.getReader();
-  if (!reader) throw new Refused(response.status, "the archive is empty");
+  if (!reader) throw new HttpError(response.status, "the archive is empty");
   const parts: BlobPart[] = [];
-  let gathered: BlobPart[] = [];
-  let waiting = 0;
+  let buffered: BlobPart[] = [];
+  let bufferedBytes = 0;
   let bytes = 0;
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    gathered.push(part.value);
-    waiting += part.value.byteLength;
+    buffered.push(part.value);
+    bufferedBytes += part.value.byteLength;
     bytes += part.value.byteLength;
-    if (waiting >= GATHERED_BYTES) {
-      parts.push(new Blob(gathered));
-      gathered = [];
-      waiting = 0;
+    if (bufferedBytes >= BUFFER_BYTES) {
+      parts.push(new Blob(buffered));
+      buffered = [];
+      bufferedBytes = 0;
     }
-    came(bytes, of);
+    onProgress(bytes, total);
   }
-  if (of !== null && bytes < of) throw new Refused(response.status, "the archive ends too early");
-  return new Blob([...parts, ...gathered], { type: "application/zip" });
+  if (total !== null && bytes < total) throw new HttpError(response.status, "the archive ends too early");
+  return new Blob([...parts, ...buffered], { type: "application/zip" });
 }

@@ -1,9 +1,9 @@
-/** Voices: those of the synthesiser, and cloned ones with their life. */
+/** Voices: those of the synthesiser, and cloned ones with their enrolment and training. */
 
-import { authorization, getJson, refuseKey, Refused, request } from "./http";
+import { authorizationHeader, getJson, HttpError, reportRefusedKey, request } from "./http";
 import { apiKey } from "./key";
 
-export interface Check {
+export interface EnrolmentCheck {
   check: string;
   verdict: "ok" | "warning" | "refused";
   value: number | null;
@@ -11,7 +11,7 @@ export interface Check {
   advice: { zh: string; en: string };
 }
 
-export interface Learning {
+export interface VoiceTraining {
   step: "predicted" | "style" | "decoder";
   state: "waiting" | "running" | "paused" | "done" | "failed" | "cancelled" | "unavailable";
   /** Of the step, 0 to 1. */
@@ -26,17 +26,17 @@ export interface Voice {
   name: string;
   /** Empty where it is unknown. */
   language: string;
-  /** Address of a sentence in it; null: it cannot speak yet. */
+  /** Address of a spoken sample; null: the voice cannot speak yet. */
   sample: string | null;
-  /** Of a cloned one; null: it is the synthesiser's own. */
-  cloned: Cloned | null;
-  /** It belongs to whoever looks at it. */
+  /** Null: a voice of the synthesiser. */
+  cloned: ClonedVoiceInfo | null;
+  /** The user owns it. */
   mine: boolean;
-  /** Its owner lets everybody use it. */
+  /** Its owner shares it with all users. */
   shared: boolean;
 }
 
-export interface Cloned {
+export interface ClonedVoiceInfo {
   state: "preparing" | "ready" | "failed";
   stage: string;
   error: string | null;
@@ -44,10 +44,10 @@ export interface Cloned {
   durationS: number;
   createdAt: string;
   label: "similar" | "cloned";
-  checks: Check[];
+  checks: EnrolmentCheck[];
   consent: { speaker: string; statement: string; at: string };
   reference: string;
-  learning: Learning;
+  training: VoiceTraining;
 }
 
 interface RawVoice {
@@ -56,30 +56,30 @@ interface RawVoice {
   kind?: "stock" | "cloned";
   language?: string | null;
   sample?: string | null;
-  state?: Cloned["state"];
+  state?: ClonedVoiceInfo["state"];
   stage?: string | null;
   error?: string | null;
   transcript?: string | null;
   duration_s?: number;
   created_at?: string;
-  label?: Cloned["label"];
-  checks?: Check[];
-  consent?: Cloned["consent"];
+  label?: ClonedVoiceInfo["label"];
+  checks?: EnrolmentCheck[];
+  consent?: ClonedVoiceInfo["consent"];
   reference?: string;
-  learning?: Learning;
+  learning?: VoiceTraining;
   mine?: boolean;
   shared?: boolean;
 }
 
-const UNLEARNED: Learning = { step: "predicted", state: "done", progress: 1, similarity: null, eta_s: null, error: null };
+const NOT_TRAINED: VoiceTraining = { step: "predicted", state: "done", progress: 1, similarity: null, eta_s: null, error: null };
 
-export function voiceOf(raw: RawVoice): Voice {
+export function toVoice(raw: RawVoice): Voice {
   const voice = { id: raw.id, name: raw.name, language: raw.language ?? "", mine: raw.mine ?? true, shared: raw.shared ?? false };
   if (raw.kind !== "cloned") return { ...voice, sample: raw.sample ?? null, cloned: null };
-  const learning = raw.learning ?? UNLEARNED;
+  const training = raw.learning ?? NOT_TRAINED;
   const ready = raw.state === "ready";
-  // Browsers keep what they have heard: after each step it sounds different.
-  const version = encodeURIComponent(`${learning.step}-${learning.state}`);
+  // The sample changes with each training step: the address must not be served from the browser's cache.
+  const version = encodeURIComponent(`${training.step}-${training.state}`);
   return {
     ...voice,
     sample: ready && raw.sample ? `${raw.sample}?learned=${version}` : null,
@@ -94,31 +94,31 @@ export function voiceOf(raw: RawVoice): Voice {
       checks: raw.checks ?? [],
       consent: raw.consent ?? { speaker: "", statement: "", at: "" },
       reference: raw.reference ?? `/api/voices/${raw.id}/reference`,
-      learning,
+      training,
     },
   };
 }
 
-/** Something goes on by itself, and is worth asking about again. */
-export function isMoving({ cloned }: Voice): boolean {
+/** True while the voice is being prepared or trained, so that it should be polled. */
+export function isInProgress({ cloned }: Voice): boolean {
   if (!cloned || cloned.state === "failed") return false;
-  return cloned.state === "preparing" || ["waiting", "running", "paused"].includes(cloned.learning.state);
+  return cloned.state === "preparing" || ["waiting", "running", "paused"].includes(cloned.training.state);
 }
 
 export async function listVoices(): Promise<Voice[]> {
-  return (await getJson<{ data: RawVoice[] }>("/api/voices", { cache: "no-store" })).data.map(voiceOf);
+  return (await getJson<{ data: RawVoice[] }>("/api/voices", { cache: "no-store" })).data.map(toVoice);
 }
 
-/** What to declare when a voice is added, and what to read aloud for it. */
-export interface Texts {
+/** The declaration of consent, and the text to be read aloud, for adding a voice. */
+export interface EnrolmentTexts {
   consent: { zh: string; en: string };
   read_aloud: { zh: string; en: string };
 }
 
-export const getTexts = (): Promise<Texts> => getJson("/api/voices/texts");
+export const getEnrolmentTexts = (): Promise<EnrolmentTexts> => getJson("/api/voices/texts");
 
 export async function getVoice(id: string): Promise<Voice> {
-  return voiceOf(await getJson<RawVoice>(`/api/voices/${id}`, { cache: "no-store" }));
+  return toVoice(await getJson<RawVoice>(`/api/voices/${id}`, { cache: "no-store" }));
 }
 
 export async function changeVoice(id: string, change: { name?: string; transcript?: string; shared?: boolean }): Promise<void> {
@@ -130,19 +130,19 @@ export async function deleteVoice(id: string): Promise<void> {
   await request(`/api/voices/${id}`, { method: "DELETE" });
 }
 
-export async function learnVoice(id: string): Promise<void> {
+export async function trainVoice(id: string): Promise<void> {
   await request(`/api/voices/${id}/learn`, { method: "POST" });
 }
 
-export async function cancelLearning(id: string): Promise<void> {
+export async function cancelTraining(id: string): Promise<void> {
   await request(`/api/voices/${id}/learn/cancel`, { method: "POST" });
 }
 
-/** The recording was listened to and cannot be used. */
-export class ReferenceRefused extends Refused {
+/** The reference recording failed the enrolment checks. */
+export class ReferenceRefusedError extends HttpError {
   constructor(
     message: string,
-    readonly checks: Check[],
+    readonly checks: EnrolmentCheck[],
   ) {
     super(422, message, "reference_refused");
   }
@@ -157,52 +157,52 @@ export interface NewVoice {
 }
 
 /**
- * Send a recording to be learned from.
+ * Upload a reference recording and create a voice from it.
  *
- * @param sent Told the share of it that has left, 0 to 1: `fetch` cannot tell that.
+ * @param onProgress Called with the share that was uploaded, 0 to 1; `fetch` has no such event.
  */
-export function addVoice(voice: NewVoice, sent: (share: number) => void, signal: AbortSignal): Promise<Voice> {
+export function addVoice(voice: NewVoice, onProgress: (share: number) => void, signal: AbortSignal): Promise<Voice> {
   const form = new FormData();
   form.set("name", voice.name);
   form.set("consent_speaker", voice.speaker);
   form.set("consent_statement", voice.statement);
   form.set("file", voice.file, voice.fileName);
   return new Promise((resolve, reject) => {
-    const call = new XMLHttpRequest();
-    call.open("POST", "/api/voices");
+    const xhr = new XMLHttpRequest();
+    xhr.open("POST", "/api/voices");
     const key = apiKey();
-    for (const [name, value] of Object.entries(authorization(key))) call.setRequestHeader(name, value);
-    call.upload.onprogress = ({ loaded, total }) => sent(total > 0 ? loaded / total : 0);
-    call.onload = () => {
-      if (call.status === 201) resolve(voiceOf(JSON.parse(call.responseText) as RawVoice));
-      else reject(call.status === 401 ? refuseKey(key) : refusal(call.status, call.responseText));
+    for (const [name, value] of Object.entries(authorizationHeader(key))) xhr.setRequestHeader(name, value);
+    xhr.upload.onprogress = ({ loaded, total }) => onProgress(total > 0 ? loaded / total : 0);
+    xhr.onload = () => {
+      if (xhr.status === 201) resolve(toVoice(JSON.parse(xhr.responseText) as RawVoice));
+      else reject(xhr.status === 401 ? reportRefusedKey(key) : toError(xhr.status, xhr.responseText));
     };
-    call.onerror = () => reject(new Error("the server cannot be reached"));
-    call.onabort = () => reject(new DOMException("", "AbortError"));
-    signal.addEventListener("abort", () => call.abort());
-    call.send(form);
+    xhr.onerror = () => reject(new Error("the server cannot be reached"));
+    xhr.onabort = () => reject(new DOMException("", "AbortError"));
+    signal.addEventListener("abort", () => xhr.abort());
+    xhr.send(form);
   });
 }
 
-function refusal(status: number, text: string): Error {
-  let error: { code?: string; message?: string; checks?: Check[] } = {};
+function toError(status: number, text: string): Error {
+  let error: { code?: string; message?: string; checks?: EnrolmentCheck[] } = {};
   try {
     error = (JSON.parse(text) as { error?: typeof error }).error ?? {};
   } catch {
-    // Something in between has answered: its status has to do.
+    // Not the server's own error format: a proxy has answered, and only the status is known.
   }
   const message = error.message ?? `HTTP ${status}`;
-  return error.code === "reference_refused" ? new ReferenceRefused(message, error.checks ?? []) : new Refused(status, message);
+  return error.code === "reference_refused" ? new ReferenceRefusedError(message, error.checks ?? []) : new HttpError(status, message);
 }
 
-/** What voices are learned in; it is made by itself, once. */
-export interface LearningEnvironment {
+/** The environment that voices are trained in; the server installs it once, by itself. */
+export interface TrainingEnvironment {
   state: "ready" | "making" | "waiting" | "unavailable" | "off";
-  /** 0 to 1; null: nobody knows. */
+  /** 0 to 1; null: unknown. */
   progress: number | null;
   detail: string;
   eta_s: number | null;
 }
 
-export const getLearningEnvironment = (): Promise<LearningEnvironment> =>
+export const getTrainingEnvironment = (): Promise<TrainingEnvironment> =>
   getJson("/api/voices/learning", { cache: "no-store" });

@@ -2,8 +2,8 @@ import type { Me } from "../api/me";
 
 type Phrase = (value: string) => string;
 
-/** Of signing in and out, of who one is, and of what is kept of one. */
-export interface AccountWords {
+/** Texts of signing in and out, of the account, and of the user's data. */
+export interface AccountTranslations {
   signIn: Record<
     | "title"
     | "lead"
@@ -45,7 +45,7 @@ export interface AccountWords {
     | "left",
     string
   > & {
-    /** How long, in words. */
+    /** How long conversations are kept. */
     kept: (days: number) => string;
     voicesKept: (days: number) => string;
     came: Phrase;
@@ -60,7 +60,7 @@ export interface AccountWords {
 
 const zhDays = (days: number): string => (Number.isInteger(days) ? `${days} 天` : `${Math.round(days * 24)} 小時`);
 
-export const zhAccount: AccountWords = {
+export const zhAccount: AccountTranslations = {
   signIn: {
     title: "登入快美",
     lead: "這台伺服器只開放給有金鑰的人。",
@@ -141,7 +141,7 @@ const enDays = (days: number): string => {
 
 const enMany = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`;
 
-export const enAccount: AccountWords = {
+export const enAccount: AccountTranslations = {
   signIn: {
     title: "Sign in to kuaimei",
     lead: "This server is for people who have a key.",

@@ -1,18 +1,18 @@
-/** Of how something was spoken. Comes with the parts of the page that need it: the first paint does not. */
+/** Texts of the speech analysis. Loaded with the components that use them, not with the first paint. */
 
-import type { Reason, Score } from "../api/analysis";
+import type { Score, UnscoredReason } from "../api/analysis";
 
 type Phrase = (value: string) => string;
 
-/** A feature: its name, its unit, and what is said of it where it is above or below what is common. */
-export interface FeatureWords {
+/** Name and unit of a feature, and how speech above or below the mean is described. */
+export interface FeatureTranslations {
   name: string;
   unit: string;
   high: string;
   low: string;
 }
 
-export interface AnalysisWords
+export interface AnalysisTranslations
   extends Record<
     | "title"
     | "waiting"
@@ -51,8 +51,8 @@ export interface AnalysisWords
     string
   > {
   scores: Record<Score, string>;
-  reasons: Record<Reason, string>;
-  features: Record<string, FeatureWords>;
+  reasons: Record<UnscoredReason, string>;
+  features: Record<string, FeatureTranslations>;
   above: Phrase;
   below: Phrase;
   compared: Phrase;
@@ -62,7 +62,7 @@ export interface AnalysisWords
   waitingCount: Phrase;
 }
 
-export const zhAnalysis: AnalysisWords = {
+export const zhAnalysis: AnalysisTranslations = {
   title: "怎麼說的",
   waiting: "正在分析這段錄音…",
   failed: "分析結果暫時讀不到。",
@@ -139,7 +139,7 @@ export const zhAnalysis: AnalysisWords = {
   waitingCount: (n) => `還有 ${n} 句正在分析`,
 };
 
-export const enAnalysis: AnalysisWords = {
+export const enAnalysis: AnalysisTranslations = {
   title: "How it was spoken",
   waiting: "Analysing the recording…",
   failed: "The analysis cannot be read right now.",

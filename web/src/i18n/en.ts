@@ -1,10 +1,10 @@
 import { enAccount } from "./account";
-import { enListen } from "./listen";
-import { enOwnVoice } from "./own-voice";
-import { enTiers } from "./tiers";
-import type { Words } from "./words";
+import { enListeningTest } from "./listeningTest";
+import { enQuality } from "./quality";
+import type { Translations } from "./translations";
+import { enClonedVoices } from "./voices";
 
-export const en: Words = {
+export const en: Translations = {
   brand: "kuaimei",
   skip: "Skip to the conversation",
   hero: "Go ahead, I’m listening.",
@@ -43,7 +43,7 @@ export const en: Words = {
     placeholder: "Or type here…",
     send: "Send",
   },
-  line: {
+  message: {
     you: "You",
     assistant: "kuaimei",
     recognising: "Recognising…",
@@ -118,10 +118,10 @@ export const en: Words = {
     female: "female",
     male: "male",
   },
-  own: enOwnVoice,
-  tiers: enTiers,
-  listen: enListen,
-  manner: {
+  clonedVoices: enClonedVoices,
+  quality: enQuality,
+  listeningTest: enListeningTest,
+  analysis: {
     open: "How it was spoken",
     close: "Close the analysis",
     confidence: "Confidence",

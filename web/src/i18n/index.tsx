@@ -1,15 +1,15 @@
 import { createContext, use, type ReactNode } from "react";
 
 import { en } from "./en";
-import type { Words } from "./words";
+import type { Translations } from "./translations";
 import { zhTW } from "./zh-TW";
 
 export type Locale = "zh-TW" | "en";
 
-export const WORDS: Record<Locale, Words> = { "zh-TW": zhTW, en };
+export const TRANSLATIONS: Record<Locale, Translations> = { "zh-TW": zhTW, en };
 
-/** The first of a browser's languages that this page speaks. */
-export function detect(languages: readonly string[]): Locale {
+/** The first of the browser's languages that this page is translated into. */
+export function detectLocale(languages: readonly string[]): Locale {
   for (const language of languages) {
     if (/^zh\b/i.test(language)) return "zh-TW";
     if (/^en\b/i.test(language)) return "en";
@@ -17,12 +17,12 @@ export function detect(languages: readonly string[]): Locale {
   return "zh-TW";
 }
 
-const Language = createContext<Words>(zhTW);
+const TranslationsContext = createContext<Translations>(zhTW);
 
-export function InLanguage({ locale, children }: { locale: Locale; children: ReactNode }) {
-  return <Language value={WORDS[locale]}>{children}</Language>;
+export function LocaleProvider({ locale, children }: { locale: Locale; children: ReactNode }) {
+  return <TranslationsContext value={TRANSLATIONS[locale]}>{children}</TranslationsContext>;
 }
 
-export function useWords(): Words {
-  return use(Language);
+export function useTranslations(): Translations {
+  return use(TranslationsContext);
 }

@@ -1,10 +1,10 @@
 import { zhAccount } from "./account";
-import { zhListen } from "./listen";
-import { zhOwnVoice } from "./own-voice";
-import { zhTiers } from "./tiers";
-import type { Words } from "./words";
+import { zhListeningTest } from "./listeningTest";
+import { zhQuality } from "./quality";
+import type { Translations } from "./translations";
+import { zhClonedVoices } from "./voices";
 
-export const zhTW: Words = {
+export const zhTW: Translations = {
   brand: "快美",
   skip: "跳到對話",
   hero: "說吧，我在聽。",
@@ -43,7 +43,7 @@ export const zhTW: Words = {
     placeholder: "也可以打字…",
     send: "送出",
   },
-  line: {
+  message: {
     you: "你",
     assistant: "快美",
     recognising: "辨識中…",
@@ -118,10 +118,10 @@ export const zhTW: Words = {
     female: "女聲",
     male: "男聲",
   },
-  own: zhOwnVoice,
-  tiers: zhTiers,
-  listen: zhListen,
-  manner: {
+  clonedVoices: zhClonedVoices,
+  quality: zhQuality,
+  listeningTest: zhListeningTest,
+  analysis: {
     open: "怎麼說的",
     close: "收起分析",
     confidence: "自信",

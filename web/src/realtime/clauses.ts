@@ -1,4 +1,4 @@
-/** Which words of a reply are being spoken. */
+/** Finds the clause of a reply that is being spoken. */
 
 import type { Clause } from "./session";
 
@@ -7,8 +7,8 @@ export interface Span {
   end: number;
 }
 
-/** Places of the clauses in `text`, in order; undefined where one cannot be found. */
-export function spans(text: string, clauses: readonly (Clause | undefined)[]): (Span | undefined)[] {
+/** Spans of the clauses in `text`, in order; undefined where a clause cannot be found. */
+export function clauseSpans(text: string, clauses: readonly (Clause | undefined)[]): (Span | undefined)[] {
   let from = 0;
   return clauses.map((clause) => {
     const words = clause?.text.trim();
@@ -21,7 +21,7 @@ export function spans(text: string, clauses: readonly (Clause | undefined)[]): (
 }
 
 /** Index of the clause that is heard `ms` after the reply began; -1 before the first. */
-export function clauseAt(clauses: readonly (Clause | undefined)[], ms: number): number {
+export function clauseIndexAt(clauses: readonly (Clause | undefined)[], ms: number): number {
   let found = -1;
   clauses.forEach((clause, index) => {
     if (clause && clause.startMs <= ms) found = index;

@@ -1,35 +1,38 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { RealtimeClient } from "./client";
-import type { Wishes } from "./commands";
-import type { Found } from "./outfit";
+import type { ClientPreferences } from "./clientEvents";
+import type { ProbeResult } from "./clientOptions";
 import type { ClientEvent, ServerEvent } from "./protocol";
-import type { Call, Transport, TransportKind } from "./transport";
+import type { ConnectOptions, Transport, TransportKind } from "./transport";
 
-vi.mock("./sound", () => ({ wakeSound: () => undefined, Meter: { ofStream: () => ({ level: () => 0, close: () => undefined }) } }));
+vi.mock("./audioContext", () => ({
+  resumeAudioContexts: () => undefined,
+  LevelMeter: { ofStream: () => ({ level: () => 0, close: () => undefined }) },
+}));
 
-/** A server at the other end of whatever carries it. */
-class Line implements Transport {
+/** A transport whose server is the test. */
+class FakeTransport implements Transport {
   sent: ClientEvent[] = [];
   muted = true;
   open = true;
-  hushed = 0;
+  stops = 0;
 
   constructor(
     readonly kind: TransportKind,
-    readonly call: Call,
+    readonly options: ConnectOptions,
   ) {}
 
   level = () => 0;
   position = () => null;
   send = (event: ClientEvent) => void this.sent.push(event);
-  listen = () => undefined;
-  mute = (muted: boolean) => void (this.muted = muted);
-  hush = () => void (this.hushed += 1);
+  setMicrophone = () => undefined;
+  setMuted = (muted: boolean) => void (this.muted = muted);
+  stopPlayback = () => void (this.stops += 1);
   close = () => void (this.open = false);
 
   say(event: ServerEvent): void {
-    this.call.caller.event(event);
+    this.options.events.onEvent(event);
   }
 
   greet(id = "sess_1"): void {
@@ -37,7 +40,7 @@ class Line implements Transport {
   }
 
   drop(code = 1006): void {
-    this.call.caller.closed(code);
+    this.options.events.onClosed(code);
   }
 
   get kinds(): string[] {
@@ -45,7 +48,7 @@ class Line implements Transport {
   }
 }
 
-const WISHES: Wishes = {
+const PREFERENCES: ClientPreferences = {
   mode: "hands-free",
   transport: "auto",
   voice: "",
@@ -55,28 +58,34 @@ const WISHES: Wishes = {
   swap: true,
 };
 
-function house(given: { wishes?: Partial<Wishes>; refuse?: TransportKind[]; permit?: () => Promise<boolean> } = {}) {
-  const lines: Line[] = [];
-  const refuse = new Set(given.refuse ?? []);
-  const found: Found = { problem: null, iceServers: [], webrtc: true };
-  const dial = (kind: TransportKind) => async (call: Call) => {
+interface Overrides {
+  preferences?: Partial<ClientPreferences>;
+  refuse?: TransportKind[];
+  requestConsent?: () => Promise<boolean>;
+}
+
+function setUp(overrides: Overrides = {}) {
+  const transports: FakeTransport[] = [];
+  const refuse = new Set(overrides.refuse ?? []);
+  const probeResult: ProbeResult = { problem: null, iceServers: [], webrtc: true };
+  const connect = (kind: TransportKind) => async (options: ConnectOptions) => {
     if (refuse.has(kind)) throw new Error("no");
-    const line = new Line(kind, call);
-    lines.push(line);
-    return line;
+    const transport = new FakeTransport(kind, options);
+    transports.push(transport);
+    return transport;
   };
   const client = new RealtimeClient({
-    dials: { webrtc: dial("webrtc"), websocket: dial("websocket") },
-    probe: async () => found,
-    wishes: () => ({ ...WISHES, ...given.wishes }),
-    key: () => "",
-    person: () => null,
-    permit: given.permit ?? (async () => true),
-    load: () => Promise.reject(new Error("there is no sound here")),
+    connect: { webrtc: connect("webrtc"), websocket: connect("websocket") },
+    probe: async () => probeResult,
+    preferences: () => ({ ...PREFERENCES, ...overrides.preferences }),
+    apiKey: () => "",
+    personId: () => null,
+    requestConsent: overrides.requestConsent ?? (async () => true),
+    loadAudio: () => Promise.reject(new Error("there is no sound here")),
   });
-  const latest = () => lines.at(-1) as Line;
+  const latest = () => transports.at(-1) as FakeTransport;
   const state = () => client.snapshot();
-  return { client, lines, latest, refuse, found, state };
+  return { client, transports, latest, refuse, probeResult, state };
 }
 
 beforeEach(() => {
@@ -88,9 +97,9 @@ afterEach(() => {
 });
 
 describe("connecting", () => {
-  it("takes WebRTC, and says how it wants to talk before what was waiting", async () => {
-    const { client, latest, state } = house({ wishes: { voice: "zf", speed: 1.2 } });
-    await client.type("你好");
+  it("uses WebRTC, and sends the settings before the waiting events", async () => {
+    const { client, latest, state } = setUp({ preferences: { voice: "zf", speed: 1.2 } });
+    await client.sendText("你好");
     expect(state().connection.kind).toBe("connecting");
     expect(latest().sent).toEqual([]);
     latest().greet();
@@ -102,20 +111,20 @@ describe("connecting", () => {
       "conversation.item.create",
       "response.create",
     ]);
-    expect(state().session.lines).toMatchObject([{ text: "你好", typed: true }]);
+    expect(state().session.messages).toMatchObject([{ text: "你好", typed: true }]);
   });
 
-  it("tells of a change before the next message, whoever made it", async () => {
-    const wishes: Partial<Wishes> = { voice: "zf" };
-    const { client, latest } = house({ wishes });
-    await client.type("一");
+  it("sends changed settings before the next message", async () => {
+    const preferences: Partial<ClientPreferences> = { voice: "zf" };
+    const { client, latest } = setUp({ preferences });
+    await client.sendText("一");
     latest().greet();
     latest().sent = [];
-    await client.type("二");
+    await client.sendText("二");
     expect(latest().kinds).not.toContain("session.update");
     latest().sent = [];
-    wishes.speed = 1.1; // as a slider that is still held
-    await client.type("三");
+    preferences.speed = 1.1; // like a slider that is still being dragged
+    await client.sendText("三");
     const [first, second] = latest().sent;
     expect(first).toMatchObject({ type: "session.update", session: { audio: { output: { speed: 1.1 } } } });
     expect(second).toMatchObject({ type: "session.update", session: { audio: { output: { voice: "zf" } } } });
@@ -123,31 +132,31 @@ describe("connecting", () => {
   });
 
   it("falls back to WebSocket, and stays there", async () => {
-    const { client, latest, refuse, lines } = house({ refuse: ["webrtc"] });
-    await client.type("一");
+    const { client, latest, refuse, transports } = setUp({ refuse: ["webrtc"] });
+    await client.sendText("一");
     latest().greet();
     expect(latest().kind).toBe("websocket");
     refuse.clear();
     latest().drop();
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(lines.map((line) => line.kind)).toEqual(["websocket", "websocket"]);
+    expect(transports.map((transport) => transport.kind)).toEqual(["websocket", "websocket"]);
   });
 
-  it("goes back to WebRTC where the WebSocket was only ever wished for", async () => {
-    const wishes: Partial<Wishes> = { transport: "websocket" };
-    const { client, latest } = house({ wishes });
-    await client.type("一");
+  it("goes back to WebRTC if the WebSocket was only a preference", async () => {
+    const preferences: Partial<ClientPreferences> = { transport: "websocket" };
+    const { client, latest } = setUp({ preferences });
+    await client.sendText("一");
     latest().greet();
     expect(latest().kind).toBe("websocket");
-    wishes.transport = "auto";
+    preferences.transport = "auto";
     latest().drop();
     await vi.advanceTimersByTimeAsync(1_000);
     expect(latest().kind).toBe("webrtc");
   });
 
   it("shows the place in the queue", async () => {
-    const { client, latest, state } = house();
-    await client.type("一");
+    const { client, latest, state } = setUp();
+    await client.sendText("一");
     latest().say({ type: "kuaimei.queue", place: 3 });
     expect(state().connection).toEqual({ kind: "waiting", place: 3 });
     latest().greet();
@@ -156,72 +165,72 @@ describe("connecting", () => {
 });
 
 describe("a connection that ends", () => {
-  it("is taken up again, as the same session, which it takes over", async () => {
-    const { client, latest, lines, state } = house();
-    await client.type("一");
+  it("is reopened with the same session, which it takes over", async () => {
+    const { client, latest, transports, state } = setUp();
+    await client.sendText("一");
     latest().greet("sess_7");
-    expect(lines[0]?.call).toMatchObject({ session: null, takeover: false });
+    expect(transports[0]?.options).toMatchObject({ sessionId: null, takeover: false });
     latest().drop();
     expect(state().connection.kind).toBe("reconnecting");
     expect(state().problem).toBe("offline");
     await vi.advanceTimersByTimeAsync(600);
-    expect(latest().call).toMatchObject({ session: "sess_7", takeover: true });
+    expect(latest().options).toMatchObject({ sessionId: "sess_7", takeover: true });
     latest().greet("sess_7");
     expect(state().problem).toBeNull();
-    expect(state().session.lines).toHaveLength(1);
+    expect(state().session.messages).toHaveLength(1);
   });
 
-  it("rests where nothing was said for long", async () => {
-    const { client, latest, lines, state } = house();
-    await client.type("一");
+  it("stays idle after it was closed for inactivity", async () => {
+    const { client, latest, transports, state } = setUp();
+    await client.sendText("一");
     latest().greet();
     latest().drop(1000);
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(lines).toHaveLength(1);
+    expect(transports).toHaveLength(1);
     expect(state()).toMatchObject({ connection: { kind: "idle" }, problem: null });
   });
 
-  it("is not fought for with another page", async () => {
-    const { client, latest, lines, state } = house();
-    await client.type("一");
+  it("is not reopened after another page took the session over", async () => {
+    const { client, latest, transports, state } = setUp();
+    await client.sendText("一");
     latest().greet();
     latest().say({ type: "error", error: { code: "session_taken_over", message: "elsewhere" } });
     latest().drop(1008);
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(lines).toHaveLength(1);
+    expect(transports).toHaveLength(1);
     expect(state()).toMatchObject({ connection: { kind: "idle" }, problem: "in-use" });
     await client.takeOver();
-    expect(latest().call).toMatchObject({ session: "sess_1", takeover: true });
+    expect(latest().options).toMatchObject({ sessionId: "sess_1", takeover: true });
   });
 
-  it("begins anew where nothing had been kept", async () => {
-    const { client, latest } = house();
-    await client.type("一");
+  it("starts a new session if the server does not know the old one", async () => {
+    const { client, latest } = setUp();
+    await client.sendText("一");
     latest().greet();
     latest().say({ type: "error", error: { code: "session_not_found", message: "gone" } });
     latest().drop(1008);
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(latest().call.session).toBeNull();
+    expect(latest().options.sessionId).toBeNull();
   });
 
-  it("is never answered by a late event of the old one", async () => {
-    const { client, lines, latest, state } = house();
-    await client.type("一");
+  it("is not affected by late events once it is replaced", async () => {
+    const { client, transports, latest, state } = setUp();
+    await client.sendText("一");
     latest().greet();
     latest().drop();
     await vi.advanceTimersByTimeAsync(1_000);
     latest().greet();
-    lines[0]?.say({ type: "kuaimei.caption", turn: 9, item_id: "old", text: "舊的" });
-    lines[0]?.drop();
+    transports[0]?.say({ type: "kuaimei.caption", turn: 9, item_id: "old", text: "舊的" });
+    transports[0]?.drop();
     expect(state().connection.kind).toBe("open");
-    expect(state().session.lines).toHaveLength(1);
+    expect(state().session.messages).toHaveLength(1);
   });
 });
 
-describe("answers", () => {
-  it("are asked for again while the last one is still ending", async () => {
-    const { client, latest, state } = house();
-    await client.type("一");
+describe("replies", () => {
+  it("are requested again while the last one is still ending", async () => {
+    const { client, latest, state } = setUp();
+    await client.sendText("一");
     latest().greet();
     latest().sent = [];
     latest().say({ type: "error", error: { code: "conversation_already_has_active_response", message: "busy" } });
@@ -230,38 +239,38 @@ describe("answers", () => {
     expect(state().session.error).toBeNull();
   });
 
-  it("are stopped at once by other words", async () => {
-    const { client, latest } = house();
-    await client.type("一");
+  it("are stopped at once by a new message", async () => {
+    const { client, latest } = setUp();
+    await client.sendText("一");
     latest().greet();
     latest().say({ type: "response.created", response: { id: "r" } });
     latest().sent = [];
-    await client.type("二");
-    expect(latest().hushed).toBe(1);
+    await client.sendText("二");
+    expect(latest().stops).toBe(1);
     expect(latest().kinds).toEqual(["response.cancel", "conversation.item.create", "response.create"]);
   });
 
-  it("to words that were taken back are taken back too", async () => {
-    const { client, latest, state } = house();
-    await client.type("一");
+  it("to an edited message are removed with it", async () => {
+    const { client, latest, state } = setUp();
+    await client.sendText("一");
     latest().greet();
     latest().say({ type: "response.output_item.added", response_id: "r", item: { id: "a", type: "message" } });
     latest().say({ type: "response.done", response: { id: "r", status: "completed" } });
-    const line = state().session.lines[0];
+    const transport = state().session.messages[0];
     latest().sent = [];
-    if (line) await client.retype(line, "二");
+    if (transport) await client.editMessage(transport, "二");
     expect(latest().sent.filter((e) => e.type === "conversation.item.delete").map((e) => e["item_id"])).toEqual([
-      line?.id,
+      transport?.id,
       "a",
     ]);
-    expect(state().session.lines.map((one) => one.text)).toEqual(["二"]);
+    expect(state().session.messages.map((one) => one.text)).toEqual(["二"]);
   });
 });
 
 describe("errors", () => {
-  it("of expected kinds are nobody's business, others are told", async () => {
-    const { client, latest, state } = house();
-    await client.type("一");
+  it("of expected kinds are ignored, others are shown", async () => {
+    const { client, latest, state } = setUp();
+    await client.sendText("一");
     latest().greet();
     latest().say({ type: "error", error: { code: "voice_not_found", message: "x", event_id: "quiet_voice" } });
     expect(state().session.error).toBeNull();
@@ -274,115 +283,115 @@ describe("errors", () => {
   });
 });
 
-describe("looking for the server", () => {
-  it("tells that it is loading until it is not", async () => {
-    const { client, found, state } = house();
+describe("probing the server", () => {
+  it("shows that it is loading until it is ready", async () => {
+    const { client, probeResult, state } = setUp();
     const happened: string[] = [];
-    client.watch((event) => happened.push(event.type));
-    found.problem = "loading";
-    await client.look();
+    client.onUpdate((event) => happened.push(event.type));
+    probeResult.problem = "loading";
+    await client.probeServer();
     expect(state().problem).toBe("loading");
-    found.problem = null;
+    probeResult.problem = null;
     await vi.advanceTimersByTimeAsync(2_000);
     expect(state().problem).toBeNull();
     expect(happened).toEqual(["local.ready"]);
   });
 });
 
-describe("a permission", () => {
+describe("the consent", () => {
   function asked() {
     let answer: (yes: boolean) => void = () => undefined;
-    const given = house({ permit: () => new Promise<boolean>((resolve) => (answer = resolve)) });
+    const given = setUp({ requestConsent: () => new Promise<boolean>((resolve) => (answer = resolve)) });
     return { ...given, answer: (yes: boolean) => answer(yes) };
   }
 
-  it("is waited for before anything typed leaves the page, which shows it", async () => {
-    const { client, lines, latest, state, answer } = asked();
-    const typed = client.type("一");
+  it("is awaited before a typed message is sent; the message is shown", async () => {
+    const { client, transports, latest, state, answer } = asked();
+    const typed = client.sendText("一");
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(state()).toMatchObject({ asking: true, connection: { kind: "idle" }, session: { lines: [{ text: "一" }] } });
-    expect(lines).toEqual([]);
+    expect(state()).toMatchObject({ askingConsent: true, connection: { kind: "idle" }, session: { messages: [{ text: "一" }] } });
+    expect(transports).toEqual([]);
     answer(true);
     expect(await typed).toBe(true);
     latest().greet();
     expect(latest().kinds.slice(-2)).toEqual(["conversation.item.create", "response.create"]);
-    expect(state().asking).toBe(false);
+    expect(state().askingConsent).toBe(false);
   });
 
-  it("that is not given takes back what was typed, and sends it never", async () => {
-    const { client, lines, state, answer, latest } = asked();
-    const first = client.type("一");
+  it("that is refused removes the typed message, which is never sent", async () => {
+    const { client, transports, state, answer, latest } = asked();
+    const first = client.sendText("一");
     answer(false);
     expect(await first).toBe(false);
-    expect(state()).toMatchObject({ asking: false, session: { lines: [] } });
-    expect(lines).toEqual([]);
-    const second = client.type("二");
+    expect(state()).toMatchObject({ askingConsent: false, session: { messages: [] } });
+    expect(transports).toEqual([]);
+    const second = client.sendText("二");
     answer(true);
     await second;
     latest().greet();
     expect(JSON.stringify(latest().sent)).not.toContain("一");
   });
 
-  it("is asked for before the microphone, which stays off without", async () => {
+  it("is asked for before the microphone, which stays off without it", async () => {
     const opened = vi.fn();
     vi.stubGlobal("window", { isSecureContext: true });
     vi.stubGlobal("navigator", { mediaDevices: { getUserMedia: opened } });
     try {
       const { client, state, answer } = asked();
       const talking = client.talk();
-      void client.talk(); // an impatient finger asks no second time
-      expect(state().asking).toBe(true);
+      void client.talk(); // a second click opens no second question
+      expect(state().askingConsent).toBe(true);
       answer(false);
       await talking;
       expect(opened).not.toHaveBeenCalled();
-      expect(state()).toMatchObject({ talking: false, asking: false, problem: null });
+      expect(state()).toMatchObject({ talking: false, askingConsent: false, problem: null });
     } finally {
       vi.unstubAllGlobals();
     }
   });
 
-  it("given by somebody who has left by then is nobody's", async () => {
-    const { client, lines, state, answer } = asked();
-    const typed = client.type("一");
-    client.forget();
+  it("given after signing out is ignored", async () => {
+    const { client, transports, state, answer } = asked();
+    const typed = client.sendText("一");
+    client.reset();
     answer(true);
     expect(await typed).toBe(false);
-    expect(lines).toEqual([]);
-    expect(state().session.lines).toEqual([]);
+    expect(transports).toEqual([]);
+    expect(state().session.messages).toEqual([]);
   });
 });
 
-describe("leaving", () => {
-  it("ends the connection and forgets everything, and nothing comes back by itself", async () => {
-    const { client, lines, latest, state } = house();
-    await client.type("祕密");
+describe("signing out", () => {
+  it("ends the connection and resets the state, and nothing reconnects", async () => {
+    const { client, transports, latest, state } = setUp();
+    await client.sendText("祕密");
     latest().greet("sess_9");
-    client.forget();
+    client.reset();
     expect(latest().open).toBe(false);
-    expect(state()).toEqual(house().state());
+    expect(state()).toEqual(setUp().state());
     latest().drop();
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(lines).toHaveLength(1);
-    await client.type("你好");
-    expect(latest().call).toMatchObject({ session: null, takeover: false });
+    expect(transports).toHaveLength(1);
+    await client.sendText("你好");
+    expect(latest().options).toMatchObject({ sessionId: null, takeover: false });
   });
 
-  it("leaves no answer for whoever comes next", async () => {
-    const { client, found, state } = house();
-    found.problem = "key";
-    const looking = client.look();
-    client.forget();
+  it("ignores answers that were meant for the last user", async () => {
+    const { client, probeResult, state } = setUp();
+    probeResult.problem = "key";
+    const looking = client.probeServer();
+    client.reset();
     await looking;
     expect(state().problem).toBeNull();
   });
 
-  it("is told from a key that was taken away, and is not fought", async () => {
-    const { client, latest, lines, state } = house();
-    await client.type("一");
+  it("is not confused with a revoked key, which ends the connection for good", async () => {
+    const { client, latest, transports, state } = setUp();
+    await client.sendText("一");
     latest().greet();
-    latest().call.caller.closed(1008, "key_revoked");
+    latest().options.events.onClosed(1008, "key_revoked");
     expect(state()).toMatchObject({ problem: "revoked", connection: { kind: "idle" } });
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(lines).toHaveLength(1);
+    expect(transports).toHaveLength(1);
   });
 });

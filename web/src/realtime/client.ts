@@ -1,107 +1,107 @@
-import { Commands } from "./commands";
-import { Ear } from "./ear";
-import { Encore } from "./encore";
-import { Link, type Connection } from "./link";
-import { microphoneHindrance, NoMicrophone } from "./microphone";
-import type { Outfit } from "./outfit";
+import { resumeAudioContexts } from "./audioContext";
+import { ClientEventSender } from "./clientEvents";
+import type { ClientOptions } from "./clientOptions";
+import { ConnectionManager, type ConnectionState } from "./connectionManager";
+import { HqSwap } from "./hqSwap";
+import { microphoneBlockedBy, MicrophoneError } from "./microphone";
+import { MicrophoneInput } from "./microphoneInput";
 import { protocolProblem, type Problem } from "./problems";
-import { QUIET, type ClientEvent, type Failure, type ServerEvent } from "./protocol";
-import { EMPTY, reduce, type Action, type Line, type SessionState } from "./session";
-import { wakeSound } from "./sound";
-import type { Position, Transport } from "./transport";
+import { IGNORED_ERROR_PREFIX, type ClientEvent, type ProtocolError, type ServerEvent } from "./protocol";
+import { EMPTY_SESSION, reduce, type Message, type SessionAction, type SessionState } from "./session";
+import type { PlaybackPosition, Transport } from "./transport";
 
 export interface ClientState {
-  connection: Connection;
+  connection: ConnectionState;
   session: SessionState;
   /** The microphone is on. */
   talking: boolean;
-  /** Somebody is being asked whether what they say may be kept. */
-  asking: boolean;
+  /** The user is being asked whether what they say may be stored. */
+  askingConsent: boolean;
   /** Push to talk: the key or button is down. */
   pressed: boolean;
   problem: Problem | null;
-  /** The reply whose beautiful rendering is being heard in place of the fast one. */
-  encore: string | null;
+  /** Item of the reply whose HQ rendering is playing in place of the fast one. */
+  hqItemId: string | null;
 }
 
-const BEFORE: ClientState = {
+const INITIAL_STATE: ClientState = {
   connection: { kind: "idle" },
-  session: EMPTY,
+  session: EMPTY_SESSION,
   talking: false,
-  asking: false,
+  askingConsent: false,
   pressed: false,
   problem: null,
-  encore: null,
+  hqItemId: null,
 };
 
-export type Happening = ServerEvent | { type: "local.ready" } | { type: "local.voice_deleted"; voice: string };
+export type ClientUpdate = ServerEvent | { type: "local.ready" } | { type: "local.voice_deleted"; voice: string };
 
-/** How long a microphone that was switched off still gives silence, so that the turn can end by itself. */
-const LINGER_MS = 1_500;
-/** Words spoken just before the key was released are still on their way. */
-const RELEASE_MS = 200;
-const COMMIT_MS = 150;
-/** How long a microphone stays open for the next push. */
-const REST_MS = 30_000;
-const LOOK_MS = 1_500;
-const AGAIN_MS = 150;
-const AGAIN_TIMES = 20;
+/** How long a muted microphone keeps sending silence, so that the turn can end by itself. */
+const MIC_RELEASE_DELAY_MS = 1_500;
+/** Delay before muting: words spoken just before the key was released are still on their way. */
+const PUSH_RELEASE_DELAY_MS = 200;
+const COMMIT_DELAY_MS = 150;
+/** How long the microphone stays open for the next push. */
+const MIC_IDLE_RELEASE_MS = 30_000;
+const PROBE_INTERVAL_MS = 1_500;
+const RETRY_MS = 150;
+const MAX_RETRIES = 20;
 
-/** The conversation with the server: what is shown of it, and what a person can do. */
+/** The conversation with the server: its state, and the actions of the user. */
 export class RealtimeClient {
-  private state: ClientState = BEFORE;
+  private state: ClientState = INITIAL_STATE;
   private readonly listeners = new Set<() => void>();
-  private readonly watchers = new Set<(event: Happening) => void>();
-  private readonly link: Link;
-  private readonly ear: Ear;
-  private readonly commands: Commands;
-  private readonly encore: Encore;
-  /** What is to be said once the session stands. */
-  private waiting: ClientEvent[] = [];
+  private readonly updateListeners = new Set<(event: ClientUpdate) => void>();
+  private readonly connectionManager: ConnectionManager;
+  private readonly microphone: MicrophoneInput;
+  private readonly sender: ClientEventSender;
+  private readonly hqSwap: HqSwap;
+  /** Events to be sent once the session is ready. */
+  private pendingEvents: ClientEvent[] = [];
   /** The microphone is on for one push only. */
-  private momentary = false;
-  private respondAgain = AGAIN_TIMES;
-  /** Questions about it that are not answered yet. */
-  private asked = 0;
+  private singlePush = false;
+  private retriesLeft = MAX_RETRIES;
+  /** Number of requests for consent that are not answered yet. */
+  private pendingConsents = 0;
   /** The microphone is being switched on. */
-  private opening = false;
-  /** Counts the people at this page, one after the other: an answer given to one is not another's. */
+  private openingMicrophone = false;
+  /** Counts the users of this page, one after the other: answers meant for an earlier one are ignored. */
   private visit = 0;
-  private looking: ReturnType<typeof setTimeout> | undefined;
+  private probeTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly outfit: Outfit) {
-    this.commands = new Commands((event) => this.send(event), outfit.wishes);
-    this.ear = new Ear(
-      (stream) => this.link.transport?.listen(stream),
-      () => this.set({ talking: false, pressed: false, problem: "microphone-lost" }),
+  constructor(private readonly options: ClientOptions) {
+    this.sender = new ClientEventSender((event) => this.send(event), options.preferences);
+    this.microphone = new MicrophoneInput(
+      (stream) => this.connectionManager.transport?.setMicrophone(stream),
+      () => this.setState({ talking: false, pressed: false, problem: "microphone-lost" }),
     );
-    this.encore = new Encore({
-      wanted: () => outfit.wishes().swap,
-      position: () => this.link.transport?.position() ?? null,
-      level: () => this.link.transport?.level() ?? 0,
-      line: (item) => this.state.session.lines.find((line) => line.id === item),
-      alive: (item) => this.state.session.response?.itemId === item,
-      hush: () => this.link.transport?.hush(),
+    this.hqSwap = new HqSwap({
+      isEnabled: () => options.preferences().swap,
+      fastPosition: () => this.connectionManager.transport?.position() ?? null,
+      fastLevel: () => this.connectionManager.transport?.level() ?? 0,
+      findMessage: (itemId) => this.state.session.messages.find((message) => message.id === itemId),
+      isReplyActive: (itemId) => this.state.session.response?.itemId === itemId,
+      stopPlayback: () => this.connectionManager.transport?.stopPlayback(),
       send: (event) => this.send(event),
-      load: outfit.load,
-      changed: () => this.set({ encore: this.encore.item }),
+      loadAudio: options.loadAudio,
+      onChange: () => this.setState({ hqItemId: this.hqSwap.itemId }),
     });
-    this.link = new Link(outfit, {
-      session: () => this.state.session.id,
-      microphone: () => this.ear.stream,
-      muted: () => this.silent,
-      moved: (connection, problem) => this.moved(connection, problem),
-      settled: (transport) => this.settled(transport),
-      broken: () => {
-        this.encore.forget(); // nobody would notice that somebody speaks over it
+    this.connectionManager = new ConnectionManager(options, {
+      sessionId: () => this.state.session.id,
+      microphone: () => this.microphone.stream,
+      muted: () => this.isMuted,
+      onStateChange: (state, problem) => this.onConnectionState(state, problem),
+      onReady: (transport) => this.onReady(transport),
+      onDrop: () => {
+        this.hqSwap.clear(); // without a connection no speech would interrupt it
         this.dispatch({ type: "local.disconnected" });
       },
-      forgotten: () => this.set({ session: { ...this.state.session, id: null } }),
-      event: (event) => this.take(event),
+      onGone: () => this.setState({ session: { ...this.state.session, id: null } }),
+      onEvent: (event) => this.handleEvent(event),
     });
   }
 
-  // what a view needs
+  // state and events, for components
 
   readonly subscribe = (listener: () => void): (() => void) => {
     this.listeners.add(listener);
@@ -110,320 +110,322 @@ export class RealtimeClient {
 
   readonly snapshot = (): ClientState => this.state;
 
-  /** Every event of the server, after it has taken effect; and that it has become ready. */
-  watch(watcher: (event: Happening) => void): () => void {
-    this.watchers.add(watcher);
-    return () => this.watchers.delete(watcher);
+  /** Subscribe to server events, after they have taken effect, and to local updates. */
+  onUpdate(listener: (event: ClientUpdate) => void): () => void {
+    this.updateListeners.add(listener);
+    return () => this.updateListeners.delete(listener);
   }
 
   levels(): { microphone: number; reply: number } {
-    const reply = this.encore.item === null ? this.link.transport?.level() : this.encore.level();
-    return { microphone: this.silent ? 0 : this.ear.level(), reply: reply ?? 0 };
+    const reply = this.hqSwap.itemId === null ? this.connectionManager.transport?.level() : this.hqSwap.level();
+    return { microphone: this.isMuted ? 0 : this.microphone.level(), reply: reply ?? 0 };
   }
 
-  position(): Position | null {
-    return this.encore.position() ?? this.link.transport?.position() ?? null;
+  position(): PlaybackPosition | null {
+    return this.hqSwap.position() ?? this.connectionManager.transport?.position() ?? null;
   }
 
-  dispatch(action: Action): void {
-    this.set({ session: reduce(this.state.session, action) });
+  dispatch(action: SessionAction): void {
+    this.setState({ session: reduce(this.state.session, action) });
   }
 
-  /** A voice is gone, and with it the sound of what was said in it. */
-  voiceDeleted(voice: string): void {
-    this.tell({ type: "local.voice_deleted", voice });
+  /** Tell the listeners that a voice was deleted, and with it the audio of what was said in it. */
+  notifyVoiceDeleted(voice: string): void {
+    this.notify({ type: "local.voice_deleted", voice });
   }
 
   // speaking
 
   /** Switch the microphone on. */
   async talk(): Promise<void> {
-    wakeSound();
-    if (this.opening) return;
-    const hindrance = microphoneHindrance();
-    this.set({ problem: hindrance });
-    if (hindrance !== null) return; // nobody is asked for a permission that leads nowhere
-    this.opening = true;
-    const mine = this.visit;
+    resumeAudioContexts();
+    if (this.openingMicrophone) return;
+    const problem = microphoneBlockedBy();
+    this.setState({ problem });
+    if (problem !== null) return; // no question where there can be no microphone anyway
+    this.openingMicrophone = true;
+    const visit = this.visit;
     try {
-      if (!(await this.permitted())) return;
-      await this.ear.open(this.outfit.wishes().microphone);
-      if (mine !== this.visit) {
-        this.ear.close(); // whoever wanted it has gone meanwhile
+      if (!(await this.requestConsent())) return;
+      await this.microphone.open(this.options.preferences().microphone);
+      if (visit !== this.visit) {
+        this.microphone.close(); // the user has signed out meanwhile
         return;
       }
     } catch (error) {
-      this.set({ talking: false, problem: error instanceof NoMicrophone ? error.problem : "unsupported" });
+      this.setState({ talking: false, problem: error instanceof MicrophoneError ? error.problem : "unsupported" });
       return;
     } finally {
-      this.opening = false;
+      this.openingMicrophone = false;
     }
-    this.set({ talking: true });
-    this.commands.listenBy(!this.manual);
-    this.mute();
-    await this.link.connect();
+    this.setState({ talking: true });
+    this.sender.setTurnDetection(!this.usesManualTurns);
+    this.syncMute();
+    await this.connectionManager.connect();
   }
 
-  /** Switch it off; what was being said is still understood. */
-  quiet(): void {
-    this.set({ talking: false, pressed: false });
-    this.mute();
-    this.ear.after(LINGER_MS, () => this.ear.close());
+  /** Switch the microphone off; what was being said is still recognised. */
+  mute(): void {
+    this.setState({ talking: false, pressed: false });
+    this.syncMute();
+    this.microphone.releaseAfter(MIC_RELEASE_DELAY_MS, () => this.microphone.close());
   }
 
   /** Push to talk: the key goes down. */
   async press(): Promise<void> {
     if (this.state.pressed) return;
-    this.ear.stay();
-    this.momentary = !this.state.talking;
-    this.set({ pressed: true });
+    this.microphone.cancelRelease();
+    this.singlePush = !this.state.talking;
+    this.setState({ pressed: true });
     if (!this.state.talking) await this.talk();
-    if (!this.state.talking) this.set({ pressed: false });
+    if (!this.state.talking) this.setState({ pressed: false });
     if (!this.state.pressed) {
-      this.rest(); // let go of before there was a microphone
+      this.releaseAfterPush(); // released before the microphone was open
       return;
     }
-    this.keepUp();
-    this.commands.listenBy(false);
-    if (this.answering) this.stop();
-    this.mute();
+    this.syncSession();
+    this.sender.setTurnDetection(false);
+    if (this.isReplying) this.stopReply();
+    this.syncMute();
   }
 
   /** … and up again: the utterance is over. */
   release(): void {
     if (!this.state.pressed) return;
-    this.set({ pressed: false });
+    this.setState({ pressed: false });
     setTimeout(() => {
       if (this.state.pressed) return;
-      this.rest();
-      // After the last sound: what came later would begin an utterance that nobody ends.
+      this.releaseAfterPush();
+      // After the last audio: audio after the commit would begin an utterance that never ends.
       setTimeout(() => {
         if (this.state.pressed || this.state.connection.kind !== "open") return;
-        this.send({ type: "input_audio_buffer.commit", event_id: `${QUIET}commit` });
-        this.respond();
-      }, COMMIT_MS);
-    }, RELEASE_MS);
+        this.send({ type: "input_audio_buffer.commit", event_id: `${IGNORED_ERROR_PREFIX}commit` });
+        this.createResponse();
+      }, COMMIT_DELAY_MS);
+    }, PUSH_RELEASE_DELAY_MS);
   }
 
-  /** After a push: the microphone is not kept open for ever. */
-  private rest(): void {
-    this.mute();
+  /** After a push, release the microphone if it is not used again. */
+  private releaseAfterPush(): void {
+    this.syncMute();
     if (!this.state.talking) return;
-    if (this.outfit.wishes().mode === "push-to-talk") this.ear.after(REST_MS, () => this.quiet());
-    else if (this.momentary) this.quiet();
+    if (this.options.preferences().mode === "push-to-talk") this.microphone.releaseAfter(MIC_IDLE_RELEASE_MS, () => this.mute());
+    else if (this.singlePush) this.mute();
   }
 
   /** Another microphone was chosen. */
   async changeMicrophone(): Promise<void> {
-    if (!this.ear.stream) return;
-    this.ear.close();
+    if (!this.microphone.stream) return;
+    this.microphone.close();
     if (this.state.talking) await this.talk();
   }
 
   // typing, stopping, changing
 
-  /** Say something by typing it; false: it may not be sent, and was taken back. */
-  async type(text: string): Promise<boolean> {
-    wakeSound();
-    if (this.answering) this.stop();
-    this.keepUp();
-    const id = this.commands.type(text);
+  /** Send a typed message; false: there was no consent, and the message was removed. */
+  async sendText(text: string): Promise<boolean> {
+    resumeAudioContexts();
+    if (this.isReplying) this.stopReply();
+    this.syncSession();
+    const id = this.sender.createTextItem(text);
     this.dispatch({ type: "local.typed", id, text });
-    this.respond();
-    if (!(await this.permitted())) {
-      this.waiting = []; // nothing was sent: a connection there is only with a permission
+    this.createResponse();
+    if (!(await this.requestConsent())) {
+      this.pendingEvents = []; // nothing was sent: there is no connection without consent
       this.dispatch({ type: "local.removed", ids: [id] });
       return false;
     }
-    await this.link.connect();
+    await this.connectionManager.connect();
     return true;
   }
 
-  /** Say it differently: what came of the old words is taken back. */
-  async retype(line: Line, text: string): Promise<boolean> {
-    const { lines } = this.state.session;
-    if (!(await this.permitted())) return false;
-    const from = lines.findIndex((one) => one.id === line.id);
-    const ids = from < 0 ? [] : lines.slice(from).map((one) => one.id);
-    if (this.answering) this.stop();
-    for (const id of ids) this.commands.forget(id);
+  /** Replace a message by another text; the old one and everything after it are removed. */
+  async editMessage(message: Message, text: string): Promise<boolean> {
+    const { messages } = this.state.session;
+    if (!(await this.requestConsent())) return false;
+    const from = messages.findIndex((one) => one.id === message.id);
+    const ids = from < 0 ? [] : messages.slice(from).map((one) => one.id);
+    if (this.isReplying) this.stopReply();
+    for (const id of ids) this.sender.deleteItem(id);
     this.dispatch({ type: "local.removed", ids });
-    return this.type(text);
+    return this.sendText(text);
   }
 
-  /** Ask whether anything may be sent. */
-  private async permitted(): Promise<boolean> {
-    const mine = this.visit;
-    this.asked += 1;
-    this.set({ asking: true });
+  /** Ask for consent, unless it was given already. */
+  private async requestConsent(): Promise<boolean> {
+    const visit = this.visit;
+    this.pendingConsents += 1;
+    this.setState({ askingConsent: true });
     try {
-      return (await this.outfit.permit()) && mine === this.visit;
+      return (await this.options.requestConsent()) && visit === this.visit;
     } finally {
-      this.asked -= 1;
-      this.set({ asking: this.asked > 0 });
+      this.pendingConsents -= 1;
+      this.setState({ askingConsent: this.pendingConsents > 0 });
     }
   }
 
   /** Stop the reply: silence at once. */
-  stop(): void {
-    this.link.transport?.hush();
-    if (this.replying || this.encore.item === null) this.send({ type: "response.cancel", event_id: `${QUIET}cancel` });
-    this.encore.stop();
+  stopReply(): void {
+    this.connectionManager.transport?.stopPlayback();
+    if (this.isServerReplying || this.hqSwap.itemId === null) {
+      this.send({ type: "response.cancel", event_id: `${IGNORED_ERROR_PREFIX}cancel` });
+    }
+    this.hqSwap.stop();
   }
 
-  /** A slider that is still held has changed something already, and told nobody. */
-  private keepUp(): void {
-    if (this.state.connection.kind === "open") this.commands.keepUp();
+  /** Send changed settings: a slider that is still being dragged has not called `applyPreferences`. */
+  private syncSession(): void {
+    if (this.state.connection.kind === "open") this.sender.syncSession();
   }
 
-  /** Voice, speed, language or mode have been changed. */
-  refit(): void {
+  /** Send the settings after voice, speed, language or mode have been changed. */
+  applyPreferences(): void {
     if (this.state.connection.kind !== "open") return;
-    this.commands.configure();
-    if (this.state.talking) this.commands.listenBy(!this.manual);
-    this.mute();
+    this.sender.configure();
+    if (this.state.talking) this.sender.setTurnDetection(!this.usesManualTurns);
+    this.syncMute();
   }
 
   // the session and its connection
 
   /** Leave this session for another (or a new one); the connection ends. */
-  open(session: string | null, lines: Line[]): void {
+  openSession(sessionId: string | null, messages: Message[]): void {
     this.hangUp();
-    const loaded = session === null ? EMPTY : reduce(EMPTY, { type: "local.loaded", session, lines });
-    this.set({ session: loaded, problem: null });
+    const loaded = sessionId === null ? EMPTY_SESSION : reduce(EMPTY_SESSION, { type: "local.loaded", session: sessionId, messages });
+    this.setState({ session: loaded, problem: null });
   }
 
-  /** Go on here with a session that another page or device has. */
+  /** Continue here a session that another page or device is connected to. */
   async takeOver(): Promise<void> {
-    this.link.claim(this.state.session.id);
-    this.set({ problem: null });
-    await this.link.connect();
+    this.connectionManager.setOwnedSession(this.state.session.id);
+    this.setState({ problem: null });
+    await this.connectionManager.connect();
   }
 
-  /** Say at once if the server is away, still loading or wants a key, and when it no longer is. */
-  async look(): Promise<void> {
+  /** Show whether the server is unreachable, loading or needs a key; repeated until it is ready. */
+  async probeServer(): Promise<void> {
     if (this.state.connection.kind !== "idle") return;
-    const mine = this.visit;
-    const { problem } = await this.outfit.probe();
-    if (mine !== this.visit || this.state.connection.kind !== "idle") return;
+    const visit = this.visit;
+    const { problem } = await this.options.probe();
+    if (visit !== this.visit || this.state.connection.kind !== "idle") return;
     const waiting = this.state.problem === "loading" || this.state.problem === "offline";
-    if (problem !== null || waiting) this.set({ problem });
-    if (problem !== null && problem !== "key") this.looking = setTimeout(() => void this.look(), LOOK_MS);
-    else if (waiting) this.tell({ type: "local.ready" });
+    if (problem !== null || waiting) this.setState({ problem });
+    if (problem !== null && problem !== "key") this.probeTimer = setTimeout(() => void this.probeServer(), PROBE_INTERVAL_MS);
+    else if (waiting) this.notify({ type: "local.ready" });
   }
 
-  /** Forget the conversation and whoever had it: silence at once, no microphone, no connection. */
-  forget(): void {
+  /** Drop all state of the conversation: playback, microphone and connection end at once. */
+  reset(): void {
     this.visit += 1;
-    clearTimeout(this.looking);
+    clearTimeout(this.probeTimer);
     this.hangUp();
-    this.link.claim(null);
-    this.encore.forget();
-    this.set(BEFORE);
+    this.connectionManager.setOwnedSession(null);
+    this.hqSwap.clear();
+    this.setState(INITIAL_STATE);
   }
 
   dismiss(): void {
     this.dispatch({ type: "local.dismissed" });
-    this.set({ problem: null });
+    this.setState({ problem: null });
   }
 
-  /** Try at once what would be tried again later. */
+  /** Retry the connection now. */
   retry(): void {
-    this.set({ problem: null });
-    this.link.retry();
+    this.setState({ problem: null });
+    this.connectionManager.retry();
   }
 
   hangUp(): void {
-    this.set({ talking: false, pressed: false });
-    this.ear.close();
-    this.link.hangUp();
-    this.waiting = [];
+    this.setState({ talking: false, pressed: false });
+    this.microphone.close();
+    this.connectionManager.hangUp();
+    this.pendingEvents = [];
   }
 
-  private moved(connection: Connection, problem?: Problem | null): void {
-    this.set({ connection, ...(problem === undefined ? {} : { problem }) });
-    if (connection.kind === "idle" && this.state.talking) this.quiet();
+  private onConnectionState(state: ConnectionState, problem?: Problem | null): void {
+    this.setState({ connection: state, ...(problem === undefined ? {} : { problem }) });
+    if (state.kind === "idle" && this.state.talking) this.mute();
   }
 
-  /** Say how it is to be, and what was waiting to be said. */
-  private settled(transport: Transport): void {
-    transport.listen(this.ear.stream);
-    transport.mute(this.silent);
-    this.commands.configure();
-    this.commands.listenBy(!this.manual, true);
-    const waiting = this.waiting;
-    this.waiting = [];
-    for (const event of waiting) transport.send(event);
+  /** Send the settings and the events that were waiting. */
+  private onReady(transport: Transport): void {
+    transport.setMicrophone(this.microphone.stream);
+    transport.setMuted(this.isMuted);
+    this.sender.configure();
+    this.sender.setTurnDetection(!this.usesManualTurns, true);
+    const pending = this.pendingEvents;
+    this.pendingEvents = [];
+    for (const event of pending) transport.send(event);
   }
 
   // events
 
-  private take(event: ServerEvent): void {
-    if (event.type !== "error" || !this.overheard(event.error)) this.dispatch(event);
-    this.encore.handle(event);
+  private handleEvent(event: ServerEvent): void {
+    if (event.type !== "error" || !this.onServerError(event.error)) this.dispatch(event);
+    this.hqSwap.handle(event);
     if (event.type === "response.created") {
-      this.respondAgain = AGAIN_TIMES;
-      if (this.state.problem === "limited") this.set({ problem: null });
+      this.retriesLeft = MAX_RETRIES;
+      if (this.state.problem === "limited") this.setState({ problem: null });
     }
-    // After a push in between, the server finds the ends of turns by itself again.
-    if (event.type === "kuaimei.turn.timing" && this.state.talking && !this.manual) this.commands.listenBy(true);
-    this.tell(event);
+    // After a push in hands-free mode, let the server detect turns again.
+    if (event.type === "kuaimei.turn.timing" && this.state.talking && !this.usesManualTurns) this.sender.setTurnDetection(true);
+    this.notify(event);
   }
 
-  private tell(event: Happening): void {
-    for (const watcher of this.watchers) watcher(event);
+  private notify(event: ClientUpdate): void {
+    for (const listener of this.updateListeners) listener(event);
   }
 
-  /** Whether an error needs no words of its own. */
-  private overheard(error: Failure): boolean {
-    if (error.code === "conversation_already_has_active_response" && this.respondAgain > 0) {
-      this.respondAgain -= 1;
-      setTimeout(() => this.send({ type: "response.create" }), AGAIN_MS);
+  /** Handle an error of the server; true: it is not to be shown as such. */
+  private onServerError(error: ProtocolError): boolean {
+    if (error.code === "conversation_already_has_active_response" && this.retriesLeft > 0) {
+      this.retriesLeft -= 1;
+      setTimeout(() => this.send({ type: "response.create" }), RETRY_MS);
       return true;
     }
     const problem = protocolProblem(error.code);
-    if (problem !== null) this.set({ problem });
-    return problem !== null || error.code === "session_not_found" || (error.event_id ?? "").startsWith(QUIET);
+    if (problem !== null) this.setState({ problem });
+    return problem !== null || error.code === "session_not_found" || (error.event_id ?? "").startsWith(IGNORED_ERROR_PREFIX);
   }
 
-  private respond(): void {
-    this.respondAgain = AGAIN_TIMES;
+  private createResponse(): void {
+    this.retriesLeft = MAX_RETRIES;
     this.send({ type: "response.create" });
   }
 
   private send(event: ClientEvent): void {
-    const { transport, connection } = this.link;
-    if (transport && connection.kind === "open") transport.send(event);
-    else if (event.type.startsWith("conversation.item.") || event.type === "response.create") this.waiting.push(event);
+    const { transport, state } = this.connectionManager;
+    if (transport && state.kind === "open") transport.send(event);
+    else if (event.type.startsWith("conversation.item.") || event.type === "response.create") this.pendingEvents.push(event);
   }
 
-  // states that follow from others
+  // derived state
 
-  private get manual(): boolean {
-    return this.outfit.wishes().mode === "push-to-talk" || this.state.pressed;
+  private get usesManualTurns(): boolean {
+    return this.options.preferences().mode === "push-to-talk" || this.state.pressed;
   }
 
-  /** Nothing may be heard now. */
-  private get silent(): boolean {
-    return !this.state.talking || (this.manual && !this.state.pressed);
+  /** True if the microphone's audio must not be sent. */
+  private get isMuted(): boolean {
+    return !this.state.talking || (this.usesManualTurns && !this.state.pressed);
   }
 
-  /** A reply is under way or to be heard. */
-  private get answering(): boolean {
-    return this.replying || this.encore.item !== null;
+  /** True while a reply is in progress or audible. */
+  private get isReplying(): boolean {
+    return this.isServerReplying || this.hqSwap.itemId !== null;
   }
 
-  /** … so far as the server knows. */
-  private get replying(): boolean {
+  /** True while the server considers the reply in progress. */
+  private get isServerReplying(): boolean {
     const { response, phase, held } = this.state.session;
     return response !== null || phase !== "listening" || held;
   }
 
-  private mute(): void {
-    this.link.transport?.mute(this.silent);
+  private syncMute(): void {
+    this.connectionManager.transport?.setMuted(this.isMuted);
   }
 
-  private set(part: Partial<ClientState>): void {
+  private setState(part: Partial<ClientState>): void {
     this.state = { ...this.state, ...part };
     for (const listener of this.listeners) listener();
   }

@@ -1,14 +1,14 @@
 import { microphoneProblem, type Problem } from "./problems";
 
-/** A microphone that was not given, and why. */
-export class NoMicrophone extends Error {
+/** The microphone could not be opened, and why. */
+export class MicrophoneError extends Error {
   constructor(readonly problem: Problem) {
     super(problem);
   }
 }
 
-/** Why there can be no microphone here, whoever is asked; null: it may be asked for. */
-export function microphoneHindrance(): Problem | null {
+/** Why the page cannot ask for a microphone at all; null: it can. */
+export function microphoneBlockedBy(): Problem | null {
   if (!window.isSecureContext) return "insecure";
   return navigator.mediaDevices === undefined ? "unsupported" : null;
 }
@@ -16,22 +16,22 @@ export function microphoneHindrance(): Problem | null {
 /**
  * Ask for the microphone.
  *
- * @param plain As it is: what takes noise away takes some of the voice with it.
+ * @param raw Without processing: noise suppression also removes parts of the voice.
  */
-export async function openMicrophone(deviceId: string, plain = false): Promise<MediaStream> {
-  const hindrance = microphoneHindrance();
-  if (hindrance !== null) throw new NoMicrophone(hindrance);
+export async function openMicrophone(deviceId: string, raw = false): Promise<MediaStream> {
+  const problem = microphoneBlockedBy();
+  if (problem !== null) throw new MicrophoneError(problem);
   const audio: MediaTrackConstraints = {
-    echoCancellation: !plain,
-    noiseSuppression: !plain,
-    autoGainControl: !plain,
+    echoCancellation: !raw,
+    noiseSuppression: !raw,
+    autoGainControl: !raw,
     channelCount: 1,
     ...(deviceId ? { deviceId: { ideal: deviceId } } : {}),
   };
   try {
     return await navigator.mediaDevices.getUserMedia({ audio });
   } catch (error) {
-    throw new NoMicrophone(microphoneProblem(error, true));
+    throw new MicrophoneError(microphoneProblem(error, true));
   }
 }
 
@@ -39,8 +39,8 @@ export function releaseMicrophone(stream: MediaStream | null): void {
   for (const track of stream?.getTracks() ?? []) track.stop();
 }
 
-/** Microphones there are; without names until one was allowed. */
-export async function microphones(): Promise<MediaDeviceInfo[]> {
+/** List the microphones; their names are empty until the user has allowed one. */
+export async function listMicrophones(): Promise<MediaDeviceInfo[]> {
   const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   return devices.filter((device) => device.kind === "audioinput" && device.deviceId !== "");
 }

@@ -1,8 +1,8 @@
-/** Samples as the wire has them: mono, 16 bit, little endian, base64. */
+/** Audio samples of the protocol: mono, 16 bit, little endian, base64. */
 
-export const RATE = 24_000;
+export const SAMPLE_RATE = 24_000;
 
-export function toBase64(pcm: Int16Array): string {
+export function encodeBase64(pcm: Int16Array): string {
   const bytes = new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength);
   let text = "";
   for (let at = 0; at < bytes.length; at += 8192) {
@@ -11,7 +11,7 @@ export function toBase64(pcm: Int16Array): string {
   return btoa(text);
 }
 
-export function fromBase64(text: string): Float32Array<ArrayBuffer> {
+export function decodeBase64(text: string): Float32Array<ArrayBuffer> {
   const raw = atob(text);
   const samples = new Float32Array(raw.length >> 1);
   for (let i = 0; i < samples.length; i += 1) {

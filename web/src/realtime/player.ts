@@ -1,75 +1,75 @@
-import { fromBase64, RATE } from "./pcm";
+import { LevelMeter, outputContext } from "./audioContext";
+import { decodeBase64, SAMPLE_RATE } from "./pcm";
 import type { ServerEvent } from "./protocol";
-import { Meter, outputContext } from "./sound";
-import type { Position } from "./transport";
+import type { PlaybackPosition } from "./transport";
 import playerUrl from "./worklets/player.worklet.ts?worker&url";
 
-interface Report {
+interface PlayerReport {
   epoch: number;
   played: number;
   waiting: number;
 }
 
-let loading: Promise<void> | undefined;
+let workletLoaded: Promise<void> | undefined;
 
-/** Plays the replies that come as `response.output_audio.delta`, and knows what was really heard. */
+/** Plays replies received as `response.output_audio.delta`, and counts what was played. */
 export class Player {
   private epoch = 0;
-  private item: string | null = null;
+  private itemId: string | null = null;
   private startMs = 0;
   private playedMs = 0;
-  private empty = true;
-  private readonly dead = new Set<string>();
+  private drained = true;
+  private readonly stoppedItems = new Set<string>();
 
   private constructor(
     private readonly node: AudioWorkletNode,
-    private readonly meter: Meter,
+    private readonly meter: LevelMeter,
   ) {
-    node.port.onmessage = ({ data }: MessageEvent<Report>) => {
+    node.port.onmessage = ({ data }: MessageEvent<PlayerReport>) => {
       if (data.epoch !== this.epoch) return;
-      this.playedMs = (data.played / RATE) * 1000;
-      this.empty = data.waiting === 0;
+      this.playedMs = (data.played / SAMPLE_RATE) * 1000;
+      this.drained = data.waiting === 0;
     };
   }
 
   static async open(): Promise<Player> {
     const context = outputContext();
-    loading ??= context.audioWorklet.addModule(playerUrl);
-    await loading;
+    workletLoaded ??= context.audioWorklet.addModule(playerUrl);
+    await workletLoaded;
     const node = new AudioWorkletNode(context, "kuaimei-player", { numberOfInputs: 0, outputChannelCount: [1] });
     node.connect(context.destination);
-    return new Player(node, new Meter(node));
+    return new Player(node, new LevelMeter(node));
   }
 
-  /** Take from the server's events what concerns the sound. */
+  /** Handle the events that concern playback. */
   handle(event: ServerEvent): void {
     switch (event.type) {
       case "response.output_audio.delta":
-        this.play(event.item_id, event.delta);
+        this.enqueue(event.item_id, event.delta);
         break;
       case "kuaimei.reply.held":
-        if (event.item_id === this.item) this.stopAt(this.heardMs());
+        if (event.item_id === this.itemId) this.restartAt(this.heardMs());
         break;
       case "kuaimei.reply.resumed":
-        if (event.item_id === this.item) this.stopAt(event.heard_ms);
+        if (event.item_id === this.itemId) this.restartAt(event.heard_ms);
         break;
       case "kuaimei.reply.interrupted":
-        this.dead.add(event.item_id);
-        if (event.item_id === this.item) this.stopAt(this.heardMs());
+        this.stoppedItems.add(event.item_id);
+        if (event.item_id === this.itemId) this.restartAt(this.heardMs());
         break;
       default:
     }
   }
 
-  /** Silence; nothing more of this reply will be heard. */
-  hush(): void {
-    if (this.item === null) return;
-    this.dead.add(this.item);
-    this.stopAt(this.heardMs());
+  /** Stop, and play nothing more of this reply. */
+  stopPlayback(): void {
+    if (this.itemId === null) return;
+    this.stoppedItems.add(this.itemId);
+    this.restartAt(this.heardMs());
   }
 
-  position(): Position | null {
-    return this.item === null ? null : { itemId: this.item, ms: this.heardMs(), silent: this.empty };
+  position(): PlaybackPosition | null {
+    return this.itemId === null ? null : { itemId: this.itemId, ms: this.heardMs(), silent: this.drained };
   }
 
   level(): number {
@@ -82,13 +82,13 @@ export class Player {
     this.node.port.close();
   }
 
-  private play(item: string, delta: string): void {
-    if (this.dead.has(item)) return;
-    if (item !== this.item) {
-      this.item = item;
-      this.stopAt(0);
+  private enqueue(itemId: string, delta: string): void {
+    if (this.stoppedItems.has(itemId)) return;
+    if (itemId !== this.itemId) {
+      this.itemId = itemId;
+      this.restartAt(0);
     }
-    const samples = fromBase64(delta);
+    const samples = decodeBase64(delta);
     this.node.port.postMessage({ push: samples }, [samples.buffer]);
   }
 
@@ -97,12 +97,12 @@ export class Player {
     return Math.max(this.startMs, this.startMs + this.playedMs - latency);
   }
 
-  /** Drop what waits; what comes next begins at `ms` of the reply. */
-  private stopAt(ms: number): void {
+  /** Drop queued audio; what is queued next begins at `ms` of the reply. */
+  private restartAt(ms: number): void {
     this.epoch += 1;
     this.startMs = ms;
     this.playedMs = 0;
-    this.empty = true;
+    this.drained = true;
     this.node.port.postMessage({ flush: this.epoch });
   }
 }

@@ -1,6 +1,6 @@
-/** What keeps somebody from talking; each has a sentence in both languages, and what to do. */
+/** Problems that prevent a conversation; each has a text in both languages. */
 export type Problem =
-  | "insecure" // browsers give no microphone to a page that came over plain http
+  | "insecure" // browsers allow no microphone on pages from plain http
   | "denied"
   | "no-microphone"
   | "microphone-busy"
@@ -10,12 +10,12 @@ export type Problem =
   | "full"
   | "offline"
   | "key"
-  | "revoked" // the key was taken away while it was in use
+  | "revoked" // the key was revoked while it was in use
   | "in-use"
   | "limited"
   | "failed";
 
-/** Why there is no microphone, from what `getUserMedia` threw. */
+/** The problem for an error thrown by `getUserMedia`. */
 export function microphoneProblem(error: unknown, secure: boolean): Problem {
   if (!secure) return "insecure";
   const name = error instanceof Error || error instanceof DOMException ? error.name : "";
@@ -34,10 +34,10 @@ export function microphoneProblem(error: unknown, secure: boolean): Problem {
   }
 }
 
-/** Reason with which the server closes the sessions of a key that was taken away. */
+/** Reason with which the server closes the sessions of a revoked key. */
 export const KEY_REVOKED = "key_revoked";
 
-/** What an error of the protocol means for the person, if it stands for a state of its own. */
+/** The problem for an error code of the protocol; null: it is no lasting state. */
 export function protocolProblem(code: string | null | undefined): Problem | null {
   switch (code) {
     case "too_many_sessions":

@@ -1,4 +1,4 @@
-/** Events of the OpenAI Realtime protocol as this page uses them, and the `kuaimei.*` events beside them. */
+/** Events of the OpenAI Realtime protocol that this page uses, and the additional `kuaimei.*` events. */
 
 export interface Timing {
   endpoint_ms: number | null;
@@ -14,21 +14,21 @@ export interface Timing {
   reply_audio_s: number;
 }
 
-export interface Part {
+export interface ContentPart {
   type: string;
   text?: string | null;
   transcript?: string | null;
 }
 
-export interface Item {
+export interface ConversationItem {
   id: string;
   type: string;
   role?: string;
   status?: string;
-  content?: Part[];
+  content?: ContentPart[];
 }
 
-export interface Failure {
+export interface ProtocolError {
   type?: string;
   code?: string | null;
   message: string;
@@ -40,36 +40,36 @@ export interface SessionInfo {
   audio?: { output?: { voice?: string; speed?: number } };
 }
 
-interface OfReply {
+interface ReplyRef {
   turn: number;
   response_id: string;
   item_id: string;
 }
 
-/** The beautiful rendering of a reply can be heard. */
+/** The HQ rendering of a reply is ready. */
 export interface HqReady {
   type: "kuaimei.reply.hq_ready";
   turn: number;
-  /** Null for a reply of an earlier connection; its item is then the kept utterance. */
+  /** Null for a reply of an earlier connection; its item id is then that of the stored utterance. */
   response_id: string | null;
   item_id: string;
-  /** Of the kept utterance. */
+  /** Id of the stored utterance. */
   recording: string;
   audio: string;
   duration_ms: number;
   clauses: { index: number; start_ms: number; end_ms: number }[];
 }
 
-/** It is known how an utterance was spoken, or why nothing can be said of it. */
-export interface AnalysisScored extends Analysed {
+/** The analysis of an utterance has finished, with scores or without. */
+export interface AnalysisScored extends AnalysisSummary {
   type: "kuaimei.analysis.scored";
   item_id: string;
-  /** Of the kept utterance. */
+  /** Id of the stored utterance. */
   recording: string;
 }
 
-/** How an utterance sounds, 0 to 1 each; null: there is no telling. */
-export interface Analysed {
+/** Scores of an utterance, 0 to 1 each; null: not scored. */
+export interface AnalysisSummary {
   state: "waiting" | "scored" | "unscored";
   confidence: number | null;
   stability: number | null;
@@ -78,21 +78,21 @@ export interface Analysed {
 
 export type ServerEvent =
   | { type: "session.created" | "session.updated"; session: SessionInfo }
-  | { type: "error"; error: Failure }
+  | { type: "error"; error: ProtocolError }
   | { type: "input_audio_buffer.speech_started"; item_id: string; audio_start_ms: number }
   | { type: "input_audio_buffer.speech_stopped"; item_id: string; audio_end_ms: number }
   | { type: "input_audio_buffer.committed"; item_id: string }
-  | { type: "conversation.item.added"; item: Item }
+  | { type: "conversation.item.added"; item: ConversationItem }
   | { type: "conversation.item.deleted"; item_id: string }
   | { type: "conversation.item.input_audio_transcription.completed"; item_id: string; transcript: string }
-  | { type: "conversation.item.input_audio_transcription.failed"; item_id: string; error: Failure }
+  | { type: "conversation.item.input_audio_transcription.failed"; item_id: string; error: ProtocolError }
   | { type: "response.created"; response: { id: string } }
-  | { type: "response.output_item.added"; response_id: string; item: Item }
+  | { type: "response.output_item.added"; response_id: string; item: ConversationItem }
   | { type: "response.output_audio_transcript.delta" | "response.output_text.delta"; item_id: string; delta: string }
   | { type: "response.output_audio.delta"; response_id: string; item_id: string; delta: string }
   | {
       type: "response.done";
-      response: { id: string; status: string; output?: Item[]; status_details?: { error?: Failure } | null };
+      response: { id: string; status: string; output?: ConversationItem[]; status_details?: { error?: ProtocolError } | null };
     }
   | {
       type: "output_audio_buffer.started" | "output_audio_buffer.stopped" | "output_audio_buffer.cleared";
@@ -104,9 +104,9 @@ export type ServerEvent =
   | { type: "kuaimei.state"; turn: number; state: Phase }
   | { type: "kuaimei.caption"; turn: number; item_id: string; text: string }
   | { type: "kuaimei.speech.dropped"; turn: number; item_id: string; text: string }
-  | (OfReply & { type: "kuaimei.clause"; index: number; text: string; start_ms: number })
-  | (OfReply & { type: "kuaimei.reply.held" | "kuaimei.reply.resumed"; heard_ms: number })
-  | (OfReply & { type: "kuaimei.reply.interrupted"; heard_ms: number; heard_text: string; reason: string })
+  | (ReplyRef & { type: "kuaimei.clause"; index: number; text: string; start_ms: number })
+  | (ReplyRef & { type: "kuaimei.reply.held" | "kuaimei.reply.resumed"; heard_ms: number })
+  | (ReplyRef & { type: "kuaimei.reply.interrupted"; heard_ms: number; heard_text: string; reason: string })
   | HqReady
   | AnalysisScored
   | { type: "kuaimei.turn.failed"; turn: number; stage: string; kind: string; message: string; apology: string }
@@ -116,7 +116,7 @@ export type Phase = "listening" | "thinking" | "speaking";
 
 export type ClientEvent = { type: string; event_id?: string } & Record<string, unknown>;
 
-/** One server event; undefined if the text is none. Types this page does not know pass and are ignored. */
+/** Parse a server event; undefined if the text is none. Unknown types pass and are ignored. */
 export function parseEvent(text: string): ServerEvent | undefined {
   try {
     const value: unknown = JSON.parse(text);
@@ -127,8 +127,8 @@ export function parseEvent(text: string): ServerEvent | undefined {
   }
 }
 
-/** Errors in answer to events of such an id are expected, and nobody's business. */
-export const QUIET = "quiet_";
+/** Prefix of the ids of client events whose errors are expected and not shown. */
+export const IGNORED_ERROR_PREFIX = "quiet_";
 
 let counter = 0;
 

@@ -2,48 +2,48 @@ import type { ClientEvent, ServerEvent } from "./protocol";
 
 export type TransportKind = "webrtc" | "websocket";
 
-/** Where in which reply the listener is. */
-export interface Position {
+/** Position of the listener in a reply. */
+export interface PlaybackPosition {
   itemId: string;
   ms: number;
-  /** Nothing of it is being heard now: it is over, was stopped, or more has yet to come. */
+  /** Nothing of it is audible now: it has ended, was stopped, or waits for more audio. */
   silent: boolean;
 }
 
-/** A connection that carries the events both ways, the microphone there and the reply back. */
+/** A connection that carries events both ways, the microphone's audio and the reply's audio. */
 export interface Transport {
   readonly kind: TransportKind;
-  /** Loudness of the reply's sound now, 0 to 1. */
+  /** Loudness of the reply now, 0 to 1. */
   level(): number;
-  position(): Position | null;
+  position(): PlaybackPosition | null;
   send(event: ClientEvent): void;
-  /** The microphone to listen to from now on; null: none. */
-  listen(stream: MediaStream | null): void;
-  mute(muted: boolean): void;
-  /** Silence at once; what still comes of this reply is not played. */
-  hush(): void;
+  /** Set the microphone to send from now on; null: none. */
+  setMicrophone(stream: MediaStream | null): void;
+  setMuted(muted: boolean): void;
+  /** Stop the reply's audio; what still arrives of it is not played. */
+  stopPlayback(): void;
   close(): void;
 }
 
-export interface Caller {
-  event(event: ServerEvent): void;
-  /** The connection is over; code and reason are a WebSocket's. */
-  closed(code: number, reason?: string): void;
+export interface TransportEvents {
+  onEvent(event: ServerEvent): void;
+  /** The connection was closed; code and reason as of a WebSocket. */
+  onClosed(code: number, reason?: string): void;
 }
 
-export interface Call {
-  /** Session to go on with; null: a new one. */
-  session: string | null;
-  /** If another connection has it, that one must give it up. */
+export interface ConnectOptions {
+  /** Session to resume; null: a new one. */
+  sessionId: string | null;
+  /** Take the session over from another connection. */
   takeover: boolean;
-  key: string;
-  /** Whose earlier speech this is compared with; null: nobody's. */
-  person: string | null;
+  apiKey: string;
+  /** Person with whose earlier speech this is compared; null: no comparison. */
+  personId: string | null;
   microphone: MediaStream | null;
   muted: boolean;
   iceServers: RTCIceServer[];
-  caller: Caller;
+  events: TransportEvents;
 }
 
-/** Opens a connection; rejects if it does not stand within a few seconds. */
-export type Dial = (call: Call) => Promise<Transport>;
+/** Opens a connection; rejects if that takes longer than a few seconds. */
+export type Connect = (options: ConnectOptions) => Promise<Transport>;

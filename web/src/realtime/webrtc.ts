@@ -1,25 +1,25 @@
-import { ReplyClock } from "./clock";
+import { LevelMeter } from "./audioContext";
+import { PlaybackClock } from "./playbackClock";
 import { parseEvent, type ClientEvent, type ServerEvent } from "./protocol";
-import { Meter } from "./sound";
-import type { Call, Position, Transport } from "./transport";
+import type { ConnectOptions, PlaybackPosition, Transport } from "./transport";
 
-const OPEN_MS = 4_000;
-const GATHER_MS = 1_000;
+const CONNECT_TIMEOUT_MS = 4_000;
+const ICE_GATHERING_TIMEOUT_MS = 1_000;
 
 /**
- * Microphone and reply as media, the events on a data channel.
+ * Connect by WebRTC: microphone and reply as media tracks, events on a data channel.
  *
- * The reply plays in an `<audio>` element, where the browser's echo cancellation sees it.
+ * The reply plays in an `<audio>` element, so that the browser's echo cancellation includes it.
  */
-export async function dialWebRtc(call: Call): Promise<Transport> {
+export async function connectWebRtc(options: ConnectOptions): Promise<Transport> {
   if (typeof RTCPeerConnection === "undefined") throw new Error("this browser has no WebRTC");
-  const peer = new RTCPeerConnection({ iceServers: call.iceServers });
+  const peer = new RTCPeerConnection({ iceServers: options.iceServers });
   const channel = peer.createDataChannel("oai-events");
-  const transport = new OverWebRtc(peer, channel, call);
+  const transport = new WebRtcTransport(peer, channel, options);
   const aborted = new AbortController();
-  const timer = setTimeout(() => aborted.abort(new Error("WebRTC does not come about")), OPEN_MS);
+  const timer = setTimeout(() => aborted.abort(new Error("WebRTC does not come about")), CONNECT_TIMEOUT_MS);
   try {
-    await Promise.race([negotiate(peer, channel, call, aborted.signal, transport), failure(aborted.signal)]);
+    await Promise.race([negotiate(peer, channel, options, aborted.signal, transport), rejectOnAbort(aborted.signal)]);
   } catch (error) {
     transport.close();
     throw error;
@@ -32,30 +32,30 @@ export async function dialWebRtc(call: Call): Promise<Transport> {
 async function negotiate(
   peer: RTCPeerConnection,
   channel: RTCDataChannel,
-  call: Call,
+  options: ConnectOptions,
   signal: AbortSignal,
-  transport: OverWebRtc,
+  transport: WebRtcTransport,
 ): Promise<void> {
   const open = new Promise<void>((resolve) => channel.addEventListener("open", () => resolve(), { once: true }));
   await peer.setLocalDescription(await peer.createOffer());
-  await gathered(peer);
+  await waitForIceGathering(peer);
   const url = new URL("/v1/realtime/calls", location.href);
-  if (call.session) url.searchParams.set("session", call.session);
-  if (call.takeover) url.searchParams.set("takeover", "true");
-  if (call.person) url.searchParams.set("person", call.person);
+  if (options.sessionId) url.searchParams.set("session", options.sessionId);
+  if (options.takeover) url.searchParams.set("takeover", "true");
+  if (options.personId) url.searchParams.set("person", options.personId);
   const headers: Record<string, string> = { "Content-Type": "application/sdp" };
-  if (call.key) headers["Authorization"] = `Bearer ${call.key}`;
+  if (options.apiKey) headers["Authorization"] = `Bearer ${options.apiKey}`;
   const response = await fetch(url, { method: "POST", headers, body: peer.localDescription?.sdp ?? "", signal });
   if (!response.ok) throw new Error(`the call was refused: ${response.status}`);
-  transport.location = response.headers.get("Location");
+  transport.callUrl = response.headers.get("Location");
   await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
   await open;
 }
 
-function gathered(peer: RTCPeerConnection): Promise<void> {
+function waitForIceGathering(peer: RTCPeerConnection): Promise<void> {
   if (peer.iceGatheringState === "complete") return Promise.resolve();
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, GATHER_MS); // what was found by then has to do
+    const timer = setTimeout(resolve, ICE_GATHERING_TIMEOUT_MS); // go on with the candidates gathered so far
     peer.addEventListener("icegatheringstatechange", () => {
       if (peer.iceGatheringState !== "complete") return;
       clearTimeout(timer);
@@ -64,49 +64,49 @@ function gathered(peer: RTCPeerConnection): Promise<void> {
   });
 }
 
-function failure(signal: AbortSignal): Promise<never> {
+function rejectOnAbort(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
 }
 
-class OverWebRtc implements Transport {
+class WebRtcTransport implements Transport {
   readonly kind = "webrtc";
-  /** Of the call, for hanging up. */
-  location: string | null = null;
-  private readonly clock = new ReplyClock();
+  /** Address of the call, for hanging up. */
+  callUrl: string | null = null;
+  private readonly clock = new PlaybackClock();
   private readonly element = new Audio();
   private readonly sender: RTCRtpSender;
-  private meter: Meter | null = null;
+  private meter: LevelMeter | null = null;
   private track: MediaStreamTrack | null = null;
   private muted: boolean;
-  private hushed = false;
-  private hushedFor: string | null = null;
-  private done = false;
-  /** A data channel has no close codes: the server says it in an event before. */
-  private goodbye = { code: 1006, reason: "" };
+  private stopped = false;
+  private stoppedResponseId: string | null = null;
+  private closed = false;
+  /** A data channel has no close codes: the server sends them in an event before. */
+  private closeInfo = { code: 1006, reason: "" };
 
   constructor(
     private readonly peer: RTCPeerConnection,
     private readonly channel: RTCDataChannel,
-    private readonly call: Call,
+    private readonly options: ConnectOptions,
   ) {
-    this.muted = call.muted;
-    this.track = call.microphone?.getAudioTracks()[0] ?? null;
+    this.muted = options.muted;
+    this.track = options.microphone?.getAudioTracks()[0] ?? null;
     const transceiver = peer.addTransceiver(this.track ?? "audio", { direction: "sendrecv" });
     this.sender = transceiver.sender;
-    this.mute(this.muted);
+    this.setMuted(this.muted);
     this.element.autoplay = true;
     this.element.dataset["kuaimei"] = "reply";
     document.body.append(this.element);
-    // The server is near and nobody wants to hear the reply later than it is there.
+    // The server is near: low latency matters more than a jitter buffer.
     transceiver.receiver.jitterBufferTarget = 0;
-    peer.ontrack = ({ track, streams }) => this.hear(streams[0] ?? new MediaStream([track]));
+    peer.ontrack = ({ track, streams }) => this.attachAudio(streams[0] ?? new MediaStream([track]));
     peer.onconnectionstatechange = () => {
-      if (peer.connectionState === "failed" || peer.connectionState === "closed") this.end();
+      if (peer.connectionState === "failed" || peer.connectionState === "closed") this.onClosed();
     };
-    channel.onclose = () => this.end();
+    channel.onclose = () => this.onClosed();
     channel.onmessage = ({ data }: MessageEvent<unknown>) => {
       const event = typeof data === "string" ? parseEvent(data) : undefined;
-      if (event && !this.done) this.take(event);
+      if (event && !this.closed) this.handleEvent(event);
     };
   }
 
@@ -114,7 +114,7 @@ class OverWebRtc implements Transport {
     return this.element.muted ? 0 : (this.meter?.level() ?? 0);
   }
 
-  position(): Position | null {
+  position(): PlaybackPosition | null {
     return this.clock.position();
   }
 
@@ -122,29 +122,29 @@ class OverWebRtc implements Transport {
     if (this.channel.readyState === "open") this.channel.send(JSON.stringify(event));
   }
 
-  listen(stream: MediaStream | null): void {
+  setMicrophone(stream: MediaStream | null): void {
     this.track = stream?.getAudioTracks()[0] ?? null;
-    this.mute(this.muted);
+    this.setMuted(this.muted);
     void this.sender.replaceTrack(this.track).catch(() => undefined);
   }
 
-  mute(muted: boolean): void {
+  setMuted(muted: boolean): void {
     this.muted = muted;
     if (this.track) this.track.enabled = !muted;
   }
 
-  hush(): void {
-    this.hushed = true;
-    this.hushedFor = this.clock.response;
+  stopPlayback(): void {
+    this.stopped = true;
+    this.stoppedResponseId = this.clock.responseId;
     this.element.muted = true;
   }
 
   close(): void {
-    if (this.done) return;
-    this.done = true;
-    if (this.location) {
-      const headers: Record<string, string> = this.call.key ? { Authorization: `Bearer ${this.call.key}` } : {};
-      void fetch(`${this.location}/hangup`, { method: "POST", headers, keepalive: true }).catch(() => undefined);
+    if (this.closed) return;
+    this.closed = true;
+    if (this.callUrl) {
+      const headers: Record<string, string> = this.options.apiKey ? { Authorization: `Bearer ${this.options.apiKey}` } : {};
+      void fetch(`${this.callUrl}/hangup`, { method: "POST", headers, keepalive: true }).catch(() => undefined);
     }
     this.meter?.close();
     this.element.srcObject = null;
@@ -153,35 +153,35 @@ class OverWebRtc implements Transport {
     this.peer.close();
   }
 
-  private take(event: ServerEvent): void {
+  private handleEvent(event: ServerEvent): void {
     this.clock.handle(event);
-    if (event.type === "kuaimei.goodbye") this.goodbye = { code: event.code, reason: event.reason };
-    // The event is here before the silence: the browser still holds sound it has received.
+    if (event.type === "kuaimei.goodbye") this.closeInfo = { code: event.code, reason: event.reason };
+    // The event arrives before the silence: the browser still has buffered audio.
     if (event.type === "kuaimei.reply.held" || event.type === "kuaimei.reply.interrupted") this.element.muted = true;
-    if (event.type === "kuaimei.reply.resumed") this.element.muted = this.hushed;
-    if (event.type === "output_audio_buffer.started") this.unhush(event.response_id);
-    this.call.caller.event(event);
+    if (event.type === "kuaimei.reply.resumed") this.element.muted = this.stopped;
+    if (event.type === "output_audio_buffer.started") this.resumePlayback(event.response_id);
+    this.options.events.onEvent(event);
   }
 
-  /** Another reply begins to sound. */
-  private unhush(response: string): void {
-    if (this.hushed && response === this.hushedFor) return;
-    this.hushed = false;
+  /** Unmute when another reply begins. */
+  private resumePlayback(responseId: string): void {
+    if (this.stopped && responseId === this.stoppedResponseId) return;
+    this.stopped = false;
     this.element.muted = false;
   }
 
-  private hear(stream: MediaStream): void {
+  private attachAudio(stream: MediaStream): void {
     this.element.srcObject = stream;
-    void this.element.play().catch(() => undefined); // allowed once somebody has clicked, and they have
+    void this.element.play().catch(() => undefined); // allowed after a user gesture, and there was one
     this.meter?.close();
-    this.meter = Meter.ofStream(stream);
+    this.meter = LevelMeter.ofStream(stream);
   }
 
-  private end(): void {
-    if (this.done) return;
-    const { caller } = this.call;
-    this.location = null; // there is nobody left to hang up on
+  private onClosed(): void {
+    if (this.closed) return;
+    const { events } = this.options;
+    this.callUrl = null; // the call has ended already
     this.close();
-    caller.closed(this.goodbye.code, this.goodbye.reason);
+    events.onClosed(this.closeInfo.code, this.closeInfo.reason);
   }
 }

@@ -1,66 +1,66 @@
-import { toBase64 } from "./pcm";
+import { encodeBase64 } from "./pcm";
 import { Player } from "./player";
-import { parseEvent, QUIET, type ClientEvent, type ServerEvent } from "./protocol";
+import { IGNORED_ERROR_PREFIX, parseEvent, type ClientEvent, type ServerEvent } from "./protocol";
 import { Recorder } from "./recorder";
-import type { Call, Position, Transport } from "./transport";
+import type { ConnectOptions, PlaybackPosition, Transport } from "./transport";
 
-const OPEN_MS = 8_000;
-/** Sound that may wait in the socket before blocks are left out: a network that is too slow for it. */
-const BACKLOG_BYTES = 512 * 1024;
+const CONNECT_TIMEOUT_MS = 8_000;
+/** Bytes buffered in the socket beyond which audio is dropped, because the network is too slow. */
+const MAX_BUFFERED_BYTES = 512 * 1024;
 
-/** Events, microphone and reply in one WebSocket, as any client of the Realtime protocol does it. */
-export async function dialWebSocket(call: Call): Promise<Transport> {
+/** Connect by WebSocket: events, microphone and reply, as in any client of the Realtime protocol. */
+export async function connectWebSocket(options: ConnectOptions): Promise<Transport> {
   const url = new URL("/v1/realtime", location.href);
   url.protocol = url.protocol.replace("http", "ws");
-  if (call.session) url.searchParams.set("session", call.session);
-  if (call.takeover) url.searchParams.set("takeover", "true");
-  if (call.person) url.searchParams.set("person", call.person);
-  const protocols = ["realtime", ...(call.key ? [`openai-insecure-api-key.${call.key}`] : [])];
+  if (options.sessionId) url.searchParams.set("session", options.sessionId);
+  if (options.takeover) url.searchParams.set("takeover", "true");
+  if (options.personId) url.searchParams.set("person", options.personId);
+  const protocols = ["realtime", ...(options.apiKey ? [`openai-insecure-api-key.${options.apiKey}`] : [])];
   const player = await Player.open();
   const socket = new WebSocket(url, protocols);
-  const transport = new OverWebSocket(socket, player, call);
+  const transport = new WebSocketTransport(socket, player, options);
   try {
-    await opened(socket);
+    await waitForOpen(socket);
   } catch (error) {
     transport.close();
     throw error;
   }
-  transport.mute(call.muted);
-  transport.listen(call.microphone);
+  transport.setMuted(options.muted);
+  transport.setMicrophone(options.microphone);
   return transport;
 }
 
-function opened(socket: WebSocket): Promise<void> {
+function waitForOpen(socket: WebSocket): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("the server does not answer")), OPEN_MS);
+    const timer = setTimeout(() => reject(new Error("the server does not answer")), CONNECT_TIMEOUT_MS);
     socket.addEventListener("open", () => (clearTimeout(timer), resolve()));
     socket.addEventListener("error", () => (clearTimeout(timer), reject(new Error("no connection"))));
   });
 }
 
-class OverWebSocket implements Transport {
+class WebSocketTransport implements Transport {
   readonly kind = "websocket";
   private recorder: Recorder | null = null;
-  private listening = 0;
+  private generation = 0;
   private muted = true;
-  private done = false;
+  private closed = false;
 
   constructor(
     private readonly socket: WebSocket,
     private readonly player: Player,
-    call: Call,
+    options: ConnectOptions,
   ) {
     socket.onmessage = ({ data }: MessageEvent<unknown>) => {
       const event = typeof data === "string" ? parseEvent(data) : undefined;
-      if (!event || this.done) return;
-      this.account(event);
+      if (!event || this.closed) return;
+      this.truncateInterrupted(event);
       player.handle(event);
-      call.caller.event(event);
+      options.events.onEvent(event);
     };
     socket.onclose = ({ code, reason }) => {
-      if (this.done) return;
+      if (this.closed) return;
       this.close();
-      call.caller.closed(code, reason);
+      options.events.onClosed(code, reason);
     };
   }
 
@@ -68,7 +68,7 @@ class OverWebSocket implements Transport {
     return this.player.level();
   }
 
-  position(): Position | null {
+  position(): PlaybackPosition | null {
     return this.player.position();
   }
 
@@ -76,50 +76,50 @@ class OverWebSocket implements Transport {
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(event));
   }
 
-  listen(stream: MediaStream | null): void {
+  setMicrophone(stream: MediaStream | null): void {
     this.recorder?.close();
     this.recorder = null;
-    this.listening += 1;
-    const mine = this.listening;
+    this.generation += 1;
+    const generation = this.generation;
     if (!stream) return;
-    void Recorder.open(stream, (block) => this.append(block)).then((recorder) => {
-      if (mine !== this.listening || this.done) recorder.close();
+    void Recorder.open(stream, (block) => this.sendAudio(block)).then((recorder) => {
+      if (generation !== this.generation || this.closed) recorder.close();
       else this.recorder = recorder;
     });
   }
 
-  mute(muted: boolean): void {
+  setMuted(muted: boolean): void {
     this.muted = muted;
   }
 
-  hush(): void {
-    this.player.hush();
+  stopPlayback(): void {
+    this.player.stopPlayback();
   }
 
   close(): void {
-    if (this.done) return;
-    this.done = true;
-    this.listening += 1;
+    if (this.closed) return;
+    this.closed = true;
+    this.generation += 1;
     this.recorder?.close();
     this.player.close();
     this.socket.close();
   }
 
-  private append(block: Int16Array): void {
-    if (this.socket.bufferedAmount > BACKLOG_BYTES) return;
-    // Here and not where it is recorded: what is asked for after the muting must not be overtaken by sound.
+  private sendAudio(block: Int16Array): void {
+    if (this.socket.bufferedAmount > MAX_BUFFERED_BYTES) return;
+    // Muted here and not in the recorder: no audio may arrive after an event that was sent after muting.
     if (this.muted) block.fill(0);
-    this.send({ type: "input_audio_buffer.append", audio: toBase64(block) });
+    this.send({ type: "input_audio_buffer.append", audio: encodeBase64(block) });
   }
 
-  /** The server keeps in its history what was heard; only this end knows how much that was. */
-  private account(event: ServerEvent): void {
+  /** Report how much of an interrupted reply was heard: the server truncates its history there. */
+  private truncateInterrupted(event: ServerEvent): void {
     if (event.type !== "kuaimei.reply.interrupted") return;
     const position = this.player.position();
     if (position?.itemId !== event.item_id) return;
     this.send({
       type: "conversation.item.truncate",
-      event_id: `${QUIET}truncate`,
+      event_id: `${IGNORED_ERROR_PREFIX}truncate`,
       item_id: event.item_id,
       content_index: 0,
       audio_end_ms: Math.floor(position.ms),

@@ -2,17 +2,17 @@ import { Button, Checkbox } from "@mantine/core";
 import { IconLogout, IconUserCircle } from "@tabler/icons-react";
 import { useState } from "react";
 
-import { apiKey, isRemembered, keepKey } from "../../api/key";
-import { forgetHere, signOut } from "../../app/access";
-import { useMe } from "../../app/identity";
-import { useWords } from "../../i18n";
-import classes from "./account.module.css";
+import { apiKey, isRemembered, storeKey } from "../../api/key";
+import { useTranslations } from "../../i18n";
+import { clearThisBrowser, signOut } from "../../shared/auth";
+import { useCurrentUser } from "../../shared/currentUser";
+import classes from "./Account.module.css";
 import { MyData } from "./MyData";
 
-/** Who uses this page, how they came in, and the way out. */
+/** The signed-in user, how they signed in, and the button to sign out. */
 export function Account() {
-  const { who, signIn } = useWords().account;
-  const me = useMe();
+  const { who, signIn } = useTranslations().account;
+  const me = useCurrentUser();
   const [remembered, setRemembered] = useState(isRemembered);
   if (!me) return null;
   const byKey = me.via !== "proxy" && me.via !== "open";
@@ -35,7 +35,7 @@ export function Account() {
             description={who.rememberHint}
             checked={remembered}
             onChange={(event) => {
-              keepKey(apiKey(), event.currentTarget.checked);
+              storeKey(apiKey(), event.currentTarget.checked);
               setRemembered(isRemembered());
             }}
           />
@@ -45,7 +45,7 @@ export function Account() {
             variant="default"
             size="sm"
             leftSection={<IconLogout size={16} stroke={1.7} />}
-            onClick={byKey ? signOut : forgetHere}
+            onClick={byKey ? signOut : clearThisBrowser}
           >
             {byKey ? who.signOut : who.forgetHere}
           </Button>

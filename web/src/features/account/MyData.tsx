@@ -2,26 +2,26 @@ import { Button, Progress } from "@mantine/core";
 import { IconDownload, IconTrash } from "@tabler/icons-react";
 import { useEffect, useRef, useState } from "react";
 
-import { exportMe, type Me } from "../../api/me";
-import { useWords } from "../../i18n";
-import { save } from "../sessions/exporting";
-import classes from "./account.module.css";
-import { ForgetMe } from "./ForgetMe";
-import { sizeOf } from "./size";
+import { exportMyData, type Me } from "../../api/me";
+import { useTranslations } from "../../i18n";
+import { saveFile } from "../../shared/saveFile";
+import classes from "./Account.module.css";
+import { DeleteMyData } from "./DeleteMyData";
+import { formatBytes } from "./formatBytes";
 
-/** What is kept of whoever uses this page: how long, all of it to take along, all of it to be deleted. */
+/** The user's stored data: how long it is kept, export, deletion. */
 export function MyData({ me }: { me: Me }) {
-  const says = useWords().account.mine;
+  const labels = useTranslations().account.mine;
   const [asking, setAsking] = useState(false);
   return (
     <section className={classes.account} aria-labelledby="my-data">
-      <h3 id="my-data">{says.title}</h3>
+      <h3 id="my-data">{labels.title}</h3>
       <p className={classes.soft}>
-        {me.keeping.keep ? says.kept(me.keeping.retention_days) : says.nothingKept}
+        {me.keeping.keep ? labels.kept(me.keeping.retention_days) : labels.nothingKept}
         <br />
-        {says.voicesKept(me.keeping.voice_retention_days)}
+        {labels.voicesKept(me.keeping.voice_retention_days)}
       </p>
-      <Export name={me.name} />
+      <ExportMyData name={me.name} />
       <div>
         <Button
           variant="default"
@@ -30,71 +30,71 @@ export function MyData({ me }: { me: Me }) {
           leftSection={<IconTrash size={16} stroke={1.7} />}
           onClick={() => setAsking(true)}
         >
-          {says.forget}
+          {labels.forget}
         </Button>
       </div>
-      <ForgetMe name={me.name} opened={asking} onClose={() => setAsking(false)} />
+      <DeleteMyData name={me.name} opened={asking} onClose={() => setAsking(false)} />
     </section>
   );
 }
 
-type Exporting = { kind: "no" } | { kind: "coming"; bytes: number; of: number | null } | { kind: "failed" };
+type ExportState = { kind: "no" } | { kind: "coming"; bytes: number; of: number | null } | { kind: "failed" };
 
-function Export({ name }: { name: string }) {
-  const words = useWords();
-  const says = words.account.mine;
-  const [state, setState] = useState<Exporting>({ kind: "no" });
-  const aborting = useRef<AbortController | null>(null);
-  useEffect(() => () => aborting.current?.abort(), []);
+function ExportMyData({ name }: { name: string }) {
+  const t = useTranslations();
+  const labels = t.account.mine;
+  const [state, setState] = useState<ExportState>({ kind: "no" });
+  const abortController = useRef<AbortController | null>(null);
+  useEffect(() => () => abortController.current?.abort(), []);
   const start = async () => {
-    const abort = new AbortController();
-    aborting.current = abort;
+    const controller = new AbortController();
+    abortController.current = controller;
     setState({ kind: "coming", bytes: 0, of: null });
     try {
-      const came = (bytes: number, of: number | null) => setState({ kind: "coming", bytes, of });
-      save(await exportMe(came, abort.signal), fileName(name));
+      const onProgress = (bytes: number, of: number | null) => setState({ kind: "coming", bytes, of });
+      saveFile(await exportMyData(onProgress, controller.signal), fileName(name));
       setState({ kind: "no" });
     } catch {
-      setState({ kind: abort.signal.aborted ? "no" : "failed" });
+      setState({ kind: controller.signal.aborted ? "no" : "failed" });
     }
   };
-  const coming = state.kind === "coming";
-  const share = coming && state.of !== null ? state.bytes / state.of : null;
+  const downloading = state.kind === "coming";
+  const share = downloading && state.of !== null ? state.bytes / state.of : null;
   return (
     <div>
       <Button
         variant="default"
         size="sm"
         leftSection={<IconDownload size={16} stroke={1.7} />}
-        loading={coming}
+        loading={downloading}
         onClick={() => void start()}
       >
-        {says.export}
+        {labels.export}
       </Button>
-      {coming && (
+      {downloading && (
         <div className={classes.coming}>
           <Progress
             value={share === null ? 100 : share * 100}
             animated={share === null}
             striped={share === null}
-            aria-label={says.exporting}
+            aria-label={labels.exporting}
           />
-          <small>{says.came(sizeOf(state.bytes))}</small>
-          <Button variant="subtle" size="compact-xs" onClick={() => aborting.current?.abort()}>
-            {words.cancel}
+          <small>{labels.came(formatBytes(state.bytes))}</small>
+          <Button variant="subtle" size="compact-xs" onClick={() => abortController.current?.abort()}>
+            {t.cancel}
           </Button>
         </div>
       )}
       {state.kind === "failed" && (
         <p className={classes.trouble} role="alert">
-          {says.exportFailed}
+          {labels.exportFailed}
         </p>
       )}
     </div>
   );
 }
 
-/** A name for the file that every file system takes. */
+/** A file name that is valid on every file system. */
 function fileName(person: string): string {
   const day = new Date().toISOString().slice(0, 10);
   return `kuaimei-${person.replace(/[^\p{L}\p{N}_-]+/gu, "-")}-${day}.zip`;

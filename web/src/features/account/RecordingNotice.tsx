@@ -1,64 +1,64 @@
 import { Button, Modal } from "@mantine/core";
 import { useEffect, useRef, useState } from "react";
 
-import { Refused } from "../../api/http";
-import { acceptOpenNotice, refuseNotice, useNotice } from "../../app/notice";
-import dialog from "../../app/Dialog.module.css";
-import { useWords } from "../../i18n";
-import classes from "./account.module.css";
+import { HttpError } from "../../api/http";
+import { useTranslations } from "../../i18n";
+import dialog from "../../shared/Dialog.module.css";
+import { giveConsent, refuseConsent, useConsentRequest } from "../../shared/recordingConsent";
+import classes from "./Account.module.css";
 
-/** Says what is kept, and for how long, before anything is; only a yes lets it begin. */
+/** Asks for consent before anything is recorded: what is stored, where and for how long. */
 export function RecordingNotice() {
-  const words = useWords();
-  const me = useNotice();
+  const t = useTranslations();
+  const me = useConsentRequest();
   return (
     <Modal
       opened={me !== null}
-      onClose={refuseNotice}
-      title={words.account.notice.title}
+      onClose={refuseConsent}
+      title={t.account.notice.title}
       centered
       lockScroll={false}
-      closeButtonProps={{ "aria-label": words.close }}
+      closeButtonProps={{ "aria-label": t.close }}
     >
-      {me !== null && <Question days={me.keeping.retention_days} />}
+      {me !== null && <ConsentQuestion days={me.keeping.retention_days} />}
     </Modal>
   );
 }
 
-function Question({ days }: { days: number }) {
-  const says = useWords().account.notice;
+function ConsentQuestion({ days }: { days: number }) {
+  const labels = useTranslations().account.notice;
   const [state, setState] = useState<"open" | "telling" | "failed">("open");
   const body = useRef<HTMLDivElement>(null);
-  // Not on a button: whoever still holds the space bar to talk must not agree by letting go of it.
+  // Focus no button: releasing the space bar held for talking must not count as agreement.
   useEffect(() => body.current?.focus(), []);
   const agree = () => {
     setState("telling");
-    acceptOpenNotice().catch((error: unknown) => {
-      // The server was renewed since this page was loaded, and words the notice differently.
-      if (error instanceof Refused && error.code === "notice_outdated") location.reload();
+    giveConsent().catch((error: unknown) => {
+      // The server was updated since this page was loaded, and has another notice.
+      if (error instanceof HttpError && error.code === "notice_outdated") location.reload();
       else setState("failed");
     });
   };
   return (
     <div ref={body} tabIndex={-1} data-autofocus data-notice className={classes.question}>
-      <p>{says.lead}</p>
+      <p>{labels.lead}</p>
       <ul>
-        <li>{says.long(days)}</li>
-        <li>{says.where}</li>
-        <li>{says.analysed}</li>
-        <li>{says.delete}</li>
+        <li>{labels.long(days)}</li>
+        <li>{labels.where}</li>
+        <li>{labels.analysed}</li>
+        <li>{labels.delete}</li>
       </ul>
       {state === "failed" && (
         <p className={classes.trouble} role="alert">
-          {says.failed}
+          {labels.failed}
         </p>
       )}
       <div className={dialog.buttons}>
-        <Button variant="default" onClick={refuseNotice}>
-          {says.refuse}
+        <Button variant="default" onClick={refuseConsent}>
+          {labels.refuse}
         </Button>
         <Button onClick={agree} loading={state === "telling"}>
-          {says.agree}
+          {labels.agree}
         </Button>
       </div>
     </div>

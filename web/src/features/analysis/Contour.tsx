@@ -4,39 +4,39 @@ import { IconPlayerPauseFilled, IconPlayerPlayFilled } from "@tabler/icons-react
 import { memo, useId, useMemo, useRef, type KeyboardEvent, type PointerEvent } from "react";
 
 import type { Contours } from "../../api/analysis";
-import type { AnalysisWords } from "../../i18n/analysis";
-import { clock } from "../conversation/clock";
+import type { AnalysisTranslations } from "../../i18n/analysis";
+import { formatDuration } from "../../shared/formatDuration";
+import { pitchPath, pitchPosition, pitchScale, pitchTicks, wavePath, wavePeaks } from "./chartScales";
 import classes from "./Contour.module.css";
-import { peaks, pitchPath, pitchScale, pitchShare, pitchTicks, wavePath } from "./drawing";
-import { useClip } from "./useClip";
+import { useAudioClip } from "./useAudioClip";
 
 const HEIGHT = 124;
-/** Room for the labels of the pitch. */
+/** Width of the pitch labels. */
 const LEFT = 34;
 const BAR = 3;
 const STEP_S = 0.5;
 /** A pause narrower than this has no label. */
-const LABELLED = 38;
+const MIN_LABELLED_WIDTH = 38;
 
 interface Props {
   audio: string;
   contours: Contours;
-  words: AnalysisWords;
+  t: AnalysisTranslations;
 }
 
-/** The recording with its pauses and its pitch, to be played from anywhere. */
-export function Contour({ audio, contours, words }: Props) {
-  const clip = useClip(audio);
+/** The recording with its waveform, pauses and pitch, playable from any position. */
+export function Contour({ audio, contours, t }: Props) {
+  const clip = useAudioClip(audio);
   const { ref, width: room } = useElementSize();
   const id = useId();
   const width = Math.max(0, Math.floor(room) - LEFT);
-  const told = (contours.f0_hz.length * contours.frame_ms) / 1000;
-  const seconds = clip.seconds || told;
-  const bars = useMemo(() => peaks(clip.peaks, Math.max(1, Math.floor(width / BAR))), [clip.peaks, width]);
+  const contourSeconds = (contours.f0_hz.length * contours.frame_ms) / 1000;
+  const seconds = clip.seconds || contourSeconds;
+  const bars = useMemo(() => wavePeaks(clip.peaks, Math.max(1, Math.floor(width / BAR))), [clip.peaks, width]);
   const wave = useMemo(() => wavePath(clip.peaks.length > 0 ? bars : [], width, HEIGHT), [bars, clip.peaks, width]);
   const place = seconds > 0 ? (clip.at / seconds) * width : 0;
   return (
-    <section className={classes.contour} aria-label={words.drawing} data-clip={clip.state}>
+    <section className={classes.contour} aria-label={t.drawing} data-clip={clip.state}>
       <div className={classes.row}>
         <ActionIcon
           radius="xl"
@@ -44,7 +44,7 @@ export function Contour({ audio, contours, words }: Props) {
           variant="light"
           loading={clip.state === "loading"}
           disabled={clip.state === "failed"}
-          aria-label={clip.playing ? words.pause : words.play}
+          aria-label={clip.playing ? t.pause : t.play}
           onClick={clip.toggle}
         >
           {clip.playing ? <IconPlayerPauseFilled size={16} /> : <IconPlayerPlayFilled size={16} />}
@@ -57,7 +57,7 @@ export function Contour({ audio, contours, words }: Props) {
               </clipPath>
               <g transform={`translate(${LEFT} 0)`}>
                 <rect className={classes.ground} width={width} height={HEIGHT} rx={8} />
-                <Pauses contours={contours} width={width} seconds={seconds} words={words} />
+                <Pauses contours={contours} width={width} seconds={seconds} t={t} />
                 <path className={classes.wave} d={wave} />
               </g>
               <g clipPath={`url(#${id})`}>
@@ -67,26 +67,26 @@ export function Contour({ audio, contours, words }: Props) {
               {place > 0 && <line className={classes.cursor} x1={LEFT + place} x2={LEFT + place} y1={0} y2={HEIGHT} />}
             </svg>
           )}
-          {clip.state === "ready" && <Slider clip={clip} words={words} />}
+          {clip.state === "ready" && <Slider clip={clip} t={t} />}
         </div>
       </div>
       <p className={classes.legend}>
         {contours.f0_hz.some((hz) => hz > 0) && (
           <span aria-hidden="true">
-            <i data-of="pitch" /> {words.pitch}
+            <i data-of="pitch" /> {t.pitch}
           </span>
         )}
         {contours.pauses.length > 0 && (
           <span aria-hidden="true">
-            <i data-of="pause" /> {words.pauses}
+            <i data-of="pause" /> {t.pauses}
           </span>
         )}
         <span aria-hidden="true">
-          <i data-of="wave" /> {words.loudness}
+          <i data-of="wave" /> {t.loudness}
         </span>
-        <span className={classes.time}>{`${clock(clip.at)} / ${clock(seconds)}`}</span>
+        <span className={classes.time}>{`${formatDuration(clip.at)} / ${formatDuration(seconds)}`}</span>
       </p>
-      {clip.state === "failed" && <p role="alert">{words.noSound}</p>}
+      {clip.state === "failed" && <p role="alert">{t.noSound}</p>}
     </section>
   );
 }
@@ -97,15 +97,15 @@ interface LayerProps {
   seconds: number;
 }
 
-const Pauses = memo(function Pauses({ contours, width, seconds, words }: LayerProps & { words: AnalysisWords }) {
+const Pauses = memo(function Pauses({ contours, width, seconds, t }: LayerProps & { t: AnalysisTranslations }) {
   const x = (ms: number) => Math.min(width, (ms / 1000 / seconds) * width);
-  const unit = words.features["pause_mean_s"]?.unit ?? "s";
+  const unit = t.features["pause_mean_s"]?.unit ?? "s";
   return contours.pauses.map(([start, end]) => {
     const broad = x(end) - x(start);
     return (
       <g key={start} data-pause>
         <rect className={classes.pause} x={x(start)} width={Math.max(1, broad)} height={HEIGHT} />
-        {broad >= LABELLED && (
+        {broad >= MIN_LABELLED_WIDTH && (
           <text className={classes.pauseText} x={x(start) + broad / 2} y={HEIGHT - 8}>
             {`${((end - start) / 1000).toFixed(1)} ${unit}`}
           </text>
@@ -126,7 +126,7 @@ const Pitch = memo(function Pitch({ contours, width, seconds }: LayerProps) {
   return (
     <>
       {pitchTicks(scale).map((hz) => {
-        const y = (1 - pitchShare(hz, scale)) * HEIGHT;
+        const y = (1 - pitchPosition(hz, scale)) * HEIGHT;
         return (
           <g key={hz} data-tick={hz}>
             <line className={classes.grid} x1={LEFT} x2={LEFT + width} y1={y} y2={y} />
@@ -144,8 +144,8 @@ const Pitch = memo(function Pitch({ contours, width, seconds }: LayerProps) {
   );
 });
 
-/** Where it plays, for pointer and keyboard. */
-function Slider({ clip, words }: { clip: ReturnType<typeof useClip>; words: AnalysisWords }) {
+/** Playback position, for pointer and keyboard. */
+function Slider({ clip, t }: { clip: ReturnType<typeof useAudioClip>; t: AnalysisTranslations }) {
   const held = useRef(false);
   const jump = (event: PointerEvent<HTMLDivElement>) => {
     const box = event.currentTarget.getBoundingClientRect();
@@ -171,11 +171,11 @@ function Slider({ clip, words }: { clip: ReturnType<typeof useClip>; words: Anal
       className={classes.slider}
       role="slider"
       tabIndex={0}
-      aria-label={words.position}
+      aria-label={t.position}
       aria-valuemin={0}
       aria-valuemax={Math.round(clip.seconds * 10) / 10}
       aria-valuenow={Math.round(clip.at * 10) / 10}
-      aria-valuetext={words.place(clock(clip.at), clock(clip.seconds))}
+      aria-valuetext={t.place(formatDuration(clip.at), formatDuration(clip.seconds))}
       onKeyDown={key}
       onPointerDown={(event) => {
         held.current = true;

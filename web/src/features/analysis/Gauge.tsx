@@ -1,8 +1,8 @@
-import type { OneScore, Score } from "../../api/analysis";
-import type { AnalysisWords } from "../../i18n/analysis";
+import type { ExplainedScore, Score } from "../../api/analysis";
+import type { AnalysisTranslations } from "../../i18n/analysis";
+import { relativeText } from "./formatScores";
 import classes from "./Gauge.module.css";
-import { points } from "./points";
-import { relation } from "./telling";
+import { scorePoints } from "./scorePoints";
 
 const ARC = "M12 60A48 48 0 0 1 108 60";
 const CENTRE = { x: 60, y: 60 };
@@ -10,23 +10,23 @@ const TICK = { from: 39, to: 56 };
 
 interface Props {
   score: Score;
-  of: OneScore;
-  words: AnalysisWords;
+  of: ExplainedScore;
+  t: AnalysisTranslations;
 }
 
-/** One score on a dial, with a tick where it usually is. */
-export function Gauge({ score, of, words }: Props) {
-  const value = points(of.value);
-  const told = relation(of.relative, words);
+/** One score on a dial, with a tick at the user's average. */
+export function Gauge({ score, of, t }: Props) {
+  const value = scorePoints(of.value);
+  const text = relativeText(of.relative, t);
   return (
     <div className={classes.gauge} data-score={score}>
       <div
         role="meter"
-        aria-label={words.scores[score]}
+        aria-label={t.scores[score]}
         aria-valuemin={0}
         aria-valuemax={100}
         aria-valuenow={value}
-        aria-valuetext={`${value}, ${told}`}
+        aria-valuetext={`${value}, ${text}`}
       >
         <svg viewBox="0 0 120 66" aria-hidden="true" focusable="false">
           <path className={classes.track} d={ARC} />
@@ -38,11 +38,11 @@ export function Gauge({ score, of, words }: Props) {
         </svg>
       </div>
       <p className={classes.name} aria-hidden="true">
-        {words.scores[score]}
+        {t.scores[score]}
       </p>
-      <p className={classes.told} title={of.relative ? words.compared(String(of.relative.utterances)) : undefined} aria-hidden="true">
+      <p className={classes.told} title={of.relative ? t.compared(String(of.relative.utterances)) : undefined} aria-hidden="true">
         {of.relative && <i className={classes.sign} />}
-        {told}
+        {text}
       </p>
     </div>
   );

@@ -1,28 +1,28 @@
 import { useElementSize } from "@mantine/hooks";
 import { useState, type KeyboardEvent, type PointerEvent } from "react";
 
-import { SCORES, type Course } from "../../api/analysis";
-import type { AnalysisWords } from "../../i18n/analysis";
-import { Marker } from "./Marker";
-import { points } from "./points";
-import type { Scored } from "./telling";
+import { SCORES, type SessionAnalysis } from "../../api/analysis";
+import type { AnalysisTranslations } from "../../i18n/analysis";
+import type { ScoredUtterance } from "./formatScores";
+import { ScoreMarker } from "./ScoreMarker";
+import { scorePoints } from "./scorePoints";
 import classes from "./TrendLines.module.css";
 
 const HEIGHT = 208;
 const LEFT = 30;
 const EDGE = 12;
 const LINES = [0, 25, 50, 75, 100];
-/** Closer than this, in pixels, markers would be a smear. */
-const CLOSE = 14;
+/** Pixels between markers below which they would overlap. */
+const MIN_MARKER_DISTANCE = 14;
 
 interface Props {
-  scored: Scored[];
-  usual: Course["usual"];
-  words: AnalysisWords;
+  scored: ScoredUtterance[];
+  usual: SessionAnalysis["usual"];
+  t: AnalysisTranslations;
 }
 
-/** Three lines over the utterances; one of them can be chosen, by pointer or arrow keys, and is read out. */
-export function TrendLines({ scored, usual, words }: Props) {
+/** Line chart of the three scores; an utterance is selected by pointer or arrow keys, and shown below. */
+export function TrendLines({ scored, usual, t }: Props) {
   const { ref, width } = useElementSize();
   const [chosen, setChosen] = useState<number | null>(null);
   const last = scored.length - 1;
@@ -30,7 +30,7 @@ export function TrendLines({ scored, usual, words }: Props) {
   const room = Math.max(0, width - LEFT - EDGE);
   const x = (index: number) => LEFT + (last === 0 ? room / 2 : (index / last) * room);
   const y = (value: number) => EDGE + (1 - value) * (HEIGHT - 2 * EDGE);
-  const sparse = last === 0 || room / last >= CLOSE;
+  const sparse = last === 0 || room / last >= MIN_MARKER_DISTANCE;
   const point = (event: PointerEvent<HTMLDivElement>) => {
     const left = event.clientX - event.currentTarget.getBoundingClientRect().left - LEFT;
     setChosen(Math.min(last, Math.max(0, Math.round(room > 0 ? (left / room) * last : 0))));
@@ -44,8 +44,8 @@ export function TrendLines({ scored, usual, words }: Props) {
   };
   const one = scored[at];
   if (!one) return null;
-  const scores = SCORES.map((score) => `${words.scores[score]} ${points(one.scores[score].value)}`).join(", ");
-  const number = words.numbered(String(at + 1), String(scored.length));
+  const scores = SCORES.map((score) => `${t.scores[score]} ${scorePoints(one.scores[score].value)}`).join(", ");
+  const number = t.numbered(String(at + 1), String(scored.length));
   return (
     <div className={classes.chart}>
       <div
@@ -53,11 +53,11 @@ export function TrendLines({ scored, usual, words }: Props) {
         ref={ref}
         role="slider"
         tabIndex={0}
-        aria-label={words.choose}
+        aria-label={t.choose}
         aria-valuemin={1}
         aria-valuemax={scored.length}
         aria-valuenow={at + 1}
-        aria-valuetext={`${number}: ${one.transcript || words.typed} ${scores}`}
+        aria-valuetext={`${number}: ${one.transcript || t.typed} ${scores}`}
         onKeyDown={key}
         onPointerMove={point}
         onPointerDown={point}
@@ -93,7 +93,7 @@ export function TrendLines({ scored, usual, words }: Props) {
                 {scored.map(
                   (of, index) =>
                     (sparse || index === at) && (
-                      <Marker key={of.utterance} score={score} at={{ x: x(index), y: y(of.scores[score].value) }} />
+                      <ScoreMarker key={of.utterance} score={score} at={{ x: x(index), y: y(of.scores[score].value) }} />
                     ),
                 )}
               </g>
@@ -103,12 +103,12 @@ export function TrendLines({ scored, usual, words }: Props) {
       </div>
       <div className={classes.told} aria-hidden="true" data-told>
         <p className={classes.words}>
-          <small>{number}</small> {one.transcript || words.typed}
+          <small>{number}</small> {one.transcript || t.typed}
         </p>
         <p className={classes.numbers}>
           {SCORES.map((score) => (
             <span key={score}>
-              <Marker score={score} /> {words.scores[score]} <strong>{points(one.scores[score].value)}</strong>
+              <ScoreMarker score={score} /> {t.scores[score]} <strong>{scorePoints(one.scores[score].value)}</strong>
             </span>
           ))}
         </p>

@@ -3,46 +3,46 @@ import { useMediaQuery } from "@mantine/hooks";
 import { IconDownload } from "@tabler/icons-react";
 import { useState } from "react";
 
-import { courseCsv, SCORES, type Course, type Spoken } from "../../api/analysis";
-import { getSound } from "../../api/rest";
-import { useWords } from "../../i18n";
-import type { AnalysisWords } from "../../i18n/analysis";
-import { save } from "../sessions/exporting";
-import { Marker } from "./Marker";
-import { points } from "./points";
-import { average, besides, scoredOf, type Scored } from "./telling";
+import { SCORES, sessionAnalysisCsv, type AnalysedUtterance, type SessionAnalysis } from "../../api/analysis";
+import { getBlob } from "../../api/http";
+import { useTranslations } from "../../i18n";
+import type { AnalysisTranslations } from "../../i18n/analysis";
+import { saveFile } from "../../shared/saveFile";
+import { average, differenceText, scoredUtterances, type ScoredUtterance } from "./formatScores";
+import { ScoreMarker } from "./ScoreMarker";
+import { scorePoints } from "./scorePoints";
 import { TrendLines } from "./TrendLines";
 import classes from "./Trends.module.css";
-import { useCourse } from "./useCourse";
-import { useAnalysisWords } from "./words";
+import { useAnalysisTranslations } from "./useAnalysisTranslations";
+import { useSessionAnalysis } from "./useSessionAnalysis";
 
 interface Props {
   session: string;
   onClose: () => void;
 }
 
-/** How the user's manner changed over a conversation, beside what is usual for them. */
+/** The user's scores over a conversation, compared with their average. */
 export default function Trends({ session, onClose }: Props) {
-  const page = useWords();
-  const words = useAnalysisWords();
+  const page = useTranslations();
+  const t = useAnalysisTranslations();
   const narrow = useMediaQuery("(max-width: 40em)", false, { getInitialValueInEffect: false });
-  const { course, failed } = useCourse(session);
+  const { analysis, failed } = useSessionAnalysis(session);
   return (
     <Modal
       opened
       onClose={onClose}
-      title={words.trends}
+      title={t.trends}
       size={720}
       centered
       fullScreen={narrow ?? false}
       lockScroll={false}
       closeButtonProps={{ "aria-label": page.close }}
     >
-      <div className={classes.trends} data-trends={course ? "ready" : failed ? "failed" : "loading"}>
-        {course ? (
-          <Found course={course} session={session} words={words} />
+      <div className={classes.trends} data-trends={analysis ? "ready" : failed ? "failed" : "loading"}>
+        {analysis ? (
+          <TrendCharts analysis={analysis} session={session} t={t} />
         ) : failed ? (
-          <p role="alert">{words.failed}</p>
+          <p role="alert">{t.failed}</p>
         ) : (
           <Loader size="xs" type="dots" />
         )}
@@ -51,57 +51,57 @@ export default function Trends({ session, onClose }: Props) {
   );
 }
 
-interface FoundProps {
-  course: Course;
+interface TrendChartsProps {
+  analysis: SessionAnalysis;
   session: string;
-  words: AnalysisWords;
+  t: AnalysisTranslations;
 }
 
-function Found({ course, session, words }: FoundProps) {
-  const mine = course.data.filter(({ speaker }) => speaker === "user");
-  const scored = scoredOf(course.data, "user");
-  const waiting = mine.filter(({ state }) => state === "waiting").length;
+function TrendCharts({ analysis, session, t }: TrendChartsProps) {
+  const userUtterances = analysis.data.filter(({ speaker }) => speaker === "user");
+  const scored = scoredUtterances(analysis.data, "user");
+  const waiting = userUtterances.filter(({ state }) => state === "waiting").length;
   return (
     <>
       {scored.length === 0 ? (
-        <p>{words.trendsNone}</p>
+        <p>{t.trendsNone}</p>
       ) : (
         <>
-          <p className={classes.soft}>{course.usual ? words.trendsIntro : words.trendsFew}</p>
-          <Averages scored={scored} usual={course.usual} words={words} />
-          <TrendLines scored={scored} usual={course.usual} words={words} />
+          <p className={classes.soft}>{analysis.usual ? t.trendsIntro : t.trendsFew}</p>
+          <ScoreAverages scored={scored} usual={analysis.usual} t={t} />
+          <TrendLines scored={scored} usual={analysis.usual} t={t} />
         </>
       )}
       {waiting > 0 && (
         <p role="status" className={classes.soft}>
-          {words.waitingCount(String(waiting))}
+          {t.waitingCount(String(waiting))}
         </p>
       )}
-      {mine.length > 0 && <AsTable spoken={mine} words={words} />}
-      <Download session={session} words={words} />
+      {userUtterances.length > 0 && <UtteranceTable utterances={userUtterances} t={t} />}
+      <DownloadAnalysis session={session} t={t} />
     </>
   );
 }
 
-interface AveragesProps {
-  scored: Scored[];
-  usual: Course["usual"];
-  words: AnalysisWords;
+interface ScoreAveragesProps {
+  scored: ScoredUtterance[];
+  usual: SessionAnalysis["usual"];
+  t: AnalysisTranslations;
 }
 
-function Averages({ scored, usual, words }: AveragesProps) {
+function ScoreAverages({ scored, usual, t }: ScoreAveragesProps) {
   return (
     <dl className={classes.averages}>
       {SCORES.map((score) => {
-        const value = points(average(scored, score));
+        const value = scorePoints(average(scored, score));
         return (
           <div key={score} data-average={score}>
             <dt>
-              <Marker score={score} />
-              {words.scores[score]}
+              <ScoreMarker score={score} />
+              {t.scores[score]}
             </dt>
             <dd>
-              <strong>{value}</strong> {usual && <span>{besides(value - points(usual[score]), words)}</span>}
+              <strong>{value}</strong> {usual && <span>{differenceText(value - scorePoints(usual[score]), t)}</span>}
             </dd>
           </div>
         );
@@ -110,30 +110,30 @@ function Averages({ scored, usual, words }: AveragesProps) {
   );
 }
 
-function AsTable({ spoken, words }: { spoken: Spoken[]; words: AnalysisWords }) {
+function UtteranceTable({ utterances, t }: { utterances: AnalysedUtterance[]; t: AnalysisTranslations }) {
   return (
     <details className={classes.table}>
-      <summary>{words.asTable}</summary>
-      <div className={classes.scroll} tabIndex={0} role="region" aria-label={words.asTable}>
+      <summary>{t.asTable}</summary>
+      <div className={classes.scroll} tabIndex={0} role="region" aria-label={t.asTable}>
         <table>
           <thead>
             <tr>
-              <th scope="col">{words.utterance}</th>
+              <th scope="col">{t.utterance}</th>
               {SCORES.map((score) => (
                 <th scope="col" key={score}>
-                  {words.scores[score]}
+                  {t.scores[score]}
                 </th>
               ))}
             </tr>
           </thead>
           <tbody>
-            {spoken.map((one) => (
+            {utterances.map((one) => (
               <tr key={one.utterance}>
-                <th scope="row">{one.transcript || words.typed}</th>
+                <th scope="row">{one.transcript || t.typed}</th>
                 {one.scores ? (
-                  SCORES.map((score) => <td key={score}>{one.scores && points(one.scores[score].value)}</td>)
+                  SCORES.map((score) => <td key={score}>{one.scores && scorePoints(one.scores[score].value)}</td>)
                 ) : (
-                  <td colSpan={SCORES.length}>{one.reason ? words.reasons[one.reason] : words.waiting}</td>
+                  <td colSpan={SCORES.length}>{one.reason ? t.reasons[one.reason] : t.waiting}</td>
                 )}
               </tr>
             ))}
@@ -144,21 +144,21 @@ function AsTable({ spoken, words }: { spoken: Spoken[]; words: AnalysisWords }) 
   );
 }
 
-function Download({ session, words }: { session: string; words: AnalysisWords }) {
+function DownloadAnalysis({ session, t }: { session: string; t: AnalysisTranslations }) {
   const [failed, setFailed] = useState(false);
   const take = () => {
     setFailed(false);
-    getSound(courseCsv(session)).then(
-      (file) => save(file, `${session}-analysis.csv`),
+    getBlob(sessionAnalysisCsv(session)).then(
+      (file) => saveFile(file, `${session}-analysis.csv`),
       () => setFailed(true),
     );
   };
   return (
     <div>
       <Button variant="default" size="xs" leftSection={<IconDownload size={16} stroke={1.8} />} onClick={take}>
-        {words.download}
+        {t.download}
       </Button>
-      {failed && <p role="alert">{words.failed}</p>}
+      {failed && <p role="alert">{t.failed}</p>}
     </div>
   );
 }

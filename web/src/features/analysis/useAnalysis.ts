@@ -1,38 +1,38 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 
 import { getAnalysis, type Analysis } from "../../api/analysis";
-import { client } from "../../app/client";
-import { usePolling } from "../../app/polling";
+import { client } from "../../shared/client";
+import { usePolling } from "../../shared/usePolling";
 
 const POLL_MS = 2_500;
 
-/** How an utterance was spoken; asked for again for as long as nobody knows, and when it is told of anew. */
+/** Fetch the analysis of an utterance; polled while it is not finished, and fetched again on its event. */
 export function useAnalysis(utterance: string): { analysis: Analysis | null; failed: boolean } {
   const [analysis, setAnalysis] = useState<Analysis | null>(null);
   const [failed, setFailed] = useState(false);
-  const asked = useRef(0);
-  const look = useCallback(() => {
-    asked.current += 1;
-    const mine = asked.current;
+  const latestRequest = useRef(0);
+  const refresh = useCallback(() => {
+    latestRequest.current += 1;
+    const request = latestRequest.current;
     getAnalysis(utterance).then(
       (found) => {
-        if (mine !== asked.current) return;
+        if (request !== latestRequest.current) return;
         setAnalysis(found);
         setFailed(false);
       },
-      () => mine === asked.current && setFailed(true),
+      () => request === latestRequest.current && setFailed(true),
     );
   }, [utterance]);
   useEffect(() => {
-    look();
-    const stop = client.watch((event) => {
-      if (event.type === "kuaimei.analysis.scored" && event.recording === utterance) look();
+    refresh();
+    const stop = client.onUpdate((event) => {
+      if (event.type === "kuaimei.analysis.scored" && event.recording === utterance) refresh();
     });
     return () => {
-      asked.current += 1;
+      latestRequest.current += 1;
       stop();
     };
-  }, [look, utterance]);
-  usePolling(analysis === null ? failed : analysis.state === "waiting", POLL_MS, look);
+  }, [refresh, utterance]);
+  usePolling(analysis === null ? failed : analysis.state === "waiting", POLL_MS, refresh);
   return { analysis, failed };
 }

@@ -2,22 +2,22 @@ import { ActionIcon, Textarea } from "@mantine/core";
 import { IconArrowUp } from "@tabler/icons-react";
 import { useState } from "react";
 
-import { client } from "../../app/client";
-import { useWords } from "../../i18n";
+import { useTranslations } from "../../i18n";
+import { client } from "../../shared/client";
 import classes from "./Composer.module.css";
 
-const LONGEST = 4_000;
+const MAX_LENGTH = 4_000;
 
-/** Typing instead of speaking. */
+/** Text input for typing instead of speaking. */
 export function Composer() {
-  const words = useWords();
+  const t = useTranslations();
   const [text, setText] = useState("");
   const send = () => {
-    const said = text.trim();
-    if (said === "") return;
+    const message = text.trim();
+    if (message === "") return;
     setText("");
-    void client.type(said).then((sent) => {
-      if (!sent) setText((now) => now || said); // what was written is not lost
+    void client.sendText(message).then((sent) => {
+      if (!sent) setText((now) => now || message); // keep the text that could not be sent
     });
   };
   return (
@@ -31,22 +31,22 @@ export function Composer() {
       <Textarea
         variant="unstyled"
         className={classes.input}
-        aria-label={words.compose.label}
-        placeholder={words.compose.placeholder}
+        aria-label={t.compose.label}
+        placeholder={t.compose.placeholder}
         autosize
         minRows={1}
         maxRows={6}
-        maxLength={LONGEST}
+        maxLength={MAX_LENGTH}
         value={text}
         onChange={(event) => setText(event.currentTarget.value)}
         onKeyDown={(event) => {
-          // Enter chooses a candidate while an input method is composing.
+          // Enter selects a candidate while an input method is composing.
           if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
           event.preventDefault();
           send();
         }}
       />
-      <ActionIcon type="submit" radius="xl" size={36} disabled={text.trim() === ""} aria-label={words.compose.send}>
+      <ActionIcon type="submit" radius="xl" size={36} disabled={text.trim() === ""} aria-label={t.compose.send}>
         <IconArrowUp size={20} stroke={2} />
       </ActionIcon>
     </form>

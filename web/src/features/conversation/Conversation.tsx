@@ -1,30 +1,30 @@
 import { useEffect, useRef, useState } from "react";
 
-import { client, useClient } from "../../app/client";
-import { useWords } from "../../i18n";
-import type { Position } from "../../realtime/transport";
+import { useTranslations } from "../../i18n";
+import type { PlaybackPosition } from "../../realtime/transport";
+import { client, useClient } from "../../shared/client";
 import classes from "./Conversation.module.css";
-import { LineView } from "./LineView";
+import { MessageView } from "./MessageView";
 
-/** Nearer to the end than this, and the list follows what is said. */
+/** The list follows new messages while it is scrolled this near to its end. */
 const FOLLOW_PX = 120;
 
 export function Conversation() {
-  const words = useWords();
-  const { session, encore } = useClient();
+  const t = useTranslations();
+  const { session, hqItemId } = useClient();
   const list = useRef<HTMLDivElement>(null);
   const following = useRef(true);
-  const speaking = session.phase === "speaking" || session.response !== null || encore !== null;
-  const position = usePosition(speaking);
-  const latest = session.lines.at(-1);
+  const speaking = session.phase === "speaking" || session.response !== null || hqItemId !== null;
+  const position = usePlaybackPosition(speaking);
+  const latest = session.messages.at(-1);
 
   useEffect(() => {
     const element = list.current;
     if (element && following.current) element.scrollTop = element.scrollHeight;
-  }, [session.lines.length, latest?.text, latest?.status]);
+  }, [session.messages.length, latest?.text, latest?.status]);
 
-  if (session.lines.length === 0) return null;
-  const heard = session.lines.findLast((line) => line.status === "hearing");
+  if (session.messages.length === 0) return null;
+  const spoken = session.messages.findLast((message) => message.status === "hearing");
   return (
     <div
       className={classes.scroll}
@@ -34,53 +34,53 @@ export function Conversation() {
       }}
       tabIndex={0}
       role="region"
-      aria-label={words.line.conversation}
+      aria-label={t.message.conversation}
     >
       <ol className={classes.list}>
-        {session.lines.map((line) => (
-          <LineView
-            key={line.id}
-            line={line}
-            position={position?.itemId === line.id ? position : null}
-            encore={encore === line.id}
+        {session.messages.map((message) => (
+          <MessageView
+            key={message.id}
+            message={message}
+            position={position?.itemId === message.id ? position : null}
+            hqPlaying={hqItemId === message.id}
           />
         ))}
       </ol>
       <Announcer text={latest?.status === "hearing" ? "" : (latest?.text ?? "")} done={latest?.status !== "writing"} />
-      <div className="km-hidden" role="status" aria-label={words.line.caption}>
-        {heard?.text ?? ""}
+      <div className="km-hidden" role="status" aria-label={t.message.caption}>
+        {spoken?.text ?? ""}
       </div>
     </div>
   );
 }
 
-/** Tells a screen reader each line once, when it is whole: a reply that grows would be read over and over. */
+/** Announces each message to screen readers once it is complete: a growing one would be read repeatedly. */
 function Announcer({ text, done }: { text: string; done: boolean }) {
-  const [told, setTold] = useState("");
+  const [announced, setAnnounced] = useState("");
   useEffect(() => {
-    if (done) setTold(text);
+    if (done) setAnnounced(text);
   }, [text, done]);
   return (
     <div className="km-hidden" role="log" aria-live="polite">
-      {told}
+      {announced}
     </div>
   );
 }
 
-function same(one: Position | null, other: Position | null): boolean {
+function samePosition(one: PlaybackPosition | null, other: PlaybackPosition | null): boolean {
   return one?.itemId === other?.itemId && one?.ms === other?.ms && one?.silent === other?.silent;
 }
 
-/** Where the listener is in the reply, some twelve times a second. */
-function usePosition(speaking: boolean): Position | null {
-  const [position, setPosition] = useState<Position | null>(null);
+/** Position of the listener in the reply, updated about twelve times a second. */
+function usePlaybackPosition(speaking: boolean): PlaybackPosition | null {
+  const [position, setPosition] = useState<PlaybackPosition | null>(null);
   useEffect(() => {
-    const look = () => {
+    const update = () => {
       const now = client.position();
-      setPosition((known) => (same(known, now) ? known : now));
+      setPosition((known) => (samePosition(known, now) ? known : now));
     };
-    look();
-    const timer = setInterval(look, speaking ? 80 : 250);
+    update();
+    const timer = setInterval(update, speaking ? 80 : 250);
     return () => clearInterval(timer);
   }, [speaking]);
   return position;

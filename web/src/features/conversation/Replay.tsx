@@ -3,26 +3,25 @@ import { IconPlayerPauseFilled, IconPlayerPlayFilled } from "@tabler/icons-react
 import { useEffect, useRef, useState } from "react";
 import WaveSurfer from "wavesurfer.js";
 
-import { Refused } from "../../api/http";
-import { getSound } from "../../api/rest";
-import { client } from "../../app/client";
-import { useWords } from "../../i18n";
-import { clock } from "./clock";
+import { getBlob, HttpError } from "../../api/http";
+import { useTranslations } from "../../i18n";
+import { client } from "../../shared/client";
+import { formatDuration } from "../../shared/formatDuration";
 import classes from "./Replay.module.css";
 
 declare const __WAVEFORM_HEIGHT__: number;
 
 interface Props {
   audio: string;
-  /** The beautiful rendering, where there is one. */
+  /** Address of the HQ rendering; null: there is none. */
   hq: string | null;
 }
 
-/** An utterance as it was recorded, with its waveform; a reply in its beautiful rendering, if it has one. */
+/** Plays a recorded message with its waveform; a reply in its HQ rendering, if it has one. */
 export default function Replay({ audio, hq }: Props) {
-  const words = useWords();
-  const [tier, setTier] = useState<"fast" | "hq">("hq");
-  const shown = hq !== null && tier === "hq" ? hq : audio;
+  const t = useTranslations();
+  const [quality, setQuality] = useState<"fast" | "hq">("hq");
+  const shown = hq !== null && quality === "hq" ? hq : audio;
   const place = useRef<HTMLDivElement>(null);
   const wave = useRef<WaveSurfer | null>(null);
   const [state, setState] = useState<"loading" | "ready" | "failed">("loading");
@@ -45,7 +44,7 @@ export default function Replay({ audio, hq }: Props) {
       normalize: true,
     });
     wave.current = surfer;
-    let gone = false;
+    let cancelled = false;
     setState("loading");
     setAt(0);
     surfer.on("ready", (seconds) => {
@@ -58,16 +57,16 @@ export default function Replay({ audio, hq }: Props) {
     surfer.on("pause", () => setPlaying(false));
     surfer.on("finish", () => setPlaying(false));
     surfer.on("error", () => setState("failed"));
-    getSound(shown).then(
-      (blob) => (gone ? undefined : surfer.loadBlob(blob)),
+    getBlob(shown).then(
+      (blob) => (cancelled ? undefined : surfer.loadBlob(blob)),
       (error: unknown) => {
-        if (gone) return;
-        if (error instanceof Refused && error.status === 404) client.dispatch({ type: "local.gone", audio: shown });
+        if (cancelled) return;
+        if (error instanceof HttpError && error.status === 404) client.dispatch({ type: "local.gone", audio: shown });
         else setState("failed");
       },
     );
     return () => {
-      gone = true;
+      cancelled = true;
       surfer.destroy();
     };
   }, [shown]);
@@ -80,7 +79,7 @@ export default function Replay({ audio, hq }: Props) {
         variant="light"
         loading={state === "loading"}
         disabled={state === "failed"}
-        aria-label={playing ? words.line.pause : words.line.replay}
+        aria-label={playing ? t.message.pause : t.message.replay}
         onClick={() => void wave.current?.playPause()}
       >
         {playing ? <IconPlayerPauseFilled size={16} /> : <IconPlayerPlayFilled size={16} />}
@@ -90,17 +89,17 @@ export default function Replay({ audio, hq }: Props) {
         <SegmentedControl
           size="xs"
           radius="xl"
-          aria-label={words.tiers.choose}
-          value={tier}
-          onChange={(value) => setTier(value as "fast" | "hq")}
+          aria-label={t.quality.choose}
+          value={quality}
+          onChange={(value) => setQuality(value as "fast" | "hq")}
           data={[
-            { value: "fast", label: words.tiers.fast },
-            { value: "hq", label: words.tiers.hq },
+            { value: "fast", label: t.quality.fast },
+            { value: "hq", label: t.quality.hq },
           ]}
         />
       )}
-      <span className={classes.time}>{`${clock(at)} / ${clock(length)}`}</span>
-      {state === "failed" && <p role="alert">{words.line.noSound}</p>}
+      <span className={classes.time}>{`${formatDuration(at)} / ${formatDuration(length)}`}</span>
+      {state === "failed" && <p role="alert">{t.message.noSound}</p>}
     </div>
   );
 }

@@ -1,51 +1,51 @@
 import { IconHandStop } from "@tabler/icons-react";
 
-import { useWords } from "../../i18n";
-import { clauseAt, spans } from "../../realtime/clauses";
-import type { Line } from "../../realtime/session";
-import type { Position } from "../../realtime/transport";
-import { Dots } from "./Dots";
+import { useTranslations } from "../../i18n";
+import { clauseIndexAt, clauseSpans } from "../../realtime/clauses";
+import type { Message } from "../../realtime/session";
+import type { PlaybackPosition } from "../../realtime/transport";
 import classes from "./ReplyText.module.css";
+import { TypingIndicator } from "./TypingIndicator";
 
 interface Props {
-  line: Line;
-  position: Position | null;
+  message: Message;
+  position: PlaybackPosition | null;
 }
 
-/** A reply: what is being spoken stands out, what was never heard steps back. */
-export function ReplyText({ line, position }: Props) {
-  const words = useWords();
-  if (line.text === "") {
-    if (line.status === "writing") return <Dots />;
-    return line.failure ? null : <em>{line.status === "failed" ? words.line.failed : words.line.silent}</em>;
+/** Text of a reply: highlights the clause that is playing, dims what was not heard. */
+export function ReplyText({ message, position }: Props) {
+  const t = useTranslations();
+  if (message.text === "") {
+    if (message.status === "writing") return <TypingIndicator />;
+    return message.failure ? null : <em>{message.status === "failed" ? t.message.failed : t.message.silent}</em>;
   }
-  if (line.heardText !== null) return <Interrupted line={line} heard={line.heardText} />;
-  const current = position ? clauseAt(line.clauses, position.ms) : -1;
-  const places = spans(line.text, line.clauses);
+  if (message.heardText !== null) return <Interrupted message={message} heard={message.heardText} />;
+  const current = position ? clauseIndexAt(message.clauses, position.ms) : -1;
+  const places = clauseSpans(message.text, message.clauses);
   const place = current < 0 ? undefined : places[current];
-  const over = position?.silent && line.status !== "writing";
-  if (place === undefined || over) return <>{line.text}</>;
+  const over = position?.silent && message.status !== "writing";
+  if (place === undefined || over) return <>{message.text}</>;
   return (
     <>
-      {line.text.slice(0, place.start)}
+      {message.text.slice(0, place.start)}
       <mark className={classes.spoken} data-spoken>
-        {line.text.slice(place.start, place.end)}
+        {message.text.slice(place.start, place.end)}
       </mark>
-      <span className={classes.coming}>{line.text.slice(place.end)}</span>
+      <span className={classes.coming}>{message.text.slice(place.end)}</span>
     </>
   );
 }
 
-function Interrupted({ line, heard }: { line: Line; heard: string }) {
-  const words = useWords();
-  const at = line.text.startsWith(heard) ? heard.length : 0;
-  const rest = line.text.slice(at);
+function Interrupted({ message, heard }: { message: Message; heard: string }) {
+  const t = useTranslations();
+  const at = message.text.startsWith(heard) ? heard.length : 0;
+  const rest = message.text.slice(at);
   return (
     <>
-      {line.text.slice(0, at)}
+      {message.text.slice(0, at)}
       {rest && (
         <>
-          <span className={classes.cut} title={words.line.interruptedNote} role="img" aria-label={words.line.interruptedNote}>
+          <span className={classes.cut} title={t.message.interruptedNote} role="img" aria-label={t.message.interruptedNote}>
             <IconHandStop size="1em" stroke={1.8} />
           </span>
           <span className={classes.unheard}>{rest}</span>

@@ -2,117 +2,117 @@ import { Button, Loader, Progress, TextInput } from "@mantine/core";
 import { useState } from "react";
 
 import { LABELS_CSV, type RatingProgress } from "../../api/analysis";
-import { getSound } from "../../api/rest";
-import { prefer, usePreferences } from "../../app/preferences";
-import { SidePage } from "../../app/SidePage";
-import { useWords } from "../../i18n";
-import { enLabel, zhLabel, type LabelWords } from "../../i18n/label";
-import { save } from "../sessions/exporting";
+import { getBlob } from "../../api/http";
+import { useTranslations } from "../../i18n";
+import { enLabelling, zhLabelling, type LabellingTranslations } from "../../i18n/labelling";
+import { setPreferences, usePreferences } from "../../shared/preferences";
+import { saveFile } from "../../shared/saveFile";
+import { SecondaryPage } from "../../shared/SecondaryPage";
+import { ClipPlayer } from "./ClipPlayer";
 import classes from "./Labelling.module.css";
-import { Player } from "./Player";
-import { Scales } from "./Scales";
+import { RatingScales } from "./RatingScales";
 import { useRating } from "./useRating";
 
-const LONGEST_NAME = 64;
+const MAX_NAME_LENGTH = 64;
 
-/** People rate how others speak: what the scores are calibrated by. */
+/** Page on which people rate utterances, to calibrate the scores. */
 export default function Labelling() {
   const { locale, rater } = usePreferences();
-  const words = locale === "en" ? enLabel : zhLabel;
+  const t = locale === "en" ? enLabelling : zhLabelling;
   const [naming, setNaming] = useState(rater === "");
   return (
-    <SidePage title={words.title} back={words.back} intro={words.intro}>
+    <SecondaryPage title={t.title} back={t.back} intro={t.intro}>
       {naming ? (
-        <Name rater={rater} words={words} onNamed={() => setNaming(false)} />
+        <RaterNameForm rater={rater} t={t} onNamed={() => setNaming(false)} />
       ) : (
-        <Round key={rater} rater={rater} words={words} onRename={() => setNaming(true)} />
+        <RatingPanel key={rater} rater={rater} t={t} onRename={() => setNaming(true)} />
       )}
-    </SidePage>
+    </SecondaryPage>
   );
 }
 
-function Name({ rater, words, onNamed }: { rater: string; words: LabelWords; onNamed: () => void }) {
+function RaterNameForm({ rater, t, onNamed }: { rater: string; t: LabellingTranslations; onNamed: () => void }) {
   const [name, setName] = useState(rater);
   return (
     <form
       className={classes.card}
       onSubmit={(event) => {
         event.preventDefault();
-        prefer({ rater: name.trim() });
+        setPreferences({ rater: name.trim() });
         onNamed();
       }}
     >
       <TextInput
         className={classes.name}
         type="text"
-        label={words.rater}
-        description={words.raterHint}
-        maxLength={LONGEST_NAME}
+        label={t.rater}
+        description={t.raterHint}
+        maxLength={MAX_NAME_LENGTH}
         autoFocus
         value={name}
         onChange={(event) => setName(event.currentTarget.value)}
       />
       <Button type="submit" disabled={name.trim() === ""}>
-        {words.begin}
+        {t.begin}
       </Button>
     </form>
   );
 }
 
-function Round({ rater, words, onRename }: { rater: string; words: LabelWords; onRename: () => void }) {
-  const { retry } = useWords();
-  const { state, progress, skipped, give, skip, again } = useRating(rater);
+function RatingPanel({ rater, t, onRename }: { rater: string; t: LabellingTranslations; onRename: () => void }) {
+  const { retry } = useTranslations();
+  const { state, progress, skipped, submit, skip, restart } = useRating(rater);
   const done = state.kind === "nothing" && progress !== null && progress.total > 0;
   return (
     <>
-      {progress !== null && progress.total > 0 && <HowFar progress={progress} words={words} />}
-      <section className={classes.card} data-round={state.kind} aria-label={words.title}>
+      {progress !== null && progress.total > 0 && <RatingProgressBar progress={progress} t={t} />}
+      <section className={classes.card} data-round={state.kind} aria-label={t.title}>
         {state.kind === "loading" && (
           <p role="status" className={classes.soft}>
-            <Loader size="xs" type="dots" /> {words.loading}
+            <Loader size="xs" type="dots" /> {t.loading}
           </p>
         )}
-        {state.kind === "nothing" && <p role="status">{done ? words.done : words.nothing}</p>}
-        {state.kind === "failed" && <p role="alert">{words.failed}</p>}
+        {state.kind === "nothing" && <p role="status">{done ? t.done : t.nothing}</p>}
+        {state.kind === "failed" && <p role="alert">{t.failed}</p>}
         {state.kind === "open" && (
           <>
-            <p className={classes.soft}>{words.said}</p>
-            <blockquote>{state.clip.transcript || words.noWords}</blockquote>
-            {state.sound === null ? <p role="alert">{words.noSound}</p> : <Player sound={state.sound} words={words} />}
-            <Scales key={state.clip.id} words={words} onRate={give} onSkip={skip} />
+            <p className={classes.soft}>{t.said}</p>
+            <blockquote>{state.clip.transcript || t.noWords}</blockquote>
+            {state.sound === null ? <p role="alert">{t.noSound}</p> : <ClipPlayer sound={state.sound} t={t} />}
+            <RatingScales key={state.clip.id} t={t} onRate={submit} onSkip={skip} />
           </>
         )}
         {state.kind !== "loading" && state.kind !== "open" && (
-          <Button variant="default" size="xs" onClick={again}>
-            {skipped > 0 ? words.again : retry}
+          <Button variant="default" size="xs" onClick={restart}>
+            {skipped > 0 ? t.again : retry}
           </Button>
         )}
       </section>
-      <p className={classes.keys}>{words.keys}</p>
+      <p className={classes.keys}>{t.keys}</p>
       <div className={classes.foot}>
-        <span className={classes.soft}>{words.as(rater)}</span>
+        <span className={classes.soft}>{t.as(rater)}</span>
         <Button variant="subtle" size="xs" onClick={onRename}>
-          {words.changeRater}
+          {t.changeRater}
         </Button>
-        <Download words={words} />
+        <DownloadRatings t={t} />
       </div>
     </>
   );
 }
 
-function HowFar({ progress, words }: { progress: RatingProgress; words: LabelWords }) {
-  const told = words.progress(String(progress.rated), String(progress.total));
+function RatingProgressBar({ progress, t }: { progress: RatingProgress; t: LabellingTranslations }) {
+  const label = t.progress(String(progress.rated), String(progress.total));
   return (
     <div className={classes.progress}>
-      <Progress value={(progress.rated / progress.total) * 100} aria-label={told} />
+      <Progress value={(progress.rated / progress.total) * 100} aria-label={label} />
       <span className={classes.soft} aria-hidden="true">
-        {told}
+        {label}
       </span>
     </div>
   );
 }
 
-function Download({ words }: { words: LabelWords }) {
+function DownloadRatings({ t }: { t: LabellingTranslations }) {
   const [failed, setFailed] = useState(false);
   return (
     <>
@@ -121,15 +121,15 @@ function Download({ words }: { words: LabelWords }) {
         size="xs"
         onClick={() => {
           setFailed(false);
-          getSound(LABELS_CSV).then(
-            (file) => save(file, "labels.csv"),
+          getBlob(LABELS_CSV).then(
+            (file) => saveFile(file, "labels.csv"),
             () => setFailed(true),
           );
         }}
       >
-        {words.download}
+        {t.download}
       </Button>
-      {failed && <span role="alert">{words.failed}</span>}
+      {failed && <span role="alert">{t.failed}</span>}
     </>
   );
 }

@@ -1,45 +1,44 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 
-import { getRatingProgress, nextToRate, rate, type Rating, type RatingProgress, type ToRate } from "../../api/analysis";
-import { NeedsKey, Refused } from "../../api/http";
-import { getSound } from "../../api/rest";
+import { getRatingProgress, nextRatingTask, submitRating, type Rating, type RatingProgress, type RatingTask } from "../../api/analysis";
+import { getBlob, HttpError, UnauthorizedError } from "../../api/http";
 
 export type RatingState =
   | { kind: "loading" }
-  | { kind: "open"; clip: ToRate; sound: string | null }
+  | { kind: "open"; clip: RatingTask; sound: string | null }
   | { kind: "nothing" }
   | { kind: "failed" };
 
-interface Rater {
+interface RatingControl {
   state: RatingState;
   progress: RatingProgress | null;
-  /** Passed over for now. */
+  /** Number of skipped clips. */
   skipped: number;
-  give: (rating: Rating) => Promise<void>;
+  submit: (rating: Rating) => Promise<void>;
   skip: () => void;
-  /** Ask once more, also for what was passed over. */
-  again: () => void;
+  /** Start again, including the skipped clips. */
+  restart: () => void;
 }
 
-/** One clip after the other, until this rater has heard them all. */
-export function useRating(rater: string): Rater {
+/** Fetch the clips to be rated one after the other. */
+export function useRating(rater: string): RatingControl {
   const [state, setState] = useState<RatingState>({ kind: "loading" });
   const [progress, setProgress] = useState<RatingProgress | null>(null);
   const [skipped, setSkipped] = useState<readonly string[]>([]);
-  const asked = useRef(0);
+  const latestRequest = useRef(0);
   const url = useRef("");
 
   const load = useCallback(
-    async (without: readonly string[]) => {
-      asked.current += 1;
-      const mine = asked.current;
+    async (skippedIds: readonly string[]) => {
+      latestRequest.current += 1;
+      const request = latestRequest.current;
       setState({ kind: "loading" });
       try {
-        const [found, tally] = await Promise.all([next(rater, without), getRatingProgress(rater)]);
-        if (mine !== asked.current) return;
+        const [found, tally] = await Promise.all([next(rater, skippedIds), getRatingProgress(rater)]);
+        if (request !== latestRequest.current) return;
         setProgress(tally);
-        const sound = found ? await soundOf(found) : null;
-        if (mine !== asked.current) {
+        const sound = found ? await loadAudioUrl(found) : null;
+        if (request !== latestRequest.current) {
           if (sound) URL.revokeObjectURL(sound);
           return;
         }
@@ -47,7 +46,7 @@ export function useRating(rater: string): Rater {
         url.current = sound ?? "";
         setState(found ? { kind: "open", clip: found, sound } : { kind: "nothing" });
       } catch {
-        if (mine === asked.current) setState({ kind: "failed" });
+        if (request === latestRequest.current) setState({ kind: "failed" });
       }
     },
     [rater],
@@ -57,7 +56,7 @@ export function useRating(rater: string): Rater {
     setSkipped([]);
     void load([]);
     return () => {
-      asked.current += 1;
+      latestRequest.current += 1;
       URL.revokeObjectURL(url.current);
     };
   }, [load]);
@@ -66,46 +65,46 @@ export function useRating(rater: string): Rater {
     state,
     progress,
     skipped: skipped.length,
-    give: async (rating) => {
+    submit: async (rating) => {
       if (state.kind !== "open") return;
       try {
-        await rate(state.clip.id, rating, rater);
+        await submitRating(state.clip.id, rating, rater);
       } catch (error) {
-        if (!(error instanceof Refused && error.status === 404)) {
+        if (!(error instanceof HttpError && error.status === 404)) {
           setState({ kind: "failed" });
           return;
         }
-        // It was deleted meanwhile: the next one.
+        // It was deleted meanwhile: continue with the next one.
       }
       await load(skipped);
     },
     skip: () => {
       if (state.kind !== "open") return;
-      const without = [...skipped, state.clip.id];
-      setSkipped(without);
-      void load(without);
+      const skippedIds = [...skipped, state.clip.id];
+      setSkipped(skippedIds);
+      void load(skippedIds);
     },
-    again: () => {
+    restart: () => {
       setSkipped([]);
       void load([]);
     },
   };
 }
 
-async function next(rater: string, skipped: readonly string[]): Promise<ToRate | null> {
+async function next(rater: string, skipped: readonly string[]): Promise<RatingTask | null> {
   try {
-    return await nextToRate(rater, skipped);
+    return await nextRatingTask(rater, skipped);
   } catch (error) {
-    if (error instanceof Refused && error.status === 404) return null;
+    if (error instanceof HttpError && error.status === 404) return null;
     throw error;
   }
 }
 
-async function soundOf(clip: ToRate): Promise<string | null> {
+async function loadAudioUrl(clip: RatingTask): Promise<string | null> {
   try {
-    return URL.createObjectURL(await getSound(clip.audio));
+    return URL.createObjectURL(await getBlob(clip.audio));
   } catch (error) {
-    if (error instanceof NeedsKey) throw error;
+    if (error instanceof UnauthorizedError) throw error;
     return null;
   }
 }

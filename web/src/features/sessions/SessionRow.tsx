@@ -10,16 +10,16 @@ import {
 } from "@tabler/icons-react";
 import { lazy, Suspense, useState } from "react";
 
-import type { Session } from "../../api/rest";
-import { Confirm } from "../../app/Confirm";
-import { Rename } from "../../app/Rename";
-import { useWords } from "../../i18n";
-import { exportJson, exportSrt, exportZip } from "./exporting";
+import type { Session } from "../../api/sessions";
+import { useTranslations } from "../../i18n";
+import { ConfirmDialog } from "../../shared/ConfirmDialog";
+import { RenameDialog } from "../../shared/RenameDialog";
+import { exportJson, exportSrt, exportZip } from "./export";
 import classes from "./SessionRow.module.css";
 
 const Trends = lazy(() => import("../analysis/Trends"));
 
-const LONGEST_TITLE = 120;
+const MAX_TITLE_LENGTH = 120;
 
 interface Props {
   session: Session;
@@ -31,16 +31,16 @@ interface Props {
 }
 
 export function SessionRow({ session, current, onOpen, onRename, onDelete, attempt }: Props) {
-  const words = useWords();
+  const t = useTranslations();
   const [asking, setAsking] = useState<"rename" | "delete" | "trends" | null>(null);
-  const title = session.title || words.sessions.untitled;
+  const title = session.title || t.sessions.untitled;
   const close = () => setAsking(null);
   const icon = { size: 17, stroke: 1.7 };
   return (
     <li className={classes.row} data-current={current || undefined}>
       <UnstyledButton className={classes.open} onClick={onOpen} aria-current={current ? "page" : undefined}>
         <span className={classes.title}>{title}</span>
-        {session.turns > 0 && <span className={classes.turns}>{words.sessions.turns(session.turns)}</span>}
+        {session.turns > 0 && <span className={classes.turns}>{t.sessions.turns(session.turns)}</span>}
       </UnstyledButton>
       <Menu position="bottom-end" shadow="md" radius="md" width={270}>
         <Menu.Target>
@@ -49,31 +49,31 @@ export function SessionRow({ session, current, onOpen, onRename, onDelete, attem
             variant="subtle"
             color="gray"
             size={32}
-            aria-label={words.sessions.actions(title)}
+            aria-label={t.sessions.actions(title)}
           >
             <IconDots size={18} />
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
           <Menu.Item leftSection={<IconPencil {...icon} />} onClick={() => setAsking("rename")}>
-            {words.sessions.rename}
+            {t.sessions.rename}
           </Menu.Item>
           <Menu.Item leftSection={<IconChartLine {...icon} />} onClick={() => setAsking("trends")}>
-            {words.manner.trends}
+            {t.analysis.trends}
           </Menu.Item>
           <Menu.Divider />
           <Menu.Item leftSection={<IconFileZip {...icon} />} onClick={() => attempt(exportZip(session.id))}>
-            {words.sessions.exportZip}
+            {t.sessions.exportZip}
           </Menu.Item>
           <Menu.Item leftSection={<IconBadgeCc {...icon} />} onClick={() => attempt(exportSrt(session.id))}>
-            {words.sessions.exportSrt}
+            {t.sessions.exportSrt}
           </Menu.Item>
           <Menu.Item leftSection={<IconBraces {...icon} />} onClick={() => attempt(exportJson(session.id))}>
-            {words.sessions.exportJson}
+            {t.sessions.exportJson}
           </Menu.Item>
           <Menu.Divider />
           <Menu.Item className={classes.danger} leftSection={<IconTrash {...icon} />} onClick={() => setAsking("delete")}>
-            {words.sessions.delete}
+            {t.sessions.delete}
           </Menu.Item>
         </Menu.Dropdown>
       </Menu>
@@ -82,20 +82,20 @@ export function SessionRow({ session, current, onOpen, onRename, onDelete, attem
           <Trends session={session.id} onClose={close} />
         </Suspense>
       )}
-      <Rename
+      <RenameDialog
         opened={asking === "rename"}
-        title={words.sessions.rename}
-        label={words.sessions.renameLabel}
+        title={t.sessions.rename}
+        label={t.sessions.renameLabel}
         name={session.title}
-        longest={LONGEST_TITLE}
+        maxLength={MAX_TITLE_LENGTH}
         onRename={onRename}
         onClose={close}
       />
-      <Confirm
+      <ConfirmDialog
         opened={asking === "delete"}
-        title={words.sessions.deleteTitle}
-        body={words.sessions.deleteBody(title)}
-        action={words.sessions.delete}
+        title={t.sessions.deleteTitle}
+        body={t.sessions.deleteBody(title)}
+        action={t.sessions.delete}
         onConfirm={onDelete}
         onClose={close}
       />

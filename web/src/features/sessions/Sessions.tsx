@@ -2,10 +2,10 @@ import { Button, CloseButton, TextInput } from "@mantine/core";
 import { IconPlus, IconSearch } from "@tabler/icons-react";
 import { useState } from "react";
 
-import { useClient } from "../../app/client";
-import { Mark } from "../../app/Mark";
-import { useWords } from "../../i18n";
-import { byDay } from "./days";
+import { useTranslations } from "../../i18n";
+import { useClient } from "../../shared/client";
+import { Logo } from "../../shared/Logo";
+import { groupByDay } from "./groupByDay";
 import { SessionRow } from "./SessionRow";
 import classes from "./Sessions.module.css";
 import type { Sessions as Model } from "./useSessions";
@@ -16,7 +16,7 @@ interface Props {
 }
 
 export function Sessions({ sessions, onChosen }: Props) {
-  const words = useWords();
+  const t = useTranslations();
   const { session } = useClient();
   const [failed, setFailed] = useState(false);
   const attempt = (work: Promise<void>) => {
@@ -30,7 +30,7 @@ export function Sessions({ sessions, onChosen }: Props) {
   return (
     <div className={classes.sessions}>
       <p className={classes.brand}>
-        <Mark /> <span>{words.brand}</span>
+        <Logo /> <span>{t.brand}</span>
       </p>
       <Button
         variant="default"
@@ -39,19 +39,19 @@ export function Sessions({ sessions, onChosen }: Props) {
         onClick={() => choose(null)}
         className={classes.new}
       >
-        {words.sessions.new}
+        {t.sessions.new}
       </Button>
       <TextInput
         className={classes.search}
         variant="filled"
         radius="xl"
         type="search"
-        aria-label={words.sessions.search}
-        placeholder={words.sessions.search}
+        aria-label={t.sessions.search}
+        placeholder={t.sessions.search}
         leftSection={<IconSearch size={16} stroke={1.8} />}
         rightSection={
           sessions.search && (
-            <CloseButton size="sm" aria-label={words.close} onClick={() => sessions.setSearch("")} />
+            <CloseButton size="sm" aria-label={t.close} onClick={() => sessions.setSearch("")} />
           )
         }
         value={sessions.search}
@@ -59,10 +59,10 @@ export function Sessions({ sessions, onChosen }: Props) {
       />
       {failed && (
         <p className={classes.note} role="alert">
-          {words.sessions.failedAction}
+          {t.sessions.failedAction}
         </p>
       )}
-      <div className={classes.scroll} tabIndex={0} role="region" aria-label={words.sessions.title}>
+      <div className={classes.scroll} tabIndex={0} role="region" aria-label={t.sessions.title}>
         <List sessions={sessions} current={session.id} onChoose={choose} attempt={attempt} />
       </div>
     </div>
@@ -77,19 +77,19 @@ interface ListProps {
 }
 
 function List({ sessions, current, onChoose, attempt }: ListProps) {
-  const words = useWords();
-  if (sessions.state === "failed") return <p className={classes.note}>{words.sessions.failed}</p>;
-  if (sessions.state === "not-kept") return <p className={classes.note}>{words.sessions.notKept}</p>;
+  const t = useTranslations();
+  if (sessions.state === "failed") return <p className={classes.note}>{t.sessions.failed}</p>;
+  if (sessions.state === "not-kept") return <p className={classes.note}>{t.sessions.notKept}</p>;
   if (sessions.state === "loading") return null;
   const said = sessions.list.filter((one) => one.turns > 0 || one.title !== "" || one.id === current);
   if (said.length === 0) {
-    return <p className={classes.note}>{sessions.search ? words.sessions.nothingFound : words.sessions.none}</p>;
+    return <p className={classes.note}>{sessions.search ? t.sessions.nothingFound : t.sessions.none}</p>;
   }
   return (
     <>
-      {byDay(said).map(([day, found]) => (
+      {groupByDay(said).map(([day, found]) => (
         <section key={day}>
-          <h2 className={classes.day}>{words.sessions[day]}</h2>
+          <h2 className={classes.day}>{t.sessions[day]}</h2>
           <ul className={classes.list}>
             {found.map((one) => (
               <SessionRow
@@ -107,7 +107,7 @@ function List({ sessions, current, onChoose, attempt }: ListProps) {
       ))}
       {sessions.more && (
         <Button variant="subtle" size="xs" onClick={sessions.loadMore}>
-          {words.sessions.more}
+          {t.sessions.more}
         </Button>
       )}
     </>

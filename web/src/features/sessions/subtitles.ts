@@ -1,8 +1,8 @@
-/** A session as subtitles: what was said when, from its beginning. */
+/** Subtitles of a session. */
 
-import type { Utterance } from "../../api/rest";
+import type { Utterance } from "../../api/sessions";
 
-/** Shown so long where there is no recording to go by. */
+/** Duration of a cue without a recording. */
 const TYPED_MS = 2_000;
 
 export interface Cue {
@@ -11,7 +11,7 @@ export interface Cue {
   text: string;
 }
 
-export function cues(utterances: readonly Utterance[]): Cue[] {
+export function toCues(utterances: readonly Utterance[]): Cue[] {
   const said = utterances.filter((one) => one.is_turn && (one.transcript ?? "").trim() !== "");
   const first = Math.min(...said.map((one) => Date.parse(one.started_at)));
   return said.map((one) => {
@@ -22,15 +22,15 @@ export function cues(utterances: readonly Utterance[]): Cue[] {
   });
 }
 
-/** SubRip. */
-export function srt(utterances: readonly Utterance[]): string {
-  return cues(utterances)
+/** Format as SubRip. */
+export function toSrt(utterances: readonly Utterance[]): string {
+  return toCues(utterances)
     .filter((cue) => cue.text !== "")
-    .map((cue, index) => `${index + 1}\n${stamp(cue.startMs)} --> ${stamp(cue.endMs)}\n${cue.text}\n`)
+    .map((cue, index) => `${index + 1}\n${timestamp(cue.startMs)} --> ${timestamp(cue.endMs)}\n${cue.text}\n`)
     .join("\n");
 }
 
-function stamp(ms: number): string {
+function timestamp(ms: number): string {
   const whole = Math.max(0, Math.round(ms));
   const two = (value: number) => String(Math.floor(value)).padStart(2, "0");
   const rest = String(whole % 1000).padStart(3, "0");

@@ -1,12 +1,21 @@
 import { useDebouncedValue } from "@mantine/hooks";
 import { useCallback, useEffect, useRef, useState } from "react";
 
-import { deleteSession, hqOf, keeps, listSessions, listUtterances, loadLines, renameSession, type Session } from "../../api/rest";
-import { client, useClient } from "../../app/client";
-import { usePolling } from "../../app/polling";
+import {
+  deleteSession,
+  hqRenderingOf,
+  listSessions,
+  listUtterances,
+  loadMessages,
+  renameSession,
+  type Session,
+} from "../../api/sessions";
+import { isStoreEnabled } from "../../api/status";
+import { client, useClient } from "../../shared/client";
+import { usePolling } from "../../shared/usePolling";
 
-/** The server keeps a turn a moment after it ends. */
-const KEPT_AFTER_MS = 700;
+/** The server stores a turn shortly after it has ended. */
+const STORE_DELAY_MS = 700;
 const HQ_POLL_MS = 5_000;
 
 export interface Sessions {
@@ -21,37 +30,37 @@ export interface Sessions {
   remove: (id: string) => Promise<void>;
 }
 
-/** Earlier conversations, and which of them is on the page. */
+/** The list of conversations, and the actions on them. */
 export function useSessions(): Sessions {
   const [list, setList] = useState<Session[]>([]);
   const [more, setMore] = useState(false);
   const [state, setState] = useState<Sessions["state"]>("loading");
   const [search, setSearch] = useState("");
-  const [wanted] = useDebouncedValue(search, 250);
-  const asked = useRef(0);
-  /** Deleted here; the server may take a while, and they are gone all the same. */
+  const [debouncedSearch] = useDebouncedValue(search, 250);
+  const latestRequest = useRef(0);
+  /** Ids of deleted sessions: the server may still list them for a while. */
   const removed = useRef(new Set<string>());
 
   const load = useCallback(
     async (before?: string) => {
-      asked.current += 1;
-      const mine = asked.current;
+      latestRequest.current += 1;
+      const request = latestRequest.current;
       try {
-        if (!(await keeps())) {
+        if (!(await isStoreEnabled())) {
           setState("not-kept");
           return;
         }
-        const found = await listSessions(wanted, before);
-        if (mine !== asked.current) return;
+        const found = await listSessions(debouncedSearch, before);
+        if (request !== latestRequest.current) return;
         const there = found.data.filter(({ id }) => !removed.current.has(id));
         setList((known) => (before ? [...known, ...there] : there));
         setMore(found.has_more ?? false);
         setState("ready");
       } catch {
-        if (mine === asked.current) setState("failed");
+        if (request === latestRequest.current) setState("failed");
       }
     },
-    [wanted],
+    [debouncedSearch],
   );
 
   useEffect(() => void load(), [load]);
@@ -66,14 +75,14 @@ export function useSessions(): Sessions {
     setSearch,
     loadMore: () => void load(list.at(-1)?.id),
     open: async (id) => {
-      client.open(id, id === null ? [] : await loadLines(id));
+      client.openSession(id, id === null ? [] : await loadMessages(id));
     },
     rename: async (id, title) => {
       await renameSession(id, title);
       await load();
     },
     remove: async (id) => {
-      if (client.snapshot().session.id === id) client.open(null, []);
+      if (client.snapshot().session.id === id) client.openSession(null, []);
       await deleteSession(id);
       removed.current.add(id);
       await load();
@@ -81,14 +90,14 @@ export function useSessions(): Sessions {
   };
 }
 
-/** After each turn: its recordings can be replayed, and the list has it. */
+/** After each turn, fetch its recordings and reload the list. */
 function useRecordings(load: () => Promise<void>): void {
   const deleted = useRef(new Set<string>());
-  const look = useCallback(async () => {
+  const refresh = useCallback(async () => {
     const { id } = client.snapshot().session;
     if (id === null) return;
     try {
-      if (!(await keeps())) return;
+      if (!(await isStoreEnabled())) return;
       const utterances = await listUtterances(id);
       if (client.snapshot().session.id !== id) return;
       const found = utterances.flatMap((one) =>
@@ -97,66 +106,68 @@ function useRecordings(load: () => Promise<void>): void {
               {
                 id: one.id,
                 turn: one.turn,
-                side: one.speaker,
+                role: one.speaker,
                 audio: one.audio,
-                hq: hqOf(one),
+                hq: hqRenderingOf(one),
                 analysis: one.analysis ?? null,
               },
             ]
           : [],
       );
-      const silenced = utterances.filter((one) => !one.audio || deleted.current.has(one.voice)).map(({ id: utterance }) => utterance);
-      client.dispatch({ type: "local.recordings", found, silenced });
+      const audioDeleted = utterances
+        .filter((one) => !one.audio || deleted.current.has(one.voice))
+        .map(({ id: utterance }) => utterance);
+      client.dispatch({ type: "local.recordings", found, audioDeleted });
     } catch {
-      // Nothing is kept, or the server is away: then there is nothing to replay.
+      // Nothing is stored, or the server is unreachable: there is nothing to replay.
     }
   }, []);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = client.watch((event) => {
+    const stop = client.onUpdate((event) => {
       if (event.type === "local.ready") void load();
       if (event.type === "local.voice_deleted") {
         deleted.current.add(event.voice);
-        void look();
+        void refresh();
       }
       if (event.type !== "kuaimei.turn.timing" && event.type !== "response.done") return;
       clearTimeout(timer);
-      timer = setTimeout(() => void look().then(load), KEPT_AFTER_MS);
+      timer = setTimeout(() => void refresh().then(load), STORE_DELAY_MS);
     });
-    // A voice, or a recording, may have been deleted at another page meanwhile.
-    const seen = () => {
-      if (!document.hidden && client.snapshot().session.lines.some(({ audio }) => audio !== null)) void look();
+    // A voice or a recording may have been deleted on another page meanwhile.
+    const onVisible = () => {
+      if (!document.hidden && client.snapshot().session.messages.some(({ audio }) => audio !== null)) void refresh();
     };
-    document.addEventListener("visibilitychange", seen);
+    document.addEventListener("visibilitychange", onVisible);
     return () => {
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", seen);
+      document.removeEventListener("visibilitychange", onVisible);
       stop();
     };
-  }, [load, look]);
-  // The event that it is ready reaches only who is connected.
-  const { lines } = useClient().session;
-  usePolling(lines.some(({ hq }) => hq?.state === "queued" || hq?.state === "rendering"), HQ_POLL_MS, () => void look());
+  }, [load, refresh]);
+  // The event that a rendering is ready reaches only connected clients.
+  const { messages } = useClient().session;
+  usePolling(messages.some(({ hq }) => hq?.state === "queued" || hq?.state === "rendering"), HQ_POLL_MS, () => void refresh());
 }
 
-/** The session is part of the address: a reload shows it again. */
+/** Keep the session's id in the address: a reload shows it again. */
 function useAddress(): void {
   useEffect(() => {
-    const named = /^#\/s\/([\w-]{1,64})$/.exec(location.hash)?.[1];
-    let pending = named !== undefined && client.snapshot().session.id === null;
+    const sessionId = /^#\/s\/([\w-]{1,64})$/.exec(location.hash)?.[1];
+    let pending = sessionId !== undefined && client.snapshot().session.id === null;
     const show = () => {
-      const { id, lines } = client.snapshot().session;
-      const hash = id !== null && lines.length > 0 ? `#/s/${id}` : "";
+      const { id, messages } = client.snapshot().session;
+      const hash = id !== null && messages.length > 0 ? `#/s/${id}` : "";
       if (!pending && hash !== location.hash) history.replaceState(null, "", `${location.pathname}${hash}`);
     };
-    if (named && pending) {
-      loadLines(named)
-        .then((lines) => {
-          // Unless somebody has begun to talk meanwhile.
-          const { id, lines: said } = client.snapshot().session;
-          if (id === null && said.length === 0) client.open(named, lines);
+    if (sessionId && pending) {
+      loadMessages(sessionId)
+        .then((loaded) => {
+          // Unless the user has begun to talk meanwhile.
+          const { id, messages: said } = client.snapshot().session;
+          if (id === null && said.length === 0) client.openSession(sessionId, loaded);
         })
-        .catch(() => undefined) // it is gone: a new one begins
+        .catch(() => undefined) // it does not exist any more: start a new one
         .finally(() => {
           pending = false;
           show();

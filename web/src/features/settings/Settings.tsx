@@ -1,20 +1,20 @@
 import { Anchor, NativeSelect, SegmentedControl } from "@mantine/core";
 import { useEffect, useState, type ReactNode } from "react";
 
-import { getStatus } from "../../api/rest";
-import { client } from "../../app/client";
-import { prefer, usePreferences, type Preferences } from "../../app/preferences";
-import { useWords } from "../../i18n";
-import { microphones } from "../../realtime/microphone";
+import { getStatus } from "../../api/status";
+import { useTranslations } from "../../i18n";
+import { listMicrophones } from "../../realtime/microphone";
+import { client } from "../../shared/client";
+import { setPreferences, usePreferences, type Preferences } from "../../shared/preferences";
 import { Account } from "../account/Account";
 import classes from "./Settings.module.css";
 
 export function Settings() {
-  const words = useWords();
+  const t = useTranslations();
   const given = usePreferences();
   const devices = useMicrophones();
   const version = useVersion();
-  const s = words.settings;
+  const s = t.settings;
   return (
     <div className={classes.settings}>
       <Account />
@@ -23,7 +23,7 @@ export function Settings() {
           fullWidth
           aria-label={s.language}
           value={given.locale}
-          onChange={(locale) => prefer({ locale: locale as Preferences["locale"] })}
+          onChange={(locale) => setPreferences({ locale: locale as Preferences["locale"] })}
           data={[
             { value: "zh-TW", label: "繁體中文" },
             { value: "en", label: "English" },
@@ -35,7 +35,7 @@ export function Settings() {
           fullWidth
           aria-label={s.appearance}
           value={given.scheme}
-          onChange={(scheme) => prefer({ scheme: scheme as Preferences["scheme"] })}
+          onChange={(scheme) => setPreferences({ scheme: scheme as Preferences["scheme"] })}
           data={[
             { value: "auto", label: s.auto },
             { value: "light", label: s.light },
@@ -43,18 +43,18 @@ export function Settings() {
           ]}
         />
       </Field>
-      <Field label={words.talk.mode}>
+      <Field label={t.talk.mode}>
         <SegmentedControl
           fullWidth
-          aria-label={words.talk.mode}
+          aria-label={t.talk.mode}
           value={given.mode}
           onChange={(mode) => {
-            prefer({ mode: mode as Preferences["mode"] });
-            client.refit();
+            setPreferences({ mode: mode as Preferences["mode"] });
+            client.applyPreferences();
           }}
           data={[
-            { value: "hands-free", label: words.talk.handsFree },
-            { value: "push-to-talk", label: words.talk.pushToTalk },
+            { value: "hands-free", label: t.talk.handsFree },
+            { value: "push-to-talk", label: t.talk.pushToTalk },
           ]}
         />
       </Field>
@@ -64,8 +64,8 @@ export function Settings() {
           aria-label={s.spoken}
           value={given.language}
           onChange={(language) => {
-            prefer({ language: language as Preferences["language"] });
-            client.refit();
+            setPreferences({ language: language as Preferences["language"] });
+            client.applyPreferences();
           }}
           data={[
             { value: "auto", label: s.spokenAuto },
@@ -74,18 +74,18 @@ export function Settings() {
           ]}
         />
       </Field>
-      <OnOff label={words.tiers.swap} hint={words.tiers.swapHint} on={given.swap} onChange={(swap) => prefer({ swap })} />
-      <OnOff
-        label={words.manner.compare}
-        hint={words.manner.compareHint}
+      <OnOffField label={t.quality.swap} hint={t.quality.swapHint} on={given.swap} onChange={(swap) => setPreferences({ swap })} />
+      <OnOffField
+        label={t.analysis.compare}
+        hint={t.analysis.compareHint}
         on={given.compare}
-        onChange={(compare) => prefer({ compare })}
+        onChange={(compare) => setPreferences({ compare })}
       />
       <NativeSelect
         label={s.microphone}
         value={given.microphone}
         onChange={(event) => {
-          prefer({ microphone: event.currentTarget.value });
+          setPreferences({ microphone: event.currentTarget.value });
           void client.changeMicrophone();
         }}
         data={[
@@ -100,16 +100,16 @@ export function Settings() {
         label={s.transport}
         description={s.transportHint}
         value={given.transport}
-        onChange={(event) => prefer({ transport: event.currentTarget.value as Preferences["transport"] })}
+        onChange={(event) => setPreferences({ transport: event.currentTarget.value as Preferences["transport"] })}
         data={[
           { value: "auto", label: s.transportAuto },
           { value: "websocket", label: s.transportWs },
         ]}
       />
       <p className={classes.note}>
-        <Anchor href="/listen">{words.listen.title}</Anchor>
+        <Anchor href="/listen">{t.listeningTest.title}</Anchor>
         <br />
-        <Anchor href="/label">{words.manner.rate}</Anchor>
+        <Anchor href="/label">{t.analysis.rate}</Anchor>
       </p>
       <p className={classes.note}>
         {s.privacy}
@@ -130,15 +130,15 @@ function Field({ label, hint, children }: { label: string; hint?: string; childr
   );
 }
 
-interface OnOffProps {
+interface OnOffFieldProps {
   label: string;
   hint: string;
   on: boolean;
   onChange: (on: boolean) => void;
 }
 
-function OnOff({ label, hint, on, onChange }: OnOffProps) {
-  const { tiers } = useWords();
+function OnOffField({ label, hint, on, onChange }: OnOffFieldProps) {
+  const { quality } = useTranslations();
   return (
     <Field label={label} hint={hint}>
       <SegmentedControl
@@ -147,8 +147,8 @@ function OnOff({ label, hint, on, onChange }: OnOffProps) {
         value={on ? "on" : "off"}
         onChange={(value) => onChange(value === "on")}
         data={[
-          { value: "on", label: tiers.swapOn },
-          { value: "off", label: tiers.swapOff },
+          { value: "on", label: quality.swapOn },
+          { value: "off", label: quality.swapOff },
         ]}
       />
     </Field>
@@ -158,10 +158,10 @@ function OnOff({ label, hint, on, onChange }: OnOffProps) {
 function useMicrophones(): MediaDeviceInfo[] {
   const [found, setFound] = useState<MediaDeviceInfo[]>([]);
   useEffect(() => {
-    const look = () => void microphones().then(setFound, () => undefined);
-    look();
-    navigator.mediaDevices?.addEventListener("devicechange", look);
-    return () => navigator.mediaDevices?.removeEventListener("devicechange", look);
+    const refresh = () => void listMicrophones().then(setFound, () => undefined);
+    refresh();
+    navigator.mediaDevices?.addEventListener("devicechange", refresh);
+    return () => navigator.mediaDevices?.removeEventListener("devicechange", refresh);
   }, []);
   return found;
 }

@@ -2,54 +2,54 @@ import { Button, CloseButton, Progress } from "@mantine/core";
 import { IconAlertTriangle, IconInfoCircle } from "@tabler/icons-react";
 import { useEffect, useState, type ReactNode } from "react";
 
-import { getStatus } from "../../api/rest";
-import { useAccess } from "../../app/access";
-import { client, useClient } from "../../app/client";
-import { useMe } from "../../app/identity";
-import { useWords } from "../../i18n";
+import { getStatus } from "../../api/status";
+import { useTranslations } from "../../i18n";
 import type { Problem } from "../../realtime/problems";
+import { useAuth } from "../../shared/auth";
+import { client, useClient } from "../../shared/client";
+import { useCurrentUser } from "../../shared/currentUser";
 import classes from "./Notices.module.css";
 
 const LOADING_POLL_MS = 1_000;
-const BEING_MENDED: ReadonlySet<Problem> = new Set(["loading", "full", "in-use"]);
+const AUTO_RECOVERING: ReadonlySet<Problem> = new Set(["loading", "full", "in-use"]);
 
-/** What stands in the way, a sentence each, and what to do. */
+/** Problems that prevent the conversation, and what to do about them. */
 export function Notices() {
-  const words = useWords();
+  const t = useTranslations();
   const { problem, connection, session } = useClient();
-  const access = useAccess();
-  const me = useMe();
-  const [told, setTold] = useState(false);
-  if (problem === "key" || problem === "revoked") return null; // the sign-in takes the place of the page
+  const auth = useAuth();
+  const me = useCurrentUser();
+  const [dismissed, setDismissed] = useState(false);
+  if (problem === "key" || problem === "revoked") return null; // the sign-in replaces the page
   if (problem !== null) {
-    const { title, body } = words.problems[problem];
+    const { title, body } = t.problems[problem];
     return (
-      <Notice title={title} body={body} calm={BEING_MENDED.has(problem)} kind={problem}>
-        {problem === "loading" && <Loading />}
+      <Notice title={title} body={body} calm={AUTO_RECOVERING.has(problem)} kind={problem}>
+        {problem === "loading" && <LoadingProgress />}
         {problem === "in-use" && (
           <Button size="xs" variant="default" onClick={() => void client.takeOver()}>
-            {words.continueHere}
+            {t.continueHere}
           </Button>
         )}
         {problem === "offline" && (
           <Button size="xs" variant="default" onClick={() => client.retry()}>
-            {words.retry}
+            {t.retry}
           </Button>
         )}
       </Notice>
     );
   }
   if (connection.kind === "waiting") {
-    return <Notice title={words.waitingTitle(connection.place)} body={words.waitingBody} calm kind="waiting" />;
+    return <Notice title={t.waitingTitle(connection.place)} body={t.waitingBody} calm kind="waiting" />;
   }
   if (session.error !== null) {
-    return <Notice title={words.errorTitle} body={session.error.message} kind="error" />;
+    return <Notice title={t.errorTitle} body={session.error.message} kind="error" />;
   }
-  // Somebody may have been sent an address that leads into the account of another.
-  if (access.kind === "in" && access.fromAddress && (me?.via === "key" || me?.via === "api_key") && !told) {
-    const { who } = words.account;
+  // The user may have been sent an address with the key of another account.
+  if (auth.kind === "in" && auth.fromAddress && (me?.via === "key" || me?.via === "api_key") && !dismissed) {
+    const { who } = t.account;
     return (
-      <Notice title={who.fromAddress(me.name)} body={who.fromAddressBody} calm kind="from-address" onClose={() => setTold(true)} />
+      <Notice title={who.fromAddress(me.name)} body={who.fromAddressBody} calm kind="from-address" onClose={() => setDismissed(true)} />
     );
   }
   return null;
@@ -65,7 +65,7 @@ interface NoticeProps {
 }
 
 function Notice({ title, body, kind, calm = false, onClose = () => client.dismiss(), children }: NoticeProps) {
-  const words = useWords();
+  const t = useTranslations();
   const Icon = calm ? IconInfoCircle : IconAlertTriangle;
   return (
     <section className={classes.notice} data-calm={calm || undefined} data-problem={kind} role="alert">
@@ -75,20 +75,20 @@ function Notice({ title, body, kind, calm = false, onClose = () => client.dismis
         <p>{body}</p>
         {children}
       </div>
-      <CloseButton aria-label={words.close} onClick={onClose} />
+      <CloseButton aria-label={t.close} onClick={onClose} />
     </section>
   );
 }
 
-/** How far the models are. */
-function Loading() {
-  const words = useWords();
+/** Progress of loading the models. */
+function LoadingProgress() {
+  const t = useTranslations();
   const [progress, setProgress] = useState<number | null>(null);
   useEffect(() => {
     const timer = setInterval(() => {
       getStatus().then(
         (status) => setProgress(status.progress),
-        () => undefined, // the client finds out by itself
+        () => undefined, // the client detects it by itself
       );
     }, LOADING_POLL_MS);
     return () => clearInterval(timer);
@@ -96,8 +96,8 @@ function Loading() {
   const percent = progress === null ? 100 : Math.round(progress * 100);
   return (
     <>
-      <Progress value={percent} animated={progress === null} striped={progress === null} aria-label={words.problems.loading.title} />
-      {progress !== null && <small>{words.progress(percent)}</small>}
+      <Progress value={percent} animated={progress === null} striped={progress === null} aria-label={t.problems.loading.title} />
+      {progress !== null && <small>{t.progress(percent)}</small>}
     </>
   );
 }

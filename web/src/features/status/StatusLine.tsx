@@ -1,37 +1,37 @@
-import { useClient } from "../../app/client";
-import { useWords } from "../../i18n";
-import type { Words } from "../../i18n/words";
-import type { Connection } from "../../realtime/link";
+import { useTranslations } from "../../i18n";
+import type { Translations } from "../../i18n/translations";
+import type { ConnectionState } from "../../realtime/connectionManager";
+import { useClient } from "../../shared/client";
 import classes from "./StatusLine.module.css";
 
-const NAMES = { webrtc: "WebRTC", websocket: "WebSocket" };
+const TRANSPORT_NAMES = { webrtc: "WebRTC", websocket: "WebSocket" };
 
-function told(connection: Connection, words: Words["status"]): string {
+function statusText(connection: ConnectionState, t: Translations["status"]): string {
   switch (connection.kind) {
     case "open":
-      return words.open(NAMES[connection.transport]);
+      return t.open(TRANSPORT_NAMES[connection.transport]);
     case "waiting":
-      return words.waiting(connection.place);
+      return t.waiting(connection.place);
     default:
-      return words[connection.kind];
+      return t[connection.kind];
   }
 }
 
-/** Whether there is a connection, and by which transport. */
+/** State and transport of the connection. */
 export function StatusLine() {
-  const words = useWords();
+  const t = useTranslations();
   const { connection } = useClient();
   const transport = connection.kind === "open" ? connection.transport : undefined;
   return (
     <p
       className={classes.line}
       role="status"
-      aria-label={words.status.label}
+      aria-label={t.status.label}
       data-kind={connection.kind}
       data-transport={transport}
     >
       <span className={classes.dot} aria-hidden="true" />
-      <span className={classes.text}>{told(connection, words.status)}</span>
+      <span className={classes.text}>{statusText(connection, t.status)}</span>
     </p>
   );
 }

@@ -1,4 +1,4 @@
-/** The time from the last spoken sound to the first sound of the reply, in its stages. */
+/** Response time by stages, from the end of speech to the first audio of the reply. */
 
 import type { Timing } from "../../realtime/protocol";
 
@@ -6,9 +6,9 @@ export type StageName = "endpoint" | "transcript" | "token" | "clause" | "audio"
 
 export interface Stage {
   name: StageName;
-  /** Milliseconds from the last spoken sound at which it was reached. */
+  /** Milliseconds from the end of speech to the end of this stage. */
   atMs: number;
-  /** … and since the stage before. Stages overlap where one begins on a guess: then 0. */
+  /** Milliseconds since the stage before; 0 where a speculative stage overlaps it. */
   tookMs: number;
 }
 
@@ -32,11 +32,11 @@ export function stages(timing: Timing): Stage[] {
   return found;
 }
 
-/** Milliseconds until the reply was heard (or, unspoken, began); null if there was none. */
+/** Milliseconds to the first audio of the reply, or to the first token of one without audio; null: no reply. */
 export function responseMs(timing: Timing): number | null {
   return timing.first_audio_ms ?? timing.first_token_ms;
 }
 
-export function seconds(ms: number): string {
+export function formatSeconds(ms: number): string {
   return (ms / 1000).toFixed(2);
 }

@@ -2,117 +2,131 @@ import { ActionIcon, Button, Checkbox, Progress, SegmentedControl, TextInput } f
 import { IconArrowLeft } from "@tabler/icons-react";
 import { useEffect, useLayoutEffect, useRef, useState, type FormEvent } from "react";
 
-import { addVoice, getTexts, ReferenceRefused, type Check, type Texts, type Voice } from "../../api/voices";
-import { usePreferences } from "../../app/preferences";
-import { useWords } from "../../i18n";
+import {
+  addVoice,
+  getEnrolmentTexts,
+  ReferenceRefusedError,
+  type EnrolmentCheck,
+  type EnrolmentTexts,
+  type Voice,
+} from "../../api/voices";
+import { useTranslations } from "../../i18n";
+import { usePreferences } from "../../shared/preferences";
 import classes from "./AddVoice.module.css";
-import { Checks } from "./Checks";
-import { DropFile, type Chosen } from "./DropFile";
-import { percent } from "./learning";
+import { DropFile, type SelectedFile } from "./DropFile";
+import { EnrolmentChecks } from "./EnrolmentChecks";
+import { formatPercent } from "./formatProgress";
 import { RecordVoice } from "./RecordVoice";
 
-type Sending = { kind: "no" } | { kind: "sending"; share: number } | { kind: "refused"; message: string; checks: Check[] };
+type SubmitState =
+  | { kind: "no" }
+  | { kind: "sending"; share: number }
+  | { kind: "refused"; message: string; checks: EnrolmentCheck[] };
 
 interface Props {
   onAdded: (voice: Voice) => void;
   onBack: () => void;
 }
 
-/** A recording, a name and a consent: what a voice is learned from. */
+/** Form for adding a voice: recording, name and consent. */
 export default function AddVoice({ onAdded, onBack }: Props) {
-  const words = useWords();
-  const own = words.own;
+  const t = useTranslations();
+  const labels = t.clonedVoices;
   const { locale } = usePreferences();
-  const [way, setWay] = useState("upload");
-  const [chosen, setChosen] = useState<Chosen | null>(null);
+  const [source, setSource] = useState("upload");
+  const [selected, setSelected] = useState<SelectedFile | null>(null);
   const [name, setName] = useState("");
   const [speaker, setSpeaker] = useState("");
   const [agreed, setAgreed] = useState(false);
-  const [state, setState] = useState<Sending>({ kind: "no" });
-  const aborting = useRef<AbortController | null>(null);
-  const told = useRef<HTMLDivElement>(null);
+  const [state, setState] = useState<SubmitState>({ kind: "no" });
+  const abortController = useRef<AbortController | null>(null);
+  const refusal = useRef<HTMLDivElement>(null);
   const title = useRef<HTMLHeadingElement>(null);
-  useLayoutEffect(() => title.current?.focus(), []); // before anybody can put it elsewhere
-  useEffect(() => () => aborting.current?.abort(), []);
+  useLayoutEffect(() => title.current?.focus(), []); // before the user can move the focus
+  useEffect(() => () => abortController.current?.abort(), []);
   useEffect(() => {
-    if (state.kind === "refused") told.current?.scrollIntoView({ block: "nearest" });
+    if (state.kind === "refused") refusal.current?.scrollIntoView({ block: "nearest" });
   }, [state.kind]);
 
-  const [texts, setTexts] = useState<Texts | null>(null);
+  const [texts, setTexts] = useState<EnrolmentTexts | null>(null);
   useEffect(() => {
-    getTexts().then(setTexts, (error: unknown) => {
+    getEnrolmentTexts().then(setTexts, (error: unknown) => {
       setState({ kind: "refused", message: error instanceof Error ? error.message : "", checks: [] });
     });
   }, []);
 
   const language = locale === "en" ? "en" : "zh";
   const statement = texts?.consent[language] ?? "";
-  const complete = statement !== "" && chosen !== null && name.trim() !== "" && speaker.trim() !== "" && agreed;
+  const complete = statement !== "" && selected !== null && name.trim() !== "" && speaker.trim() !== "" && agreed;
   const sending = state.kind === "sending";
-  const take = (next: Chosen | null) => {
-    setChosen(next);
+  const select = (next: SelectedFile | null) => {
+    setSelected(next);
     setState({ kind: "no" });
   };
   const send = async (event: FormEvent) => {
     event.preventDefault();
-    if (!chosen || !complete || sending) return;
+    if (!selected || !complete || sending) return;
     setState({ kind: "sending", share: 0 });
-    aborting.current = new AbortController();
-    const { signal } = aborting.current;
-    const given = { file: chosen.file, fileName: chosen.name, name: name.trim(), speaker: speaker.trim(), statement };
+    abortController.current = new AbortController();
+    const { signal } = abortController.current;
+    const newVoice = { file: selected.file, fileName: selected.name, name: name.trim(), speaker: speaker.trim(), statement };
     try {
-      onAdded(await addVoice(given, (share) => setState({ kind: "sending", share }), signal));
+      onAdded(await addVoice(newVoice, (share) => setState({ kind: "sending", share }), signal));
     } catch (error) {
       if (signal.aborted) return;
-      const checks = error instanceof ReferenceRefused ? error.checks : [];
-      setState({ kind: "refused", message: error instanceof Error ? error.message : own.sendFailed, checks });
+      const checks = error instanceof ReferenceRefusedError ? error.checks : [];
+      setState({ kind: "refused", message: error instanceof Error ? error.message : labels.sendFailed, checks });
     }
   };
   return (
     <form className={classes.form} onSubmit={(event) => void send(event)}>
       <div className={classes.head}>
-        <ActionIcon variant="subtle" color="gray" size={32} aria-label={own.back} onClick={onBack}>
+        <ActionIcon variant="subtle" color="gray" size={32} aria-label={labels.back} onClick={onBack}>
           <IconArrowLeft size={18} stroke={1.7} />
         </ActionIcon>
         <h3 tabIndex={-1} ref={title}>
-          {own.addTitle}
+          {labels.addTitle}
         </h3>
       </div>
       <SegmentedControl
         fullWidth
-        aria-label={own.source}
-        value={way}
+        aria-label={labels.source}
+        value={source}
         disabled={sending}
         onChange={(next) => {
-          setWay(next);
-          take(null);
+          setSource(next);
+          select(null);
         }}
         data={[
-          { value: "upload", label: own.upload },
-          { value: "record", label: own.record },
+          { value: "upload", label: labels.upload },
+          { value: "record", label: labels.record },
         ]}
       />
-      {way === "upload" ? <DropFile chosen={chosen} onChosen={take} /> : <RecordVoice text={texts?.read_aloud[language] ?? ""} chosen={chosen} onChosen={take} />}
+      {source === "upload" ? (
+        <DropFile selected={selected} onSelect={select} />
+      ) : (
+        <RecordVoice text={texts?.read_aloud[language] ?? ""} selected={selected} onSelect={select} />
+      )}
       <TextInput
         required
-        label={own.name}
-        placeholder={own.namePlaceholder}
+        label={labels.name}
+        placeholder={labels.namePlaceholder}
         maxLength={80}
         value={name}
         onChange={(event) => setName(event.currentTarget.value)}
       />
       <fieldset className={classes.consent}>
-        <legend>{own.consent}</legend>
+        <legend>{labels.consent}</legend>
         <TextInput
           required
-          label={own.speaker}
-          placeholder={own.speakerPlaceholder}
+          label={labels.speaker}
+          placeholder={labels.speakerPlaceholder}
           maxLength={120}
           value={speaker}
           onChange={(event) => setSpeaker(event.currentTarget.value)}
         />
-        <blockquote aria-label={own.statement}>{statement}</blockquote>
-        <Checkbox label={own.agree} checked={agreed} onChange={(event) => setAgreed(event.currentTarget.checked)} />
+        <blockquote aria-label={labels.statement}>{statement}</blockquote>
+        <Checkbox label={labels.agree} checked={agreed} onChange={(event) => setAgreed(event.currentTarget.checked)} />
       </fieldset>
       {sending && (
         <div className={classes.sending} role="status">
@@ -120,23 +134,23 @@ export default function AddVoice({ onAdded, onBack }: Props) {
             value={state.share * 100}
             animated={state.share >= 1}
             striped={state.share >= 1}
-            aria-label={own.uploading(percent(state.share))}
+            aria-label={labels.uploading(formatPercent(state.share))}
           />
-          <small>{state.share < 1 ? own.uploading(percent(state.share)) : own.checking}</small>
+          <small>{state.share < 1 ? labels.uploading(formatPercent(state.share)) : labels.checking}</small>
         </div>
       )}
       {state.kind === "refused" && (
-        <div className={classes.refused} role="alert" ref={told}>
+        <div className={classes.refused} role="alert" ref={refusal}>
           <p>
-            <strong>{state.checks.length > 0 ? own.refusedTitle : own.sendFailed}</strong>
+            <strong>{state.checks.length > 0 ? labels.refusedTitle : labels.sendFailed}</strong>
           </p>
           <p>{state.message}</p>
-          <Checks checks={state.checks} />
+          <EnrolmentChecks checks={state.checks} />
         </div>
       )}
       <div className={classes.buttons}>
         <Button type="submit" disabled={!complete} loading={sending}>
-          {own.send}
+          {labels.send}
         </Button>
       </div>
     </form>

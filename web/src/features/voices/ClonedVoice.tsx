@@ -2,50 +2,50 @@ import { ActionIcon, Badge, Collapse, Loader, Radio } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconChevronDown } from "@tabler/icons-react";
 
-import type { Cloned, LearningEnvironment, Voice } from "../../api/voices";
-import { useWords } from "../../i18n";
-import type { OwnVoiceWords } from "../../i18n/own-voice";
-import { ClonedDetails } from "./ClonedDetails";
+import type { ClonedVoiceInfo, TrainingEnvironment, Voice } from "../../api/voices";
+import { useTranslations } from "../../i18n";
+import type { ClonedVoiceTranslations } from "../../i18n/voices";
 import classes from "./ClonedVoice.module.css";
+import { ClonedVoiceDetails } from "./ClonedVoiceDetails";
 import { PlayButton } from "./PlayButton";
-import type { Sample } from "./useSample";
+import type { VoicePreview } from "./useVoicePreview";
 import list from "./Voices.module.css";
 
 interface Props {
   voice: Voice;
   chosen: boolean;
-  sample: Sample;
-  environment: LearningEnvironment | null;
-  /** It is to be looked at again. */
+  preview: VoicePreview;
+  environment: TrainingEnvironment | null;
+  /** The voice has changed and is to be fetched again. */
   onChanged: () => void;
   onDeleted: () => void;
 }
 
-/** A cloned voice in the list: to be chosen and heard, and opened for all the rest. */
-export function ClonedVoice({ voice, chosen, sample, environment, onChanged, onDeleted }: Props) {
-  const words = useWords();
+/** A cloned voice in the list: can be selected and played; opens its details. */
+export function ClonedVoice({ voice, chosen, preview, environment, onChanged, onDeleted }: Props) {
+  const t = useTranslations();
   const { cloned } = voice;
   const [open, setOpen] = useDisclosure(cloned?.state !== "ready");
   if (!cloned) return null;
-  if (!voice.mine) return <OthersVoice voice={voice} cloned={cloned} chosen={chosen} sample={sample} />;
+  if (!voice.mine) return <SharedVoice voice={voice} cloned={cloned} chosen={chosen} preview={preview} />;
   return (
     <li className={classes.voice} data-voice={voice.id} data-state={cloned.state}>
       <div className={list.row} data-chosen={chosen || undefined}>
         <Radio value={voice.id} label={voice.name} disabled={cloned.state !== "ready"} className={list.radio} />
-        <State cloned={cloned} words={words.own} />
+        <CloneState cloned={cloned} t={t.clonedVoices} />
         <PlayButton
-          sample={sample}
+          preview={preview}
           id={voice.id}
           audio={voice.sample}
-          label={words.voices.sample(voice.name)}
-          stop={words.voices.stopSample}
+          label={t.voices.sample(voice.name)}
+          stop={t.voices.stopSample}
         />
         <ActionIcon
           variant="subtle"
           color="gray"
           size={32}
           className={classes.more}
-          aria-label={words.own.details(voice.name)}
+          aria-label={t.clonedVoices.details(voice.name)}
           aria-expanded={open}
           onClick={setOpen.toggle}
         >
@@ -53,51 +53,58 @@ export function ClonedVoice({ voice, chosen, sample, environment, onChanged, onD
         </ActionIcon>
       </div>
       <Collapse expanded={open}>
-        <ClonedDetails voice={voice} cloned={cloned} sample={sample} environment={environment} onChanged={onChanged} onDeleted={onDeleted} />
+        <ClonedVoiceDetails
+          voice={voice}
+          cloned={cloned}
+          preview={preview}
+          environment={environment}
+          onChanged={onChanged}
+          onDeleted={onDeleted}
+        />
       </Collapse>
     </li>
   );
 }
 
-/** One that somebody else shares: to be chosen and heard, and nothing else. */
-function OthersVoice({ voice, cloned, chosen, sample }: Pick<Props, "voice" | "chosen" | "sample"> & { cloned: Cloned }) {
-  const words = useWords();
+/** A voice shared by another user: can only be selected and played. */
+function SharedVoice({ voice, cloned, chosen, preview }: Pick<Props, "voice" | "chosen" | "preview"> & { cloned: ClonedVoiceInfo }) {
+  const t = useTranslations();
   return (
     <li className={classes.voice} data-voice={voice.id} data-state={cloned.state} data-others>
       <div className={list.row} data-chosen={chosen || undefined}>
         <Radio
           value={voice.id}
           label={voice.name}
-          description={words.own.others}
+          description={t.clonedVoices.others}
           disabled={cloned.state !== "ready"}
           className={list.radio}
         />
-        <State cloned={cloned} words={words.own} />
+        <CloneState cloned={cloned} t={t.clonedVoices} />
         <PlayButton
-          sample={sample}
+          preview={preview}
           id={voice.id}
           audio={voice.sample}
-          label={words.voices.sample(voice.name)}
-          stop={words.voices.stopSample}
+          label={t.voices.sample(voice.name)}
+          stop={t.voices.stopSample}
         />
       </div>
     </li>
   );
 }
 
-function State({ cloned, words }: { cloned: Cloned; words: OwnVoiceWords }) {
+function CloneState({ cloned, t }: { cloned: ClonedVoiceInfo; t: ClonedVoiceTranslations }) {
   if (cloned.state === "preparing") {
     return (
       <span className={classes.preparing} role="status">
-        <Loader size={12} /> {words.preparing}
+        <Loader size={12} /> {t.preparing}
       </span>
     );
   }
-  if (cloned.state === "failed") return <Badge color="red.9" variant="outline" className={classes.failed}>{words.preparingFailed}</Badge>;
+  if (cloned.state === "failed") return <Badge color="red.9" variant="outline" className={classes.failed}>{t.preparingFailed}</Badge>;
   const done = cloned.label === "cloned";
   return (
     <Badge variant={done ? "filled" : "light"} className={classes.label} data-label={cloned.label}>
-      {done ? words.cloned : words.similar}
+      {done ? t.cloned : t.similar}
     </Badge>
   );
 }

@@ -1,30 +1,30 @@
 import { ActionIcon } from "@mantine/core";
 import { IconPlayerPlayFilled, IconPlayerStopFilled } from "@tabler/icons-react";
 
-import type { Sample } from "./useSample";
+import type { VoicePreview } from "./useVoicePreview";
 
 interface Props {
-  sample: Sample;
-  /** Tells the sounds of the page apart. */
+  preview: VoicePreview;
+  /** Unique among the sounds of the page. */
   id: string;
-  /** Null: there is nothing to be heard yet. */
+  /** Null: there is no audio yet. */
   audio: string | null;
   label: string;
   stop: string;
 }
 
 /** Plays one sound, or stops it. */
-export function PlayButton({ sample, id, audio, label, stop }: Props) {
-  const playing = sample.playing === id;
+export function PlayButton({ preview, id, audio, label, stop }: Props) {
+  const playing = preview.playing === id;
   return (
     <ActionIcon
       variant="light"
       radius="xl"
       size={32}
-      loading={sample.loading === id}
+      loading={preview.loading === id}
       disabled={audio === null}
       aria-label={playing ? stop : label}
-      onClick={() => audio !== null && sample.toggle(id, audio)}
+      onClick={() => audio !== null && preview.toggle(id, audio)}
     >
       {playing ? <IconPlayerStopFilled size={14} /> : <IconPlayerPlayFilled size={14} />}
     </ActionIcon>

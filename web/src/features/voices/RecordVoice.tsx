@@ -2,71 +2,71 @@ import { Button } from "@mantine/core";
 import { IconMicrophone, IconPlayerStopFilled } from "@tabler/icons-react";
 import { useEffect, useRef } from "react";
 
-import { useWords } from "../../i18n";
-import { clock } from "../conversation/clock";
+import { useTranslations } from "../../i18n";
+import { formatDuration } from "../../shared/formatDuration";
 import classes from "./AddVoice.module.css";
-import type { Chosen } from "./DropFile";
-import { Preview } from "./Preview";
-import { useTaking } from "./useTaking";
+import type { SelectedFile } from "./DropFile";
+import { RecordingPreview } from "./RecordingPreview";
+import { useVoiceRecorder } from "./useVoiceRecorder";
 
 interface Props {
   /** To be read aloud. */
   text: string;
-  chosen: Chosen | null;
-  onChosen: (chosen: Chosen | null) => void;
+  selected: SelectedFile | null;
+  onSelect: (selected: SelectedFile | null) => void;
 }
 
-/** A recording made here and now, of a text to be read aloud. */
-export function RecordVoice({ text, chosen, onChosen }: Props) {
-  const own = useWords().own;
-  const taking = useTaking((file) => onChosen({ file, name: "recording.wav" }));
+/** Records the user reading a text aloud. */
+export function RecordVoice({ text, selected, onSelect }: Props) {
+  const labels = useTranslations().clonedVoices;
+  const voiceRecorder = useVoiceRecorder((file) => onSelect({ file, name: "recording.wav" }));
   const meter = useRef<HTMLSpanElement>(null);
   useEffect(() => {
-    if (taking.state !== "recording") return undefined;
+    if (voiceRecorder.state !== "recording") return undefined;
     let frame = 0;
     const draw = () => {
-      meter.current?.style.setProperty("--level", taking.level().toFixed(3));
+      meter.current?.style.setProperty("--level", voiceRecorder.level().toFixed(3));
       frame = requestAnimationFrame(draw);
     };
     frame = requestAnimationFrame(draw);
     return () => cancelAnimationFrame(frame);
-  }, [taking]);
-  const recording = taking.state === "recording";
+  }, [voiceRecorder]);
+  const recording = voiceRecorder.state === "recording";
   return (
     <div className={classes.record}>
-      <p>{own.aloud}</p>
+      <p>{labels.aloud}</p>
       <blockquote className={classes.aloud}>{text}</blockquote>
-      <small>{own.recordHint}</small>
+      <small>{labels.recordHint}</small>
       {recording && (
-        <p className={classes.taking} role="status">
+        <p className={classes.recording} role="status">
           <span className={classes.meter} ref={meter} aria-hidden="true">
             <i />
           </span>
-          {own.recording} <time>{clock(taking.seconds)}</time>
+          {labels.recording} <time>{formatDuration(voiceRecorder.seconds)}</time>
         </p>
       )}
-      {chosen && !recording && <Preview sound={chosen.file} />}
+      {selected && !recording && <RecordingPreview sound={selected.file} />}
       {recording ? (
-        <Button size="sm" leftSection={<IconPlayerStopFilled size={16} />} onClick={taking.stop}>
-          {own.stop}
+        <Button size="sm" leftSection={<IconPlayerStopFilled size={16} />} onClick={voiceRecorder.stop}>
+          {labels.stop}
         </Button>
       ) : (
         <Button
           size="sm"
-          variant={chosen ? "default" : "light"}
+          variant={selected ? "default" : "light"}
           leftSection={<IconMicrophone size={16} />}
-          loading={taking.state === "opening"}
+          loading={voiceRecorder.state === "opening"}
           onClick={() => {
-            onChosen(null);
-            void taking.start();
+            onSelect(null);
+            void voiceRecorder.start();
           }}
         >
-          {chosen ? own.again : own.start}
+          {selected ? labels.again : labels.start}
         </Button>
       )}
-      {taking.state === "failed" && (
+      {voiceRecorder.state === "failed" && (
         <p className={classes.error} role="alert">
-          {own.noMicrophone}
+          {labels.noMicrophone}
         </p>
       )}
     </div>

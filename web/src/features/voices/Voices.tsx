@@ -3,50 +3,50 @@ import { useDisclosure } from "@mantine/hooks";
 import { IconPlus } from "@tabler/icons-react";
 import { lazy, Suspense, useEffect, useState } from "react";
 
-import { getStatus } from "../../api/rest";
+import { getStatus } from "../../api/status";
 import type { Voice } from "../../api/voices";
-import { client, useClient } from "../../app/client";
-import { prefer, usePreferences } from "../../app/preferences";
-import { useWords } from "../../i18n";
-import { Environment } from "./Environment";
+import { useTranslations } from "../../i18n";
+import { client, useClient } from "../../shared/client";
+import { setPreferences, usePreferences } from "../../shared/preferences";
 import { ClonedVoice } from "./ClonedVoice";
-import { byLanguage } from "./languages";
-import { nameOf } from "./names";
+import { EnvironmentProgress } from "./EnvironmentProgress";
+import { groupByLanguage } from "./groupByLanguage";
 import { PlayButton } from "./PlayButton";
-import { useEnvironment } from "./useEnvironment";
-import { useSample } from "./useSample";
+import { useTrainingEnvironment } from "./useTrainingEnvironment";
+import { useVoicePreview } from "./useVoicePreview";
 import { useVoices } from "./useVoices";
+import { parseVoiceName } from "./voiceName";
 import classes from "./Voices.module.css";
 
 const AddVoice = lazy(() => import("./AddVoice"));
 
-/** Who answers, and how fast. */
+/** Selects the voice and the speed of the replies. */
 export function Voices() {
-  const words = useWords();
+  const t = useTranslations();
   const { voice, speed } = usePreferences();
-  const inForce = useClient().session.voice;
-  const [usual, setUsual] = useState("");
+  const sessionVoice = useClient().session.voice;
+  const [defaultVoice, setDefaultVoice] = useState("");
   const voices = useVoices();
-  const sample = useSample();
-  const environment = useEnvironment();
+  const preview = useVoicePreview();
+  const environment = useTrainingEnvironment();
   const [adding, setAdding] = useDisclosure(false);
   useEffect(() => {
     getStatus().then(
-      (status) => setUsual(status.voice),
-      () => undefined, // then none is marked until one is chosen
+      (status) => setDefaultVoice(status.voice),
+      () => undefined, // then none is marked until one is selected
     );
   }, []);
-  const chosen = voice || inForce || usual;
+  const selected = voice || sessionVoice || defaultVoice;
   const choose = (id: string) => {
-    prefer({ voice: id });
-    client.refit();
+    setPreferences({ voice: id });
+    client.applyPreferences();
   };
   const stock = voices.list.filter((one) => one.cloned === null);
   const cloned = voices.list.filter((one) => one.cloned !== null).sort(newestFirst);
-  const gone = (id: string) => {
+  const onDeleted = (id: string) => {
     voices.drop(id);
-    client.voiceDeleted(id);
-    if (id === chosen) choose(usual === id ? (stock[0]?.id ?? "") : usual);
+    client.notifyVoiceDeleted(id);
+    if (id === selected) choose(defaultVoice === id ? (stock[0]?.id ?? "") : defaultVoice);
   };
   if (adding) {
     return (
@@ -63,7 +63,7 @@ export function Voices() {
   }
   return (
     <div className={classes.voices}>
-      <h3 id="speed">{words.voices.speed}</h3>
+      <h3 id="speed">{t.voices.speed}</h3>
       <Slider
         aria-labelledby="speed"
         thumbProps={{ "aria-labelledby": "speed" }}
@@ -71,52 +71,52 @@ export function Voices() {
         max={2}
         step={0.1}
         value={speed}
-        label={(value) => words.voices.times(value.toFixed(1))}
-        marks={[0.5, 1, 1.5, 2].map((value) => ({ value, label: words.voices.times(String(value)) }))}
-        onChange={(value) => prefer({ speed: Math.round(value * 10) / 10 })}
-        onChangeEnd={() => client.refit()}
+        label={(value) => t.voices.times(value.toFixed(1))}
+        marks={[0.5, 1, 1.5, 2].map((value) => ({ value, label: t.voices.times(String(value)) }))}
+        onChange={(value) => setPreferences({ speed: Math.round(value * 10) / 10 })}
+        onChangeEnd={() => client.applyPreferences()}
         className={classes.slider}
       />
       {voices.state === "failed" ? (
-        <p className={classes.note}>{words.voices.failed}</p>
+        <p className={classes.note}>{t.voices.failed}</p>
       ) : (
-        <Radio.Group value={chosen} onChange={choose} label={words.voices.pick}>
-          <section className={classes.own} aria-labelledby="own-voices">
-            <div className={classes.ownHead}>
-              <h4 id="own-voices">{words.own.title}</h4>
+        <Radio.Group value={selected} onChange={choose} label={t.voices.pick}>
+          <section className={classes.cloned} aria-labelledby="own-voices">
+            <div className={classes.clonedHead}>
+              <h4 id="own-voices">{t.clonedVoices.title}</h4>
               <Button size="compact-sm" variant="light" leftSection={<IconPlus size={15} />} onClick={setAdding.open}>
-                {words.own.add}
+                {t.clonedVoices.add}
               </Button>
             </div>
-            <Environment environment={environment} />
-            {cloned.length === 0 && voices.state === "ready" && <p className={classes.note}>{words.own.none}</p>}
+            <EnvironmentProgress environment={environment} />
+            {cloned.length === 0 && voices.state === "ready" && <p className={classes.note}>{t.clonedVoices.none}</p>}
             <ul className={classes.list}>
               {cloned.map((one) => (
                 <ClonedVoice
                   key={one.id}
                   voice={one}
-                  chosen={one.id === chosen}
-                  sample={sample}
+                  chosen={one.id === selected}
+                  preview={preview}
                   environment={environment}
                   onChanged={() => void voices.refresh(one.id)}
-                  onDeleted={() => gone(one.id)}
+                  onDeleted={() => onDeleted(one.id)}
                 />
               ))}
             </ul>
           </section>
-          {byLanguage(stock).map(([language, found]) => (
+          {groupByLanguage(stock).map(([language, found]) => (
             <section key={language}>
-              <h4>{words.voices[language]}</h4>
+              <h4>{t.voices[language]}</h4>
               <ul className={classes.list}>
                 {found.map((one) => (
-                  <li key={one.id} className={classes.row} data-chosen={one.id === chosen || undefined}>
-                    <Radio value={one.id} label={<Name voice={one} />} className={classes.radio} />
+                  <li key={one.id} className={classes.row} data-chosen={one.id === selected || undefined}>
+                    <Radio value={one.id} label={<VoiceLabel voice={one} />} className={classes.radio} />
                     <PlayButton
-                      sample={sample}
+                      preview={preview}
                       id={one.id}
                       audio={one.sample}
-                      label={words.voices.sample(nameOf(one.name).name)}
-                      stop={words.voices.stopSample}
+                      label={t.voices.sample(parseVoiceName(one.name).name)}
+                      stop={t.voices.stopSample}
                     />
                   </li>
                 ))}
@@ -125,9 +125,9 @@ export function Voices() {
           ))}
         </Radio.Group>
       )}
-      {sample.failed && (
+      {preview.failed && (
         <p className={classes.note} role="alert">
-          {words.voices.sampleFailed}
+          {t.voices.sampleFailed}
         </p>
       )}
     </div>
@@ -138,12 +138,12 @@ function newestFirst(one: Voice, other: Voice): number {
   return (other.cloned?.createdAt ?? "").localeCompare(one.cloned?.createdAt ?? "");
 }
 
-function Name({ voice }: { voice: Voice }) {
-  const words = useWords();
-  const { name, gender } = nameOf(voice.name);
+function VoiceLabel({ voice }: { voice: Voice }) {
+  const t = useTranslations();
+  const { name, gender } = parseVoiceName(voice.name);
   return (
     <>
-      {name} {gender && <small className={classes.gender}>{words.voices[gender]}</small>}
+      {name} {gender && <small className={classes.gender}>{t.voices[gender]}</small>}
     </>
   );
 }

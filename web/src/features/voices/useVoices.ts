@@ -1,23 +1,23 @@
 import { useCallback, useEffect, useState } from "react";
 
-import { Refused } from "../../api/http";
-import { getVoice, isMoving, listVoices, type Voice } from "../../api/voices";
-import { client } from "../../app/client";
-import { usePolling } from "../../app/polling";
+import { HttpError } from "../../api/http";
+import { getVoice, isInProgress, listVoices, type Voice } from "../../api/voices";
+import { client } from "../../shared/client";
+import { usePolling } from "../../shared/usePolling";
 
 const POLL_MS = 2_000;
 
 export interface Voices {
   list: Voice[];
   state: "loading" | "ready" | "failed";
-  /** Look at one of them again, or at one that is new. */
+  /** Fetch one of them again, or a new one. */
   refresh: (id: string) => Promise<void>;
   put: (voice: Voice) => void;
-  /** It was deleted here. */
+  /** Remove a voice that was deleted here. */
   drop: (id: string) => void;
 }
 
-/** All voices; those that are being prepared or learned are looked at again and again. */
+/** All voices; those being prepared or trained are polled. */
 export function useVoices(): Voices {
   const [list, setList] = useState<Voice[]>([]);
   const [state, setState] = useState<Voices["state"]>("loading");
@@ -42,16 +42,16 @@ export function useVoices(): Voices {
       try {
         put(await getVoice(id));
       } catch (error) {
-        // Anything else may be over the next time.
-        if (error instanceof Refused && error.status === 404) {
+        // Any other error may be temporary.
+        if (error instanceof HttpError && error.status === 404) {
           drop(id);
-          client.voiceDeleted(id);
+          client.notifyVoiceDeleted(id);
         }
       }
     },
     [put, drop],
   );
-  const moving = list.filter(isMoving);
-  usePolling(moving.length > 0, POLL_MS, () => moving.forEach(({ id }) => void refresh(id)));
+  const inProgress = list.filter(isInProgress);
+  usePolling(inProgress.length > 0, POLL_MS, () => inProgress.forEach(({ id }) => void refresh(id)));
   return { list, state, refresh, put, drop };
 }

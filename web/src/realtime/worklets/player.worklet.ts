@@ -1,19 +1,19 @@
-import { PlayQueue } from "./queue";
+import { SampleQueue } from "./sampleQueue";
 
-type Order = { push: Float32Array } | { flush: number };
+type PlayerMessage = { push: Float32Array } | { flush: number };
 
 const FADE_S = 0.006;
 const REPORT_S = 0.04;
 
-/** Plays what it is sent and tells how much it has played, with the number of the latest flush. */
+/** Plays the audio it is sent and reports how much was played since the latest flush. */
 class Player extends AudioWorkletProcessor {
-  private readonly queue = new PlayQueue(Math.round(sampleRate * FADE_S));
+  private readonly queue = new SampleQueue(Math.round(sampleRate * FADE_S));
   private epoch = 0;
   private reported = -1;
 
   constructor() {
     super();
-    this.port.onmessage = ({ data }: MessageEvent<Order>) => {
+    this.port.onmessage = ({ data }: MessageEvent<PlayerMessage>) => {
       if ("push" in data) {
         this.queue.push(data.push);
       } else {

@@ -3,7 +3,7 @@ import { Resampler } from "./resampler";
 const TARGET_RATE = 24_000;
 const BLOCK = TARGET_RATE / 50; // 20 ms
 
-/** Gives the microphone as 24 kHz, 16-bit blocks. */
+/** Delivers the microphone's audio as 24 kHz, 16-bit blocks. */
 class Recorder extends AudioWorkletProcessor {
   private readonly resampler = new Resampler(sampleRate, TARGET_RATE);
   private block = new Int16Array(BLOCK);

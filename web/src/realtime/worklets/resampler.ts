@@ -1,7 +1,7 @@
 /**
- * Mono samples from one rate to a lower or equal one, in blocks that join without a seam.
+ * Downsamples mono audio block by block, without discontinuities between blocks.
  *
- * Averages over each output sample's span: enough of a low pass for speech that is recognised at 16 kHz.
+ * Averages over the span of each output sample: a sufficient low-pass filter for recognition at 16 kHz.
  */
 export class Resampler {
   private readonly step: number;
