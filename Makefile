@@ -44,7 +44,7 @@ docs: $(VENV)/.docs   ## the documentation's site, into site/; a dead link is an
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Open site/index.html"
 
-format: $(VENV)/.dev  ## put the code into the house style
+format: $(VENV)/.dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -6,7 +6,7 @@ from playwright.async_api import expect
 
 from tests.browser.chat_page import axe_findings, visiting
 from tests.browser.conftest import OpenBrowser
-from tests.integration.http.test_bind import runtime
+from tests.integration.server.test_listening_test import runtime
 from tests.support.server.app_server import serving
 
 

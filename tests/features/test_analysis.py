@@ -216,7 +216,7 @@ def _(world: World, settings: Settings, what: str) -> None:
         recorder = world.note.store.recorder(SESSION)
         CONTENTS[what](recorder)
         await recorder.close()
-        assert await world.note.store.settle()
+        assert await world.note.store.flush()
 
     world.run(happen())
 
@@ -353,7 +353,7 @@ def _(world: World, settings: Settings, words: str) -> None:
         recorder = world.note.store.recorder(SESSION)
         recorder(UserText(1, now(), words))
         await recorder.close()
-        assert await world.note.store.settle()
+        assert await world.note.store.flush()
 
     world.run(typed())
 

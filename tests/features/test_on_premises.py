@@ -366,7 +366,7 @@ def _(world: World, settings: Settings) -> Talk:
 def _(world: World) -> None:
     async def kept() -> list[str | None]:
         store = world.note.store
-        assert await store.settle()
+        assert await store.flush()
         statistics = await store.statistics()
         assert (statistics.unsaved, statistics.failures, statistics.broken) == (0, 0, 0)
         (session,) = await store.sessions()
@@ -453,7 +453,8 @@ def _(world: World) -> None:
 
 @then("它的指紋就是啟動時印出的那一個")
 def _(world: World) -> None:
-    assert sha256(world.note.certificate).hexdigest().upper() in world.note.secure.told().replace(":", "")
+    announced = world.note.secure.announcement().replace(":", "")
+    assert sha256(world.note.certificate).hexdigest().upper() in announced
 
 
 def _open(world: World, trusting: ssl.SSLContext, path: str, **headers: str) -> httpx.Response:

@@ -201,7 +201,7 @@ def _(world: World) -> None:
     made = Rendering("ready", "zf_a", "fake", 900.0, 24_000, 10, "ab" * 32, (Boundary(0, 0.0, 900.0),), None)
 
     async def tell() -> None:
-        world.note.hq.announcements.tell(Ready(session, 1, "utt_x", made))
+        world.note.hq.announcements.publish(Ready(session, 1, "utt_x", made))
         await world.note.mei.until("kuaimei.reply.hq_ready")
 
     world.run(tell())

@@ -24,7 +24,7 @@ from kuaimei.voices.training import job
 from kuaimei.voices.types import Voice
 from tests.features.real_runtime import RealRuntime
 from tests.features.world import Http, World
-from tests.integration.voices.enrolment.test_real import MORE, TEXT, at_home
+from tests.integration.enrolment.test_real import MORE, TEXT, at_home
 from tests.support.server.app_server import InMemoryRuntime, quick_engines, serving
 from tests.support.signals import chords, echoing, hiss
 from tests.support.store.talking import sound, take_turn

@@ -41,4 +41,4 @@ async def test_features_come_from_the_store_with_their_session(
     assert sample.features == kept
     assert sample.ratings == {"confidence": 4.5}
     assert sample.group == "sess_a"
-    assert "1 utterances are not kept or not analysed" in " ".join(capsys.readouterr().err.split())
+    assert "1 utterances are not stored or not analysed" in " ".join(capsys.readouterr().err.split())

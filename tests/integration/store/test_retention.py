@@ -142,7 +142,7 @@ async def test_nearly_everything_goes_only_after_a_day(
         assert await store.maintenance.expire() == 8
     told = [record.getMessage() for record in caplog.records if "retention_days" in record.getMessage()]
     assert len(told) == 2
-    assert told[0].startswith("8 of 8 conversations are older")
+    assert told[0].startswith("8 of 8 conversations are past their retention period")
 
 
 async def test_kept_for_ever_unless_it_is_said(settings: Settings) -> None:

@@ -38,7 +38,8 @@ torch.set_num_threads(1)
 weights, style, into, *tokens = sys.argv[1:]
 kokoro, _ = load_kokoro(Path(weights), torch.device("cpu"))
 with torch.no_grad():
-    samples, _ = kokoro.say(kokoro.read([int(token) for token in tokens]), torch.from_numpy(np.load(style)))
+    text = kokoro.encode_text([int(token) for token in tokens])
+    samples, _ = kokoro.synthesize(text, torch.from_numpy(np.load(style)))
 np.save(into, samples.numpy())
 """
 

@@ -116,7 +116,7 @@ class OneLibrary:
     """As `kuaimei.voices.library.VoiceLibrary` to whoever asks in which voices somebody may speak."""
 
     mine: set[str]
-    room: Any = field(default_factory=lambda: SimpleNamespace(changed=[], withdrawn=[]))
+    context: Any = field(default_factory=lambda: SimpleNamespace(changed=[], withdrawn=[]))
 
     def may_use(self, voice: str, person: str) -> bool:
         return voice in self.mine
