@@ -5,11 +5,10 @@ accounted by the declared need of each model, not measured, because several shar
 """
 
 import asyncio
-import ctypes
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from types import TracebackType
@@ -17,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from kuaimei.errors import EngineUnavailable, SettingsError
 from kuaimei.system.failures import trace_of
+from kuaimei.system.memory import release_freed
 
 __all__ = ["Counters", "ModelCache", "Opener"]
 
@@ -266,7 +266,7 @@ class ModelCache:
                 del self._residents[resident.key]
                 self._leaving.add(resident)
             try:
-                await asyncio.to_thread(_release_memory)
+                await asyncio.to_thread(release_freed)
             finally:
                 self._leaving.discard(resident)
                 self._used_mb -= resident.memory_mb
@@ -313,9 +313,3 @@ class ModelCache:
 
 def _closing() -> EngineUnavailable:
     return EngineUnavailable("the server is stopping: no more models are loaded")
-
-
-def _release_memory() -> None:
-    """Return freed memory to the operating system, which the allocator does not do by itself."""
-    with suppress(AttributeError, OSError):  # only glibc has it
-        ctypes.CDLL(None).malloc_trim(0)
