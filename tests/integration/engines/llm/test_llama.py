@@ -122,12 +122,15 @@ async def test_closing_stops_it_at_once(model: LlamaLanguageModel, cores: Schedu
             await anext(stream)
     await idle(cores)
     assert cores.busy == 0
+    closed = time.process_time()
     for _ in range(8):  # the token it was at is finished, and its threads fall asleep
         before = time.process_time()
         await asyncio.to_thread(threading.Event().wait, 0.25)
         if time.process_time() - before < 0.05:
-            return
-    pytest.fail("the model goes on computing after its stream was closed")
+            break
+    else:
+        pytest.fail("the model goes on computing after its stream was closed")
+    assert time.process_time() - closed < 1.0  # of the cores' time: at work it takes as much in half a second
 
 
 async def test_warming_reads_the_history_and_writes_nothing(model: LlamaLanguageModel) -> None:
